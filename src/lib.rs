@@ -1,0 +1,7 @@
+//! loopscope shows what an async event loop is really doing.
+//!
+//! Facts flow one way: a [`workload`] runs in the [`lab`], a [`feed`] carries what happens there into the [`trace`],
+//! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
+//! map; `tests/suite/laws.rs` holds the rooms to it.
+
+pub mod trace;

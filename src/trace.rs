@@ -1,0 +1,203 @@
+//! WHAT HAPPENED: every task's life, held in memory, bounded, and answered from at any time.
+//!
+//! Pure: no I/O, no clock, no thread. Feeds say [`Event`]s, [`Trace::apply`] files them, and everybody else asks.
+
+mod agreement;
+mod apply;
+mod awaits;
+mod event;
+mod id;
+mod lane;
+mod output;
+mod query;
+mod task;
+
+pub use agreement::Disagreement;
+pub use awaits::{Await, Awaits, Outcome};
+pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
+pub use id::{AwaitId, SiteId, TaskId};
+pub use lane::{Cycle, Lane, Totals};
+pub use output::{Line, OUTPUT_LINES_MAX, Output};
+pub use query::{Axis, Cell, State};
+pub use task::Task;
+
+use std::collections::VecDeque;
+
+/// Bytes that a trace may keep before it forgets the oldest: 1 GiB.
+pub const BUDGET_BYTES_DEFAULT: usize = 1 << 30;
+
+/// Pauses and gaps that are kept as marks; the oldest go first.
+const MARKS_MAX: usize = 10_000;
+
+/// Facts that were lost, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub from: Nanos,
+    pub to: Nanos,
+    /// Events that were dropped; 0 where the trace itself forgot its oldest.
+    pub dropped: u64,
+}
+
+/// Sums over the whole loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopCounts {
+    pub polls: u64,
+    pub wakes: u64,
+    pub parks: u64,
+    /// Stretches of the loop between two parks.
+    pub turns: u64,
+    pub busy_ns: u64,
+    pub parked_ns: u64,
+    pub longest_poll_ns: u64,
+    /// Tasks by what they are doing now.
+    pub running: u32,
+    pub scheduled: u32,
+    pub waiting: u32,
+    pub done: u32,
+    pub cancelled: u32,
+    pub failed: u32,
+    pub events: u64,
+}
+
+/// What happened; see the module.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    tasks: Vec<Task>,
+    sites: Vec<Site>,
+    awaits: Awaits,
+    /// The loop's own row: awake is its poll, parked its waiting.
+    loop_lane: Lane,
+    output: Output,
+    pauses: VecDeque<Nanos>,
+    gaps: VecDeque<Gap>,
+    counts: LoopCounts,
+    /// Polls of the whole loop so far.
+    steps: u32,
+    now: Nanos,
+    parked: bool,
+    /// The most tasks that were ready in the turn under way.
+    ready_max: u32,
+    /// The most tasks that were ready in each turn, by the turn's end.
+    ready: VecDeque<(Nanos, u32)>,
+    console_updates: u64,
+    console_dropped: u64,
+    probe_events: u64,
+    probe_dropped: u64,
+    budget_bytes: usize,
+    kept_bytes: usize,
+    /// Lanes with a sealed block, in the order in which blocks were sealed.
+    sealed: VecDeque<TaskId>,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::with_budget(BUDGET_BYTES_DEFAULT)
+    }
+}
+
+impl Trace {
+    /// An empty trace that keeps at most about `budget_bytes`.
+    pub fn with_budget(budget_bytes: usize) -> Self {
+        Self {
+            tasks: Vec::new(),
+            sites: Vec::new(),
+            awaits: Awaits::default(),
+            loop_lane: Lane::new(0),
+            output: Output::default(),
+            pauses: VecDeque::new(),
+            gaps: VecDeque::new(),
+            counts: LoopCounts::default(),
+            steps: 0,
+            now: 0,
+            parked: true,
+            ready_max: 0,
+            ready: VecDeque::new(),
+            console_updates: 0,
+            console_dropped: 0,
+            probe_events: 0,
+            probe_dropped: 0,
+            budget_bytes,
+            kept_bytes: 0,
+            sealed: VecDeque::new(),
+        }
+    }
+
+    /// Every task, in order of spawning.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(id.index())
+    }
+
+    pub fn site(&self, id: SiteId) -> Option<&Site> {
+        self.sites.get(id.index())
+    }
+
+    pub fn awaits(&self) -> &Awaits {
+        &self.awaits
+    }
+
+    /// The loop's own row: a poll from waking up to parking, waiting while parked.
+    pub fn loop_lane(&self) -> &Lane {
+        &self.loop_lane
+    }
+
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Where the person paused, oldest first.
+    pub fn pauses(&self) -> impl DoubleEndedIterator<Item = Nanos> + '_ {
+        self.pauses.iter().copied()
+    }
+
+    /// Where facts were lost, oldest first.
+    pub fn gaps(&self) -> impl DoubleEndedIterator<Item = &Gap> {
+        self.gaps.iter()
+    }
+
+    pub fn counts(&self) -> &LoopCounts {
+        &self.counts
+    }
+
+    /// Loop time at the newest end of the trace.
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Polls that the loop has started so far: the length of the steps axis.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    pub fn is_parked(&self) -> bool {
+        self.parked
+    }
+
+    /// Updates that console-subscriber sent, and the events that it says it dropped.
+    pub fn console(&self) -> (u64, u64) {
+        (self.console_updates, self.console_dropped)
+    }
+
+    /// Events that the probe told, and those for which its ring had no room.
+    pub fn probe(&self) -> (u64, u64) {
+        (self.probe_events, self.probe_dropped)
+    }
+
+    /// About how many bytes this trace keeps.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// The most tasks that were ready at once between two times, looking at no more than `LOOKS` turns of them.
+    pub fn ready_max(&self, from: Nanos, to: Nanos) -> u32 {
+        const LOOKS: usize = 64;
+        let start = self.ready.partition_point(|(at, _)| *at < from);
+        let end = self.ready.partition_point(|(at, _)| *at < to);
+        let stride = ((end - start) / LOOKS).max(1);
+        let past = self.ready.range(start..end).step_by(stride).map(|(_, ready)| *ready).max().unwrap_or(0);
+        if self.now < to && self.now >= from { past.max(self.counts.scheduled) } else { past }
+    }
+}

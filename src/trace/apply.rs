@@ -1,0 +1,250 @@
+//! Filing events: each changes the task that it names, the loop's counts, and what is kept.
+
+use super::awaits::Await;
+use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
+use super::id::TaskId;
+use super::lane::{Cycle, Lane};
+use super::output::Line;
+use super::task::{Live, Task};
+use super::{Gap, MARKS_MAX, Trace};
+
+/// Turns of which the number of ready tasks is kept.
+const READY_MAX: usize = 1 << 20;
+
+impl Trace {
+    /// Files one event. Events of one task come in order of time; an event that names a task nobody told of is
+    /// counted as lost rather than guessed at.
+    pub fn apply(&mut self, event: Event) {
+        self.counts.events += 1;
+        match event {
+            Event::Spawn { task, at, spawned } => {
+                self.advance(at);
+                self.kept_bytes += size_of::<Task>() + spawned.name.len();
+                debug_assert_eq!(task.index(), self.tasks.len(), "task ids are given in order at the door");
+                self.tasks.push(Task::new(task, *spawned, at, self.steps));
+                self.counts.scheduled += 1;
+                self.note_ready();
+            }
+            Event::PollStart { task, at } => self.poll_start(task, at),
+            Event::PollEnd { task, at } => self.poll_end(task, at),
+            Event::Bounce { task, at } => {
+                self.advance(at);
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.bounces += 1;
+                }
+            }
+            Event::Wake { task, at, cause } => self.wake(task, at, cause),
+            Event::WakeKept { task, at, cause } => {
+                self.advance(at);
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.last_wake = Some((at, cause));
+                }
+            }
+            Event::Hold { task, at } => {
+                self.advance(at);
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.holds.push((at, None));
+                }
+            }
+            Event::Release { task, at } => {
+                self.advance(at);
+                if let Some((_, end)) = self.tasks.get_mut(task.index()).and_then(|task| task.holds.last_mut()) {
+                    end.get_or_insert(at);
+                }
+            }
+            Event::End { task, at, outcome } => self.end(task, at, outcome),
+            Event::Site { site, described } => {
+                debug_assert_eq!(site.index(), self.sites.len(), "site ids are given in order at the door");
+                self.sites.push(*described);
+            }
+            Event::AwaitStart { id, task, at, site } => {
+                self.advance(at);
+                self.kept_bytes += size_of::<Await>() + size_of::<u32>();
+                self.awaits.start(id, task, site, at);
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.awaits.push_back(id);
+                    task.open_awaits.push(id);
+                }
+            }
+            Event::AwaitPoll { id, ready } => self.awaits.polled(id, ready),
+            Event::AwaitEnd { id, at } => {
+                self.advance(at);
+                if let Some(task) = self.awaits.end(id, at).and_then(|task| self.tasks.get_mut(task.index())) {
+                    task.open_awaits.retain(|open| *open != id);
+                }
+            }
+            Event::Park { at } => {
+                self.advance(at);
+                self.loop_lane.poll_end(at, None);
+                self.parked = true;
+                self.counts.parks += 1;
+                if self.ready.len() == READY_MAX {
+                    self.ready.pop_front();
+                }
+                self.ready.push_back((at, self.ready_max));
+                self.ready_max = self.counts.scheduled;
+            }
+            Event::Unpark { at } => {
+                self.counts.parked_ns += at.saturating_sub(self.loop_lane.last().and_then(Cycle::end).unwrap_or(0));
+                self.advance(at);
+                self.turn_start(at);
+            }
+            Event::Output { task, at, text } => {
+                self.advance(at);
+                self.kept_bytes += size_of::<Line>() + text.len();
+                self.output.push(Line { at, task, text });
+            }
+            Event::Pause { at } => {
+                self.advance(at);
+                if self.pauses.back() != Some(&at) {
+                    push_bounded(&mut self.pauses, at);
+                }
+            }
+            Event::Gap { from, to, dropped } => {
+                self.probe_dropped += dropped;
+                push_bounded(&mut self.gaps, Gap { from, to, dropped });
+            }
+            Event::Counted { task, counts } => {
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.console = Some(counts);
+                }
+            }
+            Event::ConsoleUpdate { dropped } => {
+                self.console_updates += 1;
+                self.console_dropped += dropped;
+            }
+            Event::Now { at } => self.advance(at),
+        }
+        if self.kept_bytes > self.budget_bytes {
+            self.forget_oldest();
+        }
+    }
+
+    fn advance(&mut self, at: Nanos) {
+        self.now = self.now.max(at);
+    }
+
+    fn note_ready(&mut self) {
+        self.ready_max = self.ready_max.max(self.counts.scheduled);
+    }
+
+    fn turn_start(&mut self, at: Nanos) {
+        self.parked = false;
+        self.counts.turns += 1;
+        self.kept_bytes += size_of::<Cycle>();
+        self.loop_lane.poll_start(at, self.counts.turns as u32);
+    }
+
+    fn poll_start(&mut self, id: TaskId, at: Nanos) {
+        self.advance(at);
+        let step = self.steps;
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        task.counts.polls += 1;
+        self.kept_bytes += size_of::<Cycle>();
+        if task.lane.poll_start(at, step) {
+            self.sealed.push_back(id);
+        }
+        self.steps = self.steps.saturating_add(1);
+        self.counts.polls += 1;
+        self.set_live(id, Live::Running);
+    }
+
+    fn poll_end(&mut self, id: TaskId, at: Nanos) {
+        self.advance(at);
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let waiting_on = task.open_awaits.last().map(|id| {
+            let site = self.awaits.get(*id).and_then(|found| self.sites.get(found.site.index()));
+            (*id, site.map_or(AwaitKind::Other, |site| site.kind))
+        });
+        task.lane.poll_end(at, waiting_on);
+        let (started, woken) = task.lane.last().map_or((at, false), |cycle| (cycle.start, cycle.woken().is_some()));
+        let busy_ns = at.saturating_sub(started);
+        self.counts.busy_ns += busy_ns;
+        self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
+        self.set_live(id, if woken { Live::Scheduled } else { Live::Waiting });
+    }
+
+    fn wake(&mut self, id: TaskId, at: Nanos, cause: Cause) {
+        self.advance(at);
+        let step = self.steps;
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        task.counts.wakes += 1;
+        task.counts.self_wakes += u64::from(cause == Cause::Own);
+        task.last_wake = Some((at, cause));
+        task.wakes.push_back((at, cause));
+        self.kept_bytes += size_of::<(Nanos, Cause)>();
+        self.counts.wakes += 1;
+        task.lane.woken(at, step);
+        if task.live == Live::Waiting {
+            self.set_live(id, Live::Scheduled);
+        }
+    }
+
+    fn end(&mut self, id: TaskId, at: Nanos, outcome: Ending) {
+        self.advance(at);
+        let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.ending.is_none()) else { return };
+        task.lane.end(at);
+        task.open_awaits = Vec::new();
+        if let Some((_, end)) = task.holds.last_mut() {
+            end.get_or_insert(at);
+        }
+        match &outcome {
+            Ending::Done => self.counts.done += 1,
+            Ending::Cancelled => self.counts.cancelled += 1,
+            Ending::Failed(_) => self.counts.failed += 1,
+        }
+        task.ending = Some(outcome);
+        self.set_live(id, Live::Over);
+    }
+
+    fn set_live(&mut self, id: TaskId, live: Live) {
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let before = std::mem::replace(&mut task.live, live);
+        for (state, sign) in [(before, -1), (live, 1)] {
+            let count = match state {
+                Live::Running => &mut self.counts.running,
+                Live::Scheduled => &mut self.counts.scheduled,
+                Live::Waiting => &mut self.counts.waiting,
+                Live::Over => continue,
+            };
+            *count = count.saturating_add_signed(sign);
+        }
+        self.note_ready();
+    }
+
+    /// Makes room by forgetting the oldest sealed block of polls, and the wakes and awaits that are older than what
+    /// its lane still has. What a lane began with and never filled is kept: it is what a person looks at first.
+    fn forget_oldest(&mut self) {
+        let Some(id) = self.sealed.pop_front() else { return };
+        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(horizon) = task.lane.drop_oldest() else { return };
+        self.kept_bytes = self.kept_bytes.saturating_sub(Lane::BLOCK_BYTES);
+        while task.wakes.front().is_some_and(|(at, _)| *at < horizon) {
+            task.wakes.pop_front();
+            self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<(Nanos, Cause)>());
+        }
+        while self.awaits.iter().next().is_some_and(|(_, oldest)| oldest.end().is_some_and(|end| end < horizon)) {
+            let Some((forgotten, oldest)) = self.awaits.drop_oldest() else { break };
+            self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<Await>() + size_of::<u32>());
+            if let Some(owner) = self.tasks.get_mut(oldest.task.index()) {
+                owner.awaits.retain(|id| *id != forgotten);
+            }
+        }
+        match self.gaps.back_mut().filter(|gap| gap.dropped == 0) {
+            Some(gap) => gap.to = gap.to.max(horizon),
+            None => push_bounded(&mut self.gaps, Gap { from: 0, to: horizon, dropped: 0 }),
+        }
+    }
+
+    /// A feed told so many events of the probe's ring.
+    pub fn count_probe_events(&mut self, events: u64) {
+        self.probe_events += events;
+    }
+}
+
+fn push_bounded<T>(marks: &mut std::collections::VecDeque<T>, mark: T) {
+    if marks.len() == MARKS_MAX {
+        marks.pop_front();
+    }
+    marks.push_back(mark);
+}

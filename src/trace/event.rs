@@ -1,0 +1,255 @@
+//! The one door: every source of facts, whatever it is, says them as an [`Event`].
+//!
+//! Times are loop time: nanoseconds since the run began, with pauses cut out (virtual nanoseconds on a virtual clock).
+
+use std::sync::Arc;
+
+use super::id::{AwaitId, SiteId, TaskId};
+
+/// Loop time, in nanoseconds since the run began.
+pub type Nanos = u64;
+
+/// One fact about the loop under study.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Spawn {
+        task: TaskId,
+        at: Nanos,
+        spawned: Box<Spawned>,
+    },
+    PollStart {
+        task: TaskId,
+        at: Nanos,
+    },
+    PollEnd {
+        task: TaskId,
+        at: Nanos,
+    },
+    /// The loop reached a held task and turned back at its door: its own code did not run.
+    Bounce {
+        task: TaskId,
+        at: Nanos,
+    },
+    Wake {
+        task: TaskId,
+        at: Nanos,
+        cause: Cause,
+    },
+    /// A wake of a held task, kept for its release.
+    WakeKept {
+        task: TaskId,
+        at: Nanos,
+        cause: Cause,
+    },
+    Hold {
+        task: TaskId,
+        at: Nanos,
+    },
+    Release {
+        task: TaskId,
+        at: Nanos,
+    },
+    End {
+        task: TaskId,
+        at: Nanos,
+        outcome: Ending,
+    },
+    /// A place that awaits is told once, before the first await made there.
+    Site {
+        site: SiteId,
+        described: Box<Site>,
+    },
+    AwaitStart {
+        id: AwaitId,
+        task: TaskId,
+        at: Nanos,
+        site: SiteId,
+    },
+    /// The awaitable was polled by its task.
+    AwaitPoll {
+        id: AwaitId,
+        ready: bool,
+    },
+    AwaitEnd {
+        id: AwaitId,
+        at: Nanos,
+    },
+    /// Nothing is ready: the loop waits for a timer, for I/O or for another thread.
+    Park {
+        at: Nanos,
+    },
+    Unpark {
+        at: Nanos,
+    },
+    Output {
+        task: Option<TaskId>,
+        at: Nanos,
+        text: Box<str>,
+    },
+    /// The person paused here. A mark, never a span: loop time stands still meanwhile.
+    Pause {
+        at: Nanos,
+    },
+    /// Facts were lost between these times.
+    Gap {
+        from: Nanos,
+        to: Nanos,
+        dropped: u64,
+    },
+    /// What console-subscriber counted for a task, so far.
+    Counted {
+        task: TaskId,
+        counts: Counts,
+    },
+    /// What console-subscriber says of itself.
+    ConsoleUpdate {
+        dropped: u64,
+    },
+    /// Loop time has come this far, though nothing else happened.
+    Now {
+        at: Nanos,
+    },
+}
+
+/// What is known of a task from the moment it is spawned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spawned {
+    pub name: Arc<str>,
+    pub kind: TaskKind,
+    /// The task that spawned it.
+    pub parent: Option<TaskId>,
+    pub location: Option<Location>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// A future on the loop.
+    Task,
+    /// A closure on the blocking pool, outside the loop.
+    Blocking,
+}
+
+impl TaskKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Blocking => "blocking",
+        }
+    }
+}
+
+/// Who called the waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Another task, during its poll.
+    Task(TaskId),
+    /// The task itself, during its own poll.
+    Own,
+    /// The timer or I/O driver, or the loop's own queue of tasks that yielded.
+    Driver,
+    /// Another thread.
+    Thread,
+    /// The person at the screen, who released a held task.
+    Person,
+}
+
+impl Cause {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task(_) => "task",
+            Self::Own => "self",
+            Self::Driver => "driver",
+            Self::Thread => "thread",
+            Self::Person => "person",
+        }
+    }
+
+    /// The task that did it, where one did.
+    pub fn by(self, woken: TaskId) -> Option<TaskId> {
+        match self {
+            Self::Task(task) => Some(task),
+            Self::Own => Some(woken),
+            _ => None,
+        }
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Done,
+    Cancelled,
+    Failed(Box<str>),
+}
+
+/// What is awaited, in the terms a reader of the timeline thinks in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AwaitKind {
+    Timer,
+    /// Another task, by its handle.
+    Task,
+    /// A mutex, semaphore, barrier or their like.
+    Sync,
+    Channel,
+    Io,
+    /// A call that blocks the loop, drawn inside the poll that makes it.
+    Block,
+    /// A turn given away.
+    Yield,
+    Other,
+}
+
+impl AwaitKind {
+    pub const ALL: [Self; 8] =
+        [Self::Timer, Self::Task, Self::Sync, Self::Channel, Self::Io, Self::Block, Self::Yield, Self::Other];
+
+    /// The word on the console wire and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Task => "task",
+            Self::Sync => "sync",
+            Self::Channel => "channel",
+            Self::Io => "io",
+            Self::Block => "block",
+            Self::Yield => "yield",
+            Self::Other => "other",
+        }
+    }
+
+    /// The kind called `name`; [`AwaitKind::Other`] for a word that is not ours.
+    pub fn from_name(name: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Other)
+    }
+}
+
+/// A place that awaits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Site {
+    pub kind: AwaitKind,
+    /// What was called there: `sleep`, `gather`.
+    pub source: Arc<str>,
+    pub location: Option<Location>,
+}
+
+/// A place in somebody's source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Location {
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: u32,
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Counts of one task, as one feed has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub polls: u64,
+    pub wakes: u64,
+    pub self_wakes: u64,
+}

@@ -1,0 +1,211 @@
+//! Questions that the trace answers: the state of a task at any time or step, and a window of its lane in columns.
+
+use super::Trace;
+use super::event::{AwaitKind, Ending, Nanos};
+use super::id::{AwaitId, TaskId};
+use super::lane::{Cycle, Totals};
+use super::task::{Live, Task};
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    Running,
+    /// Woken or new, and not polled yet.
+    Scheduled,
+    /// Waiting on the innermost await that was open when its last poll ended.
+    Waiting(Option<AwaitId>, AwaitKind),
+    Held,
+    Done,
+    Cancelled,
+    Failed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Scheduled => "scheduled",
+            Self::Waiting(..) => "waiting",
+            Self::Held => "held",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled | Self::Failed)
+    }
+}
+
+/// What the horizontal axis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Axis {
+    /// Loop time, in nanoseconds.
+    #[default]
+    Time,
+    /// Polls of the whole loop, one a column when fully zoomed in: order without time.
+    Steps,
+}
+
+/// A stretch of the axis that is shown in one column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Polls that started in this column.
+    pub polls: u64,
+    pub busy_ns: u64,
+    pub scheduled_ns: u64,
+    pub waiting_ns: u64,
+    /// The state at the column's end; `None` before the task was spawned.
+    pub state: Option<State>,
+    /// The task ended in this column.
+    pub ended: bool,
+    /// The kind that most of the waiting in this column was for.
+    pub wait: Option<AwaitKind>,
+    /// A poll was under way during all of this column.
+    pub running_throughout: bool,
+}
+
+impl Trace {
+    /// The state of `id` at loop time `at`, now or past; `None` before it was spawned. Of several things at the same
+    /// instant the last one counts.
+    pub fn state_at(&self, id: TaskId, at: Nanos) -> Option<State> {
+        let task = self.task(id)?;
+        (task.lane.spawned() <= at).then(|| state_at(task, at))
+    }
+
+    /// The state of `id` now.
+    pub fn state(&self, id: TaskId) -> Option<State> {
+        let task = self.task(id)?;
+        if task.ending.is_none() && task.is_held() && task.live != Live::Running {
+            return Some(State::Held);
+        }
+        Some(state_at(task, Nanos::MAX))
+    }
+
+    /// The lane of `id` from `from` to `to` (nanoseconds or steps, by `axis`), cut into `columns` equal cells.
+    pub fn window(&self, id: TaskId, axis: Axis, from: u64, to: u64, columns: u16) -> Vec<Cell> {
+        let Some(task) = self.task(id) else { return vec![Cell::default(); columns.into()] };
+        let edge = |column: u16| from + mul_div(to.saturating_sub(from), column.into(), columns.into());
+        match axis {
+            Axis::Time => {
+                let now = self.now();
+                let mut before = totals_before(task, edge(0), now);
+                (0..columns)
+                    .map(|column| {
+                        let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
+                        let after = totals_before(task, end, now);
+                        let cell = time_cell(task, start, end, now, after.since(&before));
+                        before = after;
+                        cell
+                    })
+                    .collect()
+            }
+            Axis::Steps => (0..columns)
+                .map(|column| step_cell(task, edge(column), edge(column + 1), u64::from(self.steps())))
+                .collect(),
+        }
+    }
+}
+
+/// `a × b ÷ c` without overflow.
+fn mul_div(a: u64, b: u64, c: u64) -> u64 {
+    u64::try_from(u128::from(a) * u128::from(b) / u128::from(c.max(1))).unwrap_or(u64::MAX)
+}
+
+/// Totals of everything strictly before `edge`, and not past `now`.
+fn totals_before(task: &Task, edge: Nanos, now: Nanos) -> Totals {
+    match edge.checked_sub(1) {
+        // A poll that starts at the edge belongs to the next column, so the look-up is for the instant before it.
+        Some(last) => task.lane.totals_at(last.min(now)),
+        None => Totals::default(),
+    }
+}
+
+fn time_cell(task: &Task, start: Nanos, end: Nanos, now: Nanos, totals: Totals) -> Cell {
+    let last = end - 1;
+    if task.lane.spawned() > last || start > now {
+        return Cell::default();
+    }
+    let ended = task.lane.ended();
+    if ended.is_some_and(|ended| ended < start) {
+        return Cell { state: Some(state_at(task, Nanos::MAX)), ..Cell::default() };
+    }
+    Cell {
+        polls: totals.polls,
+        busy_ns: totals.busy_ns,
+        scheduled_ns: totals.scheduled_ns,
+        waiting_ns: totals.waiting_total_ns(),
+        state: Some(state_at(task, last.min(now))),
+        ended: ended.is_some_and(|ended| ended <= last),
+        wait: totals.main_wait(),
+        running_throughout: totals.polls == 0
+            && totals.busy_ns > 0
+            && totals.scheduled_ns + totals.waiting_total_ns() == 0,
+    }
+}
+
+/// One column of the steps axis, polls `from` up to but not including `to`.
+fn step_cell(task: &Task, from: u64, to: u64, steps: u64) -> Cell {
+    let to = to.max(from + 1);
+    if from >= steps {
+        return Cell::default();
+    }
+    let last = u32::try_from(to.min(steps) - 1).unwrap_or(u32::MAX);
+    let Some(cycle) = task.lane.cycle_at_step(last) else {
+        let born = u64::from(task.spawn_step) <= u64::from(last);
+        return Cell { state: born.then_some(State::Scheduled), ..Cell::default() };
+    };
+    let polls = task.lane.polls_in_steps(u32::try_from(from).unwrap_or(u32::MAX), last);
+    let over = task.ending.as_ref().filter(|_| task.lane.last().is_some_and(|end| end.step == cycle.step));
+    let state = match over {
+        Some(ending) if polls == 0 => ending_state(ending),
+        _ => match cycle.woken_step() {
+            _ if polls > 0 => State::Running,
+            Some(woken) if woken <= last => State::Scheduled,
+            _ => {
+                let (id, kind) = cycle.waiting_on();
+                State::Waiting(id, kind)
+            }
+        },
+    };
+    Cell {
+        polls,
+        state: Some(state),
+        ended: over.is_some() && polls > 0,
+        wait: matches!(state, State::Waiting(..)).then_some(cycle.waiting_on().1),
+        ..Cell::default()
+    }
+}
+
+fn ending_state(ending: &Ending) -> State {
+    match ending {
+        Ending::Done => State::Done,
+        Ending::Cancelled => State::Cancelled,
+        Ending::Failed(_) => State::Failed,
+    }
+}
+
+fn state_at(task: &Task, at: Nanos) -> State {
+    if let (Some(ended), Some(ending)) = (task.lane.ended(), &task.ending) {
+        if ended <= at {
+            return ending_state(ending);
+        }
+    }
+    let state = match task.lane.cycle_at(at) {
+        None => State::Scheduled,
+        Some(cycle) => cycle_state(cycle, at),
+    };
+    if state != State::Running && task.is_held_at(at) { State::Held } else { state }
+}
+
+fn cycle_state(cycle: &Cycle, at: Nanos) -> State {
+    if cycle.end().is_none_or(|end| at < end) {
+        State::Running
+    } else if cycle.woken().is_some_and(|woken| woken <= at) {
+        State::Scheduled
+    } else {
+        let (id, kind) = cycle.waiting_on();
+        State::Waiting(id, kind)
+    }
+}

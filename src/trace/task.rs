@@ -1,0 +1,94 @@
+//! One task: who it is, its lane, what it awaits now, and how often it was polled and woken.
+
+use std::collections::VecDeque;
+
+use super::event::{Cause, Counts, Ending, Nanos, Spawned};
+use super::id::{AwaitId, TaskId};
+use super::lane::Lane;
+
+/// What a task is doing at the newest end of the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Live {
+    Running,
+    Scheduled,
+    Waiting,
+    Over,
+}
+
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub id: TaskId,
+    pub spawned: Spawned,
+    pub lane: Lane,
+    pub ending: Option<Ending>,
+    /// Counted here, from each poll and wake that was seen.
+    pub counts: Counts,
+    /// Counted by console-subscriber; `None` until it said so.
+    pub console: Option<Counts>,
+    /// Times the loop turned back from this task because it was held. console-subscriber counts these as polls.
+    pub bounces: u64,
+    /// Who woke it last, and when.
+    pub last_wake: Option<(Nanos, Cause)>,
+    /// When the person held it, and let it go again.
+    pub holds: Vec<(Nanos, Option<Nanos>)>,
+    /// Polls that the loop had started when this was spawned.
+    pub spawn_step: u32,
+    pub(super) live: Live,
+    pub(super) open_awaits: Vec<AwaitId>,
+    pub(super) awaits: VecDeque<AwaitId>,
+    pub(super) wakes: VecDeque<(Nanos, Cause)>,
+}
+
+impl Task {
+    pub(super) fn new(id: TaskId, spawned: Spawned, at: Nanos, spawn_step: u32) -> Self {
+        Self {
+            id,
+            spawned,
+            lane: Lane::new(at),
+            ending: None,
+            counts: Counts::default(),
+            console: None,
+            bounces: 0,
+            last_wake: None,
+            holds: Vec::new(),
+            spawn_step,
+            live: Live::Scheduled,
+            open_awaits: Vec::new(),
+            awaits: VecDeque::new(),
+            wakes: VecDeque::new(),
+        }
+    }
+
+    /// What it is called: its name, or `task N`.
+    pub fn name(&self) -> std::borrow::Cow<'_, str> {
+        if self.spawned.name.is_empty() {
+            format!("task {}", self.id).into()
+        } else {
+            std::borrow::Cow::Borrowed(&self.spawned.name)
+        }
+    }
+
+    pub fn is_held_at(&self, at: Nanos) -> bool {
+        self.holds.iter().any(|(from, to)| *from <= at && to.is_none_or(|to| at < to))
+    }
+
+    /// Held now, whatever the time: a hold made and released while loop time stood still.
+    pub fn is_held(&self) -> bool {
+        self.holds.last().is_some_and(|(_, to)| to.is_none())
+    }
+
+    /// The awaits that are open now, outermost first.
+    pub fn open_awaits(&self) -> &[AwaitId] {
+        &self.open_awaits
+    }
+
+    /// Every kept await of this task, oldest first.
+    pub fn awaits(&self) -> impl DoubleEndedIterator<Item = AwaitId> + '_ {
+        self.awaits.iter().copied()
+    }
+
+    /// Every kept wake of this task, oldest first.
+    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + '_ {
+        self.wakes.iter().copied()
+    }
+}
