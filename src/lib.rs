@@ -4,4 +4,6 @@
 //! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
+pub mod control;
 pub mod trace;
+pub mod workload;
