@@ -1,3 +1,4 @@
 //! WHAT RUNS: scripts that a person can read on one screen, with their parameters and what they teach.
 
 pub mod manifest;
+mod params;
