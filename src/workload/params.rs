@@ -19,7 +19,9 @@ impl Param {
                 "false" | "no" => Ok(ParamValue::Boolean(false)),
                 _ => Err(format!("`{text}` is neither true nor false")),
             },
-            ParamKind::Choice(choices) if choices.iter().any(|choice| choice == text) => Ok(ParamValue::Text(text.into())),
+            ParamKind::Choice(choices) if choices.iter().any(|choice| choice == text) => {
+                Ok(ParamValue::Text(text.into()))
+            }
             ParamKind::Choice(choices) => Err(format!("`{text}` is none of {}", choices.join(", "))),
             ParamKind::Text { max_chars } if text.chars().count() <= *max_chars => Ok(ParamValue::Text(text.into())),
             ParamKind::Text { max_chars } => Err(format!("longer than {max_chars} characters")),
