@@ -64,6 +64,26 @@ pub enum Action {
     Mouse(Mouse),
 }
 
+impl Action {
+    /// Asks the loop for something, so that it means nothing once the run is over.
+    pub fn drives_the_loop(self) -> bool {
+        matches!(
+            self,
+            Self::TogglePause
+                | Self::StepPoll
+                | Self::StepPolls(_)
+                | Self::StepTurn
+                | Self::StepTask
+                | Self::ToggleHold
+                | Self::Slower
+                | Self::Faster
+                | Self::SpeedMax
+                | Self::SetSpeed(_)
+                | Self::RunUntil(_)
+        )
+    }
+}
+
 /// What the frame loop must do because of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

@@ -72,24 +72,24 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
     bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),
     bind(&[c('o')], Action::ToggleHold, Dashboard, "hold the selected task back, or release it", "hold"),
-    bind(&[c('<'), c('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
-    bind(&[c('>'), c(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
-    bind(&[c('m')], Action::SpeedMax, Dashboard, "run as fast as it goes (virtual clock)", ""),
+    bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
     bind(&[c('+'), c('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
     bind(&[c('-'), c('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
     bind(&[c('f')], Action::FitAll, Dashboard, "fit the whole run", "fit"),
     bind(&[c('F')], Action::FitTask, Dashboard, "fit the selected task's life", ""),
-    bind(&[c('g')], Action::Follow, Dashboard, "follow the run live", "live"),
+    bind(&[c('/')], Action::Search, Dashboard, "show only tasks whose name has this in it", "search"),
     bind(&[c(',')], Action::CursorBack, Dashboard, "look back in time: set or move the time cursor left", "look back"),
     bind(&[c('.')], Action::CursorForward, Dashboard, "move the time cursor right", ""),
+    bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start", "run again"),
+    bind(&[c('e')], Action::ShowOutcome, Dashboard, "show the whole outcome of the run", "outcome"),
+    bind(&[c('<'), c('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
+    bind(&[c('>'), c(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
+    bind(&[c('m')], Action::SpeedMax, Dashboard, "run as fast as it goes (virtual clock)", ""),
+    bind(&[c('g')], Action::Follow, Dashboard, "follow the run live", "live"),
     bind(&[c('a')], Action::SwitchAxis, Dashboard, "switch the axis between time and polls", "axis"),
-    bind(&[c('/')], Action::Search, Dashboard, "show only tasks whose name has this in it", "search"),
-    bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
     bind(&[k(Code::Tab)], Action::NextPane, Dashboard, "go to the next pane", "pane"),
     bind(&[k(Code::BackTab)], Action::PreviousPane, Dashboard, "go to the pane before", ""),
     bind(&[c('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
-    bind(&[c('e')], Action::ShowOutcome, Dashboard, "show the whole outcome of the run", ""),
-    bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start", "run again"),
     bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Dashboard, "select the task above, or scroll up", ""),
     bind(&[c('j'), k(Code::Down)], Action::Move(Step::Down), Dashboard, "select the task below, or scroll down", ""),
     bind(&[c('h'), k(Code::Left)], Action::Move(Step::Left), Dashboard, "pan to earlier", ""),
@@ -164,7 +164,9 @@ pub fn action(scope: Scope, key: Key) -> Option<Action> {
 /// The lines that count in `scope`, its own first: what its footer and its help show.
 pub fn lines(scope: Scope) -> impl Iterator<Item = &'static Binding> {
     let own = BINDINGS.iter().filter(move |line| line.scope == scope);
-    let common = BINDINGS.iter().filter(move |line| line.scope == Everywhere && scope != Everywhere);
+    // A text that is being read takes every key itself, and closes with the key that quits elsewhere.
+    let has_common = !matches!(scope, Everywhere | Reading);
+    let common = BINDINGS.iter().filter(move |line| line.scope == Everywhere && has_common);
     own.chain(common.filter(move |line| !scope.is_text() || !matches!(line.keys[0].code, Code::Char(_))))
 }
 

@@ -132,7 +132,8 @@ impl Page<'_> {
             lines.push(self.entry("awaits", &site.source));
             return;
         };
-        lines.push(self.entry("awaits", &format!("{} at {}", site.source, short_location(location))));
+        lines.push(self.entry("awaits", &site.source));
+        lines.push(self.entry("at", &short_location(location)));
         let Some(source) = self.scene.session.source(&location.file) else { return };
         let number = location.line as usize;
         for (index, line) in source.lines().enumerate().skip(number.saturating_sub(2)).take(3) {

@@ -10,7 +10,8 @@ use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
 use crate::app::keymap::{self, Scope};
-use crate::app::{Model, Overlay, Prompt, Purpose, palette};
+use crate::app::{Action, Model, Overlay, Prompt, Purpose, Screen, palette};
+use crate::control::Phase;
 
 /// Commands that the palette lists at once.
 const OFFERS_MAX: u16 = 10;
@@ -26,17 +27,31 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, screen: Rect, area: Rect) {
             typed(buffer, theme, prompt, area);
         }
         (_, Some(notice)) => pen::put(buffer, area, (1, 0), notice, theme.style(Role::Warning)),
-        (_, None) => pen::line(buffer, area, 0, &keys(theme, scene.model.scope(), area.width)),
+        (_, None) => pen::line(buffer, area, 0, &keys(theme, scene.model.scope(), phase(scene), area.width)),
     }
 }
 
+/// What the watched loop is doing, where one is watched.
+fn phase(scene: Scene<'_>) -> Option<Phase> {
+    scene.session.filter(|_| scene.model.screen == Screen::Dashboard).map(|session| session.status().phase)
+}
+
 /// Keys and what they do, as many as fit; the way to all the others is always among them.
-fn keys(theme: &Theme, scope: Scope, width: u16) -> Line<'static> {
-    let shown = |line: &&keymap::Binding| !line.footer.is_empty();
-    let piece = |line: &keymap::Binding| {
-        [span(theme, Role::Key, format!(" {}", line.keys[0])), span(theme, Role::Dim, format!(" {} ", line.footer))]
+fn keys(theme: &Theme, scope: Scope, phase: Option<Phase>, width: u16) -> Line<'static> {
+    let is_over = phase.is_none_or(|phase| phase == Phase::Ended);
+    let makes_sense = |action: Action| match action {
+        Action::RunAgain | Action::ShowOutcome => is_over,
+        action => !(is_over && action.drives_the_loop()),
     };
-    let is_last = |line: &keymap::Binding| matches!(line.action, crate::app::Action::Help | crate::app::Action::Quit);
+    let shown = |line: &&keymap::Binding| !line.footer.is_empty() && makes_sense(line.action);
+    let label = |line: &keymap::Binding| match (line.action, phase) {
+        (Action::TogglePause, Some(Phase::Paused | Phase::Pausing)) => "resume",
+        _ => line.footer,
+    };
+    let piece = |line: &keymap::Binding| {
+        [span(theme, Role::Key, format!(" {}", line.keys[0])), span(theme, Role::Dim, format!(" {} ", label(line)))]
+    };
+    let is_last = |line: &keymap::Binding| matches!(line.action, Action::Help | Action::Quit);
     let (last, first): (Vec<_>, Vec<_>) = keymap::lines(scope).filter(shown).partition(|line| is_last(line));
     let last: Vec<Span<'_>> = last.into_iter().flat_map(piece).collect();
     let mut line = Line::default();

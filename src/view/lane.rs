@@ -2,12 +2,12 @@
 
 use super::glyph;
 use super::theme::Role;
-use crate::trace::{Cell, State};
+use crate::trace::{AwaitKind, Axis, Cell, State};
 
 /// The mark of one column and what it means; `None` before the task was spawned and after it ended.
 ///
 /// An end is rarer than a poll and a poll rarer than waiting: where a column has several, the rarest is drawn.
-pub fn mark(cell: &Cell, is_blocking: bool) -> Option<(char, Role)> {
+pub fn mark(cell: &Cell, axis: Axis, is_blocking: bool) -> Option<(char, Role)> {
     let state = cell.state?;
     if cell.ended {
         return Some(match state {
@@ -20,10 +20,13 @@ pub fn mark(cell: &Cell, is_blocking: bool) -> Option<(char, Role)> {
     let spent_ns = cell.busy_ns + cell.scheduled_ns + cell.waiting_ns;
     if cell.running_throughout || (cell.busy_ns > 0 && cell.busy_ns * 2 >= spent_ns) {
         return Some(if is_blocking {
-            (glyph::waiting(crate::trace::AwaitKind::Block), Role::Waiting(crate::trace::AwaitKind::Block))
+            (glyph::waiting(AwaitKind::Block), Role::Waiting(AwaitKind::Block))
         } else {
             (glyph::RUNNING, Role::Running)
         });
+    }
+    if cell.polls > 0 && axis == Axis::Steps {
+        return Some((glyph::RUNNING, Role::Running));
     }
     if cell.polls > 0 {
         return Some((glyph::POLL, Role::Poll));
@@ -46,7 +49,6 @@ pub fn mark(cell: &Cell, is_blocking: bool) -> Option<(char, Role)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::AwaitKind;
 
     fn cell() -> Cell {
         Cell { state: Some(State::Waiting(None, AwaitKind::Timer)), ..Cell::default() }
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_rarest_thing_in_a_column_is_drawn() {
-        let glyph = |cell: Cell| mark(&cell, false).map(|(glyph, _)| glyph);
+        let glyph = |cell: Cell| mark(&cell, Axis::Time, false).map(|(glyph, _)| glyph);
         let wait = Cell { waiting_ns: 90, wait: Some(AwaitKind::Timer), ..cell() };
         assert_eq!(glyph(wait), Some('─'));
         assert_eq!(glyph(Cell { polls: 1, ..wait }), Some('▌'), "an instant poll among waiting is seen");
@@ -64,6 +66,9 @@ mod tests {
         assert_eq!(glyph(Cell { state: Some(State::Held), ..wait }), Some('■'));
         assert_eq!(glyph(Cell { state: None, ..Cell::default() }), None, "not yet born");
         assert_eq!(glyph(Cell { state: Some(State::Done), ..Cell::default() }), None, "over");
-        assert_eq!(mark(&Cell { running_throughout: true, ..wait }, true).map(|(glyph, _)| glyph), Some('▓'));
+        assert_eq!(
+            mark(&Cell { running_throughout: true, ..wait }, Axis::Time, true).map(|(glyph, _)| glyph),
+            Some('▓')
+        );
     }
 }

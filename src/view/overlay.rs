@@ -75,7 +75,7 @@ fn help(theme: &Theme, here: Scope, width: usize) -> Vec<Line<'static>> {
         line
     }));
     let marks = [
-        "‖ on the rule: you paused here; ▼ is the time cursor; ╳ is where facts were lost.",
+        "‖ on the axis: you paused there; ▼ is the time cursor; ╳ is where facts were lost.",
         "On a virtual clock a poll takes no loop time unless it blocks: time passes while the loop is parked.",
     ];
     for mark in marks {

@@ -42,7 +42,7 @@ pub fn layout(scene: Scene<'_>, area: Rect) -> Layout {
         places.list = Rect { width, ..rest };
         right = Rect { x: rest.x + width + 1, width: rest.width - width - 1, ..rest };
     } else if focus == Focus::List {
-        let lesson_rows = if rest.height >= 9 { 5 } else { 0 };
+        let lesson_rows = if rest.height >= 7 { 4 } else { 0 };
         places.lesson = bottom(&mut rest, lesson_rows);
         places.list = rest;
         return places;
@@ -104,7 +104,7 @@ fn list(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     }
     // The list is drawn around the choice even where the terminal shrank since it was moved.
     let place = matching.iter().position(|index| *index == picker.chosen).unwrap_or(0);
-    let first = picker.top.clamp((place + 1).saturating_sub(rows.height.into()), place);
+    let first = picker.top.clamp((place + 1).saturating_sub(usize::from(rows.height).max(1)), place);
     for (row, index) in (0..rows.height).zip(matching.iter().skip(first)) {
         let manifest = &scene.catalog[*index];
         let is_chosen = *index == picker.chosen;
@@ -131,7 +131,7 @@ fn form(buffer: &mut Buffer, scene: Scene<'_>, area: Rect, form: &Form) {
     let mut rows = below_rule(area);
     let help_rows = u16::from(rows.height > 1);
     let help = bottom(&mut rows, help_rows);
-    let first = (form.chosen + 1).saturating_sub(rows.height.into());
+    let first = (form.chosen + 1).saturating_sub(usize::from(rows.height).max(1));
     for (row, (index, entry)) in (0..rows.height).zip(form.entries.iter().enumerate().skip(first)) {
         let line = field(scene, entry, has_keys && index == form.chosen);
         pen::line(buffer, rows, row, &line);

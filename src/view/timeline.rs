@@ -15,7 +15,7 @@ use super::scene::Watching;
 use super::text;
 use super::theme::{Role, Theme};
 use crate::app::{Mode, Pane, Viewport, axis_end};
-use crate::trace::{AwaitKind, Axis, Task, TaskId};
+use crate::trace::{AwaitKind, Axis, Cell, Task, TaskId};
 
 /// Labels narrower than this have no counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -42,6 +42,8 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
         label(buffer, scene, labels, row, task);
         draw_lane(buffer, scene, lanes, row, id, range);
     }
+    let drawn = u16::try_from(count.saturating_sub(state.top)).unwrap_or(u16::MAX).min(lanes.height);
+    let lanes = Rect { height: drawn, ..lanes };
     gaps(buffer, scene, lanes, range);
     if let Some(column) = state.cursor.and_then(|at| axis::column_of(at, range.0, range.1, lanes.width)) {
         for row in lanes.y..lanes.bottom() {
@@ -78,8 +80,8 @@ fn head(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, (from, to):
     axis::render(buffer, theme, axis_row, state.viewport.axis, (from, to));
     if state.viewport.axis == Axis::Time {
         for at in trace.pauses().rev().take_while(|at| *at >= from) {
-            if let Some(column) = axis::column_of(at, from, to, marks.width) {
-                mark(buffer, marks, (column, 0), glyph::PAUSE, theme.style(Role::Warning));
+            if let Some(column) = axis::column_of(at, from, to, axis_row.width) {
+                mark(buffer, axis_row, (column, 0), glyph::PAUSE, theme.style(Role::Warning));
             }
         }
     }
@@ -128,11 +130,15 @@ fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id:
         let share = u128::from(to - from) * u128::from(column) / u128::from(area.width.max(1));
         from.saturating_add(u64::try_from(share).unwrap_or(0))
     };
-    for (column, cell) in (0..area.width).zip(trace.window(id, axis, from, to, area.width)) {
+    let cells = trace.window(id, axis, from, to, area.width);
+    for (column, cell) in (0..area.width).zip(&cells) {
+        // A poll may be many columns of the steps axis wide: only the last of them is the end.
+        let next_ends = axis == Axis::Steps && cells.get(usize::from(column) + 1).is_some_and(|next| next.ended);
+        let cell = Cell { ended: cell.ended && !next_ends, ..*cell };
         let blocks = cell.busy_ns > 0
             && axis == Axis::Time
             && trace.blocking_call(id, edge(column), edge(column + 1).max(edge(column) + 1)).is_some();
-        if let Some((glyph, role)) = lane::mark(&cell, blocks) {
+        if let Some((glyph, role)) = lane::mark(&cell, axis, blocks) {
             mark(buffer, area, (column, row), glyph, scene.theme.style(role));
         }
     }
@@ -173,18 +179,22 @@ pub fn legend_lines(theme: &Theme, width: usize) -> Vec<Line<'static>> {
     ];
     let waits = AwaitKind::ALL.into_iter().map(|kind| {
         let name = match kind {
-            AwaitKind::Timer => "waits: timer",
+            AwaitKind::Timer => "timer",
             AwaitKind::Task => "task",
             AwaitKind::Sync => "lock",
             AwaitKind::Channel => "channel",
             AwaitKind::Io => "I/O",
-            AwaitKind::Block => "blocks the loop",
+            AwaitKind::Block => "blocks the loop while running",
             AwaitKind::Yield => "its turn",
             AwaitKind::Other => "unknown",
         };
         (glyph::waiting(kind), Role::Waiting(kind), name)
     });
+    let (blocks, waits): (Vec<_>, Vec<_>) = waits.partition(|(glyph, ..)| *glyph == glyph::waiting(AwaitKind::Block));
+    marks.splice(1..1, blocks);
+    marks.push((' ', Role::Dim, "waiting for:"));
     marks.extend(waits);
+    marks.push((' ', Role::Dim, "ended:"));
     marks.push((glyph::DONE, Role::Done, "done"));
     marks.push((glyph::CANCELLED, Role::Cancelled, "cancelled"));
     marks.push((glyph::FAILED, Role::Failed, "failed"));
@@ -211,7 +221,9 @@ fn minimap(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, end: u64
     let (_, whole) = Viewport::whole(scene.model.dashboard.viewport.axis).range(end);
     let (theme, last) = (scene.theme, area.width - 1);
     let column = |at: u64| axis::column_of(at, 0, whole, area.width).unwrap_or(last);
-    let (first, end) = (column(from), column(to.saturating_sub(1)));
+    let past = u128::from(to) * u128::from(area.width);
+    let end = u16::try_from(past.div_ceil(u128::from(whole)).saturating_sub(1)).unwrap_or(last).min(last);
+    let first = column(from);
     for at in 0..area.width {
         let inside = (first..=end).contains(&at);
         mark(

@@ -1,0 +1,1 @@
+//! Action in, state and effects out.

@@ -1,0 +1,1 @@
+//! The real frame loop, with typed keys and a screen in memory.

@@ -1,0 +1,182 @@
+//! What the screen shows, at every size and in every palette.
+
+use loopscope::app::keymap::Scope;
+use loopscope::app::{Action, Context, Launcher, Model, Session, Step, update};
+use loopscope::trace::{Event, TaskId};
+use loopscope::view::{self, Palette, Scene, Theme};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Color;
+
+use crate::snapshot::{assert_snapshot, text};
+use crate::stage::{self, Played, Stage, task};
+
+const ANSI: Theme = Theme { palette: Palette::Ansi16, ascii: false };
+const MONO: Theme = Theme { palette: Palette::Mono, ascii: false };
+const ASCII: Theme = Theme { palette: Palette::Mono, ascii: true };
+
+/// What `actions` lead to on a screen of `width` by `height`.
+fn screen(session: Option<&Played>, theme: &Theme, (width, height): (u16, u16), actions: &[Action]) -> Buffer {
+    let stage = Stage::default();
+    let area = Rect::new(0, 0, width, height);
+    let mut model = Model::default();
+    let session = session.map(|session| session as &dyn Session);
+    if session.is_some() {
+        model.watch(None);
+    }
+    model.refresh(session, stage.catalog());
+    for action in actions {
+        let scene = Scene { model: &model, session, catalog: stage.catalog(), theme };
+        let geometry = view::geometry(scene, area);
+        update(&mut model, *action, Context { session, catalog: stage.catalog(), geometry: &geometry });
+        model.refresh(session, stage.catalog());
+    }
+    let mut buffer = Buffer::empty(area);
+    view::render(&mut buffer, Scene { model: &model, session, catalog: stage.catalog(), theme }, area);
+    buffer
+}
+
+const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (200, 60), (40, 10), (10, 5)];
+
+#[test]
+fn the_dashboard_at_every_size() {
+    let session = stage::paused();
+    for (width, height) in SIZES {
+        let buffer = screen(Some(&session), &ANSI, (width, height), &[Action::Move(Step::Down)]);
+        assert_snapshot(&format!("dashboard-{width}x{height}"), &buffer);
+    }
+}
+
+#[test]
+fn the_picker_at_every_size() {
+    for (width, height) in SIZES {
+        assert_snapshot(&format!("picker-{width}x{height}"), &screen(None, &ANSI, (width, height), &[]));
+    }
+}
+
+#[test]
+fn mono_and_ascii() {
+    let session = stage::ended();
+    let mono = screen(Some(&session), &MONO, (120, 40), &[]);
+    assert_snapshot("dashboard-mono", &mono);
+    let ascii = screen(Some(&session), &ASCII, (80, 24), &[]);
+    assert_snapshot("dashboard-ascii", &ascii);
+    assert_snapshot("picker-ascii", &screen(None, &ASCII, (80, 24), &[Action::NextPane]));
+    for buffer in [&mono, &ascii] {
+        assert!(buffer.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+    }
+}
+
+#[test]
+fn ascii_is_ascii_everywhere() {
+    let session = stage::failed();
+    for actions in [&[][..], &[Action::Help], &[Action::Palette], &[Action::ShowOutcome], &[Action::SwitchAxis]] {
+        for size in SIZES {
+            let shown = text(&screen(Some(&session), &ASCII, size, actions));
+            assert!(shown.is_ascii(), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_and_a_loss_are_said_where_they_are() {
+    let session = stage::failed();
+    let buffer = screen(Some(&session), &ANSI, (120, 40), &[Action::Move(Step::Down)]);
+    assert_snapshot("dashboard-failed", &buffer);
+    let all = text(&screen(Some(&session), &ANSI, (120, 40), &[Action::ShowOutcome]));
+    assert!(all.contains("line nine"), "{all}");
+}
+
+#[test]
+fn looking_back_shows_the_states_of_then() {
+    let session = stage::ended();
+    let buffer = screen(Some(&session), &ANSI, (120, 40), &[Action::GoTo(stage::S / 2), Action::Move(Step::Down)]);
+    assert_snapshot("dashboard-looking-back", &buffer);
+    let shown = text(&buffer);
+    assert!(shown.contains("LOOKING BACK at 500 ms"));
+    assert!(shown.contains("waiting on a timer for 500 ms"));
+    assert!(!shown.contains("count-1         Two"), "what was printed later is not shown");
+}
+
+#[test]
+fn the_steps_axis_gives_every_poll_a_column() {
+    let session = stage::ended();
+    let buffer = screen(Some(&session), &ANSI, (120, 40), &[Action::SwitchAxis]);
+    assert_snapshot("dashboard-steps", &buffer);
+}
+
+#[test]
+fn help_names_every_key_and_the_palette_every_verb() {
+    let session = stage::paused();
+    assert_snapshot("help", &screen(Some(&session), &ANSI, (120, 110), &[Action::Help]));
+    let help = text(&screen(Some(&session), &ANSI, (120, 120), &[Action::Help]));
+    for scope in Scope::ALL {
+        assert!(help.contains(scope.title()));
+    }
+    for line in loopscope::app::keymap::BINDINGS {
+        assert!(help.contains(line.name), "{}", line.name);
+    }
+    assert_snapshot("palette", &screen(Some(&session), &ANSI, (80, 24), &[Action::Palette, Action::Type('s')]));
+}
+
+#[test]
+fn no_size_panics_with_anything_on_top() {
+    let sessions = [stage::paused(), stage::failed(), stage::ended()];
+    let on_top = [
+        &[][..],
+        &[Action::Help, Action::Move(Step::Last)],
+        &[Action::Palette, Action::Type('x')],
+        &[Action::ShowOutcome],
+        &[Action::ToggleDetails, Action::NextPane, Action::Move(Step::PageDown)],
+        &[Action::SwitchAxis, Action::CursorBack, Action::ZoomIn],
+    ];
+    for width in [1, 2, 10, 24, 40, 72, 101, 150] {
+        for height in [1, 2, 3, 5, 6, 7, 10, 14, 24, 50] {
+            for actions in on_top {
+                for session in &sessions {
+                    screen(Some(session), &ANSI, (width, height), actions);
+                }
+                screen(None, &ASCII, (width, height), actions);
+            }
+        }
+    }
+}
+
+#[test]
+fn hostile_names_and_output_stay_text() {
+    let mut session = stage::paused();
+    let hostile = "\u{1b}[2J\u{202e}evil\u{9b}31m";
+    let spawned = loopscope::trace::Spawned {
+        name: hostile.into(),
+        kind: loopscope::trace::TaskKind::Task,
+        parent: None,
+        location: None,
+    };
+    session.trace.apply(Event::Spawn { task: task(5), at: 0, spawned: Box::new(spawned) });
+    session.trace.apply(Event::Output { task: Some(task(5)), at: 0, text: hostile.into() });
+    session.status.name = hostile.into();
+    let buffer = screen(Some(&session), &ANSI, (120, 40), &[Action::Move(Step::Last)]);
+    let shown = text(&buffer);
+    assert!(shown.contains("evil"));
+    assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{shown}");
+}
+
+/// A frame over 100,000 tasks asks for the rows on the screen only. The bound is a hundred times what it takes.
+#[test]
+fn a_crowd_costs_what_the_screen_costs() {
+    let few = stage::crowd(100);
+    let many = stage::crowd(100_000);
+    let last = TaskId::from_index(99_999);
+    let shown = text(&screen(Some(&many), &ANSI, (120, 40), &[Action::Move(Step::Last)]));
+    assert!(shown.contains("worker-100000") && many.trace.task(last).is_some());
+    let time = |session: &Played| {
+        let start = std::time::Instant::now();
+        for _ in 0..10 {
+            screen(Some(session), &ANSI, (120, 40), &[]);
+        }
+        start.elapsed()
+    };
+    time(&few);
+    let (few, many) = (time(&few), time(&many));
+    assert!(many < few * 20, "10 frames: {few:?} for 100 tasks, {many:?} for 100,000");
+}
