@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod control;
+pub mod terminal;
 pub mod trace;
 pub mod view;
 pub mod workload;
