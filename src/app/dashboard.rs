@@ -298,7 +298,8 @@ impl Dashboard {
         let row = self.selected.and_then(|id| self.rows.row_of(id, session.trace()));
         if let Some(row) = row {
             let height = usize::from(geometry.rows.height).max(1);
-            self.top = self.top.clamp((row + 1).saturating_sub(height), row);
+            let last_top = self.rows.count(session.trace()).saturating_sub(height);
+            self.top = self.top.min(last_top).clamp((row + 1).saturating_sub(height), row);
         }
     }
 

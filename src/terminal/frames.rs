@@ -42,6 +42,8 @@ pub struct Frames<'a, B: Backend> {
     /// There was more to take in than the budget allowed.
     has_backlog: bool,
     drawn_at: Option<Instant>,
+    /// Frames drawn so far.
+    drawn: u64,
     /// What of the status the last frame showed.
     shown: Option<Shown>,
     /// Turns in a row in which nothing changed.
@@ -82,6 +84,7 @@ impl<'a, B: Backend> Frames<'a, B> {
             is_stale: true,
             has_backlog: false,
             drawn_at: None,
+            drawn: 0,
             shown: None,
             quiet_turns: 0,
             first: None,
@@ -124,6 +127,11 @@ impl<'a, B: Backend> Frames<'a, B> {
     /// The screen as it is drawn on, for tests and pictures.
     pub fn terminal(&self) -> &Terminal<B> {
         &self.terminal
+    }
+
+    /// Frames drawn so far.
+    pub fn drawn(&self) -> u64 {
+        self.drawn
     }
 
     /// The signal that ended the loop, if one did.
@@ -229,6 +237,7 @@ impl<'a, B: Backend> Frames<'a, B> {
             view::render(frame.buffer_mut(), scene, area);
         })?;
         (self.is_stale, self.drawn_at) = (false, Some(now));
+        self.drawn += 1;
         Ok(())
     }
 }

@@ -218,7 +218,7 @@ pub fn crowd(tasks: usize) -> Played {
 
 /// A catalog of two, and a launcher that plays the counting or refuses.
 pub struct Stage {
-    catalog: Vec<Manifest>,
+    pub catalog: Vec<Manifest>,
     pub launched: Rc<RefCell<Vec<Launch>>>,
     pub commands: Commands,
     pub refusal: Option<String>,

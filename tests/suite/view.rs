@@ -130,8 +130,8 @@ fn no_size_panics_with_anything_on_top() {
         &[Action::ToggleDetails, Action::NextPane, Action::Move(Step::PageDown)],
         &[Action::SwitchAxis, Action::CursorBack, Action::ZoomIn],
     ];
-    for width in [1, 2, 10, 24, 40, 72, 101, 150] {
-        for height in [1, 2, 3, 5, 6, 7, 10, 14, 24, 50] {
+    for width in [1, 10, 24, 40, 72, 101] {
+        for height in [1, 3, 5, 6, 7, 10, 14, 24] {
             for actions in on_top {
                 for session in &sessions {
                     screen(Some(session), &ANSI, (width, height), actions);
