@@ -143,7 +143,12 @@ impl<'a, B: Backend> Frames<'a, B> {
     }
 
     /// What was watched last.
-    pub fn into_session(self) -> Option<Box<dyn Session>> {
+    pub fn into_session(mut self) -> Option<Box<dyn Session>> {
+        if self.terminal.show_cursor().is_err() {
+            // The terminal is gone, and ratatui's own would complain of it to a standard error that is gone as well:
+            // a panic. There is nothing left to restore.
+            std::mem::forget(self.terminal);
+        }
         self.session
     }
 

@@ -1,7 +1,7 @@
 //! What the screen shows, at every size and in every palette.
 
 use loopscope::app::keymap::Scope;
-use loopscope::app::{Action, Context, Launcher, Model, Session, Step, update};
+use loopscope::app::{Action, Context, Launcher, Model, Mouse, MouseKind, Session, Step, update};
 use loopscope::trace::{Event, TaskId};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
@@ -179,4 +179,54 @@ fn a_crowd_costs_what_the_screen_costs() {
     time(&few);
     let (few, many) = (time(&few), time(&many));
     assert!(many < few * 20, "10 frames: {few:?} for 100 tasks, {many:?} for 100,000");
+}
+
+/// Whatever a person does, in whatever order, on whatever screen: it draws, and the stretch that is shown is one.
+#[test]
+fn any_order_of_actions_draws() {
+    let stage = Stage::default();
+    let sessions = [stage::paused(), stage::ended(), stage::failed(), stage::crowd(300)];
+    let mut state = 0x9e37_79b9_u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let kinds = [MouseKind::Press, MouseKind::Drag, MouseKind::WheelUp, MouseKind::WheelDown, MouseKind::WheelLeft];
+    for round in 0..60 {
+        let session = sessions.get(round % 5).map(|session| session as &dyn Session);
+        let mut area = Rect::new(0, 0, 120, 40);
+        let mut model = Model::default();
+        if session.is_some() {
+            model.watch(None);
+        }
+        for _ in 0..60 {
+            if random(8) == 0 {
+                area = Rect::new(0, 0, 1 + random(160) as u16, 1 + random(50) as u16);
+            }
+            model.refresh(session, stage.catalog());
+            let scene = Scene { model: &model, session, catalog: stage.catalog(), theme: &ANSI };
+            let geometry = view::geometry(scene, area);
+            let bindings = loopscope::app::keymap::BINDINGS;
+            let action = match random(4) {
+                0 => Action::Mouse(Mouse {
+                    kind: kinds[random(kinds.len() as u64) as usize],
+                    column: random(160) as u16,
+                    row: random(50) as u16,
+                    zooming: random(2) == 0,
+                }),
+                1 => Action::Type(char::from(b' ' + random(90) as u8)),
+                2 => Action::GoTo(random(3 * stage::S)),
+                _ => bindings[random(bindings.len() as u64) as usize].action,
+            };
+            update(&mut model, action, Context { session, catalog: stage.catalog(), geometry: &geometry });
+            model.refresh(session, stage.catalog());
+            let mut buffer = Buffer::empty(area);
+            view::render(&mut buffer, Scene { model: &model, session, catalog: stage.catalog(), theme: &ANSI }, area);
+            if let Some(session) = session {
+                let viewport = model.dashboard.viewport;
+                let (from, to) = viewport.range(loopscope::app::axis_end(session, viewport.axis));
+                assert!(from < to, "{action:?} left {from} to {to}");
+            }
+        }
+    }
 }
