@@ -53,6 +53,8 @@ pub struct Model {
     pub overlay: Option<Overlay>,
     /// One line about what was just asked for, until the next key.
     pub notice: Option<String>,
+    /// The last action was to leave a run that goes on: doing it again means it.
+    pub is_leaving: bool,
     /// What `run again` runs.
     pub launched: Option<Launch>,
 }

@@ -42,6 +42,7 @@ pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effec
 /// Takes one action.
 pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
     model.notice = None;
+    let was_leaving = std::mem::take(&mut model.is_leaving);
     if action == Action::Quit {
         return vec![Effect::Quit];
     }
@@ -57,11 +58,11 @@ pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Ef
             model.overlay = stays.then_some(Overlay::Message(message));
             Vec::new()
         }
-        None => update_screen(model, action, context),
+        None => update_screen(model, action, was_leaving, context),
     }
 }
 
-fn update_screen(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
+fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
     match (action, model.screen) {
         (Action::Help, _) => model.overlay = Some(Overlay::Help(Reading::default())),
         (Action::Palette, _) => model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Command, ""))),
@@ -83,6 +84,7 @@ fn update_screen(model: &mut Model, action: Action, context: Context<'_>) -> Vec
             }
         }
         (action, Screen::Picker) => return model.picker.update(action, context.catalog, context.geometry),
+        (Action::Back, Screen::Dashboard) => return leave(model, was_leaving, context),
         (action, Screen::Dashboard) => {
             let Some(session) = context.session else { return Vec::new() };
             return update_dashboard(model, action, session, context);
@@ -93,16 +95,6 @@ fn update_screen(model: &mut Model, action: Action, context: Context<'_>) -> Vec
 
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
     match action {
-        Action::Back => {
-            if model.dashboard.back(session, context.geometry) {
-                return Vec::new();
-            }
-            if context.catalog.is_empty() {
-                model.notice = Some("there is no list of workloads to go back to; q quits".to_owned());
-                return Vec::new();
-            }
-            return vec![Effect::Leave];
-        }
         Action::RunAgain => match model.launched.clone() {
             Some(launch) => return vec![Effect::Launch(launch)],
             None => model.notice = Some("loopscope did not start this run, so it cannot start it again".to_owned()),
@@ -124,6 +116,23 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
             Ok(None) => {}
             Err(notice) => model.notice = Some(notice.to_owned()),
         },
+    }
+    Vec::new()
+}
+
+/// One step back from the dashboard. A run that goes on is not ended by one key too many.
+fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
+    let Some(session) = context.session else { return vec![Effect::Leave] };
+    if model.dashboard.back(session, context.geometry) {
+        return Vec::new();
+    }
+    if context.catalog.is_empty() {
+        model.notice = Some("there is no list of workloads to go back to; q quits".to_owned());
+    } else if was_leaving || session.status().phase == Phase::Ended {
+        return vec![Effect::Leave];
+    } else {
+        model.is_leaving = true;
+        model.notice = Some("esc again ends this run and goes back to the list".to_owned());
     }
     Vec::new()
 }

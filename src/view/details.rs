@@ -24,7 +24,8 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     }
     let state = &scene.model.dashboard;
     let title = match state.cursor {
-        Some(_) => "selected task, as it was then",
+        Some(_) if state.viewport.axis == Axis::Time => "selected task, as it was then",
+        Some(_) => "selected task, its state as it was then",
         None => "selected task",
     };
     let rows = below_rule(area);
@@ -89,9 +90,11 @@ impl Page<'_> {
         match state {
             State::Waiting(Some(id), kind) => {
                 text.push_str(&format!(" on {}", kind_name(kind.name())));
-                if let Some(found) = trace.awaits().get(id) {
+                // Looking back to a poll rather than a time, nobody knows for how long.
+                let has_time = self.at.is_some() || self.scene.model.dashboard.cursor.is_none();
+                awaited = Some(id);
+                if let Some(found) = trace.awaits().get(id).filter(|_| has_time) {
                     text.push_str(&format!(" for {}", time::duration(self.now().saturating_sub(found.start))));
-                    awaited = Some(id);
                 }
             }
             State::Waiting(None, _) => text.push_str(" on something without a name"),
@@ -191,7 +194,7 @@ impl Page<'_> {
             lines.push(self.entry("wakes", &wakes));
         }
         let parts =
-            [("running", totals.busy_ns), ("ready", totals.scheduled_ns), ("waiting", totals.waiting_total_ns())];
+            [("running", totals.busy_ns), ("scheduled", totals.scheduled_ns), ("waiting", totals.waiting_total_ns())];
         let all: u64 = parts.iter().map(|(_, ns)| ns).sum();
         for (label, ns) in parts {
             let percent = u64::try_from(u128::from(ns) * 100 / u128::from(all.max(1))).unwrap_or(100);
@@ -209,6 +212,7 @@ fn kind_name(name: &str) -> &str {
         "io" => "I/O",
         "block" => "a blocking call",
         "yield" => "its turn",
+        "other" => "something unknown",
         other => other,
     }
 }

@@ -81,13 +81,18 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
     let counts = trace.counts();
     let states = [
         ("running", Role::Running, counts.running),
-        ("ready", Role::Scheduled, counts.scheduled),
+        ("scheduled", Role::Scheduled, counts.scheduled),
         ("waiting", Role::Text, counts.waiting),
         ("done", Role::Done, counts.done),
         ("cancelled", Role::Cancelled, counts.cancelled),
         ("failed", Role::Failed, counts.failed),
     ];
-    let mut tasks = vec![span(theme, Role::Strong, trace.tasks().len().to_string()), span(theme, Role::Dim, " tasks")];
+    // These are counted now even where the lanes are looked back on.
+    let number = match scene.model.dashboard.cursor {
+        Some(_) => format!("now: {}", trace.tasks().len()),
+        None => trace.tasks().len().to_string(),
+    };
+    let mut tasks = vec![span(theme, Role::Strong, number), span(theme, Role::Dim, " tasks")];
     for (index, (name, role, count)) in states.into_iter().enumerate() {
         // The unhappy ones only take room when there are any.
         if index < 4 || count > 0 {
@@ -96,15 +101,21 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
             tasks.push(span(theme, role, format!("{count} {name}")));
         }
     }
-    let (busy, parked) = shares(trace, scene.status.now.max(trace.now()));
     let numbers = format!("{} polls, {} wakes", counts.polls, counts.wakes);
     vec![
         tasks,
         losses(theme, trace),
-        vec![span(theme, Role::Text, format!("loop {busy}% in polls, {parked}% parked"))],
+        vec![span(theme, Role::Text, format!("loop {}", utilisation(scene)))],
         vec![span(theme, Role::Text, numbers)],
         vec![span(theme, Role::Dim, if scene.status.feed.probe() { "exact times" } else { "sampled times" })],
     ]
+}
+
+/// How busy the loop is, in words.
+pub fn utilisation(scene: Watching<'_>) -> String {
+    let trace = scene.session.trace();
+    let (busy, parked) = shares(trace, scene.status.now.max(trace.now()));
+    format!("{busy}% in polls, {parked}% parked")
 }
 
 /// Whole percents of loop time up to `now` that were spent in polls, and parked.

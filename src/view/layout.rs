@@ -6,7 +6,7 @@ use crate::app::{Dashboard, Place};
 use crate::control::Outcome;
 
 /// Narrower than this, the details are shown only when asked for.
-const SIDE_FROM_COLUMNS: u16 = 101;
+pub const SIDE_FROM_COLUMNS: u16 = 101;
 /// Smaller than this, the screen says what it can in a few words.
 const TINY_COLUMNS: u16 = 24;
 const TINY_ROWS: u16 = 6;

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::glyph;
+use super::header;
 use super::layout::{Timeline, below_rule};
 use super::pen::{mark, put, rule};
 use super::scene::Watching;
@@ -18,11 +19,14 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
         return;
     }
     let (theme, trace, state) = (scene.theme, scene.session.trace(), &scene.model.dashboard);
-    rule(buffer, theme, area, "the loop", &next_timer(scene), false);
+    // Where the header has no room for it, the loop's own rule says it.
+    let is_narrow = buffer.area.width < super::layout::SIDE_FROM_COLUMNS && state.cursor.is_none();
+    let title = if is_narrow { format!("the loop: {}", header::utilisation(scene)) } else { "the loop".to_owned() };
+    rule(buffer, theme, area, &title, &next_timer(scene), false);
     let rows = below_rule(area);
     let (labels, lanes) = (places.labels(rows), places.lanes(rows));
     put(buffer, labels, (3, 0), "awake", theme.style(Role::Dim));
-    put(buffer, labels, (3, 1), "ready tasks", theme.style(Role::Dim));
+    put(buffer, labels, (3, 1), "ready queue", theme.style(Role::Dim));
     if state.viewport.axis == Axis::Steps {
         let text = "the axis counts polls, so the loop's waiting has no width here";
         put(buffer, lanes, (0, 0), text, theme.style(Role::Dim));
@@ -60,7 +64,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
             if ready == 0 { ('·', Role::Dim) } else { (glyph::BARS[height as usize - 1], Role::Scheduled) };
         mark(buffer, lanes, (column, 1), bar, theme.style(role));
     }
-    let label = format!("ready, at most {most}");
+    let label = format!("ready queue, most {most}");
     if labels.width > 22 && scene.session.trace().counts().polls > 0 {
         put(buffer, labels, (3, 1), &label, theme.style(Role::Dim));
     }

@@ -105,7 +105,12 @@ fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &
     let mut line =
         format!("{}  {}", if is_selected { glyph::SELECTED } else { ' ' }, text::fit(&task.name(), name_columns));
     if has_counts {
-        line.push_str(&format!("{:>7}{:>7}", short(task.counts.polls), short(task.counts.wakes)));
+        let (polls, wakes) = match scene.model.dashboard.looking_at() {
+            None => (short(task.counts.polls), short(task.counts.wakes)),
+            // Wakes have no running total, and walking them is not worth a frame.
+            Some(at) => (short(task.lane.totals_at(at).polls), "-".to_owned()),
+        };
+        line.push_str(&format!("{polls:>7}{wakes:>7}"));
     }
     put(buffer, area, (0, row), &line, style);
     if let Some(state) = state {
@@ -174,7 +179,7 @@ pub fn legend_lines(theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let mut marks = vec![
         (glyph::RUNNING, Role::Running, "running"),
         (glyph::POLL, Role::Poll, "short poll"),
-        (glyph::SCHEDULED, Role::Scheduled, "woken, not polled yet"),
+        (glyph::SCHEDULED, Role::Scheduled, "scheduled: woken, not polled yet"),
         (glyph::HELD, Role::Held, "held by you"),
     ];
     let waits = AwaitKind::ALL.into_iter().map(|kind| {

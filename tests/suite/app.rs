@@ -103,6 +103,9 @@ fn a_search_that_finds_nothing_selects_nothing_and_is_cleared_by_back() {
     assert!(person.model.notice.is_some(), "and it says why");
     assert!(person.does(Action::Back).is_empty());
     assert_eq!(person.model.dashboard.selected, Some(task(1)));
+    assert!(person.does(Action::Back).is_empty(), "a run that goes on is not ended by one key too many");
+    assert!(person.model.notice.is_some());
+    assert!(person.does(Action::ZoomIn).is_empty() && person.does(Action::Back).is_empty());
     assert_eq!(person.does(Action::Back), [Effect::Leave]);
 }
 

@@ -184,6 +184,50 @@ pub fn paused() -> Played {
     session
 }
 
+/// One task for each thing that a lane can show, over three seconds; the last of them still goes on.
+pub fn zoo() -> Played {
+    let mut events = Vec::new();
+    let mut awaits = 0;
+    let kinds = AwaitKind::ALL;
+    for (index, kind) in kinds.into_iter().enumerate() {
+        events.push(site(index, kind, kind.name(), 4));
+    }
+    for (number, kind) in (1..).zip(kinds) {
+        let (id, at) = (task(number), number as Nanos * 100 * MS);
+        let (await_id, site) = (AwaitId::from_index(awaits), SiteId::from_index(number - 1));
+        events.push(spawn(id, &format!("on-{}", kind.name()), None, at));
+        events.push(Event::PollStart { task: id, at: at + 50 * MS });
+        events.push(Event::AwaitStart { id: await_id, task: id, at: at + 50 * MS, site });
+        awaits += 1;
+        if kind == AwaitKind::Block {
+            events.push(Event::AwaitEnd { id: await_id, at: at + 700 * MS });
+            events.push(Event::PollEnd { task: id, at: at + 900 * MS });
+            events.push(Event::Wake { task: id, at: at + 1_000 * MS, cause: Cause::Own });
+            continue;
+        }
+        events.push(Event::PollEnd { task: id, at: at + 51 * MS });
+        let over = 2 * S + at;
+        match kind {
+            AwaitKind::Timer => events.push(Event::Hold { task: id, at: S }),
+            AwaitKind::Task => events.push(Event::End { task: id, at: over, outcome: Ending::Done }),
+            AwaitKind::Sync => events.push(Event::End { task: id, at: over, outcome: Ending::Cancelled }),
+            AwaitKind::Channel => {
+                events.push(Event::End { task: id, at: over, outcome: Ending::Failed("no receiver is left".into()) });
+            }
+            AwaitKind::Io => {
+                events.push(Event::Wake { task: id, at: over, cause: Cause::Driver });
+                events.push(Event::PollStart { task: id, at: over + 200 * MS });
+                events.push(Event::PollEnd { task: id, at: over + 400 * MS });
+            }
+            _ => {}
+        }
+    }
+    events.push(Event::Gap { from: 1_500 * MS, to: 1_550 * MS, dropped: 3 });
+    events.push(Event::Pause { at: 2 * S });
+    events.push(Event::Now { at: 3 * S });
+    played(events, Phase::Paused)
+}
+
 /// The counting, over.
 pub fn ended() -> Played {
     let mut session = played(counting(), Phase::Ended);

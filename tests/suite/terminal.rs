@@ -89,7 +89,7 @@ fn commands_reach_the_session_and_what_it_becomes_is_shown() {
     assert!(desk.screen().contains(" PAUSED "), "the frame after the key shows what it did");
     desk.types(":until 5s\n");
     assert_eq!(*commands.borrow(), [Command::Pause, Command::RunUntil(5 * S)]);
-    desk.types("\x1b");
+    desk.types("\x1b\x1b");
     assert_eq!(commands.borrow().last(), Some(&Command::Quit), "leaving ends the run");
 }
 

@@ -54,6 +54,23 @@ fn the_picker_at_every_size() {
     }
 }
 
+/// Every mark of the legend is where it belongs; in ASCII they are still different.
+#[test]
+fn every_mark_of_a_lane() {
+    let session = stage::zoo();
+    assert_snapshot("lanes", &screen(Some(&session), &ANSI, (120, 40), &[]));
+    assert_snapshot("lanes-ascii", &screen(Some(&session), &ASCII, (120, 40), &[Action::Move(Step::Last)]));
+}
+
+#[test]
+fn narrow_screens_show_the_details_when_asked() {
+    let session = stage::paused();
+    let actions = [Action::Move(Step::Down), Action::ToggleDetails];
+    let buffer = screen(Some(&session), &ANSI, (80, 24), &actions);
+    assert_snapshot("dashboard-80x24-details", &buffer);
+    assert!(text(&buffer).contains("await(sleep(1))"), "the line that it waits on");
+}
+
 #[test]
 fn mono_and_ascii() {
     let session = stage::ended();
@@ -161,7 +178,8 @@ fn hostile_names_and_output_stay_text() {
     assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{shown}");
 }
 
-/// A frame over 100,000 tasks asks for the rows on the screen only. The bound is a hundred times what it takes.
+/// A frame over 100,000 tasks asks for the rows on the screen only. The quickest of several frames is held to a bound
+/// far above what it takes, so that a busy machine does not fail it.
 #[test]
 fn a_crowd_costs_what_the_screen_costs() {
     let few = stage::crowd(100);
@@ -169,16 +187,16 @@ fn a_crowd_costs_what_the_screen_costs() {
     let last = TaskId::from_index(99_999);
     let shown = text(&screen(Some(&many), &ANSI, (120, 40), &[Action::Move(Step::Last)]));
     assert!(shown.contains("worker-100000") && many.trace.task(last).is_some());
-    let time = |session: &Played| {
-        let start = std::time::Instant::now();
-        for _ in 0..10 {
+    let quickest = |session: &Played| {
+        let frames = (0..10).map(|_| {
+            let start = std::time::Instant::now();
             screen(Some(session), &ANSI, (120, 40), &[]);
-        }
-        start.elapsed()
+            start.elapsed()
+        });
+        frames.min().unwrap_or_default()
     };
-    time(&few);
-    let (few, many) = (time(&few), time(&many));
-    assert!(many < few * 20, "10 frames: {few:?} for 100 tasks, {many:?} for 100,000");
+    let (few, many) = (quickest(&few), quickest(&many));
+    assert!(many < few * 10, "{few:?} for 100 tasks, {many:?} for 100,000");
 }
 
 /// Whatever a person does, in whatever order, on whatever screen: it draws, and the stretch that is shown is one.
