@@ -5,5 +5,8 @@
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
 pub mod control;
+pub mod feed;
+pub mod lab;
+pub mod session;
 pub mod trace;
 pub mod workload;
