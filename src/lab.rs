@@ -16,7 +16,7 @@ pub use world::{TaskSpec, World};
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 use tracing::Dispatch;
@@ -102,7 +102,7 @@ pub fn start(program: Program, options: Options) -> io::Result<Run> {
         gate.end();
         let _ = outcome_sender.send(outcome);
         if let Some(ended) = ended {
-            let _ = ended.send(());
+            let _ = ended.send(Instant::now());
         }
     })?;
     Ok(Run { control, ring, console: batches, outcome })
@@ -222,26 +222,29 @@ pub struct Control {
 }
 
 impl Control {
-    pub fn send(&self, command: Command) {
-        // Before the loop's first moment there is nothing to hold and no time to stop.
+    /// Asks for `command`. Returns what the trace is to know of it: the caller files that itself, for the ring may be
+    /// full and its reader is who calls.
+    pub fn send(&self, command: Command) -> Option<Event> {
         let Some(world) = self.world.get() else {
-            return self.gate.command(command, None);
+            // Before the loop's first moment there is nothing to hold and no time to stop.
+            self.gate.command(command, None);
+            return None;
         };
-        match command {
-            Command::Hold(task) => {
-                if let Some(cell) = world.find(task) {
-                    cell.hold();
+        let at = world.shared().clock.shown();
+        let told = match command {
+            Command::Hold(task) => world.find(task).filter(|cell| cell.hold()).map(|_| Event::Hold { task, at }),
+            Command::Release(task) => world.find(task).and_then(|cell| {
+                let wake_is_kept = cell.release()?;
+                if wake_is_kept {
+                    self.gate.deliver_later(cell);
                 }
-            }
-            Command::Release(task) => {
-                if let Some(cell) = world.find(task) {
-                    self.gate.release(cell);
-                }
-            }
-            _ => {}
-        }
+                Some(Event::Release { task, at })
+            }),
+            _ => None,
+        };
         self.gate.command(command, Some(&world.shared().clock));
         self.kick.notify_one();
+        told
     }
 
     pub fn phase(&self) -> Phase {
@@ -258,6 +261,6 @@ impl Control {
     }
 
     pub fn next_timer(&self) -> Option<Nanos> {
-        self.world.get().and_then(|world| world.shared().timers.next())
+        self.world.get().and_then(|world| world.shared().timers.next(world.now_ns()))
     }
 }

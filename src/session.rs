@@ -61,7 +61,9 @@ impl LabSession {
     }
 
     pub fn command(&mut self, command: Command) {
-        self.control.send(command);
+        if let Some(event) = self.control.send(command) {
+            self.trace.apply(event);
+        }
     }
 
     pub fn status(&self) -> Status {
@@ -113,7 +115,17 @@ impl LabSession {
                 break;
             }
         }
-        changed | self.receive_outcome()
+        changed | self.follow_clock() | self.receive_outcome()
+    }
+
+    /// Moves the trace's newest end on through time in which nothing happens.
+    fn follow_clock(&mut self) -> bool {
+        let shown = if self.outcome.is_none() { self.control.shown_now() } else { 0 };
+        let moved = shown > self.trace.now();
+        if moved {
+            self.trace.apply(Event::Now { at: shown });
+        }
+        moved
     }
 
     /// Waits until something may have happened, or `at_most`.

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
+use console_api::instrument::Update;
 use console_subscriber::{ConsoleLayer, Server, ServerParts};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Dispatch;
@@ -36,8 +37,8 @@ pub struct Console {
     /// For the loop's threads.
     pub dispatch: Dispatch,
     pub batches: Batches,
-    /// Say here that the loop has ended; two updates later everything was told.
-    pub ended: oneshot::Sender<()>,
+    /// Say here when the loop has ended, so that the console can tell when it has told all.
+    pub ended: oneshot::Sender<Instant>,
     /// Comes once the client listens: a loop that starts before would not be seen from its beginning.
     pub listening: std::sync::mpsc::Receiver<()>,
 }
@@ -47,6 +48,8 @@ pub struct Console {
 /// # Errors
 /// Where the system gives no more threads.
 pub fn start(numbers: TaskNumbers, valve: Arc<Valve>) -> io::Result<Console> {
+    // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
+    let (began, began_at) = (Instant::now(), SystemTime::now());
     let (layer, server) = ConsoleLayer::builder()
         .publish_interval(PUBLISH_INTERVAL)
         .retention(Duration::ZERO)
@@ -63,7 +66,8 @@ pub fn start(numbers: TaskNumbers, valve: Arc<Valve>) -> io::Result<Console> {
         tracing::dispatcher::with_default(&super::uninstrumented(), || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
-                let client = Client { door: Door::new(numbers), batches: batch_sender, valve: valve.clone() };
+                let client =
+                    Client { door: Door::new(numbers), batches: batch_sender, valve: valve.clone(), began, began_at };
                 runtime.block_on(serve(server, client, has_ended, listens));
             }
             valve.close();
@@ -74,7 +78,12 @@ pub fn start(numbers: TaskNumbers, valve: Arc<Valve>) -> io::Result<Console> {
     Ok(Console { dispatch, batches, ended, listening })
 }
 
-async fn serve(server: Server, client: Client, has_ended: oneshot::Receiver<()>, listens: std::sync::mpsc::Sender<()>) {
+async fn serve(
+    server: Server,
+    client: Client,
+    has_ended: oneshot::Receiver<Instant>,
+    listens: std::sync::mpsc::Sender<()>,
+) {
     let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
     // The aggregator empties its buffer in one go, but tokio's cooperative budget ends that after 128 events: of a busy
     // loop it would learn 128 events an interval, and drop most of the rest.
@@ -108,26 +117,31 @@ struct Client {
     door: Door,
     batches: mpsc::Sender<Vec<Event>>,
     valve: Arc<Valve>,
+    began: Instant,
+    began_at: SystemTime,
 }
 
 impl Client {
     /// Passes updates on until the loop has ended and everything that was counted was told.
-    async fn follow(mut self, mut updates: Updates, mut has_ended: oneshot::Receiver<()>) {
-        /// The first update after the end may have been begun before it, the second cannot.
-        const LAST_UPDATES: u32 = 2;
-        let mut left = None;
-        while left != Some(0) {
+    async fn follow(mut self, mut updates: Updates, mut has_ended: oneshot::Receiver<Instant>) {
+        let mut ended = None;
+        while !ended.is_some_and(|ended| self.valve.has_told_all_until(ended)) {
             tokio::select! {
-                _ = &mut has_ended, if left.is_none() => left = Some(LAST_UPDATES),
+                at = &mut has_ended, if ended.is_none() => ended = Some(at.unwrap_or_else(|_| Instant::now())),
                 update = updates.next() => {
                     let Ok(Some(update)) = update else { return };
-                    self.valve.updated();
+                    self.valve.updated(self.published(&update));
                     if self.batches.send(self.door.events(update)).await.is_err() {
                         return;
                     }
-                    left = left.map(|left| left - 1);
                 }
             }
         }
+    }
+
+    /// When `update` was published.
+    fn published(&self, update: &Update) -> Instant {
+        let stamp = update.now.and_then(|now| SystemTime::try_from(now).ok()).unwrap_or(self.began_at);
+        self.began + stamp.duration_since(self.began_at).unwrap_or_default()
     }
 }

@@ -45,7 +45,7 @@ struct Inner {
     speed: Speed,
     quit: bool,
     over: bool,
-    /// Held tasks that may go on, to be woken by the loop's own thread.
+    /// Released tasks, to be woken by the loop's own thread.
     releases: Vec<Arc<TaskCell>>,
 }
 
@@ -62,8 +62,8 @@ pub struct Gate {
 pub trait Witness {
     /// The loop stopped here, at the person's wish.
     fn paused(&self);
-    /// A held task goes on; its kept wakes are delivered now.
-    fn release(&self, task: &TaskCell);
+    /// A task that was held goes on: this is the wake that was kept for it.
+    fn deliver(&self, task: &TaskCell);
 }
 
 impl Gate {
@@ -105,8 +105,8 @@ impl Gate {
         self.note(&inner);
     }
 
-    /// A held task may go on: the loop's thread will wake it where it next can.
-    pub fn release(&self, task: Arc<TaskCell>) {
+    /// A released task is to be woken, by the loop's own thread: elsewhere no witness would see it.
+    pub fn deliver_later(&self, task: Arc<TaskCell>) {
         let mut inner = self.lock();
         inner.releases.push(task);
         self.note(&inner);
@@ -158,7 +158,7 @@ impl Gate {
             }
             inner.leave = match inner.leave {
                 Leave::Paused => {
-                    inner = self.stand(inner, clock, witness);
+                    inner = self.deliver(self.stand(inner, clock, witness), witness);
                     continue;
                 }
                 Leave::Polls(0) => Leave::Paused,
@@ -187,13 +187,8 @@ impl Gate {
             inner.leave = Leave::Paused;
         }
         if clock.kind() == ClockKind::Virtual && !inner.quit {
-            if let Some(deadline) = deadline {
-                inner = self.pass(inner, clock.now(), deadline, clock, witness, Here::Park);
-            } else {
-                while inner.leave == Leave::Paused && !inner.quit && inner.releases.is_empty() {
-                    inner = self.stand(inner, clock, witness);
-                }
-            }
+            let now = clock.now();
+            inner = self.pass(inner, now, deadline.unwrap_or(now), clock, witness, Here::Park);
         }
         inner = self.deliver(inner, witness);
         inner.place = Place::Driver;
@@ -234,7 +229,7 @@ impl Gate {
         while let Some(task) = inner.releases.pop() {
             // Waking runs code of others; none of it may find this lock taken.
             drop(inner);
-            witness.release(&task);
+            witness.deliver(&task);
             inner = self.lock();
             self.note(&inner);
         }
@@ -274,8 +269,9 @@ impl Gate {
         here: Here,
     ) -> MutexGuard<'a, Inner> {
         let mut at = from;
-        while at < to && !inner.quit {
+        while !inner.quit {
             if here == Here::Park && !inner.releases.is_empty() {
+                // There is something to poll: the caller delivers it, and the park ends at once.
                 clock.advance_to(at);
                 break;
             }
@@ -288,6 +284,9 @@ impl Gate {
                 clock.set_stretch(Some((at, to, None)));
                 inner = self.stand(inner, clock, witness);
                 continue;
+            }
+            if at >= to {
+                break;
             }
             let goal = if let Leave::Until(stop) = inner.leave { stop.clamp(at, to) } else { to };
             let stepping = matches!(inner.leave, Leave::Polls(_) | Leave::To(_) | Leave::Turn);

@@ -45,23 +45,20 @@ impl TaskCell {
         self.held.load(Ordering::Acquire)
     }
 
-    pub fn hold(&self) {
-        if !self.over.load(Ordering::Acquire) && !self.held.swap(true, Ordering::AcqRel) {
-            self.world.tell(|at| Event::Hold { task: self.id, at });
-        }
+    /// Holds the task; false where it was held already or is over.
+    pub fn hold(&self) -> bool {
+        !self.over.load(Ordering::Acquire) && !self.held.swap(true, Ordering::AcqRel)
     }
 
-    /// Lets the task go on, and wakes it if it was woken meanwhile. On the loop's thread.
-    pub fn release(&self) {
+    /// Lets the task go on. `None` where it was not held, else whether a kept wake is to be delivered to it.
+    pub fn release(&self) -> Option<bool> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.held.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        self.world.tell(|at| Event::Release { task: self.id, at });
-        if std::mem::take(&mut *kept) {
-            drop(kept);
-            self.forward(Cause::Person);
-        }
+        self.held.swap(false, Ordering::AcqRel).then(|| std::mem::take(&mut *kept))
+    }
+
+    /// Delivers the kept wake. On the loop's thread.
+    pub fn deliver(&self) {
+        self.forward(Cause::Person);
     }
 
     /// Keeps a wake for later if the task is held.
@@ -76,6 +73,10 @@ impl TaskCell {
     }
 
     fn forward(&self, cause: Cause) {
+        // A finished task may leave wakers behind; nobody counts those, here or in console-subscriber.
+        if self.over.load(Ordering::Acquire) {
+            return;
+        }
         self.world.tell(|at| Event::Wake { task: self.id, at, cause });
         if let Some(tokio) = self.tokio.get() {
             tokio.wake_by_ref();
@@ -89,10 +90,6 @@ impl Wake for TaskCell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A finished task may leave wakers behind; nobody counts those, here or in console-subscriber.
-        if self.over.load(Ordering::Acquire) {
-            return;
-        }
         let cause = self.world.cause(self.id);
         if self.keep() {
             self.world.tell(|at| Event::WakeKept { task: self.id, at, cause });

@@ -40,8 +40,10 @@ impl Timers {
         self.lock().timers.remove(&timer);
     }
 
-    /// When the earliest timer is due.
-    pub fn next(&self) -> Option<Nanos> {
-        self.lock().timers.first().map(|timer| timer.due)
+    /// When the earliest timer after `now` is due. One that is due already has fired: it stays noted until its task is
+    /// polled, which takes long for a held one.
+    pub fn next(&self, now: Nanos) -> Option<Nanos> {
+        let after = Timer { due: now.saturating_add(1), number: 0 };
+        self.lock().timers.range(after..).next().map(|timer| timer.due)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::gate::Gate;
 
@@ -19,9 +19,17 @@ const SENT_MAX: usize = BUFFER_EVENTS / 4;
 pub struct Valve {
     waits: bool,
     sent: AtomicUsize,
-    updates: Mutex<u64>,
+    published: Mutex<Published>,
     updated: Condvar,
     closed: AtomicBool,
+}
+
+/// When the last two updates were published. An update is begun before its time, so the one before it, if later than a
+/// moment, proves that the aggregator has emptied its buffer since that moment.
+#[derive(Debug, Default)]
+struct Published {
+    last: Option<Instant>,
+    before_last: Option<Instant>,
 }
 
 impl Valve {
@@ -29,16 +37,25 @@ impl Valve {
         Self {
             waits,
             sent: AtomicUsize::new(0),
-            updates: Mutex::new(0),
+            published: Mutex::default(),
             updated: Condvar::new(),
             closed: AtomicBool::new(false),
         }
     }
 
-    /// The aggregator published an update, and had emptied its buffer before.
-    pub fn updated(&self) {
-        *self.updates.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    /// An update came that was published at `at`.
+    pub fn updated(&self, at: Instant) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        *published = Published { last: Some(at), before_last: published.last };
         self.updated.notify_all();
+    }
+
+    /// Everything that was sent before `moment` has been published.
+    pub fn has_told_all_until(&self, moment: Instant) -> bool {
+        /// How far the two clocks, each read once when the console began, may have been read apart.
+        const MARGIN: Duration = Duration::from_millis(5);
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.before_last.is_some_and(|at| at > moment + MARGIN)
     }
 
     /// Nobody listens any more.
@@ -47,8 +64,7 @@ impl Valve {
         self.updated.notify_all();
     }
 
-    /// Asked before `events` are sent. The second update from now was surely begun after now, so whatever was sent
-    /// before is out of the buffer by then.
+    /// Asked before `events` are sent: waits while the aggregator may be too far behind.
     pub fn admit(&self, events: usize, gate: &Gate) {
         /// How often a loop that waits looks whether it is to stop.
         const LOOK: Duration = Duration::from_millis(20);
@@ -56,10 +72,10 @@ impl Valve {
         if !self.waits || sent < SENT_MAX {
             return;
         }
-        let mut updates = self.updates.lock().unwrap_or_else(PoisonError::into_inner);
-        let enough = *updates + 2;
-        while *updates < enough && !self.closed.load(Ordering::Acquire) && !gate.is_quitting() {
-            (updates, _) = self.updated.wait_timeout(updates, LOOK).unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        while !self.has_told_all_until(now) && !self.closed.load(Ordering::Acquire) && !gate.is_quitting() {
+            let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.updated.wait_timeout(published, LOOK).unwrap_or_else(PoisonError::into_inner));
         }
         self.sent.store(0, Ordering::Relaxed);
     }

@@ -237,7 +237,7 @@ impl World {
 
     pub(super) fn park(&self) {
         self.tell(|at| Event::Park { at });
-        self.0.gate.before_park(self.0.timers.next(), &self.0.clock, self);
+        self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
         PARKED.set(true);
     }
 
@@ -255,8 +255,8 @@ impl Witness for World {
         self.0.probe.tell(at, Event::Pause { at });
     }
 
-    fn release(&self, task: &TaskCell) {
-        task.release();
+    fn deliver(&self, task: &TaskCell) {
+        task.deliver();
     }
 }
 

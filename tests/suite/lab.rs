@@ -244,3 +244,53 @@ fn a_panic_in_one_task_fails_that_task_and_leaves_the_loop_alive() {
     assert_eq!(session.trace().state(bad), Some(State::Failed));
     assert_eq!(session.trace().disagreements(), []);
 }
+
+#[test]
+fn a_release_while_paused_is_seen_at_once_and_time_still_stands() {
+    let mut session = start(exhibition(3, 6), Options { paused: true, ..options() });
+    until(&mut session, "the first pause", |session| session.status().phase == Phase::Paused);
+    session.command(Command::StepTurn);
+    until(&mut session, "the turn", |session| session.trace().counts().parks == 1);
+    let held = task(session.trace(), "board-2");
+    for _ in 0..3 {
+        session.command(Command::Hold(held));
+        assert_eq!(session.trace().state(held), Some(State::Held));
+        session.command(Command::Release(held));
+        assert!(matches!(session.trace().state(held), Some(State::Waiting(..))));
+    }
+    let now = session.status().now;
+    session.command(Command::Hold(held));
+    session.command(Command::StepPolls(2));
+    until(&mut session, "the others", |session| {
+        session.trace().counts().polls == 6 && session.status().phase == Phase::Paused
+    });
+    assert!(session.status().now > now);
+    let now = session.status().now;
+    session.command(Command::Release(held));
+    until(&mut session, "the kept wake", |session| session.trace().state(held) == Some(State::Scheduled));
+    assert_eq!((session.status().now, session.status().phase), (now, Phase::Paused));
+    session.command(Command::Resume);
+    finish(&mut session);
+    assert_eq!(session.trace().disagreements(), []);
+}
+
+#[test]
+fn a_run_until_a_time_stops_there_and_goes_on() {
+    let mut session = start(exhibition(2, 3), Options { paused: true, ..options() });
+    until(&mut session, "the first pause", |session| session.status().phase == Phase::Paused);
+    let stop = 42_000_000_000;
+    session.command(Command::RunUntil(stop));
+    until(&mut session, "the time", |session| session.status().phase == Phase::Paused && session.status().now == stop);
+    session.command(Command::Resume);
+    finish(&mut session);
+    assert_eq!(session.trace().now(), 3 * 60_000_000_000 + 5_000_000_000);
+}
+
+#[test]
+fn ten_thousand_tasks_are_counted_by_both_witnesses_and_nothing_is_dropped() {
+    let mut session = start(exhibition(10_000, 1), options());
+    finish(&mut session);
+    assert_eq!(session.trace().tasks().len(), 10_001);
+    assert_eq!(session.trace().disagreements().first(), None);
+    assert_eq!((session.trace().console().1, session.trace().probe().1), (0, 0));
+}
