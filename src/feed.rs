@@ -3,4 +3,5 @@
 
 pub mod console;
 pub mod probe;
+pub mod time_map;
 pub mod wire;

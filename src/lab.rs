@@ -23,8 +23,9 @@ use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
 use crate::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
-use crate::feed::console::TaskNumbers;
+use crate::feed::console::{Door, TaskNumbers};
 use crate::feed::probe::{Probe, Ring};
+use crate::feed::time_map::TimeMap;
 use crate::trace::{Event, Nanos};
 use clock::LoopClock;
 use gate::Gate;
@@ -81,8 +82,11 @@ pub fn start(program: Program, options: Options) -> io::Result<Run> {
     let gate = Arc::new(Gate::new(options.speed, options.paused));
     let numbers = TaskNumbers::default();
     let valve = Arc::new(Valve::new(is_virtual));
+    // Only where nobody else tells polls and awaits are the wire's stamps worth translating.
+    let map = (options.feed == FeedChoice::Console).then(Arc::<TimeMap>::default);
     let (dispatch, batches, ended, listening) = if options.feed.console() {
-        let console = console::start(numbers.clone(), valve.clone())?;
+        let door = Door::new(numbers.clone(), map.clone());
+        let console = console::start(door, valve.clone())?;
         (console.dispatch, Some(console.batches), Some(console.ended), Some(console.listening))
     } else {
         (none, None, None, None)
@@ -97,7 +101,7 @@ pub fn start(program: Program, options: Options) -> io::Result<Run> {
         if let Some(listening) = listening {
             let _ = listening.recv();
         }
-        let start = Start { dispatch: dispatch.clone(), gate: gate.clone(), probe, console, world, kick, options };
+        let start = Start { dispatch: dispatch.clone(), gate: gate.clone(), probe, console, world, kick, map, options };
         let outcome = tracing::dispatcher::with_default(&dispatch, || start.run(program));
         gate.end();
         let _ = outcome_sender.send(outcome);
@@ -116,6 +120,7 @@ struct Start {
     console: Option<(Arc<Valve>, TaskNumbers)>,
     world: Arc<OnceLock<World>>,
     kick: Arc<Notify>,
+    map: Option<Arc<TimeMap>>,
     options: Options,
 }
 
@@ -127,7 +132,7 @@ impl Start {
         };
         let entered = runtime.enter();
         let shared = world::Shared {
-            clock: LoopClock::start(self.options.clock),
+            clock: LoopClock::start(self.options.clock, self.map),
             gate: self.gate.clone(),
             probe: self.probe.clone(),
             timers: Timers::default(),

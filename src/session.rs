@@ -38,8 +38,11 @@ impl LabSession {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(name: &str, program: Program, options: lab::Options, trace: Trace) -> std::io::Result<Self> {
+    pub fn start(name: &str, program: Program, options: lab::Options, mut trace: Trace) -> std::io::Result<Self> {
         let run = lab::start(program, options)?;
+        if options.feed == FeedChoice::Console {
+            trace.set_sampled();
+        }
         Ok(Self {
             name: name.into(),
             options,

@@ -102,7 +102,16 @@ impl Probe {
 
 /// Facts that console-subscriber tells as well.
 fn is_watched(event: &Event) -> bool {
-    !is_structure(event) || matches!(event, Event::Site { .. } | Event::AwaitStart { .. } | Event::AwaitEnd { .. })
+    matches!(
+        event,
+        Event::PollStart { .. }
+            | Event::PollEnd { .. }
+            | Event::Wake { .. }
+            | Event::Site { .. }
+            | Event::AwaitStart { .. }
+            | Event::AwaitPoll { .. }
+            | Event::AwaitEnd { .. }
+    )
 }
 
 /// Facts that later facts refer to.

@@ -48,8 +48,8 @@ impl Spans {
                 source = &*site.source,
                 inherits_child_attrs = false,
             );
-            let poll = operation
-                .in_scope(|| tracing::trace_span!(target: "loopscope::await", "runtime.resource.async_op.poll"));
+            // Not inside `operation`: entering that would count as a poll of it.
+            let poll = tracing::trace_span!(target: "loopscope::await", "runtime.resource.async_op.poll");
             (operation, poll)
         });
         Self { resource, operation, poll }

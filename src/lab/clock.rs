@@ -1,11 +1,12 @@
 //! The loop's clock: virtual nanoseconds that pass only while the loop waits or blocks, or the machine's own with the
 //! pauses cut out.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::control::{ClockKind, Speed};
+use crate::feed::time_map::TimeMap;
 use crate::trace::Nanos;
 
 /// No time at all: not frozen.
@@ -25,6 +26,8 @@ pub struct LoopClock {
     frozen_ns: AtomicU64,
     /// The stretch of time that is being waited through at a set speed, if one is.
     stretch: Mutex<Option<Stretch>>,
+    /// Where somebody translates stamps of the machine's clock.
+    map: Option<Arc<TimeMap>>,
 }
 
 /// Loop time passing at a speed, from a moment on.
@@ -52,8 +55,8 @@ impl Stretch {
 
 impl LoopClock {
     /// A clock that starts now. Made on the loop's own thread, inside its runtime.
-    pub fn start(kind: ClockKind) -> Self {
-        Self {
+    pub fn start(kind: ClockKind, map: Option<Arc<TimeMap>>) -> Self {
+        let clock = Self {
             kind,
             tokio_start: tokio::time::Instant::now(),
             start: Instant::now(),
@@ -61,6 +64,15 @@ impl LoopClock {
             paused_ns: AtomicU64::new(0),
             frozen_ns: AtomicU64::new(NONE),
             stretch: Mutex::new(None),
+            map,
+        };
+        clock.note(clock.start, 0);
+        clock
+    }
+
+    fn note(&self, since: Instant, at: Nanos) {
+        if let Some(map) = &self.map {
+            map.note(since, at, self.kind == ClockKind::Real && self.frozen_ns.load(Ordering::Acquire) == NONE);
         }
     }
 
@@ -93,11 +105,15 @@ impl LoopClock {
         elapsed_ns.saturating_sub(self.paused_ns.load(Ordering::Acquire))
     }
 
-    /// Reads tokio's own clock, which moves by itself while the loop is parked. On the loop's thread.
-    pub fn read_tokio(&self) {
+    /// Reads tokio's own clock, which moves by itself while the loop is parked: what is found new has been true since
+    /// `since`. On the loop's thread.
+    pub fn read_tokio(&self, since: Instant) {
         if self.kind == ClockKind::Virtual {
             let elapsed = tokio::time::Instant::now().duration_since(self.tokio_start);
-            self.virtual_ns.store(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+            let at = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            if self.virtual_ns.swap(at, Ordering::AcqRel) != at {
+                self.note(since, at);
+            }
         }
     }
 
@@ -107,8 +123,9 @@ impl LoopClock {
         if self.kind == ClockKind::Virtual && missing_ns > 0 {
             // `advance` moves the clock when it is first polled; what remains of it only yields, which is not wanted.
             let mut advance = std::pin::pin!(tokio::time::advance(Duration::from_nanos(missing_ns)));
+            let since = Instant::now();
             let _ = advance.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-            self.read_tokio();
+            self.read_tokio(since);
         }
     }
 
@@ -126,7 +143,10 @@ impl LoopClock {
     /// Stops real time where it is; a second call changes nothing.
     pub fn freeze(&self) {
         if self.kind == ClockKind::Real {
-            let _ = self.frozen_ns.compare_exchange(NONE, self.running(), Ordering::AcqRel, Ordering::Acquire);
+            let at = self.running();
+            if self.frozen_ns.compare_exchange(NONE, at, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                self.note(Instant::now(), at);
+            }
         }
     }
 
@@ -137,6 +157,7 @@ impl LoopClock {
             let skipped_ns = self.running().saturating_sub(frozen);
             self.paused_ns.fetch_add(skipped_ns, Ordering::AcqRel);
             self.frozen_ns.store(NONE, Ordering::Release);
+            self.note(Instant::now(), frozen);
         }
     }
 

@@ -3,16 +3,15 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use console_api::instrument::Update;
 use console_subscriber::{ConsoleLayer, Server, ServerParts};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::valve::{BUFFER_EVENTS, Valve};
-use crate::feed::console::{Door, TaskNumbers};
+use crate::feed::console::{Anchor, Door};
 use crate::feed::wire::Updates;
 use crate::trace::Event;
 
@@ -47,9 +46,9 @@ pub struct Console {
 ///
 /// # Errors
 /// Where the system gives no more threads.
-pub fn start(numbers: TaskNumbers, valve: Arc<Valve>) -> io::Result<Console> {
+pub fn start(door: Door, valve: Arc<Valve>) -> io::Result<Console> {
     // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
-    let (began, began_at) = (Instant::now(), SystemTime::now());
+    let anchor = Anchor::now();
     let (layer, server) = ConsoleLayer::builder()
         .publish_interval(PUBLISH_INTERVAL)
         .retention(Duration::ZERO)
@@ -66,8 +65,7 @@ pub fn start(numbers: TaskNumbers, valve: Arc<Valve>) -> io::Result<Console> {
         tracing::dispatcher::with_default(&super::uninstrumented(), || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
-                let client =
-                    Client { door: Door::new(numbers), batches: batch_sender, valve: valve.clone(), began, began_at };
+                let client = Client { door, batches: batch_sender, valve: valve.clone(), anchor };
                 runtime.block_on(serve(server, client, has_ended, listens));
             }
             valve.close();
@@ -117,8 +115,7 @@ struct Client {
     door: Door,
     batches: mpsc::Sender<Vec<Event>>,
     valve: Arc<Valve>,
-    began: Instant,
-    began_at: SystemTime,
+    anchor: Anchor,
 }
 
 impl Client {
@@ -130,18 +127,12 @@ impl Client {
                 at = &mut has_ended, if ended.is_none() => ended = Some(at.unwrap_or_else(|_| Instant::now())),
                 update = updates.next() => {
                     let Ok(Some(update)) = update else { return };
-                    self.valve.updated(self.published(&update));
-                    if self.batches.send(self.door.events(update)).await.is_err() {
+                    self.valve.updated(self.anchor.instant(update.now));
+                    if self.batches.send(self.door.events(update, &self.anchor)).await.is_err() {
                         return;
                     }
                 }
             }
         }
-    }
-
-    /// When `update` was published.
-    fn published(&self, update: &Update) -> Instant {
-        let stamp = update.now.and_then(|now| SystemTime::try_from(now).ok()).unwrap_or(self.began_at);
-        self.began + stamp.duration_since(self.began_at).unwrap_or_default()
     }
 }

@@ -275,10 +275,8 @@ impl Gate {
                 clock.advance_to(at);
                 break;
             }
-            if let Leave::Until(stop) = inner.leave {
-                if at >= stop {
-                    inner.leave = Leave::Paused;
-                }
+            if matches!(inner.leave, Leave::Until(stop) if at >= stop) {
+                inner.leave = Leave::Paused;
             }
             if inner.leave == Leave::Paused {
                 clock.set_stretch(Some((at, to, None)));

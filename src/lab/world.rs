@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -56,8 +56,8 @@ pub(super) struct Alive {
 thread_local! {
     /// The task that this thread polls, or whose end it is working on: whoever is woken meanwhile is woken by it.
     static CURRENT: Cell<Option<TaskId>> = const { Cell::new(None) };
-    /// This thread is the loop's, and it is in the driver.
-    static PARKED: Cell<bool> = const { Cell::new(false) };
+    /// This thread is the loop's, and it is in the driver since then.
+    static PARKED: Cell<Option<Instant>> = const { Cell::new(None) };
     /// This thread runs the loop (as opposed to its blocking pool and the rest of the program).
     static LOOP: Cell<bool> = const { Cell::new(false) };
 }
@@ -187,9 +187,9 @@ impl World {
 
     /// Tells the probe something that happens now.
     pub(super) fn tell(&self, event: impl FnOnce(Nanos) -> Event) {
-        if PARKED.get() {
+        if let Some(since) = PARKED.get() {
             // The driver moves tokio's clock before it wakes anybody.
-            self.0.clock.read_tokio();
+            self.0.clock.read_tokio(since);
         }
         let at = self.0.clock.now();
         self.0.probe.tell(at, event(at));
@@ -238,13 +238,14 @@ impl World {
     pub(super) fn park(&self) {
         self.tell(|at| Event::Park { at });
         self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
-        PARKED.set(true);
+        PARKED.set(Some(Instant::now()));
     }
 
     pub(super) fn unpark(&self) {
-        PARKED.set(false);
         self.0.gate.after_park();
-        self.0.clock.read_tokio();
+        if let Some(since) = PARKED.take() {
+            self.0.clock.read_tokio(since);
+        }
         self.tell(|at| Event::Unpark { at });
     }
 }

@@ -8,7 +8,7 @@ use loopscope::session::LabSession;
 use loopscope::trace::{AwaitKind, Site, State, TaskId, Trace};
 
 /// Long past anything that is still going to happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options() -> Options {
     Options {
@@ -111,7 +111,29 @@ fn one_feed_alone_is_enough_for_the_loop_to_run() {
         finish(&mut session);
         assert_eq!(session.trace().now(), 4 * 60_000_000_000 + 10_000_000_000, "{feed:?}");
         assert_eq!(session.trace().tasks().len(), 4);
+        let board = session.trace().task(task(session.trace(), "board-2")).expect("it is there");
+        assert_eq!((board.counts.polls, board.counts.wakes, board.counts.awaits), (5, 4, 8), "{feed:?}");
     }
+}
+
+#[test]
+fn the_wire_alone_tells_awaits_at_their_exact_times() {
+    let awaits = |feed| {
+        let mut session = start(exhibition(3, 4), Options { feed, ..options() });
+        finish(&mut session);
+        let trace = session.trace();
+        let mut told: Vec<_> = trace
+            .awaits()
+            .iter()
+            .map(|(_, told)| {
+                let site = trace.site(told.site).expect("sites are told before their awaits");
+                (told.start, told.end(), told.task, site.clone(), told.polls, told.outcome().name())
+            })
+            .collect();
+        told.sort_by_key(|told| (told.0, told.1, told.2));
+        told
+    };
+    assert_eq!(awaits(FeedChoice::Console), awaits(FeedChoice::Probe));
 }
 
 #[test]
