@@ -5,5 +5,8 @@
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
 pub mod control;
+pub mod insight;
+pub mod report;
+pub mod settings;
 pub mod trace;
 pub mod workload;
