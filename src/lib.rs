@@ -4,6 +4,7 @@
 //! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
+pub mod cli;
 pub mod control;
 pub mod insight;
 pub mod report;

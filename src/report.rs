@@ -10,6 +10,7 @@ mod wakes;
 
 pub use json::{AWAITS_MAX, Report, SCHEMA, WAKES_MAX};
 pub use plain::{plain, plain_cow};
+pub use table::{Lean, lines as table_lines};
 pub use text::write_text;
 pub use units::{human_ns, human_number, human_share};
 

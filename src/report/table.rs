@@ -4,14 +4,14 @@ use unicode_width::UnicodeWidthStr;
 
 /// Which side of a column its cells lean to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lean {
+pub enum Lean {
     Left,
     Right,
 }
 
 /// The rows as lines with two spaces between columns and none at the end. The first row may be a heading; each row
 /// has as many cells as there are leanings.
-pub(super) fn lines(leanings: &[Lean], rows: &[Vec<String>]) -> Vec<String> {
+pub fn lines(leanings: &[Lean], rows: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..leanings.len()).map(width).collect();
     rows.iter().map(|row| line(leanings, &widths, row)).collect()

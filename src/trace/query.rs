@@ -187,10 +187,10 @@ fn ending_state(ending: &Ending) -> State {
 }
 
 fn state_at(task: &Task, at: Nanos) -> State {
-    if let (Some(ended), Some(ending)) = (task.lane.ended(), &task.ending) {
-        if ended <= at {
-            return ending_state(ending);
-        }
+    if let (Some(ended), Some(ending)) = (task.lane.ended(), &task.ending)
+        && ended <= at
+    {
+        return ending_state(ending);
     }
     let state = match task.lane.cycle_at(at) {
         None => State::Scheduled,
