@@ -61,12 +61,14 @@ impl<'a> Input<'a> {
             return Vec::new();
         }
         let counted = |counts: &Counts| {
-            format!("{} polls, {} wakes, {} self-wakes", counts.polls, counts.wakes, counts.self_wakes)
+            let counted = [(counts.polls, "poll"), (counts.wakes, "wake"), (counts.self_wakes, "self-wake")];
+            counted.map(|(count, noun)| units::how_many(count, noun)).join(", ")
         };
         let sentence = |found: &Disagreement| {
-            let name = self.trace.task(found.task).map_or_else(String::new, |task| task.name().into_owned());
+            let name = self.trace.task(found.task).map_or("", |task| &task.spawned.name);
+            let whose = format!("task {} {name}", found.task);
             let console = found.console.as_ref().map_or_else(|| "never told of it".to_owned(), counted);
-            format!("task {} {name}: the probe counted {}; the console {console}", found.task, counted(&found.probe))
+            format!("{}: the probe counted {}; the console {console}", whose.trim_end(), counted(&found.probe))
         };
         self.trace.disagreements().iter().map(sentence).collect()
     }

@@ -6,7 +6,7 @@ use super::Input;
 use super::json::site_of;
 use super::plain::{plain, plain_cow};
 use super::table::{self, Lean};
-use super::units::{human_ns, human_number, human_share};
+use super::units::{how_many, human_ns, human_number, human_share};
 use crate::control::{FeedChoice, Outcome};
 use crate::insight::{self, Summary};
 use crate::trace::{State, Task, TaskId, Trace};
@@ -203,8 +203,4 @@ fn more(out: &mut impl Write, count: usize, noun: &str) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "  and {} more: --full shows all", how_many(count as u64, noun))
-}
-
-fn how_many(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", human_number(count), if count == 1 { "" } else { "s" })
 }

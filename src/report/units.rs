@@ -52,6 +52,11 @@ pub fn human_number(number: u64) -> String {
     grouped
 }
 
+/// `1 poll`, `12,345 polls`.
+pub(super) fn how_many(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", human_number(count), if count == 1 { "" } else { "s" })
+}
+
 /// A share from 0 to 1 in percent. Neither `0 %` nor `100 %` is said of what is only nearly so.
 pub fn human_share(share: f64) -> String {
     let percent = share * 100.0;
