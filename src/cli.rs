@@ -3,12 +3,14 @@
 mod assertion;
 mod catalog;
 mod exit;
+mod headless;
 mod pages;
 mod run;
 mod settings;
 
 pub use assertion::{Assertion, Verdict};
 pub use exit::Exit;
+pub use headless::run_to_end;
 pub use run::Plan;
 
 use std::ffi::OsString;

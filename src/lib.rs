@@ -6,8 +6,11 @@
 
 pub mod cli;
 pub mod control;
+pub mod feed;
 pub mod insight;
+pub mod lab;
 pub mod report;
+pub mod session;
 pub mod settings;
 pub mod trace;
 pub mod workload;

@@ -61,7 +61,8 @@ impl<'a> Input<'a> {
             return Vec::new();
         }
         let counted = |counts: &Counts| {
-            let counted = [(counts.polls, "poll"), (counts.wakes, "wake"), (counts.self_wakes, "self-wake")];
+            let Counts { polls, wakes, self_wakes, awaits } = *counts;
+            let counted = [(polls, "poll"), (wakes, "wake"), (self_wakes, "self-wake"), (awaits, "await")];
             counted.map(|(count, noun)| units::how_many(count, noun)).join(", ")
         };
         let sentence = |found: &Disagreement| {

@@ -1,19 +1,18 @@
 //! `loopscope run`: from what was typed to a checked plan, then on screen or headless.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::assertion::{Assertion, Verdict};
-use super::exit::{Exit, tell, to_stdout};
+use super::exit::Exit;
+use super::headless::{self, Wanted};
 use super::loop_time;
-use crate::control::{ClockKind, FeedChoice, Outcome, Speed};
-use crate::report::{Input, Report, Source, write_text};
+use crate::control::{ClockKind, FeedChoice, Speed};
+use crate::lab::{Options, Program};
+use crate::report::Source;
 use crate::settings::Settings;
-use crate::trace::{Nanos, Trace};
+use crate::trace::Nanos;
 use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::{catalog, params};
 
@@ -59,16 +58,8 @@ pub(super) struct RunArguments {
     /// No screen: run to the end and print a report
     #[arg(long, help_heading = "Headless")]
     headless: bool,
-    /// Print the report as one JSON document
-    #[arg(long, requires = "headless", help_heading = "Headless")]
-    json: bool,
-    /// Leave nothing out of the report, however long it gets
-    #[arg(long, requires = "headless", help_heading = "Headless")]
-    full: bool,
-    /// Exit with 1 unless this holds of the JSON report: PATH OP VALUE, OP one of == != <= >= < >. May be given
-    /// several times
-    #[arg(long, value_name = "EXPR", requires = "headless", help_heading = "Headless")]
-    assert: Vec<Assertion>,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 /// A run that was asked for and checked: nothing in it can be refused any more.
@@ -84,13 +75,25 @@ pub struct Plan {
     pub feed: FeedChoice,
     /// Stop before the first poll.
     pub paused: bool,
-    /// End the run, as [`Outcome::Cancelled`], when loop time reaches this.
+    /// End the run, as cancelled, when loop time reaches this.
     pub until: Option<Nanos>,
     /// Bytes that the trace may keep.
     pub memory_bytes: usize,
 }
 
 impl Plan {
+    /// How the lab is to run it.
+    pub fn options(&self) -> Options {
+        Options {
+            clock: self.clock,
+            speed: self.speed,
+            feed: self.feed,
+            paused: self.paused,
+            seed: self.seed,
+            until: self.until,
+        }
+    }
+
     /// What a report calls this run.
     pub fn source(&self) -> Source {
         Source {
@@ -109,7 +112,10 @@ pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Resul
         ensure_terminal(&again)?;
     }
     let plan = plan(&arguments, settings)?;
-    if arguments.headless { headless(&arguments, &plan) } else { on_screen(plan, settings) }
+    if !arguments.headless {
+        return on_screen(plan, settings);
+    }
+    headless::run(&plan, program(&plan)?, &arguments.wanted)
 }
 
 /// Opens the picker.
@@ -147,56 +153,6 @@ fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
     })
 }
 
-fn headless(arguments: &RunArguments, plan: &Plan) -> anyhow::Result<Exit> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // In this order: the first signal ends the run and leaves a report, the second ends the program.
-        let code = Exit::Interrupted.code().into();
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&interrupted))?;
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-    }
-    let (trace, outcome) = run_to_end(plan, &interrupted)?;
-    let source = plan.source();
-    let input = Input { source: &source, trace: &trace, outcome: &outcome, feed: plan.feed, full: arguments.full };
-    if arguments.json {
-        to_stdout(|out| Report::new(&input).write(out))?;
-    } else {
-        to_stdout(|out| write_text(&input, out))?;
-    }
-    let asserted = hold(&arguments.assert, &input);
-    if interrupted.load(Ordering::Relaxed) {
-        return Ok(Exit::Interrupted);
-    }
-    if let Some(error) = input.error() {
-        tell(&format!("{} failed: {error}", plan.manifest.name));
-        return Ok(Exit::Failed);
-    }
-    Ok(asserted)
-}
-
-/// Holds each assertion against the whole report, whatever part of it was printed, and tells of each that does not.
-fn hold(assertions: &[Assertion], input: &Input) -> Exit {
-    if assertions.is_empty() {
-        return Exit::Success;
-    }
-    let report = Report::new(&Input { full: true, ..*input }).value();
-    let mut exit = Exit::Success;
-    for assertion in assertions {
-        match assertion.check(&report) {
-            Verdict::Holds => {}
-            Verdict::Fails(message) => {
-                tell(&message);
-                exit = if exit == Exit::Success { Exit::Failed } else { exit };
-            }
-            Verdict::Senseless(message) => {
-                tell(&message);
-                exit = Exit::BadInput;
-            }
-        }
-    }
-    exit
-}
-
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: write NAME=VALUE"))?;
     Ok((name.trim().to_owned(), value.to_owned()))
@@ -216,15 +172,12 @@ fn feed_called(name: &str) -> FeedChoice {
 
 // ---- Glue: the three places where the command line meets the session. ----
 
-/// Runs the plan with nobody watching and gives back the whole trace. Once `interrupted` is set the run is cancelled
-/// as soon as the loop can stop.
+/// The plan's workload, loaded and ready to run.
 ///
 /// # Errors
-/// A workload that cannot be loaded is bad input; what breaks in loopscope itself is an [`exit::Broken`].
-///
-/// [`exit::Broken`]: super::exit::Broken
-fn run_to_end(plan: &Plan, _interrupted: &AtomicBool) -> anyhow::Result<(Trace, Outcome)> {
-    Err(super::exit::Broken("there is no session in this build".to_owned())).context(plan.manifest.name.clone())
+/// A script that cannot be loaded.
+fn program(plan: &Plan) -> anyhow::Result<Program> {
+    Err(super::exit::Broken("there is no Lua host in this build".to_owned())).context(plan.manifest.name.clone())
 }
 
 /// Runs the plan on screen until the person leaves.

@@ -66,7 +66,11 @@ impl Trace {
                     task.open_awaits.push(id);
                 }
             }
-            Event::AwaitPoll { id, ready } => self.awaits.polled(id, ready),
+            Event::AwaitPoll { id, ready } => {
+                if let Some(task) = self.awaits.polled(id, ready).and_then(|task| self.tasks.get_mut(task.index())) {
+                    task.counts.awaits += 1;
+                }
+            }
             Event::AwaitEnd { id, at } => {
                 self.advance(at);
                 if let Some(task) = self.awaits.end(id, at).and_then(|task| self.tasks.get_mut(task.index())) {

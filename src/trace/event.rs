@@ -252,4 +252,6 @@ pub struct Counts {
     pub polls: u64,
     pub wakes: u64,
     pub self_wakes: u64,
+    /// Awaits that were polled at least once.
+    pub awaits: u64,
 }

@@ -1,6 +1,8 @@
-//! One test binary, a module a room.
+//! Every integration test, in one binary: a module a room.
 
 mod cli;
+mod headless;
+mod lab;
 mod laws;
 mod paths;
 mod readme;

@@ -72,8 +72,8 @@ fn naps() -> Trace {
         Event::PollEnd { task: late, at: SECOND + 50 },
         Event::Gap { from: 5, to: 6, dropped: 7 },
         Event::ConsoleUpdate { dropped: 0 },
-        Event::Counted { task: main, counts: Counts { polls: 2, wakes: 2, self_wakes: 1 } },
-        Event::Counted { task: nap, counts: Counts { polls: 1, wakes: 1, self_wakes: 0 } },
+        Event::Counted { task: main, counts: Counts { polls: 2, wakes: 2, self_wakes: 1, awaits: 1 } },
+        Event::Counted { task: nap, counts: Counts { polls: 1, wakes: 1, self_wakes: 0, awaits: 1 } },
         Event::Now { at: SECOND + 60 },
     ];
     trace.count_probe_events(events.len() as u64);
