@@ -4,8 +4,16 @@
 //! A report of a virtual run is the same in every run, to the byte, apart from `feeds.console.updates`: nothing here
 //! is held in a map of random order, and every list has a stated order.
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+mod schema;
+
+pub use schema::Report;
+
+use serde_json::Value;
+
+use schema::{
+    AwaitEntry, ConsoleEntry, FeedsEntry, FindingEntry, GapEntry, LoopEntry, OutputEntry, ProbeEntry, SiteEntry,
+    SourceEntry, TaskEntry, WakeEntry,
+};
 
 use super::{Input, wakes};
 use crate::control::Outcome;
@@ -20,148 +28,6 @@ pub const AWAITS_MAX: usize = 1_000;
 
 /// Wakes that a report lists unless everything is asked for.
 pub const WAKES_MAX: usize = 1_000;
-
-/// One run, ready to be written.
-#[derive(Debug, Serialize)]
-pub struct Report<'a> {
-    schema: u32,
-    loopscope: &'static str,
-    source: SourceEntry<'a>,
-    outcome: &'static str,
-    error: Option<&'a str>,
-    fidelity: &'static str,
-    elapsed_ns: u64,
-    r#loop: LoopEntry,
-    output: Vec<OutputEntry<'a>>,
-    /// Printed lines that the trace no longer keeps; left out while that is none.
-    #[serde(skip_serializing_if = "is_zero")]
-    output_dropped: u64,
-    result: Option<&'a Value>,
-    /// In order of spawning.
-    tasks: Vec<TaskEntry<'a>>,
-    /// By start, then in order of creation.
-    awaits: Vec<AwaitEntry<'a>>,
-    /// By time, then by task.
-    wakes: Vec<WakeEntry>,
-    /// `true` where `awaits` or `wakes` was cut short; left out otherwise.
-    #[serde(skip_serializing_if = "is_false")]
-    truncated: bool,
-    findings: Vec<FindingEntry>,
-    feeds: FeedsEntry,
-    gaps: Vec<GapEntry>,
-}
-
-#[derive(Debug, Serialize)]
-struct SourceEntry<'a> {
-    kind: &'static str,
-    name: &'a str,
-    params: Map<String, Value>,
-    clock: &'static str,
-    seed: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct LoopEntry {
-    busy_ns: u64,
-    parked_ns: u64,
-    polls: u64,
-    wakes: u64,
-    parks: u64,
-    turns: u64,
-    longest_poll_ns: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct OutputEntry<'a> {
-    at_ns: u64,
-    task: Option<u32>,
-    text: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct TaskEntry<'a> {
-    id: u32,
-    name: std::borrow::Cow<'a, str>,
-    kind: &'static str,
-    parent: Option<u32>,
-    state: &'static str,
-    location: Option<String>,
-    spawned_ns: u64,
-    ended_ns: Option<u64>,
-    polls: u64,
-    wakes: u64,
-    self_wakes: u64,
-    busy_ns: u64,
-    scheduled_ns: u64,
-    waiting_ns: u64,
-    waiting_on: Option<SiteEntry<'a>>,
-}
-
-/// A place that awaits.
-#[derive(Debug, Serialize)]
-struct SiteEntry<'a> {
-    kind: &'static str,
-    source: &'a str,
-    location: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct AwaitEntry<'a> {
-    task: u32,
-    #[serde(flatten)]
-    site: SiteEntry<'a>,
-    start_ns: u64,
-    end_ns: Option<u64>,
-    polls: u32,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct WakeEntry {
-    at_ns: u64,
-    task: u32,
-    cause: &'static str,
-    by: Option<u32>,
-}
-
-#[derive(Debug, Serialize)]
-struct FindingEntry {
-    name: &'static str,
-    severity: &'static str,
-    task: Option<u32>,
-    at_ns: u64,
-    message: String,
-    evidence: String,
-}
-
-#[derive(Debug, Serialize)]
-struct FeedsEntry {
-    console: ConsoleEntry,
-    probe: ProbeEntry,
-    /// The two feeds counted the same. Where only one of them ran nothing contradicts it, and this is `true` too.
-    agree: bool,
-    disagreements: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ConsoleEntry {
-    tasks: usize,
-    updates: u64,
-    dropped: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct ProbeEntry {
-    events: u64,
-    dropped: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct GapEntry {
-    from_ns: u64,
-    to_ns: u64,
-    dropped: u64,
-}
 
 impl<'a> Report<'a> {
     pub fn new(input: &Input<'a>) -> Self {
@@ -343,12 +209,4 @@ fn feeds(input: &Input) -> FeedsEntry {
         agree: disagreements.is_empty(),
         disagreements,
     }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_false(yes: &bool) -> bool {
-    !yes
 }
