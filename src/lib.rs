@@ -4,9 +4,13 @@
 //! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
+pub mod cli;
 pub mod control;
 pub mod feed;
+pub mod insight;
 pub mod lab;
+pub mod report;
 pub mod session;
+pub mod settings;
 pub mod trace;
 pub mod workload;

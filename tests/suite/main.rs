@@ -1,3 +1,10 @@
-//! Every integration test, in one binary.
+//! Every integration test, in one binary: a module a room.
 
+mod cli;
+mod headless;
 mod lab;
+mod laws;
+mod paths;
+mod readme;
+mod report;
+mod settings;
