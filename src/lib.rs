@@ -5,5 +5,6 @@
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
 pub mod control;
+pub mod lab;
 pub mod trace;
 pub mod workload;
