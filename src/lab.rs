@@ -122,6 +122,7 @@ impl World {
         let (world, name) = (self.clone(), spec.name.clone());
         let mut ending = Ending { world: world.clone(), name, how: "cancelled".to_owned() };
         let handle = tokio::spawn(async move {
+            let ending = &mut ending;
             match AssertUnwindSafe(future).catch_unwind().await {
                 Ok(result) => {
                     ending.how = result.as_ref().map_or_else(|error| format!("failed: {error}"), |_| "done".to_owned());
