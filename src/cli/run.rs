@@ -177,7 +177,7 @@ fn feed_called(name: &str) -> FeedChoice {
 /// # Errors
 /// A script that cannot be loaded.
 fn program(plan: &Plan) -> anyhow::Result<Program> {
-    Err(super::exit::Broken("there is no Lua host in this build".to_owned())).context(plan.manifest.name.clone())
+    Ok(crate::workload::program(&plan.manifest, plan.params.clone())?)
 }
 
 /// Runs the plan on screen until the person leaves.

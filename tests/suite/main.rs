@@ -7,4 +7,6 @@ mod laws;
 mod paths;
 mod readme;
 mod report;
+mod rig;
 mod settings;
+mod workload;
