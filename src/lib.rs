@@ -5,7 +5,14 @@
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
 pub mod app;
+pub mod cli;
 pub mod control;
+pub mod feed;
+pub mod insight;
+pub mod lab;
+pub mod report;
+pub mod session;
+pub mod settings;
 pub mod terminal;
 pub mod trace;
 pub mod view;

@@ -39,6 +39,25 @@ pub struct Gap {
     pub dropped: u64,
 }
 
+/// How much of what happened was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fidelity {
+    /// Every poll and wake.
+    #[default]
+    Exact,
+    /// Counts, and now and then the last poll and wake.
+    Sampled,
+}
+
+impl Fidelity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
 /// Sums over the whole loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopCounts {
@@ -84,6 +103,7 @@ pub struct Trace {
     console_dropped: u64,
     probe_events: u64,
     probe_dropped: u64,
+    fidelity: Fidelity,
     budget_bytes: usize,
     kept_bytes: usize,
     /// Lanes with a sealed block, in the order in which blocks were sealed.
@@ -117,10 +137,20 @@ impl Trace {
             console_dropped: 0,
             probe_events: 0,
             probe_dropped: 0,
+            fidelity: Fidelity::Exact,
             budget_bytes,
             kept_bytes: 0,
             sealed: VecDeque::new(),
         }
+    }
+
+    /// From now on polls and wakes are sampled, and counts are what console-subscriber says.
+    pub fn set_sampled(&mut self) {
+        self.fidelity = Fidelity::Sampled;
+    }
+
+    pub fn fidelity(&self) -> Fidelity {
+        self.fidelity
     }
 
     /// Every task, in order of spawning.

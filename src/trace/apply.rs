@@ -6,7 +6,7 @@ use super::id::TaskId;
 use super::lane::{Cycle, Lane};
 use super::output::Line;
 use super::task::{Live, Task};
-use super::{Gap, MARKS_MAX, Trace};
+use super::{Fidelity, Gap, MARKS_MAX, Trace};
 
 /// Turns of which the number of ready tasks is kept.
 const READY_MAX: usize = 1 << 20;
@@ -66,7 +66,11 @@ impl Trace {
                     task.open_awaits.push(id);
                 }
             }
-            Event::AwaitPoll { id, ready } => self.awaits.polled(id, ready),
+            Event::AwaitPoll { id, ready } => {
+                if let Some(task) = self.awaits.polled(id, ready).and_then(|task| self.tasks.get_mut(task.index())) {
+                    task.counts.awaits += u64::from(self.fidelity == Fidelity::Exact);
+                }
+            }
             Event::AwaitEnd { id, at } => {
                 self.advance(at);
                 if let Some(task) = self.awaits.end(id, at).and_then(|task| self.tasks.get_mut(task.index())) {
@@ -107,8 +111,14 @@ impl Trace {
             Event::Counted { task, counts } => {
                 if let Some(task) = self.tasks.get_mut(task.index()) {
                     task.console = Some(counts);
+                    if self.fidelity == Fidelity::Sampled {
+                        self.counts.polls += counts.polls.saturating_sub(task.counts.polls);
+                        self.counts.wakes += counts.wakes.saturating_sub(task.counts.wakes);
+                        task.counts = counts;
+                    }
                 }
             }
+            Event::Sampled { task, polled, woken } => self.sample(task, polled, woken),
             Event::ConsoleUpdate { dropped } => {
                 self.console_updates += 1;
                 self.console_dropped += dropped;
@@ -139,13 +149,14 @@ impl Trace {
         self.advance(at);
         let step = self.steps;
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
-        task.counts.polls += 1;
+        let counted = u64::from(self.fidelity == Fidelity::Exact);
+        task.counts.polls += counted;
         self.kept_bytes += size_of::<Cycle>();
         if task.lane.poll_start(at, step) {
             self.sealed.push_back(id);
         }
         self.steps = self.steps.saturating_add(1);
-        self.counts.polls += 1;
+        self.counts.polls += counted;
         self.set_live(id, Live::Running);
     }
 
@@ -162,6 +173,25 @@ impl Trace {
         self.counts.busy_ns += busy_ns;
         self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
         self.set_live(id, if woken { Live::Scheduled } else { Live::Waiting });
+    }
+
+    /// Files the last poll and wake that were sampled, if they are new.
+    fn sample(&mut self, id: TaskId, polled: Option<(Nanos, Option<Nanos>)>, woken: Option<Nanos>) {
+        let last = |trace: &Self| trace.task(id).and_then(|task| task.lane.last().copied());
+        if let Some((start, end)) = polled {
+            if last(self).is_none_or(|cycle| cycle.start < start || cycle.end().is_some_and(|end| end < start)) {
+                self.poll_start(id, start);
+            }
+            if let Some(end) = end.filter(|_| last(self).is_some_and(|cycle| cycle.end().is_none())) {
+                self.poll_end(id, end);
+            }
+        }
+        let woken = woken.filter(|woken| last(self).is_some_and(|c| c.woken().is_none() && c.start <= *woken));
+        let waiting = self.tasks.get_mut(id.index()).filter(|task| task.live == Live::Waiting);
+        if let (Some(woken), Some(task)) = (woken, waiting) {
+            task.lane.woken(woken, self.steps);
+            self.set_live(id, Live::Scheduled);
+        }
     }
 
     fn wake(&mut self, id: TaskId, at: Nanos, cause: Cause) {

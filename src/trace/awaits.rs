@@ -64,11 +64,12 @@ impl Awaits {
         self.kept.push_back(Await { task, site, start: at, end: Nanos::MAX, polls: 0, ready: false });
     }
 
-    pub(super) fn polled(&mut self, id: AwaitId, ready: bool) {
-        if let Some(found) = self.get_mut(id) {
-            found.polls += 1;
-            found.ready |= ready;
-        }
+    /// Counts a poll, and tells whose await it was if this was the first.
+    pub(super) fn polled(&mut self, id: AwaitId, ready: bool) -> Option<TaskId> {
+        let found = self.get_mut(id)?;
+        found.polls += 1;
+        found.ready |= ready;
+        (found.polls == 1).then_some(found.task)
     }
 
     pub(super) fn end(&mut self, id: AwaitId, at: Nanos) -> Option<TaskId> {

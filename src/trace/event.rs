@@ -96,6 +96,12 @@ pub enum Event {
         to: Nanos,
         dropped: u64,
     },
+    /// Where nothing better is told: the last poll and wake of a task, of possibly many since it was told last.
+    Sampled {
+        task: TaskId,
+        polled: Option<(Nanos, Option<Nanos>)>,
+        woken: Option<Nanos>,
+    },
     /// What console-subscriber counted for a task, so far.
     Counted {
         task: TaskId,
@@ -252,4 +258,6 @@ pub struct Counts {
     pub polls: u64,
     pub wakes: u64,
     pub self_wakes: u64,
+    /// Awaits that were polled at least once.
+    pub awaits: u64,
 }

@@ -187,10 +187,8 @@ fn ending_state(ending: &Ending) -> State {
 }
 
 fn state_at(task: &Task, at: Nanos) -> State {
-    if let (Some(ended), Some(ending)) = (task.lane.ended(), &task.ending) {
-        if ended <= at {
-            return ending_state(ending);
-        }
+    if let Some(ending) = task.ending.as_ref().filter(|_| task.lane.ended().is_some_and(|ended| ended <= at)) {
+        return ending_state(ending);
     }
     let state = match task.lane.cycle_at(at) {
         None => State::Scheduled,

@@ -1,30 +1,200 @@
-//! What a person types for a parameter, read and checked.
+//! Values for a workload's parameters: read from text, held to their bounds, refused with what is allowed.
 
-use super::manifest::{Param, ParamKind, ParamValue};
+use super::duration;
+use super::manifest::{Manifest, Param, ParamKind, ParamValue};
+
+/// Why a setting was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ParamError {
+    #[error("{workload} has no parameter `{name}`{advice}")]
+    Unknown {
+        workload: String,
+        name: String,
+        /// What to write instead, as the end of the sentence.
+        advice: String,
+    },
+    #[error("parameter `{name}`: {reason}")]
+    Refused { name: String, reason: String },
+}
 
 impl Param {
-    /// Reads `text` as a value of this parameter, or says what is allowed.
+    /// Reads a value; the error says what is allowed.
     pub fn parse(&self, text: &str) -> Result<ParamValue, String> {
-        match &self.kind {
-            ParamKind::Number { min, max, .. } => match text.trim().parse::<f64>() {
-                Ok(number) if (*min..=*max).contains(&number) => Ok(ParamValue::Number(number)),
-                _ => Err(format!("`{text}` is not a number from {min} to {max}")),
-            },
-            ParamKind::Duration { min, max } => match humantime::parse_duration(text.trim()) {
-                Ok(duration) if (*min..=*max).contains(&duration) => Ok(ParamValue::Duration(duration)),
-                _ => Err(format!("`{text}` is not a duration from {min:?} to {max:?}")),
-            },
-            ParamKind::Boolean => match text.trim() {
-                "true" | "yes" => Ok(ParamValue::Boolean(true)),
-                "false" | "no" => Ok(ParamValue::Boolean(false)),
-                _ => Err(format!("`{text}` is neither true nor false")),
-            },
-            ParamKind::Choice(choices) if choices.iter().any(|choice| choice == text) => {
-                Ok(ParamValue::Text(text.into()))
+        let value = match &self.kind {
+            ParamKind::Number { .. } => ParamValue::Number(
+                text.trim()
+                    .replace('_', "")
+                    .parse()
+                    .map_err(|_| format!("`{text}` is not a number: give {}", self.allowed()))?,
+            ),
+            ParamKind::Duration { .. } => ParamValue::Duration(duration::parse(text)?),
+            ParamKind::Boolean => ParamValue::Boolean(match text.trim() {
+                "true" | "yes" | "on" | "1" => true,
+                "false" | "no" | "off" | "0" => false,
+                _ => return Err(format!("`{text}` is neither true nor false")),
+            }),
+            ParamKind::Choice(_) => ParamValue::Text(text.trim().to_owned()),
+            ParamKind::Text { .. } => ParamValue::Text(text.to_owned()),
+        };
+        self.check(&value)?;
+        Ok(value)
+    }
+
+    /// Whether `value` is of this parameter's kind and within its bounds.
+    pub fn check(&self, value: &ParamValue) -> Result<(), String> {
+        match (&self.kind, value) {
+            (ParamKind::Number { min, max, whole }, ParamValue::Number(number)) => {
+                if *whole && number.fract() != 0.0 {
+                    return Err(format!("{number} is not whole: give {}", self.allowed()));
+                }
+                // Written so that a NaN falls through to the refusal.
+                if !(*min..=*max).contains(number) {
+                    return Err(format!("{number} is out of bounds: give {}", self.allowed()));
+                }
             }
-            ParamKind::Choice(choices) => Err(format!("`{text}` is none of {}", choices.join(", "))),
-            ParamKind::Text { max_chars } if text.chars().count() <= *max_chars => Ok(ParamValue::Text(text.into())),
-            ParamKind::Text { max_chars } => Err(format!("longer than {max_chars} characters")),
+            (ParamKind::Duration { min, max }, ParamValue::Duration(duration)) => {
+                if !(*min..=*max).contains(duration) {
+                    return Err(format!("{value} is out of bounds: give {}", self.allowed()));
+                }
+            }
+            (ParamKind::Boolean, ParamValue::Boolean(_)) => {}
+            (ParamKind::Choice(choices), ParamValue::Text(text)) => {
+                if !choices.contains(text) {
+                    let near = nearest(text, choices.iter().map(String::as_str));
+                    let advice = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                    return Err(format!("`{text}` is not a choice: give {}{advice}", self.allowed()));
+                }
+            }
+            (ParamKind::Text { max_chars }, ParamValue::Text(text)) => {
+                let chars = text.chars().count();
+                if chars > *max_chars {
+                    return Err(format!("{chars} characters are too many: give {}", self.allowed()));
+                }
+            }
+            _ => return Err(format!("`{value}` is of another kind: give {}", self.allowed())),
+        }
+        Ok(())
+    }
+
+    /// What may be given, in words: `a whole number from 1 to 100`.
+    pub fn allowed(&self) -> String {
+        match &self.kind {
+            ParamKind::Number { min, max, whole } => {
+                format!("a {}number from {min} to {max}", if *whole { "whole " } else { "" })
+            }
+            ParamKind::Duration { min, max } => {
+                let (min, max) = (ParamValue::Duration(*min), ParamValue::Duration(*max));
+                format!("a duration from {min} to {max}")
+            }
+            ParamKind::Boolean => "true or false".to_owned(),
+            ParamKind::Choice(choices) => format!("one of {}", choices.join(", ")),
+            ParamKind::Text { max_chars } => format!("at most {max_chars} characters"),
+        }
+    }
+}
+
+/// Every parameter's value, in the manifest's order: the last setting of that name, else its default.
+pub fn resolve(manifest: &Manifest, settings: &[(String, String)]) -> Result<Vec<(String, ParamValue)>, ParamError> {
+    let mut values: Vec<_> = manifest.params.iter().map(|param| (param.name.clone(), param.default.clone())).collect();
+    for (name, text) in settings {
+        let Some(index) = manifest.params.iter().position(|param| param.name == *name) else {
+            return Err(unknown(manifest, name));
+        };
+        values[index].1 =
+            manifest.params[index].parse(text).map_err(|reason| ParamError::Refused { name: name.clone(), reason })?;
+    }
+    Ok(values)
+}
+
+fn unknown(manifest: &Manifest, name: &str) -> ParamError {
+    let names: Vec<&str> = manifest.params.iter().map(|param| param.name.as_str()).collect();
+    let advice = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None if names.is_empty() => "; it takes none".to_owned(),
+        None => format!("; it has {}", names.join(", ")),
+    };
+    ParamError::Unknown { workload: manifest.name.clone(), name: name.to_owned(), advice }
+}
+
+/// The candidate that `word` was probably meant to be; `None` where nothing is near.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the letters wrong is still a slip of the fingers; more is another word.
+    let limit = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= limit || (word.len() >= 3 && candidate.starts_with(word)))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control::ClockKind;
+
+    fn param(name: &str, kind: ParamKind, default: ParamValue) -> Param {
+        Param { name: name.to_owned(), help: String::new(), kind, default }
+    }
+
+    fn manifest() -> Manifest {
+        let second = Duration::from_secs(1);
+        Manifest {
+            name: "demo".to_owned(),
+            title: String::new(),
+            lesson: String::new(),
+            clock: ClockKind::Virtual,
+            params: vec![
+                param("counters", ParamKind::Number { min: 1.0, max: 10.0, whole: true }, ParamValue::Number(3.0)),
+                param("pause", ParamKind::Duration { min: second, max: 60 * second }, ParamValue::Duration(second)),
+                param(
+                    "style",
+                    ParamKind::Choice(vec!["calm".to_owned(), "wild".to_owned()]),
+                    ParamValue::Text("calm".to_owned()),
+                ),
+            ],
+            file: "demo.lua".to_owned(),
+            text: String::new(),
+        }
+    }
+
+    fn settings(name: &str, text: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), text.to_owned())]
+    }
+
+    #[test]
+    fn settings_replace_defaults_and_keep_the_order() {
+        let values = resolve(&manifest(), &settings("pause", "1m")).expect("in bounds");
+        assert_eq!(
+            values,
+            [
+                ("counters".to_owned(), ParamValue::Number(3.0)),
+                ("pause".to_owned(), ParamValue::Duration(Duration::from_secs(60))),
+                ("style".to_owned(), ParamValue::Text("calm".to_owned())),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_allowed() {
+        for (name, text, message) in [
+            ("counters", "11", "parameter `counters`: 11 is out of bounds: give a whole number from 1 to 10"),
+            ("counters", "2.5", "parameter `counters`: 2.5 is not whole: give a whole number from 1 to 10"),
+            ("counters", "NaN", "parameter `counters`: NaN is not whole: give a whole number from 1 to 10"),
+            ("counters", "many", "parameter `counters`: `many` is not a number: give a whole number from 1 to 10"),
+            ("pause", "2h", "parameter `pause`: 2h is out of bounds: give a duration from 1s to 1m"),
+            (
+                "style",
+                "wilt",
+                "parameter `style`: `wilt` is not a choice: give one of calm, wild; did you mean `wild`?",
+            ),
+            ("conuters", "1", "demo has no parameter `conuters`; did you mean `counters`?"),
+            ("zzz", "1", "demo has no parameter `zzz`; it has counters, pause, style"),
+        ] {
+            let refusal = resolve(&manifest(), &settings(name, text)).expect_err(text);
+            assert_eq!(refusal.to_string(), message);
         }
     }
 }

@@ -1,7 +1,17 @@
-//! One binary for all tests from outside: one line a module.
+//! Every integration test, in one binary: a module a room.
 
 mod app;
+mod cli;
+mod headless;
+mod lab;
+mod laws;
+mod paths;
+mod readme;
+mod report;
+mod rig;
+mod settings;
 mod snapshot;
 mod stage;
 mod terminal;
 mod view;
+mod workload;

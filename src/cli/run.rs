@@ -1,0 +1,191 @@
+//! `loopscope run`: from what was typed to a checked plan, then on screen or headless.
+
+use std::io::IsTerminal;
+
+use anyhow::{Context, bail, ensure};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::exit::Exit;
+use super::headless::{self, Wanted};
+use super::loop_time;
+use crate::control::{ClockKind, FeedChoice, Speed};
+use crate::lab::{Options, Program};
+use crate::report::Source;
+use crate::settings::Settings;
+use crate::trace::Nanos;
+use crate::workload::manifest::{Manifest, ParamValue};
+use crate::workload::{catalog, params};
+
+const EXAMPLES: &str = "\
+Examples:
+  loopscope run countasync
+  loopscope run chess-async --set opponents=8 --speed 600
+  loopscope run my-script.lua --paused
+  loopscope run countsync --headless
+  loopscope run countasync --headless --json > report.json
+  loopscope run countasync --headless --assert 'elapsed_ns == 1s' --assert 'feeds.agree == true'";
+
+/// What was typed after `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RunArguments {
+    /// A workload's name, or a script of your own
+    #[arg(value_name = "NAME|FILE.lua")]
+    workload: String,
+    /// Set a parameter; `loopscope show NAME` lists them. May be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    set: Vec<(String, String)>,
+    /// Where the workload's random numbers begin: the same seed, the same run
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Live by the machine's clock or by a virtual one; without this the workload says
+    #[arg(long, value_parser = PossibleValuesParser::new(["real", "virtual"]).map(|name| clock_called(&name)))]
+    clock: Option<ClockKind>,
+    /// Virtual seconds per real second, 0.1 to 1000000, or max. On screen 1 unless a setting says otherwise, headless
+    /// max
+    #[arg(long, value_name = "N|max")]
+    speed: Option<Speed>,
+    /// Which witnesses watch the loop
+    #[arg(long, default_value = "both",
+        value_parser = PossibleValuesParser::new(["console", "probe", "both"]).map(|name| feed_called(&name)))]
+    feed: FeedChoice,
+    /// Stop before the first poll
+    #[arg(long, conflicts_with = "headless")]
+    paused: bool,
+    /// End the run when loop time reaches this: seconds, or text such as 10ms or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = loop_time)]
+    until: Option<Nanos>,
+    /// No screen: run to the end and print a report
+    #[arg(long, help_heading = "Headless")]
+    headless: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// A run that was asked for and checked: nothing in it can be refused any more.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub manifest: Manifest,
+    /// In the order of the manifest, defaults included.
+    pub params: Vec<(String, ParamValue)>,
+    pub seed: u64,
+    pub clock: ClockKind,
+    /// How fast a virtual clock starts; a real clock takes no notice.
+    pub speed: Speed,
+    pub feed: FeedChoice,
+    /// Stop before the first poll.
+    pub paused: bool,
+    /// End the run, as cancelled, when loop time reaches this.
+    pub until: Option<Nanos>,
+    /// Bytes that the trace may keep.
+    pub memory_bytes: usize,
+}
+
+impl Plan {
+    /// How the lab is to run it.
+    pub fn options(&self) -> Options {
+        Options {
+            clock: self.clock,
+            speed: self.speed,
+            feed: self.feed,
+            paused: self.paused,
+            seed: self.seed,
+            until: self.until,
+        }
+    }
+
+    /// What a report calls this run.
+    pub fn source(&self) -> Source {
+        Source {
+            kind: "workload",
+            name: self.manifest.name.clone(),
+            params: self.params.clone(),
+            clock: self.clock,
+            seed: self.seed,
+        }
+    }
+}
+
+pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    if !arguments.headless {
+        let again = format!("loopscope run {} --headless", arguments.workload);
+        ensure_terminal(&again)?;
+    }
+    let plan = plan(&arguments, settings)?;
+    if !arguments.headless {
+        return on_screen(plan, settings);
+    }
+    headless::run(&plan, program(&plan)?, &arguments.wanted)
+}
+
+/// Opens the picker.
+pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
+    ensure_terminal("loopscope run NAME --headless")?;
+    pick_on_screen(settings)
+}
+
+fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
+    ensure!(
+        std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        "this is not a terminal, so there is no screen to draw on\nwithout one, type: {instead}"
+    );
+    Ok(())
+}
+
+fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
+    let manifest = catalog::find(&arguments.workload)?;
+    let params = params::resolve(&manifest, &arguments.set)?;
+    let clock = arguments.clock.unwrap_or(manifest.clock);
+    if arguments.speed.is_some() && clock == ClockKind::Real {
+        bail!("--speed needs a virtual clock, and {} runs on the real one: add --clock virtual", manifest.name);
+    }
+    let unsaid = if arguments.headless { Speed::Max } else { settings.speed };
+    Ok(Plan {
+        manifest,
+        params,
+        seed: arguments.seed,
+        clock,
+        speed: arguments.speed.unwrap_or(unsaid),
+        feed: arguments.feed,
+        paused: arguments.paused,
+        until: arguments.until,
+        memory_bytes: settings.memory_bytes,
+    })
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: write NAME=VALUE"))?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+fn clock_called(name: &str) -> ClockKind {
+    if name == "real" { ClockKind::Real } else { ClockKind::Virtual }
+}
+
+fn feed_called(name: &str) -> FeedChoice {
+    match name {
+        "console" => FeedChoice::Console,
+        "probe" => FeedChoice::Probe,
+        _ => FeedChoice::Both,
+    }
+}
+
+// ---- Glue: the three places where the command line meets the session. ----
+
+/// The plan's workload, loaded and ready to run.
+///
+/// # Errors
+/// A script that cannot be loaded.
+fn program(plan: &Plan) -> anyhow::Result<Program> {
+    Ok(crate::workload::program(&plan.manifest, plan.params.clone())?)
+}
+
+/// Runs the plan on screen until the person leaves.
+fn on_screen(plan: Plan, _settings: &Settings) -> anyhow::Result<Exit> {
+    Err(super::exit::Broken("there is no screen in this build".to_owned())).context(plan.manifest.name)
+}
+
+/// Lets the person choose a workload and runs it on screen, until they leave.
+fn pick_on_screen(_settings: &Settings) -> anyhow::Result<Exit> {
+    Err(super::exit::Broken("there is no screen in this build".to_owned()).into())
+}

@@ -1,0 +1,7 @@
+//! HOW FACTS ARRIVE: each source says what it knows as [`crate::trace::Event`]s, and behind this door nobody knows
+//! where a fact came from.
+
+pub mod console;
+pub mod probe;
+pub mod time_map;
+pub mod wire;

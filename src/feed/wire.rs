@@ -1,0 +1,30 @@
+//! The console wire: a client of the same service that tokio-console speaks to, over any channel.
+
+use console_api::instrument::instrument_client::InstrumentClient;
+use console_api::instrument::{InstrumentRequest, Update};
+use tonic::transport::Channel;
+
+/// Bytes of one message that are accepted: a user has reported 206 MB from a real program.
+const MESSAGE_BYTES_MAX: usize = 512 << 20;
+
+/// The updates of one program, from a first full one on.
+pub struct Updates(tonic::Streaming<Update>);
+
+impl Updates {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// Where the other side does not speak the console protocol, or is gone.
+    pub async fn watch(channel: Channel) -> Result<Self, tonic::Status> {
+        let mut client = InstrumentClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(Self(client.watch_updates(InstrumentRequest {}).await?.into_inner()))
+    }
+
+    /// The next update; `None` when the program has gone.
+    ///
+    /// # Errors
+    /// Where the connection broke or what arrived is not of the protocol.
+    pub async fn next(&mut self) -> Result<Option<Update>, tonic::Status> {
+        self.0.message().await
+    }
+}

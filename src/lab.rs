@@ -1,0 +1,271 @@
+//! WHERE IT RUNS: an instrumented current-thread tokio runtime on a thread of its own, with a clock that can be virtual
+//! and a gate before every poll.
+
+mod awaiting;
+mod clock;
+mod console;
+mod gate;
+mod task;
+mod timers;
+mod valve;
+mod world;
+
+pub use awaiting::Awaiting;
+pub use gate::Stopped;
+pub use world::{TaskSpec, World};
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
+
+use crate::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
+use crate::feed::console::{Door, TaskNumbers};
+use crate::feed::probe::{Probe, Ring};
+use crate::feed::time_map::TimeMap;
+use crate::trace::{Event, Nanos};
+use clock::LoopClock;
+use gate::Gate;
+use timers::Timers;
+use valve::Valve;
+
+/// A future that owns all it needs.
+pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What runs: given the world, main's name and place and the future that is its body. The result is what main returned.
+pub type Program = Box<dyn FnOnce(World) -> (TaskSpec, BoxFuture<Result<serde_json::Value, String>>) + Send>;
+
+/// How to run it.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub clock: ClockKind,
+    pub speed: Speed,
+    pub feed: FeedChoice,
+    pub paused: bool,
+    pub seed: u64,
+    /// Loop time at which the run ends by itself, as cancelled.
+    pub until: Option<Nanos>,
+}
+
+/// A run: what it tells, and what may be asked of it.
+pub struct Run {
+    pub control: Control,
+    /// The probe's events.
+    pub ring: Ring,
+    /// console-subscriber's, where it listens.
+    pub console: Option<console::Batches>,
+    /// How the run came out, once it has.
+    pub outcome: oneshot::Receiver<Outcome>,
+}
+
+/// The dispatcher of every thread that must not be watched.
+///
+/// While exactly one dispatcher is alive in a process, a callsite that is first reached on a thread without it is
+/// switched off for good. This one stays alive, so that there are always two.
+pub fn uninstrumented() -> Dispatch {
+    static NONE: OnceLock<Dispatch> = OnceLock::new();
+    NONE.get_or_init(|| Dispatch::new(NoSubscriber::default())).clone()
+}
+
+/// Starts `program` on a loop of its own.
+///
+/// # Errors
+/// Where the system gives no thread or no event queue.
+pub fn start(program: Program, options: Options) -> io::Result<Run> {
+    let none = uninstrumented();
+    let is_virtual = options.clock == ClockKind::Virtual;
+    let (probe, ring) = Probe::new(is_virtual, options.feed.probe());
+    let probe = Arc::new(probe);
+    let gate = Arc::new(Gate::new(options.speed, options.paused));
+    let numbers = TaskNumbers::default();
+    let valve = Arc::new(Valve::new(is_virtual));
+    // Only where nobody else tells polls and awaits are the wire's stamps worth translating.
+    let map = (options.feed == FeedChoice::Console).then(Arc::<TimeMap>::default);
+    let (dispatch, batches, ended, listening) = if options.feed.console() {
+        let door = Door::new(numbers.clone(), map.clone());
+        let console = console::start(door, valve.clone())?;
+        (console.dispatch, Some(console.batches), Some(console.ended), Some(console.listening))
+    } else {
+        (none, None, None, None)
+    };
+    let console = options.feed.console().then_some((valve, numbers));
+    let world = Arc::new(OnceLock::new());
+    let control = Control { gate: gate.clone(), world: world.clone(), kick: Arc::default() };
+    let kick = control.kick.clone();
+    let (outcome_sender, outcome) = oneshot::channel();
+
+    std::thread::Builder::new().name("loopscope-loop".into()).spawn(move || {
+        if let Some(listening) = listening {
+            let _ = listening.recv();
+        }
+        let start = Start { dispatch: dispatch.clone(), gate: gate.clone(), probe, console, world, kick, map, options };
+        let outcome = tracing::dispatcher::with_default(&dispatch, || start.run(program));
+        gate.end();
+        let _ = outcome_sender.send(outcome);
+        if let Some(ended) = ended {
+            let _ = ended.send(Instant::now());
+        }
+    })?;
+    Ok(Run { control, ring, console: batches, outcome })
+}
+
+/// Everything that the loop's thread begins with.
+struct Start {
+    dispatch: Dispatch,
+    gate: Arc<Gate>,
+    probe: Arc<Probe>,
+    console: Option<(Arc<Valve>, TaskNumbers)>,
+    world: Arc<OnceLock<World>>,
+    kick: Arc<Notify>,
+    map: Option<Arc<TimeMap>>,
+    options: Options,
+}
+
+impl Start {
+    fn run(self, program: Program) -> Outcome {
+        let runtime = match self.runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => return Outcome::Failed(format!("the loop could not be made: {error}")),
+        };
+        let entered = runtime.enter();
+        let shared = world::Shared {
+            clock: LoopClock::start(self.options.clock, self.map),
+            gate: self.gate.clone(),
+            probe: self.probe.clone(),
+            timers: Timers::default(),
+            console: self.console,
+            seed: self.options.seed,
+            alive: Mutex::default(),
+        };
+        let world = self.world.get_or_init(|| World::new(shared)).clone();
+        drop(entered);
+        World::enter_loop();
+        world.tell(|at| Event::Unpark { at });
+        let outcome = runtime.block_on(root(&world, &self.kick, program, self.options.until));
+        // Dropping the runtime drops what is left of its tasks, which is told as their end.
+        drop(runtime);
+        world.tell(|at| Event::Now { at });
+        outcome
+    }
+
+    fn runtime(&self) -> io::Result<tokio::runtime::Runtime> {
+        let (poll_gate, poll_world) = (self.gate.clone(), self.world.clone());
+        let (park_world, unpark_world) = (self.world.clone(), self.world.clone());
+        let dispatch = self.dispatch.clone();
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(self.options.clock == ClockKind::Virtual)
+            .on_before_task_poll(move |meta| {
+                if let Some(world) = poll_world.get() {
+                    poll_gate.before_poll(|| world.find_tokio(meta.id()), &world.shared().clock, world);
+                }
+            })
+            .on_after_task_poll(|_| World::poll_is_over())
+            .on_thread_park(move || {
+                if let Some(world) = park_world.get() {
+                    world.park();
+                }
+            })
+            .on_thread_unpark(move || {
+                if let Some(world) = unpark_world.get() {
+                    world.unpark();
+                }
+            })
+            // A scoped dispatcher reaches only its own thread; the pool's threads live as long as the runtime.
+            .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&dispatch)))
+            .build()
+    }
+}
+
+/// The one future that the loop blocks on: it only waits for main, and for the person.
+async fn root(world: &World, kick: &Notify, program: Program, until: Option<Nanos>) -> Outcome {
+    let (spec, body) = program(world.clone());
+    let name = spec.name.clone();
+    let mut main = world.spawn(spec, body);
+    let limit = async {
+        match until {
+            Some(until) => world.sleep(Duration::from_nanos(until)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut limit = std::pin::pin!(limit);
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut main => {
+                return match ended {
+                    Ok(Ok(result)) => Outcome::Completed(result),
+                    Ok(Err(_)) if world.shared().gate.is_quitting() => Outcome::Cancelled,
+                    Ok(Err(message)) => Outcome::Failed(message),
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => Outcome::Failed(format!("{name} panicked: {}", task::panic_message(&*panic))),
+                        Err(_) => Outcome::Cancelled,
+                    },
+                };
+            }
+            () = &mut limit => return Outcome::Cancelled,
+            () = kick.notified() => {
+                if world.shared().gate.is_quitting() {
+                    return Outcome::Cancelled;
+                }
+                world.shared().gate.service(world);
+            }
+        }
+    }
+}
+
+/// What a person may ask of a run, from any thread, without ever waiting.
+#[derive(Clone, Debug)]
+pub struct Control {
+    gate: Arc<Gate>,
+    world: Arc<OnceLock<World>>,
+    /// Wakes the loop's root, wherever the loop is.
+    kick: Arc<Notify>,
+}
+
+impl Control {
+    /// Asks for `command`. Returns what the trace is to know of it: the caller files that itself, for the ring may be
+    /// full and its reader is who calls.
+    pub fn send(&self, command: Command) -> Option<Event> {
+        let Some(world) = self.world.get() else {
+            // Before the loop's first moment there is nothing to hold and no time to stop.
+            self.gate.command(command, None);
+            return None;
+        };
+        let at = world.shared().clock.shown();
+        let told = match command {
+            Command::Hold(task) => world.find(task).filter(|cell| cell.hold()).map(|_| Event::Hold { task, at }),
+            Command::Release(task) => world.find(task).and_then(|cell| {
+                let wake_is_kept = cell.release()?;
+                if wake_is_kept {
+                    self.gate.deliver_later(cell);
+                }
+                Some(Event::Release { task, at })
+            }),
+            _ => None,
+        };
+        self.gate.command(command, Some(&world.shared().clock));
+        self.kick.notify_one();
+        told
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.gate.phase()
+    }
+
+    pub fn speed(&self) -> Speed {
+        self.gate.speed()
+    }
+
+    /// Loop time for the eye; see [`clock::LoopClock::shown`].
+    pub fn shown_now(&self) -> Nanos {
+        self.world.get().map_or(0, |world| world.shared().clock.shown())
+    }
+
+    pub fn next_timer(&self) -> Option<Nanos> {
+        self.world.get().and_then(|world| world.shared().timers.next(world.now_ns()))
+    }
+}

@@ -1,0 +1,322 @@
+//! The gate: what stands between the loop and its next poll, its next park and the time that passes meanwhile.
+//!
+//! It is asked by tokio's own hooks, before any span of the poll is entered, so that a poll that waits here has not
+//! begun on anybody's clock. While the loop is free the question costs one relaxed atomic load.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use super::clock::LoopClock;
+use super::task::TaskCell;
+use crate::control::{ClockKind, Command, Phase, Speed};
+use crate::trace::{Nanos, TaskId};
+
+/// The run is being stopped; whoever hears this lets go of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the run was stopped")]
+pub struct Stopped;
+
+/// How far the loop may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Leave {
+    Free,
+    Paused,
+    Polls(u32),
+    Turn,
+    To(TaskId),
+    Until(Nanos),
+}
+
+/// Where the loop's thread is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// Between the gates: in a poll, or on its way to the next.
+    Inside,
+    /// Stopped at a gate, before a poll, a park or the passing of time.
+    Stopped,
+    /// In the driver, with nothing ready.
+    Driver,
+}
+
+#[derive(Debug)]
+struct Inner {
+    leave: Leave,
+    place: Place,
+    speed: Speed,
+    quit: bool,
+    over: bool,
+    /// Released tasks, to be woken by the loop's own thread.
+    releases: Vec<Arc<TaskCell>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Gate {
+    /// Nothing was asked for: every gate is open.
+    free: AtomicBool,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+/// What happens at the gates that the trace must know, told by whoever owns the probe.
+pub trait Witness {
+    /// The loop stopped here, at the person's wish.
+    fn paused(&self);
+    /// A task that was held goes on: this is the wake that was kept for it.
+    fn deliver(&self, task: &TaskCell);
+}
+
+impl Gate {
+    pub fn new(speed: Speed, paused: bool) -> Self {
+        let leave = if paused { Leave::Paused } else { Leave::Free };
+        let inner = Inner { leave, place: Place::Inside, speed, quit: false, over: false, releases: Vec::new() };
+        Self { free: AtomicBool::new(!paused), inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes a person's command. Holding is the task's own business; everything else is decided here.
+    /// There is no clock before the loop's first moment.
+    pub fn command(&self, command: Command, clock: Option<&LoopClock>) {
+        let mut inner = self.lock();
+        match command {
+            Command::Pause => inner.leave = Leave::Paused,
+            Command::Resume => inner.leave = Leave::Free,
+            // Steps asked for while earlier ones still run are made as well.
+            Command::StepPolls(more) => {
+                let left = if let Leave::Polls(left) = inner.leave { left } else { 0 };
+                inner.leave = Leave::Polls(left.saturating_add(more));
+            }
+            Command::StepTurn => inner.leave = Leave::Turn,
+            Command::StepTo(task) => inner.leave = Leave::To(task),
+            Command::RunUntil(at) => inner.leave = Leave::Until(at),
+            Command::Speed(speed) => inner.speed = speed,
+            Command::Quit => inner.quit = true,
+            Command::Hold(_) | Command::Release(_) => {}
+        }
+        // In the driver the loop cannot stop its own clock; at a gate and in a poll it does.
+        match (inner.leave, inner.place, clock) {
+            (Leave::Paused, Place::Driver, Some(clock)) => clock.freeze(),
+            (_, Place::Driver, Some(clock)) => clock.thaw(),
+            _ => {}
+        }
+        self.note(&inner);
+    }
+
+    /// A released task is to be woken, by the loop's own thread: elsewhere no witness would see it.
+    pub fn deliver_later(&self, task: Arc<TaskCell>) {
+        let mut inner = self.lock();
+        inner.releases.push(task);
+        self.note(&inner);
+    }
+
+    fn note(&self, inner: &Inner) {
+        let free = inner.leave == Leave::Free && !inner.quit && inner.releases.is_empty();
+        self.free.store(free, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    /// The run is over; nobody stands at the gates any more.
+    pub fn end(&self) {
+        self.lock().over = true;
+    }
+
+    pub fn is_quitting(&self) -> bool {
+        !self.free.load(Ordering::Relaxed) && self.lock().quit
+    }
+
+    pub fn phase(&self) -> Phase {
+        let inner = self.lock();
+        match (inner.over, inner.leave, inner.place) {
+            (true, ..) => Phase::Ended,
+            (_, Leave::Paused, Place::Inside) => Phase::Pausing,
+            (_, Leave::Paused, _) => Phase::Paused,
+            _ => Phase::Running,
+        }
+    }
+
+    pub fn speed(&self) -> Speed {
+        self.lock().speed
+    }
+
+    /// Before a poll of `task`, or of one that is not known.
+    pub fn before_poll(&self, task: impl FnOnce() -> Option<Arc<TaskCell>>, clock: &LoopClock, witness: &impl Witness) {
+        if self.free.load(Ordering::Relaxed) {
+            return;
+        }
+        let task = task();
+        // A held task is turned back at its own door: nothing of it will run, so nothing is spent on it here.
+        if task.as_ref().is_some_and(|task| task.is_held()) {
+            return;
+        }
+        let mut inner = self.deliver(self.lock(), witness);
+        loop {
+            if inner.quit {
+                return;
+            }
+            inner.leave = match inner.leave {
+                Leave::Paused => {
+                    inner = self.deliver(self.stand(inner, clock, witness), witness);
+                    continue;
+                }
+                Leave::Polls(0) => Leave::Paused,
+                Leave::Until(at) if clock.now() >= at => Leave::Paused,
+                Leave::Polls(left) => {
+                    inner.leave = Leave::Polls(left - 1);
+                    return;
+                }
+                Leave::To(wanted) if task.as_ref().is_some_and(|task| task.id() == wanted) => {
+                    inner.leave = Leave::Polls(0);
+                    return;
+                }
+                Leave::Free | Leave::Turn | Leave::To(_) | Leave::Until(_) => return,
+            };
+        }
+    }
+
+    /// Before the loop parks until `deadline` (if any timer is set). Returns once it may.
+    pub fn before_park(&self, deadline: Option<Nanos>, clock: &LoopClock, witness: &impl Witness) {
+        let mut inner = self.deliver(self.lock(), witness);
+        if inner.leave == Leave::Turn {
+            inner.leave = Leave::Paused;
+            self.note(&inner);
+        }
+        if let Leave::Polls(0) = inner.leave {
+            inner.leave = Leave::Paused;
+        }
+        if clock.kind() == ClockKind::Virtual && !inner.quit {
+            let now = clock.now();
+            inner = self.pass(inner, now, deadline.unwrap_or(now), clock, witness, Here::Park);
+        }
+        inner = self.deliver(inner, witness);
+        inner.place = Place::Driver;
+        if inner.leave == Leave::Paused {
+            clock.freeze();
+        }
+    }
+
+    /// The driver is done.
+    pub fn after_park(&self) {
+        self.lock().place = Place::Inside;
+    }
+
+    /// Lets loop time pass inside a poll that blocks, at the speed that is set, and stands still while paused.
+    pub fn block_until(&self, to: Nanos, clock: &LoopClock, witness: &impl Witness) -> Result<(), Stopped> {
+        let inner = self.pass(self.lock(), clock.now(), to, clock, witness, Here::Poll);
+        if inner.quit { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Inside a poll that does not come to an end: stands still while paused.
+    pub fn checkpoint(&self, clock: &LoopClock, witness: &impl Witness) -> Result<(), Stopped> {
+        if self.free.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut inner = self.lock();
+        while inner.leave == Leave::Paused && !inner.quit {
+            inner = self.stand(inner, clock, witness);
+        }
+        if inner.quit { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Delivers what releases wait, on the loop's thread.
+    pub fn service(&self, witness: &impl Witness) {
+        drop(self.deliver(self.lock(), witness));
+    }
+
+    fn deliver<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, witness: &impl Witness) -> MutexGuard<'a, Inner> {
+        while let Some(task) = inner.releases.pop() {
+            // Waking runs code of others; none of it may find this lock taken.
+            drop(inner);
+            witness.deliver(&task);
+            inner = self.lock();
+            self.note(&inner);
+        }
+        inner
+    }
+
+    /// Stands at the gate until something changes.
+    fn stand<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        clock: &LoopClock,
+        witness: &impl Witness,
+    ) -> MutexGuard<'a, Inner> {
+        let place = inner.place;
+        clock.freeze();
+        if place != Place::Stopped {
+            witness.paused();
+        }
+        inner.place = Place::Stopped;
+        inner = self.changed.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());
+        if inner.leave != Leave::Paused || inner.quit {
+            clock.thaw();
+            inner.place = Place::Inside;
+        }
+        inner
+    }
+
+    /// Waits through loop time `from` to `to` at the set speed. Ends early, with the clock moved as far as it came,
+    /// for a release (while parked) or a stop.
+    fn pass<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        from: Nanos,
+        to: Nanos,
+        clock: &LoopClock,
+        witness: &impl Witness,
+        here: Here,
+    ) -> MutexGuard<'a, Inner> {
+        let mut at = from;
+        while !inner.quit {
+            if here == Here::Park && !inner.releases.is_empty() {
+                // There is something to poll: the caller delivers it, and the park ends at once.
+                clock.advance_to(at);
+                break;
+            }
+            if matches!(inner.leave, Leave::Until(stop) if at >= stop) {
+                inner.leave = Leave::Paused;
+            }
+            if inner.leave == Leave::Paused {
+                clock.set_stretch(Some((at, to, None)));
+                inner = self.stand(inner, clock, witness);
+                continue;
+            }
+            if at >= to {
+                break;
+            }
+            let goal = if let Leave::Until(stop) = inner.leave { stop.clamp(at, to) } else { to };
+            let stepping = matches!(inner.leave, Leave::Polls(_) | Leave::To(_) | Leave::Turn);
+            let speed = match clock.kind() {
+                ClockKind::Real => Speed::Times(1.0),
+                // A person who steps wants the next thing to happen, not to wait for it.
+                ClockKind::Virtual if stepping => Speed::Max,
+                ClockKind::Virtual => inner.speed,
+            };
+            let Some(real) = speed.real(goal - at) else {
+                at = goal;
+                continue;
+            };
+            clock.set_stretch(Some((at, goal, Some(speed))));
+            let begun = std::time::Instant::now();
+            let (again, timeout) =
+                self.changed.wait_timeout(inner, real).unwrap_or_else(|poisoned| poisoned.into_inner());
+            inner = again;
+            let passed_ns = match speed {
+                Speed::Times(times) if !timeout.timed_out() => (begun.elapsed().as_secs_f64() * times * 1e9) as u64,
+                _ => goal - at,
+            };
+            at = at.saturating_add(passed_ns).min(goal);
+        }
+        clock.set_stretch(None);
+        inner
+    }
+}
+
+/// Who lets time pass.
+#[derive(Clone, Copy, PartialEq)]
+enum Here {
+    Park,
+    Poll,
+}

@@ -1,0 +1,176 @@
+//! A task of the lab: the future that tokio polls, with a waker of its own between tokio and whatever it awaits.
+//!
+//! Through it the probe sees every poll, wake and end exactly, and a person can hold the task: its wakes are then kept
+//! here and delivered when it is released.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::world::World;
+use crate::trace::{Cause, Ending, Event, TaskId};
+
+/// What is shared between a task, its wakers and the person.
+#[derive(Debug)]
+pub struct TaskCell {
+    id: TaskId,
+    held: AtomicBool,
+    over: AtomicBool,
+    /// A wake that came while held. Locked wherever holding and waking could cross.
+    kept: Mutex<bool>,
+    /// tokio's waker of this task; set at the first poll.
+    tokio: OnceLock<Waker>,
+    world: World,
+}
+
+impl TaskCell {
+    pub fn new(id: TaskId, world: World) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            held: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            kept: Mutex::new(false),
+            tokio: OnceLock::new(),
+            world,
+        })
+    }
+
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Holds the task; false where it was held already or is over.
+    pub fn hold(&self) -> bool {
+        !self.over.load(Ordering::Acquire) && !self.held.swap(true, Ordering::AcqRel)
+    }
+
+    /// Lets the task go on. `None` where it was not held, else whether a kept wake is to be delivered to it.
+    pub fn release(&self) -> Option<bool> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.held.swap(false, Ordering::AcqRel).then(|| std::mem::take(&mut *kept))
+    }
+
+    /// Delivers the kept wake. On the loop's thread.
+    pub fn deliver(&self) {
+        self.forward(Cause::Person);
+    }
+
+    /// Keeps a wake for later if the task is held.
+    fn keep(&self) -> bool {
+        if !self.is_held() {
+            return false;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.is_held();
+        *kept |= held;
+        held
+    }
+
+    fn forward(&self, cause: Cause) {
+        // A finished task may leave wakers behind; nobody counts those, here or in console-subscriber.
+        if self.over.load(Ordering::Acquire) {
+            return;
+        }
+        self.world.tell(|at| Event::Wake { task: self.id, at, cause });
+        if let Some(tokio) = self.tokio.get() {
+            tokio.wake_by_ref();
+        }
+    }
+}
+
+impl Wake for TaskCell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let cause = self.world.cause(self.id);
+        if self.keep() {
+            self.world.tell(|at| Event::WakeKept { task: self.id, at, cause });
+        } else {
+            self.forward(cause);
+        }
+    }
+}
+
+/// The future that tokio polls.
+pub struct TaskFuture<F> {
+    cell: Arc<TaskCell>,
+    waker: Waker,
+    inner: Option<Pin<Box<F>>>,
+}
+
+impl<F> TaskFuture<F> {
+    pub fn new(cell: Arc<TaskCell>, inner: F) -> Self {
+        Self { waker: Waker::from(cell.clone()), cell, inner: Some(Box::pin(inner)) }
+    }
+
+    fn end(&mut self, outcome: Ending) {
+        let world = self.cell.world.clone();
+        world.during(self.cell.id, || self.inner = None);
+        self.cell.over.store(true, Ordering::Release);
+        world.tell(|at| Event::End { task: self.cell.id, at, outcome });
+        world.forget(&self.cell);
+    }
+}
+
+impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let cell = this.cell.clone();
+        if cell.tokio.get().is_none() {
+            let _ = cell.tokio.set(context.waker().clone());
+        }
+        if cell.keep() {
+            cell.world.tell(|at| Event::Bounce { task: cell.id, at });
+            return Poll::Pending;
+        }
+        let Some(inner) = &mut this.inner else { return Poll::Pending };
+        let polled = cell.world.polling(cell.id, || {
+            catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(&mut Context::from_waker(&this.waker))))
+        });
+        let polled = match polled {
+            Ok(polled) => polled,
+            Err(panic) => {
+                // The trace learns what the panic said; then it goes on to tokio, as in any program.
+                this.end(Ending::Failed(format!("panicked: {}", panic_message(&*panic)).into()));
+                resume_unwind(panic)
+            }
+        };
+        if let Poll::Ready(result) = &polled {
+            let outcome = match result {
+                Ok(_) => Ending::Done,
+                // A task that fails because it was told to stop did not fail by itself.
+                Err(_) if cell.world.shared().gate.is_quitting() => Ending::Cancelled,
+                Err(message) => Ending::Failed(message.as_str().into()),
+            };
+            this.end(outcome);
+        }
+        polled
+    }
+}
+
+impl<F> Drop for TaskFuture<F> {
+    fn drop(&mut self) {
+        if self.inner.is_some() {
+            self.end(Ending::Cancelled);
+        }
+    }
+}
+
+/// What a panic said, if it said it in words.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
+}

@@ -1,0 +1,49 @@
+//! The timers that are set, in loop time: what pacing waits for, and what the screen says is next.
+//!
+//! tokio knows its timers but does not tell, so every timer of the lab is noted here as well.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::trace::Nanos;
+
+/// One timer that was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    due: Nanos,
+    number: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Timers(Mutex<Set>);
+
+#[derive(Debug, Default)]
+struct Set {
+    timers: BTreeSet<Timer>,
+    made: u64,
+}
+
+impl Timers {
+    fn lock(&self) -> MutexGuard<'_, Set> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set(&self, due: Nanos) -> Timer {
+        let mut set = self.lock();
+        set.made += 1;
+        let timer = Timer { due, number: set.made };
+        set.timers.insert(timer);
+        timer
+    }
+
+    pub fn clear(&self, timer: Timer) {
+        self.lock().timers.remove(&timer);
+    }
+
+    /// When the earliest timer after `now` is due. One that is due already has fired: it stays noted until its task is
+    /// polled, which takes long for a held one.
+    pub fn next(&self, now: Nanos) -> Option<Nanos> {
+        let after = Timer { due: now.saturating_add(1), number: 0 };
+        self.lock().timers.range(after..).next().map(|timer| timer.due)
+    }
+}

@@ -1,0 +1,289 @@
+//! The world of a program that runs in the lab: its clock, its tasks, its awaits and its output.
+//!
+//! Every task and await made through it is seen by both witnesses: the probe is told here, and console-subscriber hears
+//! the spans that tokio makes for tasks and that [`super::awaiting`] makes for awaits.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use super::awaiting::Awaiting;
+use super::clock::LoopClock;
+use super::gate::{Gate, Stopped, Witness};
+use super::task::{TaskCell, TaskFuture};
+use super::timers::{Timer, Timers};
+use super::valve::Valve;
+use crate::control::ClockKind;
+use crate::feed::console::TaskNumbers;
+use crate::feed::probe::Probe;
+use crate::trace::{Cause, Event, Location, Nanos, Site, Spawned, TaskId, TaskKind};
+
+/// Characters of a printed line that are kept.
+const LINE_CHARS_MAX: usize = 2_000;
+
+/// What a new task is called and where its program made it.
+#[derive(Clone, Debug, Default)]
+pub struct TaskSpec {
+    pub name: String,
+    pub location: Option<Location>,
+}
+
+/// A handle to the lab, cheap to clone. See the module.
+#[derive(Clone, Debug)]
+pub struct World(Arc<Shared>);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub clock: LoopClock,
+    pub gate: Arc<Gate>,
+    pub probe: Arc<Probe>,
+    pub timers: Timers,
+    /// Where console-subscriber listens too: what keeps it from being flooded, and what tells it our task ids.
+    pub console: Option<(Arc<Valve>, TaskNumbers)>,
+    pub seed: u64,
+    /// Tasks that are alive, by tokio's number and by ours.
+    pub alive: Mutex<Alive>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Alive {
+    by_tokio: FxHashMap<tokio::task::Id, Arc<TaskCell>>,
+    by_id: FxHashMap<TaskId, (tokio::task::Id, Arc<TaskCell>)>,
+}
+
+thread_local! {
+    /// The task that this thread polls, or whose end it is working on: whoever is woken meanwhile is woken by it.
+    static CURRENT: Cell<Option<TaskId>> = const { Cell::new(None) };
+    /// This thread is the loop's, and it is in the driver since then.
+    static PARKED: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// This thread runs the loop (as opposed to its blocking pool and the rest of the program).
+    static LOOP: Cell<bool> = const { Cell::new(false) };
+}
+
+impl World {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    pub fn clock(&self) -> ClockKind {
+        self.0.clock.kind()
+    }
+
+    /// Loop time.
+    pub fn now_ns(&self) -> Nanos {
+        self.0.clock.now()
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// A bare timer; it becomes visible as an await through [`World::await_at`].
+    pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let at = self.now_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        let due = quietly(|| tokio::time::sleep_until(self.0.clock.instant(at)));
+        let noted = Noted { timer: self.0.timers.set(at), world: self.clone() };
+        async move {
+            due.await;
+            drop(noted);
+        }
+    }
+
+    /// Makes `future` visible as an await of the task that is being polled, from now until it is dropped.
+    pub fn await_at<F: Future + Send>(&self, site: &Site, future: F) -> Awaiting<F> {
+        if let Some((valve, _)) = &self.0.console {
+            valve.admit(2, &self.0.gate);
+        }
+        Awaiting::new(self, site, future)
+    }
+
+    /// Blocks the whole loop for `duration` of loop time, inside the poll that is under way.
+    pub fn block(&self, site: &Site, duration: Duration) -> Result<(), Stopped> {
+        let until = self.now_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        let mut blocking = self.await_at(
+            site,
+            std::future::poll_fn(|_| {
+                let passed = self.0.gate.block_until(until, &self.0.clock, self);
+                if passed.is_ok() {
+                    self.0.clock.advance_to(until);
+                }
+                std::task::Poll::Ready(passed)
+            }),
+        );
+        match std::pin::Pin::new(&mut blocking).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(passed) => passed,
+            std::task::Poll::Pending => Err(Stopped),
+        }
+    }
+
+    /// Spawns a task onto the loop; its future's `Err` makes it a failed task.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        spec: TaskSpec,
+        future: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> tokio::task::JoinHandle<Result<T, String>> {
+        let id = self.0.probe.next_task();
+        let name: String = clean(&spec.name, LINE_CHARS_MAX);
+        let spawned = Spawned {
+            name: name.as_str().into(),
+            kind: TaskKind::Task,
+            parent: CURRENT.get(),
+            location: spec.location,
+        };
+        self.tell(|at| Event::Spawn { task: id, at, spawned: Box::new(spawned) });
+        if let Some((valve, _)) = &self.0.console {
+            valve.admit(1, &self.0.gate);
+        }
+        let cell = TaskCell::new(id, self.clone());
+        let handle = tokio::task::Builder::new()
+            .name(&name)
+            .spawn(TaskFuture::new(cell.clone(), future))
+            .expect("tasks are spawned from inside the runtime");
+        if let Some((_, numbers)) = &self.0.console {
+            numbers.tell(handle.id(), id);
+        }
+        let mut alive = self.alive();
+        alive.by_tokio.insert(handle.id(), cell.clone());
+        alive.by_id.insert(id, (handle.id(), cell));
+        handle
+    }
+
+    /// Says a line, cleaned of control characters, with its time and task.
+    pub fn print(&self, text: &str) {
+        let text = clean(text, LINE_CHARS_MAX);
+        self.tell(|at| Event::Output { task: CURRENT.get(), at, text: text.as_str().into() });
+    }
+
+    /// Called now and then by a script that runs without awaiting: stands still while paused.
+    pub fn checkpoint(&self) -> Result<(), Stopped> {
+        self.0.gate.checkpoint(&self.0.clock, self)
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    fn alive(&self) -> std::sync::MutexGuard<'_, Alive> {
+        self.0.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live task of ours with this id.
+    pub(super) fn find(&self, id: TaskId) -> Option<Arc<TaskCell>> {
+        self.alive().by_id.get(&id).map(|(_, cell)| cell.clone())
+    }
+
+    pub(super) fn find_tokio(&self, id: tokio::task::Id) -> Option<Arc<TaskCell>> {
+        self.alive().by_tokio.get(&id).cloned()
+    }
+
+    pub(super) fn forget(&self, cell: &TaskCell) {
+        let mut alive = self.alive();
+        if let Some((tokio, _)) = alive.by_id.remove(&cell.id()) {
+            alive.by_tokio.remove(&tokio);
+        }
+    }
+
+    /// Tells the probe something that happens now.
+    pub(super) fn tell(&self, event: impl FnOnce(Nanos) -> Event) {
+        if let Some(since) = PARKED.get() {
+            // The driver moves tokio's clock before it wakes anybody.
+            self.0.clock.read_tokio(since);
+        }
+        let at = self.0.clock.now();
+        self.0.probe.tell(at, event(at));
+    }
+
+    /// Who is waking `task` right now.
+    pub(super) fn cause(&self, task: TaskId) -> Cause {
+        match CURRENT.get() {
+            Some(current) if current == task => Cause::Own,
+            Some(current) => Cause::Task(current),
+            None if LOOP.get() => Cause::Driver,
+            None => Cause::Thread,
+        }
+    }
+
+    /// Runs one poll of `task`. It stays the current one until its poll hook ends: tokio wakes whoever awaits a
+    /// finished task in between.
+    pub(super) fn polling<R>(&self, task: TaskId, poll: impl FnOnce() -> R) -> R {
+        CURRENT.set(Some(task));
+        self.tell(|at| Event::PollStart { task, at });
+        let polled = poll();
+        self.tell(|at| Event::PollEnd { task, at });
+        polled
+    }
+
+    /// Runs something that `task` does outside a poll.
+    pub(super) fn during<R>(&self, task: TaskId, work: impl FnOnce() -> R) -> R {
+        let before = CURRENT.replace(Some(task));
+        let done = work();
+        CURRENT.set(before);
+        done
+    }
+
+    pub(super) fn current() -> Option<TaskId> {
+        CURRENT.get()
+    }
+
+    pub(super) fn poll_is_over() {
+        CURRENT.set(None);
+    }
+
+    pub(super) fn enter_loop() {
+        LOOP.set(true);
+    }
+
+    pub(super) fn park(&self) {
+        self.tell(|at| Event::Park { at });
+        self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
+        PARKED.set(Some(Instant::now()));
+    }
+
+    pub(super) fn unpark(&self) {
+        self.0.gate.after_park();
+        if let Some(since) = PARKED.take() {
+            self.0.clock.read_tokio(since);
+        }
+        self.tell(|at| Event::Unpark { at });
+    }
+}
+
+impl Witness for World {
+    fn paused(&self) {
+        let at = self.0.clock.shown();
+        self.0.probe.tell(at, Event::Pause { at });
+    }
+
+    fn deliver(&self, task: &TaskCell) {
+        task.deliver();
+    }
+}
+
+/// A timer that is noted for as long as its sleep lives.
+struct Noted {
+    timer: Timer,
+    world: World,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.world.0.timers.clear(self.timer);
+    }
+}
+
+/// Makes something of tokio's without its own spans: what we wrap says more, and with the script's location.
+pub(super) fn quietly<R>(make: impl FnOnce() -> R) -> R {
+    tracing::dispatcher::with_default(&super::uninstrumented(), make)
+}
+
+/// Text from a program, made safe for a terminal and of bounded length: control characters become spaces.
+fn clean(text: &str, chars_max: usize) -> String {
+    let mut cleaned: String =
+        text.chars().take(chars_max).map(|char| if char.is_control() { ' ' } else { char }).collect();
+    if text.chars().nth(chars_max).is_some() {
+        cleaned.push('…');
+    }
+    cleaned
+}

@@ -1,0 +1,76 @@
+//! WHAT OTHERS READ: a finished run as a document, one small file a format. Every format is written from the same
+//! [`Input`], and nothing here keeps state or asks the clock.
+
+mod json;
+mod plain;
+mod table;
+mod text;
+mod units;
+mod wakes;
+
+pub use json::{AWAITS_MAX, Report, SCHEMA, WAKES_MAX};
+pub use plain::{plain, plain_cow};
+pub use table::{Lean, lines as table_lines};
+pub use text::write_text;
+pub use units::{human_ns, human_number, human_share};
+
+use crate::control::{ClockKind, FeedChoice, Outcome};
+use crate::trace::{Counts, Disagreement, Trace};
+use crate::workload::manifest::ParamValue;
+
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// `workload`; other kinds of source have words of their own.
+    pub kind: &'static str,
+    pub name: String,
+    /// In the order of the manifest, defaults included.
+    pub params: Vec<(String, ParamValue)>,
+    pub clock: ClockKind,
+    pub seed: u64,
+}
+
+/// All that a report says, before it has a format.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub source: &'a Source,
+    pub trace: &'a Trace,
+    pub outcome: &'a Outcome,
+    pub feed: FeedChoice,
+    /// Everything, however long: else lists stop at a limit and say so.
+    pub full: bool,
+}
+
+impl<'a> Input<'a> {
+    /// How well the trace knows what happened: the probe sees each poll, the console wire only counts and last times.
+    pub fn fidelity(&self) -> &'static str {
+        if self.feed.probe() { "exact" } else { "sampled" }
+    }
+
+    /// What went wrong, where the run failed.
+    pub fn error(&self) -> Option<&'a str> {
+        match self.outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Completed(_) | Outcome::Cancelled => None,
+        }
+    }
+
+    /// Where the two feeds differ, one sentence a task. Empty where only one feed ran: it has nothing to differ from.
+    pub fn disagreements(&self) -> Vec<String> {
+        if self.feed != FeedChoice::Both {
+            return Vec::new();
+        }
+        let counted = |counts: &Counts| {
+            let Counts { polls, wakes, self_wakes, awaits } = *counts;
+            let counted = [(polls, "poll"), (wakes, "wake"), (self_wakes, "self-wake"), (awaits, "await")];
+            counted.map(|(count, noun)| units::how_many(count, noun)).join(", ")
+        };
+        let sentence = |found: &Disagreement| {
+            let name = self.trace.task(found.task).map_or("", |task| &task.spawned.name);
+            let whose = format!("task {} {name}", found.task);
+            let console = found.console.as_ref().map_or_else(|| "never told of it".to_owned(), counted);
+            format!("{}: the probe counted {}; the console {console}", whose.trim_end(), counted(&found.probe))
+        };
+        self.trace.disagreements().iter().map(sentence).collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! The JSON report, schema 1: what scripts and tests may rely on. Fields may be added; one that changes or goes needs
+//! a new schema number.
+//!
+//! A report of a virtual run is the same in every run, to the byte, apart from `feeds.console.updates`: nothing here
+//! is held in a map of random order, and every list has a stated order.
+
+mod schema;
+
+pub use schema::Report;
+
+use serde_json::Value;
+
+use schema::{
+    AwaitEntry, ConsoleEntry, FeedsEntry, FindingEntry, GapEntry, LoopEntry, OutputEntry, ProbeEntry, SiteEntry,
+    SourceEntry, TaskEntry, WakeEntry,
+};
+
+use super::{Input, wakes};
+use crate::control::Outcome;
+use crate::insight::{self, Summary};
+use crate::trace::{Await, AwaitId, Site, State, Task, Trace};
+use crate::workload::manifest::ParamValue;
+
+pub const SCHEMA: u32 = 1;
+
+/// Awaits that a report lists unless everything is asked for.
+pub const AWAITS_MAX: usize = 1_000;
+
+/// Wakes that a report lists unless everything is asked for.
+pub const WAKES_MAX: usize = 1_000;
+
+impl<'a> Report<'a> {
+    pub fn new(input: &Input<'a>) -> Self {
+        let trace = input.trace;
+        let summary = Summary::of(trace);
+        let counts = trace.counts();
+        let limit = |most| if input.full { usize::MAX } else { most };
+        let (awaits, awaits_cut) = awaits(trace, limit(AWAITS_MAX));
+        let (wakes, wakes_cut) = wakes(trace, limit(WAKES_MAX));
+        Self {
+            schema: SCHEMA,
+            loopscope: env!("CARGO_PKG_VERSION"),
+            source: source(input),
+            outcome: input.outcome.name(),
+            error: input.error(),
+            fidelity: input.fidelity(),
+            elapsed_ns: summary.elapsed_ns,
+            r#loop: LoopEntry {
+                busy_ns: summary.busy_ns,
+                parked_ns: summary.parked_ns,
+                polls: counts.polls,
+                wakes: counts.wakes,
+                parks: counts.parks,
+                turns: counts.turns,
+                longest_poll_ns: summary.longest_poll_ns,
+            },
+            output: output(trace),
+            output_dropped: trace.output().dropped(),
+            result: match input.outcome {
+                Outcome::Completed(value) => Some(value),
+                _ => None,
+            },
+            tasks: trace.tasks().iter().map(|task| task_entry(trace, task)).collect(),
+            awaits,
+            wakes,
+            truncated: awaits_cut || wakes_cut,
+            findings: insight::findings(trace).into_iter().map(finding_entry).collect(),
+            feeds: feeds(input),
+            gaps: trace.gaps().map(|gap| GapEntry { from_ns: gap.from, to_ns: gap.to, dropped: gap.dropped }).collect(),
+        }
+    }
+
+    /// Writes the document and ends its last line.
+    ///
+    /// # Errors
+    /// Whatever the writer refuses.
+    pub fn write(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
+        serde_json::to_writer_pretty(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
+    /// The document as a value, to be asked.
+    pub fn value(&self) -> Value {
+        serde_json::to_value(self).expect("numbers, strings and string keys are always JSON")
+    }
+}
+
+fn source<'a>(input: &Input<'a>) -> SourceEntry<'a> {
+    let params = input.source.params.iter().map(|(name, value)| (name.clone(), param_json(value))).collect();
+    SourceEntry {
+        kind: input.source.kind,
+        name: &input.source.name,
+        params,
+        clock: input.source.clock.name(),
+        seed: input.source.seed,
+    }
+}
+
+/// A parameter as a person would give it with `--set`: whole numbers without a fraction, durations as text.
+fn param_json(value: &ParamValue) -> Value {
+    /// The largest number up to which every whole number has a float of its own: 2^53.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    match value {
+        ParamValue::Number(number) if number.fract() == 0.0 && number.abs() <= WHOLE_MAX => (*number as i64).into(),
+        ParamValue::Number(number) => (*number).into(),
+        ParamValue::Duration(_) => value.to_string().into(),
+        ParamValue::Boolean(yes) => (*yes).into(),
+        ParamValue::Text(text) => text.as_str().into(),
+    }
+}
+
+fn output(trace: &Trace) -> Vec<OutputEntry<'_>> {
+    let lines = trace.output().lines().iter();
+    lines.map(|line| OutputEntry { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text }).collect()
+}
+
+fn task_entry<'a>(trace: &'a Trace, task: &'a Task) -> TaskEntry<'a> {
+    let totals = task.lane.totals_at(trace.now());
+    let state = trace.state(task.id).unwrap_or(State::Scheduled);
+    TaskEntry {
+        id: task.id.number(),
+        name: task.name(),
+        kind: task.spawned.kind.name(),
+        parent: task.spawned.parent.map(|id| id.number()),
+        state: state.name(),
+        location: task.spawned.location.as_ref().map(ToString::to_string),
+        spawned_ns: task.lane.spawned(),
+        ended_ns: task.lane.ended(),
+        polls: task.counts.polls,
+        wakes: task.counts.wakes,
+        self_wakes: task.counts.self_wakes,
+        busy_ns: totals.busy_ns,
+        scheduled_ns: totals.scheduled_ns,
+        waiting_ns: totals.waiting_total_ns(),
+        waiting_on: match state {
+            State::Waiting(Some(id), _) => site_of(trace, id).map(site_entry),
+            _ => None,
+        },
+    }
+}
+
+/// The place of a kept await.
+pub(super) fn site_of(trace: &Trace, id: AwaitId) -> Option<&Site> {
+    trace.site(trace.awaits().get(id)?.site)
+}
+
+fn site_entry(site: &Site) -> SiteEntry<'_> {
+    SiteEntry {
+        kind: site.kind.name(),
+        source: &site.source,
+        location: site.location.as_ref().map(ToString::to_string),
+    }
+}
+
+/// The first `limit` awaits, and whether there are more.
+fn awaits(trace: &Trace, limit: usize) -> (Vec<AwaitEntry<'_>>, bool) {
+    let mut ordered: Vec<_> = trace.awaits().iter().collect();
+    ordered.sort_by_key(|(id, found)| (found.start, *id));
+    let cut = ordered.len() > limit;
+    let entry = |found: &Await| {
+        Some(AwaitEntry {
+            task: found.task.number(),
+            site: site_entry(trace.site(found.site)?),
+            start_ns: found.start,
+            end_ns: found.end(),
+            polls: found.polls,
+            outcome: found.outcome().name(),
+        })
+    };
+    (ordered.into_iter().take(limit).filter_map(|(_, found)| entry(found)).collect(), cut)
+}
+
+/// The first `limit` wakes, and whether there are more.
+fn wakes(trace: &Trace, limit: usize) -> (Vec<WakeEntry>, bool) {
+    let mut ordered = wakes::by_time(trace);
+    let entry = |wake: wakes::Wake| WakeEntry {
+        at_ns: wake.at,
+        task: wake.task.number(),
+        cause: wake.cause.name(),
+        by: wake.cause.by(wake.task).map(|id| id.number()),
+    };
+    let first = ordered.by_ref().take(limit).map(entry).collect();
+    (first, ordered.next().is_some())
+}
+
+fn finding_entry(finding: insight::Finding) -> FindingEntry {
+    FindingEntry {
+        name: finding.name,
+        severity: finding.severity.name(),
+        task: finding.task.map(|id| id.number()),
+        at_ns: finding.at_ns,
+        message: finding.message,
+        evidence: finding.evidence,
+    }
+}
+
+fn feeds(input: &Input) -> FeedsEntry {
+    let (updates, console_dropped) = input.trace.console();
+    let (events, probe_dropped) = input.trace.probe();
+    let disagreements = input.disagreements();
+    FeedsEntry {
+        console: ConsoleEntry {
+            tasks: input.trace.tasks().iter().filter(|task| task.console.is_some()).count(),
+            updates,
+            dropped: console_dropped,
+        },
+        probe: ProbeEntry { events, dropped: probe_dropped },
+        agree: disagreements.is_empty(),
+        disagreements,
+    }
+}

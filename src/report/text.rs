@@ -1,0 +1,206 @@
+//! The report for people: what ran, how it came out, where the time went, and what each task did.
+
+use std::io::{self, Write};
+
+use super::Input;
+use super::json::site_of;
+use super::plain::{plain, plain_cow};
+use super::table::{self, Lean};
+use super::units::{how_many, human_ns, human_number, human_share};
+use crate::control::{FeedChoice, Outcome};
+use crate::insight::{self, Summary};
+use crate::trace::{State, Task, TaskId, Trace};
+
+/// Lines of output that are shown unless everything is asked for.
+const OUTPUT_LINES_SHOWN: usize = 100;
+
+/// Tasks that are shown unless everything is asked for.
+const TASKS_SHOWN: usize = 40;
+
+/// Disagreements of the feeds that are shown unless everything is asked for.
+const DISAGREEMENTS_SHOWN: usize = 10;
+
+/// Terminal columns that a task's name or what it waits on may take.
+const NAME_COLUMNS: usize = 32;
+
+/// Writes the report.
+///
+/// # Errors
+/// Whatever the writer refuses.
+pub fn write_text(input: &Input, mut out: impl Write) -> io::Result<()> {
+    headline(input, &mut out)?;
+    output(input, &mut out)?;
+    tasks(input, &mut out)?;
+    findings(input.trace, &mut out)?;
+    witnesses(input, &mut out)?;
+    ending(input.outcome, &mut out)?;
+    out.flush()
+}
+
+fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
+    let source = input.source;
+    let summary = Summary::of(input.trace);
+    let counts = input.trace.counts();
+    let outcome = input.outcome.name();
+    let elapsed = human_ns(summary.elapsed_ns);
+    let preposition = if matches!(input.outcome, Outcome::Completed(_)) { "in" } else { "after" };
+    let clock = source.clock.name();
+    writeln!(out, "{}: {outcome} {preposition} {elapsed} ({clock} clock, seed {})", plain(&source.name), source.seed)?;
+    let params: Vec<String> = source.params.iter().map(|(name, value)| plain(&format!("{name}={value}"))).collect();
+    if !params.is_empty() {
+        writeln!(out, "  {}", params.join("  "))?;
+    }
+    writeln!(
+        out,
+        "\nloop\n  busy {} ({}), parked {} ({}), in between {} ({})\n  longest poll {}",
+        human_ns(summary.busy_ns),
+        human_share(summary.busy_share()),
+        human_ns(summary.parked_ns),
+        human_share(summary.parked_share()),
+        human_ns(summary.overhead_ns),
+        human_share(summary.overhead_share()),
+        human_ns(summary.longest_poll_ns),
+    )?;
+    let counted = [(counts.polls, "poll"), (counts.wakes, "wake"), (counts.turns, "turn"), (counts.parks, "park")];
+    writeln!(out, "  {}", counted.map(|(count, noun)| how_many(count, noun)).join(", "))
+}
+
+fn output(input: &Input, out: &mut impl Write) -> io::Result<()> {
+    let printed = input.trace.output();
+    let lines = printed.lines();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\noutput")?;
+    let shown = if input.full { lines.len() } else { OUTPUT_LINES_SHOWN };
+    let row = |line: &crate::trace::Line| {
+        let by = line.task.map_or_else(String::new, |id| task_name(input.trace, id));
+        vec![human_ns(line.at), by, plain(&line.text)]
+    };
+    let rows: Vec<_> = lines.iter().take(shown).map(row).collect();
+    write_table(out, &[Lean::Right, Lean::Left, Lean::Left], &rows)?;
+    more(out, lines.len().saturating_sub(shown), "line")?;
+    match printed.dropped() {
+        0 => Ok(()),
+        dropped => writeln!(out, "  {} before these are no longer kept", how_many(dropped, "line")),
+    }
+}
+
+fn tasks(input: &Input, out: &mut impl Write) -> io::Result<()> {
+    let trace = input.trace;
+    let all = trace.tasks().len();
+    if all == 0 {
+        return writeln!(out, "\nno task was spawned");
+    }
+    let chosen: Vec<TaskId> = if input.full || all <= TASKS_SHOWN {
+        writeln!(out, "\ntasks ({})", human_number(all as u64))?;
+        trace.tasks().iter().map(|task| task.id).collect()
+    } else {
+        writeln!(out, "\ntasks (the {TASKS_SHOWN} that kept the loop busiest, of {})", human_number(all as u64))?;
+        insight::busiest(trace, TASKS_SHOWN)
+    };
+    let heading = ["id", "name", "state", "polls", "wakes", "busy", "scheduled", "waiting", "waiting on"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(chosen.iter().filter_map(|id| trace.task(*id)).map(|task| task_row(trace, task)));
+    let (left, right) = (Lean::Left, Lean::Right);
+    write_table(out, &[right, left, left, right, right, right, right, right, left], &rows)?;
+    more(out, all - chosen.len(), "task")
+}
+
+fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
+    let totals = task.lane.totals_at(trace.now());
+    let state = trace.state(task.id).unwrap_or(State::Scheduled);
+    let waiting_on = match state {
+        State::Waiting(Some(id), _) => site_of(trace, id).map_or_else(String::new, |site| match &site.location {
+            Some(location) => plain(&format!("{} at {location}", site.source)),
+            None => plain(&site.source),
+        }),
+        _ => String::new(),
+    };
+    vec![
+        task.id.to_string(),
+        task_name(trace, task.id),
+        state.name().to_owned(),
+        human_number(task.counts.polls),
+        human_number(task.counts.wakes),
+        human_ns(totals.busy_ns),
+        human_ns(totals.scheduled_ns),
+        human_ns(totals.waiting_total_ns()),
+        waiting_on,
+    ]
+}
+
+fn findings(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
+    let found = insight::findings(trace);
+    if found.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nfindings")?;
+    for finding in found {
+        let whose = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(trace, id)));
+        let (severity, name, at) = (finding.severity.name(), finding.name, human_ns(finding.at_ns));
+        writeln!(out, "  {severity} {name}{whose} at {at}: {}", plain(&finding.message))?;
+        writeln!(out, "    {}", plain(&finding.evidence))?;
+    }
+    Ok(())
+}
+
+/// What the facts rest on: which feeds watched, whether they agree, and what was lost.
+fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
+    let (_, console_dropped) = input.trace.console();
+    let (_, probe_dropped) = input.trace.probe();
+    writeln!(out, "\nfeeds")?;
+    let disagreements = input.disagreements();
+    match (input.feed, disagreements.len()) {
+        (FeedChoice::Both, 0) => writeln!(out, "  probe and console agree on every task")?,
+        (FeedChoice::Both, count) => writeln!(out, "  probe and console differ on {}", how_many(count as u64, "task"))?,
+        (FeedChoice::Probe, _) => writeln!(out, "  probe only: nothing confirms it")?,
+        (FeedChoice::Console, _) => writeln!(out, "  console only: times are sampled, and nothing confirms them")?,
+    }
+    let shown = if input.full { disagreements.len() } else { DISAGREEMENTS_SHOWN };
+    for sentence in disagreements.iter().take(shown) {
+        writeln!(out, "  {}", plain_cow(sentence))?;
+    }
+    more(out, disagreements.len().saturating_sub(shown), "task")?;
+    for (feed, dropped) in [("probe", probe_dropped), ("console", console_dropped)] {
+        if dropped > 0 {
+            writeln!(out, "  the {feed} dropped {}", how_many(dropped, "event"))?;
+        }
+    }
+    for gap in input.trace.gaps() {
+        let what = if gap.dropped == 0 {
+            "forgotten, for the memory budget was reached".to_owned()
+        } else {
+            format!("{} lost", how_many(gap.dropped, "event"))
+        };
+        writeln!(out, "  gap from {} to {}: {what}", human_ns(gap.from), human_ns(gap.to))?;
+    }
+    Ok(())
+}
+
+fn ending(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    match outcome {
+        Outcome::Completed(serde_json::Value::Null) | Outcome::Cancelled => Ok(()),
+        Outcome::Completed(value) => writeln!(out, "\nresult\n  {}", plain(&value.to_string())),
+        Outcome::Failed(error) => {
+            writeln!(out, "\nerror")?;
+            error.lines().try_for_each(|line| writeln!(out, "  {}", plain_cow(line)))
+        }
+    }
+}
+
+fn task_name(trace: &Trace, id: TaskId) -> String {
+    trace.task(id).map_or_else(|| format!("task {id}"), |task| table::shorten(&plain(&task.name()), NAME_COLUMNS))
+}
+
+fn write_table(out: &mut impl Write, leanings: &[Lean], rows: &[Vec<String>]) -> io::Result<()> {
+    table::lines(leanings, rows).iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Says how many are not shown, where some are not.
+fn more(out: &mut impl Write, count: usize, noun: &str) -> io::Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    writeln!(out, "  and {} more: --full shows all", how_many(count as u64, noun))
+}

@@ -1,0 +1,106 @@
+//! Numbers as people read them: `12.5 ms`, `1 h 55 s`, `12,345`, `37.5 %`.
+
+/// `ns` in the largest units that fit: three decimals at most under a minute, whole seconds from an hour on.
+pub fn human_ns(ns: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    const MINUTE: u64 = 60 * SECOND;
+    const HOUR: u64 = 60 * MINUTE;
+    match ns {
+        0 => "0 s".to_owned(),
+        1..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", thousandths(ns)),
+        1_000_000..SECOND => format!("{} ms", thousandths(ns / 1_000)),
+        SECOND..MINUTE => format!("{} s", thousandths(ns / 1_000_000)),
+        MINUTE..HOUR => parts(&[(ns / MINUTE, "min")], ns % MINUTE / 1_000_000),
+        _ => parts(&[(ns / HOUR, "h"), (ns % HOUR / MINUTE, "min")], ns % MINUTE / SECOND * 1_000),
+    }
+}
+
+/// The parts that are not zero, then the seconds where they are not zero either.
+fn parts(larger: &[(u64, &str)], seconds_thousandths: u64) -> String {
+    let mut said: Vec<String> = larger
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{} {unit}", human_number(*count)))
+        .collect();
+    if seconds_thousandths > 0 {
+        said.push(format!("{} s", thousandths(seconds_thousandths)));
+    }
+    said.join(" ")
+}
+
+/// A count of thousandths as a decimal number without trailing zeros. Cut, not rounded: `999.9996` must not become
+/// `1000`.
+fn thousandths(count: u64) -> String {
+    let (whole, rest) = (count / 1_000, count % 1_000);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    format!("{whole}.{rest:03}").trim_end_matches('0').to_owned()
+}
+
+/// `number` with a comma after each three digits.
+pub fn human_number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 poll`, `12,345 polls`.
+pub(super) fn how_many(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", human_number(count), if count == 1 { "" } else { "s" })
+}
+
+/// A share from 0 to 1 in percent. Neither `0 %` nor `100 %` is said of what is only nearly so.
+pub fn human_share(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.1 {
+        "<0.1 %".to_owned()
+    } else if (99.95..100.0).contains(&percent) {
+        ">99.9 %".to_owned()
+    } else if percent == percent.trunc() {
+        format!("{percent:.0} %")
+    } else {
+        format!("{percent:.1} %")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_a_person_says_them() {
+        let said = [
+            (0, "0 s"),
+            (850, "850 ns"),
+            (12_340, "12.34 µs"),
+            (999_999_999, "999.999 ms"),
+            (1_000_000_000, "1 s"),
+            (1_500_000_000, "1.5 s"),
+            (90_500_000_000, "1 min 30.5 s"),
+            (3_655_000_000_000, "1 h 55 s"),
+            (43_200_000_000_000, "12 h"),
+        ];
+        for (ns, text) in said {
+            assert_eq!(human_ns(ns), text);
+        }
+        assert_eq!(human_ns(u64::MAX), "5,124,095 h 34 min 33 s");
+    }
+
+    #[test]
+    fn shares_do_not_round_to_what_is_untrue() {
+        assert_eq!(human_share(0.0), "0 %");
+        assert_eq!(human_share(0.000_1), "<0.1 %");
+        assert_eq!(human_share(0.375), "37.5 %");
+        assert_eq!(human_share(0.999_99), ">99.9 %");
+        assert_eq!(human_share(1.0), "100 %");
+        assert_eq!(human_number(1_234_567), "1,234,567");
+    }
+}

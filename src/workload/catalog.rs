@@ -1,0 +1,95 @@
+//! The workloads that come with the program, and those that a person has in files.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::fault::ScriptError;
+use super::manifest::Manifest;
+use super::{params, script};
+
+/// A script to be read on one screen is far smaller.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why there is no workload to run.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    #[error("no workload is called `{name}`{advice}; `loopscope workloads` lists them")]
+    Unknown {
+        name: String,
+        /// What may have been meant, as part of the sentence.
+        advice: String,
+    },
+    #[error("{path}: {reason}")]
+    Unreadable { path: String, reason: String },
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+}
+
+/// Name and text, in the order in which a learner meets them.
+const BUILT_IN: [(&str, &str); 6] = [
+    ("countsync", include_str!("../../workloads/countsync.lua")),
+    ("countasync", include_str!("../../workloads/countasync.lua")),
+    ("gather", include_str!("../../workloads/gather.lua")),
+    ("chess-sync", include_str!("../../workloads/chess-sync.lua")),
+    ("chess-async", include_str!("../../workloads/chess-async.lua")),
+    ("chess-overlap", include_str!("../../workloads/chess-overlap.lua")),
+];
+
+/// The built-in workload of this name, or the script at this path.
+pub fn find(name_or_path: &str) -> Result<Manifest, FindError> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        return Ok(script::read(name, &file_of(name), text)?);
+    }
+    if !name_or_path.ends_with(".lua") && !name_or_path.contains(['/', '\\']) {
+        return Err(unknown(name_or_path));
+    }
+    let text = read_file(Path::new(name_or_path))
+        .map_err(|reason| FindError::Unreadable { path: name_or_path.to_owned(), reason })?;
+    let stem = Path::new(name_or_path).file_stem().map(|stem| stem.to_string_lossy());
+    Ok(script::read(stem.as_deref().unwrap_or(name_or_path), name_or_path, &text)?)
+}
+
+/// Every built-in workload.
+pub fn all() -> Vec<Manifest> {
+    let read = |(name, text): &(&str, &str)| {
+        script::read(name, &file_of(name), text).expect("a test reads every script that is built in")
+    };
+    BUILT_IN.iter().map(read).collect()
+}
+
+fn file_of(name: &str) -> String {
+    format!("workloads/{name}.lua")
+}
+
+fn unknown(name: &str) -> FindError {
+    let advice = match params::nearest(name, BUILT_IN.iter().map(|(name, _)| *name)) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None if Path::new(name).exists() => format!("; to run the file, write `{name}.lua` or `./{name}`"),
+        None => String::new(),
+    };
+    FindError::Unknown { name: name.to_owned(), advice }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let plain = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "it may not be read: check its permissions".to_owned(),
+        _ => error.to_string(),
+    };
+    let metadata = path.metadata().map_err(plain)?;
+    if !metadata.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    // One byte past the limit is enough to know; the file may have grown since it was looked at.
+    File::open(path).map_err(plain)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(plain)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it is larger than {} MiB, which no workload needs", FILE_BYTES_MAX >> 20));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8: save the file as UTF-8 text")
+    })
+}

@@ -1,0 +1,159 @@
+//! The script's host: what one run of a script shares with every function that the script may call.
+
+mod awaitable;
+mod coroutine;
+mod gather;
+mod language;
+mod random;
+mod result;
+mod sandbox;
+mod stretch;
+mod task;
+mod timeout;
+mod trouble;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use mlua::{Function, Lua, MultiValue, Table, Value};
+
+use super::fault::{Fault, ScriptError};
+use super::manifest::{Manifest, ParamValue};
+use super::script;
+use super::source::Source;
+use crate::lab::{Program, TaskSpec, World};
+use crate::trace::{AwaitKind, Site};
+
+pub(super) use coroutine::definition_of;
+pub(super) use language::{describe, number_of};
+pub use sandbox::MEMORY_BYTES_MAX;
+pub use stretch::{LOADING_MAX, STRETCH_MAX};
+pub use task::TASKS_MAX;
+
+/// One script's run, shared by all of its host functions.
+pub(super) struct Host {
+    pub source: Source,
+    /// Empty while the script is only being read: then nothing can be awaited or spawned.
+    world: OnceLock<World>,
+    stretch: Mutex<stretch::Stretch>,
+    random: Mutex<random::Random>,
+    tasks_live: AtomicU32,
+    /// How many tasks each coroutine function's name was given to.
+    names: Mutex<HashMap<Arc<str>, u64>>,
+    /// The coroutine functions, by the line where their body begins.
+    functions: Mutex<HashMap<u32, Arc<str>>>,
+    /// The line of the script that was seen last, for the one error that leaves no trace: out of memory.
+    last_line: AtomicU32,
+    /// Runs a coroutine's body so that a fault is told where it happens.
+    run: OnceLock<Function>,
+}
+
+impl Host {
+    pub fn new(source: Source) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            world: OnceLock::new(),
+            stretch: Mutex::new(stretch::Stretch::new(LOADING_MAX)),
+            random: Mutex::new(random::Random::new(0)),
+            tasks_live: AtomicU32::new(0),
+            names: Mutex::default(),
+            functions: Mutex::default(),
+            last_line: AtomicU32::new(0),
+            run: OnceLock::new(),
+        })
+    }
+
+    fn start(&self, world: World) {
+        *locked(&self.random) = random::Random::new(world.seed());
+        locked(&self.stretch).allow(STRETCH_MAX);
+        let first = self.world.set(world).is_ok();
+        assert!(first, "a program is run once");
+    }
+
+    /// The world, or the error for a script that wants it while it is only being read.
+    fn world(&self, lua: &Lua, wanted: &str) -> mlua::Result<&World> {
+        self.world.get().ok_or_else(|| {
+            let fault = Fault::new(format!("`{wanted}` outside a coroutine: nothing runs while the script is read"));
+            self.misuse(lua, fault.token(wanted).hint("move it into main = async(function(p) … end)"))
+        })
+    }
+
+    fn site(&self, kind: AwaitKind, name: &Arc<str>, line: Option<u32>) -> Site {
+        Site { kind, source: Arc::clone(name), location: line.map(|line| self.source.location(line)) }
+    }
+
+    /// `count-1`, `count-2`: the next name for a task that was given none.
+    fn next_name(&self, function: &Arc<str>) -> String {
+        let mut names = locked(&self.names);
+        let count = names.entry(Arc::clone(function)).or_insert(0);
+        *count += 1;
+        format!("{function}-{count}")
+    }
+
+    fn run_function(&self) -> &Function {
+        self.run.get().expect("the sandbox sets it before any script is loaded")
+    }
+
+    fn saw(&self, line: Option<u32>) -> Option<u32> {
+        if let Some(line) = line {
+            self.last_line.store(line, Ordering::Relaxed);
+        }
+        line
+    }
+}
+
+/// The guarded value; a panicking task must not take the others with it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A Lua that knows the whole language and is at nobody's mercy.
+pub(super) fn open(host: &Arc<Host>) -> mlua::Result<Lua> {
+    let lua = sandbox::open(host)?;
+    language::install(&lua, host)?;
+    Ok(lua)
+}
+
+/// Makes a workload ready to run with these values, one for each of its parameters.
+///
+/// The script is read again, in a Lua of its own, so that a run never sees what an earlier one left behind.
+pub fn program(manifest: &Manifest, values: Vec<(String, ParamValue)>) -> Result<Program, ScriptError> {
+    let host = Host::new(Source::of(manifest));
+    let loaded = script::load(&host)?;
+    let main = coroutine::definition_of(&loaded.main).ok_or_else(|| script::main_is_not_async(&host.source))?;
+    let name = manifest.name.clone();
+    Ok(Box::new(move |world: World| {
+        host.start(world);
+        let spec = TaskSpec { name: "main".to_owned(), location: main.line.map(|line| host.source.location(line)) };
+        let future = async move {
+            let lua = loaded.lua;
+            let fail = |error: &mlua::Error| host.fault_of(error).report(&host.source).to_string();
+            let parameters = parameters(&lua, values).map_err(|error| fail(&error))?;
+            let arguments = MultiValue::from_iter([Value::Table(parameters)]);
+            let values = task::body(&host, "main".into(), &main, arguments)
+                .await
+                .map_err(|fault| fault.report(&host.source).to_string())?;
+            let value = values.into_iter().next().unwrap_or_default();
+            result::to_json(&value).map_err(|reason| format!("{name}: main's result cannot be shown: {reason}"))
+        };
+        (spec, Box::pin(future))
+    }))
+}
+
+fn parameters(lua: &Lua, values: Vec<(String, ParamValue)>) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    for (name, value) in values {
+        match value {
+            // A whole number stays whole in the script, so that it prints as 3 and not as 3.0.
+            ParamValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
+                table.set(name, number as i64)?;
+            }
+            ParamValue::Number(number) => table.set(name, number)?,
+            ParamValue::Duration(duration) => table.set(name, duration.as_secs_f64())?,
+            ParamValue::Boolean(yes) => table.set(name, yes)?,
+            ParamValue::Text(text) => table.set(name, text)?,
+        }
+    }
+    Ok(table)
+}

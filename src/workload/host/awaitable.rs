@@ -1,0 +1,107 @@
+//! `await(x)`: what can be awaited, and the one place where a script suspends.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use mlua::{AnyUserData, Error, Function, IntoLuaMulti, Lua, MultiValue, UserData, Value};
+
+use super::coroutine::{self, coroutine_of};
+use super::task::Task;
+use super::{Host, locked};
+use crate::lab::World;
+use crate::trace::AwaitKind;
+use crate::workload::fault::Fault;
+
+/// A future that begins when it is awaited, at this line of the script.
+pub(super) type Start = Box<dyn FnOnce(&World, Option<u32>) -> BoxFuture<'static, mlua::Result<MultiValue>> + Send>;
+
+/// Something to await that is neither a coroutine nor a task. It is awaited once.
+pub(super) struct Awaitable {
+    pub kind: AwaitKind,
+    /// What made it: `sleep`.
+    pub source: Arc<str>,
+    /// The line that made it.
+    pub line: Option<u32>,
+    pub start: Mutex<Option<Start>>,
+}
+
+impl UserData for Awaitable {}
+
+/// Makes an awaitable from within the host function called `source`.
+pub(super) fn awaitable(
+    lua: &Lua,
+    host: &Host,
+    kind: AwaitKind,
+    source: &Arc<str>,
+    start: Start,
+) -> mlua::Result<AnyUserData> {
+    let line = host.caller_line(lua);
+    lua.create_userdata(Awaitable { kind, source: Arc::clone(source), line, start: Mutex::new(Some(start)) })
+}
+
+/// The two halves of `await`. `enter` looks at what is awaited: a coroutine's body and arguments come back to be run on
+/// the spot, else nothing and the line. `suspend` then waits for a future.
+pub(super) fn functions(lua: &Lua, host: &Arc<Host>) -> mlua::Result<(Function, Function)> {
+    let entered = Arc::clone(host);
+    let enter = lua.create_function(move |lua, value: Value| enter(lua, &entered, &value))?;
+    let (host, task) = (Arc::clone(host), Arc::from("task"));
+    let suspend = lua.create_async_function(move |lua, (value, line): (AnyUserData, Option<u32>)| {
+        let started = start(&lua, &host, &value, line, &task);
+        async move { started?.await }
+    })?;
+    Ok((enter, suspend))
+}
+
+fn enter(lua: &Lua, host: &Host, value: &Value) -> mlua::Result<MultiValue> {
+    host.world(lua, "await")?;
+    if let Some(userdata) = value.as_userdata() {
+        if let Some(coroutine) = coroutine_of(userdata) {
+            let mut values = coroutine.begin(lua, host, "await")?;
+            values.push_front(Value::Function(coroutine.definition.function.clone()));
+            return Ok(values);
+        }
+        if userdata.is::<Awaitable>() || userdata.is::<Task>() {
+            return (Value::Nil, host.caller_line(lua)).into_lua_multi(lua);
+        }
+    }
+    Err(not_awaitable(lua, host, value))
+}
+
+/// The future to wait for, made visible as an await at this line.
+fn start(
+    lua: &Lua,
+    host: &Host,
+    value: &AnyUserData,
+    line: Option<u32>,
+    task_source: &Arc<str>,
+) -> mlua::Result<BoxFuture<'static, mlua::Result<MultiValue>>> {
+    let world = host.world(lua, "await")?;
+    if let Ok(task) = value.borrow::<Task>() {
+        let site = host.site(AwaitKind::Task, task_source, line);
+        return Ok(Box::pin(world.await_at(&site, task.result(line))));
+    }
+    let awaitable = value.borrow::<Awaitable>()?;
+    let line = line.or(awaitable.line);
+    let Some(start) = locked(&awaitable.start).take() else {
+        let source = &awaitable.source;
+        let fault = Fault::new(format!("this {source} was awaited before; each one is awaited once"));
+        let hint = format!("make a new one: await({source}(…))");
+        return Err(Error::external(fault.line(line).token("await").hint(hint)));
+    };
+    let site = host.site(awaitable.kind, &awaitable.source, line);
+    let future = start(world, line);
+    Ok(Box::pin(world.await_at(&site, future)))
+}
+
+fn not_awaitable(lua: &Lua, host: &Host, value: &Value) -> Error {
+    let got = super::language::describe(value);
+    let fault = Fault::new(format!("await needs something to wait for, and got {got}")).token("await");
+    let hint = match (coroutine::definition_of(value), value) {
+        (Some(definition), _) => format!("call it first: await({}(…))", definition.name),
+        (None, Value::Nil) => "does the function that was called return anything?".to_owned(),
+        (None, Value::Number(_) | Value::Integer(_)) => "for a pause write await(sleep(seconds))".to_owned(),
+        (None, Value::Table(_)) => "for several at once write await(gather(list))".to_owned(),
+        _ => "coroutines, tasks, sleep(…) and gather(…) can be awaited".to_owned(),
+    };
+    host.misuse(lua, fault.hint(hint))
+}

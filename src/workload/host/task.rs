@@ -1,0 +1,178 @@
+//! Tasks: coroutines that the loop runs side by side.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
+use tokio::task::AbortHandle;
+
+use super::coroutine::{Definition, coroutine_of, not_a_coroutine};
+use super::{Host, locked};
+use crate::lab::TaskSpec;
+use crate::workload::fault::{Fault, Weight};
+
+/// Tasks alive at once. A script's memory limit is usually reached before.
+pub const TASKS_MAX: u32 = 1_000_000;
+
+/// A task as the script holds it. Letting go of it does not stop it.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub name: Arc<str>,
+    abort: AbortHandle,
+    ended: Shared<BoxFuture<'static, Ended>>,
+}
+
+/// How a task came out, kept for everybody who awaits it.
+#[derive(Clone)]
+enum Ended {
+    Done(MultiValue),
+    Failed(Fault),
+    Cancelled,
+    Panicked(String),
+}
+
+impl Task {
+    /// What it returned, or its error raised again in whoever awaits it.
+    pub fn result(&self, line: Option<u32>) -> impl Future<Output = mlua::Result<MultiValue>> + Send + 'static {
+        let (ended, name) = (self.ended.clone(), Arc::clone(&self.name));
+        let ill =
+            move |how: String| Error::external(Fault::new(format!("the task {name} {how}")).line(line).token("await"));
+        async move {
+            match ended.await {
+                Ended::Done(values) => Ok(values),
+                Ended::Failed(fault) => Err(Error::external(fault)),
+                Ended::Cancelled => Err(ill("was cancelled".to_owned())),
+                Ended::Panicked(message) => Err(ill(format!("panicked: {message}"))),
+            }
+        }
+    }
+
+    pub fn cancel(&self) {
+        self.abort.abort();
+    }
+}
+
+impl UserData for Task {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("cancel", |_, this, ()| {
+            this.cancel();
+            Ok(())
+        });
+        methods.add_method("done", |_, this, ()| Ok(this.abort.is_finished()));
+        methods.add_method("name", |_, this, ()| Ok(this.name.to_string()));
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("task {}", this.name)));
+    }
+}
+
+/// `create_task(coroutine, {name = …})`, and the same for each coroutine of `gather`, said by `by`.
+pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<String>, by: &str) -> mlua::Result<Task> {
+    let world = host.world(lua, by)?.clone();
+    let line = host.caller_line(lua);
+    let Some(coroutine) = value.as_userdata().and_then(coroutine_of) else {
+        return Err(not_a_coroutine(lua, host, value, by));
+    };
+    let arguments = coroutine.begin(lua, host, by)?;
+    let definition = Arc::clone(&coroutine.definition);
+    let name: Arc<str> = name.unwrap_or_else(|| host.next_name(&definition.name)).into();
+    let alive = Alive::new(host).ok_or_else(|| {
+        let fault = Fault::new(format!("more than {TASKS_MAX} tasks are alive")).token(by).weight(Weight::Limit);
+        host.misuse(lua, fault.hint("await some of them before making more"))
+    })?;
+    let spec =
+        TaskSpec { name: name.to_string(), location: line.or(coroutine.line).map(|line| host.source.location(line)) };
+    let failed = Arc::new(OnceLock::new());
+    let future = {
+        let (lua, host, name, failed) = (lua.clone(), Arc::clone(host), Arc::clone(&name), Arc::clone(&failed));
+        async move {
+            // The Lua is kept alive too: a task outlives main where main did not wait for it.
+            let _kept = (alive, lua);
+            body(&host, name, &definition, arguments).await.map_err(|fault| {
+                let text = fault.report(&host.source).to_string();
+                // Nobody else sets it: a task ends once.
+                let _ = failed.set(fault);
+                text
+            })
+        }
+    };
+    let handle = world.spawn(spec, future);
+    let abort = handle.abort_handle();
+    // Without tokio's budget of 128 results a poll: with it, a gather of n tasks is polled n / 128 times over all n.
+    let handle = tokio::task::unconstrained(handle);
+    let ended = async move {
+        match handle.await {
+            Ok(Ok(values)) => Ended::Done(values),
+            Ok(Err(text)) => Ended::Failed(failed.get().cloned().unwrap_or_else(|| Fault::new(text))),
+            Err(error) if error.is_panic() => Ended::Panicked(panic_message(&*error.into_panic())),
+            Err(_) => Ended::Cancelled,
+        }
+    };
+    Ok(Task { name, abort, ended: ended.boxed().shared() })
+}
+
+/// Runs a coroutine's body as the task of this name.
+///
+/// # Panics
+/// Where the script asks for it, with `panic(message)`: here, outside Lua, so that it unwinds into the task's poll.
+pub(super) async fn body(
+    host: &Arc<Host>,
+    name: Arc<str>,
+    definition: &Definition,
+    mut arguments: MultiValue,
+) -> Result<MultiValue, Fault> {
+    arguments.push_front(Value::Function(definition.function.clone()));
+    let outcome = {
+        let mut call = pin!(host.run_function().call_async::<MultiValue>(arguments));
+        poll_fn(|context| {
+            locked(&host.stretch).begin();
+            call.as_mut().poll(context)
+        })
+        .await
+    };
+    let raised = match outcome {
+        Ok(mut values) => match values.pop_front() {
+            Some(Value::Boolean(true)) => return Ok(values),
+            _ => values.pop_front().unwrap_or_default(),
+        },
+        Err(error) => Value::Error(Box::new(error)),
+    };
+    let fault = host.fault_of_task(&raised, &name);
+    if fault.weight == Weight::Panic {
+        panic!("{}", fault.message);
+    }
+    Err(fault)
+}
+
+/// Counts a task for as long as its future lives.
+struct Alive(Arc<Host>);
+
+impl Alive {
+    fn new(host: &Arc<Host>) -> Option<Self> {
+        let before = host.tasks_live.fetch_add(1, Ordering::Relaxed);
+        // Made in any case: where it is refused, dropping it takes the count back.
+        let alive = Self(Arc::clone(host));
+        (before < TASKS_MAX).then_some(alive)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.tasks_live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => "for no reason given".to_owned(),
+    }
+}
+
+/// The task that a value is.
+pub(super) fn task_of(value: &AnyUserData) -> Option<Task> {
+    value.borrow::<Task>().ok().map(|task| task.clone())
+}

@@ -1,0 +1,100 @@
+//! Runs a program on the real lab to its end, with both witnesses, and lays out what it left behind.
+
+use std::time::{Duration, Instant};
+
+use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Speed};
+use loopscope::lab::{Options, Program};
+use loopscope::session::LabSession;
+use loopscope::trace::{Ending, Location, Nanos, Site, Trace};
+
+/// Long past anything that is still going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run left behind.
+pub struct Ran {
+    /// `None` where the run was cancelled.
+    pub outcome: Option<Result<serde_json::Value, String>>,
+    pub elapsed_ns: Nanos,
+    pub busy_ns: Nanos,
+    /// Time, task, text.
+    pub output: Vec<(Nanos, String, String)>,
+    /// Name, location.
+    pub tasks: Vec<(String, Option<Location>)>,
+    /// Site, start, end; in order of their ends.
+    pub awaits: Vec<(Site, Nanos, Nanos)>,
+    /// Task, how it ended.
+    pub endings: Vec<(String, String)>,
+}
+
+/// Runs to the end.
+pub fn run(program: Program, seed: u64) -> Ran {
+    run_and(program, seed, |_| {})
+}
+
+/// Runs to the end, or until somebody stops it from `meanwhile`.
+pub fn run_and(program: Program, seed: u64, mut meanwhile: impl FnMut(&mut LabSession)) -> Ran {
+    let options = Options {
+        clock: ClockKind::Virtual,
+        speed: Speed::Max,
+        feed: FeedChoice::Both,
+        paused: false,
+        seed,
+        until: None,
+    };
+    let mut session = LabSession::start("rig", program, options, Trace::default()).expect("a thread can be had");
+    let deadline = Instant::now() + PATIENCE;
+    while !session.is_over() {
+        session.pump(Duration::from_millis(5));
+        meanwhile(&mut session);
+        session.wait(Duration::from_millis(5));
+        assert!(Instant::now() < deadline, "the run did not end: {:?}", session.status());
+    }
+    let trace = session.trace();
+    assert_eq!(trace.disagreements().first(), None, "the witnesses agree");
+    lay_out(trace, session.outcome().expect("it is over"))
+}
+
+/// Asks a run to stop, as a person does.
+pub fn stop(session: &mut LabSession) {
+    session.command(Command::Quit);
+}
+
+fn lay_out(trace: &Trace, outcome: &Outcome) -> Ran {
+    let name = |id| trace.task(id).map_or(String::new(), |task| task.name().into_owned());
+    let mut awaits: Vec<_> = trace
+        .awaits()
+        .iter()
+        .filter_map(|(id, told)| Some((told.end()?, id, trace.site(told.site)?.clone(), told.start)))
+        .collect();
+    awaits.sort_by_key(|(end, id, ..)| (*end, *id));
+    Ran {
+        outcome: match outcome {
+            Outcome::Completed(value) => Some(Ok(value.clone())),
+            Outcome::Failed(error) => Some(Err(error.clone())),
+            Outcome::Cancelled => None,
+        },
+        elapsed_ns: trace.now(),
+        busy_ns: trace.counts().busy_ns,
+        output: trace
+            .output()
+            .lines()
+            .iter()
+            .map(|line| (line.at, line.task.map_or(String::new(), name), line.text.to_string()))
+            .collect(),
+        tasks: trace.tasks().iter().map(|task| (task.name().into_owned(), task.spawned.location.clone())).collect(),
+        awaits: awaits.into_iter().map(|(end, _, site, start)| (site, start, end)).collect(),
+        endings: trace
+            .tasks()
+            .iter()
+            .map(|task| {
+                let how = match &task.ending {
+                    None => "open".to_owned(),
+                    Some(Ending::Done) => "done".to_owned(),
+                    Some(Ending::Cancelled) => "cancelled".to_owned(),
+                    Some(Ending::Failed(message)) => message.to_string(),
+                };
+                (task.name().into_owned(), how)
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,392 @@
+//! The workloads and their language, run on the lab.
+
+use crate::rig::{self, Ran};
+use loopscope::trace::AwaitKind;
+use loopscope::workload::{catalog, manifest::Manifest, params, program, script};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn run(manifest: &Manifest, settings: &[(&str, &str)]) -> Ran {
+    let settings: Vec<_> = settings.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+    let values = params::resolve(manifest, &settings).expect("settings within bounds");
+    rig::run(program(manifest, values).expect("a script that loads"), 0)
+}
+
+fn built_in(name: &str, settings: &[(&str, &str)]) -> Ran {
+    run(&catalog::find(name).expect("built in"), settings)
+}
+
+/// A script whose main has this body; its first line is line 4.
+fn script(before: &str, body: &str) -> Manifest {
+    let text =
+        format!("{before}\nreturn {{ title = \"t\", lesson = \"l\",\nmain = async(function(p)\n{body}\nend) }}\n");
+    script::read("demo", "demo.lua", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What main returns.
+fn result(body: &str) -> String {
+    let ran = run(&script("", body), &[]);
+    ran.outcome.expect("it ended").unwrap_or_else(|error| panic!("{error}")).to_string()
+}
+
+/// How a run with this body in main fails.
+fn failure(before: &str, body: &str) -> String {
+    run(&script(before, body), &[]).outcome.expect("it ended").expect_err("it was to fail")
+}
+
+fn lines(ran: &Ran) -> Vec<&str> {
+    ran.output.iter().map(|(_, _, text)| text.as_str()).collect()
+}
+
+#[test]
+fn every_built_in_script_is_read_and_fits_on_a_screen() {
+    let all = catalog::all();
+    assert!(all.len() >= 6);
+    for manifest in all {
+        assert!(manifest.text.lines().count() <= 40, "{}", manifest.name);
+        assert!(manifest.text.lines().all(|line| line.chars().count() <= 120), "{}", manifest.name);
+        assert!(manifest.params.iter().all(|param| !param.help.is_empty()), "{}", manifest.name);
+        script::expectations(&manifest).expect("readable");
+    }
+}
+
+#[test]
+fn countasync_takes_one_second() {
+    let ran = built_in("countasync", &[]);
+    assert_eq!(lines(&ran), ["One", "One", "One", "Two", "Two", "Two"]);
+    assert_eq!(ran.elapsed_ns, SECOND);
+    let names: Vec<_> = ran.tasks.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["main", "count-1", "count-2", "count-3"]);
+    let places: Vec<_> = ran.tasks.iter().map(|(_, place)| place.as_ref().expect("known").to_string()).collect();
+    assert_eq!(
+        places,
+        [
+            "workloads/countasync.lua:15",
+            "workloads/countasync.lua:18",
+            "workloads/countasync.lua:18",
+            "workloads/countasync.lua:18"
+        ]
+    );
+    let awaited: Vec<_> = ran
+        .awaits
+        .iter()
+        .map(|(site, start, end)| (site.kind, &*site.source, site.location.as_ref().map(|at| at.line), *start, *end))
+        .collect();
+    let sleep = (AwaitKind::Timer, "sleep", Some(3), 0, SECOND);
+    assert_eq!(awaited, [sleep, sleep, sleep, (AwaitKind::Task, "gather", Some(18), 0, SECOND)]);
+}
+
+#[test]
+fn countsync_takes_three_seconds() {
+    let ran = built_in("countsync", &[]);
+    assert_eq!(lines(&ran), ["One", "Two", "One", "Two", "One", "Two"]);
+    assert_eq!((ran.elapsed_ns, ran.busy_ns), (3 * SECOND, 3 * SECOND));
+    assert!(ran.awaits.iter().any(|(site, _, _)| site.kind == AwaitKind::Block && &*site.source == "block"));
+}
+
+#[test]
+fn chess_comes_out_as_told() {
+    for (name, elapsed, busy) in
+        [("chess-sync", 43_200, 43_200), ("chess-async", 3_655, 3_600), ("chess-overlap", 1_800, 0)]
+    {
+        let ran = built_in(name, &[]);
+        assert!(matches!(ran.outcome, Some(Ok(_))), "{name}: {:?}", ran.outcome);
+        assert_eq!((ran.elapsed_ns / SECOND, ran.busy_ns / SECOND), (elapsed, busy), "{name}");
+    }
+    let ran = built_in("chess-async", &[("opponents", "2"), ("moves", "1"), ("think", "1s"), ("reply", "10s")]);
+    assert_eq!(ran.elapsed_ns, 12 * SECOND);
+    assert_eq!(ran.tasks[1].0, "board-1");
+}
+
+#[test]
+fn gather_gives_both_results_in_order() {
+    let ran = built_in("gather", &[]);
+    assert_eq!(ran.outcome, Some(Ok(serde_json::json!([[1, 2, 3], [0, 5, 10]]))));
+    assert_eq!(ran.elapsed_ns, 10 * SECOND);
+    assert_eq!(lines(&ran), ["short is done: true", "long is done: true"]);
+}
+
+#[test]
+fn ten_thousand_counters_take_one_second_too() {
+    let ran = built_in("countasync", &[("counters", "10000")]);
+    assert_eq!(ran.outcome, Some(Ok(serde_json::Value::Null)));
+    assert_eq!((ran.output.len(), ran.elapsed_ns), (20_000, SECOND));
+}
+
+#[test]
+fn the_language_does_what_it_says() {
+    for (body, expected) in [
+        ("return await(async(function(a, b) return a + b end)(1, 2))", "3"),
+        ("local t = create_task(async(function() return 7 end)()) await(t) return await(t)", "7"),
+        ("local t = create_task(async(function() end)(), {name = 'x'}) return {t:name(), t:done()}", r#"["x",false]"#),
+        ("return await(gather())", "[]"),
+        ("await(sleep('1500ms')) return {now(), clock()}", r#"[1.5,"00:00:01.500"]"#),
+        ("await(yield_now()) block(2) work(0.5) return now()", "2.5"),
+        ("return pcall(function() await(sleep(1)) error('x', 0) end)", "false"),
+        ("local _, e = pcall(function() await(sleep(1)) fail('broken') end) return e", r#""demo.lua:4: broken""#),
+        (
+            "local _, e = pcall(function() local x = nil; return x.y end) return e",
+            r#""demo.lua:4: attempt to index a nil value (local 'x')""#,
+        ),
+        (
+            "local ok, e = xpcall(function() fail('a') end, function(e) return e .. '!' end) return {ok, e}",
+            r#"[false,"demo.lua:4: a!"]"#,
+        ),
+        (
+            "return {io, os, debug, package, require, load, loadstring, dofile, loadfile, coroutine, string.dump, \
+          collectgarbage, math.randomseed}",
+            "[]",
+        ),
+        (
+            "local keys = {} for k in pairs({b = 1, a = 2, 5, c = 3}) do keys[#keys + 1] = k end return keys",
+            r#"[1,"a","b","c"]"#,
+        ),
+        (
+            "return tostring({}) .. tostring(print) .. tostring(async(function() end)())",
+            r#""tablefunctioncoroutine coroutine""#,
+        ),
+        ("return await(timeout(2, async(function() await(sleep(1)) return now() end)()))", "1.0"),
+        (
+            "local _, e = pcall(function() await(timeout(1, sleep(9))) end) return {e, now()}",
+            r#"["demo.lua:4: timed out after 1s",1.0]"#,
+        ),
+        ("return p", "[]"),
+    ] {
+        assert_eq!(result(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn an_await_that_is_returned_keeps_its_line() {
+    let nap = "local nap = async(function()\n  return await(sleep(1))\nend)";
+    let ran = run(&script(nap, "await(create_task(nap()))"), &[]);
+    let lines: Vec<_> = ran.awaits.iter().map(|(site, _, _)| site.location.as_ref().map(|at| at.line)).collect();
+    assert_eq!(lines, [Some(2), Some(6)]);
+}
+
+#[test]
+fn what_times_out_is_cancelled() {
+    let ran = run(
+        &script(
+            "local slow = async(function() await(sleep(9)) print('never') end)",
+            "local ok = pcall(function() await(timeout(1, slow())) end)\nawait(sleep(20))\nreturn ok",
+        ),
+        &[],
+    );
+    assert_eq!(ran.outcome, Some(Ok(serde_json::json!(false))));
+    assert_eq!(lines(&ran), [""; 0]);
+    assert!(ran.endings.contains(&("slow-1".to_owned(), "cancelled".to_owned())));
+}
+
+#[test]
+fn chance_follows_the_seed() {
+    let manifest = script("", "return {random(6), random(10, 20), math.random(1000), random()}");
+    let with = |seed| rig::run(program(&manifest, vec![]).expect("loads"), seed).outcome;
+    assert_eq!(with(1), with(1));
+    assert_ne!(with(1), with(2));
+}
+
+#[test]
+fn a_cancelled_task_lets_go_at_once() {
+    let ran = run(
+        &script(
+            "local long = async(function() await(sleep(3600)) end)",
+            "local t = create_task(long())\nawait(sleep(1))\nt:cancel()\nlocal ok, e = pcall(await, t)\n\
+             print(e)\nreturn {ok, now(), t:done()}",
+        ),
+        &[],
+    );
+    assert_eq!(ran.outcome, Some(Ok(serde_json::json!([false, 1.0, true]))));
+    assert_eq!(lines(&ran), ["demo.lua:7: the task long-1 was cancelled"]);
+    let sleep = ran.awaits.iter().find(|(site, _, _)| site.location.as_ref().is_some_and(|at| at.line == 1));
+    assert_eq!(sleep.map(|(_, start, end)| (*start, *end)), Some((0, SECOND)));
+}
+
+#[test]
+fn a_fault_names_line_column_task_and_awaiters() {
+    assert_eq!(
+        failure(
+            "local count = async(function() await(slep(1)) end)",
+            "local all = { count(), count() }\nawait(gather(all))"
+        ),
+        "demo.lua:1:38: attempt to call a nil value (global 'slep')\n  1 | local count = async(function() await(slep(1)) \
+         end)\n    |                                      ^^^^\n  in count-1 (demo.lua:1), awaited by main \
+         (demo.lua:5)\n  help: did you mean `sleep`?"
+    );
+    let inline =
+        failure("local inner = async(function()\n await(sleep(1)) fail('no') end)", "local x = await(inner())");
+    assert!(inline.starts_with("demo.lua:2:18: no\n"), "{inline}");
+    assert!(inline.contains("\n  in inner (demo.lua:2), awaited by main (demo.lua:5)"), "{inline}");
+}
+
+#[test]
+fn misuse_of_await_says_what_to_do() {
+    let count = "local count = async(function() end)";
+    for (body, expected) in [
+        (
+            "await(nil)",
+            "demo.lua:4:1: await needs something to wait for, and got nil\n  4 | await(nil)\n    | ^^^^^\n  in \
+                        main (demo.lua:4)\n  help: does the function that was called return anything?",
+        ),
+        ("await(count)", "got the async function count"),
+        ("await(count)", "help: call it first: await(count(…))"),
+        ("await(5)", "help: for a pause write await(sleep(seconds))"),
+        ("local c = count() await(c)\nawait(c)", "demo.lua:5:1: this coroutine of `count` was awaited before"),
+        ("local s = sleep(1) await(s)\nawait(s)", "demo.lua:5:1: this sleep was awaited before"),
+        ("gather(count)", "help: call it first: gather(count(…))"),
+        ("create_task(print)", "create_task needs a coroutine, and got a function"),
+        ("sleep(-1)", "demo.lua:4:1: -1 s is negative"),
+        ("sleep('soon')", "`soon` is not a duration"),
+        ("return sleep('soon')", "`soon` is not a duration"),
+        ("table.sort({2, 1}, function() await(sleep(1)) end)", "await inside a callback"),
+        ("error('plain')", "demo.lua:4: plain\n"),
+        ("error({code = 1})", "the script raised a table as its error"),
+        ("setmetatable({}, {__gc = print})", "`__gc` is not available"),
+        ("local function f() return f() + 1 end f()", "nested too deeply"),
+        ("return print", "demo: main's result cannot be shown: it holds a function"),
+    ] {
+        let text = failure(count, body);
+        assert!(text.contains(expected), "{body}: {text}");
+        for noise in ["runtime error", "[string", "stack traceback", "mlua", "CallbackError"] {
+            assert!(!text.contains(noise), "{body}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_a_script_gets_wrong_before_it_runs() {
+    let main = "main = async(function() end)";
+    for (text, expected) in [
+        ("local x = = 1".to_owned(), "demo.lua:1: unexpected symbol near '='\n  1 | local x = = 1\n  help:"),
+        ("return {".to_owned(), "help: the script ends too early"),
+        ("return 5".to_owned(), "the script must return its manifest, and returned the number 5"),
+        ("x.y = 1".to_owned(), "demo.lua:1:1: attempt to index a nil value (global 'x')"),
+        ("await(sleep(1))".to_owned(), "`await` outside a coroutine"),
+        ("local n = random(6)".to_owned(), "`random` outside a coroutine"),
+        ("return { title = 't', lesson = 'l' }".to_owned(), "main must be a coroutine function, and is nil"),
+        ("return { title = 't', lesson = 'l', main = function() end }".to_owned(), "and is a function"),
+        (format!("return {{ lesson = 'l', {main} }}"), "the manifest has no `title`"),
+        (
+            format!("return {{ title = 't', lesson = 'l', clok = 'real', {main} }}"),
+            "demo.lua:1:37: unknown key `clok`\n  1 | return { title = 't', lesson = 'l', clok = 'real', main = \
+          async(function() end) }\n    |                                     ^^^^\n  help: did you mean `clock`?",
+        ),
+        (format!("return {{ title = 't', lesson = 'l', clock = 'wall', {main} }}"), "`wall` is not a clock"),
+        (
+            format!("return {{ title = 't', lesson = 'l', params = {{ n = {{ default = 9, max = 3 }} }}, {main} }}"),
+            "the default of `n` is refused by its own bounds: 9 is out of bounds: give a whole number from 0 to 3",
+        ),
+        (
+            format!("return {{ title = 't', lesson = 'l', params = {{ n = {{ default = 1, maks = 3 }} }}, {main} }}"),
+            "demo.lua:1:67: unknown key `maks`",
+        ),
+        (
+            format!("return {{ title = 't', lesson = 'l', params = {{ n = {{ help = 'x' }} }}, {main} }}"),
+            "parameter `n` has no default",
+        ),
+        (
+            format!("return {{ title = 't', lesson = 'l', expects = {{ findings = {{ 5 }} }}, {main} }}"),
+            "`expects.findings` must be a list of texts",
+        ),
+    ] {
+        let error = script::read("demo", "demo.lua", &text).expect_err(&text).to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+        assert!(!error.contains("error:"), "{error}");
+    }
+}
+
+#[test]
+fn an_endless_top_level_is_given_up() {
+    let error = script::read("demo", "demo.lua", "local x = 0\nwhile true do\n  x = x + 1\nend").expect_err("endless");
+    assert!(error.message.contains("top level ran 2 s"), "{error}");
+    assert!(matches!(error.line, Some(2 | 3)), "{error}");
+}
+
+#[test]
+fn an_endless_body_is_given_up_and_no_pcall_keeps_it() {
+    let text = failure("", "while true do\npcall(function() while true do end end)\nend");
+    assert!(text.contains("ran 10 s without awaiting\n  5 | pcall"), "{text}");
+    assert!(text.contains("demo.lua:5"), "{text}");
+}
+
+#[test]
+fn a_stop_goes_through_every_pcall() {
+    let body = "while true do\n pcall(function() while true do end end)\n xpcall(function() while true do end end, \
+                function() return 1 end)\nend";
+    let program = program(&script("", body), vec![]).expect("loads");
+    let ran = rig::run_and(program, 0, |session| {
+        if session.trace().counts().running == 1 {
+            rig::stop(session);
+        }
+    });
+    assert_eq!(ran.outcome, None, "it was cancelled, not given up");
+    assert_eq!(ran.endings, [("main".to_owned(), "cancelled".to_owned())]);
+}
+
+#[test]
+fn memory_is_limited() {
+    for body in [
+        "local t = {}\nfor i = 1, 1e9 do t[i] = {i} end",
+        "local s = 'x'\nwhile true do s = s .. s end",
+        "local t = {}\npcall(function() while true do t[#t + 1] = string.rep('x', 1000) end end)",
+    ] {
+        let text = failure("", body);
+        assert!(text.contains("the script needs more than 256 MiB of memory"), "{text}");
+        assert!(text.starts_with("demo.lua:"), "{text}");
+    }
+}
+
+#[test]
+fn a_panic_is_a_real_one_and_an_unawaited_failure_harms_nobody() {
+    let before = "local bad = async(function(how) await(sleep(1)) how('kaboom') end)";
+    let body = "create_task(bad(panic))\ncreate_task(bad(fail))\nawait(sleep(2))\nreturn 'went on'";
+    let ran = run(&script(before, body), &[]);
+    assert_eq!(ran.outcome, Some(Ok(serde_json::json!("went on"))));
+    let how = |name: &str| ran.endings.iter().find(|(task, _)| task == name).map(|(_, how)| how.as_str());
+    assert_eq!(how("bad-1"), Some("panicked"));
+    assert!(how("bad-2").is_some_and(|how| how.starts_with("failed: demo.lua:1:")), "{ran:?}");
+    let text = failure(
+        before,
+        "local ok = pcall(function() await(create_task(bad(panic))) end)\nprint(ok)\n\
+                                await(create_task(bad(panic)))",
+    );
+    assert!(text.contains("the task bad-2 panicked: kaboom"), "{text}");
+}
+
+#[test]
+fn the_first_failure_of_a_gather_is_raised_and_the_others_go_on() {
+    let before = "local item = async(function(d, bad) await(sleep(d)) if bad then fail('bad') end print(d) end)";
+    let body = "local ok, e = pcall(function() await(gather(item(1), item(2, true), item(3))) end)\nprint(e, now())\n\
+                await(sleep(5))";
+    let ran = run(&script(before, body), &[]);
+    assert_eq!(lines(&ran), ["1", "demo.lua:1: bad\t2.0", "3"]);
+}
+
+#[test]
+fn what_cannot_be_found_says_so() {
+    for (name, expected) in [
+        (
+            "cuontasync",
+            "no workload is called `cuontasync`; did you mean `countasync`?; `loopscope workloads` lists them",
+        ),
+        ("no/such.lua", "no/such.lua: there is no such file"),
+        ("src", "to run the file, write `src.lua` or"),
+        ("tests/", "it is not a file"),
+    ] {
+        let error = catalog::find(name).expect_err(name).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let directory = std::env::temp_dir().join(format!("loopscope-catalog-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory for the test");
+    for (name, bytes, expected) in [
+        ("big.lua", vec![b' '; (1 << 20) + 1], "larger than 1 MiB"),
+        ("latin.lua", b"-- x\n-- caf\xe9".to_vec(), "line 2 is not UTF-8"),
+        ("broken.lua", b"return".to_vec(), "broken.lua: the script must return its manifest"),
+    ] {
+        let path = directory.join(name);
+        std::fs::write(&path, bytes).expect("a file for the test");
+        let error = catalog::find(path.to_str().expect("plain")).expect_err(name).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    std::fs::remove_dir_all(&directory).expect("tidy");
+}
