@@ -60,7 +60,7 @@ impl Form {
                 ParamKind::Choice(choices) => choices.clone(),
                 _ => Vec::new(),
             };
-            let allowed = allowed(&param.kind);
+            let allowed = param.allowed();
             let help = match (param.help.as_str(), allowed.as_str()) {
                 (help, "") => help.to_owned(),
                 ("", allowed) => allowed.to_owned(),
@@ -100,9 +100,18 @@ impl Form {
 
     /// The run that the form describes; `None` while something in it is wrong, which is then the chosen entry.
     pub fn launch(&mut self, manifest: &Manifest) -> Option<Launch> {
+        let is_real =
+            self.entries.iter().any(|e| e.purpose == Purpose::Clock && e.field.text() == ClockKind::Real.name());
         let mut launch = Launch::of(&manifest.name);
         for (index, entry) in self.entries.iter_mut().enumerate() {
+            let has_one_speed = is_real && entry.purpose == Purpose::Speed && entry.is_changed();
             let value = match check(entry, manifest) {
+                Ok(_) if has_one_speed => {
+                    entry.error =
+                        Some("the real clock has one speed: leave this empty, or take the virtual clock".into());
+                    self.chosen = index;
+                    return None;
+                }
                 Ok(value) => value,
                 Err(error) => {
                     entry.error = Some(error);
@@ -159,19 +168,5 @@ fn check(entry: &Entry, manifest: &Manifest) -> Result<Option<ParamValue>, Strin
         Purpose::Param(index) => manifest.params.get(index).map(|param| param.parse(text)).transpose(),
         Purpose::Speed if !text.trim().is_empty() => text.trim().parse::<Speed>().map(|_| None),
         Purpose::Speed | Purpose::Clock | Purpose::Paused => Ok(None),
-    }
-}
-
-/// What a parameter may be, in words.
-fn allowed(kind: &ParamKind) -> String {
-    match kind {
-        ParamKind::Number { min, max, whole: true } => format!("whole number, {min} to {max}"),
-        ParamKind::Number { min, max, whole: false } => format!("{min} to {max}"),
-        ParamKind::Duration { min, max } => {
-            format!("{} to {}", humantime::format_duration(*min), humantime::format_duration(*max))
-        }
-        ParamKind::Boolean => String::new(),
-        ParamKind::Choice(choices) => choices.join(" | "),
-        ParamKind::Text { max_chars } => format!("at most {max_chars} characters"),
     }
 }

@@ -107,7 +107,7 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
             }
             Some(Outcome::Failed(error)) => model.show_message("the run failed", &error),
             Some(Outcome::Cancelled) => {
-                model.show_message("the run was cancelled", "It was ended before main returned.")
+                model.show_message("the run was cancelled", "It was ended before main returned.");
             }
         },
         action if model.dashboard.update(action, session, context.geometry) => {}

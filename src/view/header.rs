@@ -10,7 +10,7 @@ use super::scene::Watching;
 use super::theme::{Role, Theme};
 use crate::app::time;
 use crate::control::{ClockKind, Phase, Speed};
-use crate::trace::{Axis, Cycle, Trace};
+use crate::trace::{Axis, Cycle, Fidelity, Trace};
 
 /// One thing that the header says.
 type Segment = Vec<Span<'static>>;
@@ -107,7 +107,14 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
         losses(theme, trace),
         vec![span(theme, Role::Text, format!("loop {}", utilisation(scene)))],
         vec![span(theme, Role::Text, numbers)],
-        vec![span(theme, Role::Dim, if scene.status.feed.probe() { "exact times" } else { "sampled times" })],
+        vec![span(
+            theme,
+            Role::Dim,
+            match trace.fidelity() {
+                Fidelity::Exact => "exact times",
+                Fidelity::Sampled => "sampled times",
+            },
+        )],
     ]
 }
 
