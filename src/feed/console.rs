@@ -22,11 +22,20 @@ use operations::Operations;
 pub struct TaskNumbers(Arc<Mutex<FxHashMap<u64, TaskId>>>);
 
 impl TaskNumbers {
-    pub fn tell(&self, tokio: tokio::task::Id, task: TaskId) {
+    /// Runs `spawn`, which makes the task that we call `task`, and notes tokio's number of it. Locked meanwhile: the wire
+    /// may tell of a task before its spawn has even returned.
+    pub fn note<H>(
+        &self,
+        task: TaskId,
+        spawn: impl FnOnce() -> tokio::task::JoinHandle<H>,
+    ) -> tokio::task::JoinHandle<H> {
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let handle = spawn();
         // The number is nowhere to be had but in what the id prints.
-        if let Ok(number) = tokio.to_string().parse() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number, task);
+        if let Ok(number) = handle.id().to_string().parse() {
+            numbers.insert(number, task);
         }
+        handle
     }
 
     fn take(&self, number: u64) -> Option<TaskId> {

@@ -137,13 +137,16 @@ impl World {
             valve.admit(1, &self.0.gate);
         }
         let cell = TaskCell::new(id, self.clone());
-        let handle = tokio::task::Builder::new()
-            .name(&name)
-            .spawn(TaskFuture::new(cell.clone(), future))
-            .expect("tasks are spawned from inside the runtime");
-        if let Some((_, numbers)) = &self.0.console {
-            numbers.tell(handle.id(), id);
-        }
+        let spawn = || {
+            tokio::task::Builder::new()
+                .name(&name)
+                .spawn(TaskFuture::new(cell.clone(), future))
+                .expect("tasks are spawned from inside the runtime")
+        };
+        let handle = match &self.0.console {
+            Some((_, numbers)) => numbers.note(id, spawn),
+            None => spawn(),
+        };
         let mut alive = self.alive();
         alive.by_tokio.insert(handle.id(), cell.clone());
         alive.by_id.insert(id, (handle.id(), cell));

@@ -11,6 +11,7 @@ use loopscope::trace::{Ending, Location, Nanos, Site, Trace};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run left behind.
+#[derive(Debug)]
 pub struct Ran {
     /// `None` where the run was cancelled.
     pub outcome: Option<Result<serde_json::Value, String>>,
@@ -20,7 +21,7 @@ pub struct Ran {
     pub output: Vec<(Nanos, String, String)>,
     /// Name, location.
     pub tasks: Vec<(String, Option<Location>)>,
-    /// Site, start, end; in order of their ends.
+    /// Site, start, end; in the order in which they were dropped, as far as times tell, inner ones first.
     pub awaits: Vec<(Site, Nanos, Nanos)>,
     /// Task, how it ended.
     pub endings: Vec<(String, String)>,
@@ -66,7 +67,7 @@ fn lay_out(trace: &Trace, outcome: &Outcome) -> Ran {
         .iter()
         .filter_map(|(id, told)| Some((told.end()?, id, trace.site(told.site)?.clone(), told.start)))
         .collect();
-    awaits.sort_by_key(|(end, id, ..)| (*end, *id));
+    awaits.sort_by_key(|(end, id, _, start)| (*end, std::cmp::Reverse(*start), std::cmp::Reverse(*id)));
     Ran {
         outcome: match outcome {
             Outcome::Completed(value) => Some(Ok(value.clone())),

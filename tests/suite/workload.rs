@@ -343,7 +343,7 @@ fn a_panic_is_a_real_one_and_an_unawaited_failure_harms_nobody() {
     let ran = run(&script(before, body), &[]);
     assert_eq!(ran.outcome, Some(Ok(serde_json::json!("went on"))));
     let how = |name: &str| ran.endings.iter().find(|(task, _)| task == name).map(|(_, how)| how.as_str());
-    assert_eq!(how("bad-1"), Some("panicked"));
+    assert_eq!(how("bad-1"), Some("panicked: kaboom"));
     assert!(how("bad-2").is_some_and(|how| how.starts_with("failed: demo.lua:1:")), "{ran:?}");
     let text = failure(
         before,
@@ -359,7 +359,7 @@ fn the_first_failure_of_a_gather_is_raised_and_the_others_go_on() {
     let body = "local ok, e = pcall(function() await(gather(item(1), item(2, true), item(3))) end)\nprint(e, now())\n\
                 await(sleep(5))";
     let ran = run(&script(before, body), &[]);
-    assert_eq!(lines(&ran), ["1", "demo.lua:1: bad\t2.0", "3"]);
+    assert_eq!(lines(&ran), ["1", "demo.lua:1: bad 2.0", "3"]);
 }
 
 #[test]
