@@ -139,7 +139,12 @@ impl Page<'_> {
         lines.push(self.entry("at", &short_location(location)));
         let Some(source) = self.scene.session.source(&location.file) else { return };
         let number = location.line as usize;
-        for (index, line) in source.lines().enumerate().skip(number.saturating_sub(2)).take(3) {
+        let around = || source.lines().enumerate().skip(number.saturating_sub(2)).take(3);
+        // Deep in a script, what it is indented by would leave no room for what it says.
+        let indents = around().filter(|(_, line)| !line.trim().is_empty());
+        let indent = indents.map(|(_, line)| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
+        for (index, line) in around() {
+            let line = line.get(indent..).unwrap_or("");
             let here = index + 1 == number;
             let mark = if here { glyph::SELECTED } else { ' ' };
             let role = if here { Role::Strong } else { Role::Dim };
@@ -155,11 +160,13 @@ impl Page<'_> {
             None => task.last_wake,
             Some(at) => task.wakes().rev().take(WAKES_LOOKED_AT_MAX).find(|(woken, _)| *woken <= at),
         };
-        let woken = match last {
-            None => "never yet".to_owned(),
-            Some((at, cause)) => format!("at {} by {}", time::duration(at), self.cause(cause)),
-        };
-        lines.push(self.entry("last woken", &woken));
+        match last {
+            None => lines.push(self.entry("last woken", "never yet")),
+            Some((at, cause)) => {
+                lines.push(self.entry("last woken", &format!("at {}", time::duration(at))));
+                lines.push(self.entry("", &format!("by {}", self.cause(cause))));
+            }
+        }
         let parent = task.spawned.parent.map_or("the runtime".to_owned(), |id| self.task_name(id));
         lines.push(self.entry("spawned", &format!("at {} by {parent}", time::duration(task.lane.spawned()))));
         if let Some(location) = &task.spawned.location {

@@ -10,7 +10,7 @@ use super::scene::Watching;
 use super::theme::{Role, Theme};
 use crate::app::time;
 use crate::control::{ClockKind, Phase, Speed};
-use crate::trace::{Axis, Cycle, Fidelity, Trace};
+use crate::trace::{Axis, Fidelity, Trace};
 
 /// One thing that the header says.
 type Segment = Vec<Span<'static>>;
@@ -122,16 +122,14 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
 pub fn utilisation(scene: Watching<'_>) -> String {
     let trace = scene.session.trace();
     let (busy, parked) = shares(trace, scene.status.now.max(trace.now()));
-    format!("{busy}% in polls, {parked}% parked")
+    format!("{busy}% busy, {parked}% parked")
 }
 
-/// Whole percents of loop time up to `now` that were spent in polls, and parked.
+/// Whole percents of loop time up to `now` that the loop was awake, the poll under way included, and parked.
 fn shares(trace: &Trace, now: u64) -> (u64, u64) {
-    let counts = trace.counts();
-    let parked_since = trace.loop_lane().last().map_or(Some(0), Cycle::end).filter(|_| trace.is_parked());
-    let parked_ns = counts.parked_ns + parked_since.map_or(0, |since| now.saturating_sub(since));
+    let totals = trace.loop_lane().totals_at(now);
     let percent = |ns: u64| u64::try_from(u128::from(ns) * 100 / u128::from(now.max(1))).unwrap_or(100).min(100);
-    (percent(counts.busy_ns), percent(parked_ns))
+    (percent(totals.busy_ns), percent(totals.waiting_total_ns()))
 }
 
 /// What was not seen: an honest screen says it even when it is nothing.

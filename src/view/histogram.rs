@@ -1,4 +1,4 @@
-//! How long a task's polls take, in bars: each row is twice as long a poll as the one above.
+//! How long a task's polls take, in bars: each row is about twice as long a poll as the one above.
 
 use ratatui::text::Line;
 
@@ -42,20 +42,23 @@ pub fn lines(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// Counts by powers of two: each bucket's upper limit, and how many are below it and not below the one before.
+/// The `index`-th limit: 1 ns, 2 ns, 5 ns, 10 ns and so on.
+fn limit(index: usize) -> u64 {
+    let decade = u32::try_from(index / 3).ok().and_then(|power| 10_u64.checked_pow(power));
+    decade.and_then(|decade| decade.checked_mul([1, 2, 5][index % 3])).unwrap_or(u64::MAX)
+}
+
+/// Counts by length: each bucket's upper limit, and how many are below it and not below the one before.
 fn buckets(times: &[u64]) -> Vec<(u64, usize)> {
-    let power = |ns: u64| 64 - ns.leading_zeros() as usize;
+    let index = |ns: u64| (0..).find(|index| limit(*index) > ns || limit(*index) == u64::MAX).unwrap_or(0);
     let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else { return Vec::new() };
-    let first = power(*least).max((power(*most) + 1).saturating_sub(ROWS_MAX));
-    let mut counts = vec![0; power(*most) + 1 - first];
+    let last = index(*most);
+    let first = index(*least).max((last + 1).saturating_sub(ROWS_MAX));
+    let mut counts = vec![0; last + 1 - first];
     for ns in times {
-        counts[power(*ns).saturating_sub(first)] += 1;
+        counts[index(*ns).saturating_sub(first)] += 1;
     }
-    counts
-        .into_iter()
-        .enumerate()
-        .map(|(index, count)| (1_u64.checked_shl((first + index) as u32).unwrap_or(u64::MAX), count))
-        .collect()
+    counts.into_iter().enumerate().map(|(at, count)| (limit(first + at), count)).collect()
 }
 
 #[cfg(test)]
@@ -64,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_time_is_in_one_bucket_below_its_limit() {
-        assert_eq!(buckets(&[1_000, 1_023, 1_024, 5_000]), [(1_024, 2), (2_048, 1), (4_096, 0), (8_192, 1)]);
+        assert_eq!(buckets(&[1_000, 1_999, 2_000, 11_000]), [(2_000, 2), (5_000, 1), (10_000, 0), (20_000, 1)]);
         let wide = buckets(&[0, 1, 1 << 40, u64::MAX]);
         assert_eq!(wide.len(), ROWS_MAX);
         assert_eq!(wide.iter().map(|(_, count)| count).sum::<usize>(), 4);
