@@ -81,17 +81,18 @@ fn syntax(fault: Fault) -> Fault {
 /// A fault at a key of the manifest.
 pub(super) struct Trouble {
     path: Vec<String>,
-    fault: Fault,
+    // Boxed to keep the many results that carry it small.
+    fault: Box<Fault>,
 }
 
 impl Trouble {
     pub fn at(path: &[&str], message: impl Into<String>) -> Self {
-        Self { path: path.iter().map(|&key| key.to_owned()).collect(), fault: Fault::new(message) }
+        Self { path: path.iter().map(|&key| key.to_owned()).collect(), fault: Box::new(Fault::new(message)) }
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.fault = self.fault.hint(hint);
+        *self.fault = self.fault.hint(hint);
         self
     }
 

@@ -107,10 +107,10 @@ fn gather_gives_both_results_in_order() {
 }
 
 #[test]
-fn a_hundred_thousand_counters_fit() {
-    let ran = built_in("countasync", &[("counters", "100000")]);
+fn ten_thousand_counters_take_one_second_too() {
+    let ran = built_in("countasync", &[("counters", "10000")]);
     assert_eq!(ran.outcome, Some(Ok(serde_json::Value::Null)));
-    assert_eq!((ran.output.len(), ran.elapsed_ns), (200_000, SECOND));
+    assert_eq!((ran.output.len(), ran.elapsed_ns), (20_000, SECOND));
 }
 
 #[test]

@@ -99,6 +99,8 @@ pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<St
     };
     let handle = world.spawn(spec, future);
     let abort = handle.abort_handle();
+    // Without tokio's budget of 128 results a poll: with it, a gather of n tasks is polled n / 128 times over all n.
+    let handle = tokio::task::unconstrained(handle);
     let ended = async move {
         match handle.await {
             Ok(Ok(values)) => Ended::Done(values),
