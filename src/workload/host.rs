@@ -9,6 +9,7 @@ mod result;
 mod sandbox;
 mod stretch;
 mod task;
+mod timeout;
 mod trouble;
 
 use std::collections::HashMap;
@@ -130,7 +131,7 @@ pub fn program(manifest: &Manifest, values: Vec<(String, ParamValue)>) -> Result
             let fail = |error: &mlua::Error| host.fault_of(error).report(&host.source).to_string();
             let parameters = parameters(&lua, values).map_err(|error| fail(&error))?;
             let arguments = MultiValue::from_iter([Value::Table(parameters)]);
-            let values = task::body(&lua, &host, "main".into(), &main, arguments)
+            let values = task::body(&host, "main".into(), &main, arguments)
                 .await
                 .map_err(|fault| fault.report(&host.source).to_string())?;
             let value = values.into_iter().next().unwrap_or_default();

@@ -145,10 +145,37 @@ fn the_language_does_what_it_says() {
             "return tostring({}) .. tostring(print) .. tostring(async(function() end)())",
             r#""tablefunctioncoroutine coroutine""#,
         ),
+        ("return await(timeout(2, async(function() await(sleep(1)) return now() end)()))", "1.0"),
+        (
+            "local _, e = pcall(function() await(timeout(1, sleep(9))) end) return {e, now()}",
+            r#"["demo.lua:4: timed out after 1s",1.0]"#,
+        ),
         ("return p", "[]"),
     ] {
         assert_eq!(result(body), expected, "{body}");
     }
+}
+
+#[test]
+fn an_await_that_is_returned_keeps_its_line() {
+    let nap = "local nap = async(function()\n  return await(sleep(1))\nend)";
+    let ran = run(&script(nap, "await(create_task(nap()))"), &[]);
+    let lines: Vec<_> = ran.awaits.iter().map(|(site, _, _)| site.location.as_ref().map(|at| at.line)).collect();
+    assert_eq!(lines, [Some(2), Some(6)]);
+}
+
+#[test]
+fn what_times_out_is_cancelled() {
+    let ran = run(
+        &script(
+            "local slow = async(function() await(sleep(9)) print('never') end)",
+            "local ok = pcall(function() await(timeout(1, slow())) end)\nawait(sleep(20))\nreturn ok",
+        ),
+        &[],
+    );
+    assert_eq!(ran.outcome, Some(Ok(serde_json::json!(false))));
+    assert_eq!(lines(&ran), [""; 0]);
+    assert!(ran.endings.contains(&("slow-1".to_owned(), "cancelled".to_owned())));
 }
 
 #[test]
@@ -235,6 +262,7 @@ fn what_a_script_gets_wrong_before_it_runs() {
         ("return 5".to_owned(), "the script must return its manifest, and returned the number 5"),
         ("x.y = 1".to_owned(), "demo.lua:1:1: attempt to index a nil value (global 'x')"),
         ("await(sleep(1))".to_owned(), "`await` outside a coroutine"),
+        ("local n = random(6)".to_owned(), "`random` outside a coroutine"),
         ("return { title = 't', lesson = 'l' }".to_owned(), "main must be a coroutine function, and is nil"),
         ("return { title = 't', lesson = 'l', main = function() end }".to_owned(), "and is a function"),
         (format!("return {{ lesson = 'l', {main} }}"), "the manifest has no `title`"),

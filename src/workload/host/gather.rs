@@ -46,8 +46,9 @@ pub(super) fn gather(
     awaitable(lua, host, AwaitKind::Task, source, start)
 }
 
-struct CancelOnDrop {
-    tasks: Vec<Task>,
+/// Cancels the tasks that it still has when it is dropped: whoever waited for them is gone.
+pub(super) struct CancelOnDrop {
+    pub tasks: Vec<Task>,
 }
 
 impl Drop for CancelOnDrop {

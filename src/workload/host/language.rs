@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mlua::{Error, Lua, MultiValue, Table, Value};
 
 use super::awaitable::{Start, awaitable};
-use super::{Host, coroutine, gather, locked, task};
+use super::{Host, coroutine, gather, locked, task, timeout};
 use crate::trace::AwaitKind;
 use crate::workload::duration;
 use crate::workload::fault::{Fault, Weight};
@@ -37,6 +37,7 @@ pub(super) const NAMES: &[&str] = &[
     "sleep",
     "string",
     "table",
+    "timeout",
     "tonumber",
     "tostring",
     "type",
@@ -119,6 +120,7 @@ fn install_time(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
         });
         awaitable(lua, host, AwaitKind::Timer, source, start)
     });
+    word!(lua, host, "timeout", timeout::timeout);
     word!(lua, host, "block", block);
     word!(lua, host, "work", block);
     word!(lua, host, "now", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, ()| {
@@ -140,7 +142,7 @@ fn block(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) -> mlua::
     blocked.map_err(|stopped| Error::external(Fault::new(stopped.to_string()).weight(Weight::Stopped)))
 }
 
-fn length_of_time(lua: &Lua, host: &Host, source: &str, value: &Value) -> mlua::Result<Duration> {
+pub(super) fn length_of_time(lua: &Lua, host: &Host, source: &str, value: &Value) -> mlua::Result<Duration> {
     let read = match value {
         Value::Integer(seconds) => duration::from_seconds(*seconds as f64),
         Value::Number(seconds) => duration::from_seconds(*seconds),
@@ -204,6 +206,8 @@ fn install_chance(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
 
 /// `random()` from 0 up to 1, `random(n)` from 1 to n, `random(a, b)` from a to b.
 fn random(lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (a, b): (Option<i64>, Option<i64>)) -> mlua::Result<Value> {
+    // While the script is read there is no seed yet, and what it builds must not depend on one.
+    host.world(lua, "random")?;
     let (low, high) = match (a, b) {
         (None, _) => return Ok(Value::Number(locked(&host.random).fraction())),
         (Some(high), None) => (1, high),

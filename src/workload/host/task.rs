@@ -88,8 +88,9 @@ pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<St
     let future = {
         let (lua, host, name, failed) = (lua.clone(), Arc::clone(host), Arc::clone(&name), Arc::clone(&failed));
         async move {
-            let _alive = alive;
-            body(&lua, &host, name, &definition, arguments).await.map_err(|fault| {
+            // The Lua is kept alive too: a task outlives main where main did not wait for it.
+            let _kept = (alive, lua);
+            body(&host, name, &definition, arguments).await.map_err(|fault| {
                 let text = fault.report(&host.source).to_string();
                 // Nobody else sets it: a task ends once.
                 let _ = failed.set(fault);
@@ -117,7 +118,6 @@ pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<St
 /// # Panics
 /// Where the script asks for it, with `panic(message)`: here, outside Lua, so that it unwinds into the task's poll.
 pub(super) async fn body(
-    lua: &Lua,
     host: &Arc<Host>,
     name: Arc<str>,
     definition: &Definition,
@@ -140,8 +140,6 @@ pub(super) async fn body(
         Err(error) => Value::Error(Box::new(error)),
     };
     let fault = host.fault_of_task(&raised, &name);
-    // The Lua is kept until here: a body outlives main where main did not wait for it.
-    let _ = lua;
     if fault.weight == Weight::Panic {
         panic!("{}", fault.message);
     }
