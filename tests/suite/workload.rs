@@ -235,6 +235,14 @@ fn misuse_of_await_says_what_to_do() {
         ("local s = sleep(1) await(s)\nawait(s)", "demo.lua:5:1: this sleep was awaited before"),
         ("gather(count)", "help: call it first: gather(count(…))"),
         ("create_task(print)", "create_task needs a coroutine, and got a function"),
+        ("random('a')", "demo.lua:4:1: random needs whole numbers, and got the text \"a\""),
+        ("create_task(count()).cancel()", "`cancel` was called without its task"),
+        ("string.rep()", "demo.lua:4:8: bad argument #1 to 'rep'"),
+        (
+            "await(sleep:foo())",
+            "demo.lua:4:7: attempt to index a function value (global 'sleep')\n  4 | await(sleep:foo())\n    \
+                               |       ^^^^^\n  in main (demo.lua:4)",
+        ),
         ("sleep(-1)", "demo.lua:4:1: -1 s is negative"),
         ("sleep('soon')", "`soon` is not a duration"),
         ("return sleep('soon')", "`soon` is not a duration"),
