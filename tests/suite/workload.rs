@@ -1,15 +1,20 @@
 //! The workloads and their language, run on the lab.
 
-use loopscope::lab::{self, Ran};
+use loopscope::lab::{self, Program, Ran};
 use loopscope::trace::AwaitKind;
 use loopscope::workload::{catalog, manifest::Manifest, params, program, script};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// The one place where these tests meet the lab. `stop_after` is the number of checkpoints after which it stops the run.
+fn on_the_lab(program: Program, seed: u64, stop_after: Option<u64>) -> Ran {
+    lab::run(program, seed, stop_after)
+}
+
 fn run(manifest: &Manifest, settings: &[(&str, &str)]) -> Ran {
     let settings: Vec<_> = settings.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
     let values = params::resolve(manifest, &settings).expect("settings within bounds");
-    lab::run(program(manifest, values).expect("a script that loads"), 0, None)
+    on_the_lab(program(manifest, values).expect("a script that loads"), 0, None)
 }
 
 fn built_in(name: &str, settings: &[(&str, &str)]) -> Ran {
@@ -181,7 +186,7 @@ fn what_times_out_is_cancelled() {
 #[test]
 fn chance_follows_the_seed() {
     let manifest = script("", "return {random(6), random(10, 20), math.random(1000), random()}");
-    let with = |seed| lab::run(program(&manifest, vec![]).expect("loads"), seed, None).outcome;
+    let with = |seed| on_the_lab(program(&manifest, vec![]).expect("loads"), seed, None).outcome;
     assert_eq!(with(1), with(1));
     assert_ne!(with(1), with(2));
 }
@@ -321,7 +326,7 @@ fn an_endless_body_is_given_up_and_no_pcall_keeps_it() {
 fn a_stop_goes_through_every_pcall() {
     let body = "while true do\n pcall(function() while true do end end)\n xpcall(function() while true do end end, \
                 function() return 1 end)\nend";
-    let ran = lab::run(program(&script("", body), vec![]).expect("loads"), 0, Some(3));
+    let ran = on_the_lab(program(&script("", body), vec![]).expect("loads"), 0, Some(3));
     let (_, how) = ran.endings.iter().find(|(name, _)| name == "main").expect("main ended");
     assert!(how.contains("the run was stopped"), "{how}");
     assert_eq!(ran.checkpoints, 4);
