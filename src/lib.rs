@@ -4,6 +4,7 @@
 //! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
+pub mod app;
 pub mod cli;
 pub mod control;
 pub mod feed;
@@ -12,5 +13,7 @@ pub mod lab;
 pub mod report;
 pub mod session;
 pub mod settings;
+pub mod terminal;
 pub mod trace;
+pub mod view;
 pub mod workload;

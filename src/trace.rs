@@ -5,6 +5,7 @@
 mod agreement;
 mod apply;
 mod awaits;
+mod blocking;
 mod event;
 mod id;
 mod lane;

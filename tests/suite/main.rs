@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: a module a room.
 
+mod app;
 mod cli;
 mod headless;
 mod lab;
@@ -9,4 +10,8 @@ mod readme;
 mod report;
 mod rig;
 mod settings;
+mod snapshot;
+mod stage;
+mod terminal;
+mod view;
 mod workload;

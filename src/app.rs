@@ -1,0 +1,108 @@
+//! WHAT THE PERSON IS DOING: screens, selection, and how an action becomes state and effects.
+//!
+//! Nothing here draws, sleeps, reads a terminal or starts a run: [`take`] turns an [`Input`] into changes of the
+//! [`Model`] and a list of [`Effect`]s, which the frame loop carries out.
+
+mod action;
+mod dashboard;
+mod field;
+mod form;
+mod geometry;
+mod input;
+pub mod keymap;
+mod overlay;
+pub mod palette;
+mod picker;
+mod rows;
+mod session;
+pub mod time;
+mod update;
+mod viewport;
+
+pub use action::{Action, Effect, Step};
+pub use dashboard::{Dashboard, Pane, axis_end};
+pub use field::Field;
+pub use form::{Entry, Form};
+pub use geometry::{Geometry, Place};
+pub use input::{Code, Input, Key, Mouse, MouseKind};
+pub use overlay::{Message, Overlay, Prompt, Purpose, Reading};
+pub use picker::{Focus, Picker};
+pub use rows::Rows;
+pub use session::{Launch, Launcher, Session};
+pub use update::{Context, take, update};
+pub use viewport::{Mode, Viewport};
+
+use crate::workload::manifest::Manifest;
+use keymap::Scope;
+
+/// Which screen is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    #[default]
+    Picker,
+    Dashboard,
+}
+
+/// Everything that the person has done to what they see.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub screen: Screen,
+    pub picker: Picker,
+    pub dashboard: Dashboard,
+    /// What lies on top of the screen.
+    pub overlay: Option<Overlay>,
+    /// One line about what was just asked for, until the next key.
+    pub notice: Option<String>,
+    /// The last action was to leave a run that goes on: doing it again means it.
+    pub is_leaving: bool,
+    /// What `run again` runs.
+    pub launched: Option<Launch>,
+}
+
+impl Model {
+    /// Where the person is, for the keys.
+    pub fn scope(&self) -> Scope {
+        match &self.overlay {
+            Some(Overlay::Prompt(_)) => Scope::Prompt,
+            Some(Overlay::Help(_) | Overlay::Message(_)) => Scope::Reading,
+            None => self.screen_scope(),
+        }
+    }
+
+    /// Where the person is, whatever lies on top.
+    pub fn screen_scope(&self) -> Scope {
+        match (self.screen, self.picker.focus) {
+            (Screen::Dashboard, _) => Scope::Dashboard,
+            (Screen::Picker, Focus::Form) => Scope::Form,
+            (Screen::Picker, Focus::List | Focus::Script) => Scope::Picker,
+        }
+    }
+
+    /// A session was started: watch it from its beginning. What was selected, filtered or zoomed belonged to the last.
+    pub fn watch(&mut self, launched: Option<Launch>) {
+        self.screen = Screen::Dashboard;
+        self.dashboard = Dashboard::with_details(self.dashboard.details);
+        self.launched = launched;
+        self.overlay = None;
+    }
+
+    /// The session is gone: back to the picker, as it was left.
+    pub fn leave(&mut self) {
+        self.screen = Screen::Picker;
+        self.overlay = None;
+    }
+
+    /// Lays a message over the screen, every line of it.
+    pub fn show_message(&mut self, title: &str, text: &str) {
+        self.overlay = Some(Overlay::Message(Message::new(title, text)));
+    }
+
+    /// Takes note of what is new, before a frame is drawn.
+    pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
+        match (self.screen, session) {
+            (Screen::Dashboard, Some(session)) => self.dashboard.refresh(session.trace()),
+            (Screen::Dashboard, None) => {}
+            (Screen::Picker, _) => self.picker.refresh(catalog),
+        }
+    }
+}

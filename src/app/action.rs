@@ -1,0 +1,95 @@
+//! What a person can mean, and what follows from it outside the model.
+
+use super::input::Mouse;
+use super::session::Launch;
+use crate::control::{Command, Speed};
+use crate::trace::Nanos;
+
+/// A direction or a distance to move by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+}
+
+/// What a person can mean, whether by key, by mouse or by a typed command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    Quit,
+    /// One step back: closes what is on top, then the cursor, then the filter, then the session.
+    Back,
+    Help,
+    Palette,
+    Search,
+    /// Runs, chooses or confirms, by what is on top.
+    Accept,
+    Type(char),
+    EraseBack,
+    EraseForward,
+    EraseLine,
+    Move(Step),
+    NextPane,
+    PreviousPane,
+    ZoomIn,
+    ZoomOut,
+    FitAll,
+    FitTask,
+    Follow,
+    UndoView,
+    SwitchAxis,
+    CursorBack,
+    CursorForward,
+    TogglePause,
+    StepPoll,
+    StepTurn,
+    StepTask,
+    ToggleHold,
+    Slower,
+    Faster,
+    SpeedMax,
+    ToggleDetails,
+    ShowOutcome,
+    RunAgain,
+    SetSpeed(Speed),
+    /// Sets the time cursor, to look back.
+    GoTo(Nanos),
+    RunUntil(Nanos),
+    StepPolls(u32),
+    Mouse(Mouse),
+}
+
+impl Action {
+    /// Asks the loop for something, so that it means nothing once the run is over.
+    pub fn drives_the_loop(self) -> bool {
+        matches!(
+            self,
+            Self::TogglePause
+                | Self::StepPoll
+                | Self::StepPolls(_)
+                | Self::StepTurn
+                | Self::StepTask
+                | Self::ToggleHold
+                | Self::Slower
+                | Self::Faster
+                | Self::SpeedMax
+                | Self::SetSpeed(_)
+                | Self::RunUntil(_)
+        )
+    }
+}
+
+/// What the frame loop must do because of an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Launch(Launch),
+    Command(Command),
+    /// End the session and forget it.
+    Leave,
+    Quit,
+}

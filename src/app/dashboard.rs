@@ -1,0 +1,365 @@
+//! Watching a run: which task is selected, which rows and which stretch of the axis are shown, and as of when.
+
+use super::action::{Action, Step};
+use super::geometry::Geometry;
+use super::input::{Mouse, MouseKind};
+use super::picker::moved;
+use super::rows::Rows;
+use super::session::Session;
+use super::viewport::{Mode, Viewport};
+use crate::trace::{Axis, Nanos, State, TaskId, Trace};
+
+/// Views that can be gone back to; older ones are forgotten.
+const UNDO_MAX: usize = 100;
+
+/// Which pane the up, down and page keys go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    #[default]
+    Timeline,
+    Output,
+    Details,
+}
+
+/// What the person is doing on the dashboard.
+#[derive(Clone, Debug)]
+pub struct Dashboard {
+    /// By id, never by row: rows move.
+    pub selected: Option<TaskId>,
+    /// The first row that is shown.
+    pub top: usize,
+    pub rows: Rows,
+    pub viewport: Viewport,
+    /// The place on the axis that the person looks back to; everything is shown as it was then.
+    pub cursor: Option<u64>,
+    pub focus: Pane,
+    /// Whether the details are shown; `None` for where there is room.
+    pub details: Option<bool>,
+    /// Lines of output that are newer than the last one shown.
+    pub output_back: usize,
+    /// Lines of the details above the first one shown.
+    pub details_top: usize,
+    undo: Vec<Viewport>,
+    /// The last action was a pan: the next one is the same journey, and undone with it.
+    panning: bool,
+}
+
+impl Default for Dashboard {
+    fn default() -> Self {
+        Self {
+            selected: None,
+            top: 0,
+            rows: Rows::default(),
+            viewport: Viewport::whole(Axis::Time),
+            cursor: None,
+            focus: Pane::default(),
+            details: None,
+            output_back: 0,
+            details_top: 0,
+            undo: Vec::new(),
+            panning: false,
+        }
+    }
+}
+
+/// How far the axis has come.
+pub fn axis_end(session: &dyn Session, axis: Axis) -> u64 {
+    match axis {
+        Axis::Time => session.trace().now().max(session.status().now),
+        Axis::Steps => session.trace().steps().into(),
+    }
+}
+
+impl Dashboard {
+    /// A fresh one that shows the details as the person last wanted them.
+    pub fn with_details(details: Option<bool>) -> Self {
+        Self { details, ..Self::default() }
+    }
+
+    /// The state of a task as it is to be shown: at the time cursor, or now. `None` for before it was spawned.
+    pub fn state(&self, id: TaskId, trace: &Trace) -> Option<State> {
+        match (self.cursor, self.viewport.axis) {
+            (None, _) => trace.state(id),
+            (Some(at), Axis::Time) => trace.state_at(id, at),
+            (Some(step), Axis::Steps) => trace.window(id, Axis::Steps, step, step + 1, 1).first()?.state,
+        }
+    }
+
+    /// The loop time that the person looks back to.
+    pub fn looking_at(&self) -> Option<Nanos> {
+        self.cursor.filter(|_| self.viewport.axis == Axis::Time)
+    }
+
+    /// Takes note of what is new in the trace.
+    pub fn refresh(&mut self, trace: &Trace) {
+        self.rows.refresh(trace);
+        let is_shown = self.selected.is_some_and(|id| self.rows.row_of(id, trace).is_some());
+        if !is_shown {
+            self.selected = self.rows.get(0, trace);
+            self.top = 0;
+        }
+        self.top = self.top.min(self.rows.count(trace).saturating_sub(1));
+    }
+
+    /// Shows only tasks whose name has `filter` in it.
+    pub fn search(&mut self, filter: &str, session: &dyn Session, geometry: &Geometry) {
+        self.rows.set_filter(filter, session.trace());
+        self.refresh(session.trace());
+        self.show_selected(session, geometry);
+    }
+
+    /// Selects `id` and brings its row on the screen.
+    pub fn select(&mut self, id: TaskId, session: &dyn Session, geometry: &Geometry) {
+        if self.selected != Some(id) {
+            self.details_top = 0;
+        }
+        self.selected = Some(id);
+        self.show_selected(session, geometry);
+    }
+
+    /// Takes an action that only changes what is shown; false if it is not one of these.
+    pub fn update(&mut self, action: Action, session: &dyn Session, geometry: &Geometry) -> bool {
+        let end = axis_end(session, self.viewport.axis);
+        let was_panning = std::mem::take(&mut self.panning);
+        match action {
+            Action::Move(Step::Left) => self.pan(-2, end, was_panning),
+            Action::Move(Step::Right) => self.pan(2, end, was_panning),
+            Action::Move(step) => self.step(step, session, geometry),
+            Action::ZoomIn => self.zoom((1, 2), None, end),
+            Action::ZoomOut => self.zoom((2, 1), None, end),
+            Action::FitAll => {
+                self.remember();
+                self.viewport = Viewport::whole(self.viewport.axis);
+            }
+            Action::FitTask => self.fit_task(session.trace(), end),
+            Action::Follow => {
+                self.remember();
+                self.cursor = None;
+                self.output_back = 0;
+                self.viewport.follow(end);
+            }
+            Action::UndoView => {
+                if let Some(viewport) = self.undo.pop() {
+                    if viewport.axis != self.viewport.axis {
+                        self.cursor = None;
+                    }
+                    self.viewport = viewport;
+                }
+            }
+            Action::SwitchAxis => {
+                self.remember();
+                self.cursor = None;
+                self.viewport = Viewport::whole(match self.viewport.axis {
+                    Axis::Time => Axis::Steps,
+                    Axis::Steps => Axis::Time,
+                });
+            }
+            Action::CursorBack => self.move_cursor(-1, end, geometry),
+            Action::CursorForward => self.move_cursor(1, end, geometry),
+            Action::GoTo(at) => {
+                if self.viewport.axis == Axis::Steps {
+                    self.remember();
+                    self.viewport = Viewport::whole(Axis::Time);
+                }
+                self.set_cursor(at, axis_end(session, Axis::Time));
+            }
+            Action::ToggleDetails => {
+                self.details = Some(geometry.details.height == 0);
+                if self.details == Some(false) && self.focus == Pane::Details {
+                    self.focus = Pane::Timeline;
+                }
+            }
+            Action::NextPane => self.focus = self.next_pane(geometry, [Pane::Timeline, Pane::Details, Pane::Output]),
+            Action::PreviousPane => {
+                self.focus = self.next_pane(geometry, [Pane::Timeline, Pane::Output, Pane::Details]);
+            }
+            Action::Mouse(mouse) => self.mouse(mouse, session, geometry, was_panning),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes one step back, if there is something to step back from.
+    pub fn back(&mut self, session: &dyn Session, geometry: &Geometry) -> bool {
+        if self.cursor.take().is_some() {
+            return true;
+        }
+        if !self.rows.filter().is_empty() {
+            self.search("", session, geometry);
+            return true;
+        }
+        false
+    }
+
+    fn remember(&mut self) {
+        if self.undo.last() != Some(&self.viewport) {
+            if self.undo.len() == UNDO_MAX {
+                self.undo.remove(0);
+            }
+            self.undo.push(self.viewport);
+        }
+    }
+
+    fn pan(&mut self, tenths: i64, end: u64, was_panning: bool) {
+        if !was_panning {
+            self.remember();
+        }
+        self.panning = true;
+        self.viewport.pan(tenths, end);
+    }
+
+    fn zoom(&mut self, by: (u64, u64), anchor: Option<u64>, end: u64) {
+        self.remember();
+        let (from, to) = self.viewport.range(end);
+        let shown = |at: &u64| (from..to).contains(at);
+        let middle = from + (to - from) / 2;
+        let anchor = anchor.or(self.cursor.filter(shown)).unwrap_or(match self.viewport.mode {
+            Mode::Live => to,
+            Mode::Fit | Mode::Free => middle,
+        });
+        let was_live = self.viewport.mode == Mode::Live;
+        self.viewport.zoom(by.0, by.1, anchor, end);
+        if was_live {
+            self.viewport.follow(end);
+        }
+    }
+
+    fn fit_task(&mut self, trace: &Trace, end: u64) {
+        let Some(task) = self.selected.and_then(|id| trace.task(id)) else { return };
+        let (from, to) = match self.viewport.axis {
+            Axis::Time => (task.lane.spawned(), task.lane.ended().unwrap_or(end)),
+            Axis::Steps => {
+                let last = task.lane.last().map_or(task.spawn_step, |cycle| cycle.step);
+                (task.spawn_step.into(), u64::from(last) + 1)
+            }
+        };
+        self.remember();
+        let margin = (to - from.min(to)) / 40;
+        self.viewport.show(from.saturating_sub(margin), to.saturating_add(margin + 1));
+    }
+
+    fn set_cursor(&mut self, at: u64, end: u64) {
+        let at = at.min(end);
+        self.cursor = Some(at);
+        let (from, to) = self.viewport.range(end);
+        if !(from..to).contains(&at) {
+            self.remember();
+            let width = to - from;
+            let from = at.saturating_sub(width / 2);
+            self.viewport.show(from, from + width);
+        }
+    }
+
+    fn move_cursor(&mut self, columns: i64, end: u64, geometry: &Geometry) {
+        let (from, to) = self.viewport.range(end);
+        let column = ((to - from) / u64::from(geometry.lanes.width.max(1))).max(1);
+        let start = self.cursor.unwrap_or(end.clamp(from, to - 1));
+        let at = if columns < 0 { start.saturating_sub(column) } else { start.saturating_add(column) };
+        self.set_cursor(at, end);
+    }
+
+    fn next_pane(&self, geometry: &Geometry, order: [Pane; 3]) -> Pane {
+        let is_shown = |pane: &Pane| match pane {
+            Pane::Timeline => true,
+            Pane::Output => geometry.output.height > 0,
+            Pane::Details => geometry.details.height > 0,
+        };
+        let at = order.iter().position(|pane| *pane == self.focus).unwrap_or(0);
+        let mut after = (1..=order.len()).map(|step| order[(at + step) % order.len()]);
+        after.find(is_shown).unwrap_or_default()
+    }
+
+    fn step(&mut self, step: Step, session: &dyn Session, geometry: &Geometry) {
+        let trace = session.trace();
+        match self.focus {
+            Pane::Timeline => {
+                let row = self.selected.and_then(|id| self.rows.row_of(id, trace)).unwrap_or(0);
+                let row = moved(row, step, geometry.rows.height.into(), self.rows.count(trace));
+                if let Some(id) = self.rows.get(row, trace) {
+                    self.select(id, session, geometry);
+                }
+            }
+            Pane::Output => {
+                let page = usize::from(geometry.output.height).max(1);
+                let last = trace.output().lines().len().saturating_sub(page);
+                // Counted from the newest line back, so what is read stays put only when it is scrolled to.
+                let from_top = moved(last - self.output_back.min(last), step, page, last + 1);
+                self.output_back = last - from_top;
+            }
+            Pane::Details => {
+                let page = usize::from(geometry.details.height).max(1);
+                let places = (geometry.details_lines + 1).saturating_sub(page).max(1);
+                self.details_top = moved(self.details_top, step, page, places);
+            }
+        }
+    }
+
+    fn show_selected(&mut self, session: &dyn Session, geometry: &Geometry) {
+        let row = self.selected.and_then(|id| self.rows.row_of(id, session.trace()));
+        if let Some(row) = row {
+            let height = usize::from(geometry.rows.height).max(1);
+            let last_top = self.rows.count(session.trace()).saturating_sub(height);
+            self.top = self.top.min(last_top).clamp((row + 1).saturating_sub(height), row);
+        }
+    }
+
+    fn mouse(&mut self, mouse: Mouse, session: &dyn Session, geometry: &Geometry, was_panning: bool) {
+        let end = axis_end(session, self.viewport.axis);
+        let (from, to) = self.viewport.range(end);
+        let at_column = |column: u16, width: u16, from: u64, to: u64| {
+            let share = u128::from(to - from) * u128::from(column) / u128::from(width.max(1));
+            from.saturating_add(u64::try_from(share).unwrap_or(0))
+        };
+        let lanes = geometry.lanes;
+        let over_lanes = lanes.has(mouse.column, mouse.row);
+        let pointed = over_lanes.then(|| at_column(mouse.column - lanes.x, lanes.width, from, to));
+        let over_output = geometry.output.has(mouse.column, mouse.row);
+        let over_details = geometry.details.has(mouse.column, mouse.row);
+        let count = self.rows.count(session.trace());
+        match mouse.kind {
+            MouseKind::Press | MouseKind::Drag if geometry.minimap.has(mouse.column, mouse.row) => {
+                let (start, whole) = Viewport::whole(self.viewport.axis).range(end);
+                let middle = at_column(mouse.column - geometry.minimap.x, geometry.minimap.width, start, whole);
+                self.remember();
+                let width = to - from;
+                let from = middle.saturating_sub(width / 2);
+                self.viewport.show(from, from.saturating_add(width));
+            }
+            MouseKind::Press if geometry.rows.has(mouse.column, mouse.row) => {
+                self.focus = Pane::Timeline;
+                let row = self.top + usize::from(mouse.row - geometry.rows.y);
+                if let Some(id) = self.rows.get(row, session.trace()) {
+                    self.select(id, session, geometry);
+                }
+                if let Some(at) = pointed {
+                    self.set_cursor(at, end);
+                }
+            }
+            MouseKind::Press if over_output => self.focus = Pane::Output,
+            MouseKind::Press if over_details => self.focus = Pane::Details,
+            MouseKind::Press => {}
+            MouseKind::Drag => {
+                if let Some(at) = pointed {
+                    self.set_cursor(at, end);
+                }
+            }
+            MouseKind::WheelUp if mouse.zooming => self.zoom((2, 3), pointed, end),
+            MouseKind::WheelDown if mouse.zooming => self.zoom((3, 2), pointed, end),
+            MouseKind::WheelLeft => self.pan(-1, end, was_panning),
+            MouseKind::WheelRight => self.pan(1, end, was_panning),
+            MouseKind::WheelUp if over_output => self.output_back = self.output_back.saturating_add(3),
+            MouseKind::WheelDown if over_output => self.output_back = self.output_back.saturating_sub(3),
+            MouseKind::WheelUp if over_details => self.details_top = self.details_top.saturating_sub(1),
+            MouseKind::WheelDown if over_details => {
+                let last = geometry.details_lines.saturating_sub(geometry.details.height.into());
+                self.details_top = (self.details_top + 1).min(last);
+            }
+            MouseKind::WheelUp => self.top = self.top.saturating_sub(3),
+            MouseKind::WheelDown => {
+                self.top = (self.top + 3).min(count.saturating_sub(geometry.rows.height.into()));
+            }
+        }
+        let lines = session.trace().output().lines().len();
+        self.output_back = self.output_back.min(lines.saturating_sub(geometry.output.height.into()));
+    }
+}

@@ -1,0 +1,200 @@
+//! The one table of keys: dispatch, the footer, the help and the command palette are all made from it.
+
+use super::action::{Action, Step};
+use super::input::{Code, Key};
+
+/// Where a key means what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Wherever the person is, unless the place says otherwise.
+    Everywhere,
+    Dashboard,
+    /// The picker's list or script.
+    Picker,
+    /// The picker's form, where letters are text.
+    Form,
+    /// A line of text: search or command.
+    Prompt,
+    /// Help or a message that is being read.
+    Reading,
+}
+
+impl Scope {
+    /// How the help calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "everywhere",
+            Self::Dashboard => "watching a run",
+            Self::Picker => "choosing a workload",
+            Self::Form => "filling in parameters",
+            Self::Prompt => "typing a search or a command",
+            Self::Reading => "reading help or a message",
+        }
+    }
+
+    /// All of them, in the order of the help.
+    pub const ALL: [Self; 6] =
+        [Self::Dashboard, Self::Picker, Self::Form, Self::Prompt, Self::Reading, Self::Everywhere];
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// Every key that does it; the first is the one that the footer shows.
+    pub keys: &'static [Key],
+    pub action: Action,
+    pub scope: Scope,
+    /// What the palette calls it and the help says.
+    pub name: &'static str,
+    /// What the footer says, where it has the room; empty for not there.
+    pub footer: &'static str,
+}
+
+const fn bind(keys: &'static [Key], action: Action, scope: Scope, name: &'static str, footer: &'static str) -> Binding {
+    Binding { keys, action, scope, name, footer }
+}
+
+const fn c(char: char) -> Key {
+    Key::char(char)
+}
+
+const fn k(code: Code) -> Key {
+    Key::new(code)
+}
+
+use Scope::{Dashboard, Everywhere, Form, Picker, Prompt, Reading};
+
+/// The table. Within a scope, what comes first is first in the footer.
+#[rustfmt::skip]
+pub const BINDINGS: &[Binding] = &[
+    bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop", "pause"),
+    bind(&[c('s')], Action::StepPoll, Dashboard, "step: let one task be polled", "step"),
+    bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
+    bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),
+    bind(&[c('o')], Action::ToggleHold, Dashboard, "hold the selected task back, or release it", "hold"),
+    bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
+    bind(&[c('+'), c('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
+    bind(&[c('-'), c('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
+    bind(&[c('f')], Action::FitAll, Dashboard, "fit the whole run", "fit"),
+    bind(&[c('F')], Action::FitTask, Dashboard, "fit the selected task's life", ""),
+    bind(&[c('/')], Action::Search, Dashboard, "show only tasks whose name has this in it", "search"),
+    bind(&[c(',')], Action::CursorBack, Dashboard, "look back in time: set or move the time cursor left", "look back"),
+    bind(&[c('.')], Action::CursorForward, Dashboard, "move the time cursor right", ""),
+    bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start", "run again"),
+    bind(&[c('e')], Action::ShowOutcome, Dashboard, "show the whole outcome of the run", "outcome"),
+    bind(&[c('<'), c('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
+    bind(&[c('>'), c(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
+    bind(&[c('m')], Action::SpeedMax, Dashboard, "run as fast as it goes (virtual clock)", ""),
+    bind(&[c('g')], Action::Follow, Dashboard, "follow the run live", "live"),
+    bind(&[c('a')], Action::SwitchAxis, Dashboard, "switch the axis between time and polls", "axis"),
+    bind(&[k(Code::Tab)], Action::NextPane, Dashboard, "go to the next pane", "pane"),
+    bind(&[k(Code::BackTab)], Action::PreviousPane, Dashboard, "go to the pane before", ""),
+    bind(&[c('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
+    bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Dashboard, "select the task above, or scroll up", ""),
+    bind(&[c('j'), k(Code::Down)], Action::Move(Step::Down), Dashboard, "select the task below, or scroll down", ""),
+    bind(&[c('h'), k(Code::Left)], Action::Move(Step::Left), Dashboard, "pan to earlier", ""),
+    bind(&[c('l'), k(Code::Right)], Action::Move(Step::Right), Dashboard, "pan to later", ""),
+    bind(&[k(Code::PageUp)], Action::Move(Step::PageUp), Dashboard, "one page up", ""),
+    bind(&[k(Code::PageDown)], Action::Move(Step::PageDown), Dashboard, "one page down", ""),
+    bind(&[k(Code::Home)], Action::Move(Step::First), Dashboard, "first task", ""),
+    bind(&[k(Code::End)], Action::Move(Step::Last), Dashboard, "last task", ""),
+
+    bind(&[k(Code::Enter)], Action::Accept, Picker, "run this workload", "run"),
+    bind(&[k(Code::Tab)], Action::NextPane, Picker, "go to the parameters, the script, the list", "parameters"),
+    bind(&[k(Code::BackTab)], Action::PreviousPane, Picker, "go to the pane before", ""),
+    bind(&[c('/')], Action::Search, Picker, "show only workloads with this in name or title", "search"),
+    bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Picker, "up", "up"),
+    bind(&[c('j'), k(Code::Down)], Action::Move(Step::Down), Picker, "down", "down"),
+    bind(&[k(Code::PageUp)], Action::Move(Step::PageUp), Picker, "one page up", ""),
+    bind(&[k(Code::PageDown)], Action::Move(Step::PageDown), Picker, "one page down", ""),
+    bind(&[k(Code::Home), c('g')], Action::Move(Step::First), Picker, "first", ""),
+    bind(&[k(Code::End), c('G')], Action::Move(Step::Last), Picker, "last", ""),
+
+    bind(&[k(Code::Enter)], Action::Accept, Form, "run with these parameters", "run"),
+    bind(&[k(Code::Up)], Action::Move(Step::Up), Form, "the field above", "field above"),
+    bind(&[k(Code::Down)], Action::Move(Step::Down), Form, "the field below", "field below"),
+    bind(&[k(Code::Left)], Action::Move(Step::Left), Form, "left in the text, or the choice before", ""),
+    bind(&[k(Code::Right)], Action::Move(Step::Right), Form, "right in the text, or the next choice", "choose"),
+    bind(&[k(Code::Tab)], Action::NextPane, Form, "go to the script", "script"),
+    bind(&[k(Code::BackTab)], Action::PreviousPane, Form, "back to the list", ""),
+
+    bind(&[k(Code::Enter)], Action::Accept, Prompt, "do it", "ok"),
+    bind(&[k(Code::Up)], Action::Move(Step::Up), Prompt, "the entry above", ""),
+    bind(&[k(Code::Down)], Action::Move(Step::Down), Prompt, "the entry below", ""),
+    bind(&[k(Code::Left)], Action::Move(Step::Left), Prompt, "left in the text", ""),
+    bind(&[k(Code::Right)], Action::Move(Step::Right), Prompt, "right in the text", ""),
+
+    bind(&[k(Code::Up), c('k')], Action::Move(Step::Up), Reading, "scroll up", "up"),
+    bind(&[k(Code::Down), c('j')], Action::Move(Step::Down), Reading, "scroll down", "down"),
+    bind(&[k(Code::PageUp)], Action::Move(Step::PageUp), Reading, "one page up", ""),
+    bind(&[k(Code::PageDown), c(' ')], Action::Move(Step::PageDown), Reading, "one page down", ""),
+    bind(&[k(Code::Home)], Action::Move(Step::First), Reading, "to the top", ""),
+    bind(&[k(Code::End)], Action::Move(Step::Last), Reading, "to the end", ""),
+    bind(&[k(Code::Enter), c('q'), c('?')], Action::Back, Reading, "close", "close"),
+
+    bind(&[c(':')], Action::Palette, Everywhere, "type a command, such as: speed 60, goto 10s", "commands"),
+    bind(&[c('?')], Action::Help, Everywhere, "show all keys and what the marks mean", "help"),
+    bind(&[k(Code::Escape)], Action::Back, Everywhere, "back: close, clear, or leave the run", "back"),
+    bind(&[c('q'), Key::control('c')], Action::Quit, Everywhere, "quit", "quit"),
+    bind(&[k(Code::Backspace)], Action::EraseBack, Form, "erase the character before", ""),
+    bind(&[k(Code::Delete)], Action::EraseForward, Form, "erase the character after", ""),
+    bind(&[Key::control('u')], Action::EraseLine, Form, "erase the line", ""),
+    bind(&[k(Code::Backspace)], Action::EraseBack, Prompt, "erase the character before", ""),
+    bind(&[k(Code::Delete)], Action::EraseForward, Prompt, "erase the character after", ""),
+    bind(&[Key::control('u')], Action::EraseLine, Prompt, "erase the line", ""),
+];
+
+impl Scope {
+    /// Whether characters are text here rather than commands.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Form | Self::Prompt)
+    }
+}
+
+/// What `key` means in `scope`.
+pub fn action(scope: Scope, key: Key) -> Option<Action> {
+    let in_scope = |wanted: Scope| BINDINGS.iter().find(|line| line.scope == wanted && line.keys.contains(&key));
+    let text = match key {
+        Key { code: Code::Char(char), control: false } if scope.is_text() => Some(Action::Type(char)),
+        _ => None,
+    };
+    text.or_else(|| in_scope(scope).or_else(|| in_scope(Everywhere)).map(|line| line.action))
+}
+
+/// The lines that count in `scope`, its own first: what its footer and its help show.
+pub fn lines(scope: Scope) -> impl Iterator<Item = &'static Binding> {
+    let own = BINDINGS.iter().filter(move |line| line.scope == scope);
+    // A text that is being read takes every key itself, and closes with the key that quits elsewhere.
+    let has_common = !matches!(scope, Everywhere | Reading);
+    let common = BINDINGS.iter().filter(move |line| line.scope == Everywhere && has_common);
+    own.chain(common.filter(move |line| !scope.is_text() || !matches!(line.keys[0].code, Code::Char(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_scope() {
+        for scope in Scope::ALL {
+            let mut keys: Vec<Key> = Vec::new();
+            for line in BINDINGS.iter().filter(|line| line.scope == scope) {
+                assert!(!line.keys.is_empty() && !line.name.is_empty());
+                for key in line.keys {
+                    assert!(!keys.contains(key), "{key} twice in {scope:?}");
+                    keys.push(*key);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn letters_are_text_in_a_form_and_keys_elsewhere() {
+        assert_eq!(action(Scope::Form, c('q')), Some(Action::Type('q')));
+        assert_eq!(action(Scope::Form, Key::control('c')), Some(Action::Quit));
+        assert_eq!(action(Scope::Dashboard, c('q')), Some(Action::Quit));
+        assert_eq!(action(Scope::Reading, c('q')), Some(Action::Back), "the place's own meaning goes first");
+        assert_eq!(action(Scope::Prompt, k(Code::Escape)), Some(Action::Back));
+        assert_eq!(action(Scope::Dashboard, c('Z')), None);
+    }
+}

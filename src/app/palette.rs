@@ -1,0 +1,97 @@
+//! The command palette: every action by its name, and the few commands that take a word after them.
+
+use super::action::Action;
+use super::keymap::{self, Binding, Scope};
+use super::rows::matches;
+use crate::trace::Nanos;
+
+/// A command with a word after it: what to type, what it does.
+pub struct Verb {
+    pub name: &'static str,
+    /// What comes after the name, for the help.
+    pub word: &'static str,
+    pub does: &'static str,
+    read: fn(&str) -> Result<Action, String>,
+}
+
+/// All of them.
+pub const VERBS: &[Verb] = &[
+    Verb {
+        name: "speed",
+        word: "60 | max",
+        does: "set the virtual clock's speed",
+        read: |text| text.parse().map(Action::SetSpeed),
+    },
+    Verb {
+        name: "goto",
+        word: "10s",
+        does: "set the time cursor, to look back",
+        read: |text| time(text).map(Action::GoTo),
+    },
+    Verb {
+        name: "until",
+        word: "1h 5m",
+        does: "run until loop time reaches this, then pause",
+        read: |text| time(text).map(Action::RunUntil),
+    },
+    Verb {
+        name: "step",
+        word: "100",
+        does: "let this many polls happen, then pause",
+        read: |text| match text.parse() {
+            Ok(polls) if polls > 0 => Ok(Action::StepPolls(polls)),
+            _ => Err(format!("`{text}` is not a number of polls: give a whole number from 1")),
+        },
+    },
+];
+
+/// The bindings that the palette offers on `scope`'s screen for `text`, in the table's order.
+pub fn offers(scope: Scope, text: &str) -> Vec<&'static Binding> {
+    let text = text.trim().to_lowercase();
+    let useful = |line: &&Binding| !matches!(line.action, Action::Move(_) | Action::Palette | Action::Accept);
+    keymap::lines(scope).filter(useful).filter(|line| matches(line.name, &text)).collect()
+}
+
+/// Reads a command with a word: `None` if `text` does not begin with one of the [`VERBS`].
+pub fn read(text: &str) -> Option<Result<Action, String>> {
+    let (name, word) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+    let verb = VERBS.iter().find(|verb| verb.name == name)?;
+    Some(match word.trim() {
+        // `step` alone is a search for the actions that step.
+        "" => return None,
+        word => (verb.read)(word),
+    })
+}
+
+fn time(text: &str) -> Result<Nanos, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+    let duration = seconds.map_or_else(|| humantime::parse_duration(text), Ok);
+    duration
+        .ok()
+        .and_then(|duration| Nanos::try_from(duration.as_nanos()).ok())
+        .ok_or_else(|| format!("`{text}` is not a time: give seconds, or text such as 10ms, 55s or 1h 5m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Speed;
+
+    #[test]
+    fn verbs_read_their_word_or_say_what_is_allowed() {
+        assert_eq!(read("speed 60"), Some(Ok(Action::SetSpeed(Speed::Times(60.0)))));
+        assert_eq!(read("speed max"), Some(Ok(Action::SetSpeed(Speed::Max))));
+        assert_eq!(read(" goto  1.5 "), Some(Ok(Action::GoTo(1_500_000_000))));
+        assert_eq!(read("until 1h 5m"), Some(Ok(Action::RunUntil(3_900_000_000_000))));
+        assert!(read("step 0").is_some_and(|read| read.is_err()));
+        assert!(read("goto x").is_some_and(|read| read.is_err_and(|error| error.contains("`x` is not a time"))));
+        assert_eq!(read("step"), None);
+        assert_eq!(read("quit"), None);
+    }
+
+    #[test]
+    fn every_action_is_found_by_its_name() {
+        assert!(offers(Scope::Dashboard, "FOLLOW").iter().any(|line| line.action == Action::Follow));
+        assert!(offers(Scope::Dashboard, "no such thing").is_empty());
+    }
+}

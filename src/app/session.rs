@@ -1,0 +1,56 @@
+//! The seam to whatever is looked at: a run, an attached program or a recording, and what starts one.
+
+use std::time::Duration;
+
+use crate::control::{ClockKind, Command, Speed, Status};
+use crate::trace::Trace;
+use crate::workload::manifest::{Manifest, ParamValue};
+
+/// One thing being looked at.
+pub trait Session {
+    /// Everything that is known to have happened.
+    fn trace(&self) -> &Trace;
+
+    /// The session at a glance, as of now.
+    fn status(&self) -> Status;
+
+    /// Takes in what happened, for at most about `budget`; true if anything changed.
+    fn pump(&mut self, budget: Duration) -> bool;
+
+    /// Asks the loop for something. Never blocks; a command that makes no sense now changes nothing.
+    fn command(&mut self, command: Command);
+
+    /// Text of a source file named in locations (the workload's script), to show the awaited line.
+    fn source(&self, file: &str) -> Option<&str>;
+}
+
+/// Starts sessions; the picker reads its catalog.
+pub trait Launcher {
+    /// What can be run. Empty where nothing can, as when attached to somebody else's program.
+    fn catalog(&self) -> &[Manifest];
+
+    /// Starts a run, or says in lines that a person can act on why it cannot.
+    fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
+}
+
+/// A run that a person asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The workload's name, as in the catalog.
+    pub name: String,
+    /// Parameters that differ from their defaults, by name.
+    pub values: Vec<(String, ParamValue)>,
+    /// `None` for what the settings say.
+    pub speed: Option<Speed>,
+    /// `None` for the clock that the workload asks for.
+    pub clock: Option<ClockKind>,
+    /// Stop before the first poll.
+    pub paused: bool,
+}
+
+impl Launch {
+    /// The workload called `name` as it stands: every parameter at its default.
+    pub fn of(name: &str) -> Self {
+        Self { name: name.to_owned(), values: Vec::new(), speed: None, clock: None, paused: false }
+    }
+}

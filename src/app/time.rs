@@ -1,0 +1,115 @@
+//! Times in words: one formatter for every pane.
+
+use crate::trace::Nanos;
+
+const US: u64 = 1_000;
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000_000_000;
+const MINUTE: u64 = 60 * S;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// How long something took, to at most four digits or to the second: `10 ms`, `3.655 s`, `1h 00m 55s`.
+pub fn duration(ns: Nanos) -> String {
+    match ns {
+        0 => "0 s".to_owned(),
+        _ if ns < US => format!("{ns} ns"),
+        _ if ns < MS => decimal(ns, US, "µs"),
+        _ if ns < S => decimal(ns, MS, "ms"),
+        _ if ns < MINUTE => decimal(ns, S, "s"),
+        _ => whole(ns),
+    }
+}
+
+/// A point of loop time. Keeps its width while it runs, so that the header does not dance.
+pub fn instant(ns: Nanos) -> String {
+    match ns {
+        0 => "0 s".to_owned(),
+        _ if ns < MS => format!("{}.{:03} µs", ns / US, ns % US),
+        _ if ns < S => format!("{}.{:03} ms", ns / MS, ns % MS / US),
+        _ if ns < MINUTE => format!("{}.{:03} s", ns / S, ns % S / MS),
+        _ => whole(ns),
+    }
+}
+
+/// A point of loop time on an axis whose ticks are `step` apart: as many digits as tell two ticks from each other.
+pub fn tick(ns: Nanos, step: Nanos) -> String {
+    if ns == 0 {
+        return "0".to_owned();
+    }
+    if step >= MINUTE || (ns >= MINUTE && step >= S) {
+        return whole(ns);
+    }
+    let (unit, name) = if ns >= S {
+        (S, "s")
+    } else if ns >= MS {
+        (MS, "ms")
+    } else if ns >= US {
+        (US, "µs")
+    } else {
+        (1, "ns")
+    };
+    let mut digits = 0;
+    let mut place = unit;
+    while place > 1 && place > step {
+        place /= 10;
+        digits += 1;
+    }
+    // Integers throughout: a float would lose the nanoseconds of a long run.
+    let fraction = format!("{:0width$}", ns % unit, width = unit.ilog10() as usize);
+    match digits {
+        0 => format!("{} {name}", ns / unit),
+        _ => format!("{}.{} {name}", ns / unit, &fraction[..digits]),
+    }
+}
+
+fn decimal(ns: Nanos, unit: u64, name: &str) -> String {
+    let thousandths = format!("{:03}", ns % unit / (unit / 1000));
+    match thousandths.trim_end_matches('0') {
+        "" => format!("{} {name}", ns / unit),
+        digits => format!("{}.{digits} {name}", ns / unit),
+    }
+}
+
+fn whole(ns: Nanos) -> String {
+    let (days, hours, minutes, seconds) = (ns / DAY, ns % DAY / HOUR, ns % HOUR / MINUTE, ns % MINUTE / S);
+    match ns {
+        _ if ns >= DAY => format!("{days}d {hours:02}h {minutes:02}m"),
+        _ if ns >= HOUR => format!("{hours}h {minutes:02}m {seconds:02}s"),
+        _ => format!("{minutes}m {seconds:02}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_a_person_says_them() {
+        let cases = [
+            (0, "0 s"),
+            (250, "250 ns"),
+            (1_500, "1.5 µs"),
+            (10 * MS, "10 ms"),
+            (3_655 * MS, "3.655 s"),
+            (3_655 * S, "1h 00m 55s"),
+            (43_200 * S, "12h 00m 00s"),
+            (90 * S, "1m 30s"),
+            (2 * DAY + 3 * HOUR, "2d 03h 00m"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(duration(ns), text);
+        }
+        assert_eq!(instant(2_340 * MS), "2.340 s");
+    }
+
+    #[test]
+    fn ticks_have_the_digits_that_their_distance_needs() {
+        assert_eq!(tick(3 * S, S), "3 s");
+        assert_eq!(tick(3 * S + 500 * MS, 500 * MS), "3.5 s");
+        assert_eq!(tick(3 * S + 20, 10), "3.00000002 s");
+        assert_eq!(tick(90 * S, 30 * S), "1m 30s");
+        assert_eq!(tick(2 * HOUR, HOUR), "2h 00m 00s");
+        assert_eq!(tick(20 * US, 5 * US), "20 µs");
+    }
+}

@@ -1,0 +1,220 @@
+//! Action in, state and effects out: what is on top takes the action first, then the screen below it.
+
+use super::action::{Action, Effect, Step};
+use super::dashboard::axis_end;
+use super::geometry::Geometry;
+use super::input::Input;
+use super::keymap;
+use super::overlay::{Overlay, Prompt, Purpose, Reading};
+use super::palette;
+use super::session::Session;
+use super::{Model, Screen};
+use crate::control::{ClockKind, Command, Outcome, Phase, Speed};
+use crate::trace::Axis;
+use crate::workload::manifest::Manifest;
+
+/// What an update may look at.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// What is being watched; `None` on the picker.
+    pub session: Option<&'a dyn Session>,
+    pub catalog: &'a [Manifest],
+    /// Where the panes are on the screen now.
+    pub geometry: &'a Geometry,
+}
+
+/// Takes what came in. Signals and resizes are the frame loop's own business and change nothing here.
+pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effect> {
+    let action = match input {
+        Input::Key(key) => keymap::action(model.scope(), *key),
+        Input::Mouse(mouse) => Some(Action::Mouse(*mouse)),
+        Input::Resize | Input::Signal(_) | Input::Lost(_) => None,
+    };
+    match action {
+        Some(action) => update(model, action, context),
+        None => {
+            model.notice = None;
+            Vec::new()
+        }
+    }
+}
+
+/// Takes one action.
+pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
+    model.notice = None;
+    let was_leaving = std::mem::take(&mut model.is_leaving);
+    if action == Action::Quit {
+        return vec![Effect::Quit];
+    }
+    match model.overlay.take() {
+        Some(Overlay::Prompt(prompt)) => update_prompt(model, prompt, action, context),
+        Some(Overlay::Help(mut reading)) => {
+            let stays = reading.update(action, context.geometry);
+            model.overlay = stays.then_some(Overlay::Help(reading));
+            Vec::new()
+        }
+        Some(Overlay::Message(mut message)) => {
+            let stays = message.reading.update(action, context.geometry);
+            model.overlay = stays.then_some(Overlay::Message(message));
+            Vec::new()
+        }
+        None => update_screen(model, action, was_leaving, context),
+    }
+}
+
+fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
+    match (action, model.screen) {
+        (Action::Help, _) => model.overlay = Some(Overlay::Help(Reading::default())),
+        (Action::Palette, _) => model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Command, ""))),
+        (Action::Search, screen) => {
+            let filter = match screen {
+                Screen::Picker => model.picker.filter.clone(),
+                Screen::Dashboard => model.dashboard.rows.filter().to_owned(),
+            };
+            model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Search, &filter)));
+        }
+        (Action::Back, Screen::Picker) => {
+            if model.picker.focus != super::picker::Focus::List {
+                model.picker.focus = super::picker::Focus::List;
+            } else if !model.picker.filter.is_empty() {
+                model.picker.filter.clear();
+                model.picker.refresh(context.catalog);
+            } else {
+                model.notice = Some("this is the first screen; q quits".to_owned());
+            }
+        }
+        (action, Screen::Picker) => return model.picker.update(action, context.catalog, context.geometry),
+        (Action::Back, Screen::Dashboard) => return leave(model, was_leaving, context),
+        (action, Screen::Dashboard) => {
+            let Some(session) = context.session else { return Vec::new() };
+            return update_dashboard(model, action, session, context);
+        }
+    }
+    Vec::new()
+}
+
+fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
+    match action {
+        Action::RunAgain => match model.launched.clone() {
+            Some(launch) => return vec![Effect::Launch(launch)],
+            None => model.notice = Some("loopscope did not start this run, so it cannot start it again".to_owned()),
+        },
+        Action::ShowOutcome => match session.status().outcome {
+            None => model.notice = Some("the run has not ended yet".to_owned()),
+            Some(Outcome::Completed(value)) => {
+                let text = serde_json::to_string_pretty(&value).unwrap_or_else(|error| error.to_string());
+                model.show_message("the run completed; main returned", &text);
+            }
+            Some(Outcome::Failed(error)) => model.show_message("the run failed", &error),
+            Some(Outcome::Cancelled) => {
+                model.show_message("the run was cancelled", "It was ended before main returned.");
+            }
+        },
+        action if model.dashboard.update(action, session, context.geometry) => {}
+        action => match command(model, action, session) {
+            Ok(Some(command)) => return vec![Effect::Command(command)],
+            Ok(None) => {}
+            Err(notice) => model.notice = Some(notice.to_owned()),
+        },
+    }
+    Vec::new()
+}
+
+/// One step back from the dashboard. A run that goes on is not ended by one key too many.
+fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
+    let Some(session) = context.session else { return vec![Effect::Leave] };
+    if model.dashboard.back(session, context.geometry) {
+        return Vec::new();
+    }
+    if context.catalog.is_empty() {
+        model.notice = Some("there is no list of workloads to go back to; q quits".to_owned());
+    } else if was_leaving || session.status().phase == Phase::Ended {
+        return vec![Effect::Leave];
+    } else {
+        model.is_leaving = true;
+        model.notice = Some("esc again ends this run and goes back to the list".to_owned());
+    }
+    Vec::new()
+}
+
+/// The command that an action gives to the loop, or why it makes no sense now.
+fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Option<Command>, &'static str> {
+    let status = session.status();
+    let ended = status.phase == Phase::Ended;
+    let selected = model.dashboard.selected.ok_or("no task is selected");
+    let alive = || {
+        let id = selected?;
+        let is_over = session.trace().state(id).is_none_or(|state| state.is_over());
+        if is_over { Err("the selected task has ended") } else { Ok(id) }
+    };
+    let speed = |speed: Speed| match status.clock {
+        ClockKind::Virtual => Ok(Command::Speed(speed)),
+        ClockKind::Real => Err("the real clock has one speed; run again on the virtual clock"),
+    };
+    let command = match action {
+        Action::TogglePause if status.phase == Phase::Running => Command::Pause,
+        Action::TogglePause => Command::Resume,
+        Action::StepPoll => Command::StepPolls(1),
+        Action::StepPolls(polls) => Command::StepPolls(polls),
+        Action::StepTurn => Command::StepTurn,
+        Action::StepTask => Command::StepTo(alive()?),
+        Action::ToggleHold => {
+            let id = alive()?;
+            let is_held = session.trace().task(id).is_some_and(|task| task.is_held());
+            if is_held { Command::Release(id) } else { Command::Hold(id) }
+        }
+        Action::Slower => speed(status.speed.slower())?,
+        Action::Faster => speed(status.speed.faster())?,
+        Action::SpeedMax => speed(Speed::Max)?,
+        Action::SetSpeed(wanted) => speed(wanted)?,
+        Action::RunUntil(at) if at <= axis_end(session, Axis::Time) => return Err("loop time is past that already"),
+        Action::RunUntil(at) => Command::RunUntil(at),
+        _ => return Ok(None),
+    };
+    if ended { Err("the run has ended; r runs it again") } else { Ok(Some(command)) }
+}
+
+fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: Context<'_>) -> Vec<Effect> {
+    match (action, prompt.purpose) {
+        (Action::Back, Purpose::Search) => search(model, "", context),
+        (Action::Accept, Purpose::Search) | (Action::Back, Purpose::Command) => {}
+        (Action::Accept, Purpose::Command) => match prompt.choice(model.screen_scope()) {
+            Ok(action) => return update(model, action, context),
+            Err(error) => {
+                prompt.error = Some(error);
+                model.overlay = Some(Overlay::Prompt(prompt));
+            }
+        },
+        (Action::Move(Step::Up), _) => {
+            prompt.chosen = prompt.chosen.saturating_sub(1);
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        (Action::Move(Step::Down), _) => {
+            let offers = palette::offers(model.screen_scope(), prompt.field.text()).len();
+            prompt.chosen = (prompt.chosen + 1).min(offers.saturating_sub(1));
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        (action, purpose) => {
+            if prompt.field.edit(action) {
+                (prompt.chosen, prompt.error) = (0, None);
+            }
+            if purpose == Purpose::Search {
+                search(model, prompt.field.text(), context);
+            }
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
+    }
+    Vec::new()
+}
+
+fn search(model: &mut Model, text: &str, context: Context<'_>) {
+    match (model.screen, context.session) {
+        (Screen::Dashboard, Some(session)) => model.dashboard.search(text, session, context.geometry),
+        (Screen::Dashboard, None) => {}
+        (Screen::Picker, _) => {
+            model.picker.filter = text.to_lowercase();
+            model.picker.top = 0;
+            model.picker.refresh(context.catalog);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The terminal: taken and given back whatever happens, what comes in from it, and the loop that draws frames.
+
+mod frames;
+mod guard;
+mod inputs;
+
+pub use frames::{Finish, Frames, patience};
+
+use std::io::{self, BufWriter, IsTerminal};
+use std::time::{Duration, Instant};
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use crate::app::{Launch, Launcher, Session};
+use crate::view::Theme;
+use guard::Guard;
+
+/// Bytes of a frame that are kept before they go out in one write.
+const FRAME_BYTES: usize = 1 << 16;
+/// How often it is asked whether the terminal is still there.
+const ALIVE_CHECK: Duration = Duration::from_secs(1);
+
+/// How the screen is to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub theme: Theme,
+    /// Take the mouse from the terminal. Without it, text can be selected as usual.
+    pub mouse: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { theme: Theme::default(), mouse: true }
+    }
+}
+
+/// What is on the screen first.
+pub enum Start {
+    Picker,
+    Launch(Launch),
+    /// Something that already runs, or a recording. It cannot be run again.
+    Session(Box<dyn Session>),
+}
+
+/// How it ended.
+pub struct ExitReport {
+    /// The signal that ended it; the exit code is then 128 plus this.
+    pub signal: Option<i32>,
+    /// Why the terminal was lost, if it was.
+    pub lost: Option<String>,
+    /// What was being watched at the end, with its whole trace.
+    pub session: Option<Box<dyn Session>>,
+}
+
+/// Why there was no screen, or no longer one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no terminal to draw on: {0}; `run` and `report` work without one")]
+    NoTerminal(&'static str),
+    #[error("the terminal cannot be used")]
+    Terminal(#[from] io::Error),
+    /// The first run could not be started: what the launcher said, in lines a person can act on.
+    #[error("{0}")]
+    Launch(String),
+}
+
+/// Shows the screen until the person, or a signal, ends it. The terminal is restored on every way out.
+///
+/// # Errors
+/// When there is no terminal, when it cannot be set up, or when the first run cannot be started.
+pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Result<ExitReport, Error> {
+    if !io::stdout().is_terminal() {
+        return Err(Error::NoTerminal("the output goes elsewhere"));
+    }
+    // Before the screen is taken: what is wrong with the first run is for the shell to show.
+    let (session, launched) = match start {
+        Start::Picker => (None, None),
+        Start::Launch(launch) => (Some(launcher.launch(&launch).map_err(Error::Launch)?), Some(launch)),
+        Start::Session(session) => (Some(session), None),
+    };
+    let guard = Guard::enter(options.mouse)?;
+    let inputs = inputs::Inputs::start()?;
+    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout())))?;
+    let mut frames = Frames::new(terminal, inputs.receiver(), launcher, options.theme);
+    if let Some(session) = session {
+        frames.watch(session, launched);
+    }
+    let mut alive = alive();
+    let lost = loop {
+        match frames.turn(Instant::now()) {
+            Ok(Some(Finish::Lost(why))) => break Some(why),
+            Ok(Some(Finish::Quit | Finish::Signal(_))) => break None,
+            // Drawing fails once the terminal is gone: the end, not an error to try again after.
+            Err(error) => break Some(error.to_string()),
+            Ok(None) if !alive() => break Some("it was closed".to_owned()),
+            Ok(None) => frames.wait(Instant::now()),
+        }
+    };
+    let signal = frames.signal();
+    let session = frames.into_session();
+    drop(inputs);
+    drop(guard);
+    Ok(ExitReport { signal, lost, session })
+}
+
+/// Asks now and then whether the terminal that was there at the start still is: a closed one reads as empty for ever.
+fn alive() -> impl FnMut() -> bool {
+    let had_terminal = io::stdin().is_terminal();
+    let mut asked = Instant::now();
+    move || {
+        if !had_terminal || asked.elapsed() < ALIVE_CHECK {
+            return true;
+        }
+        asked = Instant::now();
+        io::stdin().is_terminal()
+    }
+}

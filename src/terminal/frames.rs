@@ -1,0 +1,248 @@
+//! The frame loop, in named phases: take what came in, take in what happened, draw if anything changed, sleep.
+//!
+//! It knows neither which terminal it draws on nor where its inputs come from, so tests run this very loop.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use ratatui::Terminal;
+use ratatui::backend::Backend;
+
+use crate::app::{Context, Effect, Input, Launch, Launcher, Model, Session, take};
+use crate::control::{Command, Phase, Status};
+use crate::view::{self, Scene, Theme};
+
+/// The time between two frames, at least: sixty a second.
+const FRAME: Duration = Duration::from_micros(16_667);
+/// How long taking in what happened may keep a key waiting.
+const PUMP_BUDGET: Duration = Duration::from_millis(8);
+/// The longest sleep when nothing changes.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+/// Inputs that are taken before the next frame.
+const INPUTS_MAX: usize = 512;
+
+/// Why the loop is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    Quit,
+    Signal(i32),
+    Lost(String),
+}
+
+/// The loop and all that it holds.
+pub struct Frames<'a, B: Backend> {
+    terminal: Terminal<B>,
+    inputs: Receiver<Input>,
+    launcher: &'a mut dyn Launcher,
+    session: Option<Box<dyn Session>>,
+    model: Model,
+    theme: Theme,
+    /// Something changed since the last frame.
+    is_stale: bool,
+    /// There was more to take in than the budget allowed.
+    has_backlog: bool,
+    drawn_at: Option<Instant>,
+    /// Frames drawn so far.
+    drawn: u64,
+    /// What of the status the last frame showed.
+    shown: Option<Shown>,
+    /// Turns in a row in which nothing changed.
+    quiet_turns: u32,
+    /// The input that ended the last sleep.
+    first: Option<Input>,
+    finish: Option<Finish>,
+}
+
+/// The part of a status that moves by itself.
+#[derive(PartialEq)]
+struct Shown(u64, Phase, Option<u64>, String, bool);
+
+impl Shown {
+    fn of(status: &Status) -> Self {
+        Self(status.now, status.phase, status.next_timer, status.speed.to_string(), status.outcome.is_some())
+    }
+}
+
+/// How long to sleep: until the next frame is due if there is something to draw, longer and longer if not.
+pub fn patience(is_stale: bool, since_frame: Duration, quiet_turns: u32) -> Duration {
+    if is_stale {
+        return FRAME.saturating_sub(since_frame);
+    }
+    (FRAME * quiet_turns.saturating_sub(10).clamp(1, 8)).min(SLEEP_MAX)
+}
+
+impl<'a, B: Backend> Frames<'a, B> {
+    /// A loop that begins with the picker.
+    pub fn new(terminal: Terminal<B>, inputs: Receiver<Input>, launcher: &'a mut dyn Launcher, theme: Theme) -> Self {
+        Self {
+            terminal,
+            inputs,
+            launcher,
+            session: None,
+            model: Model::default(),
+            theme,
+            is_stale: true,
+            has_backlog: false,
+            drawn_at: None,
+            drawn: 0,
+            shown: None,
+            quiet_turns: 0,
+            first: None,
+            finish: None,
+        }
+    }
+
+    /// Watches `session`, which `launched` started; `None` for one that cannot be run again.
+    pub fn watch(&mut self, session: Box<dyn Session>, launched: Option<Launch>) {
+        self.session = Some(session);
+        self.model.watch(launched);
+        self.is_stale = true;
+    }
+
+    /// One turn: inputs, facts, frame. Tells when, and why, it was the last.
+    ///
+    /// # Errors
+    /// When the terminal cannot be drawn on.
+    pub fn turn(&mut self, now: Instant) -> Result<Option<Finish>, B::Error> {
+        self.take_inputs();
+        if self.finish.is_none() {
+            self.pump();
+            self.draw(now)?;
+        }
+        Ok(self.finish.clone())
+    }
+
+    /// Sleeps until something comes in or it is time to look again.
+    pub fn wait(&mut self, now: Instant) {
+        let since_frame = self.drawn_at.map_or(FRAME, |drawn| now.saturating_duration_since(drawn));
+        let sleep =
+            if self.has_backlog { Duration::ZERO } else { patience(self.is_stale, since_frame, self.quiet_turns) };
+        match self.inputs.recv_timeout(sleep) {
+            Ok(input) => self.first = Some(input),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.end_without_inputs(),
+        }
+    }
+
+    /// The screen as it is drawn on, for tests and pictures.
+    pub fn terminal(&self) -> &Terminal<B> {
+        &self.terminal
+    }
+
+    /// Frames drawn so far.
+    pub fn drawn(&self) -> u64 {
+        self.drawn
+    }
+
+    /// The signal that ended the loop, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        match self.finish {
+            Some(Finish::Signal(signal)) => Some(signal),
+            _ => None,
+        }
+    }
+
+    /// What was watched last.
+    pub fn into_session(mut self) -> Option<Box<dyn Session>> {
+        if self.terminal.show_cursor().is_err() {
+            // The terminal is gone, and ratatui's own would complain of it to a standard error that is gone as well:
+            // a panic. There is nothing left to restore.
+            std::mem::forget(self.terminal);
+        }
+        self.session
+    }
+
+    fn take_inputs(&mut self) {
+        for _ in 0..INPUTS_MAX {
+            if self.finish.is_some() {
+                return;
+            }
+            let input = match self.first.take().map_or_else(|| self.inputs.try_recv(), Ok) {
+                Ok(input) => input,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.end_without_inputs(),
+            };
+            (self.is_stale, self.quiet_turns) = (true, 0);
+            match input {
+                Input::Signal(signal) => self.finish = Some(Finish::Signal(signal)),
+                Input::Lost(why) => self.finish = Some(Finish::Lost(why)),
+                input => self.take(&input),
+            }
+        }
+    }
+
+    fn end_without_inputs(&mut self) {
+        self.finish.get_or_insert(Finish::Lost("nothing can come in from it any more".to_owned()));
+    }
+
+    /// Lets the model take one input against the screen as it is now, and does what follows.
+    fn take(&mut self, input: &Input) {
+        let session = self.session.as_deref();
+        let catalog = self.launcher.catalog();
+        self.model.refresh(session, catalog);
+        let area = self.terminal.get_frame().area();
+        let geometry = view::geometry(Scene { model: &self.model, session, catalog, theme: &self.theme }, area);
+        let effects = take(&mut self.model, input, Context { session, catalog, geometry: &geometry });
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Quit => self.finish = Some(Finish::Quit),
+            Effect::Command(command) => self.command(command),
+            Effect::Leave => {
+                self.command(Command::Quit);
+                self.session = None;
+                self.model.leave();
+            }
+            Effect::Launch(launch) => {
+                // The run before may hold what this one needs: a port, a file.
+                self.command(Command::Quit);
+                match self.launcher.launch(&launch) {
+                    Ok(session) => self.watch(session, Some(launch)),
+                    Err(why) => self.model.show_message(&format!("{} cannot run", launch.name), &why),
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        if let Some(session) = &mut self.session {
+            session.command(command);
+        }
+    }
+
+    fn pump(&mut self) {
+        let Some(session) = &mut self.session else {
+            self.quiet_turns = self.quiet_turns.saturating_add(1);
+            return;
+        };
+        let start = Instant::now();
+        let changed = session.pump(PUMP_BUDGET);
+        self.has_backlog = changed && start.elapsed() >= PUMP_BUDGET / 2;
+        let moved = self.shown.as_ref() != Some(&Shown::of(&session.status()));
+        self.is_stale |= changed || moved;
+        self.quiet_turns = if changed || moved { 0 } else { self.quiet_turns.saturating_add(1) };
+    }
+
+    fn draw(&mut self, now: Instant) -> Result<(), B::Error> {
+        let is_due = self.drawn_at.is_none_or(|drawn| now.saturating_duration_since(drawn) >= FRAME);
+        if !self.is_stale || !is_due {
+            return Ok(());
+        }
+        let session = self.session.as_deref();
+        let catalog = self.launcher.catalog();
+        self.model.refresh(session, catalog);
+        self.shown = session.map(|session| Shown::of(&session.status()));
+        let scene = Scene { model: &self.model, session, catalog, theme: &self.theme };
+        self.terminal.draw(|frame| {
+            let area = frame.area();
+            view::render(frame.buffer_mut(), scene, area);
+        })?;
+        (self.is_stale, self.drawn_at) = (false, Some(now));
+        self.drawn += 1;
+        Ok(())
+    }
+}

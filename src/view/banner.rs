@@ -1,0 +1,55 @@
+//! How the run came out, in the one place where it cannot be missed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::glyph;
+use super::pen::{self, span};
+use super::scene::Watching;
+use super::text;
+use super::theme::Role;
+use crate::app::time;
+use crate::control::Outcome;
+
+/// Draws the outcome in as many rows as there are; says where the rest is when they are not enough.
+pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+    let Some(outcome) = &scene.status.outcome else { return };
+    let (theme, width) = (scene.theme, usize::from(area.width));
+    let took = time::duration(scene.status.now.max(scene.session.trace().now()));
+    match outcome {
+        Outcome::Completed(value) => {
+            let head = format!(" {} completed after {took}", glyph::DONE);
+            let result = match value {
+                serde_json::Value::Null => String::new(),
+                value => format!(", main returned {value}"),
+            };
+            let fits = text::width(&head) + text::width(&result) <= width;
+            let more = if fits { "" } else { " (e: all)" };
+            let result = text::cut(&result, width.saturating_sub(text::width(&head) + more.len()));
+            let spans = [
+                span(theme, Role::Done, head),
+                span(theme, Role::Text, result),
+                span(theme, Role::Key, if width > 40 { more } else { "" }),
+            ];
+            pen::line(buffer, area, 0, &Line::from_iter(spans));
+        }
+        Outcome::Cancelled => {
+            let text = format!(" {} cancelled after {took}, before main returned", glyph::CANCELLED);
+            pen::put(buffer, area, (0, 0), &text, theme.style(Role::Cancelled));
+        }
+        Outcome::Failed(error) => {
+            let lines: Vec<&str> = error.lines().collect();
+            let shown = usize::from(area.height);
+            for (row, line) in (0..area.height).zip(&lines) {
+                let role = if row == 0 { Role::Error } else { Role::Text };
+                let lead = if row == 0 { format!(" {} failed: ", glyph::FAILED) } else { "   ".to_owned() };
+                let is_cut = text::width(&lead) + text::width(line) > width;
+                let hidden = (usize::from(row) + 1 == shown && lines.len() > shown) || is_cut;
+                let more = if hidden && width > 40 { " (e: all)" } else { "" };
+                let line = text::cut(&format!("{lead}{line}"), width.saturating_sub(more.len()));
+                pen::line(buffer, area, row, &Line::from_iter([span(theme, role, line), span(theme, Role::Key, more)]));
+            }
+        }
+    }
+}

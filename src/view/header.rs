@@ -1,0 +1,147 @@
+//! The header: what is watched, what it is doing, by which clock, and the counts. What matters most comes first and
+//! goes last when there is no room.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::pen::{self, span};
+use super::scene::Watching;
+use super::theme::{Role, Theme};
+use crate::app::time;
+use crate::control::{ClockKind, Phase, Speed};
+use crate::trace::{Axis, Cycle, Fidelity, Trace};
+
+/// One thing that the header says.
+type Segment = Vec<Span<'static>>;
+
+/// Draws the header in one or two rows.
+pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+    let mut first = vec![name(scene), phase(scene), clock(scene)];
+    if let Some(at) = scene.model.dashboard.cursor {
+        let at = match scene.model.dashboard.viewport.axis {
+            Axis::Time => time::duration(at),
+            Axis::Steps => format!("poll {at}"),
+        };
+        first.push(vec![span(scene.theme, Role::Warning, format!("LOOKING BACK at {at} (esc: now)"))]);
+    }
+    first.push(speed(scene));
+    if area.height < 2 {
+        first.extend(counts(scene));
+    }
+    pen::line(buffer, area, 0, &row(first, area.width));
+    pen::line(buffer, area, 1, &row(counts(scene), area.width));
+}
+
+/// The segments that fit, two spaces apart.
+fn row(segments: Vec<Segment>, width: u16) -> Line<'static> {
+    let mut line = Line::default();
+    for segment in segments {
+        let needed: usize = segment.iter().map(Span::width).sum();
+        let is_first = line.spans.is_empty();
+        if !is_first && line.width() + 2 + needed > usize::from(width) {
+            break;
+        }
+        line.push_span(Span::raw(if is_first { " " } else { "  " }));
+        line.spans.extend(segment);
+    }
+    line
+}
+
+fn name(scene: Watching<'_>) -> Segment {
+    vec![span(scene.theme, Role::Strong, super::text::cut(&scene.status.name, 32))]
+}
+
+/// The phase as a chip that is seen from across the room.
+pub fn phase(scene: Watching<'_>) -> Segment {
+    let role = match scene.status.phase {
+        Phase::Running => Role::PhaseRunning,
+        Phase::Pausing | Phase::Paused => Role::PhasePaused,
+        Phase::Ended => Role::PhaseEnded,
+    };
+    vec![span(scene.theme, role, format!(" {} ", scene.status.phase.name().to_uppercase()))]
+}
+
+fn clock(scene: Watching<'_>) -> Segment {
+    let now = scene.status.now.max(scene.session.trace().now());
+    vec![span(scene.theme, Role::Strong, time::instant(now))]
+}
+
+fn speed(scene: Watching<'_>) -> Segment {
+    let text = match (scene.status.clock, scene.status.speed) {
+        (ClockKind::Real, _) => "real clock".to_owned(),
+        (ClockKind::Virtual, Speed::Max) => "virtual clock, as fast as it goes".to_owned(),
+        (ClockKind::Virtual, speed) => format!("virtual clock {speed}"),
+    };
+    vec![span(scene.theme, Role::Dim, text)]
+}
+
+fn counts(scene: Watching<'_>) -> Vec<Segment> {
+    let (theme, trace) = (scene.theme, scene.session.trace());
+    let counts = trace.counts();
+    let states = [
+        ("running", Role::Running, counts.running),
+        ("scheduled", Role::Scheduled, counts.scheduled),
+        ("waiting", Role::Text, counts.waiting),
+        ("done", Role::Done, counts.done),
+        ("cancelled", Role::Cancelled, counts.cancelled),
+        ("failed", Role::Failed, counts.failed),
+    ];
+    // These are counted now even where the lanes are looked back on.
+    let number = match scene.model.dashboard.cursor {
+        Some(_) => format!("now: {}", trace.tasks().len()),
+        None => trace.tasks().len().to_string(),
+    };
+    let mut tasks = vec![span(theme, Role::Strong, number), span(theme, Role::Dim, " tasks")];
+    for (index, (name, role, count)) in states.into_iter().enumerate() {
+        // The unhappy ones only take room when there are any.
+        if index < 4 || count > 0 {
+            tasks.push(span(theme, Role::Dim, if tasks.len() == 2 { ": " } else { ", " }));
+            let role = if count == 0 { Role::Dim } else { role };
+            tasks.push(span(theme, role, format!("{count} {name}")));
+        }
+    }
+    let numbers = format!("{} polls, {} wakes", counts.polls, counts.wakes);
+    vec![
+        tasks,
+        losses(theme, trace),
+        vec![span(theme, Role::Text, format!("loop {}", utilisation(scene)))],
+        vec![span(theme, Role::Text, numbers)],
+        vec![span(
+            theme,
+            Role::Dim,
+            match trace.fidelity() {
+                Fidelity::Exact => "exact times",
+                Fidelity::Sampled => "sampled times",
+            },
+        )],
+    ]
+}
+
+/// How busy the loop is, in words.
+pub fn utilisation(scene: Watching<'_>) -> String {
+    let trace = scene.session.trace();
+    let (busy, parked) = shares(trace, scene.status.now.max(trace.now()));
+    format!("{busy}% in polls, {parked}% parked")
+}
+
+/// Whole percents of loop time up to `now` that were spent in polls, and parked.
+fn shares(trace: &Trace, now: u64) -> (u64, u64) {
+    let counts = trace.counts();
+    let parked_since = trace.loop_lane().last().map_or(Some(0), Cycle::end).filter(|_| trace.is_parked());
+    let parked_ns = counts.parked_ns + parked_since.map_or(0, |since| now.saturating_sub(since));
+    let percent = |ns: u64| u64::try_from(u128::from(ns) * 100 / u128::from(now.max(1))).unwrap_or(100).min(100);
+    (percent(counts.busy_ns), percent(parked_ns))
+}
+
+/// What was not seen: an honest screen says it even when it is nothing.
+fn losses(theme: &Theme, trace: &Trace) -> Segment {
+    let lost = trace.probe().1 + trace.console().1;
+    let forgot = trace.gaps().any(|gap| gap.dropped == 0);
+    let (role, text) = match (lost, forgot) {
+        (0, false) => (Role::Dim, "nothing lost".to_owned()),
+        (0, true) => (Role::Warning, "OLDEST FORGOTTEN".to_owned()),
+        (lost, _) => (Role::Warning, format!("{lost} FACTS LOST")),
+    };
+    vec![span(theme, role, text)]
+}

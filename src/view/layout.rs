@@ -1,0 +1,134 @@
+//! Where each pane goes, at every size of the terminal.
+
+use ratatui::layout::Rect;
+
+use crate::app::{Dashboard, Place};
+use crate::control::Outcome;
+
+/// Narrower than this, the details are shown only when asked for.
+pub const SIDE_FROM_COLUMNS: u16 = 101;
+/// Smaller than this, the screen says what it can in a few words.
+const TINY_COLUMNS: u16 = 24;
+const TINY_ROWS: u16 = 6;
+
+/// The dashboard's panes. One without room is empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    pub header: Rect,
+    /// How the run came out.
+    pub banner: Rect,
+    pub timeline: Timeline,
+    pub loop_strip: Rect,
+    pub details: Rect,
+    pub output: Rect,
+    pub footer: Rect,
+}
+
+/// The parts of the timeline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timeline {
+    pub rule: Rect,
+    pub axis: Rect,
+    /// Labels and lanes.
+    pub rows: Rect,
+    pub minimap: Rect,
+    /// Columns at the left for the labels; the lanes begin after them.
+    pub label_columns: u16,
+}
+
+impl Timeline {
+    /// The part of `rect`, one of the timeline's, that is on the axis.
+    pub fn lanes(&self, rect: Rect) -> Rect {
+        let left = self.label_columns.min(rect.width);
+        Rect { x: rect.x + left, width: rect.width - left, ..rect }
+    }
+
+    /// The part of `rect` left of the axis.
+    pub fn labels(&self, rect: Rect) -> Rect {
+        Rect { width: self.label_columns.min(rect.width), ..rect }
+    }
+}
+
+/// Too small for panes.
+pub fn is_tiny(area: Rect) -> bool {
+    area.width < TINY_COLUMNS || area.height < TINY_ROWS
+}
+
+/// Takes `height` rows off the top of `area`.
+pub fn top(area: &mut Rect, height: u16) -> Rect {
+    let taken = Rect { height: height.min(area.height), ..*area };
+    area.y += taken.height;
+    area.height -= taken.height;
+    taken
+}
+
+/// Takes `height` rows off the bottom of `area`.
+pub fn bottom(area: &mut Rect, height: u16) -> Rect {
+    let height = height.min(area.height);
+    area.height -= height;
+    Rect { y: area.y + area.height, height, ..*area }
+}
+
+/// The same rectangle in the words of the app.
+pub fn place(rect: Rect) -> Place {
+    Place { x: rect.x, y: rect.y, width: rect.width, height: rect.height }
+}
+
+/// Everything below a pane's rule.
+pub fn below_rule(mut rect: Rect) -> Rect {
+    top(&mut rect, 1);
+    rect
+}
+
+/// Lays the dashboard out.
+pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>) -> Layout {
+    if is_tiny(area) {
+        return Layout::default();
+    }
+    let mut rest = area;
+    let footer = bottom(&mut rest, 1);
+    let header = top(&mut rest, if area.height >= 16 { 2 } else { 1 });
+    let banner = top(
+        &mut rest,
+        match outcome {
+            None => 0,
+            Some(Outcome::Failed(error)) => {
+                u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (area.height / 5).max(1))
+            }
+            Some(_) => 1,
+        },
+    );
+    let has_side = area.width >= SIDE_FROM_COLUMNS && state.details != Some(false);
+    let details_below = area.width < SIDE_FROM_COLUMNS && state.details == Some(true);
+    let (mut details, mut output) = (Rect::default(), Rect::default());
+    if details_below {
+        let height = (rest.height / 2).min(14);
+        details = bottom(&mut rest, height);
+    } else if rest.height >= 14 {
+        let height = (rest.height / 4).clamp(4, 12);
+        output = bottom(&mut rest, height);
+    }
+    if has_side {
+        let width = (area.width * 3 / 10).clamp(36, 52);
+        rest.width -= width + 1;
+        details = Rect { x: rest.x + rest.width + 1, width, ..rest };
+    }
+    let loop_strip = if rest.height >= 10 { bottom(&mut rest, 3) } else { Rect::default() };
+    let has_rule = rest.height >= 8;
+    let has_minimap = rest.height >= 7;
+    let mut timeline = Timeline { label_columns: label_columns(rest.width), ..Timeline::default() };
+    timeline.rule = top(&mut rest, has_rule.into());
+    timeline.axis = top(&mut rest, 1);
+    timeline.minimap = bottom(&mut rest, has_minimap.into());
+    timeline.rows = rest;
+    Layout { header, banner, timeline, loop_strip, details, output, footer }
+}
+
+/// Columns that the labels take of a timeline as wide as `width`.
+fn label_columns(width: u16) -> u16 {
+    match width {
+        0..=59 => (width / 3).min(16),
+        60..=89 => 30,
+        _ => (width / 3).min(42),
+    }
+}

@@ -1,0 +1,84 @@
+//! The loop's own strip below the lanes: awake or parked, and how many tasks were ready, on the same axis.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::glyph;
+use super::header;
+use super::layout::{Timeline, below_rule};
+use super::pen::{mark, put, rule};
+use super::scene::Watching;
+use super::theme::Role;
+use crate::app::{axis_end, time};
+use crate::control::Phase;
+use crate::trace::Axis;
+
+/// Draws the strip: a rule and two rows.
+pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Timeline) {
+    if area.height == 0 {
+        return;
+    }
+    let (theme, trace, state) = (scene.theme, scene.session.trace(), &scene.model.dashboard);
+    // Where the header has no room for it, the loop's own rule says it.
+    let is_narrow = buffer.area.width < super::layout::SIDE_FROM_COLUMNS && state.cursor.is_none();
+    let title = if is_narrow { format!("the loop: {}", header::utilisation(scene)) } else { "the loop".to_owned() };
+    rule(buffer, theme, area, &title, &next_timer(scene), false);
+    let rows = below_rule(area);
+    let (labels, lanes) = (places.labels(rows), places.lanes(rows));
+    put(buffer, labels, (3, 0), "awake", theme.style(Role::Dim));
+    put(buffer, labels, (3, 1), "ready queue", theme.style(Role::Dim));
+    if state.viewport.axis == Axis::Steps {
+        let text = "the axis counts polls, so the loop's waiting has no width here";
+        put(buffer, lanes, (0, 0), text, theme.style(Role::Dim));
+        return;
+    }
+    let end = axis_end(scene.session, Axis::Time);
+    let (from, to) = state.viewport.range(end);
+    let edge = |column: u16| {
+        let share = u128::from(to - from) * u128::from(column) / u128::from(lanes.width.max(1));
+        from.saturating_add(u64::try_from(share).unwrap_or(0))
+    };
+    let before = |at: u64| trace.loop_lane().totals_at(at.saturating_sub(1));
+    let readies: Vec<u32> =
+        (0..lanes.width).map(|column| trace.ready_max(edge(column), edge(column + 1).max(edge(column) + 1))).collect();
+    let most = readies.iter().copied().max().unwrap_or(0).max(1);
+    let mut earlier = if from == 0 { Default::default() } else { before(from) };
+    for (column, ready) in (0..lanes.width).zip(readies) {
+        let to = edge(column + 1).max(edge(column) + 1);
+        if edge(column) > end {
+            break;
+        }
+        let later = before(to.min(end + 1));
+        let here = later.since(&earlier);
+        earlier = later;
+        let (glyph, role) = if here.busy_ns > 0 && here.busy_ns >= here.waiting_total_ns() {
+            (glyph::RUNNING, Role::Running)
+        } else if here.polls > 0 {
+            (glyph::POLL, Role::Poll)
+        } else {
+            ('·', Role::Dim)
+        };
+        mark(buffer, lanes, (column, 0), glyph, theme.style(role));
+        let height = (ready.saturating_mul(8)).div_ceil(most).clamp(1, 8);
+        let (bar, role) =
+            if ready == 0 { ('·', Role::Dim) } else { (glyph::BARS[height as usize - 1], Role::Scheduled) };
+        mark(buffer, lanes, (column, 1), bar, theme.style(role));
+    }
+    let label = format!("ready queue, most {most}");
+    if labels.width > 22 && scene.session.trace().counts().polls > 0 {
+        put(buffer, labels, (3, 1), &label, theme.style(Role::Dim));
+    }
+}
+
+/// When something will happen by itself.
+fn next_timer(scene: Watching<'_>) -> String {
+    let now = scene.status.now.max(scene.session.trace().now());
+    match (scene.status.phase, scene.status.next_timer) {
+        (Phase::Ended, _) => String::new(),
+        (_, Some(due)) => {
+            let left = due.saturating_sub(now);
+            format!("next timer at {}, in {}", time::duration(due), time::duration(left))
+        }
+        (_, None) => "no timer is set".to_owned(),
+    }
+}

@@ -1,0 +1,243 @@
+//! The timeline: every task one row, its lane on the axis that all share.
+//!
+//! Only the rows and columns on the screen are asked for, so a frame costs the same for ten tasks and for 100,000.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::axis;
+use super::glyph;
+use super::lane;
+use super::layout::Timeline;
+use super::pen::{mark, put, rule, span};
+use super::scene::Watching;
+use super::text;
+use super::theme::{Role, Theme};
+use crate::app::{Mode, Pane, Viewport, axis_end};
+use crate::trace::{AwaitKind, Axis, Cell, Task, TaskId};
+
+/// Labels narrower than this have no counts.
+const COUNTS_FROM_COLUMNS: u16 = 28;
+/// A count's columns, with the space before it.
+const COUNT_COLUMNS: usize = 7;
+
+/// Draws the whole timeline.
+pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
+    let state = &scene.model.dashboard;
+    let end = axis_end(scene.session, state.viewport.axis);
+    let range = state.viewport.range(end);
+    head(buffer, scene, places, range);
+    let lanes = places.lanes(places.rows);
+    let labels = places.labels(places.rows);
+    let trace = scene.session.trace();
+    let count = state.rows.count(trace);
+    if count == 0 {
+        let why = if trace.tasks().is_empty() { "no task yet" } else { "no task has this in its name; esc shows all" };
+        put(buffer, places.rows, (1, 0), why, scene.theme.style(Role::Dim));
+    }
+    for row in 0..places.rows.height {
+        let Some(id) = state.rows.get(state.top + usize::from(row), trace) else { break };
+        let Some(task) = trace.task(id) else { break };
+        label(buffer, scene, labels, row, task);
+        draw_lane(buffer, scene, lanes, row, id, range);
+    }
+    let drawn = u16::try_from(count.saturating_sub(state.top)).unwrap_or(u16::MAX).min(lanes.height);
+    let lanes = Rect { height: drawn, ..lanes };
+    gaps(buffer, scene, lanes, range);
+    if let Some(column) = state.cursor.and_then(|at| axis::column_of(at, range.0, range.1, lanes.width)) {
+        for row in lanes.y..lanes.bottom() {
+            buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
+        }
+    }
+    if count + 3 <= usize::from(places.rows.height) {
+        legend(buffer, scene.theme, places.rows);
+    }
+    minimap(buffer, scene, places, end, range);
+}
+
+/// The rule with the pane's title and marks, and the axis below it.
+fn head(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, (from, to): (u64, u64)) {
+    let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
+    let (shown, all) = (state.rows.count(trace), trace.tasks().len());
+    let title = match state.rows.filter() {
+        "" => format!("tasks {all}"),
+        filter => format!("tasks {shown} of {all} with `{filter}`"),
+    };
+    let follows = match state.viewport.mode {
+        Mode::Fit => "whole run",
+        Mode::Live => "following live",
+        Mode::Free => "part of the run",
+    };
+    let axis_name = match state.viewport.axis {
+        Axis::Time => "loop time",
+        Axis::Steps => "polls of the loop",
+    };
+    let focused = state.focus == Pane::Timeline;
+    rule(buffer, theme, places.rule, &title, &format!("{axis_name}, {follows}"), focused);
+    let marks = places.lanes(if places.rule.height > 0 { places.rule } else { places.axis });
+    let axis_row = places.lanes(places.axis);
+    axis::render(buffer, theme, axis_row, state.viewport.axis, (from, to));
+    if state.viewport.axis == Axis::Time {
+        for at in trace.pauses().rev().take_while(|at| *at >= from) {
+            if let Some(column) = axis::column_of(at, from, to, axis_row.width) {
+                mark(buffer, axis_row, (column, 0), glyph::PAUSE, theme.style(Role::Warning));
+            }
+        }
+    }
+    if let Some(column) = state.cursor.and_then(|at| axis::column_of(at, from, to, marks.width)) {
+        mark(buffer, marks, (column, 0), glyph::CURSOR, theme.style(Role::Warning));
+    }
+    let labels = places.labels(places.axis);
+    put(buffer, labels, (3, 0), "task", theme.style(Role::Dim));
+    if labels.width >= COUNTS_FROM_COLUMNS {
+        put(buffer, labels, (labels.width - 15, 0), " polls  wakes", theme.style(Role::Dim));
+    }
+}
+
+fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &Task) {
+    let state = scene.model.dashboard.state(task.id, scene.session.trace());
+    let is_selected = scene.model.dashboard.selected == Some(task.id);
+    let style = scene.theme.style(if is_selected { Role::Selected } else { Role::Text });
+    let has_counts = area.width >= COUNTS_FROM_COLUMNS;
+    let counts_columns = if has_counts { COUNT_COLUMNS * 2 } else { 0 };
+    let name_columns = usize::from(area.width).saturating_sub(4 + counts_columns);
+    let mut line =
+        format!("{}  {}", if is_selected { glyph::SELECTED } else { ' ' }, text::fit(&task.name(), name_columns));
+    if has_counts {
+        let (polls, wakes) = match scene.model.dashboard.looking_at() {
+            None => (short(task.counts.polls), short(task.counts.wakes)),
+            // Wakes have no running total, and walking them is not worth a frame.
+            Some(at) => (short(task.lane.totals_at(at).polls), "-".to_owned()),
+        };
+        line.push_str(&format!("{polls:>7}{wakes:>7}"));
+    }
+    put(buffer, area, (0, row), &line, style);
+    if let Some(state) = state {
+        // Reversed with the row when it is selected, but in its own colour.
+        mark(buffer, area, (1, row), glyph::state(state), scene.theme.style(Role::of(state)));
+    }
+}
+
+/// A count in at most six columns.
+fn short(count: u64) -> String {
+    match count {
+        0..=999_999 => count.to_string(),
+        1_000_000..=999_999_999 => format!("{:.1}M", count as f64 / 1e6),
+        _ => format!("{:.1}G", count as f64 / 1e9),
+    }
+}
+
+fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id: TaskId, (from, to): (u64, u64)) {
+    let axis = scene.model.dashboard.viewport.axis;
+    let trace = scene.session.trace();
+    let edge = |column: u16| {
+        let share = u128::from(to - from) * u128::from(column) / u128::from(area.width.max(1));
+        from.saturating_add(u64::try_from(share).unwrap_or(0))
+    };
+    let cells = trace.window(id, axis, from, to, area.width);
+    for (column, cell) in (0..area.width).zip(&cells) {
+        // A poll may be many columns of the steps axis wide: only the last of them is the end.
+        let next_ends = axis == Axis::Steps && cells.get(usize::from(column) + 1).is_some_and(|next| next.ended);
+        let cell = Cell { ended: cell.ended && !next_ends, ..*cell };
+        let blocks = cell.busy_ns > 0
+            && axis == Axis::Time
+            && trace.blocking_call(id, edge(column), edge(column + 1).max(edge(column) + 1)).is_some();
+        if let Some((glyph, role)) = lane::mark(&cell, axis, blocks) {
+            mark(buffer, area, (column, row), glyph, scene.theme.style(role));
+        }
+    }
+}
+
+/// Where facts were lost, nothing that is drawn can be trusted: it is covered.
+fn gaps(buffer: &mut Buffer, scene: Watching<'_>, lanes: Rect, (from, to): (u64, u64)) {
+    if scene.model.dashboard.viewport.axis != Axis::Time {
+        return;
+    }
+    for gap in scene.session.trace().gaps().filter(|gap| gap.to >= from && gap.from < to) {
+        let first = axis::column_of(gap.from.max(from), from, to, lanes.width).unwrap_or(0);
+        let last = axis::column_of(gap.to.min(to - 1), from, to, lanes.width).unwrap_or(first);
+        for column in first..=last.max(first) {
+            for row in 0..lanes.height {
+                mark(buffer, lanes, (column, row), glyph::GAP, scene.theme.style(Role::Dim));
+            }
+        }
+    }
+}
+
+/// What the marks mean, on the last free rows.
+fn legend(buffer: &mut Buffer, theme: &Theme, area: Rect) {
+    for (back, line) in legend_lines(theme, area.width.saturating_sub(2).into()).into_iter().rev().enumerate() {
+        let row = area.height.saturating_sub(1 + u16::try_from(back).unwrap_or(0));
+        let inside = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+        super::pen::line(buffer, inside, row, &line);
+    }
+}
+
+/// The marks and their meaning, in lines of at most `width` columns.
+pub fn legend_lines(theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let mut marks = vec![
+        (glyph::RUNNING, Role::Running, "running"),
+        (glyph::POLL, Role::Poll, "short poll"),
+        (glyph::SCHEDULED, Role::Scheduled, "scheduled: woken, not polled yet"),
+        (glyph::HELD, Role::Held, "held by you"),
+    ];
+    let waits = AwaitKind::ALL.into_iter().map(|kind| {
+        let name = match kind {
+            AwaitKind::Timer => "timer",
+            AwaitKind::Task => "task",
+            AwaitKind::Sync => "lock",
+            AwaitKind::Channel => "channel",
+            AwaitKind::Io => "I/O",
+            AwaitKind::Block => "blocks the loop while running",
+            AwaitKind::Yield => "its turn",
+            AwaitKind::Other => "unknown",
+        };
+        (glyph::waiting(kind), Role::Waiting(kind), name)
+    });
+    let (blocks, waits): (Vec<_>, Vec<_>) = waits.partition(|(glyph, ..)| *glyph == glyph::waiting(AwaitKind::Block));
+    marks.splice(1..1, blocks);
+    marks.push((' ', Role::Dim, "waiting for:"));
+    marks.extend(waits);
+    marks.push((' ', Role::Dim, "ended:"));
+    marks.push((glyph::DONE, Role::Done, "done"));
+    marks.push((glyph::CANCELLED, Role::Cancelled, "cancelled"));
+    marks.push((glyph::FAILED, Role::Failed, "failed"));
+    let mut lines = vec![Line::default()];
+    for (mark, role, name) in marks {
+        let spans = [span(theme, role, mark.to_string()), span(theme, Role::Dim, format!(" {name}  "))];
+        let added: usize = spans.iter().map(Span::width).sum();
+        if lines.last().is_some_and(|line| line.width() + added > width + 2 && line.width() > 0) {
+            lines.push(Line::default());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.spans.extend(spans);
+        }
+    }
+    lines
+}
+
+/// The whole run in one line, and which part of it is on the screen.
+fn minimap(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, end: u64, (from, to): (u64, u64)) {
+    let area = places.lanes(places.minimap);
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let (_, whole) = Viewport::whole(scene.model.dashboard.viewport.axis).range(end);
+    let (theme, last) = (scene.theme, area.width - 1);
+    let column = |at: u64| axis::column_of(at, 0, whole, area.width).unwrap_or(last);
+    let past = u128::from(to) * u128::from(area.width);
+    let end = u16::try_from(past.div_ceil(u128::from(whole)).saturating_sub(1)).unwrap_or(last).min(last);
+    let first = column(from);
+    for at in 0..area.width {
+        let inside = (first..=end).contains(&at);
+        mark(
+            buffer,
+            area,
+            (at, 0),
+            if inside { '━' } else { '·' },
+            theme.style(if inside { Role::Key } else { Role::Dim }),
+        );
+    }
+    put(buffer, places.labels(places.minimap), (3, 0), "shown part", theme.style(Role::Dim));
+}
