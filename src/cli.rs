@@ -6,6 +6,7 @@ mod exit;
 mod headless;
 mod pages;
 mod run;
+mod screen;
 mod settings;
 
 pub use assertion::{Assertion, Verdict};

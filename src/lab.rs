@@ -12,6 +12,7 @@ mod world;
 
 pub use awaiting::Awaiting;
 pub use gate::Stopped;
+pub use task::panic_message;
 pub use world::{TaskSpec, World};
 
 use std::io;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
+use crate::app;
 use crate::control::{Command, FeedChoice, Outcome, Phase, Status};
 use crate::feed::probe::Ring;
 use crate::lab::{self, Control, Program};
@@ -23,6 +24,8 @@ pub struct LabSession {
     console: Option<Console>,
     outcome: Option<Outcome>,
     outcome_comes: Option<oneshot::Receiver<Outcome>>,
+    /// A file that locations name, and its text.
+    source: Option<(String, String)>,
 }
 
 /// console-subscriber's facts, which come a little later than the probe's.
@@ -52,7 +55,15 @@ impl LabSession {
             console: run.console.map(|batches| Console { batches, waiting: None }),
             outcome: None,
             outcome_comes: Some(run.outcome),
+            source: None,
         })
+    }
+
+    /// The text of the file that locations name as `file`.
+    #[must_use]
+    pub fn with_source(mut self, file: &str, text: &str) -> Self {
+        self.source = Some((file.to_owned(), text.to_owned()));
+        self
     }
 
     pub fn trace(&self) -> &Trace {
@@ -196,5 +207,27 @@ impl LabSession {
 impl Drop for LabSession {
     fn drop(&mut self) {
         self.control.send(Command::Quit);
+    }
+}
+
+impl app::Session for LabSession {
+    fn trace(&self) -> &Trace {
+        self.trace()
+    }
+
+    fn status(&self) -> Status {
+        self.status()
+    }
+
+    fn pump(&mut self, budget: Duration) -> bool {
+        self.pump(budget)
+    }
+
+    fn command(&mut self, command: Command) {
+        self.command(command);
+    }
+
+    fn source(&self, file: &str) -> Option<&str> {
+        self.source.as_ref().filter(|(name, _)| name == file).map(|(_, text)| text.as_str())
     }
 }

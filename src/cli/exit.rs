@@ -14,6 +14,8 @@ pub enum Exit {
     /// Bad usage or bad input.
     BadInput,
     Interrupted,
+    /// Ended by this signal.
+    Signal(i32),
 }
 
 impl Exit {
@@ -23,6 +25,7 @@ impl Exit {
             Self::Failed => 1,
             Self::BadInput => 2,
             Self::Interrupted => 130,
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
     }
 }

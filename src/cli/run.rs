@@ -2,19 +2,19 @@
 
 use std::io::IsTerminal;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::Exit;
 use super::headless::{self, Wanted};
-use super::loop_time;
+use super::{loop_time, screen};
 use crate::control::{ClockKind, FeedChoice, Speed};
-use crate::lab::{Options, Program};
+use crate::lab::Options;
 use crate::report::Source;
 use crate::settings::Settings;
 use crate::trace::Nanos;
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::{catalog, params};
+use crate::workload::{catalog, params, program};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,15 +113,16 @@ pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Resul
     }
     let plan = plan(&arguments, settings)?;
     if !arguments.headless {
-        return on_screen(plan, settings);
+        return screen::run(plan, settings);
     }
-    headless::run(&plan, program(&plan)?, &arguments.wanted)
+    let program = program(&plan.manifest, plan.params.clone())?;
+    headless::run(&plan, program, &arguments.wanted)
 }
 
 /// Opens the picker.
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     ensure_terminal("loopscope run NAME --headless")?;
-    pick_on_screen(settings)
+    screen::pick(settings)
 }
 
 fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
@@ -168,24 +169,4 @@ fn feed_called(name: &str) -> FeedChoice {
         "probe" => FeedChoice::Probe,
         _ => FeedChoice::Both,
     }
-}
-
-// ---- Glue: the three places where the command line meets the session. ----
-
-/// The plan's workload, loaded and ready to run.
-///
-/// # Errors
-/// A script that cannot be loaded.
-fn program(plan: &Plan) -> anyhow::Result<Program> {
-    Ok(crate::workload::program(&plan.manifest, plan.params.clone())?)
-}
-
-/// Runs the plan on screen until the person leaves.
-fn on_screen(plan: Plan, _settings: &Settings) -> anyhow::Result<Exit> {
-    Err(super::exit::Broken("there is no screen in this build".to_owned())).context(plan.manifest.name)
-}
-
-/// Lets the person choose a workload and runs it on screen, until they leave.
-fn pick_on_screen(_settings: &Settings) -> anyhow::Result<Exit> {
-    Err(super::exit::Broken("there is no screen in this build".to_owned()).into())
 }

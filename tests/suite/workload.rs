@@ -235,6 +235,14 @@ fn misuse_of_await_says_what_to_do() {
         ("local s = sleep(1) await(s)\nawait(s)", "demo.lua:5:1: this sleep was awaited before"),
         ("gather(count)", "help: call it first: gather(count(…))"),
         ("create_task(print)", "create_task needs a coroutine, and got a function"),
+        ("random('a')", "demo.lua:4:1: random needs whole numbers, and got the text \"a\""),
+        ("create_task(count()).cancel()", "`cancel` was called without its task"),
+        ("string.rep()", "demo.lua:4:8: bad argument #1 to 'rep'"),
+        (
+            "await(sleep:foo())",
+            "demo.lua:4:7: attempt to index a function value (global 'sleep')\n  4 | await(sleep:foo())\n    \
+                               |       ^^^^^\n  in main (demo.lua:4)",
+        ),
         ("sleep(-1)", "demo.lua:4:1: -1 s is negative"),
         ("sleep('soon')", "`soon` is not a duration"),
         ("return sleep('soon')", "`soon` is not a duration"),
@@ -344,7 +352,7 @@ fn a_panic_is_a_real_one_and_an_unawaited_failure_harms_nobody() {
     assert_eq!(ran.outcome, Some(Ok(serde_json::json!("went on"))));
     let how = |name: &str| ran.endings.iter().find(|(task, _)| task == name).map(|(_, how)| how.as_str());
     assert_eq!(how("bad-1"), Some("panicked: kaboom"));
-    assert!(how("bad-2").is_some_and(|how| how.starts_with("failed: demo.lua:1:")), "{ran:?}");
+    assert!(how("bad-2").is_some_and(|how| how.starts_with("demo.lua:1:")), "{ran:?}");
     let text = failure(
         before,
         "local ok = pcall(function() await(create_task(bad(panic))) end)\nprint(ok)\n\

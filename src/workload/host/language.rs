@@ -205,10 +205,19 @@ fn install_chance(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
 }
 
 /// `random()` from 0 up to 1, `random(n)` from 1 to n, `random(a, b)` from a to b.
-fn random(lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (a, b): (Option<i64>, Option<i64>)) -> mlua::Result<Value> {
+fn random(lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (a, b): (Value, Value)) -> mlua::Result<Value> {
     // While the script is read there is no seed yet, and what it builds must not depend on one.
     host.world(lua, "random")?;
-    let (low, high) = match (a, b) {
+    let whole = |value: Value| match value {
+        Value::Nil => Ok(None),
+        Value::Integer(number) => Ok(Some(number)),
+        Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Ok(Some(number as i64)),
+        other => {
+            let fault = Fault::new(format!("random needs whole numbers, and got {}", describe(&other)));
+            Err(host.misuse(lua, fault.token("random").hint("write random(), random(6) or random(1, 6)")))
+        }
+    };
+    let (low, high) = match (whole(a)?, whole(b)?) {
         (None, _) => return Ok(Value::Number(locked(&host.random).fraction())),
         (Some(high), None) => (1, high),
         (Some(low), Some(high)) => (low, high),

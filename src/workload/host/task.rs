@@ -1,18 +1,19 @@
 //! Tasks: coroutines that the loop runs side by side.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::task::AbortHandle;
 
 use super::coroutine::{Definition, coroutine_of, not_a_coroutine};
 use super::{Host, locked};
-use crate::lab::TaskSpec;
+use crate::lab::{TaskSpec, panic_message};
 use crate::workload::fault::{Fault, Weight};
 
 /// Tasks alive at once. A script's memory limit is usually reached before.
@@ -23,7 +24,7 @@ pub const TASKS_MAX: u32 = 1_000_000;
 pub(super) struct Task {
     pub name: Arc<str>,
     abort: AbortHandle,
-    ended: Shared<BoxFuture<'static, Ended>>,
+    slot: Arc<Slot>,
 }
 
 /// How a task came out, kept for everybody who awaits it.
@@ -35,14 +36,52 @@ enum Ended {
     Panicked(String),
 }
 
+/// Where a task leaves how it came out. The task itself wakes whoever waits, once, so that the trace shows who ended
+/// whose wait.
+#[derive(Default)]
+struct Slot {
+    ended: OnceLock<Ended>,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Slot {
+    fn leave(&self, ended: Ended) {
+        let _ = self.ended.set(ended);
+        let waiting = std::mem::take(&mut *locked(&self.waiting));
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Ended> {
+        if let Some(ended) = self.ended.get() {
+            return Poll::Ready(ended.clone());
+        }
+        let mut waiting = locked(&self.waiting);
+        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// Leaves that the task was cancelled, unless something else was left before.
+struct Leaving(Arc<Slot>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if self.0.ended.get().is_none() {
+            self.0.leave(Ended::Cancelled);
+        }
+    }
+}
+
 impl Task {
     /// What it returned, or its error raised again in whoever awaits it.
     pub fn result(&self, line: Option<u32>) -> impl Future<Output = mlua::Result<MultiValue>> + Send + 'static {
-        let (ended, name) = (self.ended.clone(), Arc::clone(&self.name));
-        let ill =
-            move |how: String| Error::external(Fault::new(format!("the task {name} {how}")).line(line).token("await"));
+        let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
         async move {
-            match ended.await {
+            let ill =
+                |how: String| Error::external(Fault::new(format!("the task {name} {how}")).line(line).token("await"));
+            match poll_fn(|context| slot.poll(context)).await {
                 Ended::Done(values) => Ok(values),
                 Ended::Failed(fault) => Err(Error::external(fault)),
                 Ended::Cancelled => Err(ill("was cancelled".to_owned())),
@@ -84,33 +123,31 @@ pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<St
     })?;
     let spec =
         TaskSpec { name: name.to_string(), location: line.or(coroutine.line).map(|line| host.source.location(line)) };
-    let failed = Arc::new(OnceLock::new());
+    let slot = Arc::<Slot>::default();
     let future = {
-        let (lua, host, name, failed) = (lua.clone(), Arc::clone(host), Arc::clone(&name), Arc::clone(&failed));
+        let (lua, host, name) = (lua.clone(), Arc::clone(host), Arc::clone(&name));
+        let leaving = Leaving(Arc::clone(&slot));
         async move {
             // The Lua is kept alive too: a task outlives main where main did not wait for it.
             let _kept = (alive, lua);
-            body(&host, name, &definition, arguments).await.map_err(|fault| {
-                let text = fault.report(&host.source).to_string();
-                // Nobody else sets it: a task ends once.
-                let _ = failed.set(fault);
-                text
-            })
+            let ended = AssertUnwindSafe(body(&host, name, &definition, arguments)).catch_unwind().await;
+            let (ended, told) = match ended {
+                Ok(Ok(values)) => (Ended::Done(values), Ok(())),
+                Ok(Err(fault)) => {
+                    let text = fault.report(&host.source).to_string();
+                    (Ended::Failed(fault), Err(text))
+                }
+                Err(panic) => {
+                    leaving.0.leave(Ended::Panicked(panic_message(&*panic).to_owned()));
+                    resume_unwind(panic)
+                }
+            };
+            leaving.0.leave(ended);
+            told
         }
     };
-    let handle = world.spawn(spec, future);
-    let abort = handle.abort_handle();
-    // Without tokio's budget of 128 results a poll: with it, a gather of n tasks is polled n / 128 times over all n.
-    let handle = tokio::task::unconstrained(handle);
-    let ended = async move {
-        match handle.await {
-            Ok(Ok(values)) => Ended::Done(values),
-            Ok(Err(text)) => Ended::Failed(failed.get().cloned().unwrap_or_else(|| Fault::new(text))),
-            Err(error) if error.is_panic() => Ended::Panicked(panic_message(&*error.into_panic())),
-            Err(_) => Ended::Cancelled,
-        }
-    };
-    Ok(Task { name, abort, ended: ended.boxed().shared() })
+    let abort = world.spawn(spec, future).abort_handle();
+    Ok(Task { name, abort, slot })
 }
 
 /// Runs a coroutine's body as the task of this name.
@@ -161,14 +198,6 @@ impl Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         self.0.tasks_live.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (None, Some(text)) => text.clone(),
-        (None, None) => "for no reason given".to_owned(),
     }
 }
 

@@ -47,6 +47,14 @@ impl Host {
             },
             Error::RuntimeError(message) | Error::SyntaxError { message, .. } => self.fault_of_message(message),
             Error::MemoryError(_) => self.out_of_memory(),
+            Error::BadArgument { to: Some(to), name: Some(name), .. } if name == "self" => {
+                // Methods are called `Task.cancel` by mlua.
+                let (owner, method) = to.rsplit_once('.').unwrap_or(("object", to));
+                let owner = owner.to_lowercase();
+                Fault::new(format!("`{method}` was called without its {owner}"))
+                    .token(method)
+                    .hint(format!("write {owner}:{method}() with a colon"))
+            }
             other => Fault::new(other.to_string()),
         }
     }
@@ -83,7 +91,7 @@ impl Host {
         match quoted_word(text) {
             Some((word, is_name)) => {
                 let fault = fault.token(word);
-                match nearest_name(word).filter(|_| is_name && text.contains("global")) {
+                match nearest_name(word).filter(|near| is_name && text.contains("global") && *near != word) {
                     Some(near) => fault.hint(format!("did you mean `{near}`?")),
                     None => fault,
                 }
@@ -130,7 +138,11 @@ impl Host {
         let mut fault = self.fault_of_value(value);
         match fault.chain.last_mut().filter(|_| fault.own_links > 0) {
             Some(link) => link.name = task.to_string(),
-            None => fault.chain.push(Link { name: task.to_string(), line: fault.line }),
+            // `return await(t)` leaves no frame behind; then the line is another task's.
+            None => {
+                let line = fault.line.filter(|_| fault.chain.is_empty());
+                fault.chain.push(Link { name: task.to_string(), line });
+            }
         }
         fault.own_links = 0;
         fault
@@ -174,12 +186,17 @@ impl Host {
 /// The word that a message of Lua's is about, and whether it is a name rather than a sign: `slep` in
 /// `attempt to call a nil value (global 'slep')`, `x` in `'=' expected near 'x'`.
 fn quoted_word(message: &str) -> Option<(&str, bool)> {
-    let named =
-        message.rsplit_once("near '").or_else(|| message.rsplit_once("(").filter(|(_, rest)| rest.contains('\'')))?;
-    let rest = named.1.split_once('\'').map_or(named.1, |(before, after)| {
-        if message.contains("near '") { before } else { after.split('\'').next().unwrap_or(after) }
-    });
-    (!rest.is_empty()).then(|| (rest, rest.starts_with(|c: char| c.is_alphabetic() || c == '_')))
+    // Where a syntax error was met; else what a name in brackets says; else the function that was given a bad argument.
+    let (_, rest) = ["near '", "(", "to '"]
+        .iter()
+        .find_map(|mark| message.rsplit_once(mark).filter(|(_, rest)| rest.contains('\'')))?;
+    let word = if message.contains("near '") || rest.find('\'') == rest.rfind('\'') {
+        rest.split('\'').next()
+    } else {
+        rest.split('\'').nth(1)
+    }?;
+    let is_name = word.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    (!word.is_empty()).then_some((word, is_name))
 }
 
 fn nearest_name(word: &str) -> Option<&'static str> {
@@ -198,6 +215,7 @@ mod tests {
             ("'=' expected near 'counters'", Some("counters")),
             ("unexpected symbol near ')'", Some(")")),
             ("'end' expected (to close 'function' at line 1) near <eof>", Some("function")),
+            ("bad argument #1 to 'rep' (string expected, got no value)", Some("rep")),
             ("boom", None),
         ] {
             assert_eq!(quoted_word(message).map(|(word, _)| word), word, "{message}");

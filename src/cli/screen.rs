@@ -1,0 +1,122 @@
+//! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
+
+use super::exit::{Broken, Exit, tell};
+use super::run::Plan;
+use crate::app::{Launch, Launcher, Session};
+use crate::control::{FeedChoice, Outcome};
+use crate::session::LabSession;
+use crate::settings::{Settings, ThemeChoice};
+use crate::terminal::{self, Options, Start};
+use crate::trace::{Nanos, Trace};
+use crate::view::{Palette, Theme};
+use crate::workload::manifest::{Manifest, ParamValue};
+use crate::workload::{catalog, program};
+
+/// Starts runs; what the form does not ask for is as the command line said.
+struct Stage {
+    catalog: Vec<Manifest>,
+    settings: Settings,
+    seed: u64,
+    feed: FeedChoice,
+    until: Option<Nanos>,
+}
+
+impl Stage {
+    fn plan(&self, launch: &Launch) -> Result<Plan, String> {
+        let manifest = self.catalog.iter().find(|manifest| manifest.name == launch.name);
+        let manifest = manifest.ok_or_else(|| format!("no workload is called `{}`", launch.name))?;
+        Ok(Plan {
+            params: values(manifest, &launch.values),
+            manifest: manifest.clone(),
+            seed: self.seed,
+            clock: launch.clock.unwrap_or(manifest.clock),
+            speed: launch.speed.unwrap_or(self.settings.speed),
+            feed: self.feed,
+            paused: launch.paused,
+            until: self.until,
+            memory_bytes: self.settings.memory_bytes,
+        })
+    }
+}
+
+/// A value for each parameter: the one that was set, or its default.
+fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Vec<(String, ParamValue)> {
+    let value = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
+    manifest
+        .params
+        .iter()
+        .map(|param| (param.name.clone(), value(&param.name).unwrap_or_else(|| param.default.clone())))
+        .collect()
+}
+
+impl Launcher for Stage {
+    fn catalog(&self) -> &[Manifest] {
+        &self.catalog
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+        let plan = self.plan(launch)?;
+        let program = program(&plan.manifest, plan.params.clone()).map_err(|error| error.to_string())?;
+        let trace = Trace::with_budget(plan.memory_bytes);
+        let session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)
+            .map_err(|error| format!("the loop cannot be started: {error}"))?;
+        Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
+    }
+}
+
+/// Lets the person choose a workload and runs it on screen, until they leave.
+pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
+    let stage =
+        Stage { catalog: catalog::all(), settings: *settings, seed: 0, feed: FeedChoice::default(), until: None };
+    show(stage, Start::Picker, settings)
+}
+
+/// Runs the plan on screen until the person leaves.
+pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
+    let launch = Launch {
+        name: plan.manifest.name.clone(),
+        values: plan.params.clone(),
+        speed: Some(plan.speed),
+        clock: Some(plan.clock),
+        paused: plan.paused,
+    };
+    let mut catalog = catalog::all();
+    if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {
+        // A script of the person's own stands first, also where it has the name of one that is built in.
+        catalog.retain(|manifest| manifest.name != plan.manifest.name);
+        catalog.insert(0, plan.manifest);
+    }
+    let stage = Stage { catalog, settings: *settings, seed: plan.seed, feed: plan.feed, until: plan.until };
+    show(stage, Start::Launch(launch), settings)
+}
+
+fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
+    let palette = match settings.theme {
+        ThemeChoice::Ansi => Palette::Ansi16,
+        ThemeChoice::Rgb => Palette::Rgb,
+        ThemeChoice::Mono => Palette::Mono,
+    };
+    let theme = Theme { palette, ascii: settings.ascii };
+    let left = terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse }).map_err(|error| {
+        match error {
+            // What is wrong with the run is the fault of what was given; the rest is not.
+            terminal::Error::Launch(message) => anyhow::Error::msg(message),
+            other => Broken(other.to_string()).into(),
+        }
+    })?;
+    if let Some(signal) = left.signal {
+        return Ok(Exit::Signal(signal));
+    }
+    if let Some(why) = left.lost {
+        return Err(Broken(format!("the terminal was lost: {why}")).into());
+    }
+    // Left behind on the screen it would be gone with it.
+    let status = left.session.map(|session| session.status());
+    match status.and_then(|status| Some((status.name, status.outcome?))) {
+        Some((name, Outcome::Failed(error))) => {
+            tell(&format!("{name} failed: {error}"));
+            Ok(Exit::Failed)
+        }
+        _ => Ok(Exit::Success),
+    }
+}
