@@ -6,6 +6,7 @@ mod headless;
 mod lab;
 mod laws;
 mod paths;
+mod pty;
 mod readme;
 mod report;
 mod rig;
