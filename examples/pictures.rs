@@ -49,8 +49,9 @@ fn start(name: &str, phase: Phase) -> anyhow::Result<Box<dyn Session>> {
     Ok(Box::new(session.with_source(&manifest.file, &manifest.text)))
 }
 
-/// Runs the frame loop on `name` (or the picker) with these `keys`, until the screen shows `until`, and draws it.
-fn draw(file: &str, name: Option<&str>, keys: &[Key], until: &str) -> anyhow::Result<()> {
+/// Runs the frame loop on `name` (or the picker): for each step presses its keys and waits until the screen shows its
+/// text. Then draws it.
+fn draw(file: &str, name: Option<&str>, steps: &[(Vec<Key>, &str)]) -> anyhow::Result<()> {
     let mut stage = Stage(catalog::all());
     let (sender, inputs) = unbounded();
     let terminal = Terminal::new(TestBackend::new(120, 40))?;
@@ -59,26 +60,30 @@ fn draw(file: &str, name: Option<&str>, keys: &[Key], until: &str) -> anyhow::Re
     if let Some(name) = name {
         frames.watch(start(name, Phase::Paused)?, Some(Launch::of(name)));
     }
-    keys.iter().try_for_each(|key| sender.send(Input::Key(*key)))?;
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        frames.turn(Instant::now())?;
-        let buffer = frames.terminal().backend().buffer();
-        let text: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
-        if text.contains(until) {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(file);
-            let title = format!("loopscope: {}", name.unwrap_or("the picker"));
-            return std::fs::write(&path, picture::svg(buffer, &title)).with_context(|| path.display().to_string());
+    for (keys, shown) in steps {
+        keys.iter().try_for_each(|key| sender.send(Input::Key(*key)))?;
+        loop {
+            frames.turn(Instant::now())?;
+            let buffer = frames.terminal().backend().buffer();
+            let text: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
+            if text.contains(shown) {
+                break;
+            }
+            ensure!(Instant::now() < deadline, "{file}: `{shown}` did not come: {text}");
+            frames.wait(Instant::now());
         }
-        ensure!(Instant::now() < deadline, "{file}: `{until}` did not come: {text}");
-        frames.wait(Instant::now());
     }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(file);
+    let title = format!("loopscope: {}", name.unwrap_or("the picker"));
+    let drawn = picture::svg(frames.terminal().backend().buffer(), &title);
+    std::fs::write(&path, drawn).with_context(|| path.display().to_string())
 }
 
 fn main() -> anyhow::Result<()> {
     let typed = |text: &str| text.chars().map(Key::char).collect::<Vec<_>>();
-    draw("picker.svg", None, &typed("jjjj"), "▸ chess-async")?;
-    let mut keys = typed("jjjjj:until 9m 30s");
-    keys.push(Key::new(Code::Enter));
-    draw("dashboard.svg", Some("chess-async"), &keys, "9m 30s  virtual")
+    draw("picker.svg", None, &[(typed("jjjj"), "▸ chess-async")])?;
+    let mut until = typed(":until 9m 30s");
+    until.push(Key::new(Code::Enter));
+    draw("dashboard.svg", Some("chess-async"), &[(until, "9m 30s  virtual"), (typed("jjjjj"), "board-5 #6")])
 }
