@@ -115,14 +115,14 @@ fn text_of(trace: &Trace, outcome: &Outcome, full: bool) -> String {
     String::from_utf8(bytes).expect("it is text")
 }
 
-/// Holds `actual` to the file of that name; with `LOOPSCOPE_BLESS` set it becomes the file, to be read in the diff.
+/// Holds `actual` to the file of that name; with `UPDATE_SNAPSHOTS` set it becomes the file, to be read in the diff.
 fn golden(name: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    if std::env::var_os("LOOPSCOPE_BLESS").is_some() {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, actual).expect("the fixtures can be written");
     }
     let expected = std::fs::read_to_string(&path).expect("the fixture is part of the repository");
-    assert_eq!(actual, expected, "if this change is meant, run again with LOOPSCOPE_BLESS=1 and read the diff");
+    assert_eq!(actual, expected, "if this change is meant, run again with UPDATE_SNAPSHOTS=1 and read the diff");
 }
 
 #[test]
