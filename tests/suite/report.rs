@@ -151,7 +151,11 @@ fn a_failed_and_a_cancelled_run_say_so() {
 #[test]
 fn one_feed_alone_disagrees_with_nobody() {
     for (feed, fidelity) in [(FeedChoice::Probe, "exact"), (FeedChoice::Console, "sampled")] {
-        let report = value_of(&naps(), &Outcome::Cancelled, feed, false);
+        let mut trace = naps();
+        if feed == FeedChoice::Console {
+            trace.set_sampled();
+        }
+        let report = value_of(&trace, &Outcome::Cancelled, feed, false);
         assert_eq!(report["feeds"]["agree"], json!(true));
         assert_eq!(report["feeds"]["disagreements"], json!([]));
         assert_eq!(report["fidelity"], json!(fidelity));
