@@ -5,6 +5,7 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod sharing;
 mod task;
 mod timers;
 mod valve;
@@ -12,6 +13,7 @@ mod world;
 
 pub use awaiting::Awaiting;
 pub use gate::Stopped;
+pub use sharing::Taken;
 pub use task::panic_message;
 pub use world::{TaskSpec, World};
 

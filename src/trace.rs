@@ -12,15 +12,17 @@ mod lane;
 mod output;
 mod query;
 mod ready;
+mod resource;
 mod task;
 
 pub use agreement::Disagreement;
 pub use awaits::{Await, Awaits, Outcome};
 pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
-pub use id::{AwaitId, SiteId, TaskId};
+pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use query::{Axis, Cell, State};
+pub use resource::{Holding, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
 
 use ready::Ready;
@@ -88,6 +90,7 @@ pub struct Trace {
     tasks: Vec<Task>,
     sites: Vec<Site>,
     awaits: Awaits,
+    resources: Resources,
     /// The loop's own row: awake is its poll, parked its waiting.
     loop_lane: Lane,
     output: Output,
@@ -123,6 +126,7 @@ impl Trace {
             tasks: Vec::new(),
             sites: Vec::new(),
             awaits: Awaits::default(),
+            resources: Resources::default(),
             loop_lane: Lane::new(0),
             output: Output::default(),
             pauses: VecDeque::new(),
@@ -167,6 +171,11 @@ impl Trace {
 
     pub fn awaits(&self) -> &Awaits {
         &self.awaits
+    }
+
+    /// What tasks share: locks, channels, signals, and who held what.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// The loop's own row: a poll from waking up to parking, waiting while parked.

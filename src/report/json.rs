@@ -37,6 +37,7 @@ impl<'a> Report<'a> {
         let limit = |most| if input.full { usize::MAX } else { most };
         let (awaits, awaits_cut) = awaits(trace, limit(AWAITS_MAX));
         let (wakes, wakes_cut) = wakes(trace, limit(WAKES_MAX));
+        let findings = insight::findings(trace, input.thresholds);
         Self {
             schema: SCHEMA,
             loopscope: env!("CARGO_PKG_VERSION"),
@@ -64,7 +65,8 @@ impl<'a> Report<'a> {
             awaits,
             wakes,
             truncated: awaits_cut || wakes_cut,
-            findings: insight::findings(trace).into_iter().map(finding_entry).collect(),
+            findings: findings.listed.into_iter().map(finding_entry).collect(),
+            findings_unlisted: findings.unlisted,
             feeds: feeds(input),
             gaps: trace.gaps().map(|gap| GapEntry { from_ns: gap.from, to_ns: gap.to, dropped: gap.dropped }).collect(),
         }

@@ -6,8 +6,8 @@ use super::Input;
 use super::json::site_of;
 use super::plain::{plain, plain_cow};
 use super::table::{self, Lean};
-use super::units::{how_many, human_ns, human_number, human_share};
 use crate::control::{FeedChoice, Outcome};
+use crate::insight::units::{how_many, human_ns, human_number, human_share};
 use crate::insight::{self, Summary};
 use crate::trace::{Fidelity, State, Task, TaskId, Trace};
 
@@ -31,7 +31,7 @@ pub fn write_text(input: &Input, mut out: impl Write) -> io::Result<()> {
     headline(input, &mut out)?;
     output(input, &mut out)?;
     tasks(input, &mut out)?;
-    findings(input.trace, &mut out)?;
+    findings(input, &mut out)?;
     witnesses(input, &mut out)?;
     ending(input.outcome, &mut out)?;
     out.flush()
@@ -136,19 +136,22 @@ fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
     ]
 }
 
-fn findings(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
-    let found = insight::findings(trace);
-    if found.is_empty() {
+fn findings(input: &Input, out: &mut impl Write) -> io::Result<()> {
+    let found = insight::findings(input.trace, input.thresholds);
+    if found.listed.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nfindings")?;
-    for finding in found {
-        let whose = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(trace, id)));
+    for finding in found.listed {
+        let whose = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(input.trace, id)));
         let (severity, name, at) = (finding.severity.name(), finding.name, human_ns(finding.at_ns));
         writeln!(out, "  {severity} {name}{whose} at {at}: {}", plain(&finding.message))?;
         writeln!(out, "    {}", plain(&finding.evidence))?;
     }
-    Ok(())
+    match found.unlisted {
+        0 => Ok(()),
+        unlisted => writeln!(out, "  and {} like these", how_many(unlisted, "finding")),
+    }
 }
 
 /// What the facts rest on: which feeds watched, whether they agree, and what was lost.

@@ -5,6 +5,7 @@ use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
 use super::id::TaskId;
 use super::lane::{Cycle, Lane};
 use super::output::Line;
+use super::resource::{Resource, Unheard};
 use super::task::{Live, Task};
 use super::{Fidelity, Gap, MARKS_MAX, Trace};
 
@@ -73,6 +74,27 @@ impl Trace {
                 if let Some(task) = self.awaits.end(id, at).and_then(|task| self.tasks.get_mut(task.index())) {
                     task.open_awaits.retain(|open| *open != id);
                 }
+            }
+            Event::Resource { resource, described } => {
+                self.kept_bytes += size_of::<Resource>() + described.name.len();
+                self.resources.tell(resource, *described);
+            }
+            Event::AwaitOf { id, resource } => self.awaits.is_for(id, resource),
+            Event::Acquire { resource, task, at } => {
+                self.advance(at);
+                self.resources.acquire(resource, task, at);
+            }
+            Event::GiveBack { resource, task, at } => {
+                self.advance(at);
+                self.resources.give_back(resource, task, at);
+            }
+            Event::Unheard { resource, task, at } => {
+                self.advance(at);
+                self.resources.note_unheard(Unheard { resource, task, at });
+            }
+            Event::NeverAwaited { task, at, coroutine } => {
+                self.advance(at);
+                self.resources.note_unawaited(task, at, *coroutine);
             }
             Event::Park { at } => {
                 self.advance(at);

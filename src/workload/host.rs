@@ -1,5 +1,6 @@
 //! The script's host: what one run of a script shares with every function that the script may call.
 
+mod actor;
 mod awaitable;
 mod coroutine;
 mod gather;
@@ -11,6 +12,7 @@ mod stretch;
 mod task;
 mod timeout;
 mod trouble;
+mod unawaited;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,6 +43,8 @@ pub(super) struct Host {
     tasks_live: AtomicU32,
     /// How many tasks each coroutine function's name was given to.
     names: Mutex<HashMap<Arc<str>, u64>>,
+    /// Coroutines that have not begun.
+    unawaited: Mutex<unawaited::Unawaited>,
     /// The coroutine functions, by the line where their body begins.
     functions: Mutex<HashMap<u32, Arc<str>>>,
     /// The line of the script that was seen last, for the one error that leaves no trace: out of memory.
@@ -58,6 +62,7 @@ impl Host {
             random: Mutex::new(random::Random::new(0)),
             tasks_live: AtomicU32::new(0),
             names: Mutex::default(),
+            unawaited: Mutex::default(),
             functions: Mutex::default(),
             last_line: AtomicU32::new(0),
             run: OnceLock::new(),
@@ -134,6 +139,7 @@ pub fn program(manifest: &Manifest, values: Vec<(String, ParamValue)>) -> Result
             let values = task::body(&host, "main".into(), &main, arguments)
                 .await
                 .map_err(|fault| fault.report(&host.source).to_string())?;
+            unawaited::tell(&host);
             let value = values.into_iter().next().unwrap_or_default();
             result::to_json(&value).map_err(|reason| format!("{name}: main's result cannot be shown: {reason}"))
         };

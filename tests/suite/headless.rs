@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use loopscope::cli::run_to_end;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
+use loopscope::insight::Thresholds;
 use loopscope::lab::{Options, Program, TaskSpec, World};
 use loopscope::report::{Input, Report, Source};
 use loopscope::session::LabSession;
@@ -51,7 +52,14 @@ fn report(program: Program, options: Options, interrupted: &AtomicBool) -> Value
     let outcome = run_to_end(&mut session, interrupted);
     let source =
         Source { kind: "workload", name: "naps".into(), params: Vec::new(), clock: options.clock, seed: options.seed };
-    let input = Input { source: &source, trace: session.trace(), outcome: &outcome, feed: options.feed, full: true };
+    let input = Input {
+        source: &source,
+        trace: session.trace(),
+        outcome: &outcome,
+        feed: options.feed,
+        thresholds: &Thresholds::default(),
+        full: true,
+    };
     let mut bytes = Vec::new();
     Report::new(&input).write(&mut bytes).expect("memory takes everything");
     serde_json::from_slice(&bytes).expect("it is one JSON document")

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use loopscope::control::{ClockKind, FeedChoice, Outcome};
-use loopscope::insight::{Summary, busiest, most_woken};
+use loopscope::insight::{Summary, Thresholds, busiest, most_woken};
 use loopscope::report::{AWAITS_MAX, Input, Report, Source, WAKES_MAX, write_text};
 use loopscope::trace::{
     AwaitId, AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, SiteId, Spawned, TaskId, TaskKind, Trace,
@@ -98,7 +98,7 @@ fn source() -> Source {
 fn json_of(trace: &Trace, outcome: &Outcome, feed: FeedChoice, full: bool) -> String {
     let mut bytes = Vec::new();
     let source = source();
-    let input = Input { source: &source, trace, outcome, feed, full };
+    let input = Input { source: &source, trace, outcome, feed, thresholds: &Thresholds::default(), full };
     Report::new(&input).write(&mut bytes).expect("memory takes everything");
     String::from_utf8(bytes).expect("JSON is text")
 }
@@ -110,7 +110,8 @@ fn value_of(trace: &Trace, outcome: &Outcome, feed: FeedChoice, full: bool) -> V
 fn text_of(trace: &Trace, outcome: &Outcome, full: bool) -> String {
     let mut bytes = Vec::new();
     let source = source();
-    let input = Input { source: &source, trace, outcome, feed: FeedChoice::Both, full };
+    let input =
+        Input { source: &source, trace, outcome, feed: FeedChoice::Both, thresholds: &Thresholds::default(), full };
     write_text(&input, &mut bytes).expect("memory takes everything");
     String::from_utf8(bytes).expect("it is text")
 }

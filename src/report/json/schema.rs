@@ -30,6 +30,9 @@ pub struct Report<'a> {
     #[serde(skip_serializing_if = "is_false")]
     pub(super) truncated: bool,
     pub(super) findings: Vec<FindingEntry>,
+    /// Findings past the first hundred of their lint; left out while that is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) findings_unlisted: u64,
     pub(super) feeds: FeedsEntry,
     pub(super) gaps: Vec<GapEntry>,
 }

@@ -9,7 +9,7 @@ use super::coroutine::{self, coroutine_of};
 use super::task::Task;
 use super::{Host, locked};
 use crate::lab::World;
-use crate::trace::AwaitKind;
+use crate::trace::{AwaitKind, ResourceId};
 use crate::workload::fault::Fault;
 
 /// A future that begins when it is awaited, at this line of the script.
@@ -22,6 +22,8 @@ pub(super) struct Awaitable {
     pub source: Arc<str>,
     /// The line that made it.
     pub line: Option<u32>,
+    /// What it is for, where tasks share it.
+    pub resource: Option<ResourceId>,
     pub start: Mutex<Option<Start>>,
 }
 
@@ -35,8 +37,20 @@ pub(super) fn awaitable(
     source: &Arc<str>,
     start: Start,
 ) -> mlua::Result<AnyUserData> {
+    awaitable_of(lua, host, kind, source, None, start)
+}
+
+/// The same, for a resource that is known by identity.
+pub(super) fn awaitable_of(
+    lua: &Lua,
+    host: &Host,
+    kind: AwaitKind,
+    source: &Arc<str>,
+    resource: Option<ResourceId>,
+    start: Start,
+) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
-    lua.create_userdata(Awaitable { kind, source: Arc::clone(source), line, start: Mutex::new(Some(start)) })
+    lua.create_userdata(Awaitable { kind, source: Arc::clone(source), line, resource, start: Mutex::new(Some(start)) })
 }
 
 /// The two halves of `await`. `enter` looks at what is awaited: a coroutine's body and arguments come back to be run on
@@ -90,7 +104,10 @@ fn start(
     };
     let site = host.site(awaitable.kind, &awaitable.source, line);
     let future = start(world, line);
-    Ok(Box::pin(world.await_at(&site, future)))
+    Ok(match awaitable.resource {
+        Some(resource) => Box::pin(world.await_of(&site, resource, future)),
+        None => Box::pin(world.await_at(&site, future)),
+    })
 }
 
 fn not_awaitable(lua: &Lua, host: &Host, value: &Value) -> Error {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use mlua::{Error, Lua, MultiValue, Table, Value};
 
-use super::awaitable::{Start, awaitable};
-use super::{Host, coroutine, gather, locked, task, timeout};
+use super::awaitable::{Start, awaitable, awaitable_of};
+use super::{Host, actor, coroutine, gather, locked, task, timeout};
 use crate::trace::AwaitKind;
 use crate::workload::duration;
 use crate::workload::fault::{Fault, Weight};
@@ -109,8 +109,9 @@ fn task_name(lua: &Lua, host: &Host, options: &Value) -> mlua::Result<Option<Str
 }
 
 fn install_time(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value| {
+    word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, (value, options): (Value, Value)| {
         let duration = length_of_time(lua, host, source, &value)?;
+        let actor = actor::named(lua, host, source, &options)?;
         let start: Start = Box::new(move |world, _| {
             let sleep = world.sleep(duration);
             Box::pin(async move {
@@ -118,7 +119,7 @@ fn install_time(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
                 Ok(MultiValue::new())
             })
         });
-        awaitable(lua, host, AwaitKind::Timer, source, start)
+        awaitable_of(lua, host, AwaitKind::Timer, source, actor, start)
     });
     word!(lua, host, "timeout", timeout::timeout);
     word!(lua, host, "block", block);
