@@ -15,5 +15,6 @@ mod settings;
 mod snapshot;
 mod stage;
 mod terminal;
+mod trace;
 mod view;
 mod workload;
