@@ -157,7 +157,7 @@ impl Start {
 
     fn runtime(&self) -> io::Result<tokio::runtime::Runtime> {
         let (poll_gate, poll_world) = (self.gate.clone(), self.world.clone());
-        let (park_world, unpark_world) = (self.world.clone(), self.world.clone());
+        let (polled_world, park_world, unpark_world) = (self.world.clone(), self.world.clone(), self.world.clone());
         let dispatch = self.dispatch.clone();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -167,7 +167,11 @@ impl Start {
                     poll_gate.before_poll(|| world.find_tokio(meta.id()), &world.shared().clock, world);
                 }
             })
-            .on_after_task_poll(|_| World::poll_is_over())
+            .on_after_task_poll(move |_| {
+                if let Some(world) = polled_world.get() {
+                    world.poll_is_over();
+                }
+            })
             .on_thread_park(move || {
                 if let Some(world) = park_world.get() {
                     world.park();
@@ -251,9 +255,9 @@ impl Control {
             }),
             _ => None,
         };
-        self.gate.command(command, Some(&world.shared().clock));
+        let pauses_driver = self.gate.command(command, Some(&world.shared().clock));
         self.kick.notify_one();
-        told
+        told.or_else(|| pauses_driver.then(|| Event::Pause { at: world.shared().clock.now() }))
     }
 
     pub fn phase(&self) -> Phase {

@@ -134,7 +134,9 @@ impl LabSession {
 
     /// Moves the trace's newest end on through time in which nothing happens.
     fn follow_clock(&mut self) -> bool {
-        let shown = if self.outcome.is_none() { self.control.shown_now() } else { 0 };
+        // Not while older facts still wait to be filed: they would come after `now`.
+        let is_current = self.outcome.is_none() && self.ring.is_empty();
+        let shown = if is_current { self.control.shown_now() } else { 0 };
         let moved = shown > self.trace.now();
         if moved {
             self.trace.apply(Event::Now { at: shown });

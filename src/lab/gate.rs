@@ -49,6 +49,8 @@ struct Inner {
     releases: Vec<Arc<TaskCell>>,
     /// How often something was asked for.
     asked: u64,
+    /// The poll under way was paid for with a step.
+    is_charged: bool,
 }
 
 /// See the module.
@@ -71,8 +73,16 @@ pub trait Witness {
 impl Gate {
     pub fn new(speed: Speed, paused: bool) -> Self {
         let leave = if paused { Leave::Paused } else { Leave::Free };
-        let inner =
-            Inner { leave, place: Place::Inside, speed, quit: false, over: false, releases: Vec::new(), asked: 0 };
+        let inner = Inner {
+            leave,
+            place: Place::Inside,
+            speed,
+            quit: false,
+            over: false,
+            releases: Vec::new(),
+            asked: 0,
+            is_charged: false,
+        };
         Self { free: AtomicBool::new(!paused), inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
@@ -81,8 +91,9 @@ impl Gate {
     }
 
     /// Takes a person's command. Holding is the task's own business; everything else is decided here.
-    /// There is no clock before the loop's first moment.
-    pub fn command(&self, command: Command, clock: Option<&LoopClock>) {
+    /// There is no clock before the loop's first moment. Tells whether this paused the loop in the driver, where it
+    /// cannot say so itself.
+    pub fn command(&self, command: Command, clock: Option<&LoopClock>) -> bool {
         let mut inner = self.lock();
         match command {
             Command::Pause => inner.leave = Leave::Paused,
@@ -99,13 +110,15 @@ impl Gate {
             Command::Quit => inner.quit = true,
             Command::Hold(_) | Command::Release(_) => {}
         }
-        // In the driver the loop cannot stop its own clock; at a gate and in a poll it does.
-        match (inner.leave, inner.place, clock) {
-            (Leave::Paused, Place::Driver, Some(clock)) => clock.freeze(),
-            (_, Place::Driver, Some(clock)) => clock.thaw(),
+        // In the driver the loop cannot stop its own clock; at a gate it does, and lets it go on itself.
+        let pauses_driver = inner.leave == Leave::Paused && inner.place == Place::Driver;
+        match clock {
+            Some(clock) if pauses_driver => clock.freeze(),
+            Some(clock) if inner.leave != Leave::Paused && inner.place != Place::Stopped => clock.thaw(),
             _ => {}
         }
         self.note(&mut inner);
+        pauses_driver && command == Command::Pause
     }
 
     /// A released task is to be woken, by the loop's own thread: elsewhere no witness would see it.
@@ -151,13 +164,10 @@ impl Gate {
             return;
         }
         let task = task();
-        // A held task is turned back at its own door: nothing of it will run, so nothing is spent on it here.
-        if task.as_ref().is_some_and(|task| task.is_held()) {
-            return;
-        }
         let mut inner = self.deliver(self.lock(), witness);
         loop {
-            if inner.quit {
+            // A held task is turned back at its own door: nothing of it will run, so nothing is spent on it here.
+            if inner.quit || task.as_ref().is_some_and(|task| task.is_held()) {
                 return;
             }
             inner.leave = match inner.leave {
@@ -169,6 +179,7 @@ impl Gate {
                 Leave::Until(at) if clock.now() >= at => Leave::Paused,
                 Leave::Polls(left) => {
                     inner.leave = Leave::Polls(left - 1);
+                    inner.is_charged = true;
                     return;
                 }
                 Leave::To(wanted) if task.as_ref().is_some_and(|task| task.id() == wanted) => {
@@ -177,6 +188,21 @@ impl Gate {
                 }
                 Leave::Free | Leave::Turn | Leave::To(_) | Leave::Until(_) => return,
             };
+        }
+    }
+
+    /// After a turn of a task, which polled it or (for one that was cancelled) only dropped it: that is no step.
+    pub fn after_poll(&self, polled: bool) {
+        if self.free.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut inner = self.lock();
+        let was_charged = std::mem::take(&mut inner.is_charged);
+        if let Leave::Polls(left) = &mut inner.leave
+            && was_charged
+            && !polled
+        {
+            *left += 1;
         }
     }
 
@@ -266,8 +292,8 @@ impl Gate {
         inner
     }
 
-    /// Waits through loop time `from` to `to` at the set speed. Ends early, with the clock moved as far as it came,
-    /// for a release (while parked) or a stop.
+    /// Waits through loop time `from` to `to` at the set speed, and moves a virtual clock there. Ends early, with the
+    /// clock moved as far as it came, for a release (while parked) or a stop.
     fn pass<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner>,
@@ -281,7 +307,6 @@ impl Gate {
         while !inner.quit {
             if here == Here::Park && !inner.releases.is_empty() {
                 // There is something to poll: the caller delivers it, and the park ends at once.
-                clock.advance_to(at);
                 break;
             }
             if matches!(inner.leave, Leave::Until(stop) if at >= stop) {
@@ -319,6 +344,8 @@ impl Gate {
             at = at.saturating_add(passed_ns).min(goal);
         }
         clock.set_stretch(None);
+        // tokio would go there by itself, but in hops: to each slot of its timer wheel on the way.
+        clock.advance_to(at);
         inner
     }
 }

@@ -20,6 +20,12 @@ use crate::feed::console::TaskNumbers;
 use crate::feed::probe::Probe;
 use crate::trace::{Cause, Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 
+/// The resolution of tokio's timers.
+const TIMER_NS: Nanos = 1_000_000;
+
+/// Where loop time ends: 146 years. Nothing is due after it, so sums and axes have room above.
+const LOOP_TIME_MAX: Nanos = 1 << 62;
+
 /// Characters of a printed line that are kept.
 const LINE_CHARS_MAX: usize = 2_000;
 
@@ -56,6 +62,8 @@ pub(super) struct Alive {
 thread_local! {
     /// The task that this thread polls, or whose end it is working on: whoever is woken meanwhile is woken by it.
     static CURRENT: Cell<Option<TaskId>> = const { Cell::new(None) };
+    /// The task that tokio has in hand was really polled.
+    static POLLED: Cell<bool> = const { Cell::new(false) };
     /// This thread is the loop's, and it is in the driver since then.
     static PARKED: Cell<Option<Instant>> = const { Cell::new(None) };
     /// This thread runs the loop (as opposed to its blocking pool and the rest of the program).
@@ -82,11 +90,20 @@ impl World {
 
     /// A bare timer; it becomes visible as an await through [`World::await_at`].
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
-        let at = self.now_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-        let due = quietly(|| tokio::time::sleep_until(self.0.clock.instant(at)));
+        let mut at = self.after(duration);
+        if self.clock() == ClockKind::Virtual {
+            // tokio's timers are due on the millisecond; saying so keeps everybody's arithmetic exact.
+            at = at.next_multiple_of(TIMER_NS);
+        }
         let noted = Noted { timer: self.0.timers.set(at), world: self.clone() };
+        let mut due = quietly(|| Box::pin(tokio::time::sleep_until(self.0.clock.instant(at))));
         async move {
-            due.await;
+            due.as_mut().await;
+            // A pause on the real clock stops loop time, but not tokio's timers.
+            while noted.world.now_ns() < at {
+                due.as_mut().reset(noted.world.0.clock.instant(at));
+                due.as_mut().await;
+            }
             drop(noted);
         }
     }
@@ -110,16 +127,10 @@ impl World {
 
     /// Blocks the whole loop for `duration` of loop time, inside the poll that is under way.
     pub fn block(&self, site: &Site, duration: Duration) -> Result<(), Stopped> {
-        let until = self.now_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        let until = self.after(duration);
         let mut blocking = self.await_at(
             site,
-            std::future::poll_fn(|_| {
-                let passed = self.0.gate.block_until(until, &self.0.clock, self);
-                if passed.is_ok() {
-                    self.0.clock.advance_to(until);
-                }
-                std::task::Poll::Ready(passed)
-            }),
+            std::future::poll_fn(|_| std::task::Poll::Ready(self.0.gate.block_until(until, &self.0.clock, self))),
         );
         match std::pin::Pin::new(&mut blocking).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
             std::task::Poll::Ready(passed) => passed,
@@ -173,6 +184,12 @@ impl World {
         self.0.gate.checkpoint(&self.0.clock, self)
     }
 
+    /// Loop time after `duration`, as far as loop time goes.
+    fn after(&self, duration: Duration) -> Nanos {
+        let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.now_ns().saturating_add(duration_ns).min(LOOP_TIME_MAX)
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.0
     }
@@ -221,6 +238,7 @@ impl World {
     /// finished task in between.
     pub(super) fn polling<R>(&self, task: TaskId, poll: impl FnOnce() -> R) -> R {
         CURRENT.set(Some(task));
+        POLLED.set(true);
         self.tell(|at| Event::PollStart { task, at });
         let polled = poll();
         self.tell(|at| Event::PollEnd { task, at });
@@ -239,8 +257,9 @@ impl World {
         CURRENT.get()
     }
 
-    pub(super) fn poll_is_over() {
+    pub(super) fn poll_is_over(&self) {
         CURRENT.set(None);
+        self.0.gate.after_poll(POLLED.take());
     }
 
     pub(super) fn enter_loop() {

@@ -9,6 +9,9 @@ use super::resource::{Resource, Unheard};
 use super::task::{Live, Task};
 use super::{Fidelity, Gap, MARKS_MAX, Trace};
 
+/// What an await takes: itself, and its place in its task's list.
+const AWAIT_BYTES: usize = size_of::<Await>() + size_of::<u32>();
+
 impl Trace {
     /// Files one event. Events of one task come in order of time; an event that names a task nobody told of is
     /// counted as lost rather than guessed at.
@@ -57,7 +60,7 @@ impl Trace {
             }
             Event::AwaitStart { id, task, at, site } => {
                 self.advance(at);
-                self.kept_bytes += size_of::<Await>() + size_of::<u32>();
+                self.kept_bytes += AWAIT_BYTES;
                 self.awaits.start(id, task, site, at);
                 if let Some(task) = self.tasks.get_mut(task.index()) {
                     task.awaits.push_back(id);
@@ -71,7 +74,11 @@ impl Trace {
             }
             Event::AwaitEnd { id, at } => {
                 self.advance(at);
-                if let Some(task) = self.awaits.end(id, at).and_then(|task| self.tasks.get_mut(task.index())) {
+                let ended = self.awaits.end(id, at);
+                if ended.is_some_and(|(_, is_forgotten)| is_forgotten) {
+                    self.kept_bytes = self.kept_bytes.saturating_sub(AWAIT_BYTES);
+                }
+                if let Some(task) = ended.and_then(|(task, _)| self.tasks.get_mut(task.index())) {
                     task.open_awaits.retain(|open| *open != id);
                 }
             }
@@ -234,9 +241,11 @@ impl Trace {
         self.advance(at);
         let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.ending.is_none()) else { return };
         task.lane.end(at);
+        task.end_step = Some(self.steps);
+        self.sealed.push_back(Some(id));
         task.open_awaits = Vec::new();
-        if let Some((_, end)) = task.holds.last_mut() {
-            end.get_or_insert(at);
+        if let Some((begin, end)) = task.holds.last_mut() {
+            end.get_or_insert(at.max(*begin));
         }
         match &outcome {
             Ending::Done => self.counts.done += 1,
@@ -248,7 +257,8 @@ impl Trace {
     }
 
     fn set_live(&mut self, id: TaskId, live: Live) {
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        // Sampled facts may come after the end of what they are of.
+        let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.live != Live::Over) else { return };
         let before = std::mem::replace(&mut task.live, live);
         for (state, sign) in [(before, -1), (live, 1)] {
             let count = match state {
@@ -266,38 +276,30 @@ impl Trace {
     /// its lane still has. What a lane began with and never filled is kept: it is what a person looks at first.
     fn forget_oldest(&mut self) {
         let oldest = self.sealed.pop_front();
-        let owner = oldest.flatten();
-        let horizon = match oldest {
-            Some(None) => self.loop_lane.drop_oldest().map(|_| 0),
-            Some(Some(id)) => self.tasks.get_mut(id.index()).and_then(|task| task.lane.drop_oldest()),
+        let Some(owner) = oldest else {
             // One endless poll fills no block, but may await and wake without end.
-            None => {
-                self.forget_oldest_await();
-                return;
-            }
-        };
-        let Some(horizon) = horizon else { return };
-        self.kept_bytes = self.kept_bytes.saturating_sub(Lane::BLOCK_BYTES);
-        if let Some(task) = owner.and_then(|id| self.tasks.get_mut(id.index())) {
-            while task.wakes.front().is_some_and(|(at, _)| *at < horizon) {
-                task.wakes.pop_front();
-                self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<(Nanos, Cause)>());
-            }
-        }
-        while self.awaits.iter().next().is_some_and(|(_, oldest)| oldest.end().is_some_and(|end| end < horizon)) {
             self.forget_oldest_await();
-        }
-        if horizon > 0 {
-            self.note_forgotten(horizon);
-        }
+            return;
+        };
+        let lane = match owner {
+            None => Some(&mut self.loop_lane),
+            Some(id) => self.tasks.get_mut(id.index()).map(|task| &mut task.lane),
+        };
+        let Some(cycles) = lane.and_then(Lane::drop_oldest) else { return };
+        self.kept_bytes = self.kept_bytes.saturating_sub(cycles * size_of::<Cycle>());
+        let Some(task) = owner.and_then(|id| self.tasks.get_mut(id.index())) else { return };
+        // A poll comes with about one wake and one await, so as many of each go with it.
+        let wakes = cycles.min(task.wakes.len());
+        task.wakes.drain(..wakes);
+        self.kept_bytes = self.kept_bytes.saturating_sub(wakes * size_of::<(Nanos, Cause)>());
+        let until = task.lane.cycles().next().map_or(task.lane.ended().unwrap_or(0), |cycle| cycle.start);
+        (0..cycles).for_each(|_| self.forget_oldest_await());
+        self.note_forgotten(until);
     }
 
     fn forget_oldest_await(&mut self) {
-        if self.awaits.iter().next().is_none_or(|(_, oldest)| oldest.end().is_none()) {
-            return;
-        }
         let Some((forgotten, oldest)) = self.awaits.drop_oldest() else { return };
-        self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<Await>() + size_of::<u32>());
+        self.kept_bytes = self.kept_bytes.saturating_sub(AWAIT_BYTES);
         // Ids are given in order, so of its own task it is the oldest too.
         if let Some(owner) = self.tasks.get_mut(oldest.task.index()).filter(|o| o.awaits.front() == Some(&forgotten)) {
             owner.awaits.pop_front();

@@ -1,6 +1,6 @@
 //! Awaits: what was awaited, where, from when to when, by which task.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::event::Nanos;
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
@@ -64,11 +64,17 @@ impl Await {
 pub struct Awaits {
     dropped: usize,
     kept: VecDeque<Await>,
+    /// Open ones that are older than what is kept: a person still looks at these.
+    open: BTreeMap<AwaitId, Await>,
 }
 
 impl Awaits {
     pub(super) fn start(&mut self, id: AwaitId, task: TaskId, site: SiteId, at: Nanos) {
-        debug_assert_eq!(id.index(), self.dropped + self.kept.len(), "await ids are given in order at the door");
+        debug_assert_eq!(
+            id.index(),
+            self.dropped + self.kept.len() + self.open.len(),
+            "await ids are given in order at the door"
+        );
         self.kept.push_back(Await { task, site, start: at, end: Nanos::MAX, polls: 0, marks: 0 });
     }
 
@@ -86,23 +92,34 @@ impl Awaits {
         }
     }
 
-    pub(super) fn end(&mut self, id: AwaitId, at: Nanos) -> Option<TaskId> {
+    /// Tells whose await it was, and whether it was kept only for being open and is forgotten now.
+    pub(super) fn end(&mut self, id: AwaitId, at: Nanos) -> Option<(TaskId, bool)> {
         let found = self.get_mut(id)?;
         found.end = at.max(found.start);
-        Some(found.task)
+        let task = found.task;
+        let is_forgotten = id.index() < self.dropped && self.open.remove(&id).is_some();
+        Some((task, is_forgotten))
     }
 
     pub fn get(&self, id: AwaitId) -> Option<&Await> {
-        self.kept.get(id.index().checked_sub(self.dropped)?)
+        match id.index().checked_sub(self.dropped) {
+            Some(index) => self.kept.get(index),
+            None => self.open.get(&id),
+        }
     }
 
     fn get_mut(&mut self, id: AwaitId) -> Option<&mut Await> {
-        self.kept.get_mut(id.index().checked_sub(self.dropped)?)
+        match id.index().checked_sub(self.dropped) {
+            Some(index) => self.kept.get_mut(index),
+            None => self.open.get_mut(&id),
+        }
     }
 
     /// Every kept await with its id, in order of creation.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (AwaitId, &Await)> {
-        self.kept.iter().enumerate().map(|(index, found)| (AwaitId::from_index(self.dropped + index), found))
+        let kept = self.kept.iter().enumerate();
+        let kept = kept.map(|(index, found)| (AwaitId::from_index(self.dropped + index), found));
+        self.open.iter().map(|(id, found)| (*id, found)).chain(kept)
     }
 
     pub fn len(&self) -> usize {
@@ -113,10 +130,16 @@ impl Awaits {
         self.kept.is_empty()
     }
 
-    /// Forgets the oldest await, and tells which and whose it was.
+    /// Forgets the oldest await that is not open, and tells which and whose it was.
     pub(super) fn drop_oldest(&mut self) -> Option<(AwaitId, Await)> {
-        let oldest = self.kept.pop_front()?;
-        self.dropped += 1;
-        Some((AwaitId::from_index(self.dropped - 1), oldest))
+        loop {
+            let oldest = self.kept.pop_front()?;
+            self.dropped += 1;
+            let id = AwaitId::from_index(self.dropped - 1);
+            if oldest.end().is_some() {
+                return Some((id, oldest));
+            }
+            self.open.insert(id, oldest);
+        }
     }
 }

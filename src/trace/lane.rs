@@ -110,12 +110,14 @@ struct Block {
 pub struct Lane {
     spawned: Nanos,
     ended: Nanos,
+    /// Totals of everything, once all blocks are forgotten.
+    forgotten: Option<Totals>,
     blocks: VecDeque<Block>,
 }
 
 impl Lane {
     pub fn new(spawned: Nanos) -> Self {
-        Self { spawned, ended: NEVER, blocks: VecDeque::new() }
+        Self { spawned, ended: NEVER, forgotten: None, blocks: VecDeque::new() }
     }
 
     pub fn spawned(&self) -> Nanos {
@@ -134,9 +136,10 @@ impl Lane {
         self.blocks.back_mut()?.cycles.last_mut()
     }
 
-    /// A poll starts at `at`, the `step`-th of the loop. Tells whether a block was filled and sealed by it.
+    /// A poll starts at `at`, the `step`-th of the loop. Tells whether that sealed a block, by beginning the next.
     pub fn poll_start(&mut self, at: Nanos, step: u32) -> bool {
         let full = self.blocks.back().is_none_or(|block| block.cycles.len() == BLOCK_CYCLES);
+        let seals = full && !self.blocks.is_empty();
         if full {
             let before = self.totals_at(at);
             self.blocks.push_back(Block { before, cycles: Vec::new() });
@@ -151,7 +154,7 @@ impl Lane {
             waiting_on: None,
             kind: AwaitKind::Other,
         });
-        block.cycles.len() == BLOCK_CYCLES
+        seals
     }
 
     /// The poll that is under way ends; from now the task waits on `waiting_on`.
@@ -185,6 +188,9 @@ impl Lane {
         let index = self.blocks.partition_point(|block| block.cycles.first().is_some_and(|cycle| cycle.start <= at));
         let Some(block) = index.checked_sub(1).and_then(|index| self.blocks.get(index)) else {
             let first_start = self.blocks.front().and_then(|block| block.cycles.first()).map_or(NEVER, |c| c.start);
+            if let Some(forgotten) = self.forgotten {
+                return forgotten;
+            }
             return match self.blocks.front() {
                 Some(block) if block.before.polls > 0 => block.before,
                 _ => Totals { scheduled_ns: at.min(first_start).saturating_sub(self.spawned), ..Totals::default() },
@@ -236,17 +242,30 @@ impl Lane {
         self.blocks.iter().flat_map(|block| &block.cycles)
     }
 
-    /// Forgets the oldest block, unless it is the one being written. Returns the time up to which nothing is kept.
-    pub fn drop_oldest(&mut self) -> Option<Nanos> {
+    /// Forgets the oldest block, or the only one of a lane that has ended. Returns how many cycles that were.
+    pub fn drop_oldest(&mut self) -> Option<usize> {
         if self.blocks.len() < 2 {
-            return None;
+            self.ended()?;
+            self.forgotten = Some(self.totals_at(NEVER));
         }
-        self.blocks.pop_front();
-        self.blocks.front()?.cycles.first().map(|cycle| cycle.start)
+        self.blocks.pop_front().map(|block| block.cycles.len())
     }
 
-    /// Bytes that one full block takes.
-    pub const BLOCK_BYTES: usize = size_of::<Block>() + BLOCK_CYCLES * size_of::<Cycle>();
+    /// What happened at `at` was forgotten.
+    pub fn is_forgotten_at(&self, at: Nanos) -> bool {
+        match self.blocks.front() {
+            Some(block) => block.before.polls > 0 && block.cycles.first().is_some_and(|cycle| at < cycle.start),
+            None => self.forgotten.is_some() && at < self.ended,
+        }
+    }
+
+    /// What happened at the loop's `step`-th poll was forgotten.
+    pub fn is_forgotten_at_step(&self, step: u32) -> bool {
+        match self.blocks.front() {
+            Some(block) => block.before.polls > 0 && block.cycles.first().is_some_and(|cycle| step < cycle.step),
+            None => self.forgotten.is_some(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -306,9 +325,15 @@ mod tests {
             lane.poll_end(at + 4, None);
         }
         let whole = lane.totals_at(1990).since(&lane.totals_at(1500));
-        let horizon = lane.drop_oldest().expect("there is more than one block");
-        assert_eq!(horizon, 640);
+        assert_eq!(lane.drop_oldest(), Some(64));
+        assert!(lane.is_forgotten_at(639) && !lane.is_forgotten_at(640));
         assert_eq!(lane.totals_at(1990).since(&lane.totals_at(1500)), whole);
         assert_eq!(lane.totals_at(1999).polls, 200);
+        while lane.drop_oldest().is_some() {}
+        assert_eq!(lane.cycles().count(), 8, "a lane that goes on keeps what it writes");
+        let all = lane.totals_at(1999);
+        lane.end(1999);
+        assert_eq!(lane.drop_oldest(), Some(8));
+        assert_eq!(lane.totals_at(1999), all);
     }
 }

@@ -67,11 +67,12 @@ pub struct Cell {
 }
 
 impl Trace {
-    /// The state of `id` at loop time `at`, now or past; `None` before it was spawned. Of several things at the same
+    /// The state of `id` at loop time `at`, now or past; `None` before it was spawned, and
+    /// where that was forgotten. Of several things at the same
     /// instant the last one counts.
     pub fn state_at(&self, id: TaskId, at: Nanos) -> Option<State> {
         let task = self.task(id)?;
-        (task.lane.spawned() <= at).then(|| state_at(task, at))
+        (task.lane.spawned() <= at && !task.lane.is_forgotten_at(at)).then(|| state_at(task, at))
     }
 
     /// The state of `id` now.
@@ -124,7 +125,7 @@ fn totals_before(task: &Task, edge: Nanos, now: Nanos) -> Totals {
 
 fn time_cell(task: &Task, start: Nanos, end: Nanos, now: Nanos, totals: Totals) -> Cell {
     let last = end - 1;
-    if task.lane.spawned() > last || start > now {
+    if task.lane.spawned() > last || start > now || task.lane.is_forgotten_at(last.min(now)) {
         return Cell::default();
     }
     let ended = task.lane.ended();
@@ -152,16 +153,18 @@ fn step_cell(task: &Task, from: u64, to: u64, steps: u64) -> Cell {
         return Cell::default();
     }
     let last = u32::try_from(to.min(steps) - 1).unwrap_or(u32::MAX);
-    let Some(cycle) = task.lane.cycle_at_step(last) else {
-        let born = u64::from(task.spawn_step) <= u64::from(last);
-        return Cell { state: born.then_some(State::Scheduled), ..Cell::default() };
-    };
+    if last < task.spawn_step || task.lane.is_forgotten_at_step(last) {
+        return Cell::default();
+    }
+    let over = task.ending.as_ref().filter(|_| task.end_step.is_some_and(|end| end <= last.saturating_add(1)));
+    let ended = over.is_some() && task.end_step.is_some_and(|end| u64::from(end) > from);
+    let cycle = task.lane.cycle_at_step(last);
     let polls = task.lane.polls_in_steps(u32::try_from(from).unwrap_or(u32::MAX), last);
-    let over = task.ending.as_ref().filter(|_| task.lane.last().is_some_and(|end| end.step == cycle.step));
-    let state = match over {
-        Some(ending) if polls == 0 => ending_state(ending),
-        _ => match cycle.woken_step() {
-            _ if polls > 0 => State::Running,
+    let state = match (over, cycle) {
+        _ if polls > 0 => State::Running,
+        (Some(ending), _) => ending_state(ending),
+        (None, None) => State::Scheduled,
+        (None, Some(cycle)) => match cycle.woken_step() {
             Some(woken) if woken <= last => State::Scheduled,
             _ => {
                 let (id, kind) = cycle.waiting_on();
@@ -169,13 +172,8 @@ fn step_cell(task: &Task, from: u64, to: u64, steps: u64) -> Cell {
             }
         },
     };
-    Cell {
-        polls,
-        state: Some(state),
-        ended: over.is_some() && polls > 0,
-        wait: matches!(state, State::Waiting(..)).then_some(cycle.waiting_on().1),
-        ..Cell::default()
-    }
+    let wait = if let State::Waiting(_, kind) = state { Some(kind) } else { None };
+    Cell { polls, state: Some(state), ended, wait, ..Cell::default() }
 }
 
 fn ending_state(ending: &Ending) -> State {

@@ -33,6 +33,8 @@ pub struct Task {
     pub holds: Vec<(Nanos, Option<Nanos>)>,
     /// Polls that the loop had started when this was spawned.
     pub spawn_step: u32,
+    /// Polls that the loop had started when this ended.
+    pub end_step: Option<u32>,
     pub(super) live: Live,
     pub(super) open_awaits: Vec<AwaitId>,
     pub(super) awaits: VecDeque<AwaitId>,
@@ -52,6 +54,7 @@ impl Task {
             last_wake: None,
             holds: Vec::new(),
             spawn_step,
+            end_step: None,
             live: Live::Scheduled,
             open_awaits: Vec::new(),
             awaits: VecDeque::new(),

@@ -318,3 +318,85 @@ fn thousands_of_tasks_are_counted_by_both_witnesses_and_nothing_is_dropped() {
     assert_eq!(session.trace().disagreements().first(), None);
     assert_eq!((session.trace().console().1, session.trace().probe().1), (0, 0));
 }
+
+/// Main sleeps so long, so often.
+fn sleeper(seconds: u64, times: usize) -> Program {
+    Box::new(move |world: World| {
+        let main = async move {
+            for _ in 0..times {
+                sleep(&world, seconds).await;
+            }
+            Ok(serde_json::Value::Null)
+        };
+        (spec("main"), Box::pin(main))
+    })
+}
+
+#[test]
+fn a_wait_is_one_park_however_far_its_timer_is() {
+    for seconds in [1, 8, 500, 100_000] {
+        let mut session = start(sleeper(seconds, 3), options());
+        finish(&mut session);
+        assert_eq!((session.trace().counts().parks, session.trace().counts().turns), (3, 4), "{seconds} s");
+        assert_eq!(session.trace().now(), 3 * seconds * 1_000_000_000);
+    }
+}
+
+#[test]
+fn turns_can_be_stepped_one_after_the_other() {
+    let mut session = start(sleeper(500, 5), Options { paused: true, ..options() });
+    until(&mut session, "the first pause", |session| session.status().phase == Phase::Paused);
+    for turn in 1..=4 {
+        session.command(Command::StepTurn);
+        until(&mut session, "the turn", |session| {
+            session.trace().counts().parks == turn && session.status().phase == Phase::Paused
+        });
+        assert_eq!(session.trace().counts().polls, turn);
+    }
+}
+
+#[test]
+fn a_step_is_not_spent_on_a_task_that_is_held_at_its_very_gate() {
+    let mut session = start(exhibition(3, 2), Options { paused: true, ..options() });
+    until(&mut session, "the first pause", |session| session.status().phase == Phase::Paused);
+    session.command(Command::StepPolls(1));
+    until(&mut session, "main", |session| {
+        session.trace().tasks().len() == 4 && session.status().phase == Phase::Paused
+    });
+    // The loop stands before the poll of board-1.
+    session.command(Command::Hold(task(session.trace(), "board-1")));
+    session.command(Command::StepPolls(1));
+    until(&mut session, "the step", |session| {
+        session.trace().counts().polls == 2 && session.status().phase == Phase::Paused
+    });
+    let polls = |name| session.trace().task(task(session.trace(), name)).expect("it is there").counts.polls;
+    assert_eq!((polls("board-1"), polls("board-2")), (0, 1));
+}
+
+#[test]
+fn a_pause_on_the_real_clock_is_marked_and_cuts_no_sleep_short() {
+    let mut session = start(sleeper(1, 1), Options { clock: ClockKind::Real, ..options() });
+    until(&mut session, "the sleep", |session| session.trace().is_parked() && session.trace().counts().waiting == 1);
+    session.command(Command::Pause);
+    until(&mut session, "the pause", |session| session.status().phase == Phase::Paused);
+    let now = session.status().now;
+    let resumed = Instant::now() + Duration::from_millis(1_200);
+    until(&mut session, "tokio's own timer to be long due", |_| Instant::now() > resumed);
+    assert_eq!(session.status().now, now, "loop time stands still");
+    assert_eq!(session.trace().pauses().count(), 1);
+    // Twice at once: whatever the loop is about to do, its clock must go on in the end.
+    session.command(Command::Resume);
+    session.command(Command::Pause);
+    session.command(Command::Resume);
+    finish(&mut session);
+    assert!(session.trace().now() >= 1_000_000_000, "{}", session.trace().now());
+    assert_eq!(session.trace().disagreements(), []);
+}
+
+#[test]
+fn what_the_wire_tells_after_the_end_brings_nobody_back_to_life() {
+    let mut session = start(exhibition(3, 4), Options { feed: FeedChoice::Console, ..options() });
+    finish(&mut session);
+    let counts = session.trace().counts();
+    assert_eq!((counts.running, counts.scheduled, counts.waiting, counts.done), (0, 0, 0, 4));
+}
