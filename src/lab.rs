@@ -78,6 +78,7 @@ pub fn uninstrumented() -> Dispatch {
 /// # Errors
 /// Where the system gives no thread or no event queue.
 pub fn start(program: Program, options: Options) -> io::Result<Run> {
+    task::hush_panics();
     let none = uninstrumented();
     let is_virtual = options.clock == ClockKind::Virtual;
     let (probe, ring) = Probe::new(is_virtual, options.feed.probe());

@@ -47,7 +47,7 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// How well the trace knows what happened: the probe sees each poll, the console wire only counts and last times.
     pub fn fidelity(&self) -> &'static str {
-        if self.feed.probe() { "exact" } else { "sampled" }
+        self.trace.fidelity().name()
     }
 
     /// What went wrong, where the run failed.

@@ -11,6 +11,7 @@ mod id;
 mod lane;
 mod output;
 mod query;
+mod ready;
 mod resource;
 mod task;
 
@@ -23,6 +24,8 @@ pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use query::{Axis, Cell, State};
 pub use resource::{Holding, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
+
+use ready::Ready;
 
 use std::collections::VecDeque;
 
@@ -98,10 +101,7 @@ pub struct Trace {
     steps: u32,
     now: Nanos,
     parked: bool,
-    /// The most tasks that were ready in the turn under way.
-    ready_max: u32,
-    /// The most tasks that were ready in each turn, by the turn's end.
-    ready: VecDeque<(Nanos, u32)>,
+    ready: Ready,
     console_updates: u64,
     console_dropped: u64,
     probe_events: u64,
@@ -135,8 +135,7 @@ impl Trace {
             steps: 0,
             now: 0,
             parked: true,
-            ready_max: 0,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             console_updates: 0,
             console_dropped: 0,
             probe_events: 0,
@@ -231,13 +230,8 @@ impl Trace {
         self.kept_bytes
     }
 
-    /// The most tasks that were ready at once between two times, looking at no more than `LOOKS` turns of them.
+    /// The most tasks that were ready at once from `from` up to, not including, `to`.
     pub fn ready_max(&self, from: Nanos, to: Nanos) -> u32 {
-        const LOOKS: usize = 64;
-        let start = self.ready.partition_point(|(at, _)| *at < from);
-        let end = self.ready.partition_point(|(at, _)| *at < to);
-        let stride = ((end - start) / LOOKS).max(1);
-        let past = self.ready.range(start..end).step_by(stride).map(|(_, ready)| *ready).max().unwrap_or(0);
-        if self.now < to && self.now >= from { past.max(self.counts.scheduled) } else { past }
+        if from > self.now { 0 } else { self.ready.most(from, to) }
     }
 }

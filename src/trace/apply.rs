@@ -9,9 +9,6 @@ use super::resource::{Resource, Unheard};
 use super::task::{Live, Task};
 use super::{Fidelity, Gap, MARKS_MAX, Trace};
 
-/// Turns of which the number of ready tasks is kept.
-const READY_MAX: usize = 1 << 20;
-
 impl Trace {
     /// Files one event. Events of one task come in order of time; an event that names a task nobody told of is
     /// counted as lost rather than guessed at.
@@ -104,11 +101,6 @@ impl Trace {
                 self.loop_lane.poll_end(at, None);
                 self.parked = true;
                 self.counts.parks += 1;
-                if self.ready.len() == READY_MAX {
-                    self.ready.pop_front();
-                }
-                self.ready.push_back((at, self.ready_max));
-                self.ready_max = self.counts.scheduled;
             }
             Event::Unpark { at } => {
                 self.counts.parked_ns += at.saturating_sub(self.loop_lane.last().and_then(Cycle::end).unwrap_or(0));
@@ -157,7 +149,7 @@ impl Trace {
     }
 
     fn note_ready(&mut self) {
-        self.ready_max = self.ready_max.max(self.counts.scheduled);
+        self.ready.note(self.now, self.counts.scheduled);
     }
 
     fn turn_start(&mut self, at: Nanos) {

@@ -131,3 +131,21 @@ fn a_failure_is_the_reports_error() {
     assert_eq!((&report["outcome"], &report["error"]), (&json!("failed"), &json!("naps.lua:3:1: too tired")));
     assert_eq!(report["tasks"][0]["state"], json!("failed"));
 }
+
+#[test]
+fn what_was_only_sampled_is_not_summed() {
+    let binary = env!("CARGO_BIN_EXE_loopscope");
+    let run = |feed, json: &[&str]| {
+        let arguments = ["run", "countsync", "--headless", "--feed", feed];
+        let output = std::process::Command::new(binary).args(arguments).args(json).output().expect("it starts");
+        String::from_utf8(output.stdout).expect("a report is text")
+    };
+    let report: serde_json::Value = serde_json::from_str(&run("console", &["--json"])).expect("one JSON document");
+    assert_eq!(report["fidelity"], "sampled");
+    assert_eq!(report["loop"]["busy_ns"], serde_json::Value::Null);
+    assert_eq!(report["tasks"][1]["waiting_ns"], serde_json::Value::Null);
+    assert_eq!(report["tasks"][1]["polls"], 1, "counts are exact");
+    assert!(run("console", &[]).contains("they were only sampled"));
+    let report: serde_json::Value = serde_json::from_str(&run("probe", &["--json"])).expect("one JSON document");
+    assert_eq!(report["loop"]["busy_ns"], 3_000_000_000_u64);
+}

@@ -8,6 +8,7 @@ mod insight;
 mod lab;
 mod laws;
 mod paths;
+mod pty;
 mod readme;
 mod report;
 mod rig;

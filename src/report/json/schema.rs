@@ -48,13 +48,13 @@ pub(super) struct SourceEntry<'a> {
 
 #[derive(Debug, Serialize)]
 pub(super) struct LoopEntry {
-    pub(super) busy_ns: u64,
+    pub(super) busy_ns: Option<u64>,
     pub(super) parked_ns: u64,
     pub(super) polls: u64,
     pub(super) wakes: u64,
     pub(super) parks: u64,
     pub(super) turns: u64,
-    pub(super) longest_poll_ns: u64,
+    pub(super) longest_poll_ns: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,9 +77,9 @@ pub(super) struct TaskEntry<'a> {
     pub(super) polls: u64,
     pub(super) wakes: u64,
     pub(super) self_wakes: u64,
-    pub(super) busy_ns: u64,
-    pub(super) scheduled_ns: u64,
-    pub(super) waiting_ns: u64,
+    pub(super) busy_ns: Option<u64>,
+    pub(super) scheduled_ns: Option<u64>,
+    pub(super) waiting_ns: Option<u64>,
     pub(super) waiting_on: Option<SiteEntry<'a>>,
 }
 
