@@ -5,6 +5,8 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod quiet;
+mod stuck;
 mod task;
 mod timers;
 mod valve;
@@ -12,6 +14,7 @@ mod world;
 
 pub use awaiting::Awaiting;
 pub use gate::Stopped;
+pub use quiet::Quiet;
 pub use task::panic_message;
 pub use world::{TaskSpec, World};
 
@@ -140,6 +143,9 @@ impl Start {
             console: self.console,
             seed: self.options.seed,
             alive: Mutex::default(),
+            dispatch: self.dispatch.clone(),
+            kick: self.kick.clone(),
+            stuck: (self.options.clock == ClockKind::Virtual).then(stuck::Stuck::default),
         };
         let world = self.world.get_or_init(|| World::new(shared)).clone();
         drop(entered);
@@ -158,6 +164,8 @@ impl Start {
         let dispatch = self.dispatch.clone();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            // What tokio leaves to chance (which of a watch channel's waiters comes first) is the seed's too.
+            .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.options.seed.to_le_bytes()))
             .start_paused(self.options.clock == ClockKind::Virtual)
             .on_before_task_poll(move |meta| {
                 if let Some(world) = poll_world.get() {
@@ -211,6 +219,9 @@ async fn root(world: &World, kick: &Notify, program: Program, until: Option<Nano
             () = kick.notified() => {
                 if world.shared().gate.is_quitting() {
                     return Outcome::Cancelled;
+                }
+                if let Some(verdict) = world.shared().stuck.as_ref().and_then(stuck::Stuck::verdict) {
+                    return Outcome::Failed(verdict.to_owned());
                 }
                 world.shared().gate.service(world);
             }

@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod headless;
 mod lab;
+mod language;
 mod laws;
 mod paths;
 mod readme;
