@@ -6,6 +6,7 @@ mod cli;
 mod headless;
 mod insight;
 mod lab;
+mod language;
 mod laws;
 mod paths;
 mod pty;
