@@ -81,7 +81,7 @@ fn busy_yielding_is_many_turns_given_away_for_nothing() {
     assert_eq!(yields(turns, 0, Cause::Driver, AwaitKind::Yield), ["busy-yield"]);
     assert_eq!(yields(turns, 0, Cause::Own, AwaitKind::Other), ["busy-yield"]);
     assert_eq!(yields(turns - 1, 0, Cause::Driver, AwaitKind::Yield), NOTHING);
-    assert_eq!(yields(turns, MILLISECOND, Cause::Driver, AwaitKind::Yield), NOTHING, "it did something");
+    assert_eq!(yields(turns, 2 * MILLISECOND, Cause::Driver, AwaitKind::Yield), NOTHING, "it did something");
     assert_eq!(yields(turns, 0, Cause::Driver, AwaitKind::Timer), NOTHING);
 }
 
@@ -213,6 +213,8 @@ fn a_deadlock_is_a_circle_and_is_told_once() {
     let mut given_up = circle(2, 0);
     given_up.tell(Event::AwaitEnd { id: loopscope::trace::AwaitId::from_index(0), at: 3 * SECOND });
     assert_eq!(given_up.found(), ["deadlock"], "it was one until somebody gave up");
+    given_up.at(4 * SECOND).met(loopscope::trace::AwaitId::from_index(1));
+    assert_eq!(given_up.found(), ["deadlock"], "and the other one could go on");
 }
 
 #[test]

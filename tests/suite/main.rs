@@ -3,6 +3,7 @@
 mod app;
 mod catalog;
 mod cli;
+mod expectations;
 mod headless;
 mod insight;
 mod lab;
