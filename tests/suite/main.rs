@@ -19,5 +19,6 @@ mod snapshot;
 mod stage;
 mod story;
 mod terminal;
+mod trace;
 mod view;
 mod workload;
