@@ -6,6 +6,7 @@ mod clock;
 mod console;
 mod gate;
 mod quiet;
+mod sharing;
 mod stuck;
 mod task;
 mod timers;
@@ -15,6 +16,7 @@ mod world;
 pub use awaiting::Awaiting;
 pub use gate::Stopped;
 pub use quiet::Quiet;
+pub use sharing::Taken;
 pub use task::panic_message;
 pub use world::{TaskSpec, World};
 
@@ -79,6 +81,7 @@ pub fn uninstrumented() -> Dispatch {
 /// # Errors
 /// Where the system gives no thread or no event queue.
 pub fn start(program: Program, options: Options) -> io::Result<Run> {
+    task::hush_panics();
     let none = uninstrumented();
     let is_virtual = options.clock == ClockKind::Virtual;
     let (probe, ring) = Probe::new(is_virtual, options.feed.probe());

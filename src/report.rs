@@ -5,16 +5,17 @@ mod json;
 mod plain;
 mod table;
 mod text;
-mod units;
 mod wakes;
 
 pub use json::{AWAITS_MAX, Report, SCHEMA, WAKES_MAX};
 pub use plain::{plain, plain_cow};
 pub use table::{Lean, lines as table_lines};
 pub use text::write_text;
-pub use units::{human_ns, human_number, human_share};
+
+pub use crate::insight::units::{human_ns, human_number, human_share};
 
 use crate::control::{ClockKind, FeedChoice, Outcome};
+use crate::insight::{Thresholds, units};
 use crate::trace::{Counts, Disagreement, Trace};
 use crate::workload::manifest::ParamValue;
 
@@ -37,6 +38,8 @@ pub struct Input<'a> {
     pub trace: &'a Trace,
     pub outcome: &'a Outcome,
     pub feed: FeedChoice,
+    /// From where on something is worth a finding.
+    pub thresholds: &'a Thresholds,
     /// Everything, however long: else lists stop at a limit and say so.
     pub full: bool,
 }
@@ -44,7 +47,7 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// How well the trace knows what happened: the probe sees each poll, the console wire only counts and last times.
     pub fn fidelity(&self) -> &'static str {
-        if self.feed.probe() { "exact" } else { "sampled" }
+        self.trace.fidelity().name()
     }
 
     /// What went wrong, where the run failed.

@@ -5,10 +5,12 @@
 
 mod error;
 mod file;
+mod findings;
 mod size;
 
 pub use error::Error;
 pub use file::{TEMPLATE, default_path};
+pub use findings::write_findings;
 pub use size::{Size, SizeError};
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::control::Speed;
+use crate::insight::Thresholds;
 use crate::trace::BUDGET_BYTES_DEFAULT;
 
 /// Everything that a person can set, with nothing left open.
@@ -32,6 +35,8 @@ pub struct Settings {
     pub speed: Speed,
     /// Bytes that a trace may keep before it forgets its oldest.
     pub memory_bytes: usize,
+    /// From where on something is worth a finding.
+    pub thresholds: Thresholds,
 }
 
 impl Default for Settings {
@@ -42,6 +47,7 @@ impl Default for Settings {
             mouse: true,
             speed: Speed::Times(1.0),
             memory_bytes: BUDGET_BYTES_DEFAULT,
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -90,6 +96,9 @@ pub struct Wishes {
     pub speed: Option<Speed>,
     #[serde(deserialize_with = "file::size")]
     pub memory: Option<Size>,
+    /// The table `[findings]`: what it leaves open is as by default.
+    #[serde(deserialize_with = "findings::read")]
+    pub findings: Option<Thresholds>,
 }
 
 impl Settings {
@@ -122,6 +131,7 @@ impl Settings {
         self.mouse = wishes.mouse.unwrap_or(self.mouse);
         self.speed = wishes.speed.unwrap_or(self.speed);
         self.memory_bytes = wishes.memory.map_or(self.memory_bytes, |size| size.bytes);
+        self.thresholds = wishes.findings.unwrap_or(self.thresholds);
     }
 }
 
@@ -145,5 +155,6 @@ fn environment(variable: impl Fn(&str) -> Option<String>) -> Result<Wishes, Erro
         mouse: read("LOOPSCOPE_MOUSE", variable("LOOPSCOPE_MOUSE"))?,
         speed: read("LOOPSCOPE_SPEED", variable("LOOPSCOPE_SPEED"))?,
         memory: read("LOOPSCOPE_MEMORY", variable("LOOPSCOPE_MEMORY"))?,
+        findings: None,
     })
 }

@@ -11,16 +11,21 @@ mod id;
 mod lane;
 mod output;
 mod query;
+mod ready;
+mod resource;
 mod task;
 
 pub use agreement::Disagreement;
 pub use awaits::{Await, Awaits, Outcome};
 pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
-pub use id::{AwaitId, SiteId, TaskId};
+pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use query::{Axis, Cell, State};
+pub use resource::{Holding, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
+
+use ready::Ready;
 
 use std::collections::VecDeque;
 
@@ -85,6 +90,7 @@ pub struct Trace {
     tasks: Vec<Task>,
     sites: Vec<Site>,
     awaits: Awaits,
+    resources: Resources,
     /// The loop's own row: awake is its poll, parked its waiting.
     loop_lane: Lane,
     output: Output,
@@ -95,10 +101,7 @@ pub struct Trace {
     steps: u32,
     now: Nanos,
     parked: bool,
-    /// The most tasks that were ready in the turn under way.
-    ready_max: u32,
-    /// The most tasks that were ready in each turn, by the turn's end.
-    ready: VecDeque<(Nanos, u32)>,
+    ready: Ready,
     console_updates: u64,
     console_dropped: u64,
     probe_events: u64,
@@ -123,6 +126,7 @@ impl Trace {
             tasks: Vec::new(),
             sites: Vec::new(),
             awaits: Awaits::default(),
+            resources: Resources::default(),
             loop_lane: Lane::new(0),
             output: Output::default(),
             pauses: VecDeque::new(),
@@ -131,8 +135,7 @@ impl Trace {
             steps: 0,
             now: 0,
             parked: true,
-            ready_max: 0,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             console_updates: 0,
             console_dropped: 0,
             probe_events: 0,
@@ -168,6 +171,11 @@ impl Trace {
 
     pub fn awaits(&self) -> &Awaits {
         &self.awaits
+    }
+
+    /// What tasks share: locks, channels, signals, and who held what.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// The loop's own row: a poll from waking up to parking, waiting while parked.
@@ -222,13 +230,8 @@ impl Trace {
         self.kept_bytes
     }
 
-    /// The most tasks that were ready at once between two times, looking at no more than `LOOKS` turns of them.
+    /// The most tasks that were ready at once from `from` up to, not including, `to`.
     pub fn ready_max(&self, from: Nanos, to: Nanos) -> u32 {
-        const LOOKS: usize = 64;
-        let start = self.ready.partition_point(|(at, _)| *at < from);
-        let end = self.ready.partition_point(|(at, _)| *at < to);
-        let stride = ((end - start) / LOOKS).max(1);
-        let past = self.ready.range(start..end).step_by(stride).map(|(_, ready)| *ready).max().unwrap_or(0);
-        if self.now < to && self.now >= from { past.max(self.counts.scheduled) } else { past }
+        if from > self.now { 0 } else { self.ready.most(from, to) }
     }
 }

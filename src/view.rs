@@ -59,7 +59,7 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> Geometry {
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
             let watching = Watching { model: scene.model, session, status: &status, theme: scene.theme };
-            let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref());
+            let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref(), content(session));
             geometry.rows = place(places.timeline.rows);
             geometry.lanes = place(places.timeline.lanes(places.timeline.rows));
             geometry.minimap = place(places.timeline.lanes(places.timeline.minimap));
@@ -93,13 +93,18 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     }
 }
 
+fn content(session: &dyn crate::app::Session) -> layout::Content {
+    let trace = session.trace();
+    layout::Content { tasks: trace.tasks().len(), output_lines: trace.output().lines().len() }
+}
+
 fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Session, status: &Status, area: Rect) {
     let watching = Watching { model: scene.model, session, status, theme: scene.theme };
     if layout::is_tiny(area) {
         tiny(buffer, watching, area);
         return;
     }
-    let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref());
+    let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref(), content(session));
     header::render(buffer, watching, places.header);
     banner::render(buffer, watching, places.banner);
     timeline::render(buffer, watching, &places.timeline);

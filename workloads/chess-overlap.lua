@@ -1,8 +1,8 @@
 -- The common mistake: the player's own thinking is awaited too, as if she could sit at every board at once.
 local board = async(function(p)
   for _ = 1, p.moves do
-    await(sleep(p.think))  -- wrong: this is her own time, and there is only one of her
-    await(sleep(p.reply))  -- right: the opponents do think side by side
+    await(sleep(p.think, { actor = "player" }))  -- wrong: her own time, and there is only one of her
+    await(sleep(p.reply))                        -- right: the opponents do think side by side
   end
 end)
 

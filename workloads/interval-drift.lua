@@ -1,33 +1,31 @@
--- Two clocks that are to strike every second, and do something for a while each time.
-local sleeping = async(function(p)
-  for _ = 1, p.strikes do
-    work(p.chore)
-    await(sleep(1))                 -- a second after the chore: every strike is later than it should be
-  end
+local metronome = async(function(missed, p)
+  local beat = interval(p.beat, { missed = missed, name = missed })
+  for _ = 1, p.beats do await(beat:tick()) end
   return now()
 end)
 
-local ticking = async(function(p)
-  local every_second = interval(1, { missed = "skip" })
-  for _ = 1, p.strikes do
-    await(every_second:tick())      -- a second after the last tick, whatever was done since
-    work(p.chore)
+local chores = async(function(p)
+  while true do
+    await(sleep(1))
+    work(p.chore)                     -- longer than a beat: some are missed
   end
-  return now()
 end)
 
 return {
-  title  = "The clock that runs late",
-  lesson = "Sleeping a second in a loop means a second plus whatever the loop does: it drifts. An interval keeps to "
-        .. "the clock, and says what to do about ticks that were missed.",
+  title  = "Three ways to miss a beat",
+  lesson = "An interval that was kept from ticking can catch up in a burst, put everything off (delay), or leave out "
+        .. "what it missed (skip). Only the burst keeps the count: the others drift.",
   clock  = "virtual",
   params = {
-    strikes = { default = 30, min = 2, max = 10000, help = "how often each clock strikes" },
-    chore = { default = "20ms", min = "1ms", max = "400ms", help = "what each does at every strike" },
+    beat = { default = "100ms", min = "10ms", max = "10s", help = "from one beat to the next" },
+    beats = { default = 100, min = 10, max = 10000, help = "how many beats each metronome counts" },
+    chore = { default = "150ms", min = "1ms", max = "10s", help = "what somebody else does once a second" },
   },
   expects = { findings = { "interval-drift" } },
   main = async(function(p)
-    local late, punctual = table.unpack(await(gather(sleeping(p), ticking(p))))
-    return { sleeping = late, ticking = punctual }
+    local disturbing = create_task(chores(p))
+    local ends = await(gather(metronome("burst", p), metronome("delay", p), metronome("skip", p)))
+    disturbing:cancel()
+    return { burst = ends[1], delay = ends[2], skip = ends[3] }
   end),
 }

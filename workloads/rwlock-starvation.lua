@@ -24,7 +24,7 @@ return {
     read = { default = "1500ms", min = "1ms", max = "1h", help = "how long a reader reads" },
     slow = { default = "60s", min = "1ms", max = "24h", help = "how long the first one does" },
   },
-  expects = { findings = { "convoy" } },
+  expects = { findings = {} },
   main = async(function(p)
     local lock, all = rwlock{ name = "catalog" }, {}
     for number = 1, p.readers do all[number] = reader(lock, number, p) end

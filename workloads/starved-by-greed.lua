@@ -17,7 +17,7 @@ return {
     jobs = { default = 1000, min = 1, max = 100000, help = "jobs that are there from the start" },
     greedy = { default = true, help = "whether the task is unconstrained" },
   },
-  expects = { findings = { "blocked-loop", "starvation" } },
+  expects = { findings = { "never-yields", "starvation" } },
   main = async(function(p)
     local jobs, first = channel{ name = "jobs" }, notify()
     for job = 1, p.jobs do jobs:try_send(job) end

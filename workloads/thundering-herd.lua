@@ -5,7 +5,10 @@ local worker = async(function(bell)
     await(bell:notified())
     woken = woken + 1
     if jobs < 0 then return { done = done, woken = woken } end
-    if jobs > 0 then jobs, done = jobs - 1, done + 1 end    -- one gets it; the others woke up for nothing
+    if jobs > 0 then              -- one gets it; the others woke up for nothing
+      jobs, done = jobs - 1, done + 1
+      await(sleep("10ms"))
+    end
   end
 end)
 

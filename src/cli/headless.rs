@@ -51,8 +51,14 @@ pub(super) fn run(plan: &Plan, program: Program, wanted: &Wanted) -> anyhow::Res
     let outcome = run_to_end(&mut session, &interrupted);
 
     let source = plan.source();
-    let input =
-        Input { source: &source, trace: session.trace(), outcome: &outcome, feed: plan.feed, full: wanted.full };
+    let input = Input {
+        source: &source,
+        trace: session.trace(),
+        outcome: &outcome,
+        feed: plan.feed,
+        thresholds: &plan.thresholds,
+        full: wanted.full,
+    };
     to_stdout(|out| if wanted.json { Report::new(&input).write(out) } else { write_text(&input, out) })
         .context(super::exit::Broken("the report could not be written".to_owned()))?;
     let asserted = hold(&wanted.assert, &input);

@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::headless::{self, Wanted};
 use super::{loop_time, screen};
 use crate::control::{ClockKind, FeedChoice, Speed};
+use crate::insight::Thresholds;
 use crate::lab::Options;
 use crate::report::Source;
 use crate::settings::Settings;
@@ -79,6 +80,8 @@ pub struct Plan {
     pub until: Option<Nanos>,
     /// Bytes that the trace may keep.
     pub memory_bytes: usize,
+    /// From where on something is worth a finding.
+    pub thresholds: Thresholds,
 }
 
 impl Plan {
@@ -151,6 +154,7 @@ fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
         paused: arguments.paused,
         until: arguments.until,
         memory_bytes: settings.memory_bytes,
+        thresholds: settings.thresholds,
     })
 }
 

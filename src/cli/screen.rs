@@ -35,6 +35,7 @@ impl Stage {
             paused: launch.paused,
             until: self.until,
             memory_bytes: self.settings.memory_bytes,
+            thresholds: self.settings.thresholds,
         })
     }
 }

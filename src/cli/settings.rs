@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, to_stdout};
 use crate::report::plain;
-use crate::settings::{Settings, TEMPLATE, default_path};
+use crate::settings::{Settings, TEMPLATE, default_path, write_findings};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArguments {
@@ -29,7 +29,8 @@ pub(super) fn in_force(settings: &Settings) -> anyhow::Result<Exit> {
         writeln!(out, "ascii = {}", settings.ascii)?;
         writeln!(out, "mouse = {}", settings.mouse)?;
         writeln!(out, "speed = \"{}\"", settings.speed)?;
-        writeln!(out, "memory = {}", settings.memory_bytes)
+        writeln!(out, "memory = {}", settings.memory_bytes)?;
+        write_findings(&settings.thresholds, out)
     })?;
     Ok(Exit::Success)
 }

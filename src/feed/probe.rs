@@ -4,13 +4,13 @@
 //! waiting takes no loop time. On the real clock a poll or a wake that finds the ring full is dropped and counted, and
 //! the stretch is marked as a gap.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rustc_hash::FxHashMap;
 
-use crate::trace::{AwaitId, Event, Nanos, Site, SiteId, TaskId};
+use crate::trace::{AwaitId, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
 
 /// Events that the ring holds: enough for a tenth of a second of a loop that does nothing but yield.
 const RING_EVENTS: usize = 1 << 16;
@@ -25,6 +25,8 @@ pub struct Probe {
     tasks: AtomicU32,
     awaits: AtomicU32,
     sites: Mutex<FxHashMap<Site, SiteId>>,
+    /// How many resources there are, and the actors among them by name. Locked while one is told: ids come in order.
+    resources: Mutex<(usize, FxHashMap<Arc<str>, ResourceId>)>,
     gap_from: AtomicU64,
     gap_dropped: AtomicU64,
 }
@@ -44,6 +46,7 @@ impl Probe {
             tasks: AtomicU32::new(0),
             awaits: AtomicU32::new(0),
             sites: Mutex::default(),
+            resources: Mutex::default(),
             gap_from: AtomicU64::new(0),
             gap_dropped: AtomicU64::new(0),
         };
@@ -67,6 +70,23 @@ impl Probe {
         let id = SiteId::from_index(sites.len());
         self.tell(0, Event::Site { site: id, described: Box::new(site.clone()) });
         sites.insert(site.clone(), id);
+        id
+    }
+
+    /// The id of a resource, which is told to the trace. An actor is known by its name: whoever names it again means the
+    /// same one.
+    pub fn resource(&self, resource: Resource) -> ResourceId {
+        let mut known = self.resources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (count, actors) = &mut *known;
+        if resource.kind == ResourceKind::Actor {
+            if let Some(id) = actors.get(&resource.name) {
+                return *id;
+            }
+            actors.insert(Arc::clone(&resource.name), ResourceId::from_index(*count));
+        }
+        let id = ResourceId::from_index(*count);
+        *count += 1;
+        self.tell(0, Event::Resource { resource: id, described: Box::new(resource) });
         id
     }
 
@@ -111,6 +131,8 @@ fn is_watched(event: &Event) -> bool {
             | Event::AwaitStart { .. }
             | Event::AwaitPoll { .. }
             | Event::AwaitEnd { .. }
+            // Its await goes by another id there.
+            | Event::AwaitOf { .. }
     )
 }
 

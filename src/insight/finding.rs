@@ -1,6 +1,9 @@
 //! Findings: what went wrong in a loop, each with the evidence that a person can check on the timeline.
 
-use crate::trace::{Nanos, TaskId, Trace};
+use crate::trace::{Nanos, TaskId};
+
+/// Findings that one lint lists; the rest is counted.
+pub const FINDINGS_MAX: usize = 100;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +43,10 @@ pub struct Finding {
     pub evidence: String,
 }
 
-/// Every finding in the trace so far, in order of time. No lint is written yet, so there are none: a report says `[]`
-/// rather than something guessed.
-pub fn findings(_trace: &Trace) -> Vec<Finding> {
-    Vec::new()
+/// Every finding of a trace, by time, then task, then name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    pub listed: Vec<Finding>,
+    /// Findings past the first [`FINDINGS_MAX`] of their lint.
+    pub unlisted: u64,
 }

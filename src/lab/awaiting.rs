@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tracing::Span;
 
 use super::world::World;
-use crate::trace::{AwaitId, Event, Site};
+use crate::trace::{AwaitId, Event, ResourceId, Site};
 
 /// See the module.
 pub struct Awaiting<F> {
@@ -57,13 +57,16 @@ impl Spans {
 }
 
 impl<F: Future + Send> Awaiting<F> {
-    pub(super) fn new(world: &World, told: &Site, future: F) -> Self {
+    pub(super) fn new(world: &World, told: &Site, resource: Option<ResourceId>, future: F) -> Self {
         let probe = &world.shared().probe;
         let id = World::current().map(|task| {
             let (id, site) = (probe.next_await(), probe.site(told));
             world.tell(|at| Event::AwaitStart { id, task, at, site });
             if let Some(stuck) = &world.shared().stuck {
                 stuck.opened(id, task, told);
+            }
+            if let Some(resource) = resource {
+                world.tell(|_| Event::AwaitOf { id, resource });
             }
             id
         });

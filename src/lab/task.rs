@@ -173,6 +173,20 @@ impl<F> Drop for TaskFuture<F> {
     }
 }
 
+/// Keeps a panic of a task from being printed where it happens: its lane, the report and whoever awaits the task tell
+/// it. Every other panic is printed as before.
+pub fn hush_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if World::current().is_none() {
+                before(info);
+            }
+        }));
+    });
+}
+
 /// What a panic said, if it said it in words.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic

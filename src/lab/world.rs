@@ -22,7 +22,7 @@ use super::valve::Valve;
 use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
 use crate::feed::probe::Probe;
-use crate::trace::{Cause, Event, Location, Nanos, Site, Spawned, TaskId, TaskKind};
+use crate::trace::{Cause, Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 
 /// Characters of a printed line that are kept.
 const LINE_CHARS_MAX: usize = 2_000;
@@ -117,10 +117,19 @@ impl World {
 
     /// Makes `future` visible as an await of the task that is being polled, from now until it is dropped.
     pub fn await_at<F: Future + Send>(&self, site: &Site, future: F) -> Awaiting<F> {
+        self.await_for(site, None, future)
+    }
+
+    pub(super) fn await_for<F: Future + Send>(
+        &self,
+        site: &Site,
+        resource: Option<ResourceId>,
+        future: F,
+    ) -> Awaiting<F> {
         if let Some((valve, _)) = &self.0.console {
             valve.admit(2, &self.0.gate);
         }
-        Awaiting::new(self, site, future)
+        Awaiting::new(self, site, resource, future)
     }
 
     /// Blocks the whole loop for `duration` of loop time, inside the poll that is under way.

@@ -18,7 +18,7 @@ use schema::{
 use super::{Input, wakes};
 use crate::control::Outcome;
 use crate::insight::{self, Summary};
-use crate::trace::{Await, AwaitId, Site, State, Task, Trace};
+use crate::trace::{Await, AwaitId, Fidelity, Site, State, Task, Trace};
 use crate::workload::manifest::ParamValue;
 
 pub const SCHEMA: u32 = 1;
@@ -37,6 +37,7 @@ impl<'a> Report<'a> {
         let limit = |most| if input.full { usize::MAX } else { most };
         let (awaits, awaits_cut) = awaits(trace, limit(AWAITS_MAX));
         let (wakes, wakes_cut) = wakes(trace, limit(WAKES_MAX));
+        let findings = insight::findings(trace, input.thresholds);
         Self {
             schema: SCHEMA,
             loopscope: env!("CARGO_PKG_VERSION"),
@@ -46,13 +47,13 @@ impl<'a> Report<'a> {
             fidelity: input.fidelity(),
             elapsed_ns: summary.elapsed_ns,
             r#loop: LoopEntry {
-                busy_ns: summary.busy_ns,
+                busy_ns: known(trace, summary.busy_ns),
                 parked_ns: summary.parked_ns,
                 polls: counts.polls,
                 wakes: counts.wakes,
                 parks: counts.parks,
                 turns: counts.turns,
-                longest_poll_ns: summary.longest_poll_ns,
+                longest_poll_ns: known(trace, summary.longest_poll_ns),
             },
             output: output(trace),
             output_dropped: trace.output().dropped(),
@@ -64,7 +65,8 @@ impl<'a> Report<'a> {
             awaits,
             wakes,
             truncated: awaits_cut || wakes_cut,
-            findings: insight::findings(trace).into_iter().map(finding_entry).collect(),
+            findings: findings.listed.into_iter().map(finding_entry).collect(),
+            findings_unlisted: findings.unlisted,
             feeds: feeds(input),
             gaps: trace.gaps().map(|gap| GapEntry { from_ns: gap.from, to_ns: gap.to, dropped: gap.dropped }).collect(),
         }
@@ -115,6 +117,11 @@ fn output(trace: &Trace) -> Vec<OutputEntry<'_>> {
     lines.map(|line| OutputEntry { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text }).collect()
 }
 
+/// A sum of polls' times: `None` where polls were only sampled, for a sum of samples is not the sum.
+fn known(trace: &Trace, sum_ns: u64) -> Option<u64> {
+    (trace.fidelity() == Fidelity::Exact).then_some(sum_ns)
+}
+
 fn task_entry<'a>(trace: &'a Trace, task: &'a Task) -> TaskEntry<'a> {
     let totals = task.lane.totals_at(trace.now());
     let state = trace.state(task.id).unwrap_or(State::Scheduled);
@@ -130,9 +137,9 @@ fn task_entry<'a>(trace: &'a Trace, task: &'a Task) -> TaskEntry<'a> {
         polls: task.counts.polls,
         wakes: task.counts.wakes,
         self_wakes: task.counts.self_wakes,
-        busy_ns: totals.busy_ns,
-        scheduled_ns: totals.scheduled_ns,
-        waiting_ns: totals.waiting_total_ns(),
+        busy_ns: known(trace, totals.busy_ns),
+        scheduled_ns: known(trace, totals.scheduled_ns),
+        waiting_ns: known(trace, totals.waiting_total_ns()),
         waiting_on: match state {
             State::Waiting(Some(id), _) => site_of(trace, id).map(site_entry),
             _ => None,

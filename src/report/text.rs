@@ -6,10 +6,10 @@ use super::Input;
 use super::json::site_of;
 use super::plain::{plain, plain_cow};
 use super::table::{self, Lean};
-use super::units::{how_many, human_ns, human_number, human_share};
 use crate::control::{FeedChoice, Outcome};
+use crate::insight::units::{how_many, human_ns, human_number, human_share};
 use crate::insight::{self, Summary};
-use crate::trace::{State, Task, TaskId, Trace};
+use crate::trace::{Fidelity, State, Task, TaskId, Trace};
 
 /// Lines of output that are shown unless everything is asked for.
 const OUTPUT_LINES_SHOWN: usize = 100;
@@ -31,7 +31,7 @@ pub fn write_text(input: &Input, mut out: impl Write) -> io::Result<()> {
     headline(input, &mut out)?;
     output(input, &mut out)?;
     tasks(input, &mut out)?;
-    findings(input.trace, &mut out)?;
+    findings(input, &mut out)?;
     witnesses(input, &mut out)?;
     ending(input.outcome, &mut out)?;
     out.flush()
@@ -50,17 +50,20 @@ fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
     if !params.is_empty() {
         writeln!(out, "  {}", params.join("  "))?;
     }
-    writeln!(
-        out,
-        "\nloop\n  busy {} ({}), parked {} ({}), in between {} ({})\n  longest poll {}",
-        human_ns(summary.busy_ns),
-        human_share(summary.busy_share()),
-        human_ns(summary.parked_ns),
-        human_share(summary.parked_share()),
-        human_ns(summary.overhead_ns),
-        human_share(summary.overhead_share()),
-        human_ns(summary.longest_poll_ns),
-    )?;
+    let parked = format!("parked {} ({})", human_ns(summary.parked_ns), human_share(summary.parked_share()));
+    if input.trace.fidelity() == Fidelity::Sampled {
+        writeln!(out, "\nloop\n  {parked}; how long polls took is not known: they were only sampled")?;
+    } else {
+        writeln!(
+            out,
+            "\nloop\n  busy {} ({}), {parked}, in between {} ({})\n  longest poll {}",
+            human_ns(summary.busy_ns),
+            human_share(summary.busy_share()),
+            human_ns(summary.overhead_ns),
+            human_share(summary.overhead_share()),
+            human_ns(summary.longest_poll_ns),
+        )?;
+    }
     let counted = [(counts.polls, "poll"), (counts.wakes, "wake"), (counts.turns, "turn"), (counts.parks, "park")];
     writeln!(out, "  {}", counted.map(|(count, noun)| how_many(count, noun)).join(", "))
 }
@@ -117,32 +120,38 @@ fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
         }),
         _ => String::new(),
     };
+    // A sum of samples is not the sum.
+    let is_exact = trace.fidelity() == Fidelity::Exact;
+    let known = |sum_ns| if is_exact { human_ns(sum_ns) } else { "?".to_owned() };
     vec![
         task.id.to_string(),
         task_name(trace, task.id),
         state.name().to_owned(),
         human_number(task.counts.polls),
         human_number(task.counts.wakes),
-        human_ns(totals.busy_ns),
-        human_ns(totals.scheduled_ns),
-        human_ns(totals.waiting_total_ns()),
+        known(totals.busy_ns),
+        known(totals.scheduled_ns),
+        known(totals.waiting_total_ns()),
         waiting_on,
     ]
 }
 
-fn findings(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
-    let found = insight::findings(trace);
-    if found.is_empty() {
+fn findings(input: &Input, out: &mut impl Write) -> io::Result<()> {
+    let found = insight::findings(input.trace, input.thresholds);
+    if found.listed.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nfindings")?;
-    for finding in found {
-        let whose = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(trace, id)));
+    for finding in found.listed {
+        let whose = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(input.trace, id)));
         let (severity, name, at) = (finding.severity.name(), finding.name, human_ns(finding.at_ns));
         writeln!(out, "  {severity} {name}{whose} at {at}: {}", plain(&finding.message))?;
         writeln!(out, "    {}", plain(&finding.evidence))?;
     }
-    Ok(())
+    match found.unlisted {
+        0 => Ok(()),
+        unlisted => writeln!(out, "  and {} like these", how_many(unlisted, "finding")),
+    }
 }
 
 /// What the facts rest on: which feeds watched, whether they agree, and what was lost.

@@ -37,6 +37,45 @@ pub const TEMPLATE: &str = "\
 # How much a trace may keep in memory before it forgets its oldest: bytes, or text with KiB, MiB or GiB.
 # Variable: LOOPSCOPE_MEMORY.
 #memory = \"1 GiB\"
+
+# From where on something is worth a finding. Times are seconds, or text such as \"10ms\".
+#[findings]
+# A poll that keeps the loop longer than this, other than by computing, blocks it.
+#blocked_loop = \"100ms\"
+# A poll that computes longer than this never yields.
+#never_yields = \"10s\"
+# A poll that computes in at least so many pieces, and gives no turn between them, never yields.
+#never_yields_pieces = 10
+# A task that is ready this long while one poll that never yields goes on starves.
+#starvation = \"100ms\"
+# A task that gives its turn away so many times in a row, having done nothing, spins.
+#busy_yield_turns = 100
+# A poll longer than this did something.
+#busy_yield_poll = \"100us\"
+# So many tasks of one place, of which next to none ever ends, are a leak.
+#leak_tasks = 20
+# A place of which at least this share of tasks ends does not leak.
+#leak_ended_percent = 10
+# So many tasks woken at once for what few of them can have are a herd.
+#thundering_herd_tasks = 5
+# Where more than this share of the woken goes on, the wakes were not in vain.
+#thundering_herd_percent = 50
+# A convoy is at least so many tasks in one lock's queue.
+#convoy_tasks = 3
+# A lock that is handed on so many times while its queue never drains has a convoy.
+#convoy_turns = 10
+# A sender that waits for room more than this share of its time is under back-pressure.
+#back_pressure_percent = 50
+# Fewer sends that had to wait are no back-pressure.
+#back_pressure_sends = 5
+# An interval whose ticks end up later than this share of its period drifts.
+#interval_drift_percent = 100
+# Fewer ticks tell nothing of an interval.
+#interval_drift_ticks = 5
+# An actor whose own work overlaps for longer than this is in several places at once.
+#overlapping_work = \"0s\"
+# A wait for a signal that had been given to nobody, when it lasted longer than this, is a lost wake.
+#lost_wake = \"0s\"
 ";
 
 /// `loopscope/settings.toml` in the folder where the system keeps configuration (`$XDG_CONFIG_HOME`, else
@@ -58,14 +97,14 @@ pub(super) fn read(path: &Path) -> Result<Wishes, Error> {
 /// A number or a text, as a person happens to write it.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a number or a text")]
-enum Said {
+pub(super) enum Said {
     Whole(u64),
     Number(f64),
     Text(String),
 }
 
 impl Said {
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         match self {
             Self::Whole(number) => number.to_string(),
             Self::Number(number) => number.to_string(),

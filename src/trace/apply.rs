@@ -5,11 +5,9 @@ use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
 use super::id::TaskId;
 use super::lane::{Cycle, Lane};
 use super::output::Line;
+use super::resource::{Resource, Unheard};
 use super::task::{Live, Task};
 use super::{Fidelity, Gap, MARKS_MAX, Trace};
-
-/// Turns of which the number of ready tasks is kept.
-const READY_MAX: usize = 1 << 20;
 
 impl Trace {
     /// Files one event. Events of one task come in order of time; an event that names a task nobody told of is
@@ -77,16 +75,32 @@ impl Trace {
                     task.open_awaits.retain(|open| *open != id);
                 }
             }
+            Event::Resource { resource, described } => {
+                self.kept_bytes += size_of::<Resource>() + described.name.len();
+                self.resources.tell(resource, *described);
+            }
+            Event::AwaitOf { id, resource } => self.awaits.is_for(id, resource),
+            Event::Acquire { resource, task, at } => {
+                self.advance(at);
+                self.resources.acquire(resource, task, at);
+            }
+            Event::GiveBack { resource, task, at } => {
+                self.advance(at);
+                self.resources.give_back(resource, task, at);
+            }
+            Event::Unheard { resource, task, at } => {
+                self.advance(at);
+                self.resources.note_unheard(Unheard { resource, task, at });
+            }
+            Event::NeverAwaited { task, at, coroutine } => {
+                self.advance(at);
+                self.resources.note_unawaited(task, at, *coroutine);
+            }
             Event::Park { at } => {
                 self.advance(at);
                 self.loop_lane.poll_end(at, None);
                 self.parked = true;
                 self.counts.parks += 1;
-                if self.ready.len() == READY_MAX {
-                    self.ready.pop_front();
-                }
-                self.ready.push_back((at, self.ready_max));
-                self.ready_max = self.counts.scheduled;
             }
             Event::Unpark { at } => {
                 self.counts.parked_ns += at.saturating_sub(self.loop_lane.last().and_then(Cycle::end).unwrap_or(0));
@@ -135,7 +149,7 @@ impl Trace {
     }
 
     fn note_ready(&mut self) {
-        self.ready_max = self.ready_max.max(self.counts.scheduled);
+        self.ready.note(self.now, self.counts.scheduled);
     }
 
     fn turn_start(&mut self, at: Nanos) {

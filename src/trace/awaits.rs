@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::event::Nanos;
-use super::id::{AwaitId, SiteId, TaskId};
+use super::id::{AwaitId, ResourceId, SiteId, TaskId};
 
 /// One await.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +14,12 @@ pub struct Await {
     end: Nanos,
     /// Times the awaitable itself was polled.
     pub polls: u32,
-    /// It was ready at its last poll.
-    ready: bool,
+    /// The number of the resource that it is for, 0 for none; [`READY`] where it was ready at its last poll. Together, for
+    /// there are many awaits.
+    marks: u32,
 }
+
+const READY: u32 = 1 << 31;
 
 /// How an await came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +45,13 @@ impl Await {
         (self.end != Nanos::MAX).then_some(self.end)
     }
 
+    /// What it is for, where that is known by identity.
+    pub fn resource(&self) -> Option<ResourceId> {
+        ((self.marks & !READY) as usize).checked_sub(1).map(ResourceId::from_index)
+    }
+
     pub fn outcome(&self) -> Outcome {
-        match (self.ready, self.end()) {
+        match (self.marks & READY != 0, self.end()) {
             (true, _) => Outcome::Ready,
             (false, Some(_)) => Outcome::Cancelled,
             (false, None) => Outcome::Pending,
@@ -61,15 +69,21 @@ pub struct Awaits {
 impl Awaits {
     pub(super) fn start(&mut self, id: AwaitId, task: TaskId, site: SiteId, at: Nanos) {
         debug_assert_eq!(id.index(), self.dropped + self.kept.len(), "await ids are given in order at the door");
-        self.kept.push_back(Await { task, site, start: at, end: Nanos::MAX, polls: 0, ready: false });
+        self.kept.push_back(Await { task, site, start: at, end: Nanos::MAX, polls: 0, marks: 0 });
     }
 
     /// Counts a poll, and tells whose await it was if this was the first.
     pub(super) fn polled(&mut self, id: AwaitId, ready: bool) -> Option<TaskId> {
         let found = self.get_mut(id)?;
         found.polls += 1;
-        found.ready |= ready;
+        found.marks |= if ready { READY } else { 0 };
         (found.polls == 1).then_some(found.task)
+    }
+
+    pub(super) fn is_for(&mut self, id: AwaitId, resource: ResourceId) {
+        if let Some(found) = self.get_mut(id) {
+            found.marks = (found.marks & READY) | (resource.number() & !READY);
+        }
     }
 
     pub(super) fn end(&mut self, id: AwaitId, at: Nanos) -> Option<TaskId> {

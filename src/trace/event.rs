@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::id::{AwaitId, SiteId, TaskId};
+use super::id::{AwaitId, ResourceId, SiteId, TaskId};
+use super::resource::{Resource, Unawaited};
 
 /// Loop time, in nanoseconds since the run began.
 pub type Nanos = u64;
@@ -73,6 +74,40 @@ pub enum Event {
     AwaitEnd {
         id: AwaitId,
         at: Nanos,
+    },
+    /// A thing that tasks share is told once, before it is first named.
+    Resource {
+        resource: ResourceId,
+        described: Box<Resource>,
+    },
+    /// What an await that has just started is for.
+    AwaitOf {
+        id: AwaitId,
+        resource: ResourceId,
+    },
+    /// From now on the task holds the resource: the lock is its, or one permit.
+    Acquire {
+        resource: ResourceId,
+        task: TaskId,
+        at: Nanos,
+    },
+    /// The task gives back what it acquired last of this resource.
+    GiveBack {
+        resource: ResourceId,
+        task: TaskId,
+        at: Nanos,
+    },
+    /// A signal was given and reached nobody, and nothing keeps it for whoever comes later.
+    Unheard {
+        resource: ResourceId,
+        task: Option<TaskId>,
+        at: Nanos,
+    },
+    /// A coroutine that was made at that time and, now that the program is over, never began.
+    NeverAwaited {
+        task: Option<TaskId>,
+        at: Nanos,
+        coroutine: Box<Unawaited>,
     },
     /// Nothing is ready: the loop waits for a timer, for I/O or for another thread.
     Park {
@@ -236,6 +271,18 @@ pub struct Site {
     /// What was called there: `sleep`, `gather`.
     pub source: Arc<str>,
     pub location: Option<Location>,
+}
+
+impl Site {
+    /// The program says of this call that it is its own computing, which somebody has to do, and not a wait in disguise.
+    pub fn is_computing(&self) -> bool {
+        self.kind == AwaitKind::Block && &*self.source == "work"
+    }
+
+    /// A call that keeps the loop and only waits.
+    pub fn is_blocking(&self) -> bool {
+        self.kind == AwaitKind::Block && !self.is_computing()
+    }
 }
 
 /// A place in somebody's source.

@@ -49,6 +49,10 @@ dense_id! {
     AwaitId
 }
 dense_id! {
+    /// One thing that tasks share: a lock, a channel, an actor.
+    ResourceId
+}
+dense_id! {
     /// One place that awaits: a kind, a source and a location, shared by all awaits made there.
     SiteId
 }

@@ -106,8 +106,9 @@ impl Page<'_> {
             }
             State::Running => {}
         }
-        for line in text::wrap(&text, self.width) {
-            lines.push(Line::from(span(theme, Role::of(state), line)));
+        for (index, line) in text::wrap(&text, self.width.saturating_sub(3)).into_iter().enumerate() {
+            let indent = if index == 0 { "" } else { "   " };
+            lines.push(Line::from(span(theme, Role::of(state), format!("{indent}{line}"))));
         }
         if let (State::Failed, Some(Ending::Failed(error))) = (state, &task.ending) {
             lines.extend(

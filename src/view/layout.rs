@@ -80,8 +80,15 @@ pub fn below_rule(mut rect: Rect) -> Rect {
     rect
 }
 
+/// How much there is to show in the panes that share the height.
+#[derive(Clone, Copy, Debug)]
+pub struct Content {
+    pub tasks: usize,
+    pub output_lines: usize,
+}
+
 /// Lays the dashboard out.
-pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>) -> Layout {
+pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>, content: Content) -> Layout {
     if is_tiny(area) {
         return Layout::default();
     }
@@ -105,8 +112,14 @@ pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>) -> La
         let height = (rest.height / 2).min(14);
         details = bottom(&mut rest, height);
     } else if rest.height >= 14 {
-        let height = (rest.height / 4).clamp(4, 12);
-        output = bottom(&mut rest, height);
+        /// Rows of the timeline and the loop's strip that are not tasks.
+        const AROUND_TASKS: usize = 6;
+        let full = (rest.height / 4).clamp(4, 12);
+        // What the output does not need the tasks get, as far as they need it.
+        let spare = usize::from(rest.height - full).saturating_sub(AROUND_TASKS);
+        let missing = u16::try_from(content.tasks.saturating_sub(spare)).unwrap_or(u16::MAX);
+        let unused = full.saturating_sub(u16::try_from(content.output_lines + 1).unwrap_or(u16::MAX).max(2));
+        output = bottom(&mut rest, full - unused.min(missing));
     }
     if has_side {
         let width = (area.width * 3 / 10).clamp(36, 52);

@@ -59,10 +59,6 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
             ('·', Role::Dim)
         };
         mark(buffer, lanes, (column, 0), glyph, theme.style(role));
-        if ready == 0 && here.busy_ns > 0 && here.waiting_total_ns() == 0 {
-            // How many were ready is told at a turn's end: in the midst of one it is not known, which is not none.
-            continue;
-        }
         let height = (ready.saturating_mul(8)).div_ceil(most).clamp(1, 8);
         let (bar, role) =
             if ready == 0 { ('·', Role::Dim) } else { (glyph::BARS[height as usize - 1], Role::Scheduled) };

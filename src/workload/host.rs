@@ -11,6 +11,7 @@ macro_rules! word {
     }};
 }
 
+mod actor;
 mod awaitable;
 mod channel;
 mod choice;
@@ -30,6 +31,7 @@ mod task;
 mod time;
 mod timeout;
 mod trouble;
+mod unawaited;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -66,6 +68,8 @@ pub(super) struct Host {
     tasks_live: AtomicU32,
     /// How many tasks each coroutine function's name was given to.
     names: Mutex<HashMap<Arc<str>, u64>>,
+    /// Coroutines that have not begun.
+    unawaited: Mutex<unawaited::Unawaited>,
     /// The coroutine functions, by the line where their body begins.
     functions: Mutex<HashMap<u32, Arc<str>>>,
     /// The line of the script that was seen last, for the one error that leaves no trace: out of memory.
@@ -88,6 +92,7 @@ impl Host {
             tasks_ended: AtomicU64::new(0),
             tasks_live: AtomicU32::new(0),
             names: Mutex::default(),
+            unawaited: Mutex::default(),
             functions: Mutex::default(),
             last_line: AtomicU32::new(0),
             run: OnceLock::new(),
@@ -170,6 +175,7 @@ pub fn program(manifest: &Manifest, values: Vec<(String, ParamValue)>) -> Result
             let values = task::body(&host, "main".into(), &main, arguments)
                 .await
                 .map_err(|fault| fault.report(&host.source).to_string())?;
+            unawaited::tell(&host);
             let value = values.into_iter().next().unwrap_or_default();
             result::to_json(&value).map_err(|reason| format!("{name}: main's result cannot be shown: {reason}"))
         };

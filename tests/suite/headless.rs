@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use loopscope::cli::run_to_end;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
+use loopscope::insight::Thresholds;
 use loopscope::lab::{Options, Program, TaskSpec, World};
 use loopscope::report::{Input, Report, Source};
 use loopscope::session::LabSession;
@@ -51,7 +52,14 @@ fn report(program: Program, options: Options, interrupted: &AtomicBool) -> Value
     let outcome = run_to_end(&mut session, interrupted);
     let source =
         Source { kind: "workload", name: "naps".into(), params: Vec::new(), clock: options.clock, seed: options.seed };
-    let input = Input { source: &source, trace: session.trace(), outcome: &outcome, feed: options.feed, full: true };
+    let input = Input {
+        source: &source,
+        trace: session.trace(),
+        outcome: &outcome,
+        feed: options.feed,
+        thresholds: &Thresholds::default(),
+        full: true,
+    };
     let mut bytes = Vec::new();
     Report::new(&input).write(&mut bytes).expect("memory takes everything");
     serde_json::from_slice(&bytes).expect("it is one JSON document")
@@ -122,4 +130,22 @@ fn a_failure_is_the_reports_error() {
     let report = report(program, SPEC, &AtomicBool::new(false));
     assert_eq!((&report["outcome"], &report["error"]), (&json!("failed"), &json!("naps.lua:3:1: too tired")));
     assert_eq!(report["tasks"][0]["state"], json!("failed"));
+}
+
+#[test]
+fn what_was_only_sampled_is_not_summed() {
+    let binary = env!("CARGO_BIN_EXE_loopscope");
+    let run = |feed, json: &[&str]| {
+        let arguments = ["run", "countsync", "--headless", "--feed", feed];
+        let output = std::process::Command::new(binary).args(arguments).args(json).output().expect("it starts");
+        String::from_utf8(output.stdout).expect("a report is text")
+    };
+    let report: serde_json::Value = serde_json::from_str(&run("console", &["--json"])).expect("one JSON document");
+    assert_eq!(report["fidelity"], "sampled");
+    assert_eq!(report["loop"]["busy_ns"], serde_json::Value::Null);
+    assert_eq!(report["tasks"][1]["waiting_ns"], serde_json::Value::Null);
+    assert_eq!(report["tasks"][1]["polls"], 1, "counts are exact");
+    assert!(run("console", &[]).contains("they were only sampled"));
+    let report: serde_json::Value = serde_json::from_str(&run("probe", &["--json"])).expect("one JSON document");
+    assert_eq!(report["loop"]["busy_ns"], 3_000_000_000_u64);
 }

@@ -19,7 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("app", &["insight", "trace", "control", "workload::manifest"]),
     ("view", &["app", "insight", "trace", "control", "workload::manifest"]),
     ("report", &["insight", "trace", "control", "workload::manifest"]),
-    ("settings", &["report", "trace", "control"]),
+    ("settings", &["report", "insight", "trace", "control"]),
     ("terminal", &["app", "view", "insight", "trace", "control", "workload::manifest", "settings"]),
 ];
 

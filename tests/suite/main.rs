@@ -8,6 +8,7 @@ mod lab;
 mod language;
 mod laws;
 mod paths;
+mod pty;
 mod readme;
 mod report;
 mod rig;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use loopscope::control::{ClockKind, FeedChoice, Outcome};
-use loopscope::insight::{Summary, busiest, most_woken};
+use loopscope::insight::{Summary, Thresholds, busiest, most_woken};
 use loopscope::report::{AWAITS_MAX, Input, Report, Source, WAKES_MAX, write_text};
 use loopscope::trace::{
     AwaitId, AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, SiteId, Spawned, TaskId, TaskKind, Trace,
@@ -98,7 +98,7 @@ fn source() -> Source {
 fn json_of(trace: &Trace, outcome: &Outcome, feed: FeedChoice, full: bool) -> String {
     let mut bytes = Vec::new();
     let source = source();
-    let input = Input { source: &source, trace, outcome, feed, full };
+    let input = Input { source: &source, trace, outcome, feed, thresholds: &Thresholds::default(), full };
     Report::new(&input).write(&mut bytes).expect("memory takes everything");
     String::from_utf8(bytes).expect("JSON is text")
 }
@@ -110,19 +110,20 @@ fn value_of(trace: &Trace, outcome: &Outcome, feed: FeedChoice, full: bool) -> V
 fn text_of(trace: &Trace, outcome: &Outcome, full: bool) -> String {
     let mut bytes = Vec::new();
     let source = source();
-    let input = Input { source: &source, trace, outcome, feed: FeedChoice::Both, full };
+    let input =
+        Input { source: &source, trace, outcome, feed: FeedChoice::Both, thresholds: &Thresholds::default(), full };
     write_text(&input, &mut bytes).expect("memory takes everything");
     String::from_utf8(bytes).expect("it is text")
 }
 
-/// Holds `actual` to the file of that name; with `LOOPSCOPE_BLESS` set it becomes the file, to be read in the diff.
+/// Holds `actual` to the file of that name; with `UPDATE_SNAPSHOTS` set it becomes the file, to be read in the diff.
 fn golden(name: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    if std::env::var_os("LOOPSCOPE_BLESS").is_some() {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, actual).expect("the fixtures can be written");
     }
     let expected = std::fs::read_to_string(&path).expect("the fixture is part of the repository");
-    assert_eq!(actual, expected, "if this change is meant, run again with LOOPSCOPE_BLESS=1 and read the diff");
+    assert_eq!(actual, expected, "if this change is meant, run again with UPDATE_SNAPSHOTS=1 and read the diff");
 }
 
 #[test]
@@ -151,7 +152,11 @@ fn a_failed_and_a_cancelled_run_say_so() {
 #[test]
 fn one_feed_alone_disagrees_with_nobody() {
     for (feed, fidelity) in [(FeedChoice::Probe, "exact"), (FeedChoice::Console, "sampled")] {
-        let report = value_of(&naps(), &Outcome::Cancelled, feed, false);
+        let mut trace = naps();
+        if feed == FeedChoice::Console {
+            trace.set_sampled();
+        }
+        let report = value_of(&trace, &Outcome::Cancelled, feed, false);
         assert_eq!(report["feeds"]["agree"], json!(true));
         assert_eq!(report["feeds"]["disagreements"], json!([]));
         assert_eq!(report["fidelity"], json!(fidelity));

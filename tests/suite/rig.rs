@@ -34,15 +34,23 @@ pub fn run(program: Program, seed: u64) -> Ran {
 }
 
 /// Runs to the end, or until somebody stops it from `meanwhile`.
-pub fn run_and(program: Program, seed: u64, mut meanwhile: impl FnMut(&mut LabSession)) -> Ran {
-    let options = Options {
-        clock: ClockKind::Virtual,
-        speed: Speed::Max,
-        feed: FeedChoice::Both,
-        paused: false,
-        seed,
-        until: None,
-    };
+pub fn run_and(program: Program, seed: u64, meanwhile: impl FnMut(&mut LabSession)) -> Ran {
+    let session = run_session(program, seed, ClockKind::Virtual, meanwhile);
+    lay_out(session.trace(), session.outcome().expect("it is over"))
+}
+
+/// Runs to the end and looks at the trace itself.
+pub fn run_for_trace<R>(program: Program, clock: ClockKind, look: impl FnOnce(&Trace) -> R) -> R {
+    look(run_session(program, 0, clock, |_| {}).trace())
+}
+
+fn run_session(
+    program: Program,
+    seed: u64,
+    clock: ClockKind,
+    mut meanwhile: impl FnMut(&mut LabSession),
+) -> LabSession {
+    let options = Options { clock, speed: Speed::Max, feed: FeedChoice::Both, paused: false, seed, until: None };
     let mut session = LabSession::start("rig", program, options, Trace::default()).expect("a thread can be had");
     let deadline = Instant::now() + PATIENCE;
     while !session.is_over() {
@@ -51,9 +59,8 @@ pub fn run_and(program: Program, seed: u64, mut meanwhile: impl FnMut(&mut LabSe
         session.wait(Duration::from_millis(5));
         assert!(Instant::now() < deadline, "the run did not end: {:?}", session.status());
     }
-    let trace = session.trace();
-    assert_eq!(trace.disagreements().first(), None, "the witnesses agree");
-    lay_out(trace, session.outcome().expect("it is over"))
+    assert_eq!(session.trace().disagreements().first(), None, "the witnesses agree");
+    session
 }
 
 /// Asks a run to stop, as a person does.

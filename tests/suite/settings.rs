@@ -71,6 +71,7 @@ fn the_template_is_the_defaults_in_use_and_uncommented() {
         mouse: Some(defaults.mouse),
         speed: Some(defaults.speed),
         memory: Some(Size { bytes: defaults.memory_bytes }),
+        findings: Some(defaults.thresholds),
     };
     assert_eq!(wishes, said, "the template shows every setting at its default");
     assert_eq!(loopscope(&["settings", "--default"]).out, TEMPLATE);
@@ -83,6 +84,9 @@ fn an_error_says_file_line_and_column() {
         ("colour = 1\n", "s.toml:1:1: unknown field `colour`", "colour = 1"),
         ("\n  speed = 0\n", "s.toml:2:11: `0` is not a speed", "speed = 0"),
         ("memory = \"1 kB\"", "s.toml:1:10: `1 kB` is not an amount of memory", "memory"),
+        ("[findings]\nblocked_lop = 1\n", "s.toml:2:1: unknown threshold `blocked_lop`", "blocked_lop"),
+        ("[findings]\nblocked_loop = \"soon\"\n", "s.toml:2:16: `soon` is not a duration", "soon"),
+        ("[findings]\nleak_tasks = 0.5\n", "s.toml:2:14: `0.5` is not a whole number", "0.5"),
         ("ascii = \n", "s.toml:1:", "ascii ="),
         ("ascii = \"\u{1b}[2J\"", "s.toml:1:", "ascii"),
     ];

@@ -30,6 +30,9 @@ pub struct Report<'a> {
     #[serde(skip_serializing_if = "is_false")]
     pub(super) truncated: bool,
     pub(super) findings: Vec<FindingEntry>,
+    /// Findings past the first hundred of their lint; left out while that is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) findings_unlisted: u64,
     pub(super) feeds: FeedsEntry,
     pub(super) gaps: Vec<GapEntry>,
 }
@@ -45,13 +48,13 @@ pub(super) struct SourceEntry<'a> {
 
 #[derive(Debug, Serialize)]
 pub(super) struct LoopEntry {
-    pub(super) busy_ns: u64,
+    pub(super) busy_ns: Option<u64>,
     pub(super) parked_ns: u64,
     pub(super) polls: u64,
     pub(super) wakes: u64,
     pub(super) parks: u64,
     pub(super) turns: u64,
-    pub(super) longest_poll_ns: u64,
+    pub(super) longest_poll_ns: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,9 +77,9 @@ pub(super) struct TaskEntry<'a> {
     pub(super) polls: u64,
     pub(super) wakes: u64,
     pub(super) self_wakes: u64,
-    pub(super) busy_ns: u64,
-    pub(super) scheduled_ns: u64,
-    pub(super) waiting_ns: u64,
+    pub(super) busy_ns: Option<u64>,
+    pub(super) scheduled_ns: Option<u64>,
+    pub(super) waiting_ns: Option<u64>,
     pub(super) waiting_on: Option<SiteEntry<'a>>,
 }
 

@@ -6,10 +6,11 @@ use futures_util::future::BoxFuture;
 use mlua::{AnyUserData, Error, Function, IntoLuaMulti, Lua, MultiValue, UserData, Value};
 
 use super::coroutine::{self, coroutine_of};
+use super::label::Label;
 use super::task::Task;
 use super::{Host, locked};
 use crate::lab::World;
-use crate::trace::AwaitKind;
+use crate::trace::{AwaitKind, ResourceId};
 use crate::workload::fault::Fault;
 
 /// A future that begins when it is awaited, at this line of the script.
@@ -23,6 +24,8 @@ pub(super) struct Awaitable {
     pub source: Arc<str>,
     /// The line that made it.
     pub line: Option<u32>,
+    /// What it is for, where tasks share it.
+    pub resource: Option<ResourceId>,
     pub start: Mutex<Option<Start>>,
 }
 
@@ -36,21 +39,34 @@ pub(super) fn awaitable(
     source: &Arc<str>,
     start: Start,
 ) -> mlua::Result<AnyUserData> {
+    awaitable_of(lua, host, kind, source, None, start)
+}
+
+/// The same, for a resource that is known by identity.
+pub(super) fn awaitable_of(
+    lua: &Lua,
+    host: &Host,
+    kind: AwaitKind,
+    source: &Arc<str>,
+    resource: Option<ResourceId>,
+    start: Start,
+) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
     let (kind, source) = (Some(kind), Arc::clone(source));
-    lua.create_userdata(Awaitable { kind, source, line, start: Mutex::new(Some(start)) })
+    lua.create_userdata(Awaitable { kind, source, line, resource, start: Mutex::new(Some(start)) })
 }
 
 /// An awaitable that is no await of its own.
 pub(super) fn unseen(lua: &Lua, host: &Host, source: &Arc<str>, start: Start) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
-    lua.create_userdata(Awaitable { kind: None, source: Arc::clone(source), line, start: Mutex::new(Some(start)) })
+    let (source, start) = (Arc::clone(source), Mutex::new(Some(start)));
+    lua.create_userdata(Awaitable { kind: None, source, line, resource: None, start })
 }
 
 /// An awaitable over one of tokio's own futures, made and polled without tokio's own spans.
 pub(super) fn waiting<F>(
     lua: &Lua,
-    host: &Host,
+    label: &Label,
     kind: AwaitKind,
     source: &Arc<str>,
     make: impl FnOnce() -> F + Send + 'static,
@@ -62,7 +78,7 @@ where
         let told = world.quiet(make);
         Box::pin(async move { told.await.map_err(|fault| Error::external(fault.line(line))) })
     });
-    awaitable(lua, host, kind, source, start)
+    awaitable_of(lua, &label.host, kind, source, Some(label.resource), start)
 }
 
 /// A function of the script's, run by whoever polls this, on a Lua stack of its own.
@@ -148,7 +164,10 @@ fn start(
     let future = start(world, line);
     let Some(kind) = awaitable.kind else { return Ok(future) };
     let site = host.site(kind, &awaitable.source, line);
-    Ok(Box::pin(world.await_at(&site, future)))
+    Ok(match awaitable.resource {
+        Some(resource) => Box::pin(world.await_of(&site, resource, future)),
+        None => Box::pin(world.await_at(&site, future)),
+    })
 }
 
 fn not_awaitable(lua: &Lua, host: &Host, value: &Value) -> Error {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use mlua::{AnyUserData, Error, Function, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
-use super::{Host, locked};
+use super::{Host, locked, unawaited};
 use crate::workload::fault::Fault;
 
 /// A coroutine function, where it is written and what it is called there.
@@ -25,12 +25,15 @@ pub(super) struct Coroutine {
     pub definition: Arc<Definition>,
     /// The line that made it.
     pub line: Option<u32>,
+    /// The how many-th coroutine of the run it is.
+    number: u64,
     arguments: Mutex<Option<MultiValue>>,
 }
 
 impl Coroutine {
     /// Begins it: its arguments, or the error that it was begun before.
     pub fn begin(&self, lua: &Lua, host: &Host, by: &str) -> mlua::Result<MultiValue> {
+        locked(&host.unawaited).begun(self.number);
         locked(&self.arguments).take().ok_or_else(|| {
             let name = &self.definition.name;
             let fault = Fault::new(format!("this coroutine of `{name}` was awaited before; each one runs once"));
@@ -44,7 +47,8 @@ impl UserData for CoroutineFunction {
         methods.add_meta_method(MetaMethod::Call, |lua, this, arguments: MultiValue| {
             let line = this.host.caller_line(lua);
             let arguments = Mutex::new(Some(arguments));
-            lua.create_userdata(Coroutine { definition: Arc::clone(&this.definition), line, arguments })
+            let number = unawaited::made(&this.host, &this.definition.name, line);
+            lua.create_userdata(Coroutine { definition: Arc::clone(&this.definition), line, number, arguments })
         });
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
             Ok(format!("async function {}", this.definition.name))

@@ -7,18 +7,28 @@ use mlua::{Lua, Value};
 
 use super::Host;
 use super::language::{describe, number_of};
+use crate::trace::{Resource, ResourceId, ResourceKind};
 use crate::workload::fault::Fault;
 
 /// One lock or channel: its sort, and the name that the script may have given it.
 pub(super) struct Label {
     pub host: Arc<Host>,
+    /// By what the trace knows it.
+    pub resource: ResourceId,
     sort: &'static str,
     name: Option<String>,
 }
 
 impl Label {
-    /// Reads `{name = "…"}`, which may be left out.
-    pub fn new(lua: &Lua, host: &Arc<Host>, sort: &'static str, options: &Value) -> mlua::Result<Self> {
+    /// Reads `{name = "…"}`, which may be left out, and tells the trace of it. What `size` counts depends on the kind.
+    pub fn new(
+        lua: &Lua,
+        host: &Arc<Host>,
+        sort: &'static str,
+        kind: ResourceKind,
+        size: u64,
+        options: &Value,
+    ) -> mlua::Result<Self> {
         let refuse = |got: &Value| {
             let fault = Fault::new(format!("{sort} takes {{name = \"…\"}}, and got {}", describe(got)));
             host.misuse(lua, fault.token(sort))
@@ -32,7 +42,11 @@ impl Label {
             },
             other => return Err(refuse(other)),
         };
-        Ok(Self { host: Arc::clone(host), sort, name })
+        let world = host.world(lua, sort)?;
+        let told = name.clone().unwrap_or_else(|| host.next_name(&sort.into()));
+        let location = host.caller_line(lua).map(|line| host.source.location(line));
+        let resource = world.resource(Resource { kind, name: told.into(), location, size });
+        Ok(Self { host: Arc::clone(host), resource, sort, name })
     }
 
     /// What an await of it is called: `mutex.lock`, or `mutex.lock(orders)` where it has a name.

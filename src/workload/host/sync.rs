@@ -1,7 +1,7 @@
 //! Locks, permits and signals, on tokio's own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::sync;
@@ -10,39 +10,39 @@ use super::Host;
 use super::awaitable::waiting;
 use super::holdings::Guard;
 use super::label::{Label, whole};
-use crate::trace::AwaitKind;
+use crate::trace::{AwaitKind, ResourceKind};
 
 /// Permits of one semaphore, and tasks of one barrier.
 const COUNT_MAX: usize = 1_000_000;
 
 pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     word!(lua, host, "mutex", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "mutex", &options)?;
+        let label = Label::new(lua, host, "mutex", ResourceKind::Lock, 1, &options)?;
         Ok(Mutex { lock: label.made(lua, || Arc::new(sync::Mutex::new(())))?, at_lock: label.source("lock"), label })
     });
     word!(lua, host, "rwlock", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "rwlock", &options)?;
+        let label = Label::new(lua, host, "rwlock", ResourceKind::Lock, 1, &options)?;
         let lock = label.made(lua, || Arc::new(sync::RwLock::new(())))?;
         Ok(RwLock { lock, at_read: label.source("read"), at_write: label.source("write"), label })
     });
     word!(lua, host, "semaphore", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (count, options): (Value, Value)| {
         let count = whole(lua, host, "semaphore", &count, 0, COUNT_MAX)?;
-        let label = Label::new(lua, host, "semaphore", &options)?;
+        let label = Label::new(lua, host, "semaphore", ResourceKind::Semaphore, count as u64, &options)?;
         let semaphore = label.made(lua, || Arc::new(sync::Semaphore::new(count)))?;
         Ok(Semaphore { semaphore, at_acquire: label.source("acquire"), label })
     });
     word!(lua, host, "notify", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "notify", &options)?;
-        Ok(Notify { notify: Arc::default(), at_notified: label.source("notified"), label })
+        let label = Label::new(lua, host, "notify", ResourceKind::Signal, 0, &options)?;
+        Ok(Notify { notify: Arc::default(), listening: Arc::default(), at_notified: label.source("notified"), label })
     });
     word!(lua, host, "barrier", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (count, options): (Value, Value)| {
         let count = whole(lua, host, "barrier", &count, 1, COUNT_MAX)?;
-        let label = Label::new(lua, host, "barrier", &options)?;
+        let label = Label::new(lua, host, "barrier", ResourceKind::Other, count as u64, &options)?;
         let barrier = label.made(lua, || Arc::new(sync::Barrier::new(count)))?;
         Ok(Barrier { barrier, at_wait: label.source("wait"), label })
     });
     word!(lua, host, "event", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "event", &options)?;
+        let label = Label::new(lua, host, "event", ResourceKind::Signal, 0, &options)?;
         Ok(Event { state: Arc::default(), at_wait: label.source("wait"), label })
     });
     Ok(())
@@ -59,14 +59,14 @@ where
     F: Future<Output = G> + Send + 'static,
     G: Send + 'static,
 {
-    let host = Arc::clone(&label.host);
+    let (host, resource) = (Arc::clone(&label.host), label.resource);
     let guard = Guard::new(&host);
     let held = Arc::clone(&guard.held);
     // Made beforehand: later no Lua is at hand.
     let guard = guard.into_lua(lua)?;
-    waiting(lua, &label.host, AwaitKind::Sync, source, move || async move {
+    waiting(lua, label, AwaitKind::Sync, source, move || async move {
         let got = acquire().await;
-        host.hold(&held, move || drop(got));
+        host.hold(&held, resource, got);
         Ok(MultiValue::from_iter([guard]))
     })
 }
@@ -75,7 +75,7 @@ where
 fn tried<G: Send + 'static>(lua: &Lua, label: &Label, got: Option<G>) -> mlua::Result<Value> {
     let Some(got) = got else { return Ok(Value::Nil) };
     let guard = Guard::new(&label.host);
-    label.host.hold(&guard.held, move || drop(got));
+    label.host.hold(&guard.held, label.resource, got);
     guard.into_lua(lua)
 }
 
@@ -160,14 +160,33 @@ impl UserData for Semaphore {
 struct Notify {
     label: Label,
     notify: Arc<sync::Notify>,
+    /// How many listen right now.
+    listening: Arc<AtomicUsize>,
     at_notified: Arc<str>,
+}
+
+/// Counts whoever listens, for as long as they do.
+struct Listening(Arc<AtomicUsize>);
+
+impl Listening {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl UserData for Notify {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("notified", |lua, this, ()| {
-            let notify = Arc::clone(&this.notify);
-            waiting(lua, &this.label.host, AwaitKind::Sync, &this.at_notified, move || async move {
+            let (notify, listening) = (Arc::clone(&this.notify), Arc::clone(&this.listening));
+            waiting(lua, &this.label, AwaitKind::Sync, &this.at_notified, move || async move {
+                let _listening = Listening::new(&listening);
                 notify.notified().await;
                 Ok(MultiValue::new())
             })
@@ -176,7 +195,10 @@ impl UserData for Notify {
             this.notify.notify_one();
             Ok(())
         });
-        methods.add_method("notify_waiters", |_, this, ()| {
+        methods.add_method("notify_waiters", |lua, this, ()| {
+            if this.listening.load(Ordering::Relaxed) == 0 {
+                this.label.host.world(lua, "notify")?.unheard(this.label.resource);
+            }
             this.notify.notify_waiters();
             Ok(())
         });
@@ -194,7 +216,7 @@ impl UserData for Barrier {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("wait", |lua, this, ()| {
             let barrier = Arc::clone(&this.barrier);
-            waiting(lua, &this.label.host, AwaitKind::Sync, &this.at_wait, move || async move {
+            waiting(lua, &this.label, AwaitKind::Sync, &this.at_wait, move || async move {
                 let leads = barrier.wait().await.is_leader();
                 Ok(MultiValue::from_iter([Value::Boolean(leads)]))
             })
@@ -224,7 +246,7 @@ impl UserData for Event {
         methods.add_method("is_set", |_, this, ()| Ok(this.state.0.load(Ordering::Acquire)));
         methods.add_method("wait", |lua, this, ()| {
             let state = Arc::clone(&this.state);
-            waiting(lua, &this.label.host, AwaitKind::Sync, &this.at_wait, move || async move {
+            waiting(lua, &this.label, AwaitKind::Sync, &this.at_wait, move || async move {
                 let (is_set, notify) = &*state;
                 // Asked for before looking: a set in between must not be missed.
                 let set = notify.notified();

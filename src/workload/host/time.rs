@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
-use super::awaitable::{Start, awaitable};
+use super::awaitable::{Start, awaitable, awaitable_of};
+use super::label::Label;
 use super::language::{describe, number_of};
-use super::{Host, locked, timeout};
+use super::{Host, actor, locked, timeout};
 use crate::control::ClockKind;
-use crate::trace::{AwaitKind, Nanos};
+use crate::trace::{AwaitKind, Nanos, ResourceKind};
 use crate::workload::duration;
 use crate::workload::fault::{Fault, Weight};
 
 pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value| {
+    word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, (value, options): (Value, Value)| {
         let duration = length_of_time(lua, host, source, &value)?;
+        let actor = actor::named(lua, host, source, &options)?;
         let start: Start = Box::new(move |world, _| {
             let sleep = world.sleep(duration);
             Box::pin(async move {
@@ -23,7 +25,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
                 Ok(MultiValue::new())
             })
         });
-        awaitable(lua, host, AwaitKind::Timer, source, start)
+        awaitable_of(lua, host, AwaitKind::Timer, source, actor, start)
     });
     word!(lua, host, "sleep_until", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value| {
         // A point in time is told as the length of time since the run began, as `now()` tells it.
@@ -136,7 +138,7 @@ impl Missed {
 /// tokio does not tell when its interval ticks next, which the clock's pace and the screen need; so this one is made of
 /// the lab's timers, and keeps tokio's rules.
 struct Interval {
-    host: Arc<Host>,
+    label: Label,
     source: Arc<str>,
     period: Nanos,
     missed: Missed,
@@ -170,7 +172,8 @@ fn interval(
         _ => return Err(refuse(format!("`missed` cannot be {}", describe(&missed)))),
     };
     let due = Arc::new(Mutex::new(host.world(lua, source)?.now_ns()));
-    Ok(Interval { host: Arc::clone(host), source: "interval.tick".into(), period, missed, due })
+    let label = Label::new(lua, host, "interval", ResourceKind::Interval, period, &options)?;
+    Ok(Interval { source: label.source("tick"), label, period, missed, due })
 }
 
 impl UserData for Interval {
@@ -188,10 +191,11 @@ impl UserData for Interval {
                         Ok(MultiValue::from_iter([Value::Number(at as f64 / 1e9)]))
                     })
                 });
-                awaitable(lua, &this.host, AwaitKind::Timer, &this.source, start)
+                let resource = Some(this.label.resource);
+                awaitable_of(lua, &this.label.host, AwaitKind::Timer, &this.source, resource, start)
             });
         }
-        methods.add_meta_method(MetaMethod::ToString, |_, _, ()| Ok("interval"));
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.label.to_string()));
     }
 }
 

@@ -53,7 +53,7 @@ pub fn human_number(number: u64) -> String {
 }
 
 /// `1 poll`, `12,345 polls`.
-pub(super) fn how_many(count: u64, noun: &str) -> String {
+pub fn how_many(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", human_number(count), if count == 1 { "" } else { "s" })
 }
 

@@ -1,0 +1,88 @@
+//! Back-pressure: whoever sends waits for room most of the time.
+//!
+//! *Sees* a task whose sends into one channel (awaits of kind channel whose source is a `send`) take up most of the time
+//! between its first and its last.
+//! *Bad*, where it is not wanted: the sender goes only as fast as the slowest receiver. Where it is wanted, it is the
+//! bounded channel doing its work.
+//! *To do*: more receivers or faster ones; a larger channel only helps against bursts.
+
+use std::collections::BTreeMap;
+
+use super::super::units::{how_many, human_ns};
+use super::{Case, Lint, Severity, Sighting};
+use crate::trace::{Await, AwaitKind, Nanos, ResourceId, Site, SiteId, TaskId};
+
+pub const LINT: Lint = Lint {
+    name: "back-pressure",
+    severity: Severity::Note,
+    advice: "the receivers are slower; more of them, or faster ones, would help, a larger channel only against bursts",
+    look,
+};
+
+/// What one task's sends into one channel came to.
+#[derive(Default)]
+struct Sends<'a> {
+    waited: u64,
+    waited_ns: u64,
+    first: Nanos,
+    last: Nanos,
+    /// The first that waited.
+    example: Option<&'a Await>,
+}
+
+impl Sends<'_> {
+    fn percent(&self) -> u64 {
+        self.waited_ns.saturating_mul(100) / (self.last - self.first).max(1)
+    }
+}
+
+fn is_send(site: &Site) -> bool {
+    // A channel's name, where it has one, follows in brackets.
+    let method = site.source.split('(').next().unwrap_or_default();
+    site.kind == AwaitKind::Channel && method.ends_with("send")
+}
+
+/// The channel, or where it is not known, the place that sends.
+type Channel = (Option<ResourceId>, Option<SiteId>);
+
+fn look(case: &Case) -> Vec<Sighting> {
+    let mut channels: BTreeMap<Channel, BTreeMap<TaskId, Sends>> = BTreeMap::new();
+    for (_, found) in case.trace.awaits().iter().filter(|(_, found)| case.site(found).is_some_and(is_send)) {
+        let channel = (found.resource(), found.resource().is_none().then_some(found.site));
+        let sends = channels
+            .entry(channel)
+            .or_default()
+            .entry(found.task)
+            .or_insert(Sends { first: found.start, ..Sends::default() });
+        sends.last = sends.last.max(case.end(found));
+        if case.length_ns(found) > 0 {
+            sends.waited += 1;
+            sends.waited_ns += case.length_ns(found);
+            sends.example.get_or_insert(found);
+        }
+    }
+    channels.into_iter().filter_map(|(channel, senders)| of_channel(case, channel, &senders)).collect()
+}
+
+fn of_channel(case: &Case, channel: Channel, senders: &BTreeMap<TaskId, Sends>) -> Option<Sighting> {
+    let limits = case.limits;
+    let pressed = senders.iter().filter(|(_, sends)| {
+        sends.waited >= limits.back_pressure_sends && sends.percent() > limits.back_pressure_percent
+    });
+    let pressed: Vec<_> = pressed.collect();
+    let (task, worst) = pressed.iter().max_by_key(|(task, sends)| (sends.percent(), std::cmp::Reverse(*task)))?;
+    let example = worst.example?;
+    let into = channel.0.map_or_else(String::new, |id| format!(" into {}", case.resource_name(id)));
+    Some(Sighting {
+        task: Some(**task),
+        at_ns: example.start,
+        seen: format!("{} waited for room {} % of the time that it sent{into}", case.name(**task), worst.percent()),
+        evidence: format!(
+            "{} waited {} in all: {}; {} under pressure",
+            how_many(worst.waited, "send"),
+            human_ns(worst.waited_ns),
+            case.place(example),
+            how_many(pressed.len() as u64, "sender"),
+        ),
+    })
+}

@@ -1,0 +1,240 @@
+//! The real binary in a real pseudo-terminal: keys in, a screen out, and a terminal that is given back.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+/// Long past anything that is still going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A terminal with the program in it.
+struct Terminal {
+    screen: vt100::Parser,
+    bytes: Receiver<Vec<u8>>,
+    raw: Vec<u8>,
+    keys: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    fn start(arguments: &[&str], columns: u16, rows: u16) -> Self {
+        let pair = native_pty_system()
+            .openpty(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 })
+            .expect("a pseudo-terminal can be had");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_loopscope"));
+        command.args(arguments);
+        command.env("TERM", "xterm-256color");
+        command.env_remove("NO_COLOR");
+        command.env("LOOPSCOPE_SETTINGS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/settings.toml"));
+        let child = pair.slave.spawn_command(command).expect("the binary starts");
+        let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
+        let (sender, bytes) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1 << 14];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let keys = pair.master.take_writer().expect("the terminal can be typed on");
+        Self {
+            screen: vt100::Parser::new(cells(rows), cells(columns), 0),
+            bytes,
+            raw: vec![],
+            keys,
+            child,
+            master: pair.master,
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("the program reads its keys");
+    }
+
+    fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Takes in what the program draws until `reached`, or fails with the screen as it is.
+    #[track_caller]
+    fn until(&mut self, what: &str, reached: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text();
+            if reached(&text) {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{text}");
+            if let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(50)) {
+                self.screen.process(&bytes);
+                self.raw.extend(bytes);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn until_shows(&mut self, text: &str) -> String {
+        self.until(text, |screen| screen.contains(text))
+    }
+
+    /// Waits for the program's end and everything it still wrote; gives its exit code.
+    #[track_caller]
+    fn ends(&mut self) -> u32 {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(20)) {
+                self.screen.process(&bytes);
+                self.raw.extend(bytes);
+            }
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.text());
+        };
+        while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(100)) {
+            self.screen.process(&bytes);
+            self.raw.extend(bytes);
+        }
+        status.exit_code()
+    }
+
+    /// The terminal is as it was: main screen, cursor, no mouse, no raw mode.
+    #[track_caller]
+    fn is_restored(&self) {
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen(), "the alternate screen was left");
+        assert!(!screen.hide_cursor(), "the cursor is back");
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse was given back");
+        assert!(!screen.bracketed_paste() && !screen.application_cursor());
+        #[cfg(unix)]
+        if let Some(termios) = self.master.get_termios() {
+            let modes = format!("{:?}", termios.local_flags);
+            for mode in ["ICANON", "ECHO", "ISIG"] {
+                assert!(modes.contains(mode), "{mode} is back: {modes}");
+            }
+        }
+    }
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("a terminal has cells")
+}
+
+/// `49` of `… 49 polls, 26 wakes`.
+fn polls(screen: &str) -> u64 {
+    let before = screen.split(" polls,").next().expect("split gives at least one part");
+    let number: String = before.chars().rev().take_while(|char| char.is_ascii_digit() || *char == ',').collect();
+    number.chars().rev().filter(char::is_ascii_digit).collect::<String>().parse().expect("a number of polls")
+}
+
+/// Second column of the header: loop time while paused.
+fn loop_time(screen: &str) -> String {
+    let header = screen.lines().next().expect("there is a header");
+    header.split("PAUSED").nth(1).expect("it is paused").trim().to_owned()
+}
+
+fn kill(terminal: &Terminal, signal: &str) {
+    let process = terminal.child.process_id().expect("it runs").to_string();
+    let status = std::process::Command::new("kill").args([signal, &process]).status();
+    assert!(status.expect("there is a kill command").success());
+}
+
+#[test]
+fn a_person_picks_chess_pauses_steps_holds_and_leaves() {
+    let mut terminal = Terminal::start(&[], 120, 40);
+    terminal.until_shows("choose what to run");
+    terminal.press("/chess-async");
+    terminal.until("the one that is left", |screen| !screen.contains("countsync") && screen.contains("chess-async"));
+    terminal.press("\r");
+    terminal.until_shows("virtual clock");
+    terminal.press("\r");
+    terminal.until_shows("RUNNING");
+    terminal.press(":speed 60\r");
+    terminal.until("the first boards", |screen| screen.contains("board-5") && screen.contains("×60"));
+    terminal.press(" ");
+    let paused = terminal.until_shows("PAUSED");
+    let (before, time) = (polls(&paused), loop_time(&paused));
+    for step in 1..=5 {
+        terminal.press("s");
+        terminal.until("a step", |screen| polls(screen) == before + step && screen.contains("PAUSED"));
+    }
+    assert_ne!(loop_time(&terminal.text()), time, "steps take loop time");
+
+    terminal.press("jj");
+    terminal.until_shows("▸─ board-2");
+    terminal.press("o");
+    terminal.until_shows("held by you");
+    terminal.press("m ");
+    terminal.until("the others' end", |screen| screen.contains("✓ board-3") && screen.contains("■ board-2"));
+    terminal.press("o");
+    terminal.until_shows("✓ board-2");
+    terminal.until_shows("ENDED");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}
+
+#[test]
+fn every_signal_gives_the_terminal_back() {
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
+        let mut terminal = Terminal::start(&["run", "countsync", "--speed", "0.1"], 80, 24);
+        terminal.until_shows("RUNNING");
+        kill(&terminal, signal);
+        assert_eq!(terminal.ends(), code, "{signal}");
+        terminal.is_restored();
+    }
+}
+
+#[test]
+fn a_loop_that_blocks_is_left_at_once_and_a_panic_in_a_task_harms_no_terminal() {
+    let mut terminal = Terminal::start(&["run", "chess-sync", "--speed", "0.1"], 100, 30);
+    terminal.until_shows("RUNNING");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/panic.lua");
+    let mut terminal = Terminal::start(&["run", script, "--speed", "max"], 100, 30);
+    let screen = terminal.until_shows("kaboom");
+    assert!(!screen.contains("stack backtrace"), "{screen}");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 1, "the run failed");
+    terminal.is_restored();
+}
+
+#[test]
+fn ten_thousand_tasks_leave_the_keys_alive() {
+    let mut terminal = Terminal::start(&["run", "countasync", "--set", "counters=10000", "--paused"], 80, 24);
+    terminal.until_shows("PAUSED");
+    terminal.press("t");
+    terminal.until_shows("10001 tasks");
+    terminal.press("\x1b[F");
+    terminal.until_shows("count-10000");
+    terminal.press("?");
+    terminal.until_shows("watching a run");
+    terminal.press("\x1b");
+    terminal.until("the help to go", |screen| !screen.contains("watching a run"));
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}
+
+#[test]
+fn a_resize_is_followed_down_to_almost_nothing() {
+    let mut terminal = Terminal::start(&["run", "countasync", "--paused"], 80, 24);
+    terminal.until_shows("PAUSED");
+    for (columns, rows) in [(10, 5), (1, 1), (120, 40)] {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        terminal.master.resize(size).expect("a terminal can be resized");
+        terminal.screen.screen_mut().set_size(cells(rows), cells(columns));
+    }
+    terminal.until_shows("selected task");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}
