@@ -4,7 +4,7 @@ local impatient = async(function()
   local looked = 0
   while not answer do
     looked = looked + 1
-    work("1ms")                   -- what looking costs
+    work("100us")                 -- what looking costs
     await(yield_now())            -- "are we there yet?": wakes itself at once, again and again
   end
   return looked
@@ -20,7 +20,7 @@ return {
   lesson = "A loop of yield_now wakes itself all the time: the loop is never idle and nothing gets done. Wait for an "
         .. "event instead, and be woken once.",
   clock  = "virtual",
-  params = { journey = { default = "1s", min = "10ms", max = "1m", help = "how long the answer takes" } },
+  params = { journey = { default = "100ms", min = "1ms", max = "1m", help = "how long the answer takes" } },
   expects = { findings = { "busy-yield" } },
   main = async(function(p)
     local arrived = event{ name = "arrived" }

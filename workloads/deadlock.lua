@@ -1,3 +1,8 @@
+local fine = async(function()
+  await(sleep("10s"))
+  print("somebody else is fine, and notices nothing")
+end)
+
 local transfer = async(function(from, to)
   local first <close> = await(from:lock())
   await(sleep("10ms"))                          -- the other one takes its first lock meanwhile
@@ -14,6 +19,6 @@ return {
   expects = { findings = { "deadlock" }, outcome = "failed" },
   main = async(function()
     local left, right = mutex{ name = "left" }, mutex{ name = "right" }
-    await(gather(transfer(left, right), transfer(right, left)))
+    await(gather(transfer(left, right), transfer(right, left), fine()))
   end),
 }

@@ -5,9 +5,9 @@ local worker = async(function(bell)
     await(bell:notified())
     woken = woken + 1
     if jobs < 0 then return { done = done, woken = woken } end
-    if jobs > 0 then                  -- one gets it; the others woke up for nothing
+    if jobs > 0 then              -- one gets it; the others woke up for nothing
       jobs, done = jobs - 1, done + 1
-      await(sleep("100ms"))
+      await(sleep("10ms"))
     end
   end
 end)

@@ -62,11 +62,11 @@ impl<F: Future + Send> Awaiting<F> {
         let id = World::current().map(|task| {
             let (id, site) = (probe.next_await(), probe.site(told));
             world.tell(|at| Event::AwaitStart { id, task, at, site });
-            if let Some(resource) = resource {
-                world.tell(|_| Event::AwaitOf { id, resource });
-            }
             if let Some(stuck) = &world.shared().stuck {
                 stuck.opened(id, task, told);
+            }
+            if let Some(resource) = resource {
+                world.tell(|_| Event::AwaitOf { id, resource });
             }
             id
         });

@@ -218,6 +218,25 @@ fn a_deadlock_is_a_circle_and_is_told_once() {
 }
 
 #[test]
+fn a_deadlock_that_ends_the_run_in_the_moment_it_closes_is_seen() {
+    let mut story = Story::default();
+    let tasks = ["left", "right"].map(|name| story.spawn(name));
+    let locks = ["left", "right"].map(|name| story.resource(ResourceKind::Lock, name, 1));
+    story.acquire(tasks[0], locks[0]);
+    story.acquire(tasks[1], locks[1]);
+    story.at(SECOND);
+    for (number, task) in tasks.into_iter().enumerate() {
+        story.wait(task, AwaitKind::Sync, "lock", Some(locks[1 - number]));
+    }
+    for (number, task) in tasks.into_iter().enumerate() {
+        story.given_up(loopscope::trace::AwaitId::from_index(number));
+        story.give_back(task, locks[number]);
+        story.end(task, Ending::Cancelled);
+    }
+    assert_eq!(story.found(), ["deadlock"]);
+}
+
+#[test]
 fn a_semaphore_with_a_holder_who_goes_on_is_no_deadlock() {
     let mut story = Story::default();
     let tasks = ["a", "b"].map(|name| story.spawn(name));

@@ -3,7 +3,6 @@
 mod app;
 mod catalog;
 mod cli;
-mod expectations;
 mod headless;
 mod insight;
 mod lab;

@@ -59,11 +59,11 @@ pub(super) fn awaitable_of(
 /// An awaitable that is no await of its own.
 pub(super) fn unseen(lua: &Lua, host: &Host, source: &Arc<str>, start: Start) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
-    let source = Arc::clone(source);
-    lua.create_userdata(Awaitable { kind: None, source, line, resource: None, start: Mutex::new(Some(start)) })
+    let (source, start) = (Arc::clone(source), Mutex::new(Some(start)));
+    lua.create_userdata(Awaitable { kind: None, source, line, resource: None, start })
 }
 
-/// An awaitable over one of tokio's own futures, for the lock or channel that it is of; made and polled without tokio's own spans.
+/// An awaitable over one of tokio's own futures, made and polled without tokio's own spans.
 pub(super) fn waiting<F>(
     lua: &Lua,
     label: &Label,
@@ -78,7 +78,7 @@ where
         let told = world.quiet(make);
         Box::pin(async move { told.await.map_err(|fault| Error::external(fault.line(line))) })
     });
-    awaitable_of(lua, &label.host, kind, source, label.resource, start)
+    awaitable_of(lua, &label.host, kind, source, Some(label.resource), start)
 }
 
 /// A function of the script's, run by whoever polls this, on a Lua stack of its own.

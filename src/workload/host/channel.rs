@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as Turn, broadcast, mpsc, oneshot, watch};
 use super::awaitable::waiting;
 use super::label::{Label, whole};
 use super::{Host, locked};
-use crate::trace::AwaitKind;
+use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::Fault;
 
 /// Messages that a channel may be made to hold.
@@ -19,13 +19,13 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     word!(lua, host, "channel", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (capacity, options): (Value, Value)| {
         // `channel{name = "…"}` has no capacity, and so no limit.
         let (capacity, options) = if capacity.is_table() { (Value::Nil, capacity) } else { (capacity, options) };
-        let label = Label::new(lua, host, "channel", &options)?;
-        let (sender, receiver) = if capacity.is_nil() {
+        let size = if capacity.is_nil() { 0 } else { whole(lua, host, "channel", &capacity, 1, CAPACITY_MAX)? };
+        let label = Label::new(lua, host, "channel", ResourceKind::Channel, size as u64, &options)?;
+        let (sender, receiver) = if size == 0 {
             let (sender, receiver) = label.made(lua, mpsc::unbounded_channel)?;
             (Sender::Unbounded(sender), Receiver::Unbounded(receiver))
         } else {
-            let capacity = whole(lua, host, "channel", &capacity, 1, CAPACITY_MAX)?;
-            let (sender, receiver) = label.made(lua, || mpsc::channel(capacity))?;
+            let (sender, receiver) = label.made(lua, || mpsc::channel(size))?;
             (Sender::Bounded(sender), Receiver::Bounded(receiver))
         };
         let receiver = label.made(lua, || Arc::new(Turn::new(receiver)))?;
@@ -33,19 +33,19 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
         Ok(Channel { sender: Mutex::new(Some(sender)), receiver, at_send, at_recv, label })
     });
     word!(lua, host, "oneshot", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "oneshot", &options)?;
+        let label = Label::new(lua, host, "oneshot", ResourceKind::Channel, 1, &options)?;
         let (sender, receiver) = label.made(lua, oneshot::channel)?;
         let receiver = label.made(lua, || Arc::new(Turn::new(Some(receiver))))?;
         Ok(Oneshot { sender: Mutex::new(Some(sender)), receiver, at_recv: label.source("recv"), label })
     });
     word!(lua, host, "broadcast", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (capacity, options): (Value, Value)| {
         let capacity = whole(lua, host, "broadcast", &capacity, 1, CAPACITY_MAX)?;
-        let label = Arc::new(Label::new(lua, host, "broadcast", &options)?);
+        let label = Arc::new(Label::new(lua, host, "broadcast", ResourceKind::Channel, capacity as u64, &options)?);
         let sender = label.made(lua, || broadcast::Sender::new(capacity))?;
         Ok(Broadcast { sender: Mutex::new(Some(sender)), at_recv: label.source("recv"), label })
     });
     word!(lua, host, "watch", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (value, options): (Value, Value)| {
-        let label = Arc::new(Label::new(lua, host, "watch", &options)?);
+        let label = Arc::new(Label::new(lua, host, "watch", ResourceKind::Channel, 1, &options)?);
         let sender = label.made(lua, || watch::Sender::new(value))?;
         Ok(Watch { sender: Mutex::new(Some(sender)), at_changed: label.source("changed"), label })
     });

@@ -107,7 +107,7 @@ impl Generator {
                     State::New(function, mut arguments) => {
                         arguments.push_front(Value::Function(hand_over));
                         let ended = Arc::clone(&state);
-                        host.hold(&held, move || {
+                        host.own(&held, move || {
                             // Dropping the body runs its way out, which may come back here: not under the lock.
                             let before = std::mem::replace(&mut *locked(&ended), State::Over);
                             drop(before);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use mlua::{MetaMethod, UserData, UserDataMethods};
 
 use super::{Host, locked};
+use crate::trace::ResourceId;
 use crate::workload::fault::Fault;
 
 /// Entries below which nobody looks for those that were let go of.
@@ -63,8 +64,18 @@ impl Drop for Owner {
 }
 
 impl Host {
-    /// Makes the task that is polled the holder of something that `let_go` lets go of.
-    pub(super) fn hold(&self, held: &Arc<Held>, let_go: impl FnOnce() + Send + 'static) {
+    /// Makes the task that is polled the holder of `got`, which is (a permit of) this resource.
+    pub(super) fn hold(&self, held: &Arc<Held>, resource: ResourceId, got: impl Send + 'static) {
+        let taken = self.world.get().map(|world| world.take(resource));
+        self.own(held, move || {
+            // First told, then given back: giving back wakes who takes it next.
+            drop(taken);
+            drop(got);
+        });
+    }
+
+    /// Makes the task that is polled the owner of something that `let_go` lets go of.
+    pub(super) fn own(&self, held: &Arc<Held>, let_go: impl FnOnce() + Send + 'static) {
         *locked(&held.0) = Some(Box::new(let_go));
         let holdings = Arc::clone(&locked(&self.holdings));
         holdings.keep(Arc::clone(held));

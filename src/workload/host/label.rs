@@ -7,22 +7,28 @@ use mlua::{Lua, Value};
 
 use super::Host;
 use super::language::{describe, number_of};
-use crate::lab::Taken;
 use crate::trace::{Resource, ResourceId, ResourceKind};
 use crate::workload::fault::Fault;
 
 /// One lock or channel: its sort, and the name that the script may have given it.
 pub(super) struct Label {
     pub host: Arc<Host>,
-    /// By what the trace knows it. None while the script is only read: then nothing is made either.
-    pub resource: Option<ResourceId>,
+    /// By what the trace knows it.
+    pub resource: ResourceId,
     sort: &'static str,
     name: Option<String>,
 }
 
 impl Label {
-    /// Reads `{name = "…"}`, which may be left out.
-    pub fn new(lua: &Lua, host: &Arc<Host>, sort: &'static str, options: &Value) -> mlua::Result<Self> {
+    /// Reads `{name = "…"}`, which may be left out, and tells the trace of it. What `size` counts depends on the kind.
+    pub fn new(
+        lua: &Lua,
+        host: &Arc<Host>,
+        sort: &'static str,
+        kind: ResourceKind,
+        size: u64,
+        options: &Value,
+    ) -> mlua::Result<Self> {
         let refuse = |got: &Value| {
             let fault = Fault::new(format!("{sort} takes {{name = \"…\"}}, and got {}", describe(got)));
             host.misuse(lua, fault.token(sort))
@@ -36,11 +42,10 @@ impl Label {
             },
             other => return Err(refuse(other)),
         };
-        let resource = host.world.get().map(|world| {
-            let name = name.as_deref().map_or_else(|| host.next_name(&sort.into()).into(), Arc::from);
-            let location = host.caller_line(lua).map(|line| host.source.location(line));
-            world.resource(Resource { kind: kind_of(sort), name, location, size: 0 })
-        });
+        let world = host.world(lua, sort)?;
+        let told = name.clone().unwrap_or_else(|| host.next_name(&sort.into()));
+        let location = host.caller_line(lua).map(|line| host.source.location(line));
+        let resource = world.resource(Resource { kind, name: told.into(), location, size });
         Ok(Self { host: Arc::clone(host), resource, sort, name })
     }
 
@@ -64,21 +69,6 @@ impl fmt::Display for Label {
             Some(name) => write!(f, "{} {name}", self.sort),
             None => f.write_str(self.sort),
         }
-    }
-}
-
-/// Lets the task that is polled hold `resource`, until what is returned is dropped.
-pub(super) fn take(host: &Host, resource: Option<ResourceId>) -> Option<Taken> {
-    Some(host.world.get()?.take(resource?))
-}
-
-fn kind_of(sort: &str) -> ResourceKind {
-    match sort {
-        "mutex" | "rwlock" => ResourceKind::Lock,
-        "semaphore" => ResourceKind::Semaphore,
-        "notify" | "event" => ResourceKind::Signal,
-        "channel" | "oneshot" | "broadcast" | "watch" => ResourceKind::Channel,
-        _ => ResourceKind::Other,
     }
 }
 

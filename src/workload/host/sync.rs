@@ -1,7 +1,7 @@
 //! Locks, permits and signals, on tokio's own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::sync;
@@ -9,40 +9,40 @@ use tokio::sync;
 use super::Host;
 use super::awaitable::waiting;
 use super::holdings::Guard;
-use super::label::{self, Label, whole};
-use crate::trace::AwaitKind;
+use super::label::{Label, whole};
+use crate::trace::{AwaitKind, ResourceKind};
 
 /// Permits of one semaphore, and tasks of one barrier.
 const COUNT_MAX: usize = 1_000_000;
 
 pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     word!(lua, host, "mutex", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "mutex", &options)?;
+        let label = Label::new(lua, host, "mutex", ResourceKind::Lock, 1, &options)?;
         Ok(Mutex { lock: label.made(lua, || Arc::new(sync::Mutex::new(())))?, at_lock: label.source("lock"), label })
     });
     word!(lua, host, "rwlock", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "rwlock", &options)?;
+        let label = Label::new(lua, host, "rwlock", ResourceKind::Lock, 1, &options)?;
         let lock = label.made(lua, || Arc::new(sync::RwLock::new(())))?;
         Ok(RwLock { lock, at_read: label.source("read"), at_write: label.source("write"), label })
     });
     word!(lua, host, "semaphore", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (count, options): (Value, Value)| {
         let count = whole(lua, host, "semaphore", &count, 0, COUNT_MAX)?;
-        let label = Label::new(lua, host, "semaphore", &options)?;
+        let label = Label::new(lua, host, "semaphore", ResourceKind::Semaphore, count as u64, &options)?;
         let semaphore = label.made(lua, || Arc::new(sync::Semaphore::new(count)))?;
         Ok(Semaphore { semaphore, at_acquire: label.source("acquire"), label })
     });
     word!(lua, host, "notify", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "notify", &options)?;
-        Ok(Notify { waiting: Arc::default(), notify: Arc::default(), at_notified: label.source("notified"), label })
+        let label = Label::new(lua, host, "notify", ResourceKind::Signal, 0, &options)?;
+        Ok(Notify { notify: Arc::default(), listening: Arc::default(), at_notified: label.source("notified"), label })
     });
     word!(lua, host, "barrier", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (count, options): (Value, Value)| {
         let count = whole(lua, host, "barrier", &count, 1, COUNT_MAX)?;
-        let label = Label::new(lua, host, "barrier", &options)?;
+        let label = Label::new(lua, host, "barrier", ResourceKind::Other, count as u64, &options)?;
         let barrier = label.made(lua, || Arc::new(sync::Barrier::new(count)))?;
         Ok(Barrier { barrier, at_wait: label.source("wait"), label })
     });
     word!(lua, host, "event", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "event", &options)?;
+        let label = Label::new(lua, host, "event", ResourceKind::Signal, 0, &options)?;
         Ok(Event { state: Arc::default(), at_wait: label.source("wait"), label })
     });
     Ok(())
@@ -66,9 +66,7 @@ where
     let guard = guard.into_lua(lua)?;
     waiting(lua, label, AwaitKind::Sync, source, move || async move {
         let got = acquire().await;
-        let taken = label::take(&host, resource);
-        // Told to be given back before that lets anybody else have it.
-        host.hold(&held, move || drop((taken, got)));
+        host.hold(&held, resource, got);
         Ok(MultiValue::from_iter([guard]))
     })
 }
@@ -77,8 +75,7 @@ where
 fn tried<G: Send + 'static>(lua: &Lua, label: &Label, got: Option<G>) -> mlua::Result<Value> {
     let Some(got) = got else { return Ok(Value::Nil) };
     let guard = Guard::new(&label.host);
-    let taken = label::take(&label.host, label.resource);
-    label.host.hold(&guard.held, move || drop((taken, got)));
+    label.host.hold(&guard.held, label.resource, got);
     guard.into_lua(lua)
 }
 
@@ -162,19 +159,35 @@ impl UserData for Semaphore {
 
 struct Notify {
     label: Label,
-    /// Futures that wait for it.
-    waiting: Arc<()>,
     notify: Arc<sync::Notify>,
+    /// How many listen right now.
+    listening: Arc<AtomicUsize>,
     at_notified: Arc<str>,
+}
+
+/// Counts whoever listens, for as long as they do.
+struct Listening(Arc<AtomicUsize>);
+
+impl Listening {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl UserData for Notify {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("notified", |lua, this, ()| {
-            let (notify, waits) = (Arc::clone(&this.notify), Arc::clone(&this.waiting));
+            let (notify, listening) = (Arc::clone(&this.notify), Arc::clone(&this.listening));
             waiting(lua, &this.label, AwaitKind::Sync, &this.at_notified, move || async move {
+                let _listening = Listening::new(&listening);
                 notify.notified().await;
-                drop(waits);
                 Ok(MultiValue::new())
             })
         });
@@ -182,11 +195,9 @@ impl UserData for Notify {
             this.notify.notify_one();
             Ok(())
         });
-        methods.add_method("notify_waiters", |_, this, ()| {
-            if Arc::strong_count(&this.waiting) == 1
-                && let (Some(world), Some(resource)) = (this.label.host.world.get(), this.label.resource)
-            {
-                world.unheard(resource);
+        methods.add_method("notify_waiters", |lua, this, ()| {
+            if this.listening.load(Ordering::Relaxed) == 0 {
+                this.label.host.world(lua, "notify")?.unheard(this.label.resource);
             }
             this.notify.notify_waiters();
             Ok(())

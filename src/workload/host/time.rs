@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
 use super::awaitable::{Start, awaitable, awaitable_of};
+use super::label::Label;
 use super::language::{describe, number_of};
 use super::{Host, actor, locked, timeout};
 use crate::control::ClockKind;
-use crate::trace::{AwaitKind, Nanos, Resource, ResourceId, ResourceKind};
+use crate::trace::{AwaitKind, Nanos, ResourceKind};
 use crate::workload::duration;
 use crate::workload::fault::{Fault, Weight};
 
@@ -137,12 +138,11 @@ impl Missed {
 /// tokio does not tell when its interval ticks next, which the clock's pace and the screen need; so this one is made of
 /// the lab's timers, and keeps tokio's rules.
 struct Interval {
-    host: Arc<Host>,
+    label: Label,
     source: Arc<str>,
     period: Nanos,
     missed: Missed,
     due: Arc<Mutex<Nanos>>,
-    resource: ResourceId,
 }
 
 fn interval(
@@ -171,12 +171,9 @@ fn interval(
         Some("skip") => Missed::Skip,
         _ => return Err(refuse(format!("`missed` cannot be {}", describe(&missed)))),
     };
-    let world = host.world(lua, source)?;
-    let due = Arc::new(Mutex::new(world.now_ns()));
-    let location = host.caller_line(lua).map(|line| host.source.location(line));
-    let name = host.next_name(source).into();
-    let resource = world.resource(Resource { kind: ResourceKind::Interval, name, location, size: period });
-    Ok(Interval { host: Arc::clone(host), source: "interval.tick".into(), period, missed, due, resource })
+    let due = Arc::new(Mutex::new(host.world(lua, source)?.now_ns()));
+    let label = Label::new(lua, host, "interval", ResourceKind::Interval, period, &options)?;
+    Ok(Interval { source: label.source("tick"), label, period, missed, due })
 }
 
 impl UserData for Interval {
@@ -194,10 +191,11 @@ impl UserData for Interval {
                         Ok(MultiValue::from_iter([Value::Number(at as f64 / 1e9)]))
                     })
                 });
-                awaitable_of(lua, &this.host, AwaitKind::Timer, &this.source, Some(this.resource), start)
+                let resource = Some(this.label.resource);
+                awaitable_of(lua, &this.label.host, AwaitKind::Timer, &this.source, resource, start)
             });
         }
-        methods.add_meta_method(MetaMethod::ToString, |_, _, ()| Ok("interval"));
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.label.to_string()));
     }
 }
 
