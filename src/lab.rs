@@ -5,7 +5,9 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod quiet;
 mod sharing;
+mod stuck;
 mod task;
 mod timers;
 mod valve;
@@ -13,6 +15,7 @@ mod world;
 
 pub use awaiting::Awaiting;
 pub use gate::Stopped;
+pub use quiet::Quiet;
 pub use sharing::Taken;
 pub use task::panic_message;
 pub use world::{TaskSpec, World};
@@ -143,6 +146,9 @@ impl Start {
             console: self.console,
             seed: self.options.seed,
             alive: Mutex::default(),
+            dispatch: self.dispatch.clone(),
+            kick: self.kick.clone(),
+            stuck: (self.options.clock == ClockKind::Virtual).then(stuck::Stuck::default),
         };
         let world = self.world.get_or_init(|| World::new(shared)).clone();
         drop(entered);
@@ -161,6 +167,8 @@ impl Start {
         let dispatch = self.dispatch.clone();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            // What tokio leaves to chance (which of a watch channel's waiters comes first) is the seed's too.
+            .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.options.seed.to_le_bytes()))
             .start_paused(self.options.clock == ClockKind::Virtual)
             .on_before_task_poll(move |meta| {
                 if let Some(world) = poll_world.get() {
@@ -218,6 +226,9 @@ async fn root(world: &World, kick: &Notify, program: Program, until: Option<Nano
             () = kick.notified() => {
                 if world.shared().gate.is_quitting() {
                     return Outcome::Cancelled;
+                }
+                if let Some(verdict) = world.shared().stuck.as_ref().and_then(stuck::Stuck::verdict) {
+                    return Outcome::Failed(verdict.to_owned());
                 }
                 world.shared().gate.service(world);
             }

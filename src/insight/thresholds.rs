@@ -73,7 +73,7 @@ thresholds! {
     never_yields_pieces: Count = 10, "A poll that computes in at least so many pieces, and gives no turn between them, never yields.";
     starvation_ns: Time = 100 * MILLISECOND, "A task that is ready this long while one poll that never yields goes on starves.";
     busy_yield_turns: Count = 100, "A task that gives its turn away so many times in a row, having done nothing, spins.";
-    busy_yield_poll_ns: Time = MILLISECOND / 10, "A poll longer than this did something.";
+    busy_yield_poll_ns: Time = MILLISECOND / 10, "A poll longer than this did something; a shorter one only looked.";
     leak_tasks: Count = 20, "So many tasks of one place, of which next to none ever ends, are a leak.";
     leak_ended_percent: Percent = 10, "A place of which at least this share of tasks ends does not leak.";
     thundering_herd_tasks: Count = 5, "So many tasks woken at once for what few of them can have are a herd.";

@@ -57,17 +57,20 @@ impl Spans {
 }
 
 impl<F: Future + Send> Awaiting<F> {
-    pub(super) fn new(world: &World, site: &Site, resource: Option<ResourceId>, future: F) -> Self {
+    pub(super) fn new(world: &World, told: &Site, resource: Option<ResourceId>, future: F) -> Self {
         let probe = &world.shared().probe;
         let id = World::current().map(|task| {
-            let (id, site) = (probe.next_await(), probe.site(site));
+            let (id, site) = (probe.next_await(), probe.site(told));
             world.tell(|at| Event::AwaitStart { id, task, at, site });
+            if let Some(stuck) = &world.shared().stuck {
+                stuck.opened(id, task, told);
+            }
             if let Some(resource) = resource {
                 world.tell(|_| Event::AwaitOf { id, resource });
             }
             id
         });
-        let spans = world.shared().console.is_some().then(|| Spans::new(site));
+        let spans = world.shared().console.is_some().then(|| Spans::new(told));
         Self { future: Some(Box::pin(future)), spans, id, world: world.clone() }
     }
 }
@@ -110,6 +113,9 @@ impl<F> Drop for Awaiting<F> {
         self.spans = None;
         if let Some(id) = self.id {
             self.world.tell(|at| Event::AwaitEnd { id, at });
+            if let Some(stuck) = &self.world.shared().stuck {
+                stuck.closed(id);
+            }
         }
     }
 }

@@ -47,6 +47,8 @@ struct Inner {
     over: bool,
     /// Released tasks, to be woken by the loop's own thread.
     releases: Vec<Arc<TaskCell>>,
+    /// How many of them were woken so far.
+    delivered: u64,
     /// How often something was asked for.
     asked: u64,
     /// The poll under way was paid for with a step.
@@ -80,6 +82,7 @@ impl Gate {
             quit: false,
             over: false,
             releases: Vec::new(),
+            delivered: 0,
             asked: 0,
             is_charged: false,
         };
@@ -206,9 +209,12 @@ impl Gate {
         }
     }
 
-    /// Before the loop parks until `deadline` (if any timer is set). Returns once it may.
-    pub fn before_park(&self, deadline: Option<Nanos>, clock: &LoopClock, witness: &impl Witness) {
-        let mut inner = self.deliver(self.lock(), witness);
+    /// Before the loop parks until `deadline` (if any timer is set). Returns once it may: whether something is known that
+    /// will end the park (a timer, a delivered wake, the person, or the world outside on a real clock).
+    pub fn before_park(&self, deadline: Option<Nanos>, clock: &LoopClock, witness: &impl Witness) -> bool {
+        let inner = self.lock();
+        let delivered_before = inner.delivered;
+        let mut inner = self.deliver(inner, witness);
         if inner.leave == Leave::Turn {
             inner.leave = Leave::Paused;
             self.note(&mut inner);
@@ -225,6 +231,8 @@ impl Gate {
         if inner.leave == Leave::Paused {
             clock.freeze();
         }
+        let nobody_acts = inner.leave != Leave::Paused && !inner.quit && inner.delivered == delivered_before;
+        clock.kind() == ClockKind::Real || deadline.is_some() || !nobody_acts
     }
 
     /// The driver is done.
@@ -257,6 +265,7 @@ impl Gate {
 
     fn deliver<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, witness: &impl Witness) -> MutexGuard<'a, Inner> {
         while let Some(task) = inner.releases.pop() {
+            inner.delivered += 1;
             // Waking runs code of others; none of it may find this lock taken.
             drop(inner);
             witness.deliver(&task);

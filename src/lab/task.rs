@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::quiet::aloud;
 use super::world::World;
 use crate::trace::{Cause, Ending, Event, TaskId};
 
@@ -16,6 +17,7 @@ use crate::trace::{Cause, Ending, Event, TaskId};
 #[derive(Debug)]
 pub struct TaskCell {
     id: TaskId,
+    name: Arc<str>,
     held: AtomicBool,
     over: AtomicBool,
     /// A wake that came while held. Locked wherever holding and waking could cross.
@@ -26,9 +28,10 @@ pub struct TaskCell {
 }
 
 impl TaskCell {
-    pub fn new(id: TaskId, world: World) -> Arc<Self> {
+    pub fn new(id: TaskId, name: Arc<str>, world: World) -> Arc<Self> {
         Arc::new(Self {
             id,
+            name,
             held: AtomicBool::new(false),
             over: AtomicBool::new(false),
             kept: Mutex::new(false),
@@ -39,6 +42,10 @@ impl TaskCell {
 
     pub fn id(&self) -> TaskId {
         self.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn is_held(&self) -> bool {
@@ -79,7 +86,7 @@ impl TaskCell {
         }
         self.world.tell(|at| Event::Wake { task: self.id, at, cause });
         if let Some(tokio) = self.tokio.get() {
-            tokio.wake_by_ref();
+            aloud(&self.world.shared().dispatch, || tokio.wake_by_ref());
         }
     }
 }

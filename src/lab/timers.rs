@@ -40,6 +40,10 @@ impl Timers {
         self.lock().timers.remove(&timer);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.lock().timers.is_empty()
+    }
+
     /// When the earliest timer after `now` is due. One that is due already has fired: it stays noted until its task is
     /// polled, which takes long for a held one.
     pub fn next(&self, now: Nanos) -> Option<Nanos> {

@@ -8,10 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+use tracing::Dispatch;
 
 use super::awaiting::Awaiting;
 use super::clock::LoopClock;
 use super::gate::{Gate, Stopped, Witness};
+use super::quiet::{Quiet, quietly};
+use super::stuck::Stuck;
 use super::task::{TaskCell, TaskFuture};
 use super::timers::{Timer, Timers};
 use super::valve::Valve;
@@ -51,6 +55,12 @@ pub(super) struct Shared {
     pub seed: u64,
     /// Tasks that are alive, by tokio's number and by ours.
     pub alive: Mutex<Alive>,
+    /// Who watches the loop, for what happens where its dispatcher is not the default.
+    pub dispatch: Dispatch,
+    /// Wakes the loop's root.
+    pub kick: Arc<Notify>,
+    /// Where waiting in vain is noticed: on a virtual clock, for elsewhere the world outside may still act.
+    pub stuck: Option<Stuck>,
 }
 
 #[derive(Debug, Default)]
@@ -90,9 +100,14 @@ impl World {
 
     /// A bare timer; it becomes visible as an await through [`World::await_at`].
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
-        let mut at = self.after(duration);
+        self.sleep_until(self.after(duration))
+    }
+
+    /// A bare timer that is due at this loop time: on a virtual clock at the next whole millisecond, which is when
+    /// tokio's timers are due. Saying so keeps everybody's arithmetic exact.
+    pub fn sleep_until(&self, at: Nanos) -> impl Future<Output = ()> + Send + 'static {
+        let mut at = at.min(LOOP_TIME_MAX);
         if self.clock() == ClockKind::Virtual {
-            // tokio's timers are due on the millisecond; saying so keeps everybody's arithmetic exact.
             at = at.next_multiple_of(TIMER_NS);
         }
         let noted = Noted { timer: self.0.timers.set(at), world: self.clone() };
@@ -107,6 +122,16 @@ impl World {
             }
             drop(noted);
         }
+    }
+
+    /// A future of tokio's, made and polled without tokio's own spans; it becomes visible through [`World::await_at`].
+    pub fn quiet<F: Future>(&self, make: impl FnOnce() -> F) -> Quiet<F> {
+        Quiet::new(make)
+    }
+
+    /// Makes something of tokio's without its own spans.
+    pub fn quietly<R>(&self, make: impl FnOnce() -> R) -> R {
+        quietly(make)
     }
 
     /// Makes `future` visible as an await of the task that is being polled, from now until it is dropped.
@@ -153,11 +178,12 @@ impl World {
             parent: CURRENT.get(),
             location: spec.location,
         };
+        let told_name = Arc::clone(&spawned.name);
         self.tell(|at| Event::Spawn { task: id, at, spawned: Box::new(spawned) });
         if let Some((valve, _)) = &self.0.console {
             valve.admit(1, &self.0.gate);
         }
-        let cell = TaskCell::new(id, self.clone());
+        let cell = TaskCell::new(id, told_name, self.clone());
         let spawn = || {
             tokio::task::Builder::new()
                 .name(&name)
@@ -269,8 +295,25 @@ impl World {
 
     pub(super) fn park(&self) {
         self.tell(|at| Event::Park { at });
-        self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
+        let goes_on = self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
+        if !goes_on {
+            self.look_whether_stuck();
+        }
         PARKED.set(Some(Instant::now()));
+    }
+
+    /// Nothing is ready and no timer is to come. With no task held either, nothing can ever happen again.
+    fn look_whether_stuck(&self) {
+        let Some(stuck) = &self.0.stuck else { return };
+        let alive = self.alive();
+        // Once main is over the root is about to end the run by itself; a timer that is due but not yet told to its
+        // task still counts.
+        let main_waits = alive.by_id.contains_key(&TaskId::from_index(0));
+        let one_is_held = alive.by_id.values().any(|(_, cell)| cell.is_held());
+        if main_waits && !one_is_held && self.0.timers.is_empty() {
+            stuck.decide(|task| alive.by_id.get(&task).map_or_else(String::new, |(_, cell)| cell.name().to_owned()));
+            self.0.kick.notify_one();
+        }
     }
 
     pub(super) fn unpark(&self) {
@@ -303,11 +346,6 @@ impl Drop for Noted {
     fn drop(&mut self) {
         self.world.0.timers.clear(self.timer);
     }
-}
-
-/// Makes something of tokio's without its own spans: what we wrap says more, and with the script's location.
-pub(super) fn quietly<R>(make: impl FnOnce() -> R) -> R {
-    tracing::dispatcher::with_default(&super::uninstrumented(), make)
 }
 
 /// Text from a program, made safe for a terminal and of bounded length: control characters become spaces.

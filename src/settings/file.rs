@@ -50,7 +50,7 @@ pub const TEMPLATE: &str = "\
 #starvation = \"100ms\"
 # A task that gives its turn away so many times in a row, having done nothing, spins.
 #busy_yield_turns = 100
-# A poll longer than this did something.
+# A poll longer than this did something; a shorter one only looked.
 #busy_yield_poll = \"100us\"
 # So many tasks of one place, of which next to none ever ends, are a leak.
 #leak_tasks = 20

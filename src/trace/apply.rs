@@ -5,7 +5,7 @@ use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
 use super::id::TaskId;
 use super::lane::{Cycle, Lane};
 use super::output::Line;
-use super::resource::{Resource, Unheard};
+use super::resource::{Holding, Resource, Unheard};
 use super::task::{Live, Task};
 use super::{Fidelity, Gap, MARKS_MAX, Trace};
 
@@ -89,6 +89,7 @@ impl Trace {
             Event::AwaitOf { id, resource } => self.awaits.is_for(id, resource),
             Event::Acquire { resource, task, at } => {
                 self.advance(at);
+                self.kept_bytes += size_of::<Holding>();
                 self.resources.acquire(resource, task, at);
             }
             Event::GiveBack { resource, task, at } => {
@@ -294,6 +295,7 @@ impl Trace {
         self.kept_bytes = self.kept_bytes.saturating_sub(wakes * size_of::<(Nanos, Cause)>());
         let until = task.lane.cycles().next().map_or(task.lane.ended().unwrap_or(0), |cycle| cycle.start);
         (0..cycles).for_each(|_| self.forget_oldest_await());
+        self.forget_holdings(until);
         self.note_forgotten(until);
     }
 
@@ -304,7 +306,13 @@ impl Trace {
         if let Some(owner) = self.tasks.get_mut(oldest.task.index()).filter(|o| o.awaits.front() == Some(&forgotten)) {
             owner.awaits.pop_front();
         }
+        self.forget_holdings(oldest.start);
         self.note_forgotten(oldest.start);
+    }
+
+    fn forget_holdings(&mut self, before: Nanos) {
+        let forgotten = self.resources.forget_before(before);
+        self.kept_bytes = self.kept_bytes.saturating_sub(forgotten * size_of::<Holding>());
     }
 
     fn note_forgotten(&mut self, until: Nanos) {

@@ -141,6 +141,17 @@ impl Resources {
         }
     }
 
+    /// Forgets the oldest holdings that were given back before `at`, and tells how many.
+    pub(super) fn forget_before(&mut self, at: Nanos) -> usize {
+        let mut forgotten = 0;
+        while self.holdings.front().is_some_and(|oldest| oldest.to < at) {
+            self.holdings.pop_front();
+            forgotten += 1;
+        }
+        self.dropped += forgotten;
+        forgotten
+    }
+
     pub(super) fn note_unheard(&mut self, unheard: Unheard) {
         if self.unheard.len() < LOST_MAX {
             self.unheard.push(unheard);
@@ -168,5 +179,7 @@ mod tests {
         resources.give_back(lock, TaskId::from_index(1), 6);
         let held: Vec<_> = resources.holdings().map(|holding| (holding.from, holding.to())).collect();
         assert_eq!(held, [(1, None), (2, Some(5))]);
+        resources.give_back(lock, task, 7);
+        assert_eq!((resources.forget_before(6), resources.forget_before(8)), (0, 2), "the oldest first");
     }
 }

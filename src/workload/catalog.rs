@@ -26,14 +26,44 @@ pub enum FindError {
     Script(#[from] ScriptError),
 }
 
+/// The text of each built-in script, by name.
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../../workloads/", $name, ".lua")))),+] };
+}
+
 /// Name and text, in the order in which a learner meets them.
-const BUILT_IN: [(&str, &str); 6] = [
-    ("countsync", include_str!("../../workloads/countsync.lua")),
-    ("countasync", include_str!("../../workloads/countasync.lua")),
-    ("gather", include_str!("../../workloads/gather.lua")),
-    ("chess-sync", include_str!("../../workloads/chess-sync.lua")),
-    ("chess-async", include_str!("../../workloads/chess-async.lua")),
-    ("chess-overlap", include_str!("../../workloads/chess-overlap.lua")),
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "countsync",
+    "countasync",
+    "pause-here",
+    "gather",
+    "chaining",
+    "rules",
+    "generator",
+    "chess-sync",
+    "chess-async",
+    "chess-overlap",
+    "producer-consumer",
+    "oneshot-reply",
+    "broadcast-lag",
+    "semaphore-pool",
+    "barrier",
+    "select-race",
+    "timeout-retry",
+    "cancellation",
+    "task-group",
+    "blocked-loop",
+    "spawn-blocking",
+    "busy-yield",
+    "starved-by-greed",
+    "thundering-herd",
+    "mutex-convoy",
+    "rwlock-starvation",
+    "interval-drift",
+    "notify-lost-wakeup",
+    "deadlock",
+    "leak",
+    "spawn-storm",
 ];
 
 /// The built-in workload of this name, or the script at this path.

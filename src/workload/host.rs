@@ -1,21 +1,40 @@
 //! The script's host: what one run of a script shares with every function that the script may call.
 
+/// Puts a host function into the globals.
+macro_rules! word {
+    ($lua:ident, $host:ident, $name:literal, $function:expr) => {{
+        let host = Arc::clone($host);
+        let source: Arc<str> = $name.into();
+        let function = $function;
+        let made = $lua.create_function(move |lua, arguments| function(lua, &host, &source, arguments))?;
+        $lua.globals().set($name, made)?;
+    }};
+}
+
 mod actor;
 mod awaitable;
+mod channel;
+mod choice;
 mod coroutine;
 mod gather;
+mod generator;
+mod group;
+mod holdings;
+mod label;
 mod language;
 mod random;
 mod result;
 mod sandbox;
 mod stretch;
+mod sync;
 mod task;
+mod time;
 mod timeout;
 mod trouble;
 mod unawaited;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mlua::{Function, Lua, MultiValue, Table, Value};
@@ -40,6 +59,12 @@ pub(super) struct Host {
     world: OnceLock<World>,
     stretch: Mutex<stretch::Stretch>,
     random: Mutex<random::Random>,
+    /// Chance of its own for `select`, so that choosing does not change what the script draws.
+    choice: Mutex<random::Random>,
+    /// What the task that is polled right now holds.
+    holdings: Mutex<Arc<holdings::Holdings>>,
+    /// How many tasks have ended: the order in which they did.
+    tasks_ended: AtomicU64,
     tasks_live: AtomicU32,
     /// How many tasks each coroutine function's name was given to.
     names: Mutex<HashMap<Arc<str>, u64>>,
@@ -51,6 +76,8 @@ pub(super) struct Host {
     last_line: AtomicU32,
     /// Runs a coroutine's body so that a fault is told where it happens.
     run: OnceLock<Function>,
+    /// Makes the `yield` of one generator.
+    bind_reader: OnceLock<Function>,
 }
 
 impl Host {
@@ -60,17 +87,22 @@ impl Host {
             world: OnceLock::new(),
             stretch: Mutex::new(stretch::Stretch::new(LOADING_MAX)),
             random: Mutex::new(random::Random::new(0)),
+            choice: Mutex::new(random::Random::new(0)),
+            holdings: Mutex::default(),
+            tasks_ended: AtomicU64::new(0),
             tasks_live: AtomicU32::new(0),
             names: Mutex::default(),
             unawaited: Mutex::default(),
             functions: Mutex::default(),
             last_line: AtomicU32::new(0),
             run: OnceLock::new(),
+            bind_reader: OnceLock::new(),
         })
     }
 
     fn start(&self, world: World) {
         *locked(&self.random) = random::Random::new(world.seed());
+        *locked(&self.choice) = random::Random::new(!world.seed());
         locked(&self.stretch).allow(STRETCH_MAX);
         let first = self.world.set(world).is_ok();
         assert!(first, "a program is run once");
@@ -98,6 +130,10 @@ impl Host {
 
     fn run_function(&self) -> &Function {
         self.run.get().expect("the sandbox sets it before any script is loaded")
+    }
+
+    fn bind_reader(&self) -> &Function {
+        self.bind_reader.get().expect("the sandbox sets it before any script is loaded")
     }
 
     fn saw(&self, line: Option<u32>) -> Option<u32> {

@@ -1,5 +1,6 @@
 -- The part of the language that must be Lua itself: what suspends has to be called by Lua, never through Rust.
-local raw_pcall, raw_xpcall, caught, is_mine, on_fault, enter, suspend, keys_of = ...
+local raw_pcall, raw_xpcall, caught, is_mine, on_fault, enter, suspend, keys_of, next_of, closer_of,
+  hand_over = ...
 
 -- A stop or a reached limit goes on through every pcall; anything else comes out as a plain message.
 local function checked(ok, ...)
@@ -13,8 +14,24 @@ local function go(awaited, body, ...)
   return suspend(awaited, ...)
 end
 
+local function await(awaited) return go(awaited, enter(awaited)) end
+
 return {
-  await = function(awaited) return go(awaited, enter(awaited)) end,
+  await = await,
+
+  -- Anything with a `next` to await: generators, channels, intervals, as_completed. What can be closed is closed when
+  -- the loop is left.
+  each = function(source)
+    local following = next_of(source)
+    return function()
+      local value, more = await(following(source))
+      return value, more
+    end, nil, nil, closer_of(source)
+  end,
+
+  bind_reader = function(reader)
+    return function(...) return hand_over(reader, ...) end
+  end,
 
   run = function(body, ...) return raw_xpcall(body, on_fault, ...) end,
 

@@ -19,6 +19,8 @@ const KEYS: [&str; 6] = ["title", "lesson", "clock", "params", "expects", "main"
 pub struct Expectations {
     /// Names of findings.
     pub findings: Vec<String>,
+    /// Whether the run is to fail, as a deadlock does.
+    pub fails: bool,
 }
 
 /// A script whose top level has run.
@@ -140,13 +142,24 @@ impl Reader<'_> {
             Value::Table(expects) => expects,
             other => return Err(wrong_type(&["expects"], "a table", &other)),
         };
-        check_keys(&expects, &["expects"], &["findings"])?;
+        check_keys(&expects, &["expects"], &["findings", "outcome"])?;
         let findings = match get(&expects, "findings") {
             Value::Nil => Vec::new(),
             Value::Table(list) => texts(&list, &["expects", "findings"])?,
             other => return Err(wrong_type(&["expects", "findings"], "a list of names", &other)),
         };
-        Ok(Expectations { findings })
+        let outcome = match get(&expects, "outcome") {
+            Value::Nil => "completed".to_owned(),
+            Value::String(outcome) => outcome.to_string_lossy(),
+            other => return Err(wrong_type(&["expects", "outcome"], "\"completed\" or \"failed\"", &other)),
+        };
+        match outcome.as_str() {
+            "completed" | "failed" => Ok(Expectations { findings, fails: outcome == "failed" }),
+            _ => {
+                let message = format!("`{outcome}` is not an outcome: give \"completed\" or \"failed\"");
+                Err(Trouble::at(&["expects", "outcome"], message))
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Ran {
     pub outcome: Option<Result<serde_json::Value, String>>,
     pub elapsed_ns: Nanos,
     pub busy_ns: Nanos,
+    pub polls: u64,
     /// Time, task, text.
     pub output: Vec<(Nanos, String, String)>,
     /// Name, location.
@@ -83,6 +84,7 @@ fn lay_out(trace: &Trace, outcome: &Outcome) -> Ran {
         },
         elapsed_ns: trace.now(),
         busy_ns: trace.counts().busy_ns,
+        polls: trace.tasks().iter().map(|task| task.counts.polls).sum(),
         output: trace
             .output()
             .lines()

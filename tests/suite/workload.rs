@@ -6,42 +6,42 @@ use loopscope::workload::{catalog, manifest::Manifest, params, program, script};
 
 const SECOND: u64 = 1_000_000_000;
 
-fn run(manifest: &Manifest, settings: &[(&str, &str)]) -> Ran {
+pub fn run(manifest: &Manifest, settings: &[(&str, &str)]) -> Ran {
     let settings: Vec<_> = settings.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
     let values = params::resolve(manifest, &settings).expect("settings within bounds");
     rig::run(program(manifest, values).expect("a script that loads"), 0)
 }
 
-fn built_in(name: &str, settings: &[(&str, &str)]) -> Ran {
+pub fn built_in(name: &str, settings: &[(&str, &str)]) -> Ran {
     run(&catalog::find(name).expect("built in"), settings)
 }
 
 /// A script whose main has this body; its first line is line 4.
-fn script(before: &str, body: &str) -> Manifest {
+pub fn script(before: &str, body: &str) -> Manifest {
     let text =
         format!("{before}\nreturn {{ title = \"t\", lesson = \"l\",\nmain = async(function(p)\n{body}\nend) }}\n");
     script::read("demo", "demo.lua", &text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What main returns.
-fn result(body: &str) -> String {
+pub fn result(body: &str) -> String {
     let ran = run(&script("", body), &[]);
     ran.outcome.expect("it ended").unwrap_or_else(|error| panic!("{error}")).to_string()
 }
 
 /// How a run with this body in main fails.
-fn failure(before: &str, body: &str) -> String {
+pub fn failure(before: &str, body: &str) -> String {
     run(&script(before, body), &[]).outcome.expect("it ended").expect_err("it was to fail")
 }
 
-fn lines(ran: &Ran) -> Vec<&str> {
+pub fn lines(ran: &Ran) -> Vec<&str> {
     ran.output.iter().map(|(_, _, text)| text.as_str()).collect()
 }
 
 #[test]
 fn every_built_in_script_is_read_and_fits_on_a_screen() {
     let all = catalog::all();
-    assert!(all.len() >= 6);
+    assert!(all.len() >= 31);
     for manifest in all {
         assert!(manifest.text.lines().count() <= 40, "{}", manifest.name);
         assert!(manifest.text.lines().all(|line| line.chars().count() <= 120), "{}", manifest.name);

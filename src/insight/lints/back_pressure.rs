@@ -36,8 +36,10 @@ impl Sends<'_> {
     }
 }
 
+/// `send`, `channel.send`, `channel.send(orders)`.
 fn is_send(site: &Site) -> bool {
-    site.kind == AwaitKind::Channel && site.source.ends_with("send")
+    let called = site.source.split('(').next().unwrap_or_default();
+    site.kind == AwaitKind::Channel && called.rsplit('.').next() == Some("send")
 }
 
 /// The channel, or where it is not known, the place that sends.

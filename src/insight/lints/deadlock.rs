@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::super::case::is_unmet;
 use super::super::units::human_ns;
 use super::{Case, Lint, Severity, Sighting};
-use crate::trace::{Await, Holding, Nanos, ResourceId, TaskId};
+use crate::trace::{Await, Ending, Holding, Nanos, ResourceId, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "deadlock",
@@ -33,6 +33,7 @@ const LOOK_BACK: usize = 256;
 
 /// Who holds and who awaits what, to be asked for any time.
 struct Graph<'a> {
+    case: &'a Case<'a>,
     holdings: FxHashMap<ResourceId, Vec<&'a Holding>>,
     waits: FxHashMap<TaskId, Vec<&'a Await>>,
 }
@@ -47,17 +48,21 @@ fn look(case: &Case) -> Vec<Sighting> {
     let mut unmet: Vec<&Await> = Vec::new();
     for wait in held.flat_map(|(_, awaits)| awaits) {
         waits.entry(wait.task).or_default().push(wait);
-        if is_unmet(wait) && case.length_ns(wait) > 0 {
+        if is_unmet(wait) {
             unmet.push(wait);
         }
     }
     waits.values_mut().for_each(|waits| waits.sort_by_key(|wait| wait.start));
     unmet.sort_by_key(|wait| (wait.start, wait.task));
-    let graph = Graph { holdings, waits };
+    let graph = Graph { case, holdings, waits };
     let mut known: BTreeSet<BTreeSet<TaskId>> = BTreeSet::new();
     let mut seen = Vec::new();
     for wait in unmet.into_iter().take(FOLLOWED_MAX) {
-        let at = wait.end().map_or(case.trace.now(), |end| end - 1);
+        let at = match wait.end() {
+            Some(end) if !graph.went_with_task(wait.task, end) => end.saturating_sub(1).max(wait.start),
+            Some(end) => end,
+            None => case.trace.now(),
+        };
         let Some(circle) = graph.circle(wait, at) else { continue };
         if known.insert(circle.iter().map(|wait| wait.task).collect()) {
             seen.push(sighting(case, &circle, at));
@@ -101,14 +106,29 @@ impl<'a> Graph<'a> {
         let Some(holdings) = self.holdings.get(&resource) else { return Vec::new() };
         let begun = holdings.partition_point(|holding| holding.from <= at);
         let held = holdings[begun.saturating_sub(LOOK_BACK)..begun].iter();
-        held.filter(|holding| holding.to().is_none_or(|to| to > at)).map(|holding| holding.task).collect()
+        held.filter(|holding| holding.to().is_none_or(|to| self.lasts(holding.task, to, at)))
+            .map(|holding| holding.task)
+            .collect()
     }
 
     fn wait_of(&self, task: TaskId, at: Nanos) -> Option<&'a Await> {
         let waits = self.waits.get(&task)?;
         let begun = waits.partition_point(|wait| wait.start <= at);
         let begun = waits[begun.saturating_sub(LOOK_BACK)..begun].iter().rev();
-        begun.copied().find(|wait| wait.end().is_none_or(|end| end > at))
+        begun
+            .copied()
+            .find(|wait| wait.end().is_none_or(|end| end > at || (is_unmet(wait) && self.lasts(task, end, at))))
+    }
+
+    /// Something of `task` that ended at `end` was still so at `at`. What ended only because its task was cancelled lasted
+    /// through that very moment: a run without anything left to do ends in the moment in which the circle closes.
+    fn lasts(&self, task: TaskId, end: Nanos, at: Nanos) -> bool {
+        end > at || (end == at && self.went_with_task(task, end))
+    }
+
+    fn went_with_task(&self, task: TaskId, end: Nanos) -> bool {
+        let task = self.case.trace.task(task);
+        task.is_some_and(|task| task.ending == Some(Ending::Cancelled) && task.lane.ended() == Some(end))
     }
 }
 

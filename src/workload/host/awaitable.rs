@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use mlua::{AnyUserData, Error, Function, IntoLuaMulti, Lua, MultiValue, UserData, Value};
 
 use super::coroutine::{self, coroutine_of};
+use super::label::Label;
 use super::task::Task;
 use super::{Host, locked};
 use crate::lab::World;
@@ -17,7 +18,8 @@ pub(super) type Start = Box<dyn FnOnce(&World, Option<u32>) -> BoxFuture<'static
 
 /// Something to await that is neither a coroutine nor a task. It is awaited once.
 pub(super) struct Awaitable {
-    pub kind: AwaitKind,
+    /// `None` where it is no await of its own: it runs right here, and what it awaits is what is seen.
+    pub kind: Option<AwaitKind>,
     /// What made it: `sleep`.
     pub source: Arc<str>,
     /// The line that made it.
@@ -50,7 +52,64 @@ pub(super) fn awaitable_of(
     start: Start,
 ) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
-    lua.create_userdata(Awaitable { kind, source: Arc::clone(source), line, resource, start: Mutex::new(Some(start)) })
+    let (kind, source) = (Some(kind), Arc::clone(source));
+    lua.create_userdata(Awaitable { kind, source, line, resource, start: Mutex::new(Some(start)) })
+}
+
+/// An awaitable that is no await of its own.
+pub(super) fn unseen(lua: &Lua, host: &Host, source: &Arc<str>, start: Start) -> mlua::Result<AnyUserData> {
+    let line = host.caller_line(lua);
+    let (source, start) = (Arc::clone(source), Mutex::new(Some(start)));
+    lua.create_userdata(Awaitable { kind: None, source, line, resource: None, start })
+}
+
+/// An awaitable over one of tokio's own futures, made and polled without tokio's own spans.
+pub(super) fn waiting<F>(
+    lua: &Lua,
+    label: &Label,
+    kind: AwaitKind,
+    source: &Arc<str>,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> mlua::Result<AnyUserData>
+where
+    F: Future<Output = Result<MultiValue, Fault>> + Send + 'static,
+{
+    let start: Start = Box::new(move |world, line| {
+        let told = world.quiet(make);
+        Box::pin(async move { told.await.map_err(|fault| Error::external(fault.line(line))) })
+    });
+    awaitable_of(lua, &label.host, kind, source, Some(label.resource), start)
+}
+
+/// A function of the script's, run by whoever polls this, on a Lua stack of its own.
+pub(super) fn inline(
+    host: &Host,
+    function: Function,
+    mut arguments: MultiValue,
+) -> BoxFuture<'static, mlua::Result<MultiValue>> {
+    arguments.push_front(Value::Function(function));
+    let call = host.run_function().call_async::<MultiValue>(arguments);
+    Box::pin(async move {
+        let mut values = call.await?;
+        match (values.pop_front(), values.front()) {
+            (Some(Value::Boolean(true)), _) => Ok(values),
+            (_, Some(Value::Error(error))) => Err((**error).clone()),
+            (_, other) => Err(Error::runtime(other.map_or_else(String::new, super::language::describe))),
+        }
+    })
+}
+
+/// `unconstrained(coroutine)`: runs it right here, and tokio never makes it give others a turn.
+pub(super) fn unconstrained(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) -> mlua::Result<AnyUserData> {
+    let Some(coroutine) = value.as_userdata().and_then(coroutine_of) else {
+        return Err(coroutine::not_a_coroutine(lua, host, &value, source));
+    };
+    host.world(lua, source)?;
+    let arguments = coroutine.begin(lua, host, source)?;
+    let (host_then, function) = (Arc::clone(host), coroutine.definition.function.clone());
+    let start: Start =
+        Box::new(move |_, _| Box::pin(tokio::task::unconstrained(inline(&host_then, function, arguments))));
+    unseen(lua, host, source, start)
 }
 
 /// The two halves of `await`. `enter` looks at what is awaited: a coroutine's body and arguments come back to be run on
@@ -102,8 +161,9 @@ fn start(
         let hint = format!("make a new one: await({source}(…))");
         return Err(Error::external(fault.line(line).token("await").hint(hint)));
     };
-    let site = host.site(awaitable.kind, &awaitable.source, line);
     let future = start(world, line);
+    let Some(kind) = awaitable.kind else { return Ok(future) };
+    let site = host.site(kind, &awaitable.source, line);
     Ok(match awaitable.resource {
         Some(resource) => Box::pin(world.await_of(&site, resource, future)),
         None => Box::pin(world.await_at(&site, future)),

@@ -74,10 +74,16 @@ pub(super) fn coroutine_of(value: &AnyUserData) -> Option<mlua::UserDataRef<Coro
 }
 
 pub(super) fn make_async(lua: &Lua, host: &Arc<Host>, value: Value) -> mlua::Result<AnyUserData> {
+    let definition = Arc::new(define(lua, host, value, "async")?);
+    lua.create_userdata(CoroutineFunction { definition, host: Arc::clone(host) })
+}
+
+/// A function that `by` makes something to await of, with what it is called in the script.
+pub(super) fn define(lua: &Lua, host: &Host, value: Value, by: &str) -> mlua::Result<Definition> {
     let Value::Function(function) = value else {
         let got = super::language::describe(&value);
-        let fault = Fault::new(format!("async needs a function, and got {got}")).token("async");
-        return Err(host.misuse(lua, fault.hint("write async(function(…) … end)")));
+        let fault = Fault::new(format!("{by} needs a function, and got {got}")).token(by);
+        return Err(host.misuse(lua, fault.hint(format!("write {by}(function(…) … end)"))));
     };
     let line = function.info().line_defined.and_then(|line| u32::try_from(line).ok());
     let called = host.caller_line(lua);
@@ -86,8 +92,7 @@ pub(super) fn make_async(lua: &Lua, host: &Arc<Host>, value: Value) -> mlua::Res
     if let Some(line) = line {
         locked(&host.functions).insert(line, Arc::clone(&name));
     }
-    let definition = Arc::new(Definition { name, line, function });
-    lua.create_userdata(CoroutineFunction { definition, host: Arc::clone(host) })
+    Ok(Definition { name, line, function })
 }
 
 /// The error for something else where a coroutine belongs.

@@ -18,19 +18,7 @@ pub(super) fn gather(
     source: &Arc<str>,
     arguments: MultiValue,
 ) -> mlua::Result<AnyUserData> {
-    host.world(lua, "gather")?;
-    let mut members: Vec<Value> = arguments.into_iter().collect();
-    if let [Value::Table(list)] = members.as_slice() {
-        members = list.sequence_values().collect::<mlua::Result<_>>()?;
-    }
-    let mut tasks = Vec::with_capacity(members.len());
-    for member in members {
-        let task = match member.as_userdata().and_then(task_of) {
-            Some(task) => task,
-            None => create(lua, host, &member, None, "gather")?,
-        };
-        tasks.push(task);
-    }
+    let tasks = tasks_of(lua, host, arguments, source)?;
     let weak = lua.weak();
     let start: Start = Box::new(move |_world, line| {
         let results: Vec<_> = tasks.iter().map(|task| task.result(line)).collect();
@@ -44,6 +32,20 @@ pub(super) fn gather(
         })
     });
     awaitable(lua, host, AwaitKind::Task, source, start)
+}
+
+/// The tasks that are named in the arguments or in the one list that they are; coroutines among them become tasks now.
+pub(super) fn tasks_of(lua: &Lua, host: &Arc<Host>, arguments: MultiValue, by: &str) -> mlua::Result<Vec<Task>> {
+    host.world(lua, by)?;
+    let mut members: Vec<Value> = arguments.into_iter().collect();
+    if let [Value::Table(list)] = members.as_slice() {
+        members = list.sequence_values().collect::<mlua::Result<_>>()?;
+    }
+    let task = |member: &Value| match member.as_userdata().and_then(task_of) {
+        Some(task) => Ok(task),
+        None => create(lua, host, member, None, by),
+    };
+    members.iter().map(task).collect()
 }
 
 /// Cancels the tasks that it still has when it is dropped: whoever waited for them is gone.

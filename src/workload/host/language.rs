@@ -2,46 +2,63 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mlua::{Error, Lua, MultiValue, Table, Value};
 
-use super::awaitable::{Start, awaitable, awaitable_of};
-use super::{Host, actor, coroutine, gather, locked, task, timeout};
+use super::awaitable::{Start, awaitable};
+use super::{Host, channel, choice, coroutine, gather, generator, group, locked, sync, task, time};
 use crate::trace::AwaitKind;
-use crate::workload::duration;
 use crate::workload::fault::{Fault, Weight};
 
 /// The globals that a misspelled name is compared with.
 pub(super) const NAMES: &[&str] = &[
+    "as_completed",
     "async",
+    "async_generator",
     "await",
+    "barrier",
     "block",
+    "broadcast",
+    "channel",
     "clock",
     "create_task",
+    "each",
     "error",
+    "event",
     "fail",
     "gather",
+    "interval",
     "ipairs",
     "log",
     "math",
+    "mutex",
     "next",
+    "notify",
     "now",
+    "oneshot",
     "pairs",
     "panic",
     "pcall",
     "print",
     "random",
+    "rwlock",
     "select",
+    "semaphore",
     "setmetatable",
+    "shield",
     "sleep",
+    "sleep_until",
+    "spawn_blocking",
     "string",
     "table",
+    "task_group",
     "timeout",
     "tonumber",
     "tostring",
     "type",
+    "unconstrained",
     "utf8",
+    "watch",
     "work",
     "xpcall",
     "yield_now",
@@ -54,21 +71,14 @@ const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
 
 pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     install_tasks(lua, host)?;
-    install_time(lua, host)?;
+    time::install(lua, host)?;
+    sync::install(lua, host)?;
+    channel::install(lua, host)?;
+    choice::install(lua, host)?;
+    generator::install(lua, host)?;
     install_output(lua, host)?;
     install_chance(lua, host)?;
     install_failures(lua, host)
-}
-
-/// Puts a host function into the globals.
-macro_rules! word {
-    ($lua:ident, $host:ident, $name:literal, $function:expr) => {{
-        let host = Arc::clone($host);
-        let source: Arc<str> = $name.into();
-        let function = $function;
-        let made = $lua.create_function(move |lua, arguments| function(lua, &host, &source, arguments))?;
-        $lua.globals().set($name, made)?;
-    }};
 }
 
 fn install_tasks(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
@@ -80,6 +90,8 @@ fn install_tasks(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
         task::create(lua, host, &value, name, "create_task")
     });
     word!(lua, host, "gather", gather::gather);
+    word!(lua, host, "task_group", group::task_group);
+    word!(lua, host, "unconstrained", super::awaitable::unconstrained);
     word!(lua, host, "yield_now", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, ()| {
         let start: Start = Box::new(|_, _| {
             Box::pin(async {
@@ -92,7 +104,7 @@ fn install_tasks(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     Ok(())
 }
 
-fn task_name(lua: &Lua, host: &Host, options: &Value) -> mlua::Result<Option<String>> {
+pub(super) fn task_name(lua: &Lua, host: &Host, options: &Value) -> mlua::Result<Option<String>> {
     let refuse = |got: String| {
         let fault = Fault::new(format!("create_task takes {{name = \"…\"}} beside the coroutine, and got {got}"));
         host.misuse(lua, fault.token("create_task"))
@@ -106,61 +118,6 @@ fn task_name(lua: &Lua, host: &Host, options: &Value) -> mlua::Result<Option<Str
         },
         other => Err(refuse(describe(other))),
     }
-}
-
-fn install_time(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, (value, options): (Value, Value)| {
-        let duration = length_of_time(lua, host, source, &value)?;
-        let actor = actor::named(lua, host, source, &options)?;
-        let start: Start = Box::new(move |world, _| {
-            let sleep = world.sleep(duration);
-            Box::pin(async move {
-                sleep.await;
-                Ok(MultiValue::new())
-            })
-        });
-        awaitable_of(lua, host, AwaitKind::Timer, source, actor, start)
-    });
-    word!(lua, host, "timeout", timeout::timeout);
-    word!(lua, host, "block", block);
-    word!(lua, host, "work", block);
-    word!(lua, host, "now", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, ()| {
-        Ok(host.world(lua, "now")?.now_ns() as f64 / 1e9)
-    });
-    word!(lua, host, "clock", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, ()| {
-        Ok(clock_text(host.world(lua, "clock")?.now_ns()))
-    });
-    Ok(())
-}
-
-/// A blocking call: nothing else runs on the loop until it returns.
-fn block(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) -> mlua::Result<()> {
-    let duration = length_of_time(lua, host, source, &value)?;
-    let site = host.site(AwaitKind::Block, source, host.caller_line(lua));
-    let before = Instant::now();
-    let blocked = host.world(lua, source)?.block(&site, duration);
-    locked(&host.stretch).excuse(before.elapsed());
-    blocked.map_err(|stopped| Error::external(Fault::new(stopped.to_string()).weight(Weight::Stopped)))
-}
-
-pub(super) fn length_of_time(lua: &Lua, host: &Host, source: &str, value: &Value) -> mlua::Result<Duration> {
-    let read = match value {
-        Value::Integer(seconds) => duration::from_seconds(*seconds as f64),
-        Value::Number(seconds) => duration::from_seconds(*seconds),
-        Value::String(text) => duration::parse(&text.to_string_lossy()),
-        other => Err(format!("{source} needs a duration, and got {}", describe(other))),
-    };
-    read.map_err(|reason| {
-        let fault = Fault::new(reason).token(source);
-        host.misuse(lua, fault.hint(format!("write {source}(1.5) for seconds, or {source}(\"10ms\")")))
-    })
-}
-
-/// `00:01:30.500`: hours, minutes, seconds since the run began.
-fn clock_text(now_ns: u64) -> String {
-    let milliseconds = now_ns / 1_000_000;
-    let (seconds, milliseconds) = (milliseconds / 1_000, milliseconds % 1_000);
-    format!("{:02}:{:02}:{:02}.{milliseconds:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 fn install_output(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
@@ -308,16 +265,5 @@ fn rank(key: &Value) -> u8 {
         Value::String(_) => 1,
         Value::Boolean(_) => 2,
         _ => 3,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_clock_reads_like_a_clock() {
-        assert_eq!(clock_text(90_500_000_000), "00:01:30.500");
-        assert_eq!(clock_text(43_200_000_000_000), "12:00:00.000");
     }
 }

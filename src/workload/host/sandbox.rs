@@ -49,15 +49,20 @@ fn install_prelude(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     let on_fault = lua.create_function(move |lua, value: Value| Ok(c.on_fault(lua, &value)))?;
     let (enter, suspend) = super::awaitable::functions(lua, host)?;
     let keys_of = lua.create_function(super::language::sorted_keys)?;
+    let each = Arc::clone(host);
+    let next_of = lua.create_function(move |lua, source: Value| super::generator::next_of(lua, &each, &source))?;
+    let closer_of = lua.create_function(|_, source: Value| Ok(super::generator::closer_of(source)))?;
+    let hand_over = super::generator::hand_over(lua)?;
     let (pcall, xpcall) = (globals.get::<Function>("pcall")?, globals.get::<Function>("xpcall")?);
     let prelude: Table = lua
         .load(include_str!("../prelude.lua"))
         .set_name("=loopscope")
-        .call((pcall, xpcall, caught, is_mine, on_fault, enter, suspend, keys_of))?;
-    for name in ["await", "pcall", "xpcall", "pairs"] {
+        .call((pcall, xpcall, caught, is_mine, on_fault, enter, suspend, keys_of, next_of, closer_of, hand_over))?;
+    for name in ["await", "each", "pcall", "xpcall", "pairs"] {
         globals.set(name, prelude.get::<Function>(name)?)?;
     }
-    assert!(host.run.set(prelude.get("run")?).is_ok(), "one Lua for each host");
+    let first = host.run.set(prelude.get("run")?).is_ok() && host.bind_reader.set(prelude.get("bind_reader")?).is_ok();
+    assert!(first, "one Lua for each host");
     Ok(())
 }
 

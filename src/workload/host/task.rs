@@ -12,6 +12,7 @@ use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMe
 use tokio::task::AbortHandle;
 
 use super::coroutine::{Definition, coroutine_of, not_a_coroutine};
+use super::holdings::Owner;
 use super::{Host, locked};
 use crate::lab::{TaskSpec, panic_message};
 use crate::workload::fault::{Fault, Weight};
@@ -40,20 +41,21 @@ enum Ended {
 /// whose wait.
 #[derive(Default)]
 struct Slot {
-    ended: OnceLock<Ended>,
+    /// The how-manieth task of the run it was, and how it ended.
+    ended: OnceLock<(u64, Ended)>,
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl Slot {
-    fn leave(&self, ended: Ended) {
-        let _ = self.ended.set(ended);
+    fn leave(&self, host: &Host, ended: Ended) {
+        let _ = self.ended.set((host.tasks_ended.fetch_add(1, Ordering::Relaxed), ended));
         let waiting = std::mem::take(&mut *locked(&self.waiting));
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<&(u64, Ended)> {
         if let Some(ended) = self.ended.get() {
-            return Poll::Ready(ended.clone());
+            return Poll::Ready(ended);
         }
         let mut waiting = locked(&self.waiting);
         if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
@@ -64,12 +66,12 @@ impl Slot {
 }
 
 /// Leaves that the task was cancelled, unless something else was left before.
-struct Leaving(Arc<Slot>);
+struct Leaving(Arc<Slot>, Arc<Host>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
         if self.0.ended.get().is_none() {
-            self.0.leave(Ended::Cancelled);
+            self.0.leave(&self.1, Ended::Cancelled);
         }
     }
 }
@@ -81,13 +83,23 @@ impl Task {
         async move {
             let ill =
                 |how: String| Error::external(Fault::new(format!("the task {name} {how}")).line(line).token("await"));
-            match poll_fn(|context| slot.poll(context)).await {
+            match poll_fn(|context| slot.poll(context).map(|(_, ended)| ended.clone())).await {
                 Ended::Done(values) => Ok(values),
                 Ended::Failed(fault) => Err(Error::external(fault)),
                 Ended::Cancelled => Err(ill("was cancelled".to_owned())),
                 Ended::Panicked(message) => Err(ill(format!("panicked: {message}"))),
             }
         }
+    }
+
+    /// Ready once it has ended, with its place in the order in which tasks did.
+    pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<u64> {
+        self.slot.poll(context).map(|(order, _)| *order)
+    }
+
+    /// Whether it ended by an error of its own. One that was cancelled did not.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.slot.ended.get(), Some((_, Ended::Failed(_) | Ended::Panicked(_))))
     }
 
     pub fn cancel(&self) {
@@ -126,7 +138,7 @@ pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<St
     let slot = Arc::<Slot>::default();
     let future = {
         let (lua, host, name) = (lua.clone(), Arc::clone(host), Arc::clone(&name));
-        let leaving = Leaving(Arc::clone(&slot));
+        let leaving = Leaving(Arc::clone(&slot), Arc::clone(&host));
         async move {
             // The Lua is kept alive too: a task outlives main where main did not wait for it.
             let _kept = (alive, lua);
@@ -138,11 +150,11 @@ pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<St
                     (Ended::Failed(fault), Err(text))
                 }
                 Err(panic) => {
-                    leaving.0.leave(Ended::Panicked(panic_message(&*panic).to_owned()));
+                    leaving.0.leave(&host, Ended::Panicked(panic_message(&*panic).to_owned()));
                     resume_unwind(panic)
                 }
             };
-            leaving.0.leave(ended);
+            leaving.0.leave(&host, ended);
             told
         }
     };
@@ -161,10 +173,13 @@ pub(super) async fn body(
     mut arguments: MultiValue,
 ) -> Result<MultiValue, Fault> {
     arguments.push_front(Value::Function(definition.function.clone()));
+    // Made before the call and so dropped after it: what a task holds outlives its code.
+    let owner = Owner(Arc::default());
     let outcome = {
         let mut call = pin!(host.run_function().call_async::<MultiValue>(arguments));
         poll_fn(|context| {
             locked(&host.stretch).begin();
+            *locked(&host.holdings) = Arc::clone(&owner.0);
             call.as_mut().poll(context)
         })
         .await

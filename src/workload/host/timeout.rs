@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, Either, select};
-use mlua::{AnyUserData, Error, Lua, MultiValue, Value};
+use futures_util::future::{Either, select};
+use mlua::{AnyUserData, Error, Lua, Value};
 
-use super::awaitable::{Awaitable, Start, awaitable};
-use super::gather::CancelOnDrop;
-use super::task::{create, task_of};
-use super::{Host, language, locked};
+use super::Host;
+use super::awaitable::{Start, awaitable};
+use super::choice::branch;
+use super::time::length_of_time;
 use crate::trace::AwaitKind;
 use crate::workload::fault::Fault;
 
@@ -19,8 +19,8 @@ pub(super) fn timeout(
     source: &Arc<str>,
     (patience, value): (Value, Value),
 ) -> mlua::Result<AnyUserData> {
-    let duration = language::length_of_time(lua, host, source, &patience)?;
-    let inner = future_of(lua, host, &value)?;
+    let duration = length_of_time(lua, host, source, &patience)?;
+    let inner = branch(lua, host, &value, source)?;
     let start: Start = Box::new(move |world, line| {
         let sleep = Box::pin(world.sleep(duration));
         let inner = inner(world, line);
@@ -35,26 +35,4 @@ pub(super) fn timeout(
         })
     });
     awaitable(lua, host, AwaitKind::Timer, source, start)
-}
-
-fn future_of(lua: &Lua, host: &Arc<Host>, value: &Value) -> mlua::Result<Start> {
-    if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<Awaitable>().ok()) {
-        return locked(&other.start).take().ok_or_else(|| {
-            let fault = Fault::new(format!("this {} was awaited before; each one is awaited once", other.source));
-            host.misuse(lua, fault.token("timeout"))
-        });
-    }
-    let task = match value.as_userdata().and_then(task_of) {
-        Some(task) => task,
-        None => create(lua, host, value, None, "timeout")?,
-    };
-    Ok(Box::new(move |_, line| -> BoxFuture<'static, mlua::Result<MultiValue>> {
-        let result = task.result(line);
-        let mut guard = CancelOnDrop { tasks: vec![task] };
-        Box::pin(async move {
-            let result = result.await;
-            guard.tasks.clear();
-            result
-        })
-    }))
 }

@@ -13,6 +13,9 @@ const FRAMES_MAX: usize = 100;
 /// What Lua itself says when its allocator refuses.
 const OUT_OF_MEMORY: &str = "not enough memory";
 
+/// What Lua itself says of an await that it cannot suspend.
+const YIELD_ACROSS: &str = "yield across a C-call boundary";
+
 impl Host {
     /// The line of the script that called the host function now running. `None` after `return f()`: Lua drops the
     /// caller's frame before such a call.
@@ -79,7 +82,7 @@ impl Host {
         if text.ends_with(OUT_OF_MEMORY) {
             return self.out_of_memory();
         }
-        if text.contains("yield across a C-call boundary") || text.contains("yield from outside a coroutine") {
+        if text.contains(YIELD_ACROSS) || text.contains("yield from outside a coroutine") {
             return Fault::new("await inside a callback of table.sort, string.gsub or a metamethod")
                 .line(line)
                 .hint("such a callback cannot be suspended: await first, and hand over the result");
@@ -163,13 +166,18 @@ impl Host {
         if self.is_mine(&value) {
             return Err(Error::external(self.fault_of_value(&value)));
         }
-        match value {
-            Value::Error(error) => {
-                let fault = self.fault_of(&error);
+        let fault = match &value {
+            Value::Error(error) => Some(self.fault_of(error)),
+            // What Lua says here is about its own insides.
+            Value::String(text) if text.to_string_lossy().contains(YIELD_ACROSS) => Some(self.fault_of_value(&value)),
+            _ => None,
+        };
+        match fault {
+            Some(fault) => {
                 let place = fault.line.map_or_else(String::new, |line| format!("{}:{line}: ", self.source.file));
                 Ok(Value::String(lua.create_string(format!("{place}{}", fault.message))?))
             }
-            other => Ok(other),
+            None => Ok(value),
         }
     }
 

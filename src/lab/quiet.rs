@@ -1,0 +1,43 @@
+//! tokio's own primitives without tokio's own spans: what we wrap around them says more, and with the script's location.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tracing::Dispatch;
+
+thread_local! {
+    /// This thread is inside a quiet poll.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes something of tokio's without its spans.
+pub(super) fn quietly<R>(make: impl FnOnce() -> R) -> R {
+    tracing::dispatcher::with_default(&super::uninstrumented(), make)
+}
+
+/// Wakes somebody, heard by `dispatch` even from inside a quiet poll: a send wakes who receives, and a wake that one
+/// witness misses is a disagreement.
+pub(super) fn aloud(dispatch: &Dispatch, wake: impl FnOnce()) {
+    if QUIET.get() { tracing::dispatcher::with_default(dispatch, wake) } else { wake() }
+}
+
+/// A future of tokio's that is made and polled without its spans.
+pub struct Quiet<F>(Pin<Box<F>>);
+
+impl<F: Future> Quiet<F> {
+    pub(super) fn new(make: impl FnOnce() -> F) -> Self {
+        Self(quietly(|| Box::pin(make())))
+    }
+}
+
+impl<F: Future> Future for Quiet<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let before = QUIET.replace(true);
+        let polled = quietly(|| self.0.as_mut().poll(context));
+        QUIET.set(before);
+        polled
+    }
+}

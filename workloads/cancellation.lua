@@ -1,0 +1,26 @@
+local download = async(function(lock)
+  local file <close> = await(lock:lock())
+  local tidy <close> = setmetatable({}, { __close = function() print("the half file is deleted") end })
+  print("downloading")
+  await(sleep("1h"))
+  print("never reached")
+end)
+
+return {
+  title  = "Cancel, and clean up",
+  lesson = "A cancelled task is dropped where it waits. What it declared with <close> is tidied on the way out, and "
+        .. "what it held is free at once.",
+  clock  = "virtual",
+  expects = { findings = {} },
+  main = async(function()
+    local lock = mutex{ name = "file" }
+    local task = create_task(download(lock))
+    await(sleep(2))
+    task:cancel()
+    local file <close> = await(lock:lock())        -- had to wait for it, and has it now
+    print("the lock is free again at " .. now() .. " s")
+    local _, message = pcall(await, task)
+    print((message:gsub("^.-:%d+: ", "")))
+    return task:done()
+  end),
+}

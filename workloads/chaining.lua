@@ -1,0 +1,28 @@
+-- Three small steps, each of which takes what the one before it made.
+local fetch = async(function(n) await(sleep(random(1, 5))) return { n } end)
+local enrich = async(function(list) await(sleep(random(1, 5))) table.insert(list, #list + 1) return list end)
+local store = async(function(list) await(sleep(random(1, 5))) return table.concat(list, "-") end)
+
+local chain = async(function(n)
+  local fetched = await(fetch(n))        -- runs right here, in this task
+  local enriched = await(enrich(fetched))
+  local stored = await(store(enriched))
+  print("chain " .. n .. " stored " .. stored .. " after " .. now() .. " s")
+  return { result = stored, seconds = now() }
+end)
+
+return {
+  title  = "Chains side by side",
+  lesson = "Within a chain each step waits for the one before it; the chains do not wait for each other. "
+        .. "All of them together take as long as the slowest.",
+  clock  = "virtual",
+  params = {
+    chains = { default = 3, min = 1, max = 10000, help = "how many chains run side by side" },
+  },
+  expects = { findings = {} },
+  main = async(function(p)
+    local chains = {}
+    for n = 1, p.chains do chains[n] = chain(n) end
+    return await(gather(chains))
+  end),
+}

@@ -1,0 +1,31 @@
+-- Each rule of async and await, broken once. The error says what to do, and the run goes on.
+local count = async(function() return 1 end)
+local forgotten = async(function() print("nobody ever sees this") end)
+
+local rules = {
+  { "an await needs something to wait for", function() await(5) end },
+  { "a coroutine function is called before it is awaited", function() await(count) end },
+  { "a plain function is not a coroutine", function() create_task(print) end },
+  { "a coroutine is awaited once", function() local c = count() await(c) await(c) end },
+  { "a callback cannot await", function() table.sort({ 2, 1 }, function() await(sleep(1)) end) end },
+  { "an error comes out where it is awaited", function()
+    await(create_task(async(function() fail("broken inside") end)(), { name = "broken" }))
+  end },
+}
+
+return {
+  title  = "The rules of async and await",
+  lesson = "Calling a coroutine function runs nothing; awaiting what it gives does. Await only inside a coroutine, "
+        .. "only what can be awaited, and each coroutine once.",
+  clock  = "virtual",
+  expects = { findings = { "failed-task", "never-awaited" } },
+  main = async(function()
+    for number, rule in ipairs(rules) do
+      local kept, message = pcall(rule[2])
+      print(number .. ". " .. rule[1])
+      print("   " .. (kept and "nothing was said" or message:gsub("^.-:%d+: ", "")))
+    end
+    forgotten()                             -- called and never awaited: it never runs
+    print("7. a coroutine that nobody awaits never runs")
+  end),
+}
