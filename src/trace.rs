@@ -109,8 +109,8 @@ pub struct Trace {
     fidelity: Fidelity,
     budget_bytes: usize,
     kept_bytes: usize,
-    /// Lanes with a sealed block, in the order in which blocks were sealed.
-    sealed: VecDeque<TaskId>,
+    /// Lanes with a sealed block, in the order in which blocks were sealed; `None` is the loop's own.
+    sealed: VecDeque<Option<TaskId>>,
 }
 
 impl Default for Trace {

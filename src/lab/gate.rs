@@ -49,6 +49,8 @@ struct Inner {
     releases: Vec<Arc<TaskCell>>,
     /// How many of them were woken so far.
     delivered: u64,
+    /// How often something was asked for.
+    asked: u64,
 }
 
 /// See the module.
@@ -71,8 +73,16 @@ pub trait Witness {
 impl Gate {
     pub fn new(speed: Speed, paused: bool) -> Self {
         let leave = if paused { Leave::Paused } else { Leave::Free };
-        let inner =
-            Inner { leave, place: Place::Inside, speed, quit: false, over: false, releases: Vec::new(), delivered: 0 };
+        let inner = Inner {
+            leave,
+            place: Place::Inside,
+            speed,
+            quit: false,
+            over: false,
+            releases: Vec::new(),
+            delivered: 0,
+            asked: 0,
+        };
         Self { free: AtomicBool::new(!paused), inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
@@ -105,17 +115,18 @@ impl Gate {
             (_, Place::Driver, Some(clock)) => clock.thaw(),
             _ => {}
         }
-        self.note(&inner);
+        self.note(&mut inner);
     }
 
     /// A released task is to be woken, by the loop's own thread: elsewhere no witness would see it.
     pub fn deliver_later(&self, task: Arc<TaskCell>) {
         let mut inner = self.lock();
         inner.releases.push(task);
-        self.note(&inner);
+        self.note(&mut inner);
     }
 
-    fn note(&self, inner: &Inner) {
+    fn note(&self, inner: &mut Inner) {
+        inner.asked += 1;
         let free = inner.leave == Leave::Free && !inner.quit && inner.releases.is_empty();
         self.free.store(free, Ordering::Release);
         self.changed.notify_all();
@@ -187,7 +198,7 @@ impl Gate {
         let mut inner = self.deliver(inner, witness);
         if inner.leave == Leave::Turn {
             inner.leave = Leave::Paused;
-            self.note(&inner);
+            self.note(&mut inner);
         }
         if let Leave::Polls(0) = inner.leave {
             inner.leave = Leave::Paused;
@@ -240,25 +251,30 @@ impl Gate {
             drop(inner);
             witness.deliver(&task);
             inner = self.lock();
-            self.note(&inner);
+            self.note(&mut inner);
         }
         inner
     }
 
-    /// Stands at the gate until something changes.
+    /// Stands at the gate until something is asked for.
     fn stand<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner>,
         clock: &LoopClock,
         witness: &impl Witness,
     ) -> MutexGuard<'a, Inner> {
-        let place = inner.place;
         clock.freeze();
-        if place != Place::Stopped {
+        let asked = inner.asked;
+        if inner.place != Place::Stopped {
+            inner.place = Place::Stopped;
+            // Telling may wait for room in the ring, and whoever is to make room may first want this lock.
+            drop(inner);
             witness.paused();
+            inner = self.lock();
         }
-        inner.place = Place::Stopped;
-        inner = self.changed.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());
+        while inner.asked == asked {
+            inner = self.changed.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
         if inner.leave != Leave::Paused || inner.quit {
             clock.thaw();
             inner.place = Place::Inside;

@@ -109,7 +109,6 @@ impl Trace {
             }
             Event::Output { task, at, text } => {
                 self.advance(at);
-                self.kept_bytes += size_of::<Line>() + text.len();
                 self.output.push(Line { at, task, text });
             }
             Event::Pause { at } => {
@@ -156,7 +155,10 @@ impl Trace {
         self.parked = false;
         self.counts.turns += 1;
         self.kept_bytes += size_of::<Cycle>();
-        self.loop_lane.poll_start(at, self.counts.turns as u32);
+        // Its steps are turns; nobody asks for them by number.
+        if self.loop_lane.poll_start(at, u32::try_from(self.counts.turns).unwrap_or(u32::MAX)) {
+            self.sealed.push_back(None);
+        }
     }
 
     fn poll_start(&mut self, id: TaskId, at: Nanos) {
@@ -167,7 +169,7 @@ impl Trace {
         task.counts.polls += counted;
         self.kept_bytes += size_of::<Cycle>();
         if task.lane.poll_start(at, step) {
-            self.sealed.push_back(id);
+            self.sealed.push_back(Some(id));
         }
         self.steps = self.steps.saturating_add(1);
         self.counts.polls += counted;
@@ -216,7 +218,11 @@ impl Trace {
         task.counts.self_wakes += u64::from(cause == Cause::Own);
         task.last_wake = Some((at, cause));
         task.wakes.push_back((at, cause));
-        self.kept_bytes += size_of::<(Nanos, Cause)>();
+        if self.kept_bytes > self.budget_bytes {
+            task.wakes.pop_front();
+        } else {
+            self.kept_bytes += size_of::<(Nanos, Cause)>();
+        }
         self.counts.wakes += 1;
         task.lane.woken(at, step);
         if task.live == Live::Waiting {
@@ -259,24 +265,50 @@ impl Trace {
     /// Makes room by forgetting the oldest sealed block of polls, and the wakes and awaits that are older than what
     /// its lane still has. What a lane began with and never filled is kept: it is what a person looks at first.
     fn forget_oldest(&mut self) {
-        let Some(id) = self.sealed.pop_front() else { return };
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
-        let Some(horizon) = task.lane.drop_oldest() else { return };
+        let oldest = self.sealed.pop_front();
+        let owner = oldest.flatten();
+        let horizon = match oldest {
+            Some(None) => self.loop_lane.drop_oldest().map(|_| 0),
+            Some(Some(id)) => self.tasks.get_mut(id.index()).and_then(|task| task.lane.drop_oldest()),
+            // One endless poll fills no block, but may await and wake without end.
+            None => {
+                self.forget_oldest_await();
+                return;
+            }
+        };
+        let Some(horizon) = horizon else { return };
         self.kept_bytes = self.kept_bytes.saturating_sub(Lane::BLOCK_BYTES);
-        while task.wakes.front().is_some_and(|(at, _)| *at < horizon) {
-            task.wakes.pop_front();
-            self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<(Nanos, Cause)>());
-        }
-        while self.awaits.iter().next().is_some_and(|(_, oldest)| oldest.end().is_some_and(|end| end < horizon)) {
-            let Some((forgotten, oldest)) = self.awaits.drop_oldest() else { break };
-            self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<Await>() + size_of::<u32>());
-            if let Some(owner) = self.tasks.get_mut(oldest.task.index()) {
-                owner.awaits.retain(|id| *id != forgotten);
+        if let Some(task) = owner.and_then(|id| self.tasks.get_mut(id.index())) {
+            while task.wakes.front().is_some_and(|(at, _)| *at < horizon) {
+                task.wakes.pop_front();
+                self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<(Nanos, Cause)>());
             }
         }
+        while self.awaits.iter().next().is_some_and(|(_, oldest)| oldest.end().is_some_and(|end| end < horizon)) {
+            self.forget_oldest_await();
+        }
+        if horizon > 0 {
+            self.note_forgotten(horizon);
+        }
+    }
+
+    fn forget_oldest_await(&mut self) {
+        if self.awaits.iter().next().is_none_or(|(_, oldest)| oldest.end().is_none()) {
+            return;
+        }
+        let Some((forgotten, oldest)) = self.awaits.drop_oldest() else { return };
+        self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<Await>() + size_of::<u32>());
+        // Ids are given in order, so of its own task it is the oldest too.
+        if let Some(owner) = self.tasks.get_mut(oldest.task.index()).filter(|o| o.awaits.front() == Some(&forgotten)) {
+            owner.awaits.pop_front();
+        }
+        self.note_forgotten(oldest.start);
+    }
+
+    fn note_forgotten(&mut self, until: Nanos) {
         match self.gaps.back_mut().filter(|gap| gap.dropped == 0) {
-            Some(gap) => gap.to = gap.to.max(horizon),
-            None => push_bounded(&mut self.gaps, Gap { from: 0, to: horizon, dropped: 0 }),
+            Some(gap) => gap.to = gap.to.max(until),
+            None => push_bounded(&mut self.gaps, Gap { from: 0, to: until, dropped: 0 }),
         }
     }
 

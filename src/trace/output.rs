@@ -8,6 +8,9 @@ use super::id::TaskId;
 /// Lines that are kept; the oldest go first.
 pub const OUTPUT_LINES_MAX: usize = 100_000;
 
+/// Bytes of text that are kept: 64 MiB.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
+
 /// One printed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -21,15 +24,18 @@ pub struct Line {
 pub struct Output {
     lines: VecDeque<Line>,
     dropped: u64,
+    bytes: usize,
 }
 
 impl Output {
     pub(super) fn push(&mut self, line: Line) {
-        if self.lines.len() == OUTPUT_LINES_MAX {
-            self.lines.pop_front();
+        self.bytes += line.text.len();
+        self.lines.push_back(line);
+        while self.lines.len() > OUTPUT_LINES_MAX || self.bytes > OUTPUT_BYTES_MAX {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= oldest.text.len();
             self.dropped += 1;
         }
-        self.lines.push_back(line);
     }
 
     pub fn lines(&self) -> &VecDeque<Line> {

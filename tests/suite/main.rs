@@ -17,5 +17,6 @@ mod settings;
 mod snapshot;
 mod stage;
 mod terminal;
+mod trace;
 mod view;
 mod workload;
