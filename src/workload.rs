@@ -12,4 +12,4 @@ pub mod params;
 pub mod script;
 mod source;
 
-pub use host::{LOADING_MAX, MEMORY_BYTES_MAX, STRETCH_MAX, TASKS_MAX, program};
+pub use host::{LOADING_MAX, MEMORY_BYTES_MAX, STRETCH_MAX, TASKS_MAX, WORDS, program};

@@ -47,6 +47,7 @@ use crate::lab::{Program, TaskSpec, World};
 use crate::trace::{AwaitKind, Site};
 
 pub(super) use coroutine::definition_of;
+pub use language::NAMES as WORDS;
 pub(super) use language::{describe, number_of};
 pub use sandbox::MEMORY_BYTES_MAX;
 pub use stretch::{LOADING_MAX, STRETCH_MAX};

@@ -3,6 +3,7 @@
 mod app;
 mod catalog;
 mod cli;
+mod guide;
 mod headless;
 mod insight;
 mod lab;

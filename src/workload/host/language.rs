@@ -10,8 +10,8 @@ use super::{Host, channel, choice, coroutine, gather, generator, group, locked, 
 use crate::trace::AwaitKind;
 use crate::workload::fault::{Fault, Weight};
 
-/// The globals that a misspelled name is compared with.
-pub(super) const NAMES: &[&str] = &[
+/// The words of the language, with those of Lua that a script may use; a misspelled name is compared with them.
+pub const NAMES: &[&str] = &[
     "as_completed",
     "async",
     "async_generator",
