@@ -64,6 +64,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "deadlock",
     "leak",
     "spawn-storm",
+    "tcp-echo",
 ];
 
 /// The built-in workload of this name, or the script at this path.

@@ -22,6 +22,7 @@ mod group;
 mod holdings;
 mod label;
 mod language;
+mod net;
 mod random;
 mod result;
 mod sandbox;

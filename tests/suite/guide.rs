@@ -2,19 +2,21 @@
 
 use crate::rig;
 use crate::workload::lines;
+use loopscope::control::ClockKind;
 use loopscope::workload::{params, program, script};
 
 const GUIDE: &str = include_str!("../../docs/workloads.md");
 
-/// Line and text of each example.
-fn examples() -> Vec<(usize, String)> {
+/// Line, clock and text of each example.
+fn examples() -> Vec<(usize, ClockKind, String)> {
     let mut found = Vec::new();
-    let mut open: Option<(usize, String)> = None;
+    let mut open: Option<(usize, ClockKind, String)> = None;
     for (index, line) in GUIDE.lines().enumerate() {
         match (&mut open, line) {
-            (None, "```lua") => open = Some((index + 1, String::new())),
+            (None, "```lua") => open = Some((index + 1, ClockKind::Virtual, String::new())),
+            (None, "```lua real") => open = Some((index + 1, ClockKind::Real, String::new())),
             (Some(_), "```") => found.extend(open.take()),
-            (Some((_, text)), line) => {
+            (Some((.., text)), line) => {
                 text.push_str(line);
                 text.push('\n');
             }
@@ -29,7 +31,7 @@ fn examples() -> Vec<(usize, String)> {
 fn every_example_prints_what_it_says() {
     let examples = examples();
     assert!(examples.len() > 15);
-    for (line, text) in examples {
+    for (line, clock, text) in examples {
         let said: Vec<&str> =
             text.lines().filter_map(|line| line.split_once("--> ").map(|(_, said)| said.trim_end())).collect();
         let whole = match text.contains("\nreturn {") {
@@ -39,7 +41,7 @@ fn every_example_prints_what_it_says() {
         let manifest =
             script::read("guide", "guide.lua", &whole).unwrap_or_else(|error| panic!("line {line}: {error}"));
         let values = params::resolve(&manifest, &[]).expect("defaults");
-        let ran = rig::run(program(&manifest, values).expect("it loads"), 0);
+        let ran = rig::run_on(program(&manifest, values).expect("it loads"), clock);
         assert!(matches!(ran.outcome, Some(Ok(_))), "line {line}: {:?}", ran.outcome);
         // A printed tab is a control character, and comes out as a space.
         let said: Vec<String> = said.iter().map(|said| said.replace('\t', " ")).collect();

@@ -44,6 +44,12 @@ pub fn run_for_trace<R>(program: Program, clock: ClockKind, look: impl FnOnce(&T
     look(run_session(program, 0, clock, |_| {}).trace())
 }
 
+/// Runs to the end on this clock.
+pub fn run_on(program: Program, clock: ClockKind) -> Ran {
+    let session = run_session(program, 0, clock, |_| {});
+    lay_out(session.trace(), session.outcome().expect("it is over"))
+}
+
 fn run_session(
     program: Program,
     seed: u64,

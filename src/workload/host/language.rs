@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mlua::{Error, Lua, MultiValue, Table, Value};
 
 use super::awaitable::{Start, awaitable};
-use super::{Host, channel, choice, coroutine, gather, generator, group, locked, sync, task, time};
+use super::{Host, channel, choice, coroutine, gather, generator, group, locked, net, sync, task, time};
 use crate::trace::AwaitKind;
 use crate::workload::fault::{Fault, Weight};
 
@@ -52,6 +52,8 @@ pub const NAMES: &[&str] = &[
     "string",
     "table",
     "task_group",
+    "tcp_connect",
+    "tcp_listen",
     "timeout",
     "tonumber",
     "tostring",
@@ -75,6 +77,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     sync::install(lua, host)?;
     channel::install(lua, host)?;
     choice::install(lua, host)?;
+    net::install(lua, host)?;
     generator::install(lua, host)?;
     install_output(lua, host)?;
     install_chance(lua, host)?;
