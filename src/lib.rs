@@ -10,6 +10,7 @@ pub mod control;
 pub mod feed;
 pub mod insight;
 pub mod lab;
+pub mod plain;
 pub mod report;
 pub mod session;
 pub mod settings;

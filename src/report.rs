@@ -2,13 +2,12 @@
 //! [`Input`], and nothing here keeps state or asks the clock.
 
 mod json;
-mod plain;
 mod table;
 mod text;
 mod wakes;
 
+pub use crate::plain::{plain, plain_cow};
 pub use json::{AWAITS_MAX, Report, SCHEMA, WAKES_MAX};
-pub use plain::{plain, plain_cow};
 pub use table::{Lean, lines as table_lines};
 pub use text::write_text;
 

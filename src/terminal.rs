@@ -56,7 +56,7 @@ pub struct ExitReport {
 /// Why there was no screen, or no longer one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("there is no terminal to draw on: {0}; `run` and `report` work without one")]
+    #[error("there is no terminal to draw on: {0}; `loopscope run NAME --headless` works without one")]
     NoTerminal(&'static str),
     #[error("the terminal cannot be used")]
     Terminal(#[from] io::Error),

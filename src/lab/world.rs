@@ -22,6 +22,7 @@ use super::valve::Valve;
 use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
 use crate::feed::probe::Probe;
+use crate::plain::plain;
 use crate::trace::{Cause, Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 
 /// The resolution of tokio's timers.
@@ -348,12 +349,10 @@ impl Drop for Noted {
     }
 }
 
-/// Text from a program, made safe for a terminal and of bounded length: control characters become spaces.
+/// Text from a program, made safe for a terminal and of bounded length.
 fn clean(text: &str, chars_max: usize) -> String {
-    let mut cleaned: String =
-        text.chars().take(chars_max).map(|char| if char.is_control() { ' ' } else { char }).collect();
-    if text.chars().nth(chars_max).is_some() {
-        cleaned.push('…');
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => plain(&text[..end]) + "…",
+        None => plain(text),
     }
-    cleaned
 }

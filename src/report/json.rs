@@ -18,6 +18,7 @@ use schema::{
 use super::{Input, wakes};
 use crate::control::Outcome;
 use crate::insight::{self, Summary};
+use crate::plain::is_unsafe;
 use crate::trace::{Await, AwaitId, Fidelity, Site, State, Task, Trace};
 use crate::workload::manifest::ParamValue;
 
@@ -77,7 +78,14 @@ impl<'a> Report<'a> {
     /// # Errors
     /// Whatever the writer refuses.
     pub fn write(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
-        serde_json::to_writer_pretty(&mut out, self)?;
+        let document = serde_json::to_string_pretty(self)?;
+        // Only strings hold such characters, and there an escape says the same.
+        for part in document.split_inclusive(|char| char != '\n' && is_unsafe(char)) {
+            match part.chars().next_back().filter(|char| *char != '\n' && is_unsafe(*char)) {
+                Some(char) => write!(out, "{}\\u{:04x}", &part[..part.len() - char.len_utf8()], u32::from(char))?,
+                None => out.write_all(part.as_bytes())?,
+            }
+        }
         out.write_all(b"\n")?;
         out.flush()
     }

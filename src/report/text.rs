@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use super::Input;
 use super::json::site_of;
-use super::plain::{plain, plain_cow};
 use super::table::{self, Lean};
 use crate::control::{FeedChoice, Outcome};
 use crate::insight::units::{how_many, human_ns, human_number, human_share};
 use crate::insight::{self, Summary};
+use crate::plain::{plain, plain_cow};
 use crate::trace::{Fidelity, State, Task, TaskId, Trace};
 
 /// Lines of output that are shown unless everything is asked for.

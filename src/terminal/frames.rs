@@ -198,10 +198,12 @@ impl<'a, B: Backend> Frames<'a, B> {
                 self.model.leave();
             }
             Effect::Launch(launch) => {
-                // The run before may hold what this one needs: a port, a file.
-                self.command(Command::Quit);
+                // The run before goes only once there is one to take its place.
                 match self.launcher.launch(&launch) {
-                    Ok(session) => self.watch(session, Some(launch)),
+                    Ok(session) => {
+                        self.command(Command::Quit);
+                        self.watch(session, Some(launch));
+                    }
                     Err(why) => self.model.show_message(&format!("{} cannot run", launch.name), &why),
                 }
             }

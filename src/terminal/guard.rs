@@ -47,7 +47,7 @@ impl Drop for Guard {
 }
 
 /// Gives the terminal back, once. Errors mean that there is no terminal any more, and nothing to give back.
-fn restore() {
+pub(super) fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
         let _ = execute!(out, DisableMouseCapture, LeaveAlternateScreen, cursor::Show);

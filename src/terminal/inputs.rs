@@ -35,7 +35,12 @@ impl Inputs {
         let handle = signals.handle();
         let signal_sender = sender.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
-            for signal in signals.forever() {
+            for (count, signal) in signals.forever().enumerate() {
+                if count > 0 {
+                    // Whoever asks twice was not heard: the screen's own thread is stuck.
+                    super::guard::restore();
+                    std::process::exit(128 + signal);
+                }
                 if signal_sender.send(Input::Signal(signal)).is_err() {
                     break;
                 }

@@ -4,28 +4,12 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
 
-/// Stands for a character that must not reach the terminal.
-const REPLACED: char = '\u{fffd}';
-
-/// Whether `char` could move the cursor, start a sequence, turn the line around or split it.
-fn is_harmful(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}')
-        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+use crate::plain::plain_cow;
 
 /// `text` with everything replaced that could do something to the terminal or to the text around it. Every name,
 /// output, error and script goes through here.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_harmful) {
-        return Cow::Borrowed(text);
-    }
-    let safe = |char: char| match char {
-        '\t' => ' ',
-        char if is_harmful(char) => REPLACED,
-        char => char,
-    };
-    text.chars().map(safe).collect::<String>().into()
+    plain_cow(text)
 }
 
 fn columns(char: char) -> usize {
@@ -99,7 +83,7 @@ mod tests {
     #[test]
     fn nothing_that_a_terminal_obeys_gets_through() {
         let hostile = "a\u{1b}[2Jb\u{9b}c\u{202e}d\u{7f}\r\n\u{2066}";
-        assert!(!clean(hostile).contains(is_harmful));
+        assert!(!clean(hostile).contains(crate::plain::is_unsafe));
         assert!(clean(hostile).starts_with('a'));
         assert!(matches!(clean("naïve 漢字"), Cow::Borrowed(_)));
     }

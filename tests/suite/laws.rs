@@ -9,17 +9,18 @@ use crate::paths::{paths, without_comments_and_text};
 /// What each room may name of the others: a whole room, or one module of it. A room that is not here may name
 /// anything: the binary and the outermost rooms.
 const MAY_NAME: &[(&str, &[&str])] = &[
+    ("plain", &[]),
     ("trace", &[]),
     ("control", &["trace"]),
     ("insight", &["trace"]),
     ("feed", &["trace", "control"]),
-    ("lab", &["feed", "trace", "control"]),
-    ("workload", &["lab", "trace", "control"]),
+    ("lab", &["plain", "feed", "trace", "control"]),
+    ("workload", &["plain", "lab", "trace", "control"]),
     ("workload::manifest", &["control"]),
-    ("app", &["insight", "trace", "control", "workload::manifest"]),
-    ("view", &["app", "insight", "trace", "control", "workload::manifest"]),
-    ("report", &["insight", "trace", "control", "workload::manifest"]),
-    ("settings", &["report", "insight", "trace", "control"]),
+    ("app", &["plain", "insight", "trace", "control", "workload::manifest"]),
+    ("view", &["plain", "app", "insight", "trace", "control", "workload::manifest"]),
+    ("report", &["plain", "insight", "trace", "control", "workload::manifest"]),
+    ("settings", &["plain", "report", "insight", "trace", "control"]),
     ("terminal", &["app", "view", "insight", "trace", "control", "workload::manifest", "settings"]),
 ];
 

@@ -241,3 +241,27 @@ fn text_for_people_is_short_unless_full_and_never_an_escape() {
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 }
+
+#[test]
+fn what_a_program_printed_cannot_act_on_a_terminal_that_shows_the_document() {
+    let mut trace = naps();
+    let text = "a\u{9b}31mb\u{202e}c\x1b[2J";
+    trace.apply(Event::Output { task: None, at: trace.now(), text: text.into() });
+    let source = source();
+    let outcome = Outcome::Cancelled;
+    let input = Input {
+        source: &source,
+        trace: &trace,
+        outcome: &outcome,
+        feed: FeedChoice::Both,
+        full: true,
+        thresholds: &Thresholds::default(),
+    };
+    let mut document = Vec::new();
+    Report::new(&input).write(&mut document).expect("memory can be written to");
+    let document = String::from_utf8(document).expect("JSON is text");
+    assert!(!document.contains(|char: char| char != '\n' && loopscope::plain::is_unsafe(char)), "{document}");
+    let read: Value = serde_json::from_str(&document).expect("it is still JSON");
+    let output = read["output"].as_array().expect("a list");
+    assert_eq!(output.last().expect("a line")["text"], json!(text), "and says the same");
+}

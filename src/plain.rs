@@ -1,4 +1,4 @@
-//! Text from outside made safe to print: names, messages and output belong to the program under study, and an escape
+//! TEXT FROM OUTSIDE made safe to print, for every room that shows or prints: names, messages and output belong to the program under study, and an escape
 //! sequence in one of them must not reach somebody's terminal.
 
 use std::borrow::Cow;
@@ -20,10 +20,11 @@ fn stand_in(character: char) -> char {
     if matches!(character, '\t' | '\n') { ' ' } else { STAND_IN }
 }
 
-fn is_unsafe(character: char) -> bool {
+/// Whether `character` could move a cursor, begin a sequence, turn a line around, or hide.
+pub fn is_unsafe(character: char) -> bool {
     // Embeddings, overrides and isolates turn the direction of what follows; the others break lines or are invisible.
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
