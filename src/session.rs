@@ -70,10 +70,6 @@ impl LabSession {
         &self.trace
     }
 
-    pub fn options(&self) -> &lab::Options {
-        &self.options
-    }
-
     pub fn command(&mut self, command: Command) {
         if let Some(event) = self.control.send(command) {
             self.trace.apply(event);
@@ -199,10 +195,6 @@ impl LabSession {
             self.pump(Duration::from_millis(5));
             self.wait(Duration::from_millis(5));
         }
-    }
-
-    pub fn feed(&self) -> FeedChoice {
-        self.options.feed
     }
 }
 

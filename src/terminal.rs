@@ -39,8 +39,6 @@ impl Default for Options {
 pub enum Start {
     Picker,
     Launch(Launch),
-    /// Something that already runs, or a recording. It cannot be run again.
-    Session(Box<dyn Session>),
 }
 
 /// How it ended.
@@ -77,7 +75,6 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
     let (session, launched) = match start {
         Start::Picker => (None, None),
         Start::Launch(launch) => (Some(launcher.launch(&launch).map_err(Error::Launch)?), Some(launch)),
-        Start::Session(session) => (Some(session), None),
     };
     let guard = Guard::enter(options.mouse)?;
     let inputs = inputs::Inputs::start()?;
