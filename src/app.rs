@@ -32,6 +32,8 @@ pub use session::{Launch, Launcher, Session};
 pub use update::{Context, take, update};
 pub use viewport::{Mode, Viewport};
 
+use crate::control::Phase;
+use crate::insight::{Findings, Thresholds, findings};
 use crate::workload::manifest::Manifest;
 use keymap::Scope;
 
@@ -57,6 +59,10 @@ pub struct Model {
     pub is_leaving: bool,
     /// What `run again` runs.
     pub launched: Option<Launch>,
+    /// What the findings of a run are measured by.
+    pub thresholds: Thresholds,
+    /// What was found in the run, once it has ended.
+    pub findings: Option<Findings>,
 }
 
 impl Model {
@@ -83,6 +89,7 @@ impl Model {
         self.screen = Screen::Dashboard;
         self.dashboard = Dashboard::with_details(self.dashboard.details);
         self.launched = launched;
+        self.findings = None;
         self.overlay = None;
     }
 
@@ -100,7 +107,12 @@ impl Model {
     /// Takes note of what is new, before a frame is drawn.
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {
-            (Screen::Dashboard, Some(session)) => self.dashboard.refresh(session.trace()),
+            (Screen::Dashboard, Some(session)) => {
+                self.dashboard.refresh(session.trace());
+                if self.findings.is_none() && session.status().phase == Phase::Ended {
+                    self.findings = Some(findings(session.trace(), &self.thresholds));
+                }
+            }
             (Screen::Dashboard, None) => {}
             (Screen::Picker, _) => self.picker.refresh(catalog),
         }

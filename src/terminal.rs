@@ -13,6 +13,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use crate::app::{Launch, Launcher, Session};
+use crate::insight::Thresholds;
 use crate::view::Theme;
 use guard::Guard;
 
@@ -27,11 +28,13 @@ pub struct Options {
     pub theme: Theme,
     /// Take the mouse from the terminal. Without it, text can be selected as usual.
     pub mouse: bool,
+    /// What the findings of a run are measured by.
+    pub thresholds: Thresholds,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { theme: Theme::default(), mouse: true }
+        Self { theme: Theme::default(), mouse: true, thresholds: Thresholds::default() }
     }
 }
 
@@ -80,6 +83,7 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
     let inputs = inputs::Inputs::start()?;
     let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout())))?;
     let mut frames = Frames::new(terminal, inputs.receiver(), launcher, options.theme);
+    frames.judge_by(options.thresholds);
     if let Some(session) = session {
         frames.watch(session, launched);
     }

@@ -55,6 +55,7 @@ pub enum Action {
     SpeedMax,
     ToggleDetails,
     ShowOutcome,
+    ShowFindings,
     RunAgain,
     SetSpeed(Speed),
     /// Sets the time cursor, to look back.

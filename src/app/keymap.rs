@@ -82,6 +82,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('.')], Action::CursorForward, Dashboard, "move the time cursor right", ""),
     bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start", "run again"),
     bind(&[c('e')], Action::ShowOutcome, Dashboard, "show the whole outcome of the run", "outcome"),
+    bind(&[c('n')], Action::ShowFindings, Dashboard, "show what is wrong with the run, with the evidence", "findings"),
     bind(&[c('<'), c('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
     bind(&[c('>'), c(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
     bind(&[c('m')], Action::SpeedMax, Dashboard, "run as fast as it goes (virtual clock)", ""),

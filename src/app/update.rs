@@ -8,8 +8,9 @@ use super::keymap;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
 use super::palette;
 use super::session::Session;
-use super::{Model, Screen};
+use super::{Model, Screen, time};
 use crate::control::{ClockKind, Command, Outcome, Phase, Speed};
+use crate::insight::{self, Findings};
 use crate::trace::Axis;
 use crate::workload::manifest::Manifest;
 
@@ -93,6 +94,29 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
     Vec::new()
 }
 
+/// The findings as a message: what was found, where, and the evidence.
+fn told(found: &Findings, session: &dyn Session) -> (String, String) {
+    let so_far = if session.status().phase == Phase::Ended { "" } else { " so far" };
+    if found.listed.is_empty() {
+        return (
+            format!("no findings{so_far}"),
+            "None of the ways in which loops go wrong was seen in this run.".into(),
+        );
+    }
+    let entries = found.listed.iter().map(|finding| {
+        let task = finding.task.and_then(|id| session.trace().task(id));
+        let whose = task.map_or_else(String::new, |task| format!(" {}", task.name()));
+        let at = time::duration(finding.at_ns);
+        let (severity, name) = (finding.severity.name(), finding.name);
+        format!("{severity}: {name}{whose} at {at}\n  {}\n  {}\n", finding.message, finding.evidence)
+    });
+    let mut text = entries.collect::<Vec<_>>().join("\n");
+    if found.unlisted > 0 {
+        text.push_str(&format!("\nand {} more", found.unlisted));
+    }
+    (format!("findings{so_far}: {}", found.listed.len() as u64 + found.unlisted), text)
+}
+
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
     match action {
         Action::RunAgain => match model.launched.clone() {
@@ -110,6 +134,14 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
                 model.show_message("the run was cancelled", "It was ended before main returned.");
             }
         },
+        Action::ShowFindings => {
+            let found = match &model.findings {
+                Some(found) => found.clone(),
+                None => insight::findings(session.trace(), &model.thresholds),
+            };
+            let (title, text) = told(&found, session);
+            model.show_message(&title, &text);
+        }
         action if model.dashboard.update(action, session, context.geometry) => {}
         action => match command(model, action, session) {
             Ok(Some(command)) => return vec![Effect::Command(command)],

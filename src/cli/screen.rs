@@ -98,13 +98,15 @@ fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<E
         ThemeChoice::Mono => Palette::Mono,
     };
     let theme = Theme { palette, ascii: settings.ascii };
-    let left = terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse }).map_err(|error| {
-        match error {
-            // What is wrong with the run is the fault of what was given; the rest is not.
-            terminal::Error::Launch(message) => anyhow::Error::msg(message),
-            other => Broken(other.to_string()).into(),
-        }
-    })?;
+    let left =
+        terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
+            .map_err(|error| {
+                match error {
+                    // What is wrong with the run is the fault of what was given; the rest is not.
+                    terminal::Error::Launch(message) => anyhow::Error::msg(message),
+                    other => Broken(other.to_string()).into(),
+                }
+            })?;
     if let Some(signal) = left.signal {
         return Ok(Exit::Signal(signal));
     }

@@ -10,6 +10,7 @@ use ratatui::backend::Backend;
 
 use crate::app::{Context, Effect, Input, Launch, Launcher, Model, Session, take};
 use crate::control::{Command, Phase, Status};
+use crate::insight::Thresholds;
 use crate::view::{self, Scene, Theme};
 
 /// The time between two frames, at least: sixty a second.
@@ -90,6 +91,11 @@ impl<'a, B: Backend> Frames<'a, B> {
             first: None,
             finish: None,
         }
+    }
+
+    /// What the findings of runs are measured by.
+    pub fn judge_by(&mut self, thresholds: Thresholds) {
+        self.model.thresholds = thresholds;
     }
 
     /// Watches `session`, which `launched` started; `None` for one that cannot be run again.

@@ -24,6 +24,13 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
                 serde_json::Value::Null => String::new(),
                 value => format!(", main returned {value}"),
             };
+            let found = scene.model.findings.as_ref().map_or(0, |found| found.listed.len() as u64 + found.unlisted);
+            let found = match found {
+                0 => String::new(),
+                1 => "  ! 1 finding (n)".to_owned(),
+                found => format!("  ! {found} findings (n)"),
+            };
+            let width = width.saturating_sub(text::width(&found));
             let fits = text::width(&head) + text::width(&result) <= width;
             let more = if fits { "" } else { " (e: all)" };
             let result = text::cut(&result, width.saturating_sub(text::width(&head) + more.len()));
@@ -31,6 +38,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
                 span(theme, Role::Done, head),
                 span(theme, Role::Text, result),
                 span(theme, Role::Key, if width > 40 { more } else { "" }),
+                span(theme, Role::Warning, found.as_str()),
             ];
             pen::line(buffer, area, 0, &Line::from_iter(spans));
         }

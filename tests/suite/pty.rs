@@ -238,3 +238,17 @@ fn a_resize_is_followed_down_to_almost_nothing() {
     assert_eq!(terminal.ends(), 0);
     terminal.is_restored();
 }
+
+#[test]
+fn what_is_wrong_with_a_run_is_one_key_away() {
+    let mut terminal = Terminal::start(&["run", "countsync", "--speed", "max"], 120, 40);
+    terminal.until_shows("3 findings (n)");
+    terminal.press("n");
+    let screen = terminal.until_shows("findings: 3");
+    assert!(screen.contains("blocked-loop count-1 at 0 s") && screen.contains("countsync.lua:3"), "{screen}");
+    terminal.press("\x1b");
+    terminal.until("the message to go", |screen| !screen.contains("findings: 3"));
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}
