@@ -60,7 +60,7 @@ struct Look {
 enum Command {
     /// Run a workload, on screen or headless
     Run(run::RunArguments),
-    /// List the workloads
+    /// List the workloads, check a script of your own, or begin one
     Workloads(catalog::WorkloadsArguments),
     /// Show what a workload teaches, its parameters and its script
     Show(catalog::ShowArguments),

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod fault;
 mod host;
 pub mod manifest;
+pub mod own;
 pub mod params;
 pub mod script;
 mod source;

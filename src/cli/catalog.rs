@@ -1,19 +1,43 @@
-//! `loopscope workloads` and `loopscope show`: what there is to run, and one of them read aloud.
+//! `loopscope workloads` and `loopscope show`: what there is to run, one of them read aloud, and a person's own script
+//! checked or begun.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::path::Path;
 
+use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::exit::{Exit, to_stdout};
+use super::exit::{Broken, Exit, tell, to_stdout};
 use crate::report::{Lean, plain, table_lines};
 use crate::workload::catalog;
 use crate::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
+use crate::workload::own::{FOLDER_VARIABLE, Folder, listing};
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct WorkloadsArguments {
     /// Print JSON: one list, with every parameter
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<WorkloadsCommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum WorkloadsCommand {
+    /// Read a script as `run` would, run nothing, and say what is wrong with it
+    Check {
+        /// A script of your own, or a workload's name
+        #[arg(value_name = "FILE.lua")]
+        script: String,
+    },
+    /// Write a script to start from, which runs as it is
+    New {
+        /// The file to write; one that is there already is left alone
+        #[arg(value_name = "FILE.lua")]
+        script: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -23,8 +47,24 @@ pub(super) struct ShowArguments {
     workload: String,
 }
 
+/// The folder of the person who is at the command line.
+pub(super) fn own_folder() -> Folder {
+    Folder::of(std::env::var_os(FOLDER_VARIABLE))
+}
+
 pub(super) fn workloads(arguments: &WorkloadsArguments) -> anyhow::Result<Exit> {
-    let all = catalog::all();
+    match &arguments.command {
+        None => list(arguments),
+        Some(WorkloadsCommand::Check { script }) => check(script),
+        Some(WorkloadsCommand::New { script }) => new(script),
+    }
+}
+
+fn list(arguments: &WorkloadsArguments) -> anyhow::Result<Exit> {
+    let listing = listing(&own_folder());
+    // The list is had all the same: one broken script is no reason to keep the others from anybody.
+    listing.broken.iter().for_each(|error| tell(&error.to_string()));
+    let all = listing.workloads;
     if arguments.json {
         let list: Vec<Value> = all.iter().map(manifest_json).collect();
         to_stdout(|out| {
@@ -44,9 +84,50 @@ pub(super) fn workloads(arguments: &WorkloadsArguments) -> anyhow::Result<Exit> 
 }
 
 pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<Exit> {
-    let manifest = catalog::find(&arguments.workload)?;
+    let manifest = catalog::find_with(&arguments.workload, &own_folder())?;
     to_stdout(|out| write_manifest(&manifest, out))?;
     Ok(Exit::Success)
+}
+
+fn check(script: &str) -> anyhow::Result<Exit> {
+    let manifest = catalog::find_with(script, &own_folder())?;
+    to_stdout(|out| writeln!(out, "{}: {}: nothing wrong", plain(&manifest.file), plain(&manifest.title)))?;
+    Ok(Exit::Success)
+}
+
+fn new(script: &str) -> anyhow::Result<Exit> {
+    let path = Path::new(script);
+    ensure!(
+        path.extension().is_some_and(|extension| extension == "lua"),
+        "{script}: a script's name ends in .lua: give a name like my-workload.lua"
+    );
+    // Made only where nothing is, in one step: no other program can put a file there in between.
+    let mut file = File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => anyhow::anyhow!("{script}: it is there already, and is left as it is"),
+        io::ErrorKind::NotFound => anyhow::anyhow!("{script}: its folder does not exist: make that first"),
+        _ => anyhow::anyhow!("{script}: it cannot be written: {error}"),
+    })?;
+    if let Err(error) = file.write_all(catalog::TEMPLATE.as_bytes()) {
+        // Half a script would only be in the way of the next attempt.
+        let _ = fs::remove_file(path);
+        return Err(Broken(format!("{script}: it cannot be written: {error}")).into());
+    }
+    let typed = as_typed(script);
+    to_stdout(|out| {
+        writeln!(out, "{} is written. Next, type:\n", plain(script))?;
+        writeln!(out, "  loopscope run {typed}")?;
+        writeln!(out, "  loopscope workloads check {typed}")
+    })?;
+    Ok(Exit::Success)
+}
+
+/// `name` as a shell takes it for one word, and a command for a file.
+fn as_typed(name: &str) -> String {
+    if name.starts_with('-') {
+        return as_typed(&format!("./{name}"));
+    }
+    let is_safe = |character: char| character.is_alphanumeric() || "/._-+,".contains(character);
+    if name.chars().all(is_safe) { name.to_owned() } else { format!("'{}'", plain(name).replace('\'', r"'\''")) }
 }
 
 fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {

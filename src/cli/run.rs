@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use anyhow::{bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::catalog::own_folder;
 use super::exit::Exit;
 use super::headless::{self, Wanted};
 use super::{loop_time, screen};
@@ -137,7 +138,7 @@ fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
 }
 
 fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
-    let manifest = catalog::find(&arguments.workload)?;
+    let manifest = catalog::find_with(&arguments.workload, &own_folder())?;
     let params = params::resolve(&manifest, &arguments.set)?;
     let clock = arguments.clock.unwrap_or(manifest.clock);
     if arguments.speed.is_some() && clock == ClockKind::Real {

@@ -1,5 +1,6 @@
 //! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
 
+use super::catalog::own_folder;
 use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
@@ -10,7 +11,8 @@ use crate::terminal::{self, Options, Start};
 use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::{catalog, program};
+use crate::workload::own::listing;
+use crate::workload::program;
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
@@ -67,8 +69,9 @@ impl Launcher for Stage {
 
 /// Lets the person choose a workload and runs it on screen, until they leave.
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
-    let stage =
-        Stage { catalog: catalog::all(), settings: *settings, seed: 0, feed: FeedChoice::default(), until: None };
+    // A script that is broken would have no form to fill in; `loopscope workloads` says what is wrong with it.
+    let catalog = listing(&own_folder()).workloads;
+    let stage = Stage { catalog, settings: *settings, seed: 0, feed: FeedChoice::default(), until: None };
     show(stage, Start::Picker, settings)
 }
 
@@ -81,7 +84,7 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
         clock: Some(plan.clock),
         paused: plan.paused,
     };
-    let mut catalog = catalog::all();
+    let mut catalog = listing(&own_folder()).workloads;
     if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {
         // A script of the person's own stands first, also where it has the name of one that is built in.
         catalog.retain(|manifest| manifest.name != plan.manifest.name);

@@ -6,10 +6,14 @@ use std::path::Path;
 
 use super::fault::ScriptError;
 use super::manifest::Manifest;
+use super::own::Folder;
 use super::{params, script};
 
 /// A script to be read on one screen is far smaller.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A script to start one's own from, which runs as it is.
+pub const TEMPLATE: &str = include_str!("template.lua");
 
 /// Why there is no workload to run.
 #[derive(Debug, thiserror::Error)]
@@ -69,16 +73,32 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 
 /// The built-in workload of this name, or the script at this path.
 pub fn find(name_or_path: &str) -> Result<Manifest, FindError> {
+    find_with(name_or_path, &Folder::none())
+}
+
+/// The workload of this name, from `own` before those that are built in, or the script at this path.
+pub fn find_with(name_or_path: &str, own: &Folder) -> Result<Manifest, FindError> {
+    if let Some(path) = own.file(name_or_path) {
+        return read(name_or_path, &path);
+    }
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
         return Ok(script::read(name, &file_of(name), text)?);
     }
     if !name_or_path.ends_with(".lua") && !name_or_path.contains(['/', '\\']) {
-        return Err(unknown(name_or_path));
+        return Err(unknown(name_or_path, own));
     }
-    let text = read_file(Path::new(name_or_path))
-        .map_err(|reason| FindError::Unreadable { path: name_or_path.to_owned(), reason })?;
-    let stem = Path::new(name_or_path).file_stem().map(|stem| stem.to_string_lossy());
-    Ok(script::read(stem.as_deref().unwrap_or(name_or_path), name_or_path, &text)?)
+    let path = Path::new(name_or_path);
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy());
+    read(stem.as_deref().unwrap_or(name_or_path), path)
+}
+
+/// The script at `path`, to be called `name`.
+pub(super) fn read(name: &str, path: &Path) -> Result<Manifest, FindError> {
+    let file = path.display().to_string();
+    match read_file(path) {
+        Ok(text) => Ok(script::read(name, &file, &text)?),
+        Err(reason) => Err(FindError::Unreadable { path: file, reason }),
+    }
 }
 
 /// Every built-in workload.
@@ -93,8 +113,10 @@ fn file_of(name: &str) -> String {
     format!("workloads/{name}.lua")
 }
 
-fn unknown(name: &str) -> FindError {
-    let advice = match params::nearest(name, BUILT_IN.iter().map(|(name, _)| *name)) {
+fn unknown(name: &str, own: &Folder) -> FindError {
+    let (own, _) = own.names();
+    let known = BUILT_IN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
+    let advice = match params::nearest(name, known) {
         Some(near) => format!("; did you mean `{near}`?"),
         None if Path::new(name).exists() => format!("; to run the file, write `{name}.lua` or `./{name}`"),
         None => String::new(),

@@ -1,6 +1,8 @@
 //! The command line, by the real binary: what it prints where, and the exit code that a script gets.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use loopscope::cli::{Assertion, Verdict};
@@ -21,11 +23,14 @@ pub fn loopscope<S: AsRef<OsStr>>(words: &[S]) -> Ran {
 pub fn loopscope_with<S: AsRef<OsStr>>(words: &[S], variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopscope"));
     command.args(words).stdin(Stdio::null());
-    for name in ["COLUMNS", "NO_COLOR", "LOOPSCOPE_THEME", "LOOPSCOPE_SPEED", "LOOPSCOPE_MEMORY", "LOOPSCOPE_SETTINGS"]
-    {
+    for name in ["COLUMNS", "NO_COLOR"] {
         command.env_remove(name);
     }
-    command.env("XDG_CONFIG_HOME", "/nonexistent").envs(variables.iter().copied());
+    for name in ["THEME", "SPEED", "MEMORY", "SETTINGS", "WORKLOADS"] {
+        command.env_remove(format!("LOOPSCOPE_{name}"));
+    }
+    command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_DATA_HOME", "/nonexistent");
+    command.envs(variables.iter().copied());
     let output = command.output().expect("the binary is built with the tests");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");
     Ran { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
@@ -163,4 +168,149 @@ fn an_expression_that_is_none_is_refused() {
         let refused = text.parse::<Assertion>().expect_err(text);
         assert!(refused.contains(part), "{text}: {refused}");
     }
+}
+
+/// An empty folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("the folder for tests can be written");
+    path
+}
+
+fn path_of<'a>(folder: &Path, name: &str, room: &'a mut String) -> &'a str {
+    *room = folder.join(name).to_str().expect("a plain name").to_owned();
+    room
+}
+
+fn script(title: &str) -> String {
+    format!("return {{ title = \"{title}\", lesson = \"-\", main = async(function() return \"{title}\" end) }}\n")
+}
+
+#[test]
+fn a_script_is_checked_and_nothing_runs() {
+    let folder = folder("check");
+    let mut room = String::new();
+    let good = path_of(&folder, "good.lua", &mut room);
+    fs::write(good, script("Fine")).expect("a script for the test");
+    let ran = loopscope(&["workloads", "check", good]);
+    let expected = format!("{good}: Fine: nothing wrong\n");
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), expected.as_str(), ""));
+
+    let mut room = String::new();
+    let bad = path_of(&folder, "bad.lua", &mut room);
+    let broken = "return {\n  title = \"x\",\n  lessn = \"-\",\n  main = async(function() end),\n}\n";
+    for (text, parts) in [
+        (broken, &[":3:3: unknown key `lessn`", "3 |   lessn = \"-\",", "help: did you mean `lesson`?"][..]),
+        ("return {\n", &["bad.lua:", "help: the script ends too early"]),
+        ("print(1)\n", &["bad.lua:1:1: `print` outside a coroutine", "1 | print(1)", "help: move it into main"]),
+    ] {
+        fs::write(bad, text).expect("a script for the test");
+        let ran = loopscope(&["workloads", "check", bad]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+        for part in parts {
+            assert!(ran.err.contains(part), "{text} should mention {part}: {}", ran.err);
+        }
+    }
+    let ran = loopscope(&["workloads", "check", "no/such.lua"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("no/such.lua: there is no such file"), "{}", ran.err);
+}
+
+#[test]
+fn a_new_script_runs_as_it_is_and_replaces_nothing() {
+    let folder = folder("new");
+    let mut room = String::new();
+    let file = path_of(&folder, "mine.lua", &mut room);
+    let ran = loopscope(&["workloads", "new", file]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.contains(&format!("\n  loopscope run {file}\n")), "{}", ran.out);
+    let ran = loopscope(&["workloads", "check", file]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let holds = ["elapsed_ns == 1s", "outcome == completed", "findings.length == 0"];
+    let ran = loopscope(&["run", file, "--headless", "--assert", holds[0], "--assert", holds[1], "--assert", holds[2]]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+
+    fs::write(file, "mine").expect("the file can be written");
+    for (name, part) in [
+        ("mine.lua", "it is there already"),
+        ("mine.txt", "ends in .lua"),
+        (".lua", "ends in .lua"),
+        ("no/such/folder.lua", "its folder does not exist"),
+    ] {
+        let mut room = String::new();
+        let ran = loopscope(&["workloads", "new", path_of(&folder, name, &mut room)]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{name}");
+        assert!(ran.err.contains(part), "{name} should mention {part}: {}", ran.err);
+    }
+    assert_eq!(fs::read_to_string(file).expect("it is still there"), "mine");
+    assert_eq!(fs::read_dir(&folder).expect("it can be listed").count(), 1, "what is refused leaves nothing");
+
+    let mut room = String::new();
+    let spaced = path_of(&folder, "it's mine.lua", &mut room);
+    let ran = loopscope(&["workloads", "new", spaced]);
+    assert!(ran.out.contains("it'\\''s mine.lua'\n"), "a name is quoted for the shell: {}", ran.out);
+}
+
+#[test]
+fn scripts_in_the_persons_folder_are_listed_and_run_by_name() {
+    let data = folder("own");
+    let own = data.join("loopscope").join("workloads");
+    fs::create_dir_all(&own).expect("the folder for tests can be written");
+    for (name, text) in [
+        ("zebra.lua", script("Stripes")),
+        ("aard.lua", script("Ants")),
+        ("gather.lua", script("Mine instead")),
+        ("broken.lua", "return {\n".to_owned()),
+        ("back\\slash.lua", script("Unnameable")),
+        (".hidden.lua", "an editor's own".to_owned()),
+        ("notes.txt", "not a script".to_owned()),
+    ] {
+        fs::write(own.join(name), text).expect("a script for the test");
+    }
+    let variables = [("XDG_DATA_HOME", data.to_str().expect("a plain name"))];
+    let started = |words: &[&str]| loopscope_with(words, &variables);
+
+    let ran = started(&["workloads"]);
+    assert_eq!(ran.code, Some(0));
+    let names: Vec<&str> = ran.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names[names.len() - 3..], ["aard", "gather", "zebra"]);
+    assert_eq!(names.iter().filter(|name| **name == "gather").count(), 1, "one's own shadows the built-in");
+    assert!(ran.err.contains("broken.lua:") && ran.err.contains("ends too early"), "{}", ran.err);
+    assert!(ran.err.contains("cannot be a workload's: rename it"), "{}", ran.err);
+    assert!(!ran.err.contains("hidden") && !ran.err.contains("notes"), "{}", ran.err);
+
+    let ran = started(&["workloads", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&ran.out).expect("standard output is nothing but JSON");
+    assert_eq!(list.as_array().map(Vec::len), Some(names.len()));
+
+    let ran = started(&["run", "gather", "--headless", "--assert", "result == Mine instead"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(started(&["show", "zebra"]).out.starts_with("zebra: Stripes\n"));
+    assert!(started(&["show", "zebar"]).err.contains("did you mean `zebra`?"));
+    let ran = started(&["run", "broken", "--headless"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("broken.lua:"), "{}", ran.err);
+    assert_eq!(started(&["show", ".hidden"]).code, Some(2));
+}
+
+#[test]
+fn another_folder_can_be_named_and_is_read_up_to_a_limit() {
+    let own = folder("many");
+    let files_max = loopscope::workload::own::FILES_MAX;
+    for number in 0..=files_max {
+        fs::write(own.join(format!("own-{number:04}.lua")), script("Many")).expect("a script for the test");
+    }
+    let named = own.to_str().expect("a plain name");
+    let ran = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", named)]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.contains("own-0999 ") && !ran.out.contains("own-1000"), "the first by name are listed");
+    assert!(ran.err.contains("more than 1000 scripts"), "{}", ran.err);
+
+    let ran = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "/nonexistent/folder")]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.contains("countasync") && ran.err.contains("/nonexistent/folder"), "{}", ran.err);
+    let built_in = loopscope(&["workloads"]);
+    let empty = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "")]);
+    assert_eq!((empty.out, empty.err.as_str()), (built_in.out, ""), "an empty variable names nothing");
 }

@@ -30,6 +30,8 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
         command.env("LOOPSCOPE_SETTINGS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/settings.toml"));
+        command.env_remove("LOOPSCOPE_WORKLOADS");
+        command.env("XDG_DATA_HOME", "/nonexistent");
         let child = pair.slave.spawn_command(command).expect("the binary starts");
         let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
         let (sender, bytes) = channel();
