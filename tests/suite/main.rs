@@ -10,6 +10,7 @@ mod lab;
 mod language;
 mod laws;
 mod paths;
+mod property;
 mod pty;
 mod readme;
 mod report;
