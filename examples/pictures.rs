@@ -82,7 +82,8 @@ fn draw(file: &str, name: Option<&str>, steps: &[(Vec<Key>, &str)]) -> anyhow::R
 
 fn main() -> anyhow::Result<()> {
     let typed = |text: &str| text.chars().map(Key::char).collect::<Vec<_>>();
-    draw("picker.svg", None, &[(typed("jjjj"), "▸ chess-async")])?;
+    let above = catalog::all().iter().take_while(|manifest| manifest.name != "chess-async").count();
+    draw("picker.svg", None, &[(typed(&"j".repeat(above)), "▸ chess-async")])?;
     let mut until = typed(":until 9m 30s");
     until.push(Key::new(Code::Enter));
     draw("dashboard.svg", Some("chess-async"), &[(until, "9m 30s  virtual"), (typed("jjjjj"), "board-5 #6")])
