@@ -21,7 +21,7 @@ pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, 
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
-pub use query::{Axis, Cell, State};
+pub use query::{Axis, Cell, State, column_edge};
 pub use resource::{Holding, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
 

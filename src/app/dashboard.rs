@@ -7,7 +7,7 @@ use super::picker::moved;
 use super::rows::Rows;
 use super::session::Session;
 use super::viewport::{Mode, Viewport};
-use crate::trace::{Axis, Nanos, State, TaskId, Trace};
+use crate::trace::{Axis, Nanos, State, TaskId, Trace, column_edge};
 
 /// Views that can be gone back to; older ones are forgotten.
 const UNDO_MAX: usize = 100;
@@ -306,20 +306,16 @@ impl Dashboard {
     fn mouse(&mut self, mouse: Mouse, session: &dyn Session, geometry: &Geometry, was_panning: bool) {
         let end = axis_end(session, self.viewport.axis);
         let (from, to) = self.viewport.range(end);
-        let at_column = |column: u16, width: u16, from: u64, to: u64| {
-            let share = u128::from(to - from) * u128::from(column) / u128::from(width.max(1));
-            from.saturating_add(u64::try_from(share).unwrap_or(0))
-        };
         let lanes = geometry.lanes;
         let over_lanes = lanes.has(mouse.column, mouse.row);
-        let pointed = over_lanes.then(|| at_column(mouse.column - lanes.x, lanes.width, from, to));
+        let pointed = over_lanes.then(|| column_edge(from, to, mouse.column - lanes.x, lanes.width));
         let over_output = geometry.output.has(mouse.column, mouse.row);
         let over_details = geometry.details.has(mouse.column, mouse.row);
         let count = self.rows.count(session.trace());
         match mouse.kind {
             MouseKind::Press | MouseKind::Drag if geometry.minimap.has(mouse.column, mouse.row) => {
                 let (start, whole) = Viewport::whole(self.viewport.axis).range(end);
-                let middle = at_column(mouse.column - geometry.minimap.x, geometry.minimap.width, start, whole);
+                let middle = column_edge(start, whole, mouse.column - geometry.minimap.x, geometry.minimap.width);
                 self.remember();
                 let width = to - from;
                 let from = middle.saturating_sub(width / 2);

@@ -87,7 +87,7 @@ impl Trace {
     /// The lane of `id` from `from` to `to` (nanoseconds or steps, by `axis`), cut into `columns` equal cells.
     pub fn window(&self, id: TaskId, axis: Axis, from: u64, to: u64, columns: u16) -> Vec<Cell> {
         let Some(task) = self.task(id) else { return vec![Cell::default(); columns.into()] };
-        let edge = |column: u16| from + mul_div(to.saturating_sub(from), column.into(), columns.into());
+        let edge = |column: u16| column_edge(from, to, column, columns);
         match axis {
             Axis::Time => {
                 let now = self.now();
@@ -109,9 +109,11 @@ impl Trace {
     }
 }
 
-/// `a × b ÷ c` without overflow.
-fn mul_div(a: u64, b: u64, c: u64) -> u64 {
-    u64::try_from(u128::from(a) * u128::from(b) / u128::from(c.max(1))).unwrap_or(u64::MAX)
+/// Where `column` begins on an axis that shows `from` to `to` in `columns` equal columns. The one place that says so:
+/// lanes, the loop's strip and what a mouse points at line up by it.
+pub fn column_edge(from: u64, to: u64, column: u16, columns: u16) -> u64 {
+    let share = u128::from(to.saturating_sub(from)) * u128::from(column) / u128::from(columns.max(1));
+    from.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
 /// Totals of everything strictly before `edge`, and not past `now`.

@@ -11,7 +11,7 @@ use super::scene::Watching;
 use super::theme::Role;
 use crate::app::{axis_end, time};
 use crate::control::Phase;
-use crate::trace::Axis;
+use crate::trace::{Axis, column_edge};
 
 /// Draws the strip: a rule and two rows.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Timeline) {
@@ -34,10 +34,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
     }
     let end = axis_end(scene.session, Axis::Time);
     let (from, to) = state.viewport.range(end);
-    let edge = |column: u16| {
-        let share = u128::from(to - from) * u128::from(column) / u128::from(lanes.width.max(1));
-        from.saturating_add(u64::try_from(share).unwrap_or(0))
-    };
+    let edge = |column: u16| column_edge(from, to, column, lanes.width);
     let before = |at: u64| trace.loop_lane().totals_at(at.saturating_sub(1));
     let readies: Vec<u32> =
         (0..lanes.width).map(|column| trace.ready_max(edge(column), edge(column + 1).max(edge(column) + 1))).collect();

@@ -15,7 +15,7 @@ use super::scene::Watching;
 use super::text;
 use super::theme::{Role, Theme};
 use crate::app::{Mode, Pane, Viewport, axis_end};
-use crate::trace::{AwaitKind, Axis, Cell, Task, TaskId};
+use crate::trace::{AwaitKind, Axis, Cell, Task, TaskId, column_edge};
 
 /// Labels narrower than this have no counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -131,10 +131,7 @@ fn short(count: u64) -> String {
 fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id: TaskId, (from, to): (u64, u64)) {
     let axis = scene.model.dashboard.viewport.axis;
     let trace = scene.session.trace();
-    let edge = |column: u16| {
-        let share = u128::from(to - from) * u128::from(column) / u128::from(area.width.max(1));
-        from.saturating_add(u64::try_from(share).unwrap_or(0))
-    };
+    let edge = |column: u16| column_edge(from, to, column, area.width);
     let cells = trace.window(id, axis, from, to, area.width);
     for (column, cell) in (0..area.width).zip(&cells) {
         // A poll may be many columns of the steps axis wide: only the last of them is the end.

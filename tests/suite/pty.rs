@@ -14,7 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Terminal {
     screen: vt100::Parser,
     bytes: Receiver<Vec<u8>>,
-    raw: Vec<u8>,
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
@@ -44,14 +43,7 @@ impl Terminal {
             }
         });
         let keys = pair.master.take_writer().expect("the terminal can be typed on");
-        Self {
-            screen: vt100::Parser::new(cells(rows), cells(columns), 0),
-            bytes,
-            raw: vec![],
-            keys,
-            child,
-            master: pair.master,
-        }
+        Self { screen: vt100::Parser::new(cells(rows), cells(columns), 0), bytes, keys, child, master: pair.master }
     }
 
     fn press(&mut self, keys: &str) {
@@ -74,7 +66,6 @@ impl Terminal {
             assert!(Instant::now() < deadline, "waited in vain for {what}:\n{text}");
             if let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(50)) {
                 self.screen.process(&bytes);
-                self.raw.extend(bytes);
             }
         }
     }
@@ -91,7 +82,6 @@ impl Terminal {
         let status = loop {
             while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(20)) {
                 self.screen.process(&bytes);
-                self.raw.extend(bytes);
             }
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 break status;
@@ -100,7 +90,6 @@ impl Terminal {
         };
         while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(100)) {
             self.screen.process(&bytes);
-            self.raw.extend(bytes);
         }
         status.exit_code()
     }
