@@ -3,5 +3,6 @@
 
 pub mod console;
 pub mod probe;
+pub mod recording;
 pub mod time_map;
 pub mod wire;
