@@ -2,6 +2,7 @@
 
 mod assertion;
 mod catalog;
+mod exec;
 mod exit;
 mod headless;
 mod open;
@@ -31,6 +32,7 @@ Examples:
   loopscope run chess-async --speed 3600      an hour of loop time each second
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
+  loopscope exec -- ./my-app                  start an app that uses console-subscriber
   loopscope open recording.jsonl              look at what an app recorded of itself
 
 Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
@@ -67,6 +69,8 @@ enum Command {
     Workloads(catalog::WorkloadsArguments),
     /// Show what a workload teaches, its parameters and its script
     Show(catalog::ShowArguments),
+    /// Start an app that uses console-subscriber, and watch its every poll and wake
+    Exec(exec::ExecArguments),
     /// Look at a recording that console-subscriber made of an app
     Open(open::OpenArguments),
     /// Print a completion script for a shell
@@ -105,6 +109,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Run(run)) => run::run(run, &settings()?),
         Some(Command::Workloads(workloads)) => catalog::workloads(&workloads),
         Some(Command::Show(show)) => catalog::show(&show),
+        Some(Command::Exec(exec)) => exec::exec(&exec, &settings()?),
         Some(Command::Open(open)) => open::open(&open, &settings()?),
         Some(Command::Completions(completions)) => pages::completions(&completions),
         Some(Command::Man(man)) => pages::man(&man),

@@ -117,6 +117,8 @@ pub struct Trace {
     /// Since when it is known that more than one thread polls.
     many_threads: Option<Nanos>,
     recorded: Option<Recorded>,
+    /// Where a program that is not ours is told of twice: until when the console has told.
+    compared_until: Nanos,
     budget_bytes: usize,
     kept_bytes: usize,
     /// Lanes with a sealed block, in the order in which blocks were sealed; `None` is the loop's own.
@@ -154,6 +156,7 @@ impl Trace {
             is_foreign: false,
             many_threads: None,
             recorded: None,
+            compared_until: 0,
             budget_bytes,
             kept_bytes: 0,
             sealed: VecDeque::new(),
@@ -183,6 +186,12 @@ impl Trace {
     /// What is to be known of the recording that this was read from, or is read from along with others.
     pub fn set_recorded(&mut self, recorded: Recorded) {
         self.recorded = Some(recorded);
+    }
+
+    /// The console of a program that is not ours has told everything until `at`. What happened after that it may not have
+    /// been able to tell.
+    pub fn set_compared_until(&mut self, at: Nanos) {
+        self.compared_until = at;
     }
 
     pub fn recorded(&self) -> Option<&Recorded> {
