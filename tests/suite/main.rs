@@ -15,6 +15,7 @@ mod pty;
 mod readme;
 mod report;
 mod rig;
+mod serve;
 mod settings;
 mod snapshot;
 mod stage;
