@@ -19,6 +19,8 @@ mod header;
 mod histogram;
 mod lane;
 mod layout;
+mod legend;
+mod link;
 mod loop_strip;
 mod lua;
 mod output;
@@ -59,7 +61,7 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> Geometry {
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
             let watching = Watching { model: scene.model, session, status: &status, theme: scene.theme };
-            let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref(), content(session));
+            let places = layout::dashboard(area, &scene.model.dashboard, content(session, &status, area));
             geometry.rows = place(places.timeline.rows);
             geometry.lanes = place(places.timeline.lanes(places.timeline.rows));
             geometry.minimap = place(places.timeline.lanes(places.timeline.minimap));
@@ -93,9 +95,13 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     }
 }
 
-fn content(session: &dyn crate::app::Session) -> layout::Content {
+fn content(session: &dyn crate::app::Session, status: &Status, area: Rect) -> layout::Content {
     let trace = session.trace();
-    layout::Content { tasks: trace.tasks().len(), output_lines: trace.output().lines().len() }
+    layout::Content {
+        tasks: trace.tasks().len(),
+        output_lines: trace.output().lines().len(),
+        banner_rows: banner::rows(status, area.height),
+    }
 }
 
 fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Session, status: &Status, area: Rect) {
@@ -104,7 +110,7 @@ fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Se
         tiny(buffer, watching, area);
         return;
     }
-    let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref(), content(session));
+    let places = layout::dashboard(area, &scene.model.dashboard, content(session, status, area));
     header::render(buffer, watching, places.header);
     banner::render(buffer, watching, places.banner);
     timeline::render(buffer, watching, &places.timeline);
@@ -118,10 +124,14 @@ fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Se
 fn tiny(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     let now = scene.status.now.max(scene.session.trace().now());
     let counts = scene.session.trace().counts();
-    let phase = scene.status.outcome.as_ref().map_or(scene.status.phase.name(), |outcome| outcome.name());
+    let phase = match (&scene.status.outcome, &scene.status.link) {
+        (Some(outcome), _) => outcome.name().to_uppercase(),
+        (None, Some(link)) => link::chip(link).1.to_owned(),
+        (None, None) => scene.status.phase.name().to_uppercase(),
+    };
     let lines = [
         (Role::Strong, scene.status.name.clone()),
-        (Role::Strong, phase.to_uppercase()),
+        (Role::Strong, phase),
         (Role::Text, crate::app::time::duration(now)),
         (Role::Text, format!("{} tasks", scene.session.trace().tasks().len())),
         (Role::Text, format!("{} polls", counts.polls)),

@@ -45,7 +45,12 @@ pub enum Action {
     SwitchAxis,
     CursorBack,
     CursorForward,
+    /// Stops the loop where it is ours, and the picture where it is not; or lets it go on.
     TogglePause,
+    /// Stops somebody else's process, or lets it go on.
+    FreezeProcess,
+    /// Tries to reach somebody else's program now.
+    Retry,
     StepPoll,
     StepTurn,
     StepTask,
@@ -66,12 +71,11 @@ pub enum Action {
 }
 
 impl Action {
-    /// Asks the loop for something, so that it means nothing once the run is over.
+    /// Asks a loop of our own for something; there is nobody to ask elsewhere, or once the run is over.
     pub fn drives_the_loop(self) -> bool {
         matches!(
             self,
-            Self::TogglePause
-                | Self::StepPoll
+            Self::StepPoll
                 | Self::StepPolls(_)
                 | Self::StepTurn
                 | Self::StepTask

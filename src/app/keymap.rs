@@ -67,7 +67,9 @@ use Scope::{Dashboard, Everywhere, Form, Picker, Prompt, Reading};
 /// The table. Within a scope, what comes first is first in the footer.
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
-    bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop", "pause"),
+    bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; freeze the picture of what is not ours", "pause"),
+    bind(&[c('z')], Action::FreezeProcess, Dashboard, "stop the whole process that loopscope started, or let it go on", "stop process"),
+    bind(&[c('R')], Action::Retry, Dashboard, "try now to reach the program again", "retry now"),
     bind(&[c('s')], Action::StepPoll, Dashboard, "step: let one task be polled", "step"),
     bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
     bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),

@@ -5,13 +5,14 @@ use super::dashboard::axis_end;
 use super::geometry::Geometry;
 use super::input::Input;
 use super::keymap;
+use super::offers::refusal;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
 use super::palette;
 use super::session::Session;
 use super::{Model, Screen, time};
-use crate::control::{ClockKind, Command, Outcome, Phase, Speed};
+use crate::control::{ClockKind, Command, Outcome, Phase, Speed, Steering};
 use crate::insight::{self, Findings};
-use crate::trace::Axis;
+use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
 
 /// What an update may look at.
@@ -118,7 +119,21 @@ fn told(found: &Findings, session: &dyn Session) -> (String, String) {
 }
 
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
+    let status = session.status();
+    if let Some(why) = refusal(action, &status) {
+        model.notice = Some(why.to_owned());
+        return Vec::new();
+    }
     match action {
+        Action::TogglePause if status.steering != Steering::Loop => {
+            model.dashboard.toggle_freeze(session.trace());
+        }
+        Action::SwitchAxis
+            if session.trace().fidelity() == Fidelity::Sampled && model.dashboard.viewport.axis == Axis::Time =>
+        {
+            let why = "polls are only sampled here, not all seen: there is no axis that could count them";
+            model.notice = Some(why.to_owned());
+        }
         Action::RunAgain => match model.launched.clone() {
             Some(launch) => return vec![Effect::Launch(launch)],
             None => model.notice = Some("loopscope did not start this run, so it cannot start it again".to_owned()),
@@ -175,7 +190,6 @@ fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effe
 /// The command that an action gives to the loop, or why it makes no sense now.
 fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Option<Command>, &'static str> {
     let status = session.status();
-    let ended = status.phase == Phase::Ended;
     let selected = model.dashboard.selected.ok_or("no task is selected");
     let alive = || {
         let id = selected?;
@@ -187,6 +201,8 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
         ClockKind::Real => Err("the real clock has one speed; run again on the virtual clock"),
     };
     let command = match action {
+        Action::FreezeProcess => Command::Freeze(status.phase != Phase::Paused),
+        Action::Retry => Command::Retry,
         Action::TogglePause if status.phase == Phase::Running => Command::Pause,
         Action::TogglePause => Command::Resume,
         Action::StepPoll => Command::StepPolls(1),
@@ -206,7 +222,7 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
         Action::RunUntil(at) => Command::RunUntil(at),
         _ => return Ok(None),
     };
-    if ended { Err("the run has ended; r runs it again") } else { Ok(Some(command)) }
+    Ok(Some(command))
 }
 
 fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: Context<'_>) -> Vec<Effect> {

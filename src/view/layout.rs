@@ -3,7 +3,6 @@
 use ratatui::layout::Rect;
 
 use crate::app::{Dashboard, Place};
-use crate::control::Outcome;
 
 /// Narrower than this, the details are shown only when asked for.
 pub const SIDE_FROM_COLUMNS: u16 = 101;
@@ -85,26 +84,18 @@ pub fn below_rule(mut rect: Rect) -> Rect {
 pub struct Content {
     pub tasks: usize,
     pub output_lines: usize,
+    pub banner_rows: u16,
 }
 
 /// Lays the dashboard out.
-pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>, content: Content) -> Layout {
+pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
     if is_tiny(area) {
         return Layout::default();
     }
     let mut rest = area;
     let footer = bottom(&mut rest, 1);
     let header = top(&mut rest, if area.height >= 16 { 2 } else { 1 });
-    let banner = top(
-        &mut rest,
-        match outcome {
-            None => 0,
-            Some(Outcome::Failed(error)) => {
-                u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (area.height / 5).max(1))
-            }
-            Some(_) => 1,
-        },
-    );
+    let banner = top(&mut rest, content.banner_rows);
     let has_side = area.width >= SIDE_FROM_COLUMNS && state.details != Some(false);
     let details_below = area.width < SIDE_FROM_COLUMNS && state.details == Some(true);
     let (mut details, mut output) = (Rect::default(), Rect::default());

@@ -1,8 +1,10 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod attached;
 mod catalog;
 mod cli;
+mod foreign;
 mod guide;
 mod headless;
 mod insight;
@@ -10,6 +12,7 @@ mod lab;
 mod language;
 mod laws;
 mod paths;
+mod person;
 mod property;
 mod pty;
 mod readme;
