@@ -16,6 +16,7 @@ pub mod palette;
 mod picker;
 mod rows;
 mod session;
+mod tabs;
 pub mod time;
 mod update;
 mod viewport;
@@ -31,6 +32,7 @@ pub use overlay::{Message, Overlay, Prompt, Purpose, Reading};
 pub use picker::{Focus, Picker};
 pub use rows::Rows;
 pub use session::{Launch, Launcher, Session};
+pub use tabs::{Kept, Standing, TABS_MAX, Tab, Tabs};
 pub use update::{Context, take, update};
 pub use viewport::{Mode, Viewport};
 
@@ -65,6 +67,8 @@ pub struct Model {
     pub thresholds: Thresholds,
     /// What was found in the run, once it has ended.
     pub findings: Option<Findings>,
+    /// The sessions that there are, this one among them.
+    pub tabs: Tabs,
 }
 
 impl Model {
@@ -93,6 +97,17 @@ impl Model {
         self.launched = launched;
         self.findings = None;
         self.overlay = None;
+    }
+
+    /// Another tab is shown: what was done to it comes back, and what was done to the one before is returned.
+    #[must_use]
+    pub fn exchange(&mut self, kept: Kept) -> Kept {
+        (self.screen, self.overlay, self.is_leaving) = (Screen::Dashboard, None, false);
+        Kept {
+            dashboard: std::mem::replace(&mut self.dashboard, kept.dashboard),
+            launched: std::mem::replace(&mut self.launched, kept.launched),
+            findings: std::mem::replace(&mut self.findings, kept.findings),
+        }
     }
 
     /// The session is gone: back to the picker, as it was left.

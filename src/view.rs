@@ -1,6 +1,7 @@
 //! WHAT THEY SEE: one file a pane, each a free function from the state to cells.
 //!
 //! ```text
+//! tabs        one a session, where there are several
 //! header      chess-async   PAUSED   12m 30s   virtual clock ×3600
 //! banner      how the run came out, once it did
 //! timeline    tasks ──────────────────────┬ details: the selected task,
@@ -29,6 +30,7 @@ mod pen;
 mod picker;
 pub mod picture;
 mod scene;
+mod tabs;
 mod text;
 pub mod theme;
 mod timeline;
@@ -40,7 +42,7 @@ pub use theme::{Palette, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{Geometry, Screen};
+use crate::app::{Geometry, Model, Screen, Session};
 use crate::control::Status;
 use scene::Watching;
 use theme::Role;
@@ -61,7 +63,10 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> Geometry {
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
             let watching = Watching { model: scene.model, session, status: &status, theme: scene.theme };
-            let places = layout::dashboard(area, &scene.model.dashboard, content(session, &status, area));
+            let places = layout::dashboard(area, &scene.model.dashboard, content(scene.model, session, &status, area));
+            geometry.tabs = place(places.tabs);
+            let tabs = tabs::shown(&scene.model.tabs, places.tabs.width);
+            (geometry.first_tab, geometry.tab_columns) = (tabs.first, tabs.columns);
             geometry.rows = place(places.timeline.rows);
             geometry.lanes = place(places.timeline.lanes(places.timeline.rows));
             geometry.minimap = place(places.timeline.lanes(places.timeline.minimap));
@@ -95,22 +100,24 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     }
 }
 
-fn content(session: &dyn crate::app::Session, status: &Status, area: Rect) -> layout::Content {
+fn content(model: &Model, session: &dyn Session, status: &Status, area: Rect) -> layout::Content {
     let trace = session.trace();
     layout::Content {
         tasks: trace.tasks().len(),
         output_lines: trace.output().lines().len(),
         banner_rows: banner::rows(status, area.height),
+        has_tabs: model.tabs.has_bar(),
     }
 }
 
-fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Session, status: &Status, area: Rect) {
+fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn Session, status: &Status, area: Rect) {
     let watching = Watching { model: scene.model, session, status, theme: scene.theme };
     if layout::is_tiny(area) {
         tiny(buffer, watching, area);
         return;
     }
-    let places = layout::dashboard(area, &scene.model.dashboard, content(session, status, area));
+    let places = layout::dashboard(area, &scene.model.dashboard, content(scene.model, session, status, area));
+    tabs::render(buffer, scene.theme, &scene.model.tabs, places.tabs);
     header::render(buffer, watching, places.header);
     banner::render(buffer, watching, places.banner);
     timeline::render(buffer, watching, &places.timeline);

@@ -67,6 +67,12 @@ pub enum Action {
     GoTo(Nanos),
     RunUntil(Nanos),
     StepPolls(u32),
+    /// Shows the tab of this number, from 1.
+    ShowTab(usize),
+    NextTab,
+    PreviousTab,
+    /// Ends what is shown and closes its tab.
+    CloseTab,
     Mouse(Mouse),
 }
 
@@ -94,7 +100,9 @@ impl Action {
 pub enum Effect {
     Launch(Launch),
     Command(Command),
-    /// End the session and forget it.
+    /// End the session that is shown and forget it.
     Leave,
+    /// Show another session, by its place among the tabs.
+    ShowTab(usize),
     Quit,
 }

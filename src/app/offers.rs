@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::session::Session;
+use super::tabs::Tabs;
 use crate::control::{LinkState, Phase, Status, Steering};
 use crate::trace::Fidelity;
 
@@ -35,12 +36,13 @@ pub fn refusal(action: Action, status: &Status) -> Option<&'static str> {
 }
 
 /// Whether the footer should speak of `action` now, where `session` is watched.
-pub fn is_offered(action: Action, session: Option<&dyn Session>) -> bool {
+pub fn is_offered(action: Action, session: Option<&dyn Session>, tabs: &Tabs) -> bool {
     let status = session.map(Session::status);
     let is_over = status.as_ref().is_none_or(|status| status.phase == Phase::Ended);
     let is_ours = status.as_ref().is_none_or(|status| status.steering == Steering::Loop);
     let means_something = status.as_ref().map(|status| refusal(action, status).is_none());
     match action {
+        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => tabs.has_bar(),
         Action::RunAgain => is_over && is_ours,
         Action::ShowOutcome => is_over,
         Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),

@@ -36,7 +36,7 @@ fn keys(scene: Scene<'_>, width: u16) -> Line<'static> {
     let (theme, scope) = (scene.theme, scene.model.scope());
     let session = scene.session.filter(|_| scene.model.screen == Screen::Dashboard);
     let status = session.map(Session::status);
-    let makes_sense = |action: Action| is_offered(action, session);
+    let makes_sense = |action: Action| is_offered(action, session, &scene.model.tabs);
     let shown = |line: &&keymap::Binding| !line.footer.is_empty() && makes_sense(line.action);
     let is_paused = |status: &Status| matches!(status.phase, Phase::Paused | Phase::Pausing);
     let label = |line: &keymap::Binding| match (line.action, &status) {
@@ -48,7 +48,11 @@ fn keys(scene: Scene<'_>, width: u16) -> Line<'static> {
         _ => line.footer,
     };
     let piece = |line: &keymap::Binding| {
-        [span(theme, Role::Key, format!(" {}", line.keys[0])), span(theme, Role::Dim, format!(" {} ", label(line)))]
+        let key = match line.action {
+            Action::ShowTab(_) => format!(" 1-{}", scene.model.tabs.all.len().min(9)),
+            _ => format!(" {}", line.keys[0]),
+        };
+        [span(theme, Role::Key, key), span(theme, Role::Dim, format!(" {} ", label(line)))]
     };
     let is_last = |line: &keymap::Binding| matches!(line.action, Action::Help | Action::Quit);
     let (last, first): (Vec<_>, Vec<_>) = keymap::lines(scope).filter(shown).partition(|line| is_last(line));

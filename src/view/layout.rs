@@ -13,6 +13,8 @@ const TINY_ROWS: u16 = 6;
 /// The dashboard's panes. One without room is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
+    /// One row where there are several sessions.
+    pub tabs: Rect,
     pub header: Rect,
     /// How the run came out.
     pub banner: Rect,
@@ -85,6 +87,7 @@ pub struct Content {
     pub tasks: usize,
     pub output_lines: usize,
     pub banner_rows: u16,
+    pub has_tabs: bool,
 }
 
 /// Lays the dashboard out.
@@ -94,6 +97,7 @@ pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
     }
     let mut rest = area;
     let footer = bottom(&mut rest, 1);
+    let tabs = top(&mut rest, content.has_tabs.into());
     let header = top(&mut rest, if area.height >= 16 { 2 } else { 1 });
     let banner = top(&mut rest, content.banner_rows);
     let has_side = area.width >= SIDE_FROM_COLUMNS && state.details != Some(false);
@@ -125,7 +129,7 @@ pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
     timeline.axis = top(&mut rest, 1);
     timeline.minimap = bottom(&mut rest, has_minimap.into());
     timeline.rows = rest;
-    Layout { header, banner, timeline, loop_strip, details, output, footer }
+    Layout { tabs, header, banner, timeline, loop_strip, details, output, footer }
 }
 
 /// Columns that the labels take of a timeline as wide as `width`.

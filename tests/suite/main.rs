@@ -22,6 +22,7 @@ mod settings;
 mod snapshot;
 mod stage;
 mod story;
+mod tabs;
 mod terminal;
 mod trace;
 mod view;
