@@ -1,8 +1,10 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod attached;
 mod catalog;
 mod cli;
+mod foreign;
 mod guide;
 mod headless;
 mod insight;
@@ -11,6 +13,7 @@ mod language;
 mod laws;
 mod outside;
 mod paths;
+mod person;
 mod property;
 mod pty;
 mod readme;
@@ -22,6 +25,7 @@ mod settings;
 mod snapshot;
 mod stage;
 mod story;
+mod tabs;
 mod terminal;
 mod trace;
 mod view;
