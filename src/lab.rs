@@ -5,6 +5,7 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod idle;
 mod quiet;
 mod sharing;
 mod stuck;
@@ -148,6 +149,7 @@ impl Start {
             alive: Mutex::default(),
             dispatch: self.dispatch.clone(),
             kick: self.kick.clone(),
+            idle: idle::Idle::default(),
             stuck: (self.options.clock == ClockKind::Virtual).then(stuck::Stuck::default),
         };
         let world = self.world.get_or_init(|| World::new(shared)).clone();

@@ -14,6 +14,7 @@ use tracing::Dispatch;
 use super::awaiting::Awaiting;
 use super::clock::LoopClock;
 use super::gate::{Gate, Stopped, Witness};
+use super::idle::Idle;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
 use super::task::{TaskCell, TaskFuture};
@@ -60,6 +61,7 @@ pub(super) struct Shared {
     pub dispatch: Dispatch,
     /// Wakes the loop's root.
     pub kick: Arc<Notify>,
+    pub idle: Idle,
     /// Where waiting in vain is noticed: on a virtual clock, for elsewhere the world outside may still act.
     pub stuck: Option<Stuck>,
 }
@@ -295,6 +297,7 @@ impl World {
     }
 
     pub(super) fn park(&self) {
+        self.0.idle.run();
         self.tell(|at| Event::Park { at });
         let goes_on = self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
         if !goes_on {

@@ -9,6 +9,7 @@ mod insight;
 mod lab;
 mod language;
 mod laws;
+mod outside;
 mod paths;
 mod property;
 mod pty;
