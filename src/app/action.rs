@@ -50,6 +50,7 @@ pub enum Action {
     StepTurn,
     StepTask,
     ToggleHold,
+    CancelTask,
     Slower,
     Faster,
     SpeedMax,
@@ -76,6 +77,7 @@ impl Action {
                 | Self::StepTurn
                 | Self::StepTask
                 | Self::ToggleHold
+                | Self::CancelTask
                 | Self::Slower
                 | Self::Faster
                 | Self::SpeedMax

@@ -16,6 +16,7 @@ mod pty;
 mod readme;
 mod report;
 mod rig;
+mod schedules;
 mod settings;
 mod snapshot;
 mod stage;
