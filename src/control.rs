@@ -28,7 +28,70 @@ pub enum Command {
     /// Cancel this task where it waits, as its own program could: it is dropped and lets go of what it holds.
     Cancel(TaskId),
     Speed(Speed),
+    /// Stop somebody else's program as a whole, or let it go on: loop time stands still meanwhile.
+    Freeze(bool),
+    /// This task is looked at: what is only told on request is wanted of it.
+    Select(TaskId),
+    /// Try to reach the program now, without waiting any longer.
+    Retry,
     Quit,
+}
+
+/// What kind of thing a session looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    Workload,
+    Attach,
+    Exec,
+    Recording,
+    Archive,
+}
+
+impl SourceKind {
+    /// The word in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Workload => "workload",
+            Self::Attach => "attach",
+            Self::Exec => "exec",
+            Self::Recording => "recording",
+            Self::Archive => "archive",
+        }
+    }
+}
+
+/// How far a person can drive what they look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// Every poll: the loop is ours.
+    Loop,
+    /// The process as a whole: we started it.
+    Process,
+    /// Not at all: it is somebody else's, or over.
+    Nothing,
+}
+
+/// How it stands with a program that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub state: LinkState,
+    /// Why that is so, or what is to be known of what is seen; empty where there is nothing to say.
+    pub note: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    Connecting,
+    /// It answered, and has told nothing yet.
+    Waiting,
+    Live,
+    /// It could not be reached; the next attempt comes after so long.
+    Retrying {
+        attempts: u32,
+        wait_ms: u64,
+    },
+    /// It is gone; what it told is kept.
+    Lost,
 }
 
 /// Which clock the loop lives by.
@@ -185,6 +248,8 @@ pub enum Outcome {
     Failed(String),
     /// The person, or a limit that they gave, ended it.
     Cancelled,
+    /// It was only watched: it goes on, or went, without us.
+    Detached,
 }
 
 impl Outcome {
@@ -193,6 +258,7 @@ impl Outcome {
             Self::Completed(_) => "completed",
             Self::Failed(_) => "failed",
             Self::Cancelled => "cancelled",
+            Self::Detached => "detached",
         }
     }
 }
@@ -202,6 +268,10 @@ impl Outcome {
 pub struct Status {
     /// What is looked at: a workload's name, an address.
     pub name: String,
+    pub source: SourceKind,
+    pub steering: Steering,
+    /// How it stands with somebody else's program; `None` for what is our own.
+    pub link: Option<Link>,
     pub clock: ClockKind,
     pub speed: Speed,
     pub phase: Phase,

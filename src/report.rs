@@ -13,7 +13,7 @@ pub use text::write_text;
 
 pub use crate::insight::units::{human_ns, human_number, human_share};
 
-use crate::control::{ClockKind, FeedChoice, Outcome};
+use crate::control::{ClockKind, FeedChoice, Outcome, SourceKind};
 use crate::insight::{Thresholds, units};
 use crate::trace::{Counts, Disagreement, Trace};
 use crate::workload::manifest::ParamValue;
@@ -21,8 +21,7 @@ use crate::workload::manifest::ParamValue;
 /// What was looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
-    /// `workload`; other kinds of source have words of their own.
-    pub kind: &'static str,
+    pub kind: SourceKind,
     pub name: String,
     /// In the order of the manifest, defaults included.
     pub params: Vec<(String, ParamValue)>,
@@ -53,7 +52,7 @@ impl<'a> Input<'a> {
     pub fn error(&self) -> Option<&'a str> {
         match self.outcome {
             Outcome::Failed(error) => Some(error),
-            Outcome::Completed(_) | Outcome::Cancelled => None,
+            Outcome::Completed(_) | Outcome::Cancelled | Outcome::Detached => None,
         }
     }
 

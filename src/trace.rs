@@ -9,10 +9,12 @@ mod blocking;
 mod event;
 mod id;
 mod lane;
+mod measure;
 mod output;
 mod query;
 mod ready;
 mod resource;
+mod sampling;
 mod task;
 
 pub use agreement::Disagreement;
@@ -20,9 +22,10 @@ pub use awaits::{Await, Awaits, Outcome};
 pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
+pub use measure::{Doing, Histogram, Histograms, Measured};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use query::{Axis, Cell, State, column_edge};
-pub use resource::{Holding, Resource, ResourceKind, Resources, Unawaited, Unheard};
+pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
 
 use ready::Ready;
@@ -107,6 +110,10 @@ pub struct Trace {
     probe_events: u64,
     probe_dropped: u64,
     fidelity: Fidelity,
+    /// Nobody tells when this loop parks: its own row is when any task was polled.
+    is_foreign: bool,
+    /// Since when it is known that more than one thread polls.
+    many_threads: Option<Nanos>,
     budget_bytes: usize,
     kept_bytes: usize,
     /// Lanes with a sealed block, in the order in which blocks were sealed; `None` is the loop's own.
@@ -141,6 +148,8 @@ impl Trace {
             probe_events: 0,
             probe_dropped: 0,
             fidelity: Fidelity::Exact,
+            is_foreign: false,
+            many_threads: None,
             budget_bytes,
             kept_bytes: 0,
             sealed: VecDeque::new(),
@@ -150,6 +159,21 @@ impl Trace {
     /// From now on polls and wakes are sampled, and counts are what console-subscriber says.
     pub fn set_sampled(&mut self) {
         self.fidelity = Fidelity::Sampled;
+    }
+
+    /// This is somebody else's program, which does not tell when its loop parks: the loop's own row is when any task was
+    /// polled, and parks and turns are not counted.
+    pub fn set_foreign(&mut self) {
+        self.is_foreign = true;
+    }
+
+    pub fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
+    /// Since when it is known that more than one thread polls, so that who woke whom is a guess.
+    pub fn many_threads(&self) -> Option<Nanos> {
+        self.many_threads
     }
 
     pub fn fidelity(&self) -> Fidelity {

@@ -20,6 +20,14 @@ pub trait Session {
     /// Asks the loop for something. Never blocks; a command that makes no sense now changes nothing.
     fn command(&mut self, command: Command);
 
+    /// Waits until something may have happened, or `at_most`.
+    fn wait(&self, at_most: Duration);
+
+    /// Another session that this one led to, once: at the address where a program was, there is another now.
+    fn successor(&mut self) -> Option<Box<dyn Session>> {
+        None
+    }
+
     /// Text of a source file named in locations (the workload's script), to show the awaited line.
     fn source(&self, file: &str) -> Option<&str>;
 }

@@ -133,6 +133,9 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
             Some(Outcome::Cancelled) => {
                 model.show_message("the run was cancelled", "It was ended before main returned.");
             }
+            Some(Outcome::Detached) => {
+                model.show_message("the program was only watched", "How it came out is not ours to know.");
+            }
         },
         Action::ShowFindings => {
             let found = match &model.findings {

@@ -10,9 +10,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::assertion::{Assertion, Verdict};
 use super::exit::{Exit, tell, to_stdout};
 use super::run::Plan;
-use crate::control::{Command, Outcome};
+use crate::app::Session;
+use crate::control::{Command, Outcome, Phase};
+use crate::insight::Thresholds;
 use crate::lab::Program;
-use crate::report::{Input, Report, write_text};
+use crate::report::{Input, Report, Source, write_text};
 use crate::session::LabSession;
 use crate::trace::Trace;
 
@@ -39,6 +41,19 @@ pub(super) struct Wanted {
 
 /// Runs `program` as `plan` says, prints its report and gives the exit code.
 pub(super) fn run(plan: &Plan, program: Program, wanted: &Wanted) -> anyhow::Result<Exit> {
+    let trace = Trace::with_budget(plan.memory_bytes);
+    let mut session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)?;
+    watch(&mut session, None, &plan.source(), &plan.thresholds, wanted)
+}
+
+/// Watches `session` to its end, or for so long, prints the report and gives the exit code.
+pub(super) fn watch(
+    session: &mut dyn Session,
+    at_most: Option<Duration>,
+    source: &Source,
+    thresholds: &Thresholds,
+    wanted: &Wanted,
+) -> anyhow::Result<Exit> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal ends the run and leaves a report, the second ends the program.
@@ -46,17 +61,14 @@ pub(super) fn run(plan: &Plan, program: Program, wanted: &Wanted) -> anyhow::Res
         signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&interrupted))?;
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
-    let trace = Trace::with_budget(plan.memory_bytes);
-    let mut session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)?;
-    let outcome = run_to_end(&mut session, &interrupted);
+    let outcome = run_to_end(session, at_most, &interrupted);
 
-    let source = plan.source();
     let input = Input {
-        source: &source,
+        source,
         trace: session.trace(),
         outcome: &outcome,
-        feed: plan.feed,
-        thresholds: &plan.thresholds,
+        feed: session.status().feed,
+        thresholds,
         full: wanted.full,
     };
     to_stdout(|out| if wanted.json { Report::new(&input).write(out) } else { write_text(&input, out) })
@@ -66,22 +78,24 @@ pub(super) fn run(plan: &Plan, program: Program, wanted: &Wanted) -> anyhow::Res
         return Ok(Exit::Interrupted);
     }
     if let Some(error) = input.error() {
-        tell(&format!("{} failed: {error}", plan.manifest.name));
+        tell(&format!("{} failed: {error}", source.name));
         return Ok(Exit::Failed);
     }
     Ok(asserted)
 }
 
-/// Takes in what happens until the run is over and every witness has told everything, and says how it came out. Once
-/// `interrupted` is set the run is cancelled; a script that cannot be stopped is then left behind.
-pub fn run_to_end(session: &mut LabSession, interrupted: &AtomicBool) -> Outcome {
+/// Takes in what happens until the run is over and every witness has told everything, or for `at_most`, and says how it
+/// came out. Once `interrupted` is set the run is cancelled; a script that cannot be stopped is then left behind.
+pub fn run_to_end(session: &mut dyn Session, at_most: Option<Duration>, interrupted: &AtomicBool) -> Outcome {
     let mut give_up: Option<Instant> = None;
-    while !session.is_over() {
+    let enough = at_most.map(|at_most| Instant::now() + at_most);
+    while session.status().phase != Phase::Ended {
         if !session.pump(LOOK_INTERVAL) {
             session.wait(LOOK_INTERVAL);
         }
+        let is_enough = enough.is_some_and(|enough| Instant::now() >= enough);
         match give_up {
-            None if interrupted.load(Ordering::Relaxed) => {
+            None if is_enough || interrupted.load(Ordering::Relaxed) => {
                 session.command(Command::Quit);
                 give_up = Some(Instant::now() + STOP_PATIENCE);
             }
@@ -89,7 +103,7 @@ pub fn run_to_end(session: &mut LabSession, interrupted: &AtomicBool) -> Outcome
             _ => {}
         }
     }
-    session.outcome().cloned().unwrap_or(Outcome::Cancelled)
+    session.status().outcome.unwrap_or(Outcome::Cancelled)
 }
 
 /// Holds each assertion against the whole report, whatever part of it was printed, and tells of each that does not.

@@ -10,7 +10,7 @@ use super::catalog::own_folder;
 use super::exit::Exit;
 use super::headless::{self, Wanted};
 use super::{loop_time, screen};
-use crate::control::{ClockKind, FeedChoice, Speed};
+use crate::control::{ClockKind, FeedChoice, SourceKind, Speed};
 use crate::insight::Thresholds;
 use crate::lab::Options;
 use crate::report::Source;
@@ -110,7 +110,7 @@ impl Plan {
     /// What a report calls this run.
     pub fn source(&self) -> Source {
         Source {
-            kind: "workload",
+            kind: SourceKind::Workload,
             name: self.manifest.name.clone(),
             params: self.params.clone(),
             clock: self.clock,

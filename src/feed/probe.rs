@@ -75,7 +75,7 @@ impl Probe {
 
     /// The id of a resource, which is told to the trace. An actor is known by its name: whoever names it again means the
     /// same one.
-    pub fn resource(&self, resource: Resource) -> ResourceId {
+    pub fn resource(&self, at: Nanos, resource: Resource) -> ResourceId {
         let mut known = self.resources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (count, actors) = &mut *known;
         if resource.kind == ResourceKind::Actor {
@@ -86,7 +86,7 @@ impl Probe {
         }
         let id = ResourceId::from_index(*count);
         *count += 1;
-        self.tell(0, Event::Resource { resource: id, described: Box::new(resource) });
+        self.tell(at, Event::Resource { resource: id, at, described: Box::new(resource) });
         id
     }
 

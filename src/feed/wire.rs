@@ -5,7 +5,7 @@ use console_api::instrument::{InstrumentRequest, Update};
 use tonic::transport::Channel;
 
 /// Bytes of one message that are accepted: a user has reported 206 MB from a real program.
-const MESSAGE_BYTES_MAX: usize = 512 << 20;
+pub const MESSAGE_BYTES_MAX: usize = 512 << 20;
 
 /// The updates of one program, from a first full one on.
 pub struct Updates(tonic::Streaming<Update>);

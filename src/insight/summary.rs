@@ -61,7 +61,8 @@ impl Summary {
 
 /// Time in the poll under way, which the counts have only once it ends.
 fn open_poll_ns(trace: &Trace) -> u64 {
-    if trace.counts().running == 0 {
+    // Where there are only measures, a poll counts once it has ended.
+    if trace.counts().running == 0 || trace.loop_lane().is_measured() {
         return 0;
     }
     let running = trace.tasks().iter().filter(|task| trace.state(task.id) == Some(State::Running));

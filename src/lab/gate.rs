@@ -122,7 +122,9 @@ impl Gate {
             Command::RunUntil(at) => inner.leave = Leave::Until(at),
             Command::Speed(speed) => inner.speed = speed,
             Command::Quit => inner.quit = true,
+            // These are the tasks' own business, and the rest is for programs that are not ours.
             Command::Hold(_) | Command::Release(_) | Command::Cancel(_) => {}
+            Command::Freeze(_) | Command::Select(_) | Command::Retry => {}
         }
         // In the driver the loop cannot stop its own clock; at a gate it does, and lets it go on itself.
         let pauses_driver = inner.leave == Leave::Paused && inner.place == Place::Driver;

@@ -12,7 +12,7 @@ use crate::trace::{Event, Location, Nanos, Resource, ResourceId, ResourceKind, S
 impl World {
     /// Tells of a thing that tasks share, and gives the id by which it is known from now on.
     pub fn resource(&self, resource: Resource) -> ResourceId {
-        self.shared().probe.resource(resource)
+        self.shared().probe.resource(self.now_ns(), resource)
     }
 
     /// The actor of this name: somebody who can do one thing at a time. The same name is the same actor.

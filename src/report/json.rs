@@ -19,7 +19,7 @@ use super::{Input, wakes};
 use crate::control::Outcome;
 use crate::insight::{self, Summary};
 use crate::plain::is_unsafe;
-use crate::trace::{Await, AwaitId, Fidelity, Site, State, Task, Trace};
+use crate::trace::{Await, AwaitId, Fidelity, Lane, Site, State, Task, Trace};
 use crate::workload::manifest::ParamValue;
 
 pub const SCHEMA: u32 = 1;
@@ -48,13 +48,13 @@ impl<'a> Report<'a> {
             fidelity: input.fidelity(),
             elapsed_ns: summary.elapsed_ns,
             r#loop: LoopEntry {
-                busy_ns: known(trace, summary.busy_ns),
-                parked_ns: summary.parked_ns,
+                busy_ns: known(trace, trace.loop_lane(), summary.busy_ns),
+                parked_ns: (!trace.is_foreign()).then_some(summary.parked_ns),
                 polls: counts.polls,
                 wakes: counts.wakes,
                 parks: counts.parks,
                 turns: counts.turns,
-                longest_poll_ns: known(trace, summary.longest_poll_ns),
+                longest_poll_ns: (trace.fidelity() == Fidelity::Exact).then_some(summary.longest_poll_ns),
             },
             output: output(trace),
             output_dropped: trace.output().dropped(),
@@ -99,7 +99,7 @@ impl<'a> Report<'a> {
 fn source<'a>(input: &Input<'a>) -> SourceEntry<'a> {
     let params = input.source.params.iter().map(|(name, value)| (name.clone(), param_json(value))).collect();
     SourceEntry {
-        kind: input.source.kind,
+        kind: input.source.kind.name(),
         name: &input.source.name,
         params,
         clock: input.source.clock.name(),
@@ -125,9 +125,9 @@ fn output(trace: &Trace) -> Vec<OutputEntry<'_>> {
     lines.map(|line| OutputEntry { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text }).collect()
 }
 
-/// A sum of polls' times: `None` where polls were only sampled, for a sum of samples is not the sum.
-fn known(trace: &Trace, sum_ns: u64) -> Option<u64> {
-    (trace.fidelity() == Fidelity::Exact).then_some(sum_ns)
+/// A sum of polls' times: `None` where polls were only sampled, for a sum of samples is not the sum. Measures are sums.
+fn known(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
+    (trace.fidelity() == Fidelity::Exact || lane.is_measured()).then_some(sum_ns)
 }
 
 fn task_entry<'a>(trace: &'a Trace, task: &'a Task) -> TaskEntry<'a> {
@@ -145,9 +145,9 @@ fn task_entry<'a>(trace: &'a Trace, task: &'a Task) -> TaskEntry<'a> {
         polls: task.counts.polls,
         wakes: task.counts.wakes,
         self_wakes: task.counts.self_wakes,
-        busy_ns: known(trace, totals.busy_ns),
-        scheduled_ns: known(trace, totals.scheduled_ns),
-        waiting_ns: known(trace, totals.waiting_total_ns()),
+        busy_ns: known(trace, &task.lane, totals.busy_ns),
+        scheduled_ns: known(trace, &task.lane, totals.scheduled_ns),
+        waiting_ns: known(trace, &task.lane, totals.waiting_total_ns()),
         waiting_on: match state {
             State::Waiting(Some(id), _) => site_of(trace, id).map(site_entry),
             _ => None,

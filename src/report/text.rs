@@ -189,7 +189,7 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
 
 fn ending(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     match outcome {
-        Outcome::Completed(serde_json::Value::Null) | Outcome::Cancelled => Ok(()),
+        Outcome::Completed(serde_json::Value::Null) | Outcome::Cancelled | Outcome::Detached => Ok(()),
         Outcome::Completed(value) => writeln!(out, "\nresult\n  {}", plain(&value.to_string())),
         Outcome::Failed(error) => {
             writeln!(out, "\nerror")?;

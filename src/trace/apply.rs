@@ -3,9 +3,10 @@
 use super::awaits::Await;
 use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
 use super::id::TaskId;
-use super::lane::{Cycle, Lane};
+use super::lane::{Cycle, Dropped, Lane};
+use super::measure::Measure;
 use super::output::Line;
-use super::resource::{Holding, Resource, Unheard};
+use super::resource::{Holding, Known, Unheard};
 use super::task::{Live, Task};
 use super::{Fidelity, Gap, MARKS_MAX, Trace};
 
@@ -82,9 +83,16 @@ impl Trace {
                     task.open_awaits.retain(|open| *open != id);
                 }
             }
-            Event::Resource { resource, described } => {
-                self.kept_bytes += size_of::<Resource>() + described.name.len();
-                self.resources.tell(resource, *described);
+            Event::Resource { resource, at, described } => {
+                if !self.resources.tell(resource, at, *described) {
+                    self.kept_bytes += size_of::<Known>();
+                }
+            }
+            Event::Attribute { resource, attribute } => self.resources.attribute(resource, *attribute),
+            Event::ResourceEnd { resource, at } => {
+                if self.resources.end(resource, at) {
+                    self.kept_bytes = self.kept_bytes.saturating_sub(size_of::<Known>());
+                }
             }
             Event::AwaitOf { id, resource } => self.awaits.is_for(id, resource),
             Event::Acquire { resource, task, at } => {
@@ -140,6 +148,21 @@ impl Trace {
                 }
             }
             Event::Sampled { task, polled, woken } => self.sample(task, polled, woken),
+            Event::Measured { task, at, measured } => self.measure(task, at, &measured),
+            Event::LoopMeasured { at } => self.measure_loop(at),
+            Event::Histograms { task, histograms } => {
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.histograms = Some(histograms);
+                }
+            }
+            Event::Located { task, location } => {
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.spawned.location = Some(*location);
+                }
+            }
+            Event::ManyThreads { at } => {
+                self.many_threads.get_or_insert(at);
+            }
             Event::ConsoleUpdate { dropped } => {
                 self.console_updates += 1;
                 self.console_dropped += dropped;
@@ -151,7 +174,7 @@ impl Trace {
         }
     }
 
-    fn advance(&mut self, at: Nanos) {
+    pub(super) fn advance(&mut self, at: Nanos) {
         self.now = self.now.max(at);
     }
 
@@ -161,7 +184,7 @@ impl Trace {
 
     fn turn_start(&mut self, at: Nanos) {
         self.parked = false;
-        self.counts.turns += 1;
+        self.counts.turns += u64::from(!self.is_foreign);
         self.kept_bytes += size_of::<Cycle>();
         // Its steps are turns; nobody asks for them by number.
         if self.loop_lane.poll_start(at, u32::try_from(self.counts.turns).unwrap_or(u32::MAX)) {
@@ -169,7 +192,7 @@ impl Trace {
         }
     }
 
-    fn poll_start(&mut self, id: TaskId, at: Nanos) {
+    pub(super) fn poll_start(&mut self, id: TaskId, at: Nanos) {
         self.advance(at);
         let step = self.steps;
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
@@ -184,7 +207,7 @@ impl Trace {
         self.set_live(id, Live::Running);
     }
 
-    fn poll_end(&mut self, id: TaskId, at: Nanos) {
+    pub(super) fn poll_end(&mut self, id: TaskId, at: Nanos) {
         self.advance(at);
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
         let waiting_on = task.open_awaits.last().map(|id| {
@@ -197,25 +220,6 @@ impl Trace {
         self.counts.busy_ns += busy_ns;
         self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
         self.set_live(id, if woken { Live::Scheduled } else { Live::Waiting });
-    }
-
-    /// Files the last poll and wake that were sampled, if they are new.
-    fn sample(&mut self, id: TaskId, polled: Option<(Nanos, Option<Nanos>)>, woken: Option<Nanos>) {
-        let last = |trace: &Self| trace.task(id).and_then(|task| task.lane.last().copied());
-        if let Some((start, end)) = polled {
-            if last(self).is_none_or(|cycle| cycle.start < start || cycle.end().is_some_and(|end| end < start)) {
-                self.poll_start(id, start);
-            }
-            if let Some(end) = end.filter(|_| last(self).is_some_and(|cycle| cycle.end().is_none())) {
-                self.poll_end(id, end);
-            }
-        }
-        let woken = woken.filter(|woken| last(self).is_some_and(|c| c.woken().is_none() && c.start <= *woken));
-        let waiting = self.tasks.get_mut(id.index()).filter(|task| task.live == Live::Waiting);
-        if let (Some(woken), Some(task)) = (woken, waiting) {
-            task.lane.woken(woken, self.steps);
-            self.set_live(id, Live::Scheduled);
-        }
     }
 
     fn wake(&mut self, id: TaskId, at: Nanos, cause: Cause) {
@@ -257,7 +261,7 @@ impl Trace {
         self.set_live(id, Live::Over);
     }
 
-    fn set_live(&mut self, id: TaskId, live: Live) {
+    pub(super) fn set_live(&mut self, id: TaskId, live: Live) {
         // Sampled facts may come after the end of what they are of.
         let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.live != Live::Over) else { return };
         let before = std::mem::replace(&mut task.live, live);
@@ -269,6 +273,17 @@ impl Trace {
                 Live::Over => continue,
             };
             *count = count.saturating_add_signed(sign);
+        }
+        if self.is_foreign && self.fidelity == Fidelity::Exact {
+            // What nobody tells of the loop itself is taken from its tasks.
+            match self.counts.running {
+                0 if !self.parked => {
+                    self.loop_lane.poll_end(self.now, None);
+                    self.parked = true;
+                }
+                running if running > 0 && self.parked => self.turn_start(self.now),
+                _ => {}
+            }
         }
         self.note_ready();
     }
@@ -286,8 +301,9 @@ impl Trace {
             None => Some(&mut self.loop_lane),
             Some(id) => self.tasks.get_mut(id.index()).map(|task| &mut task.lane),
         };
-        let Some(cycles) = lane.and_then(Lane::drop_oldest) else { return };
-        self.kept_bytes = self.kept_bytes.saturating_sub(cycles * size_of::<Cycle>());
+        let Some(Dropped { cycles, measures }) = lane.and_then(Lane::drop_oldest) else { return };
+        let freed_bytes = cycles * size_of::<Cycle>() + measures * size_of::<Measure>();
+        self.kept_bytes = self.kept_bytes.saturating_sub(freed_bytes);
         let Some(task) = owner.and_then(|id| self.tasks.get_mut(id.index())) else { return };
         // A poll comes with about one wake and one await, so as many of each go with it.
         let wakes = cycles.min(task.wakes.len());

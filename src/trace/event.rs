@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
-use super::resource::{Resource, Unawaited};
+use super::measure::{Histograms, Measured};
+use super::resource::{Attribute, Resource, Unawaited};
 
 /// Loop time, in nanoseconds since the run began.
 pub type Nanos = u64;
@@ -78,7 +79,18 @@ pub enum Event {
     /// A thing that tasks share is told once, before it is first named.
     Resource {
         resource: ResourceId,
+        at: Nanos,
         described: Box<Resource>,
+    },
+    /// What a resource says of itself now; a later one of the same name takes its place.
+    Attribute {
+        resource: ResourceId,
+        attribute: Box<Attribute>,
+    },
+    /// The resource is gone.
+    ResourceEnd {
+        resource: ResourceId,
+        at: Nanos,
     },
     /// What an await that has just started is for.
     AwaitOf {
@@ -142,6 +154,30 @@ pub enum Event {
         task: TaskId,
         counts: Counts,
     },
+    /// What was measured of a task from its spawn to `at`, by somebody who saw every poll and tells only sums.
+    Measured {
+        task: TaskId,
+        at: Nanos,
+        measured: Box<Measured>,
+    },
+    /// Every task that had anything to tell was [`Event::Measured`] as of `at`.
+    LoopMeasured {
+        at: Nanos,
+    },
+    /// How a task's polls and its times in the ready queue spread so far.
+    Histograms {
+        task: TaskId,
+        histograms: Box<Histograms>,
+    },
+    /// Where a task was spawned, told later than its spawn.
+    Located {
+        task: TaskId,
+        location: Box<Location>,
+    },
+    /// Two polls were under way at once: there is more than one thread, and who woke whom is a guess from now on.
+    ManyThreads {
+        at: Nanos,
+    },
     /// What console-subscriber says of itself.
     ConsoleUpdate {
         dropped: u64,
@@ -166,6 +202,10 @@ pub struct Spawned {
 pub enum TaskKind {
     /// A future on the loop.
     Task,
+    /// A future that stays on one thread of a multi-threaded runtime.
+    Local,
+    /// The future that a thread blocks on.
+    BlockOn,
     /// A closure on the blocking pool, outside the loop.
     Blocking,
 }
@@ -174,8 +214,15 @@ impl TaskKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Task => "task",
+            Self::Local => "local",
+            Self::BlockOn => "block_on",
             Self::Blocking => "blocking",
         }
+    }
+
+    /// The kind that tokio calls `name`; [`TaskKind::Task`] for a word that is not known.
+    pub fn from_name(name: &str) -> Self {
+        [Self::Local, Self::BlockOn, Self::Blocking].into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Task)
     }
 }
 

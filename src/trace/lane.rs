@@ -4,11 +4,15 @@
 //! next cycle starts. Each block remembers the totals of everything before it, so the totals of any window are a
 //! difference of two look-ups, each a binary search over blocks and a walk through one: what a frame costs depends on
 //! its columns, not on how much happened.
+//!
+//! Where single polls cannot be seen, a lane is told sums now and then instead; see [`super::measure`]. Such a lane has
+//! cycles too, one for each poll that happened to be seen, and its totals come from the measures alone.
 
 use std::collections::VecDeque;
 
 use super::event::{AwaitKind, Nanos};
 use super::id::AwaitId;
+use super::measure::{BLOCK_MEASURES, Measure, Measures};
 
 /// Cycles in a block: the longest walk a look-up makes.
 const BLOCK_CYCLES: usize = 64;
@@ -76,14 +80,15 @@ impl Totals {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut waiting_ns = self.waiting_ns;
+        // Measures of somebody else's may say of an interval that it was busy for longer than it was long.
         for (now, before) in waiting_ns.iter_mut().zip(earlier.waiting_ns) {
-            *now -= before;
+            *now = now.saturating_sub(before);
         }
         Self {
-            busy_ns: self.busy_ns - earlier.busy_ns,
-            scheduled_ns: self.scheduled_ns - earlier.scheduled_ns,
+            busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
+            scheduled_ns: self.scheduled_ns.saturating_sub(earlier.scheduled_ns),
             waiting_ns,
-            polls: self.polls - earlier.polls,
+            polls: self.polls.saturating_sub(earlier.polls),
         }
     }
 
@@ -113,11 +118,51 @@ pub struct Lane {
     /// Totals of everything, once all blocks are forgotten.
     forgotten: Option<Totals>,
     blocks: VecDeque<Block>,
+    measures: Measures,
+}
+
+/// What a lane forgot at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    pub cycles: usize,
+    pub measures: usize,
 }
 
 impl Lane {
     pub fn new(spawned: Nanos) -> Self {
-        Self { spawned, ended: NEVER, forgotten: None, blocks: VecDeque::new() }
+        Self { spawned, ended: NEVER, forgotten: None, blocks: VecDeque::new(), measures: Measures::default() }
+    }
+
+    /// Its totals are measures: what happened between two of them is known only in sum.
+    pub fn is_measured(&self) -> bool {
+        !self.measures.is_empty()
+    }
+
+    /// Takes a measure. Tells whether it is kept, and whether that completed a block.
+    pub(super) fn measure(&mut self, measure: Measure) -> (bool, bool) {
+        let before = self.measures.len();
+        let is_kept = self.measures.push(measure) && self.measures.len() > before;
+        (is_kept, is_kept && self.measures.len().is_multiple_of(BLOCK_MEASURES))
+    }
+
+    /// The last measure at or before `at`.
+    pub(super) fn measure_at(&self, at: Nanos) -> Option<&Measure> {
+        self.measures.at(at)
+    }
+
+    pub(super) fn last_measure(&self) -> Option<&Measure> {
+        self.measures.last()
+    }
+
+    fn measured_totals_at(&self, at: Nanos) -> Totals {
+        let at = at.min(self.ended).max(self.spawned);
+        // After the last measure nothing is known of where the time went.
+        let at = self.ended().or(self.measures.last().map(|last| last.at)).map_or(at, |known| at.min(known));
+        let sums = self.measures.sums_at(self.spawned, at);
+        let mut waiting_ns = [0; AwaitKind::ALL.len()];
+        waiting_ns[AwaitKind::Other as usize] =
+            at.saturating_sub(self.spawned).saturating_sub(sums.busy_ns.saturating_add(sums.scheduled_ns));
+        Totals { busy_ns: sums.busy_ns, scheduled_ns: sums.scheduled_ns, waiting_ns, polls: sums.polls }
     }
 
     pub fn spawned(&self) -> Nanos {
@@ -184,6 +229,9 @@ impl Lane {
 
     /// Totals from the spawn to `at`. Falls back to the oldest kept block's totals for times that were dropped.
     pub fn totals_at(&self, at: Nanos) -> Totals {
+        if self.is_measured() {
+            return self.measured_totals_at(at);
+        }
         let at = at.min(self.ended);
         let index = self.blocks.partition_point(|block| block.cycles.first().is_some_and(|cycle| cycle.start <= at));
         let Some(block) = index.checked_sub(1).and_then(|index| self.blocks.get(index)) else {
@@ -242,17 +290,24 @@ impl Lane {
         self.blocks.iter().flat_map(|block| &block.cycles)
     }
 
-    /// Forgets the oldest block, or the only one of a lane that has ended. Returns how many cycles that were.
-    pub fn drop_oldest(&mut self) -> Option<usize> {
-        if self.blocks.len() < 2 {
+    /// Forgets the oldest blocks, or the only one of a lane that has ended.
+    pub fn drop_oldest(&mut self) -> Option<Dropped> {
+        let measures = self.measures.drop_oldest();
+        if self.blocks.len() < 2 && measures == 0 {
             self.ended()?;
             self.forgotten = Some(self.totals_at(NEVER));
         }
-        self.blocks.pop_front().map(|block| block.cycles.len())
+        let is_spare = self.blocks.len() > 1 || self.ended().is_some();
+        let block = is_spare.then(|| self.blocks.pop_front()).flatten();
+        let cycles = block.map_or(0, |block| block.cycles.len());
+        (cycles + measures > 0).then_some(Dropped { cycles, measures })
     }
 
     /// What happened at `at` was forgotten.
     pub fn is_forgotten_at(&self, at: Nanos) -> bool {
+        if self.is_measured() {
+            return self.measures.forgotten_until().is_some_and(|until| at < until);
+        }
         match self.blocks.front() {
             Some(block) => block.before.polls > 0 && block.cycles.first().is_some_and(|cycle| at < cycle.start),
             None => self.forgotten.is_some() && at < self.ended,
@@ -325,7 +380,8 @@ mod tests {
             lane.poll_end(at + 4, None);
         }
         let whole = lane.totals_at(1990).since(&lane.totals_at(1500));
-        assert_eq!(lane.drop_oldest(), Some(64));
+        let dropped = |cycles| Some(Dropped { cycles, measures: 0 });
+        assert_eq!(lane.drop_oldest(), dropped(64));
         assert!(lane.is_forgotten_at(639) && !lane.is_forgotten_at(640));
         assert_eq!(lane.totals_at(1990).since(&lane.totals_at(1500)), whole);
         assert_eq!(lane.totals_at(1999).polls, 200);
@@ -333,7 +389,7 @@ mod tests {
         assert_eq!(lane.cycles().count(), 8, "a lane that goes on keeps what it writes");
         let all = lane.totals_at(1999);
         lane.end(1999);
-        assert_eq!(lane.drop_oldest(), Some(8));
+        assert_eq!(lane.drop_oldest(), dropped(8));
         assert_eq!(lane.totals_at(1999), all);
     }
 }

@@ -1,9 +1,11 @@
 //! Questions that the trace answers: the state of a task at any time or step, and a window of its lane in columns.
 
 use super::Trace;
+use super::awaits::Await;
 use super::event::{AwaitKind, Ending, Nanos};
 use super::id::{AwaitId, TaskId};
 use super::lane::{Cycle, Totals};
+use super::measure::Doing;
 use super::task::{Live, Task};
 
 /// What a task is doing.
@@ -64,7 +66,12 @@ pub struct Cell {
     pub wait: Option<AwaitKind>,
     /// A poll was under way during all of this column.
     pub running_throughout: bool,
+    /// Times and polls are shares of what was measured over a longer stretch; single polls were not seen.
+    pub sampled: bool,
 }
+
+/// Awaits that are looked through for the one that was open at a time.
+const AWAITS_LOOKED_AT_MAX: usize = 16;
 
 impl Trace {
     /// The state of `id` at loop time `at`, now or past; `None` before it was spawned, and
@@ -72,7 +79,43 @@ impl Trace {
     /// instant the last one counts.
     pub fn state_at(&self, id: TaskId, at: Nanos) -> Option<State> {
         let task = self.task(id)?;
-        (task.lane.spawned() <= at && !task.lane.is_forgotten_at(at)).then(|| state_at(task, at))
+        (task.lane.spawned() <= at && !task.lane.is_forgotten_at(at)).then(|| self.state_of(task, at))
+    }
+
+    fn state_of(&self, task: &Task, at: Nanos) -> State {
+        if task.lane.is_measured() { self.measured_state_at(task, at) } else { state_at(task, at) }
+    }
+
+    /// The state as the last measure before `at` told it, but for what is known exactly: the end, the polls that
+    /// happened to be seen, and awaits.
+    fn measured_state_at(&self, task: &Task, at: Nanos) -> State {
+        if let Some(ending) = task.ending.as_ref().filter(|_| task.lane.ended().is_some_and(|ended| ended <= at)) {
+            return ending_state(ending);
+        }
+        if task.lane.cycle_at(at).is_some_and(|cycle| cycle.end().is_some_and(|end| at < end)) {
+            return State::Running;
+        }
+        match task.lane.measure_at(at).map(|measure| measure.doing) {
+            Some(Doing::Running) => State::Running,
+            Some(Doing::Scheduled) => State::Scheduled,
+            Some(Doing::Waiting) | None => match self.await_at(task, at) {
+                Some((id, found)) => {
+                    let kind = self.site(found.site).map_or(AwaitKind::Other, |site| site.kind);
+                    State::Waiting(Some(id), kind)
+                }
+                None => State::Waiting(None, AwaitKind::Other),
+            },
+        }
+    }
+
+    /// The innermost await of `task` that was open at `at`, as far as one looks.
+    fn await_at(&self, task: &Task, at: Nanos) -> Option<(AwaitId, &Await)> {
+        let started = |id: &AwaitId| self.awaits().get(*id).is_none_or(|found| found.start <= at);
+        let after = task.awaits.partition_point(started);
+        let looked_at = task.awaits.range(..after).rev().take(AWAITS_LOOKED_AT_MAX);
+        looked_at
+            .filter_map(|id| Some((*id, self.awaits().get(*id)?)))
+            .find(|(_, found)| found.end().is_none_or(|end| at < end))
     }
 
     /// The state of `id` now.
@@ -81,7 +124,7 @@ impl Trace {
         if task.ending.is_none() && task.is_held() && task.live != Live::Running {
             return Some(State::Held);
         }
-        Some(state_at(task, Nanos::MAX))
+        Some(self.state_of(task, Nanos::MAX))
     }
 
     /// The lane of `id` from `from` to `to` (nanoseconds or steps, by `axis`), cut into `columns` equal cells.
@@ -96,7 +139,7 @@ impl Trace {
                     .map(|column| {
                         let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
                         let after = totals_before(task, end, now);
-                        let cell = time_cell(task, start, end, now, after.since(&before));
+                        let cell = self.time_cell(task, start, end, now, after.since(&before));
                         before = after;
                         cell
                     })
@@ -125,26 +168,38 @@ fn totals_before(task: &Task, edge: Nanos, now: Nanos) -> Totals {
     }
 }
 
-fn time_cell(task: &Task, start: Nanos, end: Nanos, now: Nanos, totals: Totals) -> Cell {
-    let last = end - 1;
-    if task.lane.spawned() > last || start > now || task.lane.is_forgotten_at(last.min(now)) {
-        return Cell::default();
-    }
-    let ended = task.lane.ended();
-    if ended.is_some_and(|ended| ended < start) {
-        return Cell { state: Some(state_at(task, Nanos::MAX)), ..Cell::default() };
-    }
-    Cell {
-        polls: totals.polls,
-        busy_ns: totals.busy_ns,
-        scheduled_ns: totals.scheduled_ns,
-        waiting_ns: totals.waiting_total_ns(),
-        state: Some(state_at(task, last.min(now))),
-        ended: ended.is_some_and(|ended| ended <= last),
-        wait: totals.main_wait(),
-        running_throughout: totals.polls == 0
-            && totals.busy_ns > 0
-            && totals.scheduled_ns + totals.waiting_total_ns() == 0,
+impl Trace {
+    fn time_cell(&self, task: &Task, start: Nanos, end: Nanos, now: Nanos, totals: Totals) -> Cell {
+        let last = end - 1;
+        if task.lane.spawned() > last || start > now || task.lane.is_forgotten_at(last.min(now)) {
+            return Cell::default();
+        }
+        let ended = task.lane.ended();
+        if ended.is_some_and(|ended| ended < start) {
+            return Cell { state: Some(self.state_of(task, Nanos::MAX)), ..Cell::default() };
+        }
+        let state = self.state_of(task, last.min(now));
+        let sampled = task.lane.is_measured();
+        let wait = match state {
+            // Measures do not say what for, but awaits are known exactly.
+            State::Waiting(_, kind) if sampled => Some(kind),
+            _ if sampled => self.await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind)),
+            _ => totals.main_wait(),
+        };
+        Cell {
+            polls: totals.polls,
+            busy_ns: totals.busy_ns,
+            scheduled_ns: totals.scheduled_ns,
+            waiting_ns: totals.waiting_total_ns(),
+            state: Some(state),
+            ended: ended.is_some_and(|ended| ended <= last),
+            wait,
+            running_throughout: !sampled
+                && totals.polls == 0
+                && totals.busy_ns > 0
+                && totals.scheduled_ns + totals.waiting_total_ns() == 0,
+            sampled,
+        }
     }
 }
 

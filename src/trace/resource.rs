@@ -2,7 +2,7 @@
 //!
 //! A lock that two tasks await at two lines is one resource; two locks that are awaited at one line are two.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -12,6 +12,12 @@ use super::id::{ResourceId, TaskId};
 
 /// Holdings that are kept; the oldest go first. At 32 bytes each 32 MiB.
 const HOLDINGS_MAX: usize = 1 << 20;
+
+/// Resources that are kept though they are gone; the oldest go first.
+const GONE_MAX: usize = 1 << 16;
+
+/// Attributes that one resource may have; more are let go.
+const ATTRIBUTES_MAX: usize = 32;
 
 /// Signals that nobody heard, and coroutines that nobody awaited, that are kept; later ones are only counted.
 const LOST_MAX: usize = 10_000;
@@ -26,6 +32,8 @@ pub enum ResourceKind {
     /// A notify, an event, a condition: somebody waits until somebody else says so.
     Signal,
     Interval,
+    /// One sleep, as tokio itself tells of it.
+    Timer,
     /// Somebody or something that can do one thing at a time, whatever the program believes.
     Actor,
     Other,
@@ -41,6 +49,51 @@ pub struct Resource {
     /// Permits of a semaphore, messages that a channel holds, nanoseconds of an interval's period; 0 where there is no
     /// such number.
     pub size: u64,
+}
+
+impl ResourceKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Semaphore => "semaphore",
+            Self::Channel => "channel",
+            Self::Signal => "signal",
+            Self::Interval => "interval",
+            Self::Timer => "timer",
+            Self::Actor => "actor",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One thing that a resource says of itself: `permits 3`, `duration 100 ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    pub name: Arc<str>,
+    pub value: Box<str>,
+    /// Empty where it has none.
+    pub unit: Arc<str>,
+}
+
+/// A resource as long as it is known.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub resource: Resource,
+    pub from: Nanos,
+    to: Nanos,
+    attributes: Vec<Attribute>,
+}
+
+impl Known {
+    /// When it went; `None` while it is there.
+    pub fn to(&self) -> Option<Nanos> {
+        (self.to != Nanos::MAX).then_some(self.to)
+    }
+
+    /// What it says of itself, in the order in which it was first said.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
 }
 
 /// One task that had one resource for a while.
@@ -78,7 +131,11 @@ pub struct Unheard {
 /// Every resource, and what was acquired, signalled and forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
-    all: Vec<Resource>,
+    /// How many of the oldest are no longer in `kept`.
+    forgotten: usize,
+    kept: VecDeque<Known>,
+    /// Those of the forgotten that are still there.
+    old: BTreeMap<ResourceId, Known>,
     dropped: usize,
     holdings: VecDeque<Holding>,
     /// Where the open holdings of a task are, counted from the first one ever.
@@ -89,15 +146,38 @@ pub struct Resources {
 
 impl Resources {
     pub fn get(&self, id: ResourceId) -> Option<&Resource> {
-        self.all.get(id.index())
+        self.known(id).map(|known| &known.resource)
     }
 
+    /// A resource with its times and what it says of itself; `None` where it was forgotten.
+    pub fn known(&self, id: ResourceId) -> Option<&Known> {
+        match id.index().checked_sub(self.forgotten) {
+            Some(index) => self.kept.get(index),
+            None => self.old.get(&id),
+        }
+    }
+
+    fn known_mut(&mut self, id: ResourceId) -> Option<&mut Known> {
+        match id.index().checked_sub(self.forgotten) {
+            Some(index) => self.kept.get_mut(index),
+            None => self.old.get_mut(&id),
+        }
+    }
+
+    /// Every resource that is kept, with its id, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ResourceId, &Known)> {
+        let kept = self.kept.iter().enumerate();
+        let kept = kept.map(|(index, known)| (ResourceId::from_index(self.forgotten + index), known));
+        self.old.iter().map(|(id, known)| (*id, known)).chain(kept)
+    }
+
+    /// How many there ever were.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.forgotten + self.kept.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.len() == 0
     }
 
     /// Every kept holding, in the order in which they began.
@@ -115,9 +195,37 @@ impl Resources {
         &self.unawaited
     }
 
-    pub(super) fn tell(&mut self, id: ResourceId, resource: Resource) {
-        debug_assert_eq!(id.index(), self.all.len(), "resource ids are given in order at the door");
-        self.all.push(resource);
+    /// Tells whether an older one was forgotten for it.
+    pub(super) fn tell(&mut self, id: ResourceId, at: Nanos, resource: Resource) -> bool {
+        debug_assert_eq!(id.index(), self.len(), "resource ids are given in order at the door");
+        self.kept.push_back(Known { resource, from: at, to: Nanos::MAX, attributes: Vec::new() });
+        if self.kept.len() <= GONE_MAX {
+            return false;
+        }
+        let Some(oldest) = self.kept.pop_front() else { return false };
+        self.forgotten += 1;
+        let is_gone = oldest.to().is_some();
+        if !is_gone {
+            self.old.insert(ResourceId::from_index(self.forgotten - 1), oldest);
+        }
+        is_gone
+    }
+
+    /// Tells whether it is forgotten with its end: it was kept only for being there.
+    pub(super) fn end(&mut self, id: ResourceId, at: Nanos) -> bool {
+        if let Some(known) = self.known_mut(id) {
+            known.to = at.max(known.from);
+        }
+        self.old.remove(&id).is_some()
+    }
+
+    pub(super) fn attribute(&mut self, id: ResourceId, attribute: Attribute) {
+        let Some(known) = self.known_mut(id) else { return };
+        match known.attributes.iter().position(|known| known.name == attribute.name) {
+            Some(place) => known.attributes[place] = attribute,
+            None if known.attributes.len() < ATTRIBUTES_MAX => known.attributes.push(attribute),
+            None => {}
+        }
     }
 
     pub(super) fn acquire(&mut self, resource: ResourceId, task: TaskId, at: Nanos) {
@@ -181,5 +289,26 @@ mod tests {
         assert_eq!(held, [(1, None), (2, Some(5))]);
         resources.give_back(lock, task, 7);
         assert_eq!((resources.forget_before(6), resources.forget_before(8)), (0, 2), "the oldest first");
+    }
+
+    #[test]
+    fn what_is_there_is_kept_when_what_is_gone_is_forgotten() {
+        let resource = |kind| Resource { kind, name: "lock".into(), location: None, size: 0 };
+        let mut resources = Resources::default();
+        let lock = ResourceId::from_index(0);
+        resources.tell(lock, 0, resource(ResourceKind::Lock));
+        for index in 1..=GONE_MAX + 10 {
+            let id = ResourceId::from_index(index);
+            resources.tell(id, index as u64, resource(ResourceKind::Timer));
+            resources.end(id, index as u64 + 1);
+        }
+        let attribute = |value: &str| Attribute { name: "locked".into(), value: value.into(), unit: "".into() };
+        resources.attribute(lock, attribute("true"));
+        resources.attribute(lock, attribute("false"));
+        let known = resources.known(lock).expect("it is still there");
+        assert_eq!((known.to(), known.attributes()), (None, &[attribute("false")][..]));
+        assert!(resources.known(ResourceId::from_index(1)).is_none(), "the oldest that is gone");
+        assert_eq!(resources.iter().count(), GONE_MAX + 1);
+        assert!(resources.end(lock, 99) && resources.known(lock).is_none(), "forgotten with its end");
     }
 }

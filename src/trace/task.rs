@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::event::{Cause, Counts, Ending, Nanos, Spawned};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
+use super::measure::Histograms;
 
 /// What a task is doing at the newest end of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct Task {
     pub last_wake: Option<(Nanos, Cause)>,
     /// When the person held it, and let it go again.
     pub holds: Vec<(Nanos, Option<Nanos>)>,
+    /// Clones of its waker that were made and dropped; `None` where nobody counts them.
+    pub wakers: Option<(u64, u64)>,
+    /// How its polls spread, where somebody else keeps count of that.
+    pub histograms: Option<Box<Histograms>>,
     /// Polls that the loop had started when this was spawned.
     pub spawn_step: u32,
     /// Polls that the loop had started when this ended.
@@ -53,6 +58,8 @@ impl Task {
             bounces: 0,
             last_wake: None,
             holds: Vec::new(),
+            wakers: None,
+            histograms: None,
             spawn_step,
             end_step: None,
             live: Live::Scheduled,

@@ -46,6 +46,10 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
             let text = format!(" {} cancelled after {took}, before main returned", glyph::CANCELLED);
             pen::put(buffer, area, (0, 0), &text, theme.style(Role::Cancelled));
         }
+        Outcome::Detached => {
+            let text = format!(" watched for {took}");
+            pen::put(buffer, area, (0, 0), &text, theme.style(Role::Text));
+        }
         Outcome::Failed(error) => {
             let lines: Vec<&str> = error.lines().collect();
             let shown = usize::from(area.height);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use loopscope::cli::run_to_end;
-use loopscope::control::{ClockKind, FeedChoice, Speed};
+use loopscope::control::{ClockKind, FeedChoice, SourceKind, Speed};
 use loopscope::insight::Thresholds;
 use loopscope::lab::{Options, Program, TaskSpec, World};
 use loopscope::report::{Input, Report, Source};
@@ -49,9 +49,14 @@ fn naps(tasks: u64) -> Program {
 
 fn report(program: Program, options: Options, interrupted: &AtomicBool) -> Value {
     let mut session = LabSession::start("naps", program, options, Trace::default()).expect("a thread can be had");
-    let outcome = run_to_end(&mut session, interrupted);
-    let source =
-        Source { kind: "workload", name: "naps".into(), params: Vec::new(), clock: options.clock, seed: options.seed };
+    let outcome = run_to_end(&mut session, None, interrupted);
+    let source = Source {
+        kind: SourceKind::Workload,
+        name: "naps".into(),
+        params: Vec::new(),
+        clock: options.clock,
+        seed: options.seed,
+    };
     let input = Input {
         source: &source,
         trace: session.trace(),

@@ -17,6 +17,7 @@ mod readme;
 mod report;
 mod rig;
 mod schedules;
+mod serve;
 mod settings;
 mod snapshot;
 mod stage;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loopscope::control::{ClockKind, FeedChoice, Outcome};
+use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
 use loopscope::insight::{Summary, Thresholds, busiest, most_woken};
 use loopscope::report::{AWAITS_MAX, Input, Report, Source, WAKES_MAX, write_text};
 use loopscope::trace::{
@@ -83,7 +83,7 @@ fn naps() -> Trace {
 
 fn source() -> Source {
     Source {
-        kind: "workload",
+        kind: SourceKind::Workload,
         name: "naps".to_owned(),
         params: vec![
             ("length".to_owned(), ParamValue::Duration(std::time::Duration::from_secs(1))),

@@ -95,7 +95,7 @@ fn lay_out(trace: &Trace, outcome: &Outcome) -> Ran {
         outcome: match outcome {
             Outcome::Completed(value) => Some(Ok(value.clone())),
             Outcome::Failed(error) => Some(Err(error.clone())),
-            Outcome::Cancelled => None,
+            Outcome::Cancelled | Outcome::Detached => None,
         },
         elapsed_ns: trace.now(),
         busy_ns: trace.counts().busy_ns,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopscope::app::{Launch, Launcher, Session};
-use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed, Status};
+use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, SourceKind, Speed, Status, Steering};
 use loopscope::trace::{
     AwaitId, AwaitKind, Cause, Ending, Event, Location, Nanos, Site, SiteId, Spawned, TaskId, TaskKind, Trace,
 };
@@ -62,6 +62,8 @@ impl Session for Played {
         self.status.now = self.trace.now();
         changed
     }
+
+    fn wait(&self, _at_most: Duration) {}
 
     fn command(&mut self, command: Command) {
         match command {
@@ -157,6 +159,9 @@ fn time_of(event: &Event) -> Nanos {
 fn status(phase: Phase) -> Status {
     Status {
         name: "countasync".into(),
+        source: SourceKind::Workload,
+        steering: Steering::Loop,
+        link: None,
         clock: ClockKind::Virtual,
         speed: Speed::Times(1.0),
         phase,

@@ -62,7 +62,7 @@ impl Story {
         let resource = ResourceId::from_index(self.resources);
         self.resources += 1;
         let described = Box::new(Resource { kind, name: name.into(), location: None, size });
-        self.tell(Event::Resource { resource, described });
+        self.tell(Event::Resource { resource, at: 0, described });
         resource
     }
 

@@ -49,7 +49,7 @@ pub(super) struct SourceEntry<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct LoopEntry {
     pub(super) busy_ns: Option<u64>,
-    pub(super) parked_ns: u64,
+    pub(super) parked_ns: Option<u64>,
     pub(super) polls: u64,
     pub(super) wakes: u64,
     pub(super) parks: u64,

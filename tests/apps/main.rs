@@ -1,0 +1,59 @@
+//! A program of somebody else's, as far as loopscope knows: plain tokio with console-subscriber, and nothing of ours in
+//! it. The suite attaches to it and starts it.
+//!
+//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH]`. It says `ready` once its tasks are spawned, ends when its
+//! standard input does (`quits` ends by itself), and then prints, as one JSON object, how often each task was polled
+//! and woken by its own count.
+
+mod counted;
+mod scenarios;
+
+use std::io::{BufRead, Write};
+use std::time::Duration;
+
+use console_subscriber::ConsoleLayer;
+use counted::Counts;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    let number = |name: &str, default: usize| option(name).map_or(default, |text| text.parse().expect("a number"));
+    let scenario = words.first().expect("app SCENARIO").clone();
+    let (threads, tasks) = (number("--threads", 1), number("--tasks", 100));
+    match option("--unix") {
+        Some(path) => ConsoleLayer::builder().with_default_env().server_addr(std::path::Path::new(path)).init(),
+        None => console_subscriber::init(),
+    }
+    let runtime = match threads {
+        1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        more => tokio::runtime::Builder::new_multi_thread().worker_threads(more).enable_all().build(),
+    };
+    let counts = Counts::default();
+    runtime.expect("a runtime can be made").block_on(async {
+        let (end, mut is_over) = tokio::sync::mpsc::unbounded_channel();
+        let running = scenarios::start(&scenario, &counts, tasks);
+        say("ready");
+        if scenario == "quits" {
+            for task in running {
+                task.await.expect("the scenario does not panic");
+            }
+            return;
+        }
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while std::io::stdin().lock().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {}
+            let _ = end.send(());
+        });
+        is_over.recv().await;
+        running.iter().for_each(|task| task.abort());
+        // A last update has to be published before the program goes.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    });
+    say(&counts.json());
+}
+
+/// A closed standard output is no reason to panic.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
