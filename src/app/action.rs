@@ -55,6 +55,7 @@ pub enum Action {
     StepTurn,
     StepTask,
     ToggleHold,
+    CancelTask,
     Slower,
     Faster,
     SpeedMax,
@@ -86,6 +87,7 @@ impl Action {
                 | Self::StepTurn
                 | Self::StepTask
                 | Self::ToggleHold
+                | Self::CancelTask
                 | Self::Slower
                 | Self::Faster
                 | Self::SpeedMax
