@@ -23,7 +23,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::{Settings, ThemeChoice, Wishes};
 use crate::trace::Nanos;
-use crate::workload::duration;
+use crate::workload::{self, duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,6 +73,10 @@ enum Command {
     Exec(exec::ExecArguments),
     /// Look at a recording that console-subscriber made of an app
     Open(open::OpenArguments),
+    /// Read a script as `run` would, run nothing, and say what is wrong with it
+    Check(catalog::CheckArguments),
+    /// Write a script to start from, which runs as it is
+    New(catalog::NewArguments),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArguments),
     /// Print the manual page
@@ -92,7 +96,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::BadInput } else { Exit::Success };
         }
     };
-    exit::told(dispatch(arguments))
+    let exit = exit::told(dispatch(arguments));
+    // A run that was left behind may not have come to removing its own folder.
+    workload::sweep();
+    exit
 }
 
 /// The command line's definition, for completions and manual pages.
@@ -111,6 +118,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Show(show)) => catalog::show(&show),
         Some(Command::Exec(exec)) => exec::exec(&exec, &settings()?),
         Some(Command::Open(open)) => open::open(&open, &settings()?),
+        Some(Command::Check(check)) => catalog::check(&check),
+        Some(Command::New(new)) => catalog::new(&new),
         Some(Command::Completions(completions)) => pages::completions(&completions),
         Some(Command::Man(man)) => pages::man(&man),
         // The template must be had even while the file that it should replace is broken.

@@ -2,6 +2,7 @@
 //! where a fact came from.
 
 pub mod console;
+pub mod examination;
 pub mod probe;
 pub mod recording;
 pub mod time_map;

@@ -23,7 +23,7 @@ pub use awaits::{Await, Awaits, Outcome};
 pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
-pub use measure::{Doing, Histogram, Histograms, Measured};
+pub use measure::{Doing, Histogram, Histograms, Measured, Sampled};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use query::{Axis, Cell, State, column_edge};
 pub use recorded::{BrokenLine, Recorded};

@@ -12,7 +12,7 @@ use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::own::listing;
-use crate::workload::program;
+use crate::workload::{Permissions, program_with};
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
@@ -21,6 +21,7 @@ struct Stage {
     seed: u64,
     feed: FeedChoice,
     until: Option<Nanos>,
+    permissions: Permissions,
 }
 
 impl Stage {
@@ -36,6 +37,7 @@ impl Stage {
             feed: self.feed,
             paused: launch.paused,
             until: self.until,
+            permissions: self.permissions.clone(),
             memory_bytes: self.settings.memory_bytes,
             thresholds: self.settings.thresholds,
         })
@@ -59,7 +61,8 @@ impl Launcher for Stage {
 
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
         let plan = self.plan(launch)?;
-        let program = program(&plan.manifest, plan.params.clone()).map_err(|error| error.to_string())?;
+        let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
+            .map_err(|error| error.to_string())?;
         let trace = Trace::with_budget(plan.memory_bytes);
         let session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)
             .map_err(|error| format!("the loop cannot be started: {error}"))?;
@@ -71,7 +74,8 @@ impl Launcher for Stage {
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     // A script that is broken would have no form to fill in; `loopscope workloads` says what is wrong with it.
     let catalog = listing(&own_folder()).workloads;
-    let stage = Stage { catalog, settings: *settings, seed: 0, feed: FeedChoice::default(), until: None };
+    let (feed, permissions) = (FeedChoice::default(), Permissions::default());
+    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, permissions };
     show(stage, Start::Picker, settings)
 }
 
@@ -88,9 +92,10 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
     if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {
         // A script of the person's own stands first, also where it has the name of one that is built in.
         catalog.retain(|manifest| manifest.name != plan.manifest.name);
-        catalog.insert(0, plan.manifest);
+        catalog.insert(0, plan.manifest.clone());
     }
-    let stage = Stage { catalog, settings: *settings, seed: plan.seed, feed: plan.feed, until: plan.until };
+    let Plan { seed, feed, until, permissions, .. } = plan;
+    let stage = Stage { catalog, settings: *settings, seed, feed, until, permissions };
     show(stage, Start::Launch(launch), settings)
 }
 
