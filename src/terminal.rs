@@ -42,6 +42,8 @@ impl Default for Options {
 pub enum Start {
     Picker,
     Launch(Launch),
+    /// What is there already; the first of it shows.
+    Sessions(Vec<Box<dyn Session>>),
 }
 
 /// How it ended.
@@ -77,6 +79,7 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
     // Before the screen is taken: what is wrong with the first run is for the shell to show.
     let (session, launched) = match start {
         Start::Picker => (None, None),
+        Start::Sessions(sessions) => (sessions.into_iter().next(), None),
         Start::Launch(launch) => (Some(launcher.launch(&launch).map_err(Error::Launch)?), Some(launch)),
     };
     let guard = Guard::enter(options.mouse)?;

@@ -1,7 +1,7 @@
 //! Filing what is told in sums and samples, where nobody tells every poll.
 
 use super::Trace;
-use super::event::Nanos;
+use super::event::{Nanos, TaskKind};
 use super::id::TaskId;
 use super::measure::{Doing, Measure, Measured};
 use super::task::Live;
@@ -13,7 +13,9 @@ impl Trace {
         task.wakers = Some((measured.waker_clones, measured.waker_drops));
         let Measured { polls, busy_ns, scheduled_ns, doing, .. } = *measured;
         let known_ns = task.lane.last_measure().map_or(0, |last| last.busy_ns);
-        self.counts.busy_ns += busy_ns.saturating_sub(known_ns);
+        // What the blocking pool does keeps the loop from nothing.
+        let is_on_the_loop = task.spawned.kind != TaskKind::Blocking;
+        self.counts.busy_ns += if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
         self.file_measure(Some(id), Measure { at, polls, busy_ns, scheduled_ns, doing });
         self.set_live(
             id,
