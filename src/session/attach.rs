@@ -88,8 +88,8 @@ impl AttachSession {
         if self.was_live {
             return Outcome::Detached;
         }
-        let why = if self.link.note.is_empty() { "nobody has answered yet" } else { &self.link.note };
-        Outcome::Failed(format!("{}: {why}", self.address))
+        let why = if self.link.note.is_empty() { "nobody has answered yet" } else { self.link.note.as_str() };
+        Outcome::Failed(why.to_owned())
     }
 
     fn take(&mut self, news: News) {

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod attach;
 mod catalog;
 mod cli;
 mod guide;
@@ -9,6 +10,7 @@ mod insight;
 mod lab;
 mod language;
 mod laws;
+mod outside;
 mod paths;
 mod property;
 mod pty;
