@@ -3,6 +3,9 @@
 
 mod attach;
 mod lab;
+mod notes;
+mod recording;
 
 pub use attach::AttachSession;
 pub use lab::LabSession;
+pub use recording::{RecordingSession, Until};

@@ -45,13 +45,13 @@ impl Trace {
             Event::Hold { task, at } => {
                 self.advance(at);
                 if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.holds.push((at, None));
+                    task.hold(at, self.steps);
                 }
             }
             Event::Release { task, at } => {
                 self.advance(at);
-                if let Some((_, end)) = self.tasks.get_mut(task.index()).and_then(|task| task.holds.last_mut()) {
-                    end.get_or_insert(at);
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.release(at, self.steps);
                 }
             }
             Event::End { task, at, outcome } => self.end(task, at, outcome),
@@ -259,9 +259,7 @@ impl Trace {
         task.end_step = Some(self.steps);
         self.sealed.push_back(Some(id));
         task.open_awaits = Vec::new();
-        if let Some((begin, end)) = task.holds.last_mut() {
-            end.get_or_insert(at.max(*begin));
-        }
+        task.release(at, self.steps);
         match &outcome {
             Ending::Done => self.counts.done += 1,
             Ending::Cancelled => self.counts.cancelled += 1,

@@ -150,8 +150,13 @@ impl Lane {
         self.measures.at(at)
     }
 
-    pub(super) fn last_measure(&self) -> Option<&Measure> {
-        self.measures.last()
+    /// Until when it is known what happened, in a lane that is measured.
+    pub fn told_until(&self) -> Option<Nanos> {
+        self.measures.last().map(|measure| measure.at)
+    }
+
+    pub(super) fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     fn measured_totals_at(&self, at: Nanos) -> Totals {

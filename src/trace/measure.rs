@@ -47,6 +47,19 @@ pub struct Histograms {
     pub scheduled: Histogram,
 }
 
+/// What is known of a stretch of a lane whose polls were not all seen, besides its shares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    /// One poll that began in it was seen.
+    pub poll_seen: bool,
+    /// Polls between the measures around it that nobody saw.
+    pub unseen_polls: u64,
+    /// One poll that was seen was under way during all of it.
+    pub poll_throughout: bool,
+    /// There was a measure since.
+    pub is_told: bool,
+}
+
 /// One measure in a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measure {
@@ -143,6 +156,17 @@ impl Measures {
             busy_ns: share(sums.busy_ns, later.busy_ns),
             scheduled_ns: share(sums.scheduled_ns, later.scheduled_ns),
         }
+    }
+
+    /// Polls between the last measure at or before `from` and the first one at or after `to`, as far as there are such,
+    /// with the times of these two.
+    pub fn around(&self, spawned: Nanos, from: Nanos, to: Nanos) -> (Nanos, Nanos, u64) {
+        let before = self.at(from);
+        let index = self.all.partition_point(|measure| measure.at < to);
+        let after = self.all.get(index).or(self.all.back()).or(self.before.as_ref());
+        let polls = |measure: Option<&Measure>| measure.map_or(0, |measure| measure.polls);
+        let begin = before.map_or(spawned, |measure| measure.at);
+        (begin, after.map_or(begin, |measure| measure.at), polls(after).saturating_sub(polls(before)))
     }
 
     /// Forgets the oldest block, if there is more than one. Returns how many measures that were.
