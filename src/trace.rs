@@ -114,6 +114,8 @@ pub struct Trace {
     fidelity: Fidelity,
     /// Nobody tells when this loop parks: its own row is when any task was polled.
     is_foreign: bool,
+    /// Tasks that are running and keep no loop.
+    running_beside: u32,
     /// Since when it is known that more than one thread polls.
     many_threads: Option<Nanos>,
     recorded: Option<Recorded>,
@@ -154,6 +156,7 @@ impl Trace {
             probe_dropped: 0,
             fidelity: Fidelity::Exact,
             is_foreign: false,
+            running_beside: 0,
             many_threads: None,
             recorded: None,
             compared_until: 0,

@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
 use super::run::ensure_terminal;
-use super::single;
+use super::screen;
 use crate::app::Session;
 use crate::control::{ClockKind, SourceKind};
 use crate::report::Source;
@@ -44,19 +44,17 @@ pub(super) struct ExecArguments {
 }
 
 pub(super) fn exec(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let start = |stdin| ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
     let words: Vec<_> = arguments.command.iter().map(|word| word.to_string_lossy()).collect();
     let name = words.join(" ");
     if !arguments.headless {
         ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
-        let start = || match start(Stdin::Nothing) {
-            Ok(session) => Ok(Box::new(session) as Box<dyn Session>),
-            Err(error) => Err(format!("{name} cannot be watched: {error}")),
-        };
-        return single::show(&name, start, settings);
     }
-    let started = start(Stdin::Ours).map_err(anyhow::Error::from);
+    let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };
+    let started = ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
     let mut session = started.context(Broken(format!("{name} cannot be watched")))?;
+    if !arguments.headless {
+        return screen::watch(vec![Box::new(session)], settings);
+    }
     let source = Source {
         kind: SourceKind::Exec,
         name: session.name().to_owned(),

@@ -99,12 +99,21 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
     show(stage, Start::Launch(launch), settings)
 }
 
-fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
-    on(&mut stage, start, settings)
+/// Shows what is there already, until the person leaves.
+pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> anyhow::Result<Exit> {
+    let catalog = listing(&own_folder()).workloads;
+    let stage = Stage {
+        catalog,
+        settings: *settings,
+        seed: 0,
+        feed: FeedChoice::default(),
+        until: None,
+        permissions: Permissions::default(),
+    };
+    show(stage, Start::Sessions(sessions), settings)
 }
 
-/// Shows what `launcher` starts until the person leaves.
-pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
+fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
     let palette = match settings.theme {
         ThemeChoice::Ansi => Palette::Ansi16,
         ThemeChoice::Rgb => Palette::Rgb,
@@ -112,7 +121,7 @@ pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings)
     };
     let theme = Theme { palette, ascii: settings.ascii };
     let left =
-        terminal::run(launcher, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
+        terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
             .map_err(|error| {
                 match error {
                     // What is wrong with the run is the fault of what was given; the rest is not.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::notes;
+use super::sources::{Reader, Sources};
 use crate::app as screen;
 use crate::control::{
     ClockKind, Command, FeedChoice, Link, LinkState, Outcome, Phase, SourceKind, Speed, Status, Steering,
@@ -57,6 +58,8 @@ pub struct ExecSession {
     output: Output,
     recording: Recording,
     joined: Joined,
+    sources: Sources,
+    reader: Reader,
     /// What is told in order of time with the recording: output and pauses.
     timed: Timed,
     bell: Receiver<()>,
@@ -97,6 +100,8 @@ impl ExecSession {
             output: Output::nothing(),
             recording,
             joined: Joined::new(clock.origin()),
+            sources: Sources::default(),
+            reader: Reader::default(),
             timed: Timed::default(),
             bell,
             chunk: None,
@@ -138,11 +143,20 @@ impl ExecSession {
         told.max(self.clock.now().saturating_sub(BEHIND_MAX_NS))
     }
 
+    /// Reads the files that these facts name, to show the lines that they are about.
+    fn read_sources(&mut self, told: &[Event]) {
+        for (file, text) in self.reader.read(told) {
+            self.sources.keep(file, text);
+        }
+    }
+
     fn take_updates(&mut self) -> bool {
         let mut changed = false;
         while let Some(update) = self.wire.as_mut().and_then(Wire::take) {
-            let (trace, stamps) = (&mut self.trace, self.recording.stamps());
-            self.joined.take(update, |epoch_ns| stamps.known_time(epoch_ns), &mut |event| trace.apply(event));
+            let stamps = self.recording.stamps();
+            let told = self.joined.take(update, |epoch_ns| stamps.known_time(epoch_ns));
+            self.read_sources(&told);
+            told.into_iter().for_each(|event| self.trace.apply(event));
             changed = true;
         }
         changed
@@ -205,8 +219,9 @@ impl ExecSession {
         if self.ended.is_none() {
             self.timed.before(Event::Now { at }, &mut self.trace);
         }
-        let trace = &mut self.trace;
-        self.joined.catch_up(&self.recording, &mut |event| trace.apply(event));
+        let told = self.joined.catch_up(&self.recording);
+        self.read_sources(&told);
+        told.into_iter().for_each(|event| self.trace.apply(event));
         if let Some(told) = self.joined.told_until() {
             let told = self.recording.stamps().loop_time(told);
             self.trace.set_compared_until(told);
@@ -391,7 +406,7 @@ impl screen::Session for ExecSession {
         let _ = self.bell.recv_timeout(at_most);
     }
 
-    fn source(&self, _: &str) -> Option<&str> {
-        None
+    fn source(&self, file: &str) -> Option<&str> {
+        self.sources.get(file)
     }
 }

@@ -24,15 +24,13 @@ pub struct Joined {
     later: Vec<Event>,
     /// Until when the wire has told, in nanoseconds since 1970.
     told_until: Option<u64>,
-    /// Facts that were dropped.
-    dropped: u64,
 }
 
 impl Joined {
     pub fn new(origin: u64) -> Self {
         let mut door = ForeignDoor::new(Polls::Elsewhere);
         door.stamps_mut().begin(i64::try_from(origin).ok().map(Stamp::from_nanos));
-        Self { door, origin, tasks: Vec::new(), later: Vec::new(), told_until: None, dropped: 0 }
+        Self { door, origin, tasks: Vec::new(), later: Vec::new(), told_until: None }
     }
 
     /// What the wire knows of spans.
@@ -50,20 +48,23 @@ impl Joined {
         self.door.caveats()
     }
 
-    /// Takes in an update: what can be told at once goes to `out`, with the program's own times put right by `time`.
-    pub fn take(&mut self, update: Update, time: impl Fn(u64) -> Nanos, out: &mut impl FnMut(Event)) {
+    /// Takes in an update, and gives what can be told at once, with the program's own times put right by `time`.
+    pub fn take(&mut self, update: Update, time: impl Fn(u64) -> Nanos) -> Vec<Event> {
+        let mut told = Vec::new();
         let time = |at: Nanos| time(self.origin.saturating_add(at));
         for event in self.door.events(update, None) {
             match event {
-                Event::Spawn { task, at, .. } => {
+                Event::Spawn { task, at, spawned } => {
                     debug_assert_eq!(task.index(), self.tasks.len(), "the door gives its ids in order");
                     let span = self.door.span(task).unwrap_or_default();
                     self.tasks.push((span, self.origin.saturating_add(at), None));
+                    let location = spawned.location.map(Box::new);
+                    self.later.extend(location.map(|location| Event::Located { task, location }));
                 }
                 Event::Resource { resource, at, described } => {
-                    out(Event::Resource { resource, at: time(at), described });
+                    told.push(Event::Resource { resource, at: time(at), described });
                 }
-                Event::Attribute { .. } | Event::ConsoleUpdate { .. } => out(event),
+                Event::Attribute { .. } | Event::ConsoleUpdate { .. } => told.push(event),
                 Event::ResourceEnd { resource, at } => self.later.push(Event::ResourceEnd { resource, at: time(at) }),
                 Event::Located { .. } | Event::Counted { .. } => self.later.push(event),
                 // Whatever else it says the recording says better.
@@ -74,17 +75,18 @@ impl Joined {
         if self.later.len() > LATER_MAX {
             let too_many = self.later.len() - LATER_MAX;
             self.later.drain(..too_many);
-            self.dropped += too_many as u64;
         }
+        told
     }
 
-    /// The recording has come as far as the wire: tells what had to wait for that.
-    pub fn catch_up(&mut self, recording: &Recording, out: &mut impl FnMut(Event)) {
+    /// The recording has come as far as the wire: gives what had to wait for that.
+    pub fn catch_up(&mut self, recording: &Recording) -> Vec<Event> {
+        let mut told = Vec::new();
         for event in std::mem::take(&mut self.later) {
             let theirs = match &event {
                 Event::Located { task, .. } | Event::Counted { task, .. } => *task,
                 _ => {
-                    out(event);
+                    told.push(event);
                     continue;
                 }
             };
@@ -94,10 +96,11 @@ impl Joined {
             }
             let Some(task) = *ours else { continue };
             match event {
-                Event::Located { location, .. } => out(Event::Located { task, location }),
-                Event::Counted { counts, .. } => out(Event::Counted { task, counts }),
+                Event::Located { location, .. } => told.push(Event::Located { task, location }),
+                Event::Counted { counts, .. } => told.push(Event::Counted { task, counts }),
                 _ => {}
             }
         }
+        told
     }
 }

@@ -12,8 +12,11 @@ use crate::plain::plain;
 /// Lines that wait to be taken.
 const LINES_MAX: usize = 1 << 14;
 
+/// And bytes of them.
+const BYTES_MAX: usize = 16 << 20;
+
 /// Bytes of one line that are kept; what is longer goes on in the next.
-const LINE_BYTES_MAX: u64 = 8 << 10;
+const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What stands before a line from standard error.
 const ERROR_MARK: &str = "! ";
@@ -26,6 +29,8 @@ pub type Line = (u64, Box<str>);
 pub struct Output {
     lines: Receiver<Line>,
     dropped: Arc<AtomicU64>,
+    /// Bytes that wait.
+    waiting: Arc<AtomicUsize>,
     /// Streams that have not ended.
     open: Arc<AtomicUsize>,
 }
@@ -42,16 +47,21 @@ impl Output {
         bell: &Sender<()>,
     ) -> std::io::Result<Self> {
         let (sender, lines) = bounded(LINES_MAX);
-        let output = Self { lines, dropped: Arc::default(), open: Arc::default() };
+        let output = Self { lines, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default() };
         let out = out.map(|out| (Box::new(out) as Box<dyn Read + Send>, ""));
         let err = err.map(|err| (Box::new(err) as Box<dyn Read + Send>, ERROR_MARK));
         for (stream, mark) in out.into_iter().chain(err) {
             let (sender, bell) = (sender.clone(), bell.clone());
             let (dropped, open) = (Arc::clone(&output.dropped), Arc::clone(&output.open));
+            let waiting = Arc::clone(&output.waiting);
             open.fetch_add(1, Ordering::Relaxed);
             std::thread::Builder::new().name("loopscope-output".into()).spawn(move || {
                 follow(stream, |text| {
-                    if sender.try_send((clock.now(), format!("{mark}{text}").into())).is_err() {
+                    let line: Box<str> = format!("{mark}{text}").into();
+                    let bytes = line.len();
+                    let has_room = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= BYTES_MAX;
+                    if !has_room || sender.try_send((clock.now(), line)).is_err() {
+                        waiting.fetch_sub(bytes, Ordering::Relaxed);
                         dropped.fetch_add(1, Ordering::Relaxed);
                     }
                     let _ = bell.try_send(());
@@ -65,11 +75,13 @@ impl Output {
 
     /// Nothing that was ever read.
     pub fn nothing() -> Self {
-        Self { lines: bounded(0).1, dropped: Arc::default(), open: Arc::default() }
+        Self { lines: bounded(0).1, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default() }
     }
 
     pub fn take(&self) -> Option<Line> {
-        self.lines.try_recv().ok()
+        let line = self.lines.try_recv().ok()?;
+        self.waiting.fetch_sub(line.1.len(), Ordering::Relaxed);
+        Some(line)
     }
 
     /// Lines that were dropped since this was asked last.
@@ -101,12 +113,12 @@ mod tests {
 
     #[test]
     fn lines_are_cut_cleaned_and_told_in_order() {
-        let long = "x".repeat(9_000);
+        let long = "x".repeat((1 << 20) + 808);
         let text = format!("one\r\n\u{1b}[31mtwo\n{long}\n\nlast");
         let mut told = Vec::new();
         follow(text.as_bytes(), |line| told.push(line));
         assert_eq!(told[..2], ["one", "\u{fffd}[31mtwo"]);
-        assert_eq!((told[2].len(), told[3].len()), (8_192, 808));
+        assert_eq!((told[2].len(), told[3].len()), (1 << 20, 808));
         assert_eq!(told[4..], ["", "last"]);
     }
 }
