@@ -46,7 +46,9 @@ pub(super) struct ExecArguments {
 pub(super) fn exec(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let words: Vec<_> = arguments.command.iter().map(|word| word.to_string_lossy()).collect();
     let name = words.join(" ");
-    if !arguments.headless {
+    if arguments.headless {
+        headless::heed_signals()?;
+    } else {
         ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
     }
     let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };

@@ -143,7 +143,8 @@ impl Teller {
         let mut is_pool = false;
         match self.tasks.get_mut(&span) {
             Some(known) => {
-                entered.task = Some(known.task);
+                // A runtime's own workers are closures of its blocking pool, and poll other tasks inside.
+                entered.task = (known.kind != TaskKind::Blocking).then_some(known.task);
                 known.depth += 1;
                 if known.depth == 1 {
                     if let Some(asked) = known.asked {
