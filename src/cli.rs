@@ -1,6 +1,7 @@
 //! The command line: what a person types, one file a subcommand, and the exit code that a script gets back.
 
 mod assertion;
+mod attach;
 mod catalog;
 mod doctor;
 mod exit;
@@ -30,6 +31,7 @@ Examples:
   loopscope                                   choose a workload and watch it
   loopscope run countasync                    watch one
   loopscope run chess-async --speed 3600      an hour of loop time each second
+  loopscope attach                            watch a tokio program with console-subscriber
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
   loopscope open recording.jsonl              look at what an app recorded of itself
@@ -64,6 +66,8 @@ struct Look {
 enum Command {
     /// Run a workload, on screen or headless
     Run(run::RunArguments),
+    /// Attach to somebody else's tokio program, on screen or headless
+    Attach(attach::AttachArguments),
     /// List the workloads, check a script of your own, or begin one
     Workloads(catalog::WorkloadsArguments),
     /// Show what a workload teaches, its parameters and its script
@@ -113,6 +117,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.command {
         None => run::pick(&settings()?),
         Some(Command::Run(run)) => run::run(run, &settings()?),
+        Some(Command::Attach(attach)) => attach::attach(&attach, &settings()?),
         Some(Command::Workloads(workloads)) => catalog::workloads(&workloads),
         Some(Command::Show(show)) => catalog::show(&show),
         Some(Command::Open(open)) => open::open(&open, &settings()?),

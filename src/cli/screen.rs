@@ -105,6 +105,13 @@ pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -
     show(stage, Start::Launch(launch), settings)
 }
 
+/// Shows what is there already, until the person leaves.
+pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> anyhow::Result<Exit> {
+    let catalog = listing(&own_folder()).workloads;
+    let stage = Stage { catalog, settings: *settings, seed: 0, feed: FeedChoice::default(), until: None };
+    show(stage, Start::Sessions(sessions), settings)
+}
+
 fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
     on(&mut stage, start, settings)
 }

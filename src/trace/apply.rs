@@ -73,6 +73,7 @@ impl Trace {
                 let known = self.awaits.get(id).map_or(0, |found| found.polls);
                 self.await_polled(id, polls.saturating_sub(known), ready);
             }
+            Event::AwaitUntold { id } => self.awaits.is_untold(id),
             Event::AwaitEnd { id, at } => {
                 self.advance(at);
                 let ended = self.awaits.end(id, at);

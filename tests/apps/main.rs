@@ -50,7 +50,7 @@ fn main() {
             for task in running {
                 task.await.expect("the scenario does not panic");
             }
-            return;
+            return publish_last().await;
         }
         std::thread::spawn(move || {
             let mut line = String::new();
@@ -59,10 +59,14 @@ fn main() {
         });
         is_over.recv().await;
         running.iter().for_each(|task| task.abort());
-        // A last update has to be published before the program goes.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        publish_last().await;
     });
     say(&counts.json());
+}
+
+/// A last update has to be published before the program goes.
+async fn publish_last() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
 /// A closed standard output is no reason to panic.

@@ -35,6 +35,7 @@ pub enum Polls {
 #[derive(Clone, Debug)]
 struct Known {
     task: TaskId,
+    kind: TaskKind,
     spawned_at: Nanos,
     counts: Counts,
     /// When it was measured last, and how.
@@ -147,7 +148,8 @@ impl ForeignDoor {
         }
         let task = TaskId::from_index(self.spans.len());
         let is_located = spawned.location.is_some();
-        let known = Known { task, spawned_at: at, counts: Counts::default(), measured: None, is_located };
+        let known =
+            Known { task, kind: spawned.kind, spawned_at: at, counts: Counts::default(), measured: None, is_located };
         self.spans.push(span);
         self.tasks.meet(span, created, known);
         Some(Event::Spawn { task, at, spawned: Box::new(spawned) })
@@ -172,6 +174,10 @@ impl ForeignDoor {
         let now = self.stamps.advance(update.now, arrived);
 
         let rejoined_after = self.rejoined_after.take();
+        // Nobody keeps polls of async operations for those who come later.
+        if self.last_update.is_none() || rejoined_after.is_some() || operations.dropped_events > 0 {
+            self.operations.note_untold(now);
+        }
         if let Some(after) = rejoined_after {
             let is_old = |dropped: Option<_>| Stamp::of(dropped).is_some_and(|dropped| dropped <= after);
             resources.new_resources.retain(|told| {

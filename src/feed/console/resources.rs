@@ -16,6 +16,9 @@ use crate::trace::{Attribute, AwaitKind, Event, Location, Nanos, Resource, Resou
 /// Resources that are there at once; more are counted and not shown.
 pub const RESOURCES_MAX: usize = 1 << 18;
 
+/// Resources of one session. A trace tells so many apart.
+const RESOURCES_EVER_MAX: usize = (1 << 30) - 1;
+
 /// Levels of resources within resources that are looked through for the one that a person made.
 const LEVELS_MAX: usize = 8;
 
@@ -82,7 +85,7 @@ impl Resources {
             .collect();
         new.sort_unstable_by_key(|(at, span, ..)| (*at, *span));
         for (at, span, created, resource) in new {
-            if self.spans.live() >= RESOURCES_MAX {
+            if self.spans.live() >= RESOURCES_MAX || self.next >= RESOURCES_EVER_MAX {
                 self.unshown += 1;
                 continue;
             }
