@@ -3,6 +3,7 @@
 mod assertion;
 mod attach;
 mod catalog;
+mod doctor;
 mod exec;
 mod exit;
 mod headless;
@@ -80,6 +81,8 @@ enum Command {
     Check(catalog::CheckArguments),
     /// Write a script to start from, which runs as it is
     New(catalog::NewArguments),
+    /// Say why a tokio-console app shows nothing, or too little, and what to do
+    Doctor(doctor::DoctorArguments),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArguments),
     /// Print the manual page
@@ -124,6 +127,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Open(open)) => open::open(&open, &settings()?),
         Some(Command::Check(check)) => catalog::check(&check),
         Some(Command::New(new)) => catalog::new(&new),
+        Some(Command::Doctor(doctor)) => doctor::doctor(&doctor),
         Some(Command::Completions(completions)) => pages::completions(&completions),
         Some(Command::Man(man)) => pages::man(&man),
         // The template must be had even while the file that it should replace is broken.

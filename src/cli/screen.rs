@@ -5,6 +5,7 @@ use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
 use crate::control::{FeedChoice, Outcome};
+use crate::lab::Listener;
 use crate::session::LabSession;
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, Options, Start};
@@ -22,6 +23,8 @@ struct Stage {
     feed: FeedChoice,
     until: Option<Nanos>,
     permissions: Permissions,
+    /// Where consoles from outside may look at what runs.
+    listener: Option<Listener>,
 }
 
 impl Stage {
@@ -64,8 +67,11 @@ impl Launcher for Stage {
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
         let trace = Trace::with_budget(plan.memory_bytes);
-        let session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)
-            .map_err(|error| format!("the loop cannot be started: {error}"))?;
+        let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
+        // The run before may still be served, and goes only once there is one to take its place.
+        let listener = self.listener.as_ref().map(Listener::try_clone).transpose().map_err(cannot)?;
+        let session =
+            LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener).map_err(cannot)?;
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
     }
 }
@@ -75,12 +81,12 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     // A script that is broken would have no form to fill in; `loopscope workloads` says what is wrong with it.
     let catalog = listing(&own_folder()).workloads;
     let (feed, permissions) = (FeedChoice::default(), Permissions::default());
-    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, permissions };
+    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
     show(stage, Start::Picker, settings)
 }
 
 /// Runs the plan on screen until the person leaves.
-pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
         values: plan.params.clone(),
@@ -95,7 +101,7 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
         catalog.insert(0, plan.manifest.clone());
     }
     let Plan { seed, feed, until, permissions, .. } = plan;
-    let stage = Stage { catalog, settings: *settings, seed, feed, until, permissions };
+    let stage = Stage { catalog, settings: *settings, seed, feed, until, permissions, listener };
     show(stage, Start::Launch(launch), settings)
 }
 
@@ -109,6 +115,7 @@ pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> any
         feed: FeedChoice::default(),
         until: None,
         permissions: Permissions::default(),
+        listener: None,
     };
     show(stage, Start::Sessions(sessions), settings)
 }
