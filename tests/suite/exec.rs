@@ -313,7 +313,8 @@ fn a_stop_of_the_process_takes_no_loop_time() {
     let session = &mut started.session;
     until(session, "polls", |trace, _| trace.counts().polls > 30);
     session.command(Command::Freeze(true));
-    assert_eq!((session.status().phase, session.status().steering), (Phase::Paused, Steering::Process));
+    until(session, "the stop", |_, status| status.phase == Phase::Paused);
+    assert_eq!(session.status().steering, Steering::Process);
     assert!(note(session).contains("SIGSTOP"), "{}", note(session));
     until(session, "it to stand", |_, _| state_of(&pid) == Some('T'));
     let stopped = Instant::now();
@@ -349,6 +350,7 @@ fn to_leave_ends_the_app_and_all_that_it_started() {
     assert!(pids.iter().all(|pid| state_of(pid).is_some()));
     // A stopped one too, and one that takes no notice of being asked.
     session.command(Command::Freeze(true));
+    until(&mut session, "the stop", |_, status| status.phase == Phase::Paused);
     session.command(Command::Quit);
     assert_eq!(end(&mut session), Outcome::Cancelled);
     drop(session);
