@@ -270,6 +270,9 @@ impl ExecSession {
             (Outcome::Completed(_), Err(error)) => Outcome::Failed(error.to_string()),
             (outcome, _) => outcome,
         });
+        if self.trace.tasks().iter().any(|task| task.ending.is_none()) {
+            self.recording.note_unfinished();
+        }
         self.trace.set_recorded(self.recording.recorded().clone());
         (self.app, self.pipe, self.wire) = (None, None, None);
     }

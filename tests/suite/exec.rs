@@ -214,6 +214,7 @@ fn a_report_of_an_app_is_one_document() {
     }
     assert_eq!((&report["feeds"]["agree"], &report["loop"]["parked_ns"]), (&true.into(), &Value::Null));
     assert!(report["feeds"]["recording"]["events"].as_u64() > Some(500));
+    assert_eq!(report["feeds"]["recording"]["unfinished"], true, "main's own end is never written");
     assert!(report["feeds"]["console"]["updates"].as_u64() > Some(0));
 }
 
