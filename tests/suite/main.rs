@@ -6,6 +6,7 @@ mod attached;
 mod catalog;
 mod cli;
 mod doctor;
+mod exec;
 mod foreign;
 mod guide;
 mod headless;
