@@ -10,28 +10,29 @@ use super::task::Live;
 /// Polls that were seen are counted up to so many in a column; where there are more, shares tell more than marks.
 const SEEN_MAX: u64 = 4;
 
-/// What is known of the stretch `from` to `last` of a measured lane, besides its shares.
-pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos) -> Sampled {
-    let (begin, end, polls) = lane.measures().around(lane.spawned(), from, last);
-    // Polls that were seen come after the measure before them, or with the spawn.
-    let is_inside = |start: Nanos| start > begin || begin == lane.spawned();
-    let (mut seen, mut until) = (0, Some(end));
-    while let Some(cycle) = until.and_then(|until| lane.cycle_at(until)).filter(|cycle| is_inside(cycle.start)) {
-        seen += 1;
-        until = cycle.start.checked_sub(1).filter(|_| seen < SEEN_MAX);
-    }
-    let told_until = lane.ended().or(lane.told_until());
-    Sampled {
-        poll_seen: lane.cycle_at(last).is_some_and(|cycle| cycle.start >= from),
-        poll_throughout: lane
-            .cycle_at(from)
-            .is_some_and(|cycle| cycle.start < from && cycle.end().is_some_and(|end| last < end)),
-        unseen_polls: polls.saturating_sub(seen),
-        is_told: told_until.is_some_and(|until| from <= until),
-    }
-}
-
 impl Trace {
+    /// What is known of the stretch `from` to `last` of a measured lane, besides its shares. Who measures tells of every
+    /// change, so a task of which an update says nothing went on as it was.
+    pub(super) fn sampled(&self, lane: &Lane, from: Nanos, last: Nanos) -> Sampled {
+        let (begin, end, polls) = lane.measures().around(lane.spawned(), from, last);
+        // Polls that were seen come after the measure before them, or with the spawn.
+        let is_inside = |start: Nanos| start > begin || begin == lane.spawned();
+        let (mut seen, mut until) = (0, Some(end));
+        while let Some(cycle) = until.and_then(|until| lane.cycle_at(until)).filter(|cycle| is_inside(cycle.start)) {
+            seen += 1;
+            until = cycle.start.checked_sub(1).filter(|_| seen < SEEN_MAX);
+        }
+        let told_until = lane.ended().or(lane.told_until().max(self.loop_lane.told_until()));
+        Sampled {
+            poll_seen: lane.cycle_at(last).is_some_and(|cycle| cycle.start >= from),
+            poll_throughout: lane
+                .cycle_at(from)
+                .is_some_and(|cycle| cycle.start < from && cycle.end().is_some_and(|end| last < end)),
+            unseen_polls: polls.saturating_sub(seen),
+            is_told: told_until.is_some_and(|until| from <= until),
+        }
+    }
+
     pub(super) fn measure(&mut self, id: TaskId, at: Nanos, measured: &Measured) {
         self.advance(at);
         let Some(task) = self.tasks.get_mut(id.index()) else { return };

@@ -11,6 +11,7 @@ mod insight;
 mod lab;
 mod language;
 mod laws;
+mod pages;
 mod paths;
 mod person;
 mod property;
