@@ -2,6 +2,8 @@
 //! where a fact came from.
 
 pub mod console;
+pub mod examination;
 pub mod probe;
+pub mod recording;
 pub mod time_map;
 pub mod wire;

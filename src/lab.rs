@@ -5,7 +5,9 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod idle;
 mod quiet;
+mod serve;
 mod sharing;
 mod stuck;
 mod task;
@@ -16,6 +18,7 @@ mod world;
 pub use awaiting::Awaiting;
 pub use gate::Stopped;
 pub use quiet::Quiet;
+pub use serve::Listener;
 pub use sharing::Taken;
 pub use task::panic_message;
 pub use world::{TaskSpec, World};
@@ -34,7 +37,7 @@ use crate::feed::probe::{Probe, Ring};
 use crate::feed::time_map::TimeMap;
 use crate::trace::{Event, Nanos};
 use clock::LoopClock;
-use gate::Gate;
+use gate::{Delivery, Gate};
 use timers::Timers;
 use valve::Valve;
 
@@ -65,6 +68,14 @@ pub struct Run {
     pub console: Option<console::Batches>,
     /// How the run came out, once it has.
     pub outcome: oneshot::Receiver<Outcome>,
+    /// Consoles from outside are served for as long as this is kept, also when the run is over.
+    pub served: Option<Served>,
+}
+
+/// See [`Run::served`].
+#[derive(Debug)]
+pub struct Served {
+    _kept: oneshot::Sender<()>,
 }
 
 /// The dispatcher of every thread that must not be watched.
@@ -76,11 +87,12 @@ pub fn uninstrumented() -> Dispatch {
     NONE.get_or_init(|| Dispatch::new(NoSubscriber::default())).clone()
 }
 
-/// Starts `program` on a loop of its own.
+/// Starts `program` on a loop of its own, which consoles from outside may look at through `listener`. They need the
+/// console feed: with the probe alone there is nothing to serve.
 ///
 /// # Errors
 /// Where the system gives no thread or no event queue.
-pub fn start(program: Program, options: Options) -> io::Result<Run> {
+pub fn start(program: Program, options: Options, listener: Option<Listener>) -> io::Result<Run> {
     task::hush_panics();
     let none = uninstrumented();
     let is_virtual = options.clock == ClockKind::Virtual;
@@ -91,9 +103,15 @@ pub fn start(program: Program, options: Options) -> io::Result<Run> {
     let valve = Arc::new(Valve::new(is_virtual));
     // Only where nobody else tells polls and awaits are the wire's stamps worth translating.
     let map = (options.feed == FeedChoice::Console).then(Arc::<TimeMap>::default);
+    let mut served = None;
     let (dispatch, batches, ended, listening) = if options.feed.console() {
         let door = Door::new(numbers.clone(), map.clone());
-        let console = console::start(door, valve.clone())?;
+        let outside = listener.map(|listener| {
+            let (kept, is_over) = oneshot::channel();
+            served = Some(Served { _kept: kept });
+            console::Outside { listener, is_over }
+        });
+        let console = console::start(door, valve.clone(), outside)?;
         (console.dispatch, Some(console.batches), Some(console.ended), Some(console.listening))
     } else {
         (none, None, None, None)
@@ -108,15 +126,15 @@ pub fn start(program: Program, options: Options) -> io::Result<Run> {
         if let Some(listening) = listening {
             let _ = listening.recv();
         }
-        let start = Start { dispatch: dispatch.clone(), gate: gate.clone(), probe, console, world, kick, map, options };
-        let outcome = tracing::dispatcher::with_default(&dispatch, || start.run(program));
+        let start = Start { dispatch, gate: gate.clone(), probe, console, world, kick, map, options };
+        let outcome = tracing::dispatcher::with_default(&uninstrumented(), || start.run(program));
         gate.end();
         let _ = outcome_sender.send(outcome);
         if let Some(ended) = ended {
             let _ = ended.send(Instant::now());
         }
     })?;
-    Ok(Run { control, ring, console: batches, outcome })
+    Ok(Run { control, ring, console: batches, outcome, served })
 }
 
 /// Everything that the loop's thread begins with.
@@ -148,15 +166,20 @@ impl Start {
             alive: Mutex::default(),
             dispatch: self.dispatch.clone(),
             kick: self.kick.clone(),
+            idle: idle::Idle::default(),
             stuck: (self.options.clock == ClockKind::Virtual).then(stuck::Stuck::default),
         };
         let world = self.world.get_or_init(|| World::new(shared)).clone();
         drop(entered);
         World::enter_loop();
         world.tell(|at| Event::Unpark { at });
-        let outcome = runtime.block_on(root(&world, &self.kick, program, self.options.until));
+        let outcome = runtime.block_on(async {
+            // Only from here on: the root itself is nobody's business, and would be listed as a task without a name.
+            let _watched = tracing::dispatcher::set_default(&self.dispatch);
+            root(&world, &self.kick, program, self.options.until).await
+        });
         // Dropping the runtime drops what is left of its tasks, which is told as their end.
-        drop(runtime);
+        tracing::dispatcher::with_default(&self.dispatch, || drop(runtime));
         world.tell(|at| Event::Now { at });
         outcome
     }
@@ -258,12 +281,17 @@ impl Control {
         let told = match command {
             Command::Hold(task) => world.find(task).filter(|cell| cell.hold()).map(|_| Event::Hold { task, at }),
             Command::Release(task) => world.find(task).and_then(|cell| {
-                let wake_is_kept = cell.release()?;
-                if wake_is_kept {
-                    self.gate.deliver_later(cell);
-                }
-                Some(Event::Release { task, at })
+                let mut wake_is_kept = None;
+                self.gate.deliver_later(|| {
+                    wake_is_kept = cell.release();
+                    wake_is_kept.is_some_and(|kept| kept).then(|| Delivery::Wake(cell))
+                });
+                wake_is_kept.map(|_| Event::Release { task, at })
             }),
+            Command::Cancel(task) => {
+                self.gate.deliver_later(|| world.find(task).map(Delivery::Cancel));
+                None
+            }
             _ => None,
         };
         let pauses_driver = self.gate.command(command, Some(&world.shared().clock));

@@ -56,6 +56,7 @@ pub enum Action {
     StepTurn,
     StepTask,
     ToggleHold,
+    CancelTask,
     Slower,
     Faster,
     SpeedMax,
@@ -94,6 +95,7 @@ impl Action {
                 | Self::StepTurn
                 | Self::StepTask
                 | Self::ToggleHold
+                | Self::CancelTask
                 | Self::Slower
                 | Self::Faster
                 | Self::SpeedMax

@@ -76,6 +76,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
     bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),
     bind(&[c('o')], Action::ToggleHold, Dashboard, "hold the selected task back, or release it", "hold"),
+    bind(&[c('X')], Action::CancelTask, Dashboard, "cancel the selected task where it waits", ""),
     bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
     bind(&[c('p')], Action::NextPage, Dashboard, "show the next page: tasks, resources, wakes, findings, log", "pages"),
     bind(&[c('+'), c('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),

@@ -248,6 +248,7 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
             let is_held = session.trace().task(id).is_some_and(|task| task.is_held());
             if is_held { Command::Release(id) } else { Command::Hold(id) }
         }
+        Action::CancelTask => Command::Cancel(alive()?),
         Action::Slower => speed(status.speed.slower())?,
         Action::Faster => speed(status.speed.faster())?,
         Action::SpeedMax => speed(Speed::Max)?,

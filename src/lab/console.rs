@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use console_subscriber::{ConsoleLayer, Server, ServerParts};
 use tokio::sync::{mpsc, oneshot};
+use tonic::transport::Channel;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::serve::Listener;
 use super::valve::{BUFFER_EVENTS, Valve};
 use crate::feed::console::{Anchor, Door};
 use crate::feed::wire::Updates;
@@ -21,6 +23,9 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest durations that console-subscriber's histograms resolve. Ours come from exact polls, and these cost a
 /// task 49 KB at their default of a second: 8 KB so.
 const HISTOGRAM_MAX: Duration = Duration::from_micros(1);
+
+/// How long a console from outside may still see a task that has ended.
+const RETENTION: Duration = Duration::from_secs(60);
 
 /// Batches of events on their way to the session.
 const BATCHES_MAX: usize = 64;
@@ -42,20 +47,30 @@ pub struct Console {
     pub listening: std::sync::mpsc::Receiver<()>,
 }
 
+/// Consoles from outside.
+pub struct Outside {
+    pub listener: Listener,
+    /// Ends, one way or the other, when nobody is to be served any more.
+    pub is_over: oneshot::Receiver<()>,
+}
+
 /// Starts the console's thread.
 ///
 /// # Errors
 /// Where the system gives no more threads.
-pub fn start(door: Door, valve: Arc<Valve>) -> io::Result<Console> {
+pub fn start(door: Door, valve: Arc<Valve>, outside: Option<Outside>) -> io::Result<Console> {
     // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
     let anchor = Anchor::now();
-    let (layer, server) = ConsoleLayer::builder()
-        .publish_interval(PUBLISH_INTERVAL)
-        .retention(Duration::ZERO)
-        .event_buffer_capacity(BUFFER_EVENTS)
-        .poll_duration_histogram_max(HISTOGRAM_MAX)
-        .scheduled_duration_histogram_max(HISTOGRAM_MAX)
-        .build();
+    let builder = ConsoleLayer::builder().publish_interval(PUBLISH_INTERVAL).event_buffer_capacity(BUFFER_EVENTS);
+    let builder = match outside {
+        // Who looks from outside wants what our own screen knows better: what has ended, and how polls spread.
+        Some(_) => builder.retention(RETENTION),
+        None => builder
+            .retention(Duration::ZERO)
+            .poll_duration_histogram_max(HISTOGRAM_MAX)
+            .scheduled_duration_histogram_max(HISTOGRAM_MAX),
+    };
+    let (layer, server) = builder.build();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     let (batch_sender, batches) = mpsc::channel(BATCHES_MAX);
     let (ended, has_ended) = oneshot::channel();
@@ -66,7 +81,7 @@ pub fn start(door: Door, valve: Arc<Valve>) -> io::Result<Console> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
                 let client = Client { door, batches: batch_sender, valve: valve.clone(), anchor };
-                runtime.block_on(serve(server, client, has_ended, listens));
+                runtime.block_on(serve(server, client, has_ended, listens, outside));
             }
             valve.close();
             // The aggregator stops without a last word when its layer goes, so the layer stays until now.
@@ -81,34 +96,49 @@ async fn serve(
     client: Client,
     has_ended: oneshot::Receiver<Instant>,
     listens: std::sync::mpsc::Sender<()>,
+    outside: Option<Outside>,
 ) {
     let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
     // The aggregator empties its buffer in one go, but tokio's cooperative budget ends that after 128 events: of a busy
     // loop it would learn 128 events an interval, and drop most of the rest.
     let aggregating = tokio::spawn(tokio::task::unconstrained(aggregator.run()));
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (outside_near, outside_far) = tokio::io::duplex(PIPE_BYTES);
     let serving = tokio::spawn(
         tonic::transport::Server::builder()
             .add_service(instrument_server)
-            .serve_with_incoming(tokio_stream::once(Ok::<_, io::Error>(far))),
+            .serve_with_incoming(tokio_stream::iter([far, outside_far].map(Ok::<_, io::Error>))),
     );
     // A failure here leaves every count of the console unknown, which the agreement of the feeds then shows.
-    if let Ok(updates) = watch(near).await {
+    let watching = match channel(near).await {
+        Ok(channel) => Updates::watch(channel).await.ok(),
+        Err(_) => None,
+    };
+    let outside = match outside {
+        Some(outside) => channel(outside_near).await.ok().map(|channel| {
+            (tokio::spawn(async move { outside.listener.serve(channel).await.is_ok() }), outside.is_over)
+        }),
+        None => None,
+    };
+    if let Some(updates) = watching {
         let _ = listens.send(());
         client.follow(updates, has_ended).await;
+    }
+    if let Some((serving, is_over)) = outside {
+        let _ = is_over.await;
+        serving.abort();
     }
     serving.abort();
     aggregating.abort();
 }
 
-async fn watch(pipe: tokio::io::DuplexStream) -> anyhow::Result<Updates> {
+async fn channel(pipe: tokio::io::DuplexStream) -> Result<Channel, tonic::transport::Error> {
     let pipe = Arc::new(Mutex::new(Some(pipe)));
     let connector = tower::service_fn(move |_| {
         let pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move { pipe.map(hyper_util::rt::TokioIo::new).ok_or_else(|| io::Error::other("the pipe is in use")) }
     });
-    let channel = tonic::transport::Endpoint::from_static("http://loop").connect_with_connector(connector).await?;
-    Ok(Updates::watch(channel).await?)
+    tonic::transport::Endpoint::from_static("http://loop").connect_with_connector(connector).await
 }
 
 struct Client {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::app;
 use crate::control::{Command, FeedChoice, Outcome, Phase, SourceKind, Status, Steering};
 use crate::feed::probe::Ring;
-use crate::lab::{self, Control, Program};
+use crate::lab::{self, Control, Listener, Program};
 use crate::trace::{Event, Trace};
 
 /// Events that are taken in between two looks at the clock.
@@ -26,6 +26,8 @@ pub struct LabSession {
     outcome_comes: Option<oneshot::Receiver<Outcome>>,
     /// A file that locations name, and its text.
     source: Option<(String, String)>,
+    /// Consoles from outside may look as long as this session is there.
+    _served: Option<lab::Served>,
 }
 
 /// console-subscriber's facts, which come a little later than the probe's.
@@ -41,8 +43,22 @@ impl LabSession {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(name: &str, program: Program, options: lab::Options, mut trace: Trace) -> std::io::Result<Self> {
-        let run = lab::start(program, options)?;
+    pub fn start(name: &str, program: Program, options: lab::Options, trace: Trace) -> std::io::Result<Self> {
+        Self::start_served(name, program, options, trace, None)
+    }
+
+    /// [`LabSession::start`], with a socket where consoles from outside may come in.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start_served(
+        name: &str,
+        program: Program,
+        options: lab::Options,
+        mut trace: Trace,
+        listener: Option<Listener>,
+    ) -> std::io::Result<Self> {
+        let run = lab::start(program, options, listener)?;
         if options.feed == FeedChoice::Console {
             trace.set_sampled();
         }
@@ -56,6 +72,7 @@ impl LabSession {
             outcome: None,
             outcome_comes: Some(run.outcome),
             source: None,
+            _served: run.served,
         })
     }
 

@@ -128,7 +128,8 @@ impl Measures {
         self.all.back()
     }
 
-    /// Sums from the spawn to `at`: in proportion between two measures, and after the last one as that says.
+    /// Sums from the spawn to `at`: in proportion between two measures. Who measures tells of every change, so after the
+    /// last one the task goes on doing what it did.
     pub fn sums_at(&self, spawned: Nanos, at: Nanos) -> Sums {
         let index = self.all.partition_point(|measure| measure.at <= at);
         let earlier = index.checked_sub(1).and_then(|index| self.all.get(index)).or(self.before.as_ref());
@@ -138,7 +139,14 @@ impl Measures {
             busy_ns: measure.busy_ns,
             scheduled_ns: measure.scheduled_ns,
         });
-        let Some(later) = self.all.get(index).filter(|_| at > from) else { return sums };
+        let Some(later) = self.all.get(index).filter(|_| at > from) else {
+            let since = at.saturating_sub(from);
+            return match earlier.map(|measure| measure.doing) {
+                Some(Doing::Running) => Sums { busy_ns: sums.busy_ns.saturating_add(since), ..sums },
+                Some(Doing::Scheduled) => Sums { scheduled_ns: sums.scheduled_ns.saturating_add(since), ..sums },
+                Some(Doing::Waiting) | None => sums,
+            };
+        };
         let (passed, whole) = (u128::from(at - from), u128::from((later.at - from).max(1)));
         let share = |before: u64, after: u64| {
             before + u64::try_from(u128::from(after.saturating_sub(before)) * passed / whole).unwrap_or(u64::MAX)

@@ -6,6 +6,7 @@ use super::event::{AwaitKind, Ending, Nanos};
 use super::id::{AwaitId, TaskId};
 use super::lane::{Cycle, Totals};
 use super::measure::{Doing, Sampled};
+use super::sampling::sampled;
 use super::task::{Live, Task};
 
 /// What a task is doing.
@@ -180,7 +181,7 @@ impl Trace {
             return Cell { state: Some(self.state_of(task, Nanos::MAX)), ..Cell::default() };
         }
         let state = self.state_of(task, last.min(now));
-        let sampled = task.lane.is_measured().then(|| self.sampled(&task.lane, start, last));
+        let sampled = task.lane.is_measured().then(|| sampled(&task.lane, start, last, self.loop_lane().told_until()));
         let wait = match state {
             // Measures do not say what for, but awaits are known exactly.
             State::Waiting(_, kind) if sampled.is_some() => Some(kind),

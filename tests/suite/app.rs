@@ -46,6 +46,7 @@ fn commands_depend_on_what_the_loop_does_now() {
     assert_eq!(person.types("s"), [Effect::Command(Command::StepPolls(1))]);
     person.does(Action::Move(Step::Down));
     assert_eq!(person.types("T"), [Effect::Command(Command::StepTo(task(2)))]);
+    assert_eq!(person.types("X"), [Effect::Command(Command::Cancel(task(2)))]);
     assert_eq!(person.types("o"), [Effect::Command(Command::Hold(task(2)))]);
     let session = person.session.as_mut().expect("it is watched");
     session.trace.apply(loopscope::trace::Event::Hold { task: task(2), at: 400 * MS });

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod attach;
 mod attached;
 mod catalog;
 mod cli;
@@ -11,14 +12,19 @@ mod insight;
 mod lab;
 mod language;
 mod laws;
+mod machine;
+mod outside;
 mod pages;
 mod paths;
 mod person;
 mod property;
 mod pty;
 mod readme;
+mod recording;
 mod report;
 mod rig;
+mod schedules;
+mod serve;
 mod settings;
 mod snapshot;
 mod stage;
