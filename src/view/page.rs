@@ -49,7 +49,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
         Page::Resources => resources::title(scene),
         Page::Wakes => wakes::title(scene),
         Page::Findings => findings::title(scene),
-        Page::Log => format!("log of this session: {} lines", scene.model.dashboard.log.notes().len()),
+        Page::Log => format!("log of this session: {}", scene.model.dashboard.log.notes().len()),
     };
     let focused = scene.model.dashboard.focus == Pane::Timeline;
     pen::rule(buffer, scene.theme, places.rule, &title, &strip(page), focused);

@@ -4,13 +4,14 @@ use ratatui::buffer::Buffer;
 
 use super::page::{self, Places};
 use super::scene::Watching;
+use super::text;
 use super::theme::Role;
 use crate::app::columns::name_of;
 use crate::app::{Tasks, time};
 use crate::trace::{Known, ResourceId, Trace};
 
-/// Columns of each cell: kind, name, alive, holders, waiters, attributes, place.
-const WIDTHS: [u16; 7] = [9, 20, 12, 20, 20, 26, 40];
+/// Columns of each cell: kind, name, since when, holders, waiters, place, attributes.
+const WIDTHS: [u16; 7] = [9, 18, 11, 16, 16, 22, 200];
 
 pub fn title(scene: Watching<'_>) -> String {
     let sharing = &scene.model.dashboard.sharing;
@@ -24,7 +25,7 @@ pub fn title(scene: Watching<'_>) -> String {
 
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Places) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
-    let titles = ["kind", "name", "since", "held by", "waited for by", "says of itself", "place"];
+    let titles = ["kind", "name", "since", "held by", "waited for by", "place", "says of itself"];
     let titles: Vec<_> = WIDTHS.into_iter().zip(titles).collect();
     page::titles(buffer, theme, places.titles, &titles);
     let listed = &state.sharing.listed;
@@ -55,8 +56,8 @@ fn cells(scene: Watching<'_>, trace: &Trace, id: ResourceId, known: &Known) -> [
     let sharing = &scene.model.dashboard.sharing;
     let resource = &known.resource;
     let since = match known.to() {
-        None => time::duration(known.from),
-        Some(to) => format!("gone {}", time::duration(to)),
+        None => time::brief(known.from),
+        Some(to) => format!("gone {}", time::brief(to)),
     };
     let attributes = known.attributes().iter().map(|said| format!("{} {}{}", said.name, said.value, said.unit));
     let mut says: Vec<String> = attributes.collect();
@@ -72,8 +73,8 @@ fn cells(scene: Watching<'_>, trace: &Trace, id: ResourceId, known: &Known) -> [
         since,
         tasks(trace, sharing.holders(id)),
         tasks(trace, sharing.waiters(id)),
+        resource.location.as_ref().map_or_else(String::new, text::short_location),
         says.join(", "),
-        resource.location.as_ref().map_or_else(String::new, ToString::to_string),
     ]
 }
 
