@@ -1,7 +1,7 @@
 //! `loopscope doctor`: why does one see nothing? Each thing that is found with one line of cause and one of cure.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exit::{Broken, Exit, to_stdout};
 use crate::feed::examination::{Facts, Line, Verdict};
@@ -9,8 +9,11 @@ use crate::feed::wire::{Address, Connection, DEFAULT_ADDRESS};
 use crate::lab::uninstrumented;
 use crate::report::plain;
 
-/// Updates that are listened to: a first full one, the one that repeats it, and one that tells how often they come.
-const UPDATES: usize = 3;
+/// Updates that are listened to at least: a first full one, the one that repeats it, and one of what is new.
+const UPDATES_MIN: usize = 3;
+
+/// How long is listened at least: what happens now and then has to have happened.
+const LISTENED: Duration = Duration::from_secs(1);
 
 /// How long they may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -72,7 +75,10 @@ async fn examine(address: &Address) -> Vec<Line> {
     };
     let mut facts = Facts::default();
     let listening = async {
-        for _ in 0..UPDATES {
+        let begun = Instant::now();
+        let mut heard = 0;
+        while heard < UPDATES_MIN || begun.elapsed() < LISTENED {
+            heard += 1;
             match updates.next().await {
                 Ok(Some(update)) => facts.learn(&update),
                 Ok(None) => return Some("it closed the connection".to_owned()),

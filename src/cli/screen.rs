@@ -108,8 +108,15 @@ pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -
 /// Shows what is there already, until the person leaves.
 pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> anyhow::Result<Exit> {
     let catalog = listing(&own_folder()).workloads;
-    let (feed, permissions) = (FeedChoice::default(), Permissions::default());
-    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
+    let stage = Stage {
+        catalog,
+        settings: *settings,
+        seed: 0,
+        feed: FeedChoice::default(),
+        until: None,
+        permissions: Permissions::default(),
+        listener: None,
+    };
     show(stage, Start::Sessions(sessions), settings)
 }
 

@@ -49,7 +49,6 @@ pub struct Facts {
     updates: u64,
     /// Every place that the program's tracing told of.
     has_spawns: bool,
-    has_wakers: bool,
     has_resources: bool,
     tokio: Option<String>,
     tasks: FxHashSet<u64>,
@@ -64,7 +63,7 @@ pub struct Facts {
     resources: u64,
     awaits: u64,
     dropped: [u64; 3],
-    /// Events that came with the fullest update after the first, which has everything from before.
+    /// Events that came with the fullest update after the first two, which tell everything from before, twice.
     most_at_once: usize,
     first: Option<Duration>,
     last: Option<Duration>,
@@ -74,7 +73,7 @@ impl Facts {
     /// Takes in what one update tells.
     pub fn learn(&mut self, update: &Update) {
         self.updates += 1;
-        if self.updates > 1 {
+        if self.updates > 2 {
             self.most_at_once = self.most_at_once.max(events(update));
         }
         let now = update.now.and_then(|now| std::time::SystemTime::try_from(now).ok());
@@ -83,7 +82,6 @@ impl Facts {
         self.last = now.or(self.last);
         for told in update.new_metadata.iter().flat_map(|new| &new.metadata).filter_map(|new| new.metadata.as_ref()) {
             self.has_spawns |= told.name == "runtime.spawn" || (told.name == "task" && told.target == "tokio::task");
-            self.has_wakers |= matches!(told.target.as_str(), "tokio::task::waker" | "runtime::waker");
             self.has_resources |= told.name == "runtime.resource";
             let file = told.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
             self.tokio = self.tokio.take().or_else(|| tokio_version(file).map(str::to_owned));
@@ -196,8 +194,10 @@ impl Facts {
     }
 
     fn about_wakes(&self) -> Option<Line> {
-        let polled_often = self.polls.values().any(|polls| *polls > 2);
-        (polled_often && !self.has_wakers && self.wakes == 0).then(|| {
+        // The first poll comes with the spawn, every other with a wake.
+        let polled_again =
+            self.polls.iter().any(|(id, polls)| *polls > 1 && self.alive.get(id).is_some_and(|alive| *alive));
+        (polled_again && self.wakes == 0).then(|| {
             Line::odd(
                 "tasks are polled, but no wake is ever told",
                 "a filter hides them: let the targets `tokio` and `runtime` through at level TRACE, for example \

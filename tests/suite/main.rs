@@ -5,6 +5,7 @@ mod attach;
 mod attached;
 mod catalog;
 mod cli;
+mod doctor;
 mod foreign;
 mod guide;
 mod headless;
