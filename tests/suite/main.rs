@@ -16,6 +16,7 @@ mod language;
 mod laws;
 mod machine;
 mod outside;
+mod pages;
 mod paths;
 mod person;
 mod property;
