@@ -57,6 +57,8 @@ pub struct Model {
     pub notice: Option<String>,
     /// The last action was to leave a run that goes on: doing it again means it.
     pub is_leaving: bool,
+    /// The last action was to edit a script that is built in: doing it again makes a copy of it.
+    pub is_copying: bool,
     /// What `run again` runs.
     pub launched: Option<Launch>,
     /// What the findings of a run are measured by.

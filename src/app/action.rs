@@ -58,6 +58,10 @@ pub enum Action {
     ShowOutcome,
     ShowFindings,
     RunAgain,
+    /// Opens the script in the person's editor.
+    Edit,
+    /// Gives the terminal back to the shell for a while.
+    Suspend,
     SetSpeed(Speed),
     /// Sets the time cursor, to look back.
     GoTo(Nanos),
@@ -92,6 +96,10 @@ impl Action {
 pub enum Effect {
     Launch(Launch),
     Command(Command),
+    /// Open the script of this workload in the person's editor.
+    Edit(String),
+    /// Stop the whole program, as its shell does.
+    Suspend,
     /// End the session and forget it.
     Leave,
     Quit,

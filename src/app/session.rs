@@ -1,5 +1,6 @@
 //! The seam to whatever is looked at: a run, an attached program or a recording, and what starts one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::control::{ClockKind, Command, Speed, Status};
@@ -37,8 +38,18 @@ pub trait Launcher {
     /// What can be run. Empty where nothing can, as when attached to somebody else's program.
     fn catalog(&self) -> &[Manifest];
 
-    /// Starts a run, or says in lines that a person can act on why it cannot.
+    /// Starts a run, or says in lines that a person can act on why it cannot. A script is read from its file again.
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
+
+    /// The file of the script of this name, to be edited: a built-in one is first copied to where the person's own are.
+    fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
+        Err(format!("{name} has no script to be edited"))
+    }
+
+    /// Reads a script from its file again, after it was edited, or says what is wrong with it.
+    fn edited(&mut self, _name: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A run that a person asks for.

@@ -7,7 +7,7 @@ use super::input::Input;
 use super::keymap;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
 use super::palette;
-use super::session::Session;
+use super::session::{Launch, Session};
 use super::{Model, Screen, time};
 use crate::control::{ClockKind, Command, Outcome, Phase, Speed};
 use crate::insight::{self, Findings};
@@ -44,8 +44,14 @@ pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effec
 pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
     model.notice = None;
     let was_leaving = std::mem::take(&mut model.is_leaving);
-    if action == Action::Quit {
-        return vec![Effect::Quit];
+    let was_copying = std::mem::take(&mut model.is_copying);
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Edit if model.overlay.is_none() && model.screen == Screen::Dashboard => {
+            return edit(model, was_copying, context.catalog);
+        }
+        _ => {}
     }
     match model.overlay.take() {
         Some(Overlay::Prompt(prompt)) => update_prompt(model, prompt, action, context),
@@ -92,6 +98,21 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
         }
     }
     Vec::new()
+}
+
+/// Opens the script of what is watched. A built-in one is copied only if the person means it.
+fn edit(model: &mut Model, was_copying: bool, catalog: &[Manifest]) -> Vec<Effect> {
+    let Some(Launch { name, .. }) = model.launched.clone() else {
+        model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
+        return Vec::new();
+    };
+    let is_built_in = catalog.iter().any(|manifest| manifest.name == name && manifest.path.is_none());
+    if is_built_in && !was_copying {
+        model.is_copying = true;
+        model.notice = Some(format!("{name} is built in; e again copies it to your own workloads, and edits the copy"));
+        return Vec::new();
+    }
+    vec![Effect::Edit(name)]
 }
 
 /// The findings as a message: what was found, where, and the evidence.

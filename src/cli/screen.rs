@@ -1,5 +1,7 @@
 //! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
 
+use std::path::PathBuf;
+
 use super::catalog::own_folder;
 use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
@@ -12,7 +14,7 @@ use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::own::listing;
-use crate::workload::{Permissions, program_with};
+use crate::workload::{Permissions, catalog, params, program_with};
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
@@ -25,14 +27,19 @@ struct Stage {
 }
 
 impl Stage {
-    fn plan(&self, launch: &Launch) -> Result<Plan, String> {
-        let manifest = self.catalog.iter().find(|manifest| manifest.name == launch.name);
-        let manifest = manifest.ok_or_else(|| format!("no workload is called `{}`", launch.name))?;
+    fn named(&mut self, name: &str) -> Result<&mut Manifest, String> {
+        let named = self.catalog.iter_mut().find(|manifest| manifest.name == name);
+        named.ok_or_else(|| format!("no workload is called `{name}`"))
+    }
+
+    fn plan(&mut self, launch: &Launch) -> Result<Plan, String> {
+        let manifest = self.named(&launch.name)?.clone();
+        let clock = manifest.clock;
         Ok(Plan {
-            params: values(manifest, &launch.values),
-            manifest: manifest.clone(),
+            params: values(&manifest, &launch.values)?,
+            manifest,
             seed: self.seed,
-            clock: launch.clock.unwrap_or(manifest.clock),
+            clock: launch.clock.unwrap_or(clock),
             speed: launch.speed.unwrap_or(self.settings.speed),
             feed: self.feed,
             paused: launch.paused,
@@ -44,14 +51,21 @@ impl Stage {
     }
 }
 
-/// A value for each parameter: the one that was set, or its default.
-fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Vec<(String, ParamValue)> {
-    let value = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-    manifest
-        .params
-        .iter()
-        .map(|param| (param.name.clone(), value(&param.name).unwrap_or_else(|| param.default.clone())))
-        .collect()
+/// A value for each parameter: the one that was set, or its default. The script may have been edited since: what it does
+/// not ask for any more is left out, and what it would not take any more is refused.
+fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Result<Vec<(String, ParamValue)>, String> {
+    let is_asked_for = |name: &str| manifest.params.iter().any(|param| param.name == name);
+    let set = set.iter().filter(|(name, _)| is_asked_for(name));
+    let set: Vec<(String, String)> = set.map(|(name, value)| (name.clone(), value.to_string())).collect();
+    params::resolve(manifest, &set).map_err(|error| error.to_string())
+}
+
+/// What differs from its default, which the script's next version may change.
+fn set_values(plan: &Plan) -> Vec<(String, ParamValue)> {
+    let is_default = |(name, value): &&(String, ParamValue)| {
+        plan.manifest.params.iter().any(|param| param.name == *name && param.default == *value)
+    };
+    plan.params.iter().filter(|set| !is_default(set)).cloned().collect()
 }
 
 impl Launcher for Stage {
@@ -60,6 +74,7 @@ impl Launcher for Stage {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+        self.edited(&launch.name)?;
         let plan = self.plan(launch)?;
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
@@ -67,6 +82,25 @@ impl Launcher for Stage {
         let session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)
             .map_err(|error| format!("the loop cannot be started: {error}"))?;
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
+    }
+
+    fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
+        let manifest = self.named(name)?;
+        if let Some(path) = &manifest.path {
+            return Ok(path.clone());
+        }
+        let path = own_folder().copy(manifest)?;
+        // From now on the copy is what runs under the name.
+        manifest.path = Some(path.clone());
+        Ok(path)
+    }
+
+    fn edited(&mut self, name: &str) -> Result<(), String> {
+        let manifest = self.named(name)?;
+        if let Some(path) = manifest.path.clone() {
+            *manifest = catalog::read(name, &path).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 }
 
@@ -83,7 +117,7 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
 pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
-        values: plan.params.clone(),
+        values: set_values(&plan),
         speed: Some(plan.speed),
         clock: Some(plan.clock),
         paused: plan.paused,

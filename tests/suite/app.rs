@@ -1,8 +1,8 @@
 //! Action in, state and effects out.
 
 use loopscope::app::{
-    Action, Code, Context, Effect, Focus, Geometry, Input, Key, Launcher, Mode, Model, Mouse, MouseKind, Overlay, Pane,
-    Place, Session, Step, axis_end, take, update,
+    Action, Code, Context, Effect, Focus, Geometry, Input, Key, Launch, Launcher, Mode, Model, Mouse, MouseKind,
+    Overlay, Pane, Place, Session, Step, axis_end, take, update,
 };
 use loopscope::control::{ClockKind, Command, Speed};
 use loopscope::trace::{Axis, State};
@@ -107,6 +107,19 @@ fn a_search_that_finds_nothing_selects_nothing_and_is_cleared_by_back() {
     assert!(person.model.notice.is_some());
     assert!(person.does(Action::ZoomIn).is_empty() && person.does(Action::Back).is_empty());
     assert_eq!(person.does(Action::Back), [Effect::Leave]);
+}
+
+#[test]
+fn only_a_script_of_ones_own_is_edited_at_once() {
+    let mut person = Person::watching(stage::ended());
+    assert!(person.types("e").is_empty(), "nobody here started it");
+    assert!(person.model.notice.as_ref().is_some_and(|notice| notice.contains("no script")));
+    person.model.launched = Some(Launch::of("countsync"));
+    assert_eq!(person.types("e"), [Effect::Edit("countsync".into())]);
+    person.model.launched = Some(Launch::of("countasync"));
+    assert!(person.types("e").is_empty() && person.types("fe").is_empty(), "it is built in, and was not meant");
+    assert_eq!(person.types("e"), [Effect::Edit("countasync".into())]);
+    assert_eq!(person.does(Action::Suspend), [Effect::Suspend]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod app;
 mod catalog;
 mod cli;
+#[cfg(unix)]
+mod errands;
 mod guide;
 mod headless;
 mod insight;

@@ -294,6 +294,7 @@ impl Default for Stage {
             clock: ClockKind::Virtual,
             params: vec![counters, order],
             file: "workloads/countasync.lua".into(),
+            path: None,
             text: SCRIPT.into(),
         };
         let sync_count = Manifest {
@@ -302,6 +303,7 @@ impl Default for Stage {
             lesson: "A blocking sleep stops everything else.".into(),
             params: Vec::new(),
             file: "workloads/countsync.lua".into(),
+            path: Some("mine/countsync.lua".into()),
             text: "return {}\n".into(),
             ..async_count.clone()
         };
