@@ -4,10 +4,12 @@ mod assertion;
 mod catalog;
 mod exit;
 mod headless;
+mod open;
 mod pages;
 mod run;
 mod screen;
 mod settings;
+mod single;
 
 pub use assertion::{Assertion, Verdict};
 pub use exit::Exit;
@@ -29,6 +31,7 @@ Examples:
   loopscope run chess-async --speed 3600      an hour of loop time each second
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
+  loopscope open recording.jsonl              look at what an app recorded of itself
 
 Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
 
@@ -68,6 +71,8 @@ enum Command {
     Check(catalog::CheckArguments),
     /// Write a script to start from, which runs as it is
     New(catalog::NewArguments),
+    /// Look at a recording that console-subscriber made of an app
+    Open(open::OpenArguments),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArguments),
     /// Print the manual page
@@ -109,6 +114,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Show(show)) => catalog::show(&show),
         Some(Command::Check(check)) => catalog::check(&check),
         Some(Command::New(new)) => catalog::new(&new),
+        Some(Command::Open(open)) => open::open(&open, &settings()?),
         Some(Command::Completions(completions)) => pages::completions(&completions),
         Some(Command::Man(man)) => pages::man(&man),
         // The template must be had even while the file that it should replace is broken.

@@ -2,5 +2,8 @@
 //! kind of source.
 
 mod lab;
+mod notes;
+mod recording;
 
 pub use lab::LabSession;
+pub use recording::{RecordingSession, Until};

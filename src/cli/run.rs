@@ -138,7 +138,7 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     screen::pick(settings)
 }
 
-fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
+pub(super) fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
     ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "this is not a terminal, so there is no screen to draw on\nwithout one, type: {instead}"

@@ -78,12 +78,13 @@ impl Awaits {
         self.kept.push_back(Await { task, site, start: at, end: Nanos::MAX, polls: 0, marks: 0 });
     }
 
-    /// Counts a poll, and tells whose await it was if this was the first.
-    pub(super) fn polled(&mut self, id: AwaitId, ready: bool) -> Option<TaskId> {
+    /// Counts so many polls more, and tells whose await it was if the first was among them.
+    pub(super) fn polled(&mut self, id: AwaitId, polls: u32, ready: bool) -> Option<TaskId> {
         let found = self.get_mut(id)?;
-        found.polls += 1;
+        let is_first = found.polls == 0 && polls > 0;
+        found.polls = found.polls.saturating_add(polls);
         found.marks |= if ready { READY } else { 0 };
-        (found.polls == 1).then_some(found.task)
+        is_first.then_some(found.task)
     }
 
     pub(super) fn is_for(&mut self, id: AwaitId, resource: ResourceId) {

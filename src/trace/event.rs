@@ -72,6 +72,12 @@ pub enum Event {
         id: AwaitId,
         ready: bool,
     },
+    /// The awaitable was polled so many times so far, by somebody who does not tell each.
+    AwaitPolled {
+        id: AwaitId,
+        polls: u32,
+        ready: bool,
+    },
     AwaitEnd {
         id: AwaitId,
         at: Nanos,
