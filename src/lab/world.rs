@@ -180,6 +180,9 @@ impl World {
             kind: TaskKind::Task,
             parent: CURRENT.get(),
             location: spec.location,
+            size_bytes: Some(size_of_val(&future) as u64),
+            // The lab boxes every future itself, so tokio has no cause to.
+            boxed_from_bytes: None,
         };
         let told_name = Arc::clone(&spawned.name);
         self.tell(|at| Event::Spawn { task: id, at, spawned: Box::new(spawned) });

@@ -94,7 +94,14 @@ fn location(line: u32) -> Option<Location> {
 }
 
 pub fn spawn(id: TaskId, name: &str, parent: Option<TaskId>, at: Nanos) -> Event {
-    let spawned = Spawned { name: Arc::from(name), kind: TaskKind::Task, parent, location: location(12) };
+    let spawned = Spawned {
+        name: Arc::from(name),
+        kind: TaskKind::Task,
+        parent,
+        location: location(12),
+        size_bytes: None,
+        boxed_from_bytes: None,
+    };
     Event::Spawn { task: id, at, spawned: Box::new(spawned) }
 }
 
