@@ -16,6 +16,7 @@ pub mod palette;
 mod picker;
 mod rows;
 mod session;
+pub mod stop;
 mod tabs;
 pub mod time;
 mod update;
@@ -127,6 +128,7 @@ impl Model {
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {
             (Screen::Dashboard, Some(session)) => {
+                self.dashboard.stopped(session.hit(), session.trace());
                 self.dashboard.refresh(session.trace());
                 if self.findings.is_none() && session.status().phase == Phase::Ended {
                     self.findings = Some(findings(session.trace(), &self.thresholds));

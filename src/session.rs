@@ -4,6 +4,7 @@
 mod lab;
 mod notes;
 mod recording;
+mod watch;
 
 pub use lab::LabSession;
 pub use recording::{RecordingSession, Until};

@@ -2,7 +2,7 @@
 
 use super::input::Mouse;
 use super::session::Launch;
-use crate::control::{Command, Speed};
+use crate::control::{Breakpoint, Command, Speed};
 use crate::trace::Nanos;
 
 /// A direction or a distance to move by.
@@ -72,6 +72,9 @@ pub enum Action {
     GoTo(Nanos),
     RunUntil(Nanos),
     StepPolls(u32),
+    /// Stop here by itself from now on.
+    Break(Breakpoint),
+    ForgetBreaks,
     /// Shows the tab of this number, from 1.
     ShowTab(usize),
     NextTab,

@@ -8,6 +8,7 @@ use super::picker::moved;
 use super::rows::Rows;
 use super::session::Session;
 use super::viewport::{Mode, Viewport};
+use crate::control::Hit;
 use crate::trace::{Axis, Nanos, State, TaskId, Trace};
 
 /// Views that can be gone back to; older ones are forgotten.
@@ -50,6 +51,8 @@ pub struct Dashboard {
     pub output_back: usize,
     /// Lines of the details above the first one shown.
     pub details_top: usize,
+    /// Where the loop stopped by itself last, which was shown.
+    hit: Option<Hit>,
     undo: Vec<Viewport>,
     /// The last action was a pan: the next one is the same journey, and undone with it.
     panning: bool,
@@ -68,6 +71,7 @@ impl Default for Dashboard {
             details: None,
             output_back: 0,
             details_top: 0,
+            hit: None,
             undo: Vec::new(),
             panning: false,
         }
@@ -125,6 +129,30 @@ impl Dashboard {
     pub fn looking_at(&self) -> Option<Nanos> {
         let on_time = |at: &u64| self.viewport.axis == Axis::Time || Some(*at) != self.cursor;
         self.cursor.or(self.frozen.map(|frozen| frozen.at)).filter(on_time)
+    }
+
+    /// Shows the task at which the loop stopped by itself, once.
+    pub fn stopped(&mut self, hit: Option<Hit>, trace: &Trace) {
+        if self.hit == hit {
+            return;
+        }
+        // Until the trace knows of the task there is nothing to show.
+        let task = hit.and_then(|hit| hit.task);
+        if task.is_some_and(|task| trace.task(task).is_none()) {
+            return;
+        }
+        self.hit = hit;
+        let Some(task) = task else { return };
+        self.cursor = None;
+        if self.rows.row_of(task, trace).is_none() {
+            self.rows.set_filter("", trace);
+        }
+        if let Some(row) = self.rows.row_of(task, trace) {
+            (self.selected, self.details_top) = (Some(task), 0);
+            // With a few rows above it, whatever the size of the screen.
+            let is_near = (self.top..self.top + 5).contains(&row);
+            self.top = if is_near { self.top } else { row.saturating_sub(3) };
+        }
     }
 
     /// Takes note of what is new in the trace.

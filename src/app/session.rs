@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::control::{ClockKind, Command, Speed, Status};
+use crate::control::{Breakpoint, ClockKind, Command, Hit, Speed, Status};
 use crate::trace::Trace;
 use crate::workload::manifest::{Manifest, ParamValue};
 
@@ -20,6 +20,11 @@ pub trait Session {
 
     /// Asks the loop for something. Never blocks; a command that makes no sense now changes nothing.
     fn command(&mut self, command: Command);
+
+    /// Where and why the loop stopped by itself, until it goes on.
+    fn hit(&self) -> Option<Hit> {
+        None
+    }
 
     /// Waits until something may have happened, or `at_most`.
     fn wait(&self, at_most: Duration);
@@ -65,11 +70,20 @@ pub struct Launch {
     pub clock: Option<ClockKind>,
     /// Stop before the first poll.
     pub paused: bool,
+    /// Where the loop is to stop by itself.
+    pub breakpoints: Vec<Breakpoint>,
 }
 
 impl Launch {
     /// The workload called `name` as it stands: every parameter at its default.
     pub fn of(name: &str) -> Self {
-        Self { name: name.to_owned(), values: Vec::new(), speed: None, clock: None, paused: false }
+        Self {
+            name: name.to_owned(),
+            values: Vec::new(),
+            speed: None,
+            clock: None,
+            paused: false,
+            breakpoints: Vec::new(),
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::overlay::{Overlay, Prompt, Purpose, Reading};
 use super::palette;
 use super::session::{Launch, Session};
 use super::{Model, Screen, time};
-use crate::control::{ClockKind, Command, Outcome, Phase, Speed, Steering};
+use crate::control::{BREAKPOINTS_MAX, ClockKind, Command, Outcome, Phase, Speed, Status, Steering};
 use crate::insight::{self, Findings};
 use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
@@ -151,6 +151,9 @@ fn told(found: &Findings, session: &dyn Session) -> (String, String) {
 
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
     let status = session.status();
+    if let Action::Break(_) | Action::ForgetBreaks = action {
+        return change_breakpoints(model, action, &status);
+    }
     if let Some(why) = refusal(action, &status) {
         model.notice = Some(why.to_owned());
         return Vec::new();
@@ -199,6 +202,33 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
         },
     }
     Vec::new()
+}
+
+/// Sets a breakpoint, or forgets all of them: for this run, and for when it is run again.
+fn change_breakpoints(model: &mut Model, action: Action, status: &Status) -> Vec<Effect> {
+    let Some(launched) = model.launched.as_mut().filter(|_| status.steering == Steering::Loop) else {
+        model.notice = Some("this loop is not ours to stop".to_owned());
+        return Vec::new();
+    };
+    let (command, said) = match action {
+        Action::Break(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
+            model.notice = Some(format!("there are {BREAKPOINTS_MAX} breakpoints already; `break none` forgets them"));
+            return Vec::new();
+        }
+        Action::Break(breakpoint) => {
+            if !launched.breakpoints.contains(&breakpoint) {
+                launched.breakpoints.push(breakpoint);
+            }
+            let all: Vec<String> = launched.breakpoints.iter().map(ToString::to_string).collect();
+            (Command::Break(breakpoint), format!("stops at: {}; `break none` forgets that", all.join(", ")))
+        }
+        _ => {
+            launched.breakpoints.clear();
+            (Command::ForgetBreaks, "every breakpoint is forgotten".to_owned())
+        }
+    };
+    model.notice = Some(said);
+    if status.phase == Phase::Ended { Vec::new() } else { vec![Effect::Command(command)] }
 }
 
 fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {

@@ -44,6 +44,7 @@ impl Stage {
             feed: self.feed,
             paused: launch.paused,
             until: self.until,
+            breakpoints: launch.breakpoints.clone(),
             permissions: self.permissions.clone(),
             memory_bytes: self.settings.memory_bytes,
             thresholds: self.settings.thresholds,
@@ -79,8 +80,10 @@ impl Launcher for Stage {
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
         let trace = Trace::with_budget(plan.memory_bytes);
-        let session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)
-            .map_err(|error| format!("the loop cannot be started: {error}"))?;
+        let (name, breakpoints) = (&plan.manifest.name, &plan.breakpoints);
+        let session = LabSession::start_with(name, program, plan.options(), trace, None, breakpoints)
+            .map_err(|error| format!("the loop cannot be started: {error}"))?
+            .judged_by(plan.thresholds);
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
     }
 
@@ -121,6 +124,7 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
         speed: Some(plan.speed),
         clock: Some(plan.clock),
         paused: plan.paused,
+        breakpoints: plan.breakpoints.clone(),
     };
     let mut catalog = listing(&own_folder()).workloads;
     if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {

@@ -2,6 +2,7 @@
 
 mod app;
 mod attached;
+mod breaks;
 mod catalog;
 mod cli;
 #[cfg(unix)]
