@@ -3,9 +3,12 @@
 mod app;
 mod attach;
 mod attached;
+mod breaks;
 mod catalog;
 mod cli;
 mod doctor;
+#[cfg(unix)]
+mod errands;
 mod exec;
 mod foreign;
 mod guide;
