@@ -126,8 +126,13 @@ impl Task {
         self.awaits.iter().copied()
     }
 
+    /// How many of the kept wakes came at or before `at`.
+    pub fn wakes_until(&self, at: Nanos) -> usize {
+        self.wakes.partition_point(|(woken, _)| *woken <= at)
+    }
+
     /// Every kept wake of this task, oldest first.
-    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + '_ {
+    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + ExactSizeIterator + '_ {
         self.wakes.iter().copied()
     }
 }

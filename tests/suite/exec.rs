@@ -293,7 +293,7 @@ fn the_app_is_told_where_to_listen_and_to_record() {
     end(&mut session);
     let lines: Vec<String> = session.trace().output().lines().iter().map(|line| line.text.to_string()).collect();
     let said = |part: &str| lines.iter().any(|line| line.contains(part));
-    assert!(said("127.0.0.1:") && said("100ms") && said("700"), "{lines:?}");
+    assert!(said("127.0.0.1:") && said("10ms") && said("700"), "{lines:?}");
     assert!(said("! \u{fffd}[31mred"), "standard error is marked, and nothing in it reaches the terminal: {lines:?}");
     let pipe = lines.iter().find(|line| line.ends_with("recording")).map(PathBuf::from).expect("a path");
     assert!(!pipe.exists() && !pipe.parent().expect("a folder").exists(), "nothing is left behind");

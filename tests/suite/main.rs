@@ -3,9 +3,12 @@
 mod app;
 mod attach;
 mod attached;
+mod breaks;
 mod catalog;
 mod cli;
 mod doctor;
+#[cfg(unix)]
+mod errands;
 mod exec;
 mod foreign;
 mod guide;
@@ -16,6 +19,7 @@ mod language;
 mod laws;
 mod machine;
 mod outside;
+mod pages;
 mod paths;
 mod person;
 mod property;
