@@ -90,7 +90,7 @@ async fn examine(address: &Address) -> Vec<Line> {
     let broken = tokio::time::timeout(PATIENCE, listening).await.unwrap_or_default();
     match broken {
         Some(why) => {
-            lines.push(Line::wrong(why, "see whether the app still runs, and what it says on its own standard error"))
+            lines.push(Line::wrong(why, "see whether the app still runs, and what it says on its own standard error"));
         }
         None => lines.extend(facts.diagnose()),
     }
