@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::{Cause, Counts, Ending, Nanos, Spawned};
+use super::event::{Cause, Counts, Ending, Nanos, Spawned, TaskKind};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
 use super::measure::Histograms;
@@ -109,6 +109,11 @@ impl Task {
     /// Held now, whatever the time: a hold made and released while loop time stood still.
     pub fn is_held(&self) -> bool {
         self.holds.last().is_some_and(|(_, to)| to.is_none())
+    }
+
+    /// It keeps a thread of its own and no loop: a closure of the blocking pool, or a runtime's own worker.
+    pub fn is_beside_the_loop(&self) -> bool {
+        self.spawned.kind == TaskKind::Blocking
     }
 
     /// The awaits that are open now, outermost first.

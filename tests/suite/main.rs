@@ -3,9 +3,13 @@
 mod app;
 mod attach;
 mod attached;
+mod breaks;
 mod catalog;
 mod cli;
 mod doctor;
+#[cfg(unix)]
+mod errands;
+mod exec;
 mod foreign;
 mod guide;
 mod headless;

@@ -16,7 +16,7 @@ use super::operations::Operations;
 use super::spans::Spans;
 use super::stamps::{Stamp, Stamps, Times};
 use super::texts::Texts;
-use crate::trace::{Counts, Event, Measured, Nanos, Spawned, TaskId, TaskKind};
+use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
 /// Tasks of one session; more are counted and not shown. A trace keeps about half a kilobyte of each for good.
@@ -228,7 +228,14 @@ impl ForeignDoor {
                 Some(task) => facts::spawned(task, &mut self.texts),
                 None => {
                     self.caveats.untold += 1;
-                    Spawned { name: "".into(), kind: TaskKind::Task, parent: None, location: None }
+                    Spawned {
+                        name: "".into(),
+                        kind: TaskKind::Task,
+                        parent: None,
+                        location: None,
+                        size_bytes: None,
+                        boxed_from_bytes: None,
+                    }
                 }
             };
             // Its id is used again, so what it meant is gone, though nobody said when.
@@ -257,5 +264,11 @@ impl ForeignDoor {
                 known.counts.awaits += 1;
             }
         }
+    }
+}
+
+impl crate::feed::recording::Names for ForeignDoor {
+    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        self.operations.meaning(span)
     }
 }
