@@ -1,7 +1,10 @@
 //! The command line: what a person types, one file a subcommand, and the exit code that a script gets back.
 
 mod assertion;
+mod attach;
 mod catalog;
+mod doctor;
+mod exec;
 mod exit;
 mod headless;
 mod open;
@@ -9,7 +12,6 @@ mod pages;
 mod run;
 mod screen;
 mod settings;
-mod single;
 
 pub use assertion::{Assertion, Verdict};
 pub use exit::Exit;
@@ -29,8 +31,10 @@ Examples:
   loopscope                                   choose a workload and watch it
   loopscope run countasync                    watch one
   loopscope run chess-async --speed 3600      an hour of loop time each second
+  loopscope attach                            watch a tokio program with console-subscriber
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
+  loopscope exec -- ./my-app                  start an app that uses console-subscriber
   loopscope open recording.jsonl              look at what an app recorded of itself
 
 Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
@@ -63,16 +67,22 @@ struct Look {
 enum Command {
     /// Run a workload, on screen or headless
     Run(run::RunArguments),
+    /// Attach to somebody else's tokio program, on screen or headless
+    Attach(attach::AttachArguments),
     /// List the workloads, check a script of your own, or begin one
     Workloads(catalog::WorkloadsArguments),
     /// Show what a workload teaches, its parameters and its script
     Show(catalog::ShowArguments),
+    /// Start an app that uses console-subscriber, and watch its every poll and wake
+    Exec(exec::ExecArguments),
+    /// Look at a recording that console-subscriber made of an app
+    Open(open::OpenArguments),
     /// Read a script as `run` would, run nothing, and say what is wrong with it
     Check(catalog::CheckArguments),
     /// Write a script to start from, which runs as it is
     New(catalog::NewArguments),
-    /// Look at a recording that console-subscriber made of an app
-    Open(open::OpenArguments),
+    /// Say why a tokio-console app shows nothing, or too little, and what to do
+    Doctor(doctor::DoctorArguments),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArguments),
     /// Print the manual page
@@ -110,11 +120,14 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.command {
         None => run::pick(&settings()?),
         Some(Command::Run(run)) => run::run(run, &settings()?),
+        Some(Command::Attach(attach)) => attach::attach(&attach, &settings()?),
         Some(Command::Workloads(workloads)) => catalog::workloads(&workloads),
         Some(Command::Show(show)) => catalog::show(&show),
+        Some(Command::Exec(exec)) => exec::exec(&exec, &settings()?),
+        Some(Command::Open(open)) => open::open(&open, &settings()?),
         Some(Command::Check(check)) => catalog::check(&check),
         Some(Command::New(new)) => catalog::new(&new),
-        Some(Command::Open(open)) => open::open(&open, &settings()?),
+        Some(Command::Doctor(doctor)) => doctor::doctor(&doctor),
         Some(Command::Completions(completions)) => pages::completions(&completions),
         Some(Command::Man(man)) => pages::man(&man),
         // The template must be had even while the file that it should replace is broken.

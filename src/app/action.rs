@@ -1,6 +1,7 @@
 //! What a person can mean, and what follows from it outside the model.
 
 use super::input::Mouse;
+use super::pages::Page;
 use super::session::Launch;
 use crate::control::{Breakpoint, Command, Speed};
 use crate::trace::Nanos;
@@ -72,6 +73,13 @@ pub enum Action {
     GoTo(Nanos),
     RunUntil(Nanos),
     StepPolls(u32),
+    ShowPage(Page),
+    NextPage,
+    PreviousPage,
+    /// Puts the rows of tasks in order by the column at this place.
+    SortBy(usize),
+    SortByNext,
+    SortOtherWay,
     /// Stop here by itself from now on.
     Break(Breakpoint),
     ForgetBreaks,
@@ -100,6 +108,20 @@ impl Action {
                 | Self::SpeedMax
                 | Self::SetSpeed(_)
                 | Self::RunUntil(_)
+        )
+    }
+
+    /// Changes nothing but which part of the timeline is seen.
+    pub fn is_for_the_timeline(self) -> bool {
+        matches!(
+            self,
+            Self::ZoomIn
+                | Self::ZoomOut
+                | Self::FitAll
+                | Self::FitTask
+                | Self::Follow
+                | Self::UndoView
+                | Self::SwitchAxis
         )
     }
 }

@@ -3,16 +3,17 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::catalog::own_folder;
-use super::exit::Exit;
+use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
 use super::{loop_time, screen};
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
+use crate::feed::wire::Address;
 use crate::insight::Thresholds;
-use crate::lab::Options;
+use crate::lab::{Listener, Options};
 use crate::report::Source;
 use crate::settings::Settings;
 use crate::trace::Nanos;
@@ -62,6 +63,9 @@ pub(super) struct RunArguments {
     /// that begin so. May be given several times
     #[arg(long = "break", value_name = "EXPR")]
     breakpoints: Vec<Breakpoint>,
+    /// Let tokio-console, or another loopscope, look at this run: at http://HOST:PORT or unix:PATH
+    #[arg(long, value_name = "ADDR")]
+    serve: Option<Address>,
     /// Let the script's sockets reach other machines, and be reached from them. Without this they stay on this one
     #[arg(long)]
     allow_net: bool,
@@ -131,11 +135,24 @@ pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Resul
         ensure_terminal(&again)?;
     }
     let plan = plan(&arguments, settings)?;
+    let listener = arguments.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
     if !arguments.headless {
-        return screen::run(plan, settings);
+        return screen::run(plan, listener, settings);
     }
     let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())?;
-    headless::run(&plan, program, &arguments.wanted)
+    headless::run(&plan, program, listener, &arguments.wanted)
+}
+
+/// Opens the socket where consoles may look at the run, and says so where other machines can reach it.
+fn listen(address: &Address, feed: FeedChoice) -> anyhow::Result<Listener> {
+    ensure!(feed.console(), "--serve shows what console-subscriber tells, and with --feed probe it is not there");
+    let listener = Listener::bind(address).with_context(|| format!("--serve {address}: nobody can listen there"))?;
+    if !listener.is_local() {
+        tell(&format!(
+            "warning: whoever reaches {address} can watch this run, without being asked for anything; nobody can control it"
+        ));
+    }
+    Ok(listener)
 }
 
 /// Opens the picker.

@@ -7,6 +7,7 @@ use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
 use crate::control::{FeedChoice, Outcome};
+use crate::lab::Listener;
 use crate::session::LabSession;
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, Options, Start};
@@ -26,6 +27,8 @@ struct Stage {
     feed: FeedChoice,
     until: Option<Nanos>,
     permissions: Permissions,
+    /// Where consoles from outside may look at what runs.
+    listener: Option<Listener>,
 }
 
 impl Stage {
@@ -87,9 +90,12 @@ impl Launcher for Stage {
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
         let trace = Trace::with_budget(plan.memory_bytes);
+        let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
+        // The run before may still be served, and goes only once there is one to take its place.
+        let listener = self.listener.as_ref().map(Listener::try_clone).transpose().map_err(cannot)?;
         let (name, breakpoints) = (&plan.manifest.name, &plan.breakpoints);
-        let session = LabSession::start_with(name, program, plan.options(), trace, None, breakpoints)
-            .map_err(|error| format!("the loop cannot be started: {error}"))?
+        let session = LabSession::start_with(name, program, plan.options(), trace, listener, breakpoints)
+            .map_err(cannot)?
             .judged_by(plan.thresholds);
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
     }
@@ -118,12 +124,13 @@ impl Launcher for Stage {
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     let Listing { workloads: catalog, broken } = listing(&own_folder());
     let (feed, permissions) = (FeedChoice::default(), Permissions::default());
-    let stage = Stage { catalog, broken: broken.len(), settings: *settings, seed: 0, feed, until: None, permissions };
+    let broken = broken.len();
+    let stage = Stage { catalog, broken, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
     show(stage, Start::Picker, settings)
 }
 
 /// Runs the plan on screen until the person leaves.
-pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
         values: set_values(&plan),
@@ -139,16 +146,27 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
         catalog.insert(0, plan.manifest.clone());
     }
     let Plan { seed, feed, until, permissions, .. } = plan;
-    let stage = Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions };
+    let stage = Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions, listener };
     show(stage, Start::Launch(launch), settings)
 }
 
-fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
-    on(&mut stage, start, settings)
+/// Shows what is there already, until the person leaves.
+pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> anyhow::Result<Exit> {
+    let catalog = listing(&own_folder()).workloads;
+    let stage = Stage {
+        catalog,
+        settings: *settings,
+        seed: 0,
+        feed: FeedChoice::default(),
+        until: None,
+        permissions: Permissions::default(),
+        listener: None,
+        broken: 0,
+    };
+    show(stage, Start::Sessions(sessions), settings)
 }
 
-/// Shows what `launcher` starts until the person leaves.
-pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
+fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
     let palette = match settings.theme {
         ThemeChoice::Ansi => Palette::Ansi16,
         ThemeChoice::Rgb => Palette::Rgb,
@@ -156,7 +174,7 @@ pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings)
     };
     let theme = Theme { palette, ascii: settings.ascii };
     let left =
-        terminal::run(launcher, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
+        terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
             .map_err(|error| {
                 match error {
                     // What is wrong with the run is the fault of what was given; the rest is not.

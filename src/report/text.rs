@@ -174,7 +174,11 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nfeeds")?;
     let disagreements = input.disagreements();
     let exact = input.exact_witness();
+    let is_told = input.trace.tasks().iter().any(|task| task.console.is_some());
     match (input.feed, disagreements.len()) {
+        (FeedChoice::Both, 0) if input.trace.is_foreign() && !is_told => {
+            writeln!(out, "  {exact} only: the console told of no task, so nothing confirms it")?;
+        }
         (FeedChoice::Both, 0) => writeln!(out, "  {exact} and console agree on every task")?,
         (FeedChoice::Both, count) => {
             writeln!(out, "  {exact} and console differ on {}", how_many(count as u64, "task"))?;

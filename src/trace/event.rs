@@ -78,6 +78,11 @@ pub enum Event {
         polls: u32,
         ready: bool,
     },
+    /// Some of the polls of this await may have gone untold: unless one is told that was ready, nobody knows whether one
+    /// was.
+    AwaitUntold {
+        id: AwaitId,
+    },
     AwaitEnd {
         id: AwaitId,
         at: Nanos,

@@ -1,12 +1,15 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod attach;
 mod attached;
 mod breaks;
 mod catalog;
 mod cli;
+mod doctor;
 #[cfg(unix)]
 mod errands;
+mod exec;
 mod foreign;
 mod guide;
 mod headless;
@@ -16,6 +19,7 @@ mod language;
 mod laws;
 mod machine;
 mod outside;
+mod pages;
 mod paths;
 mod person;
 mod property;

@@ -247,10 +247,18 @@ fn what_is_wrong_with_a_run_is_one_key_away() {
     let mut terminal = Terminal::start(&["run", "countsync", "--speed", "max"], 120, 40);
     terminal.until_shows("3 findings (n)");
     terminal.press("n");
-    let screen = terminal.until_shows("findings: 3");
-    assert!(screen.contains("blocked-loop count-1 at 0 s") && screen.contains("countsync.lua:3"), "{screen}");
+    // A screen may be read when only a part of its frame has come.
+    terminal.until("the findings and their evidence", |screen| {
+        ["findings: 3", "blocked-loop", "countsync.lua:3"].iter().all(|part| screen.contains(part))
+    });
+    terminal.press("j\r");
+    terminal.until("the task and the time of the chosen finding", |screen| {
+        screen.contains("LOOKING BACK at 1 s") && screen.contains("▸█ count-2")
+    });
+    terminal.press("n");
+    terminal.until_shows("findings: 3");
     terminal.press("\x1b");
-    terminal.until("the message to go", |screen| !screen.contains("findings: 3"));
+    terminal.until("the page to go", |screen| !screen.contains("findings: 3"));
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
     terminal.is_restored();

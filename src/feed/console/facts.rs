@@ -96,7 +96,10 @@ pub fn doing(stats: &tasks::Stats) -> Doing {
 
 /// Sums over a task's life up to `at`. What goes on just now (a poll, a stay in the ready queue) has not been added up
 /// yet where it is counted, and is added here; so is the stay before the first poll, which is never added up there.
-pub fn measured(stats: &tasks::Stats, at: Nanos, times: &impl Times) -> Measured {
+///
+/// tokio does not tell of the wakes of a future that a thread blocks on, and then console-subscriber takes all of its
+/// waiting for time in the ready queue, where such a future never is.
+pub fn measured(stats: &tasks::Stats, kind: TaskKind, at: Nanos, times: &impl Times) -> Measured {
     let poll = stats.poll_stats.as_ref();
     let is_over = stats.dropped_at.is_some();
     let doing = if is_over { Doing::Waiting } else { doing(stats) };
@@ -111,7 +114,8 @@ pub fn measured(stats: &tasks::Stats, at: Nanos, times: &impl Times) -> Measured
         }
         _ => (0, 0),
     };
-    let scheduled_ns = nanos(stats.scheduled_time).saturating_add(first_scheduled_ns);
+    let queued_ns = if kind == TaskKind::BlockOn { 0 } else { nanos(stats.scheduled_time) };
+    let scheduled_ns = queued_ns.saturating_add(first_scheduled_ns);
     Measured {
         polls: counts(stats).polls,
         busy_ns: nanos(poll.and_then(|poll| poll.busy_time)).saturating_add(busy_now_ns),

@@ -16,7 +16,7 @@ use super::operations::Operations;
 use super::spans::Spans;
 use super::stamps::{Stamp, Stamps, Times};
 use super::texts::Texts;
-use crate::trace::{Counts, Event, Measured, Nanos, Spawned, TaskId, TaskKind};
+use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
 /// Tasks of one session; more are counted and not shown. A trace keeps about half a kilobyte of each for good.
@@ -35,6 +35,7 @@ pub enum Polls {
 #[derive(Clone, Debug)]
 struct Known {
     task: TaskId,
+    kind: TaskKind,
     spawned_at: Nanos,
     counts: Counts,
     /// When it was measured last, and how.
@@ -147,7 +148,8 @@ impl ForeignDoor {
         }
         let task = TaskId::from_index(self.spans.len());
         let is_located = spawned.location.is_some();
-        let known = Known { task, spawned_at: at, counts: Counts::default(), measured: None, is_located };
+        let known =
+            Known { task, kind: spawned.kind, spawned_at: at, counts: Counts::default(), measured: None, is_located };
         self.spans.push(span);
         self.tasks.meet(span, created, known);
         Some(Event::Spawn { task, at, spawned: Box::new(spawned) })
@@ -172,6 +174,10 @@ impl ForeignDoor {
         let now = self.stamps.advance(update.now, arrived);
 
         let rejoined_after = self.rejoined_after.take();
+        // Nobody keeps polls of async operations for those who come later.
+        if self.last_update.is_none() || rejoined_after.is_some() || operations.dropped_events > 0 {
+            self.operations.note_untold(now);
+        }
         if let Some(after) = rejoined_after {
             let is_old = |dropped: Option<_>| Stamp::of(dropped).is_some_and(|dropped| dropped <= after);
             resources.new_resources.retain(|told| {
@@ -258,5 +264,11 @@ impl ForeignDoor {
                 known.counts.awaits += 1;
             }
         }
+    }
+}
+
+impl crate::feed::recording::Names for ForeignDoor {
+    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        self.operations.meaning(span)
     }
 }

@@ -28,6 +28,8 @@ pub struct Operations {
     sites: FxHashMap<Site, SiteId>,
     awaits: usize,
     unshown: u64,
+    /// Polls from before this may have gone untold.
+    untold_until: Nanos,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct Operation {
     resource: Option<ResourceId>,
     /// Once it is known which task awaits it.
     id: Option<AwaitId>,
+    start: Nanos,
     polls: u64,
     ready: bool,
 }
@@ -56,6 +59,21 @@ impl Operations {
     /// How many resources and operations are not shown, for there were too many.
     pub fn unshown(&self) -> u64 {
         self.unshown + self.resources.unshown()
+    }
+
+    /// What is awaited where `span` is entered in a poll: an operation, or since tokio 1.53 a sleep that has none.
+    pub fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        if let Some(operation) = self.spans.get(span) {
+            return Some((operation.site.clone(), operation.resource));
+        }
+        let sleep = self.resources.sleep(span)?;
+        let site = Site { kind: AwaitKind::Timer, source: "sleep".into(), location: sleep.location.clone() };
+        Some((site, sleep.id))
+    }
+
+    /// Polls from before `until` may have gone untold: nobody listened, or the program had no room for them.
+    pub fn note_untold(&mut self, until: Nanos) {
+        self.untold_until = self.untold_until.max(until);
     }
 
     /// What an update says of resources and awaits: beginnings in order of time, then polls, then ends. `task` knows
@@ -92,7 +110,12 @@ impl Operations {
                 events.push(Event::AwaitPolled { id, polls, ready: operation.ready });
             }
             if stats.dropped_at.is_some() {
-                ended.extend(operation.id.map(|id| (times.at(stats.dropped_at), id)));
+                if let Some(id) = operation.id {
+                    if !operation.ready && operation.start < self.untold_until {
+                        events.push(Event::AwaitUntold { id });
+                    }
+                    ended.push((times.at(stats.dropped_at), id));
+                }
                 self.spans.end(*span);
             }
         }
@@ -111,6 +134,7 @@ impl Operations {
         events: &mut Vec<Event>,
     ) {
         let (Some(span), Some(resource)) = (&told.id, &told.resource_id) else { return };
+        self.resources.operate(resource.id);
         let created = update.stats_update.get(&span.id).and_then(|stats| stats.created_at);
         // An operation on a part of a resource, within one on the whole: that is how tokio does the one that is awaited.
         let is_inner = told.parent_async_op_id.as_ref().is_some_and(|outer| self.spans.get(outer.id).is_some());
@@ -126,7 +150,7 @@ impl Operations {
         let location = resource.and_then(|resource| resource.location.clone());
         let site = Site { kind, source: texts.keep(&told.source, NAME_BYTES_MAX), location };
         let resource = resource.and_then(|resource| resource.id);
-        let operation = Operation { site, resource, id: None, polls: 0, ready: false };
+        let operation = Operation { site, resource, id: None, start: times.at(created), polls: 0, ready: false };
         let replaced = self.spans.meet(span.id, Stamp::of(created), operation);
         // Its end went untold, but its id is another's now.
         let ended = replaced.and_then(|operation| operation.id);

@@ -16,6 +16,9 @@ use crate::trace::{Attribute, AwaitKind, Event, Location, Nanos, Resource, Resou
 /// Resources that are there at once; more are counted and not shown.
 pub const RESOURCES_MAX: usize = 1 << 18;
 
+/// Resources of one session. A trace tells so many apart.
+const RESOURCES_EVER_MAX: usize = (1 << 30) - 1;
+
 /// Levels of resources within resources that are looked through for the one that a person made.
 const LEVELS_MAX: usize = 8;
 
@@ -30,6 +33,10 @@ pub struct Told {
     part_of: Option<u64>,
     /// What it said of itself last.
     said: u64,
+    /// A timer for one moment.
+    is_sleep: bool,
+    /// Operations on it are told of.
+    has_operations: bool,
 }
 
 /// See the module.
@@ -64,6 +71,18 @@ impl Resources {
         self.spans.get(span).is_some_and(|told| told.part_of.is_some())
     }
 
+    /// An operation on `span` was told of.
+    pub fn operate(&mut self, span: u64) {
+        if let Some(told) = self.spans.get_mut(span) {
+            told.has_operations = true;
+        }
+    }
+
+    /// The timer that `span` is, where nobody tells of operations on it: to poll it is to sleep.
+    pub fn sleep(&self, span: u64) -> Option<&Told> {
+        self.spans.get(span).filter(|told| told.is_sleep && !told.has_operations)
+    }
+
     /// How many resources are not shown, for there were too many.
     pub fn unshown(&self) -> u64 {
         self.unshown
@@ -82,7 +101,7 @@ impl Resources {
             .collect();
         new.sort_unstable_by_key(|(at, span, ..)| (*at, *span));
         for (at, span, created, resource) in new {
-            if self.spans.live() >= RESOURCES_MAX {
+            if self.spans.live() >= RESOURCES_MAX || self.next >= RESOURCES_EVER_MAX {
                 self.unshown += 1;
                 continue;
             }
@@ -95,6 +114,8 @@ impl Resources {
                 id,
                 part_of,
                 said: 0,
+                is_sleep: is_timer(resource) && resource.concrete_type == "Sleep",
+                has_operations: false,
             };
             if let Some(id) = id {
                 self.next += 1;

@@ -27,7 +27,7 @@ impl ForeignDoor {
             if let Some(idle) = known.measured.filter(|(told, _)| *told < before && before < at) {
                 events.push(measured_event(task, before, grown(idle, before)));
             }
-            let measured = facts::measured(stats, at, &self.stamps);
+            let measured = facts::measured(stats, known.kind, at, &self.stamps);
             known.measured = Some((at, measured));
             events.push(measured_event(task, at, measured));
             let (polled, woken) = facts::last(stats, &self.stamps);
