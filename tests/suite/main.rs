@@ -2,10 +2,13 @@
 
 mod app;
 mod attach;
+mod attach_faults;
 mod attached;
 mod catalog;
 mod cli;
 mod doctor;
+mod door;
+mod fake_console;
 mod foreign;
 mod guide;
 mod headless;
