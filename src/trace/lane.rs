@@ -17,6 +17,9 @@ use super::measure::{BLOCK_MEASURES, Measure, Measures};
 /// Cycles in a block: the longest walk a look-up makes.
 const BLOCK_CYCLES: usize = 64;
 
+/// Cycles for which a block has more room, once it has none.
+const GROWTH_CYCLES: usize = 8;
+
 /// Not yet.
 const NEVER: Nanos = Nanos::MAX;
 
@@ -193,6 +196,10 @@ impl Lane {
             self.blocks.push_back(Block { before, cycles: Vec::new() });
         }
         let block = self.blocks.back_mut().expect("a block was pushed just above");
+        if block.cycles.len() == block.cycles.capacity() {
+            // Most of many lanes have few cycles: room for twice as many would be most of what they take.
+            block.cycles.reserve_exact(GROWTH_CYCLES);
+        }
         block.cycles.push(Cycle {
             start: at,
             end: NEVER,
