@@ -2,10 +2,13 @@
 //! kind of source.
 
 mod attach;
+mod exec;
 mod lab;
 mod notes;
 mod recording;
+mod sources;
 
 pub use attach::AttachSession;
+pub use exec::{ExecSession, Stdin};
 pub use lab::LabSession;
 pub use recording::{RecordingSession, Until};

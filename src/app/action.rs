@@ -1,6 +1,7 @@
 //! What a person can mean, and what follows from it outside the model.
 
 use super::input::Mouse;
+use super::pages::Page;
 use super::session::Launch;
 use crate::control::{Command, Speed};
 use crate::trace::Nanos;
@@ -68,6 +69,13 @@ pub enum Action {
     GoTo(Nanos),
     RunUntil(Nanos),
     StepPolls(u32),
+    ShowPage(Page),
+    NextPage,
+    PreviousPage,
+    /// Puts the rows of tasks in order by the column at this place.
+    SortBy(usize),
+    SortByNext,
+    SortOtherWay,
     /// Shows the tab of this number, from 1.
     ShowTab(usize),
     NextTab,
@@ -93,6 +101,20 @@ impl Action {
                 | Self::SpeedMax
                 | Self::SetSpeed(_)
                 | Self::RunUntil(_)
+        )
+    }
+
+    /// Changes nothing but which part of the timeline is seen.
+    pub fn is_for_the_timeline(self) -> bool {
+        matches!(
+            self,
+            Self::ZoomIn
+                | Self::ZoomOut
+                | Self::FitAll
+                | Self::FitTask
+                | Self::Follow
+                | Self::UndoView
+                | Self::SwitchAxis
         )
     }
 }

@@ -1,7 +1,9 @@
 //! The command palette: every action by its name, and the few commands that take a word after them.
 
 use super::action::Action;
+use super::columns::{self, COLUMNS};
 use super::keymap::{self, Binding, Scope};
+use super::pages::Page;
 use super::rows::matches;
 use crate::trace::Nanos;
 
@@ -33,6 +35,24 @@ pub const VERBS: &[Verb] = &[
         word: "1h 5m",
         does: "run until loop time reaches this, then pause",
         read: |text| time(text).map(Action::RunUntil),
+    },
+    Verb {
+        name: "page",
+        word: "wakes",
+        does: "show timeline, tasks, resources, wakes, findings or log",
+        read: |text| {
+            let page = Page::from_name(text).map(Action::ShowPage);
+            page.ok_or_else(|| format!("`{text}` is no page: {}", Page::ALL.map(Page::name).join(", ")))
+        },
+    },
+    Verb {
+        name: "sort",
+        word: "busy",
+        does: "put the tasks in order by a column of the table",
+        read: |text| {
+            let titles = || COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
+            columns::named(text).map(Action::SortBy).ok_or_else(|| format!("`{text}` is no column: {}", titles()))
+        },
     },
     Verb {
         name: "tab",

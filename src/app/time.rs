@@ -21,6 +21,31 @@ pub fn duration(ns: Nanos) -> String {
     }
 }
 
+/// How long something took, in at most six columns: `172ms`, `1.78s`, `1h05m`.
+pub fn brief(ns: Nanos) -> String {
+    let three_digits = |unit: u64, name: &str| {
+        let whole = ns / unit;
+        let hundredths = ns % unit / (unit / 100).max(1);
+        match whole {
+            _ if unit == 1 => format!("{ns}{name}"),
+            0..10 => format!("{whole}.{hundredths:02}{name}"),
+            10..100 => format!("{whole}.{}{name}", hundredths / 10),
+            _ => format!("{whole}{name}"),
+        }
+    };
+    match ns {
+        0 => "0s".to_owned(),
+        _ if ns < US => three_digits(1, "ns"),
+        _ if ns < MS => three_digits(US, "µs"),
+        _ if ns < S => three_digits(MS, "ms"),
+        _ if ns < MINUTE => three_digits(S, "s"),
+        _ if ns < HOUR => format!("{}m{:02}s", ns / MINUTE, ns % MINUTE / S),
+        _ if ns < DAY => format!("{}h{:02}m", ns / HOUR, ns % HOUR / MINUTE),
+        _ if ns < 100 * DAY => format!("{}d{:02}h", ns / DAY, ns % DAY / HOUR),
+        _ => format!("{}d", ns / DAY),
+    }
+}
+
 /// A point of loop time. Keeps its width while it runs, so that the header does not dance.
 pub fn instant(ns: Nanos) -> String {
     match ns {
@@ -101,6 +126,26 @@ mod tests {
             assert_eq!(duration(ns), text);
         }
         assert_eq!(instant(2_340 * MS), "2.340 s");
+    }
+
+    #[test]
+    fn a_brief_duration_takes_six_columns_at_most() {
+        let cases = [
+            (0, "0s"),
+            (250, "250ns"),
+            (1_500, "1.50µs"),
+            (172_089_000, "172ms"),
+            (16_904_000, "16.9ms"),
+            (3_655 * MS, "3.65s"),
+            (3_655 * S, "1h00m"),
+            (90 * S, "1m30s"),
+            (2 * DAY + 3 * HOUR, "2d03h"),
+            (Nanos::MAX, "213503d"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(brief(ns), text);
+            assert!(text.chars().count() <= 6 || ns == Nanos::MAX);
+        }
     }
 
     #[test]

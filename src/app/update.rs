@@ -7,12 +7,13 @@ use super::input::{Input, MouseKind};
 use super::keymap;
 use super::offers::refusal;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
+use super::pages::Page;
 use super::palette;
 use super::session::Session;
-use super::{Model, Screen, time};
+use super::{Model, Screen};
 use crate::control::{ClockKind, Command, Outcome, Phase, Speed, Steering};
-use crate::insight::{self, Findings};
-use crate::trace::{Axis, Fidelity};
+use crate::insight;
+use crate::trace::{Axis, Fidelity, Trace};
 use crate::workload::manifest::Manifest;
 
 /// What an update may look at.
@@ -105,29 +106,6 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
     Vec::new()
 }
 
-/// The findings as a message: what was found, where, and the evidence.
-fn told(found: &Findings, session: &dyn Session) -> (String, String) {
-    let so_far = if session.status().phase == Phase::Ended { "" } else { " so far" };
-    if found.listed.is_empty() {
-        return (
-            format!("no findings{so_far}"),
-            "None of the ways in which loops go wrong was seen in this run.".into(),
-        );
-    }
-    let entries = found.listed.iter().map(|finding| {
-        let task = finding.task.and_then(|id| session.trace().task(id));
-        let whose = task.map_or_else(String::new, |task| format!(" {}", task.name()));
-        let at = time::duration(finding.at_ns);
-        let (severity, name) = (finding.severity.name(), finding.name);
-        format!("{severity}: {name}{whose} at {at}\n  {}\n  {}\n", finding.message, finding.evidence)
-    });
-    let mut text = entries.collect::<Vec<_>>().join("\n");
-    if found.unlisted > 0 {
-        text.push_str(&format!("\nand {} more", found.unlisted));
-    }
-    (format!("findings{so_far}: {}", found.listed.len() as u64 + found.unlisted), text)
-}
-
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
     let status = session.status();
     if let Some(why) = refusal(action, &status) {
@@ -162,13 +140,16 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
                 model.show_message("the program was only watched", "How it came out is not ours to know.");
             }
         },
+        Action::Accept => {
+            let gone = model.dashboard.go_there(session, model.findings.as_ref(), context.geometry);
+            model.notice = gone.err().map(str::to_owned);
+        }
         Action::ShowFindings => {
-            let found = match &model.findings {
-                Some(found) => found.clone(),
-                None => insight::findings(session.trace(), &model.thresholds),
-            };
-            let (title, text) = told(&found, session);
-            model.show_message(&title, &text);
+            model.dashboard.found = None;
+            model.dashboard.update(Action::ShowPage(Page::Findings), session, context.geometry);
+        }
+        action if model.dashboard.page != Page::Timeline && action.is_for_the_timeline() => {
+            model.notice = Some("that is for the timeline; esc goes back to it".to_owned());
         }
         action if model.dashboard.update(action, session, context.geometry) => {}
         action => match command(model, action, session) {
@@ -177,7 +158,17 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
             Err(notice) => model.notice = Some(notice.to_owned()),
         },
     }
+    look_for_findings(model, session.trace());
     Vec::new()
+}
+
+/// Looks for findings where the page that shows them has none yet. It takes a pass over the whole trace, so in a run that
+/// goes on this is done when somebody asks, and then stands until they ask again.
+fn look_for_findings(model: &mut Model, trace: &Trace) {
+    let dashboard = &mut model.dashboard;
+    if dashboard.page == Page::Findings && model.findings.is_none() && dashboard.found.is_none() {
+        dashboard.found = Some((trace.now(), insight::findings(trace, &model.thresholds)));
+    }
 }
 
 fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {

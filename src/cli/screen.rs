@@ -121,11 +121,6 @@ pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> any
 }
 
 fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
-    on(&mut stage, start, settings)
-}
-
-/// Shows what `launcher` starts until the person leaves.
-pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
     let palette = match settings.theme {
         ThemeChoice::Ansi => Palette::Ansi16,
         ThemeChoice::Rgb => Palette::Rgb,
@@ -133,7 +128,7 @@ pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings)
     };
     let theme = Theme { palette, ascii: settings.ascii };
     let left =
-        terminal::run(launcher, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
+        terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
             .map_err(|error| {
                 match error {
                     // What is wrong with the run is the fault of what was given; the rest is not.

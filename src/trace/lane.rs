@@ -17,9 +17,6 @@ use super::measure::{BLOCK_MEASURES, Measure, Measures};
 /// Cycles in a block: the longest walk a look-up makes.
 const BLOCK_CYCLES: usize = 64;
 
-/// Cycles for which a block has more room, once it has none.
-const GROWTH_CYCLES: usize = 8;
-
 /// Not yet.
 const NEVER: Nanos = Nanos::MAX;
 
@@ -196,19 +193,11 @@ impl Lane {
             self.blocks.push_back(Block { before, cycles: Vec::new() });
         }
         let block = self.blocks.back_mut().expect("a block was pushed just above");
-        if block.cycles.len() == block.cycles.capacity() {
-            // Most of many lanes have few cycles: room for twice as many would be most of what they take.
-            block.cycles.reserve_exact(GROWTH_CYCLES);
-        }
-        block.cycles.push(Cycle {
-            start: at,
-            end: NEVER,
-            woken: NEVER,
-            step,
-            woken_step: 0,
-            waiting_on: None,
-            kind: AwaitKind::Other,
-        });
+        // Of many lanes most have few cycles, and room for twice as many would be most of what they take.
+        let is_full = block.cycles.len() == block.cycles.capacity();
+        block.cycles.reserve_exact(if is_full { BLOCK_CYCLES / 8 } else { 0 });
+        let (waiting_on, kind) = (None, AwaitKind::Other);
+        block.cycles.push(Cycle { start: at, end: NEVER, woken: NEVER, step, woken_step: 0, waiting_on, kind });
         seals
     }
 

@@ -2,7 +2,7 @@
 
 use loopscope::app::{Action, Effect, Session};
 use loopscope::control::{Command, LinkState, Phase};
-use loopscope::trace::{Axis, Event};
+use loopscope::trace::{Axis, Event, Measured};
 
 use crate::foreign::{attached, executed, service};
 use crate::person::Person;
@@ -152,4 +152,24 @@ fn the_process_that_was_started_is_stopped_as_a_whole_and_that_is_said() {
 fn a_retry_is_a_command() {
     let mut person = Person::watching(attached(LinkState::Retrying { attempts: 1, wait_ms: 1 }, ""));
     assert_eq!(person.types("R"), [Effect::Command(Command::Retry)]);
+}
+
+/// What the program's console keeps of the selected task: wakers, the times that it was ready, both histograms.
+#[test]
+fn the_details_have_what_a_console_keeps() {
+    let mut person = Person::watching(service());
+    person.types("jj");
+    let shown = person.screen(&ANSI, (120, 60));
+    assert_snapshot("sampled-details", &shown);
+    let shown = text(&shown);
+    for said in ["wakers     1 alive of 400 made", "800 polls by length", "340 waits for its turn", "up to 3 s"] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert!(!shown.contains("no waker"), "{shown}");
+    let session = person.session.as_mut().expect("it is watched");
+    let measured = Measured { polls: 50, waker_clones: 3, waker_drops: 3, ..Measured::default() };
+    session.trace.apply(Event::Measured { task: task(5), at: 9 * S, measured: Box::new(measured) });
+    person.types("jj");
+    person.refresh();
+    assert!(text(&person.screen(&ANSI, (120, 60))).contains("no waker of it is left"), "nothing can wake it");
 }

@@ -236,9 +236,14 @@ fn what_is_wrong_with_a_run_is_one_key_away() {
     terminal.until_shows("3 findings (n)");
     terminal.press("n");
     let screen = terminal.until_shows("findings: 3");
-    assert!(screen.contains("blocked-loop count-1 at 0 s") && screen.contains("countsync.lua:3"), "{screen}");
+    assert!(screen.contains("blocked-loop") && screen.contains("countsync.lua:3"), "{screen}");
+    terminal.press("j\r");
+    let screen = terminal.until_shows("LOOKING BACK at 1 s");
+    assert!(screen.contains("▸█ count-2"), "enter goes to the task and the time of the chosen one: {screen}");
+    terminal.press("n");
+    terminal.until_shows("findings: 3");
     terminal.press("\x1b");
-    terminal.until("the message to go", |screen| !screen.contains("findings: 3"));
+    terminal.until("the page to go", |screen| !screen.contains("findings: 3"));
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
     terminal.is_restored();

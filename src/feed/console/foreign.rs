@@ -17,7 +17,7 @@ use super::operations::Operations;
 use super::spans::Spans;
 use super::stamps::{Stamp, Stamps, Times};
 use super::texts::Texts;
-use crate::trace::{Counts, Event, Measured, Nanos, Spawned, TaskId, TaskKind};
+use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
 /// Tasks of one session; more are counted and not shown. A trace keeps about half a kilobyte of each for good.
@@ -300,5 +300,11 @@ impl ForeignDoor {
         events.extend(told);
         let known = counted.into_iter().filter_map(|(task, span)| Some((task, self.tasks.get(span)?.counts)));
         events.extend(known.map(|(task, counts)| Event::Counted { task, counts }));
+    }
+}
+
+impl crate::feed::recording::Names for ForeignDoor {
+    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        self.operations.meaning(span)
     }
 }

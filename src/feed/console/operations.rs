@@ -63,6 +63,16 @@ impl Operations {
         self.unshown + self.resources.unshown()
     }
 
+    /// What is awaited where `span` is entered in a poll: an operation, or since tokio 1.53 a sleep that has none.
+    pub fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        if let Some(operation) = self.spans.get(span) {
+            return Some((operation.site.clone(), operation.resource));
+        }
+        let sleep = self.resources.sleep(span)?;
+        let site = Site { kind: AwaitKind::Timer, source: "sleep".into(), location: sleep.location.clone() };
+        Some((site, sleep.id))
+    }
+
     /// Polls from before `until` may have gone untold: nobody listened, or the program had no room for them.
     pub fn note_untold(&mut self, until: Nanos) {
         self.untold_until = self.untold_until.max(until);
@@ -129,6 +139,7 @@ impl Operations {
         events: &mut Vec<Event>,
     ) {
         let (Some(span), Some(resource)) = (&told.id, &told.resource_id) else { return };
+        self.resources.operate(resource.id);
         let created = update.stats_update.get(&span.id).and_then(|stats| stats.created_at);
         // An operation on a part of a resource, within one on the whole: that is how tokio does the one that is awaited.
         let is_inner = told.parent_async_op_id.as_ref().is_some_and(|outer| self.spans.get(outer.id).is_some());

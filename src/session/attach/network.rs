@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::line::{Far, Left, News, line};
-use super::sources::Reader;
 use super::words;
 use crate::control::{Link, LinkState};
 use crate::feed::console::{ForeignDoor, Polls, Stamp, histograms};
 use crate::feed::wire::{Address, Connection, Details, Message, Messages, Unreachable};
 use crate::lab::uninstrumented;
+use crate::session::sources::Reader;
 use crate::trace::{Event, Nanos, TaskId};
 
 /// The wait after a first attempt that failed; it doubles with each.

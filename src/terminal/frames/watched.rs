@@ -164,6 +164,9 @@ impl Sessions {
             if index == self.shown {
                 let moved = watched.shown.as_ref() != Some(&Shown::of(&watched.session.status()));
                 pumped.is_stale |= changed || moved;
+            } else {
+                let status = watched.session.status();
+                watched.kept.dashboard.log.observe(watched.session.trace(), &status);
             }
         }
         pumped.is_stale |= self.follow_successors(model);
