@@ -170,7 +170,7 @@ fn a_program_that_comes_back_is_another_one() {
     app.kill();
     until(&mut session, "the loss", |_, status| state(status) == LinkState::Lost);
     assert_eq!(session.status().outcome, Some(Outcome::Detached));
-    assert!(note(&session.status()).contains("what it told is kept"), "{:?}", session.status().link);
+    assert!(note(&session.status()).contains("nothing listens there"), "{:?}", session.status().link);
     let (tasks, now) = (session.trace().tasks().len(), session.trace().now());
 
     let _again = App::start_at(&["semaphore"], port);
