@@ -190,6 +190,9 @@ impl Lane {
         let seals = full && !self.blocks.is_empty();
         if full {
             let before = self.totals_at(at);
+            if self.blocks.is_empty() {
+                self.blocks.reserve_exact(1);
+            }
             self.blocks.push_back(Block { before, cycles: Vec::new() });
         }
         let block = self.blocks.back_mut().expect("a block was pushed just above");

@@ -150,7 +150,7 @@ impl ForeignDoor {
             return None;
         }
         if self.spans.len() >= TASKS_MAX {
-            self.caveats.unshown += 1;
+            self.caveats.unshown_now += 1;
             return None;
         }
         let task = TaskId::from_index(self.spans.len());
@@ -190,6 +190,7 @@ impl ForeignDoor {
         dropped: [u64; 3],
     ) {
         self.stamps.begin(earliest.into_iter().chain(Stamp::of(now)).min());
+        self.caveats.begin();
         self.before = self.stamps.now();
         let at = self.stamps.advance(now, arrived);
         // Nobody keeps polls of async operations for those who come later.
