@@ -20,6 +20,7 @@ mod picker;
 mod rows;
 mod session;
 mod sharing;
+pub mod stop;
 mod tabs;
 pub mod time;
 mod update;
@@ -68,6 +69,8 @@ pub struct Model {
     pub notice: Option<String>,
     /// The last action was to leave a run that goes on: doing it again means it.
     pub is_leaving: bool,
+    /// The last action was to edit a script that is built in: doing it again makes a copy of it.
+    pub is_copying: bool,
     /// What `run again` runs.
     pub launched: Option<Launch>,
     /// What the findings of a run are measured by.
@@ -132,6 +135,7 @@ impl Model {
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {
             (Screen::Dashboard, Some(session)) => {
+                self.dashboard.stopped(session.hit(), session.trace());
                 self.dashboard.refresh(session);
                 if self.findings.is_none() && session.status().phase == Phase::Ended {
                     self.findings = Some(findings(session.trace(), &self.thresholds));

@@ -7,6 +7,7 @@ mod lab;
 mod notes;
 mod recording;
 mod sources;
+mod watch;
 
 pub use attach::AttachSession;
 pub use exec::{ExecSession, Stdin};

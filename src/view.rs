@@ -120,7 +120,7 @@ fn content(model: &Model, session: &dyn Session, status: &Status, area: Rect) ->
     layout::Content {
         tasks: trace.tasks().len(),
         output_lines: trace.output().lines().len(),
-        banner_rows: banner::rows(status, area.height),
+        banner_rows: banner::rows(session, status, area.height),
         has_tabs: model.tabs.has_bar(),
     }
 }

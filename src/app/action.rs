@@ -3,7 +3,7 @@
 use super::input::Mouse;
 use super::pages::Page;
 use super::session::Launch;
-use crate::control::{Command, Speed};
+use crate::control::{Breakpoint, Command, Speed};
 use crate::trace::Nanos;
 
 /// A direction or a distance to move by.
@@ -64,6 +64,10 @@ pub enum Action {
     ShowOutcome,
     ShowFindings,
     RunAgain,
+    /// Opens the script in the person's editor.
+    Edit,
+    /// Gives the terminal back to the shell for a while.
+    Suspend,
     SetSpeed(Speed),
     /// Sets the time cursor, to look back.
     GoTo(Nanos),
@@ -76,6 +80,9 @@ pub enum Action {
     SortBy(usize),
     SortByNext,
     SortOtherWay,
+    /// Stop here by itself from now on.
+    Break(Breakpoint),
+    ForgetBreaks,
     /// Shows the tab of this number, from 1.
     ShowTab(usize),
     NextTab,
@@ -124,6 +131,10 @@ impl Action {
 pub enum Effect {
     Launch(Launch),
     Command(Command),
+    /// Open the script of this workload in the person's editor.
+    Edit(String),
+    /// Stop the whole program, as its shell does.
+    Suspend,
     /// End the session that is shown and forget it.
     Leave,
     /// Show another session, by its place among the tabs.

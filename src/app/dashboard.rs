@@ -65,6 +65,8 @@ pub struct Dashboard {
     pub output_back: usize,
     /// Lines of the details above the first one shown.
     pub details_top: usize,
+    /// Where the loop stopped by itself last, which was shown.
+    pub(super) hit: Option<crate::control::Hit>,
     undo: Vec<Viewport>,
     /// The last action was a pan: the next one is the same journey, and undone with it.
     panning: bool,
@@ -89,6 +91,7 @@ impl Default for Dashboard {
             details: None,
             output_back: 0,
             details_top: 0,
+            hit: None,
             undo: Vec::new(),
             panning: false,
         }

@@ -64,6 +64,12 @@ pub const VERBS: &[Verb] = &[
         },
     },
     Verb {
+        name: "break",
+        word: "poll NAME | none",
+        does: "stop there by itself: poll, wake or end NAME, poll > 10ms, wait > 1s, finding",
+        read: |text| if text == "none" { Ok(Action::ForgetBreaks) } else { text.parse().map(Action::Break) },
+    },
+    Verb {
         name: "step",
         word: "100",
         does: "let this many polls happen, then pause",
@@ -114,6 +120,9 @@ mod tests {
         assert_eq!(read("speed max"), Some(Ok(Action::SetSpeed(Speed::Max))));
         assert_eq!(read(" goto  1.5 "), Some(Ok(Action::GoTo(1_500_000_000))));
         assert_eq!(read("until 1h 5m"), Some(Ok(Action::RunUntil(3_900_000_000_000))));
+        assert!(matches!(read("break poll count-*"), Some(Ok(Action::Break(_)))));
+        assert_eq!(read("break none"), Some(Ok(Action::ForgetBreaks)));
+        assert!(read("break count-1").is_some_and(|read| read.is_err_and(|error| error.contains("poll NAME"))));
         assert!(read("step 0").is_some_and(|read| read.is_err()));
         assert!(read("goto x").is_some_and(|read| read.is_err_and(|error| error.contains("`x` is not a time"))));
         assert_eq!(read("step"), None);

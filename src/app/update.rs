@@ -9,9 +9,9 @@ use super::offers::refusal;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
 use super::pages::Page;
 use super::palette;
-use super::session::Session;
+use super::session::{Launch, Session};
 use super::{Model, Screen};
-use crate::control::{ClockKind, Command, Outcome, Phase, Speed, Steering};
+use crate::control::{BREAKPOINTS_MAX, ClockKind, Command, Outcome, Phase, Speed, Status, Steering};
 use crate::insight;
 use crate::trace::{Axis, Fidelity, Trace};
 use crate::workload::manifest::Manifest;
@@ -46,8 +46,14 @@ pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effec
 pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
     model.notice = None;
     let was_leaving = std::mem::take(&mut model.is_leaving);
-    if action == Action::Quit {
-        return vec![Effect::Quit];
+    let was_copying = std::mem::take(&mut model.is_copying);
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Edit if model.overlay.is_none() && model.screen == Screen::Dashboard => {
+            return edit(model, was_copying, context.catalog);
+        }
+        _ => {}
     }
     match model.overlay.take() {
         Some(Overlay::Prompt(prompt)) => update_prompt(model, prompt, action, context),
@@ -106,8 +112,26 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
     Vec::new()
 }
 
+/// Opens the script of what is watched. A built-in one is copied only if the person means it.
+fn edit(model: &mut Model, was_copying: bool, catalog: &[Manifest]) -> Vec<Effect> {
+    let Some(Launch { name, .. }) = model.launched.clone() else {
+        model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
+        return Vec::new();
+    };
+    let is_built_in = catalog.iter().any(|manifest| manifest.name == name && manifest.path.is_none());
+    if is_built_in && !was_copying {
+        model.is_copying = true;
+        model.notice = Some(format!("{name} is built in; e again copies it to your own workloads, and edits the copy"));
+        return Vec::new();
+    }
+    vec![Effect::Edit(name)]
+}
+
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
     let status = session.status();
+    if let Action::Break(_) | Action::ForgetBreaks = action {
+        return change_breakpoints(model, action, &status);
+    }
     if let Some(why) = refusal(action, &status) {
         model.notice = Some(why.to_owned());
         return Vec::new();
@@ -169,6 +193,33 @@ fn look_for_findings(model: &mut Model, trace: &Trace) {
     if dashboard.page == Page::Findings && model.findings.is_none() && dashboard.found.is_none() {
         dashboard.found = Some((trace.now(), insight::findings(trace, &model.thresholds)));
     }
+}
+
+/// Sets a breakpoint, or forgets all of them: for this run, and for when it is run again.
+fn change_breakpoints(model: &mut Model, action: Action, status: &Status) -> Vec<Effect> {
+    let Some(launched) = model.launched.as_mut().filter(|_| status.steering == Steering::Loop) else {
+        model.notice = Some("this loop is not ours to stop".to_owned());
+        return Vec::new();
+    };
+    let (command, said) = match action {
+        Action::Break(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
+            model.notice = Some(format!("there are {BREAKPOINTS_MAX} breakpoints already; `break none` forgets them"));
+            return Vec::new();
+        }
+        Action::Break(breakpoint) => {
+            if !launched.breakpoints.contains(&breakpoint) {
+                launched.breakpoints.push(breakpoint);
+            }
+            let all: Vec<String> = launched.breakpoints.iter().map(ToString::to_string).collect();
+            (Command::Break(breakpoint), format!("stops at: {}; `break none` forgets that", all.join(", ")))
+        }
+        _ => {
+            launched.breakpoints.clear();
+            (Command::ForgetBreaks, "every breakpoint is forgotten".to_owned())
+        }
+    };
+    model.notice = Some(said);
+    if status.phase == Phase::Ended { Vec::new() } else { vec![Effect::Command(command)] }
 }
 
 fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {

@@ -1,5 +1,7 @@
 //! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
 
+use std::path::PathBuf;
+
 use super::catalog::own_folder;
 use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
@@ -13,7 +15,7 @@ use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::own::listing;
-use crate::workload::{Permissions, program_with};
+use crate::workload::{Permissions, catalog, params, program_with};
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
@@ -28,18 +30,24 @@ struct Stage {
 }
 
 impl Stage {
-    fn plan(&self, launch: &Launch) -> Result<Plan, String> {
-        let manifest = self.catalog.iter().find(|manifest| manifest.name == launch.name);
-        let manifest = manifest.ok_or_else(|| format!("no workload is called `{}`", launch.name))?;
+    fn named(&mut self, name: &str) -> Result<&mut Manifest, String> {
+        let named = self.catalog.iter_mut().find(|manifest| manifest.name == name);
+        named.ok_or_else(|| format!("no workload is called `{name}`"))
+    }
+
+    fn plan(&mut self, launch: &Launch) -> Result<Plan, String> {
+        let manifest = self.named(&launch.name)?.clone();
+        let clock = manifest.clock;
         Ok(Plan {
-            params: values(manifest, &launch.values),
-            manifest: manifest.clone(),
+            params: values(&manifest, &launch.values)?,
+            manifest,
             seed: self.seed,
-            clock: launch.clock.unwrap_or(manifest.clock),
+            clock: launch.clock.unwrap_or(clock),
             speed: launch.speed.unwrap_or(self.settings.speed),
             feed: self.feed,
             paused: launch.paused,
             until: self.until,
+            breakpoints: launch.breakpoints.clone(),
             permissions: self.permissions.clone(),
             memory_bytes: self.settings.memory_bytes,
             thresholds: self.settings.thresholds,
@@ -47,14 +55,21 @@ impl Stage {
     }
 }
 
-/// A value for each parameter: the one that was set, or its default.
-fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Vec<(String, ParamValue)> {
-    let value = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-    manifest
-        .params
-        .iter()
-        .map(|param| (param.name.clone(), value(&param.name).unwrap_or_else(|| param.default.clone())))
-        .collect()
+/// A value for each parameter: the one that was set, or its default. The script may have been edited since: what it does
+/// not ask for any more is left out, and what it would not take any more is refused.
+fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Result<Vec<(String, ParamValue)>, String> {
+    let is_asked_for = |name: &str| manifest.params.iter().any(|param| param.name == name);
+    let set = set.iter().filter(|(name, _)| is_asked_for(name));
+    let set: Vec<(String, String)> = set.map(|(name, value)| (name.clone(), value.to_string())).collect();
+    params::resolve(manifest, &set).map_err(|error| error.to_string())
+}
+
+/// What differs from its default, which the script's next version may change.
+fn set_values(plan: &Plan) -> Vec<(String, ParamValue)> {
+    let is_default = |(name, value): &&(String, ParamValue)| {
+        plan.manifest.params.iter().any(|param| param.name == *name && param.default == *value)
+    };
+    plan.params.iter().filter(|set| !is_default(set)).cloned().collect()
 }
 
 impl Launcher for Stage {
@@ -63,6 +78,7 @@ impl Launcher for Stage {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+        self.edited(&launch.name)?;
         let plan = self.plan(launch)?;
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
@@ -70,9 +86,30 @@ impl Launcher for Stage {
         let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
         // The run before may still be served, and goes only once there is one to take its place.
         let listener = self.listener.as_ref().map(Listener::try_clone).transpose().map_err(cannot)?;
-        let session =
-            LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener).map_err(cannot)?;
+        let (name, breakpoints) = (&plan.manifest.name, &plan.breakpoints);
+        let session = LabSession::start_with(name, program, plan.options(), trace, listener, breakpoints)
+            .map_err(cannot)?
+            .judged_by(plan.thresholds);
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
+    }
+
+    fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
+        let manifest = self.named(name)?;
+        if let Some(path) = &manifest.path {
+            return Ok(path.clone());
+        }
+        let path = own_folder().copy(manifest)?;
+        // From now on the copy is what runs under the name.
+        manifest.path = Some(path.clone());
+        Ok(path)
+    }
+
+    fn edited(&mut self, name: &str) -> Result<(), String> {
+        let manifest = self.named(name)?;
+        if let Some(path) = manifest.path.clone() {
+            *manifest = catalog::read(name, &path).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 }
 
@@ -89,10 +126,11 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
 pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
-        values: plan.params.clone(),
+        values: set_values(&plan),
         speed: Some(plan.speed),
         clock: Some(plan.clock),
         paused: plan.paused,
+        breakpoints: plan.breakpoints.clone(),
     };
     let mut catalog = listing(&own_folder()).workloads;
     if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {

@@ -13,7 +13,7 @@ use tracing::Dispatch;
 
 use super::awaiting::Awaiting;
 use super::clock::LoopClock;
-use super::gate::{Delivery, Gate, Stopped, Witness};
+use super::gate::{Delivery, Gate, Seen, Stopped, Witness};
 use super::idle::Idle;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
@@ -69,7 +69,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Alive {
     by_tokio: FxHashMap<tokio::task::Id, Arc<TaskCell>>,
-    by_id: FxHashMap<TaskId, (tokio::task::Id, Arc<TaskCell>)>,
+    pub by_id: FxHashMap<TaskId, (tokio::task::Id, Arc<TaskCell>)>,
 }
 
 thread_local! {
@@ -180,6 +180,9 @@ impl World {
             kind: TaskKind::Task,
             parent: CURRENT.get(),
             location: spec.location,
+            size_bytes: Some(size_of_val(&future) as u64),
+            // The lab boxes every future itself, so tokio has no cause to.
+            boxed_from_bytes: None,
         };
         let told_name = Arc::clone(&spawned.name);
         self.tell(|at| Event::Spawn { task: id, at, spawned: Box::new(spawned) });
@@ -225,7 +228,7 @@ impl World {
         &self.0
     }
 
-    fn alive(&self) -> std::sync::MutexGuard<'_, Alive> {
+    pub(super) fn alive(&self) -> std::sync::MutexGuard<'_, Alive> {
         self.0.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,12 +270,22 @@ impl World {
 
     /// Runs one poll of `task`. It stays the current one until its poll hook ends: tokio wakes whoever awaits a
     /// finished task in between.
-    pub(super) fn polling<R>(&self, task: TaskId, poll: impl FnOnce() -> R) -> R {
+    pub(super) fn polling<R>(&self, cell: &TaskCell, poll: impl FnOnce() -> R) -> R {
+        let task = cell.id();
         CURRENT.set(Some(task));
         POLLED.set(true);
-        self.tell(|at| Event::PollStart { task, at });
+        cell.is_polled();
+        let mut begun = 0;
+        self.tell(|at| {
+            begun = at;
+            Event::PollStart { task, at }
+        });
         let polled = poll();
-        self.tell(|at| Event::PollEnd { task, at });
+        self.tell(|at| {
+            cell.waits_from(at);
+            self.0.gate.see(cell, Seen::PollOver(at.saturating_sub(begun)), at);
+            Event::PollEnd { task, at }
+        });
         polled
     }
 
@@ -300,7 +313,8 @@ impl World {
     pub(super) fn park(&self) {
         self.0.idle.run();
         self.tell(|at| Event::Park { at });
-        let goes_on = self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
+        let deadline = self.0.timers.next(self.now_ns());
+        let goes_on = self.0.gate.before_park(deadline, &self.long_waits(), &self.0.clock, self);
         if !goes_on {
             self.look_whether_stuck();
         }

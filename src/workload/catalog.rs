@@ -94,10 +94,10 @@ pub fn find_with(name_or_path: &str, own: &Folder) -> Result<Manifest, FindError
 }
 
 /// The script at `path`, to be called `name`.
-pub(super) fn read(name: &str, path: &Path) -> Result<Manifest, FindError> {
+pub fn read(name: &str, path: &Path) -> Result<Manifest, FindError> {
     let file = path.display().to_string();
     match read_file(path) {
-        Ok(text) => Ok(script::read(name, &file, &text)?),
+        Ok(text) => Ok(Manifest { path: Some(path.to_owned()), ..script::read(name, &file, &text)? }),
         Err(reason) => Err(FindError::Unreadable { path: file, reason }),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -50,6 +52,25 @@ impl Folder {
         let path = self.path.as_ref()?.join(format!("{name}.lua"));
         // A link that leads nowhere is there, and an error that says so is better than another program.
         path.symlink_metadata().is_ok().then_some(path)
+    }
+
+    /// Copies a built-in workload's script here, where it shadows the built-in one, and gives its path. A file that is
+    /// there already is left as it is, and is the one.
+    ///
+    /// # Errors
+    /// Where there is no folder, or it cannot be written: in words for the person.
+    pub fn copy(&self, manifest: &Manifest) -> Result<PathBuf, String> {
+        let folder =
+            self.path.as_ref().ok_or("there is no folder for workloads of your own: LOOPSCOPE_WORKLOADS names one")?;
+        let path = folder.join(format!("{}.lua", manifest.name));
+        let failed = |error: std::io::Error| format!("{}: the script cannot be copied there: {error}", path.display());
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        match File::create_new(&path) {
+            Ok(mut file) => file.write_all(manifest.text.as_bytes()).map_err(failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(path)
     }
 
     /// Names to choose from, in order; and what is wrong with the folder itself.

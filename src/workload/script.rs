@@ -132,6 +132,7 @@ impl Reader<'_> {
             clock: clock(table)?,
             params: params(table)?,
             file: self.source.file.to_string(),
+            path: None,
             text: self.source.text.to_string(),
         })
     }

@@ -94,7 +94,7 @@ fn tasks_stand_in_the_order_of_any_column_both_ways_on_every_page() {
     person.types("jj:sort polls\n");
     assert_eq!(rows(&person), [7, 2, 3, 1, 6, 4, 5], "most polls first");
     assert_eq!(person.model.dashboard.selected, Some(task(3)), "the selection is by id");
-    person.types("v");
+    person.types("I");
     assert_eq!(rows(&person), [5, 4, 6, 1, 3, 2, 7]);
     person.types(":sort busy\n");
     assert_eq!(rows(&person)[..2], [2, 3], "the busiest first");

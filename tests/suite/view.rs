@@ -168,6 +168,8 @@ fn hostile_names_and_output_stay_text() {
         kind: loopscope::trace::TaskKind::Task,
         parent: None,
         location: None,
+        size_bytes: None,
+        boxed_from_bytes: None,
     };
     session.trace.apply(Event::Spawn { task: task(5), at: 0, spawned: Box::new(spawned) });
     session.trace.apply(Event::Output { task: Some(task(5)), at: 0, text: hostile.into() });

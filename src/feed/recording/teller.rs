@@ -125,7 +125,8 @@ impl Teller {
             Known { task, kind, depth: 0, asked: None, woken: true, was_polled: false, left: 0, went_on: false };
         self.tasks.insert(span, known);
         let parent = self.acting();
-        let spawned = Box::new(Spawned { name, kind, parent, location: None });
+        let spawned =
+            Box::new(Spawned { name, kind, parent, location: None, size_bytes: None, boxed_from_bytes: None });
         self.held.tell(Event::Spawn { task, at, spawned }, out);
         task
     }
