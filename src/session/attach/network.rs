@@ -179,8 +179,7 @@ impl Network {
         let arrived = Nanos::try_from(self.began.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
         let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
         self.door.begin(message.now, earliest, Some(arrived), message.dropped());
-        let mut parts = message.parts();
-        while let Some(part) = parts.next() {
+        for part in message.parts() {
             let events = self.door.take(part);
             self.tell(events).await?;
         }
