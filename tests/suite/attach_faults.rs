@@ -145,6 +145,8 @@ fn cut_after(to: &str, mut bytes: impl FnMut() -> u64 + Send + 'static) -> Strin
 #[test]
 fn a_server_that_dies_in_the_middle_of_a_message_and_comes_back() {
     let app = App::start(&["sleeps", "--tasks", "500"]);
+    // Its console takes its time to hear of all of them, and only then is its first message long enough.
+    until(&mut attach(&app.address), "every task", |trace, _| trace.tasks().len() > 500);
     let mut limits = [30_000, u64::MAX].into_iter();
     let mut session = attach(&cut_after(&app.address, move || limits.next().unwrap_or(u64::MAX)));
     until(&mut session, "a broken connection", |_, status| matches!(state(status), LinkState::Retrying { .. }));
