@@ -150,11 +150,6 @@ impl Lane {
         self.measures.at(at)
     }
 
-    /// Until when it is known what happened, in a lane that is measured.
-    pub fn told_until(&self) -> Option<Nanos> {
-        self.measures.last().map(|measure| measure.at)
-    }
-
     pub(super) fn measures(&self) -> &Measures {
         &self.measures
     }

@@ -131,6 +131,10 @@ impl Measures {
         index.checked_sub(1).and_then(|index| self.all.get(index)).or(self.before.as_ref())
     }
 
+    pub fn first(&self) -> Option<&Measure> {
+        self.all.front()
+    }
+
     pub fn last(&self) -> Option<&Measure> {
         self.all.back()
     }

@@ -32,6 +32,18 @@ pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos, all_told: Option<Na
     }
 }
 
+impl Lane {
+    /// Until when it is known what happened, in a lane that is measured.
+    pub fn told_until(&self) -> Option<Nanos> {
+        self.measures().last().map(|measure| measure.at)
+    }
+
+    /// Since when it is known when something happened, in a lane that is measured: of what came before, only the sum is.
+    pub fn told_from(&self) -> Option<Nanos> {
+        self.measures().first().map(|measure| measure.at)
+    }
+}
+
 impl Trace {
     pub(super) fn measure(&mut self, id: TaskId, at: Nanos, measured: &Measured) {
         self.advance(at);

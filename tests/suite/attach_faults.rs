@@ -126,7 +126,16 @@ fn garbage() {
 fn cut_after(to: &str, mut bytes: impl FnMut() -> u64 + Send + 'static) -> String {
     let to = to.strip_prefix("http://").expect("it is a TCP address").to_owned();
     listen(move |near| {
-        let (limit, far) = (bytes(), TcpStream::connect(&to).expect("it listens"));
+        let limit = bytes();
+        // A program says that it is ready while its console may still be opening its socket.
+        let deadline = Instant::now() + PATIENCE;
+        let far = loop {
+            match TcpStream::connect(&to) {
+                Ok(far) => break far,
+                Err(error) => assert!(Instant::now() < deadline, "it never listens: {error}"),
+            }
+            std::thread::yield_now();
+        };
         let (mut near_in, mut far_out) = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
         std::thread::spawn(move || std::io::copy(&mut near_in, &mut far_out));
         std::thread::spawn(move || {
