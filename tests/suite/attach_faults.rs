@@ -93,7 +93,12 @@ fn attempts_come_further_apart_and_a_person_need_not_wait() {
 #[test]
 fn a_server_that_never_answers() {
     let mut kept = Vec::new();
-    fails(&listen(move |connection| kept.push(connection)), "gave no answer");
+    let mut session = attach(&listen(move |connection| kept.push(connection)));
+    until(&mut session, "a word about it", |_, status| {
+        state(status) == LinkState::Waiting && note(status).contains("gave no answer")
+    });
+    session.command(Command::Quit);
+    assert!(matches!(session.status().outcome, Some(Outcome::Failed(said)) if said.contains("gave no answer")));
 }
 
 #[test]
@@ -145,8 +150,8 @@ fn cut_after(to: &str, mut bytes: impl FnMut() -> u64 + Send + 'static) -> Strin
 #[test]
 fn a_server_that_dies_in_the_middle_of_a_message_and_comes_back() {
     let app = App::start(&["sleeps", "--tasks", "500"]);
-    // Its console takes its time to hear of all of them, and only then is its first message long enough.
-    until(&mut attach(&app.address), "every task", |trace, _| trace.tasks().len() > 500);
+    // Its console learns of its tasks little by little; once it knows them all, its first message is a long one.
+    until(&mut attach(&app.address), "all of its tasks", |trace, _| trace.tasks().len() > 500);
     let mut limits = [30_000, u64::MAX].into_iter();
     let mut session = attach(&cut_after(&app.address, move || limits.next().unwrap_or(u64::MAX)));
     until(&mut session, "a broken connection", |_, status| matches!(state(status), LinkState::Retrying { .. }));

@@ -123,9 +123,18 @@ impl Network {
         if !self.was_live && self.attempts == 0 {
             self.say(LinkState::Connecting, String::new()).await?;
         }
-        let reached = tokio::select! {
-            () = self.far.left() => return Err(Ended::Left),
-            reached = reach(&self.address) => reached,
+        let address = self.address.clone();
+        let mut reaching = std::pin::pin!(reach(&address));
+        let reached = loop {
+            tokio::select! {
+                () = self.far.left() => return Err(Ended::Left),
+                reached = &mut reaching => break reached,
+                () = sleep(words::SLOW) => {
+                    if !self.was_live {
+                        self.say(LinkState::Waiting, words::NO_ANSWER_YET.to_owned()).await?;
+                    }
+                }
+            }
         };
         let (connection, mut messages) = reached?;
         if !self.was_live {

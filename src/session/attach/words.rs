@@ -7,6 +7,12 @@ use crate::feed::console::ForeignDoor;
 /// How long nothing may be told before that is worth a word.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
+/// How long an answer may take before that is worth a word.
+pub const SLOW: Duration = Duration::from_secs(6);
+
+pub const NO_ANSWER_YET: &str = "it took the connection and gave no answer so far; is it very busy, stopped, or something else than a \
+                                 console?";
+
 pub const WAITING: &str = "it answered, and has told nothing yet";
 
 /// What is to be known of a program that tells.
