@@ -156,9 +156,13 @@ impl ExecSession {
         }
     }
 
-    fn take_updates(&mut self) -> bool {
+    /// Takes in what the console told, for about `budget`.
+    fn take_updates(&mut self, budget: Duration) -> bool {
+        let begun = Instant::now();
         let mut changed = false;
-        while let Some(update) = self.wire.as_mut().and_then(Wire::take) {
+        while (!changed || begun.elapsed() < budget)
+            && let Some(update) = self.wire.as_mut().and_then(Wire::take)
+        {
             let stamps = self.recording.stamps();
             let told = self.joined.take(update, |epoch_ns| stamps.known_time(epoch_ns));
             self.read_sources(&told);
@@ -255,7 +259,7 @@ impl ExecSession {
     }
 
     fn finish(&mut self) {
-        self.take_updates();
+        self.take_updates(REST_PATIENCE);
         self.take_output();
         if let Some(lines) = self.pipe.as_ref().and_then(Pipe::missed_last) {
             self.miss(lines);
@@ -346,7 +350,8 @@ impl screen::Session for ExecSession {
         if self.is_over() {
             return false;
         }
-        let has_told = self.take_updates();
+        // The recording must not wait for a console that has much to say.
+        let has_told = self.take_updates(budget / 4);
         self.freeze(has_told);
         let mut changed = has_told | self.take_output();
         let horizon = self.horizon();
