@@ -82,6 +82,7 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
         return Err(Error::NoTerminal("the output goes elsewhere"));
     }
     // Before the screen is taken: what is wrong with the first run is for the shell to show.
+    let remark = if matches!(start, Start::Picker) { launcher.remark() } else { None };
     let (sessions, launched) = match start {
         Start::Picker => (Vec::new(), None),
         Start::Launch(launch) => (vec![launcher.launch(&launch).map_err(Error::Launch)?], Some(launch)),
@@ -96,6 +97,9 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
         frames.watch(first, launched);
     }
     sessions.for_each(|session| frames.open(session));
+    if let Some(remark) = remark {
+        frames.say(&remark);
+    }
     let mut alive = alive();
     let lost = loop {
         match frames.turn(Instant::now()) {

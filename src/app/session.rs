@@ -43,6 +43,11 @@ pub trait Launcher {
     /// What can be run. Empty where nothing can, as when attached to somebody else's program.
     fn catalog(&self) -> &[Manifest];
 
+    /// What there is to say of the catalog, in a line: that something is missing in it.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Starts a run, or says in lines that a person can act on why it cannot. A script is read from its file again.
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
 

@@ -14,12 +14,14 @@ use crate::terminal::{self, Options, Start};
 use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::own::listing;
+use crate::workload::own::{Listing, listing};
 use crate::workload::{Permissions, catalog, params, program_with};
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
     catalog: Vec<Manifest>,
+    /// What could not be read for it.
+    broken: usize,
     settings: Settings,
     seed: u64,
     feed: FeedChoice,
@@ -77,6 +79,11 @@ impl Launcher for Stage {
         &self.catalog
     }
 
+    fn remark(&self) -> Option<String> {
+        // A script that is broken would have no form to fill in.
+        (self.broken > 0).then(|| "not all of your own workloads can be had: `loopscope workloads` says why".to_owned())
+    }
+
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
         self.edited(&launch.name)?;
         let plan = self.plan(launch)?;
@@ -115,10 +122,10 @@ impl Launcher for Stage {
 
 /// Lets the person choose a workload and runs it on screen, until they leave.
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
-    // A script that is broken would have no form to fill in; `loopscope workloads` says what is wrong with it.
-    let catalog = listing(&own_folder()).workloads;
+    let Listing { workloads: catalog, broken } = listing(&own_folder());
     let (feed, permissions) = (FeedChoice::default(), Permissions::default());
-    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
+    let broken = broken.len();
+    let stage = Stage { catalog, broken, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
     show(stage, Start::Picker, settings)
 }
 
@@ -139,7 +146,7 @@ pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -
         catalog.insert(0, plan.manifest.clone());
     }
     let Plan { seed, feed, until, permissions, .. } = plan;
-    let stage = Stage { catalog, settings: *settings, seed, feed, until, permissions, listener };
+    let stage = Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions, listener };
     show(stage, Start::Launch(launch), settings)
 }
 
@@ -154,6 +161,7 @@ pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> any
         until: None,
         permissions: Permissions::default(),
         listener: None,
+        broken: 0,
     };
     show(stage, Start::Sessions(sessions), settings)
 }

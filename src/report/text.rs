@@ -230,6 +230,9 @@ fn recording(recorded: &Recorded, out: &mut impl Write) -> io::Result<()> {
     if recorded.is_cut {
         writeln!(out, "  the last line of the recording is cut off")?;
     }
+    if recorded.is_unfinished {
+        writeln!(out, "  the last moments may be missing: the app ended before what it recorded was written")?;
+    }
     Ok(())
 }
 

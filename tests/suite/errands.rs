@@ -179,3 +179,14 @@ fn without_a_shell_it_does_not_stop_for_ever() {
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
 }
+
+#[test]
+fn the_picker_says_that_something_is_missing() {
+    let own = folder("own");
+    fs::write(own.join("broken.lua"), "return {").expect("it is ours");
+    let mut terminal = Terminal::start_with(BINARY, &[], &[("LOOPSCOPE_WORKLOADS", text(&own))], 100, 30);
+    let screen = terminal.until_shows("`loopscope workloads` says why");
+    assert!(screen.contains("countasync"), "{screen}");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+}
