@@ -53,7 +53,8 @@ impl Trace {
         let known_ns = task.lane.measures().last().map_or(0, |last| last.busy_ns);
         // What the blocking pool does keeps the loop from nothing.
         let is_on_the_loop = task.spawned.kind != TaskKind::Blocking;
-        self.counts.busy_ns += if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
+        let new_ns = if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(new_ns);
         self.file_measure(Some(id), Measure { at, polls, busy_ns, scheduled_ns, doing });
         self.set_live(
             id,
