@@ -5,7 +5,7 @@ use super::action::Action;
 use super::pages::Page;
 use super::session::Session;
 
-use crate::control::{LinkState, Phase, Status, Steering};
+use crate::control::{LinkState, Phase, SourceKind, Status, Steering};
 use crate::trace::Fidelity;
 
 /// Why `action` means nothing for a session that stands like this; `None` where it does mean something.
@@ -23,7 +23,8 @@ pub fn refusal(action: Action, status: &Status) -> Option<&'static str> {
         (action, Steering::Nothing) if action.drives_the_loop() => {
             Some("this loop is not ours to step, hold or slow; space freezes the picture")
         }
-        (Action::FreezeProcess, Steering::Process) => is_over.then_some("the process has ended"),
+        (Action::FreezeProcess, _) if is_over && status.source == SourceKind::Exec => Some("the process has ended"),
+        (Action::FreezeProcess, Steering::Process) => None,
         (Action::FreezeProcess, Steering::Loop) => Some("the loop is ours: space pauses it"),
         (Action::FreezeProcess, Steering::Nothing) => {
             Some("loopscope did not start this process, so it does not stop it; `loopscope exec` starts one")

@@ -86,7 +86,7 @@ impl Page<'_> {
             lines.push(Line::from(span(theme, Role::Dim, " not spawned yet at that time")));
             return;
         };
-        let mut text = format!(" {} {}", glyph::state_of(task, state), state.name());
+        let mut text = format!(" {} {}", glyph::state_of(trace, state), state.name());
         let mut awaited = None;
         match state {
             State::Waiting(Some(id), kind) => {
@@ -98,7 +98,7 @@ impl Page<'_> {
                     text.push_str(&format!(" for {}", time::duration(self.now().saturating_sub(found.start))));
                 }
             }
-            State::Waiting(None, _) if task.lane.is_measured() => text.push_str(": what for, nobody tells"),
+            State::Waiting(None, _) if trace.is_foreign() => text.push_str(": what for, nobody tells"),
             State::Waiting(None, _) => text.push_str(" on something without a name"),
             State::Scheduled => text.push_str(": woken, not polled yet"),
             State::Held => text.push_str(" by you; o releases it"),

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::trace::{AwaitKind, State, Task};
+use crate::trace::{AwaitKind, State, Trace};
 
 pub const RUNNING: char = '█';
 /// A poll that took less than half of its column, or no loop time at all.
@@ -65,10 +65,10 @@ pub fn state(state: State) -> char {
     }
 }
 
-/// The mark of a state of `task`: where its polls are told in sums, nobody tells what it waits for without an await.
-pub fn state_of(task: &Task, state: State) -> char {
+/// The mark of a state in `trace`: in somebody else's program, what is waited for without an await is not told.
+pub fn state_of(trace: &Trace, state: State) -> char {
     match state {
-        State::Waiting(None, AwaitKind::Other) if task.lane.is_measured() => IDLE,
+        State::Waiting(None, AwaitKind::Other) if trace.is_foreign() => IDLE,
         state => self::state(state),
     }
 }

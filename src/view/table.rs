@@ -89,7 +89,7 @@ fn row(
     }
     let state = scene.model.dashboard.state(task.id, look.trace);
     if let Some(state) = state {
-        mark(buffer, area, (1, row), glyph::state_of(task, state), scene.theme.style(Role::of(state)));
+        mark(buffer, area, (1, row), glyph::state_of(look.trace, state), scene.theme.style(Role::of(state)));
     }
     for (index, at, width) in shown {
         // Of what was not there yet only the name is known.

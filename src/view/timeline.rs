@@ -18,7 +18,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::columns::{self, COLUMNS};
 use crate::app::{Mode, Pane, Viewport};
-use crate::trace::{Axis, Cell, Fidelity, Task, TaskId, Trace, column_edge};
+use crate::trace::{AwaitKind, Axis, Cell, Fidelity, Task, TaskId, Trace, column_edge};
 
 /// Labels narrower than this have no counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -57,9 +57,13 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
             buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
         }
     }
-    let is_sampled = trace.fidelity() == Fidelity::Sampled;
+    let told = match (trace.is_foreign(), trace.fidelity()) {
+        (_, Fidelity::Sampled) => legend::Told::Sampled,
+        (true, Fidelity::Exact) => legend::Told::Foreign,
+        (false, Fidelity::Exact) => legend::Told::Own,
+    };
     if count + 3 <= usize::from(places.rows.height) && !trace.tasks().is_empty() {
-        legend::render(buffer, scene.theme, is_sampled, places.rows, count);
+        legend::render(buffer, scene.theme, told, places.rows, count);
     }
     minimap(buffer, scene, places, end, range);
 }
@@ -134,7 +138,7 @@ fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &
     put(buffer, area, (0, row), &line, style);
     if let Some(state) = state {
         // Reversed with the row when it is selected, but in its own colour.
-        mark(buffer, area, (1, row), glyph::state_of(task, state), scene.theme.style(Role::of(state)));
+        mark(buffer, area, (1, row), glyph::state_of(scene.session.trace(), state), scene.theme.style(Role::of(state)));
     }
 }
 
@@ -158,7 +162,10 @@ fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id:
         let blocks = cell.busy_ns > 0
             && axis == Axis::Time
             && trace.blocking_call(id, edge(column), edge(column + 1).max(edge(column) + 1)).is_some();
-        if let Some((glyph, role)) = lane::mark(&cell, axis, blocks) {
+        if let Some((mut glyph, role)) = lane::mark(&cell, axis, blocks) {
+            if trace.is_foreign() && role == Role::Waiting(AwaitKind::Other) {
+                glyph = glyph::IDLE;
+            }
             mark(buffer, area, (column, row), glyph, scene.theme.style(role));
         }
     }

@@ -1,7 +1,7 @@
 //! Somebody else's programs on the screen: how the link stands, what is sampled, and what can be driven.
 
 use loopscope::app::{Action, Effect, Session};
-use loopscope::control::{Command, LinkState, Phase};
+use loopscope::control::{Command, Link, LinkState, Outcome, Phase, Steering};
 use loopscope::trace::{Axis, Event, Measured};
 
 use crate::foreign::{attached, executed, service};
@@ -40,7 +40,7 @@ fn the_screen_is_never_blank_and_says_how_the_link_stands() {
 #[test]
 fn what_was_lost_keeps_its_picture() {
     let mut session = service();
-    session.status.link = Some(loopscope::control::Link { state: LinkState::Lost, note: "it was closed".into() });
+    session.status.link = Some(Link { state: LinkState::Lost, note: "it was closed".into() });
     session.status.phase = Phase::Ended;
     let shown = text(&screen(Some(&session), &ANSI, (120, 40), &[]));
     assert!(shown.contains(" LOST ") && shown.contains("it was closed") && shown.contains("lock-waiter"), "{shown}");
@@ -172,4 +172,18 @@ fn the_details_have_what_a_console_keeps() {
     person.types("jj");
     person.refresh();
     assert!(text(&person.screen(&ANSI, (120, 60))).contains("no waker of it is left"), "nothing can wake it");
+}
+
+/// A process whose end is known was not lost: it went, and nothing is left to stop.
+#[test]
+fn a_process_that_ended_is_not_called_lost() {
+    let mut session = executed();
+    session.status.link = Some(Link { state: LinkState::Lost, note: String::new() });
+    session.status.phase = Phase::Ended;
+    session.status.steering = Steering::Nothing;
+    session.status.outcome = Some(Outcome::Completed(serde_json::Value::Null));
+    let mut person = Person::watching(session);
+    let shown = text(&person.screen(&ANSI, (120, 40)));
+    assert!(shown.contains(" ENDED ") && shown.contains("completed after") && !shown.contains("LOST"), "{shown}");
+    assert!(person.types("z").is_empty() && person.notice().contains("has ended"), "{}", person.notice());
 }
