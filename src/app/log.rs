@@ -31,6 +31,7 @@ pub struct Note {
 enum Topic {
     Once,
     Retrying,
+    Lost,
     Dropped,
     Forgotten,
 }
@@ -97,12 +98,13 @@ impl Log {
             LinkState::Connecting => (Weight::Plain, Topic::Once, "connecting".to_owned()),
             LinkState::Waiting => (Weight::Plain, Topic::Once, "connected, waiting for the first update".to_owned()),
             LinkState::Live => (Weight::Plain, Topic::Once, "live".to_owned()),
-            LinkState::Lost => (Weight::Loss, Topic::Once, "lost".to_owned()),
+            LinkState::Lost => (Weight::Loss, Topic::Lost, "lost".to_owned()),
             LinkState::Retrying { attempts, .. } => {
                 (Weight::Warning, Topic::Retrying, format!("not reached, attempt {attempts}"))
             }
         };
-        let text = if link.note.is_empty() { lead } else { format!("{lead}: {}", link.note) };
+        let note = link.note.strip_prefix("lost: ").unwrap_or(&link.note);
+        let text = if note.is_empty() { lead } else { format!("{lead}: {note}") };
         self.note(at, weight, topic, text);
     }
 

@@ -67,11 +67,15 @@ impl Sharing {
         let mut sharing = Self { gathered_at: Some(trace.counts().events), ..Self::default() };
         let mut gone = Vec::new();
         for (id, known) in trace.resources().iter() {
-            if known.to().is_none() { sharing.listed.push(id) } else { gone.push(id) }
+            match known.to() {
+                None => sharing.listed.push(id),
+                Some(to) => gone.push((to, id)),
+            }
         }
+        gone.sort_unstable();
         sharing.alive = sharing.listed.len();
         sharing.unlisted = gone.len().saturating_sub(GONE_MAX);
-        sharing.listed.extend(gone.into_iter().rev().take(GONE_MAX));
+        sharing.listed.extend(gone.into_iter().rev().take(GONE_MAX).map(|(_, id)| id));
         let mut held: Vec<_> = trace.resources().held().collect();
         held.sort_unstable();
         for (resource, task) in held {

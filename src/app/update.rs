@@ -267,7 +267,12 @@ fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effe
         return vec![Effect::Leave];
     } else {
         model.is_leaving = true;
-        model.notice = Some("esc again ends this run and goes back to the list".to_owned());
+        let text = match session.status().steering {
+            Steering::Loop => "esc again ends this run and goes back to the list",
+            Steering::Process => "esc again ends this process and goes to the list of workloads",
+            Steering::Nothing => "esc again leaves this program alone and goes to the list of workloads",
+        };
+        model.notice = Some(text.to_owned());
     }
     Vec::new()
 }

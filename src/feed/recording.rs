@@ -151,6 +151,11 @@ impl Recording {
         self.teller.settle(quiet_ns, out);
     }
 
+    /// The app is gone, and there are tasks whose end it has not recorded.
+    pub fn note_unfinished(&mut self) {
+        self.recorded.is_unfinished = true;
+    }
+
     /// Nothing will come any more.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod output;
 mod pipe;
 mod timed;
 mod wire;
+mod words;
 
 pub use app::Stdin;
 
@@ -18,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::notes;
 use super::sources::{Reader, Sources};
 use crate::app as screen;
 use crate::control::{
@@ -42,6 +42,9 @@ const LATE_NS: u64 = 20_000_000;
 
 /// How long after its end an app's output and recording may go on, from what it leaves behind.
 const REST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for the console: it tells ten times a second.
+const FREEZE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Characters of a command that are shown.
 const NAME_CHARS_MAX: usize = 200;
@@ -67,6 +70,8 @@ pub struct ExecSession {
     chunk: Option<(Chunk, usize)>,
     last_came: Instant,
     is_frozen: bool,
+    /// When the person wanted it to stop, until it is.
+    freezing: Option<Instant>,
     /// The person, or a limit of theirs, ends it.
     is_quitting: bool,
     /// When it ended, and how often the pipe had been found empty by then.
@@ -107,6 +112,7 @@ impl ExecSession {
             chunk: None,
             last_came: Instant::now(),
             is_frozen: false,
+            freezing: None,
             is_quitting: false,
             ended: None,
             came_out: None,
@@ -233,7 +239,7 @@ impl ExecSession {
         let Some(status) = self.app.as_mut().and_then(App::ended) else { return false };
         if self.ended.is_none() {
             self.ended = Some((Instant::now(), self.pipe.as_ref().map_or(0, Pipe::empty)));
-            self.is_frozen = false;
+            (self.is_frozen, self.freezing) = (false, None);
             let came_out = if self.is_quitting { Outcome::Cancelled } else { app::outcome(status) };
             self.came_out.get_or_insert(came_out);
         }
@@ -264,66 +270,37 @@ impl ExecSession {
             (Outcome::Completed(_), Err(error)) => Outcome::Failed(error.to_string()),
             (outcome, _) => outcome,
         });
+        if self.trace.tasks().iter().any(|task| task.ending.is_none()) {
+            self.recording.note_unfinished();
+        }
         self.trace.set_recorded(self.recording.recorded().clone());
         (self.app, self.pipe, self.wire) = (None, None, None);
     }
 
-    fn freeze(&mut self, is_frozen: bool) {
-        let Some(app) = self.app.as_mut().filter(|_| is_frozen != self.is_frozen) else { return };
-        // It goes on only after the stop is over, and stands only after it has begun: what happens in between is at its edge.
-        let now = self.clock.now();
-        if !is_frozen {
-            self.recording.stamps().go_on(now);
+    /// Stops the process once its console has told what its tasks wait for, or after a moment without that.
+    fn freeze(&mut self, has_told: bool) {
+        let is_due = self.freezing.is_some_and(|asked| has_told || asked.elapsed() >= FREEZE_PATIENCE);
+        if !is_due {
+            return;
         }
-        if app.freeze(is_frozen) {
-            self.is_frozen = is_frozen;
-            if is_frozen {
-                let now = self.clock.now();
-                let at = self.recording.stamps().loop_time(now);
-                self.recording.stamps().stop(now);
-                self.timed.push(at, Event::Pause { at });
-            }
+        self.freezing = None;
+        let Some(app) = self.app.as_mut().filter(|_| !self.is_frozen) else { return };
+        if app.freeze(true) {
+            self.is_frozen = true;
+            // It stands only after it was told to: what happens in between is at the edge of the stop.
+            let now = self.clock.now();
+            let at = self.recording.stamps().loop_time(now);
+            self.recording.stamps().stop(now);
+            self.timed.push(at, Event::Pause { at });
         }
     }
 
-    fn note(&self) -> String {
-        let mut notes = Vec::new();
-        if self.is_frozen {
-            notes.push("its process is stopped (SIGSTOP), and loop time with it".to_owned());
-        }
-        if self.trace.tasks().is_empty() {
-            notes.extend(self.why_nothing());
-        }
-        notes.extend(notes::of_recording(self.recording.recorded()));
-        notes.extend(notes::of_threads(&self.trace));
-        notes.extend(Some(self.joined.caveats()).filter(|text| !text.is_empty()));
-        notes.join("; ")
-    }
-
-    /// Why there are no tasks.
-    fn why_nothing(&self) -> Option<String> {
-        if matches!(self.outcome, Some(Outcome::Failed(_)))
-            && self.recording.recorded().lines == 0
-            && self.ended.is_none()
-        {
-            return None;
-        }
-        let records = self.recording.recorded().lines > 0 || self.pipe.as_ref().is_some_and(Pipe::was_opened);
-        let why = match (records, self.joined.told_until().is_some(), self.is_over()) {
-            (false, false, true) => {
-                "it never began to record: it does not call console_subscriber::init(), or ended before it did"
-            }
-            (false, false, false) => "it has not begun to record: does it call console_subscriber::init()?",
-            (false, true, _) => {
-                "its console answers, and it does not record: it sets its console up without the environment"
-            }
-            (true, ..) if self.joined.names().knows_of_tasks() => "it records, and has spawned no task yet",
-            (true, ..) => {
-                "it records, and no task was ever told of: none was spawned, or it is built without tokio's feature \
-                 `tracing` or without RUSTFLAGS=\"--cfg tokio_unstable\""
-            }
-        };
-        Some(why.to_owned())
+    fn thaw(&mut self) {
+        self.freezing = None;
+        let Some(app) = self.app.as_mut().filter(|_| self.is_frozen) else { return };
+        // It goes on only after it was told to.
+        self.recording.stamps().go_on(self.clock.now());
+        self.is_frozen = !app.freeze(false);
     }
 }
 
@@ -338,10 +315,11 @@ impl screen::Session for ExecSession {
     }
 
     fn status(&self) -> Status {
-        let (phase, steering) = match (self.is_over(), self.is_frozen) {
-            (true, _) => (Phase::Ended, Steering::Nothing),
-            (false, true) => (Phase::Paused, Steering::Process),
-            (false, false) => (Phase::Running, Steering::Process),
+        let (phase, steering) = match (self.is_over(), self.is_frozen, self.freezing) {
+            (true, ..) => (Phase::Ended, Steering::Nothing),
+            (false, true, _) => (Phase::Paused, Steering::Process),
+            (false, false, Some(_)) => (Phase::Pausing, Steering::Process),
+            (false, false, None) => (Phase::Running, Steering::Process),
         };
         let state = match (self.is_over(), self.recording.recorded().lines > 0) {
             (true, _) => LinkState::Lost,
@@ -368,7 +346,9 @@ impl screen::Session for ExecSession {
         if self.is_over() {
             return false;
         }
-        let mut changed = self.take_updates() | self.take_output();
+        let has_told = self.take_updates();
+        self.freeze(has_told);
+        let mut changed = has_told | self.take_output();
         let horizon = self.horizon();
         let mut has_more = true;
         while has_more && begun.elapsed() < budget {
@@ -386,9 +366,12 @@ impl screen::Session for ExecSession {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Freeze(is_frozen) => self.freeze(is_frozen),
+            Command::Freeze(true) if !self.is_frozen && self.app.is_some() && self.ended.is_none() => {
+                self.freezing.get_or_insert_with(Instant::now);
+            }
+            Command::Freeze(false) => self.thaw(),
             Command::Quit => {
-                self.freeze(false);
+                self.thaw();
                 self.is_quitting = true;
                 if let Some(app) = &mut self.app {
                     app.end();

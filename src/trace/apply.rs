@@ -135,15 +135,18 @@ impl Trace {
                 }
             }
             Event::Gap { from, to, dropped } => {
-                self.probe_dropped += dropped;
+                self.probe_dropped = self.probe_dropped.saturating_add(dropped);
                 push_bounded(&mut self.gaps, Gap { from, to, dropped });
             }
             Event::Counted { task, counts } => {
                 if let Some(task) = self.tasks.get_mut(task.index()) {
                     task.console = Some(counts);
                     if self.fidelity == Fidelity::Sampled {
-                        self.counts.polls += counts.polls.saturating_sub(task.counts.polls);
-                        self.counts.wakes += counts.wakes.saturating_sub(task.counts.wakes);
+                        // Somebody else's numbers may be any.
+                        let new = counts.polls.saturating_sub(task.counts.polls);
+                        self.counts.polls = self.counts.polls.saturating_add(new);
+                        let new = counts.wakes.saturating_sub(task.counts.wakes);
+                        self.counts.wakes = self.counts.wakes.saturating_add(new);
                         task.counts = counts;
                     }
                 }
@@ -166,7 +169,7 @@ impl Trace {
             }
             Event::ConsoleUpdate { dropped } => {
                 self.console_updates += 1;
-                self.console_dropped += dropped;
+                self.console_dropped = self.console_dropped.saturating_add(dropped);
             }
             Event::Now { at } => self.advance(at),
         }

@@ -17,6 +17,8 @@ use crate::control::{Outcome, Status};
 /// Rows that there is something to say in, on a screen of `height` rows.
 pub fn rows(session: &dyn Session, status: &Status, height: u16) -> u16 {
     let outcome = match &status.outcome {
+        // That it was watched until it was lost goes without saying.
+        Some(Outcome::Detached) if link::line(status).is_some() => 0,
         None => 0,
         Some(Outcome::Failed(error)) => {
             u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (height / 5).max(1))

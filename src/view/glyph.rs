@@ -26,7 +26,7 @@ pub const UNTOLD: char = '┈';
 /// Heights of the share of a column that a task ran, where only sums are told: none of them is the mark of a poll.
 pub const SHARES: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 /// The same for the share that it was ready and waited for its turn.
-pub const SCHEDULED_SHARES: [char; 4] = ['⡀', '⡄', '⡆', '⡇'];
+pub const SCHEDULED_SHARES: [char; 3] = ['╷', '╻', '┃'];
 
 /// The one of `heights` that shows `part` of `whole`; the lowest for the least.
 pub fn height(heights: &[char], part: u64, whole: u64) -> char {
@@ -107,10 +107,9 @@ fn ascii(mark: char) -> char {
         '▅' => '5',
         '▆' => '6',
         '▇' => '7',
-        '⡀' => 'a',
-        '⡄' => 'b',
-        '⡆' => 'c',
-        '⡇' => 'd',
+        '╷' => 'a',
+        '╻' => 'b',
+        '┃' => 'c',
         '┈' => ',',
         '╴' => '\'',
         _ => '?',
@@ -135,7 +134,7 @@ mod tests {
     fn the_least_share_is_seen_and_the_whole_is_the_highest() {
         let at = |part| height(&SHARES, part, 700);
         assert_eq!([at(0), at(1), at(100), at(101), at(700), at(9_000)], ['▁', '▁', '▁', '▂', '▇', '▇']);
-        assert_eq!(height(&SCHEDULED_SHARES, u64::MAX, 0), '⡇', "sums of somebody else's may be anything");
+        assert_eq!(height(&SCHEDULED_SHARES, u64::MAX, 0), '┃', "sums of somebody else's may be anything");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn lines(theme: &Theme, is_sampled: bool, width: usize) -> Vec<Line<'static>
     let mut marks = if is_sampled {
         vec![
             ("▁▄▇".to_owned(), Role::Share, "sampled: share of the time between two updates that it ran"),
-            ("⡀⡆⡇".to_owned(), Role::ScheduledShare, "share that it was ready"),
+            ("╷╻┃".to_owned(), Role::ScheduledShare, "share that it was ready"),
             one(glyph::POLL, Role::Poll, "a poll that was seen"),
             one(glyph::IDLE, Role::Waiting(AwaitKind::Other), "idle, nobody tells what for"),
             one(glyph::UNTOLD, Role::Dim, "not told yet"),

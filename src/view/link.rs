@@ -27,7 +27,9 @@ pub fn line(status: &Status) -> Option<(Role, String)> {
         return Some((Role::Warning, text.to_owned()));
     }
     let link = status.link.as_ref()?;
-    let because = |lead: &str| match link.note.as_str() {
+    // Who says why it was lost may say that it was.
+    let note = link.note.strip_prefix("lost: ").unwrap_or(&link.note);
+    let because = |lead: &str| match note {
         "" => lead.to_owned(),
         note => format!("{lead}: {note}"),
     };
@@ -39,7 +41,7 @@ pub fn line(status: &Status) -> Option<(Role, String)> {
         LinkState::Retrying { attempts, wait_ms } => {
             Some((Role::Warning, because(&format!("{} (attempt {attempts}; R retries now)", retrying(wait_ms)))))
         }
-        LinkState::Lost => Some((Role::Error, because("LOST, what it told until then is kept"))),
+        LinkState::Lost => Some((Role::Error, because("LOST, and kept as it was"))),
     }
 }
 

@@ -75,7 +75,7 @@ fn a_busy_sampled_task_has_no_mark_of_a_poll() {
     }
     assert!(lane("acceptor").contains('▌'), "its only poll of each second was seen: {}", lane("acceptor"));
     assert!(lane("lock-waiter").contains("╌╌╌"), "{}", lane("lock-waiter"));
-    assert!(lane("queued").contains('⡇'), "{}", lane("queued"));
+    assert!(lane("queued").contains('┃'), "{}", lane("queued"));
     assert!(lane("quick").contains('┈'), "nothing is told of the time since the last update: {}", lane("quick"));
     assert!(shown.contains("sampled"), "{shown}");
 }

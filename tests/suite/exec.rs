@@ -214,6 +214,7 @@ fn a_report_of_an_app_is_one_document() {
     }
     assert_eq!((&report["feeds"]["agree"], &report["loop"]["parked_ns"]), (&true.into(), &Value::Null));
     assert!(report["feeds"]["recording"]["events"].as_u64() > Some(500));
+    assert_eq!(report["feeds"]["recording"]["unfinished"], true, "main's own end is never written");
     assert!(report["feeds"]["console"]["updates"].as_u64() > Some(0));
 }
 
@@ -292,7 +293,7 @@ fn the_app_is_told_where_to_listen_and_to_record() {
     end(&mut session);
     let lines: Vec<String> = session.trace().output().lines().iter().map(|line| line.text.to_string()).collect();
     let said = |part: &str| lines.iter().any(|line| line.contains(part));
-    assert!(said("127.0.0.1:") && said("100ms") && said("700"), "{lines:?}");
+    assert!(said("127.0.0.1:") && said("10ms") && said("700"), "{lines:?}");
     assert!(said("! \u{fffd}[31mred"), "standard error is marked, and nothing in it reaches the terminal: {lines:?}");
     let pipe = lines.iter().find(|line| line.ends_with("recording")).map(PathBuf::from).expect("a path");
     assert!(!pipe.exists() && !pipe.parent().expect("a folder").exists(), "nothing is left behind");
@@ -313,7 +314,8 @@ fn a_stop_of_the_process_takes_no_loop_time() {
     let session = &mut started.session;
     until(session, "polls", |trace, _| trace.counts().polls > 30);
     session.command(Command::Freeze(true));
-    assert_eq!((session.status().phase, session.status().steering), (Phase::Paused, Steering::Process));
+    until(session, "the stop", |_, status| status.phase == Phase::Paused);
+    assert_eq!(session.status().steering, Steering::Process);
     assert!(note(session).contains("SIGSTOP"), "{}", note(session));
     until(session, "it to stand", |_, _| state_of(&pid) == Some('T'));
     let stopped = Instant::now();
@@ -349,6 +351,7 @@ fn to_leave_ends_the_app_and_all_that_it_started() {
     assert!(pids.iter().all(|pid| state_of(pid).is_some()));
     // A stopped one too, and one that takes no notice of being asked.
     session.command(Command::Freeze(true));
+    until(&mut session, "the stop", |_, status| status.phase == Phase::Paused);
     session.command(Command::Quit);
     assert_eq!(end(&mut session), Outcome::Cancelled);
     drop(session);

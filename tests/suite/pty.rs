@@ -263,3 +263,25 @@ fn what_is_wrong_with_a_run_is_one_key_away() {
     assert_eq!(terminal.ends(), 0);
     terminal.is_restored();
 }
+
+#[test]
+fn attached_to_a_dead_address_the_screen_is_up_at_once_and_q_quits() {
+    let address = format!("127.0.0.1:{}", crate::outside::free_port());
+    let mut terminal = Terminal::start(&["attach", &address], 100, 30);
+    terminal.until_shows(&address);
+    terminal.until_shows("nothing listens there");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}
+
+#[test]
+fn attached_to_a_program_its_tasks_are_on_screen_and_q_leaves_it_alone() {
+    let app = crate::outside::App::start(&["mutex"]);
+    let mut terminal = Terminal::start(&["attach", &app.address], 120, 40);
+    terminal.until_shows("locker-2");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+    assert_eq!(app.counts().len(), 3, "it goes on, and ends by itself");
+}

@@ -3,7 +3,7 @@
 
 use console_api::async_ops::{AsyncOp, AsyncOpUpdate};
 use console_api::resources::ResourceUpdate;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::resources::Resources;
 use super::spans::Spans;
@@ -30,6 +30,8 @@ pub struct Operations {
     unshown: u64,
     /// Polls from before this may have gone untold.
     untold_until: Nanos,
+    /// Operations that were ready at a poll, as this update tells.
+    ready: FxHashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -94,15 +96,13 @@ impl Operations {
         for operation in outer.into_iter().chain(inner) {
             self.meet(operation, operations, texts, times, &mut events);
         }
-        for poll in resources.new_poll_ops.iter().filter(|poll| poll.is_ready) {
-            if let Some(operation) = poll.async_op_id.as_ref().and_then(|id| self.spans.live_mut(id.id)) {
-                operation.ready = true;
-            }
-        }
+        let ready = resources.new_poll_ops.iter().filter(|poll| poll.is_ready);
+        self.ready.extend(ready.filter_map(|poll| Some(poll.async_op_id.as_ref()?.id)));
         self.begin(operations, task, times, &mut events);
         let mut ended = Vec::new();
         for (span, stats) in &operations.stats_update {
             let Some(operation) = self.spans.live_mut(*span) else { continue };
+            operation.ready |= self.ready.contains(span);
             let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
             if let Some(id) = operation.id.filter(|_| polls > operation.polls) {
                 operation.polls = polls;
@@ -123,6 +123,11 @@ impl Operations {
         events.extend(ended.into_iter().map(|(at, id)| Event::AwaitEnd { id, at }));
         self.resources.follow(resources, texts, times, &mut events);
         events
+    }
+
+    /// All of an update was told: polls of the next one are other polls.
+    pub fn finish(&mut self) {
+        self.ready = FxHashSet::default();
     }
 
     fn meet(

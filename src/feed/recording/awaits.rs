@@ -44,6 +44,8 @@ pub struct Awaits {
     open: FxHashMap<u64, Open>,
     /// Spans of those that are fresh.
     fresh: Vec<u64>,
+    /// Spans that mean nothing so far, by who entered them first, and when: they may be named yet.
+    unnamed: FxHashMap<u64, (TaskId, Nanos)>,
     sites: FxHashMap<Site, SiteId>,
     told: usize,
 }
@@ -64,7 +66,14 @@ impl Awaits {
             }
             return true;
         }
-        let Some((described, resource)) = names.meaning(span) else { return false };
+        let Some((described, resource)) = names.meaning(span) else {
+            if self.unnamed.len() < OPEN_MAX {
+                self.unnamed.entry(span).or_insert((task, at));
+            }
+            return false;
+        };
+        let first = self.unnamed.remove(&span).filter(|(first, _)| *first == task);
+        let at = first.map_or(at, |(_, first)| first);
         let next_site = SiteId::from_index(self.sites.len());
         let has_room = self.sites.len() < SITES_MAX || self.sites.contains_key(&described);
         if !has_room || self.open.len() >= OPEN_MAX || self.told >= AWAITS_MAX {
@@ -99,7 +108,10 @@ impl Awaits {
 
     /// `span` is gone.
     pub fn closed(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
-        let Some(open) = self.open.remove(&span) else { return };
+        let Some(open) = self.open.remove(&span) else {
+            self.unnamed.remove(&span);
+            return;
+        };
         if open.is_fresh {
             self.fresh.retain(|fresh| *fresh != span);
             out(Event::AwaitPoll { id: open.id, ready: true });

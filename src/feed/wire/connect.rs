@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::first_bytes::{FirstBytes, Listened, Speech};
-use super::{Address, Details, Updates};
+use super::{Address, Details, Messages, Updates};
 
 /// How long the other side may take to accept a connection, and then to answer the first request.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
@@ -99,6 +99,18 @@ impl Connection {
     pub async fn watch(&self) -> Result<Updates, Unreachable> {
         match timeout(ANSWER_PATIENCE, Updates::watch(self.channel.clone())).await {
             Ok(Ok(updates)) => Ok(updates),
+            Ok(Err(status)) => Err(self.lost(&status)),
+            Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),
+        }
+    }
+
+    /// Begins to watch, message by message.
+    ///
+    /// # Errors
+    /// Where the other side is no console, or does not answer in time.
+    pub async fn messages(&self) -> Result<Messages, Unreachable> {
+        match timeout(ANSWER_PATIENCE, Messages::watch(self.channel.clone())).await {
+            Ok(Ok(messages)) => Ok(messages),
             Ok(Err(status)) => Err(self.lost(&status)),
             Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),
         }

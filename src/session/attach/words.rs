@@ -40,13 +40,12 @@ fn no_tasks(knows_of_tasks: bool) -> &'static str {
     }
 }
 
-/// A program that went away.
+/// Why a program is lost, and what is done about it.
 pub fn lost(why: &str, attempts: u32) -> String {
     match attempts {
-        0 => format!("lost: {why}; what it told is kept"),
-        1 => format!("lost: {why}; what it told is kept, and its address is tried again"),
-        more => format!("lost: {why}; what it told is kept, and its address was tried {more} times"),
+        0 | 1 => why.to_owned(),
+        more => format!("{why} (tried {more} times)"),
     }
 }
 
-pub const REPLACED: &str = "lost: another process answers at its address now; what this one told is kept";
+pub const REPLACED: &str = "another process answers at its address now";

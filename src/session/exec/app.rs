@@ -15,8 +15,12 @@ use crate::control::Outcome;
 /// How long the app may take to end when it is asked to, before it is made to.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often the app publishes what only its console tells.
-const PUBLISH_INTERVAL: &str = "100ms";
+/// How often the app publishes what only its console tells. Its aggregator takes in no more than 128 events at a time, so
+/// this is also how fast names come: 12,800 a second.
+const PUBLISH_INTERVAL: &str = "10ms";
+
+/// How long the app's console remembers what is gone. It goes through all of it each time, and nobody else needs it.
+const RETENTION: &str = "2s";
 
 /// Where the app's standard input comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,7 @@ impl App {
             .env("TOKIO_CONSOLE_BIND", format!("127.0.0.1:{port}"))
             .env("TOKIO_CONSOLE_PUBLISH_INTERVAL", PUBLISH_INTERVAL)
             .env("TOKIO_CONSOLE_RECORD_PATH", recording)
+            .env("TOKIO_CONSOLE_RETENTION", std::env::var_os("TOKIO_CONSOLE_RETENTION").unwrap_or(RETENTION.into()))
             .stdin(if stdin == Stdin::Ours { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
