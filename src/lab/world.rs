@@ -159,7 +159,10 @@ impl World {
         let until = self.after(duration);
         let mut blocking = self.await_at(
             site,
-            std::future::poll_fn(|_| std::task::Poll::Ready(self.0.gate.block_until(until, &self.0.clock, self))),
+            std::future::poll_fn(|_| {
+                let waits = self.long_waits();
+                std::task::Poll::Ready(self.0.gate.block_until(until, &waits, &self.0.clock, self))
+            }),
         );
         match std::pin::Pin::new(&mut blocking).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
             std::task::Poll::Ready(passed) => passed,

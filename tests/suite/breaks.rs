@@ -129,6 +129,12 @@ fn after_a_poll_and_in_a_wait_that_take_too_long() {
     assert_eq!(run.told(hit), ("board-1".into(), 5 * SECOND, 5 * SECOND));
     assert_eq!((run.polls("board-1"), run.polls("board-2")), (1, 0));
 
+    // Also in the midst of a poll that keeps the loop: board-3 plays from 10 s to 15 s.
+    let mut run = Stopping::of_exhibition(&["wait board-1 > 7s"]);
+    let hit = run.stops();
+    assert_eq!(run.told(hit), ("board-1".into(), 12 * SECOND, 7 * SECOND));
+    assert_eq!((run.session.status().now, run.polls("board-3")), (12 * SECOND, 1));
+
     let mut run = Stopping::of_exhibition(&["poll > 5s", "wait board-* > 30s", "wait main > 1h"]);
     for (name, begins) in [("board-1", 5), ("board-2", 10), ("board-3", 15), ("board-1", 65)] {
         let hit = run.stops();
@@ -180,16 +186,21 @@ fn a_breakpoint_is_refused_where_it_makes_no_sense() {
 #[test]
 fn the_screen_says_where_it_stopped_and_why() {
     let mut terminal = Terminal::start(&["run", "chess-async", "--speed", "max", "--break", "poll board-7"], 100, 30);
-    let screen = terminal.until_shows("stopped: board-7 is about to be polled (break poll board-7)");
     let selected = |name: &str, screen: &str| screen.lines().any(|line| line.contains('▸') && line.contains(name));
-    assert!(selected("board-7", &screen) && screen.contains("PAUSED"), "{screen}");
+    // All of it at once: a frame may arrive in pieces.
+    terminal.until("the stop, its reason and its task", |screen| {
+        screen.contains("stopped: board-7 is about to be polled (break poll board-7)")
+            && selected("board-7", screen)
+            && screen.contains("PAUSED")
+    });
     terminal.press(":break none\r");
     terminal.until_shows("every breakpoint is forgotten");
     terminal.press(":break end board-3\r");
     terminal.until_shows("stops at: end board-3");
     terminal.press(" ");
-    let screen = terminal.until_shows("stopped: board-3 ended");
-    assert!(selected("board-3", &screen), "{screen}");
+    terminal.until("the stop and its task", |screen| {
+        screen.contains("stopped: board-3 ended") && selected("board-3", screen)
+    });
     terminal.press(":break none\r ");
     terminal.until("the end", |screen| screen.contains("ENDED") && !screen.contains("stopped:"));
     // A breakpoint that is set after the end is there when it runs again.

@@ -26,9 +26,16 @@ pub struct LongWait {
 }
 
 impl Gate {
-    /// Lets loop time pass inside a poll that blocks, at the speed that is set, and stands still while paused.
-    pub fn block_until(&self, to: Nanos, clock: &LoopClock, witness: &impl Witness) -> Result<(), Stopped> {
-        let inner = self.pass(self.lock(), (clock.now(), to), &[], clock, witness, Here::Poll);
+    /// Lets loop time pass inside a poll that blocks, at the speed that is set, and stands still while paused. `waits` of
+    /// others get too long for a breakpoint, the first of them first.
+    pub fn block_until(
+        &self,
+        to: Nanos,
+        waits: &[LongWait],
+        clock: &LoopClock,
+        witness: &impl Witness,
+    ) -> Result<(), Stopped> {
+        let inner = self.pass(self.lock(), (clock.now(), to), waits, clock, witness, Here::Poll);
         if inner.quit { Err(Stopped) } else { Ok(()) }
     }
 
