@@ -36,7 +36,10 @@ mod serve;
 mod settings;
 mod snapshot;
 mod stage;
+mod store;
 mod story;
+#[path = "../../benches/synthetic.rs"]
+mod synthetic;
 mod tabs;
 mod terminal;
 mod trace;
