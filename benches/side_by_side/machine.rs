@@ -13,6 +13,13 @@ pub fn describe() -> String {
     format!("{model}, {cores} cores, {} {}", std::env::consts::OS, kernel.trim())
 }
 
+/// The memory that this process has resident now, in bytes; `None` where the system does not tell.
+pub fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
 /// The most memory that the process `id` has had resident so far, in bytes; `None` where the system does not tell.
 pub fn peak_bytes(id: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;

@@ -10,10 +10,14 @@
 //! themselves are told as `number NAME VALUE UNIT`. A claim is one function in a file of its own and a line in [`CLAIMS`].
 
 mod absolute;
+mod frame;
 mod loops;
 mod machine;
 mod pairs;
 mod probe;
+mod store;
+#[path = "../synthetic.rs"]
+mod synthetic;
 
 use std::process::ExitCode;
 
@@ -56,10 +60,18 @@ struct Claim {
 const CLAIMS: &[Claim] = &[
     Claim { name: "probe_over_console", reach: Some(0.10), measure: probe::over_console },
     Claim { name: "probe_over_bare", reach: Some(1.03), measure: probe::over_bare },
+    Claim { name: "ingest_over_push", reach: Some(8.0), measure: store::ingest_over_push },
+    Claim { name: "bytes_per_event", reach: Some(24.0), measure: store::bytes_per_event },
+    Claim { name: "frame_50m_over_50k", reach: Some(1.5), measure: frame::by_events },
+    Claim { name: "frame_100k_tasks_over_100", reach: Some(1.5), measure: frame::by_tasks },
     Claim { name: "absolute", reach: None, measure: absolute::numbers },
 ];
 
 fn main() -> ExitCode {
+    if let Some(telling) = std::env::args().find_map(|argument| Some(argument.strip_prefix("--keep=")?.to_owned())) {
+        store::keep(&telling);
+        return ExitCode::SUCCESS;
+    }
     let mut effort = Effort::Full;
     let mut wanted = Vec::new();
     for argument in std::env::args().skip(1) {
