@@ -75,7 +75,7 @@ enum Command {
     Show(catalog::ShowArguments),
     /// Start an app that uses console-subscriber, and watch its every poll and wake
     Exec(exec::ExecArguments),
-    /// Look at a recording that console-subscriber made of an app
+    /// Look at an archive of a run, or at a recording that console-subscriber made of an app
     Open(open::OpenArguments),
     /// Read a script as `run` would, run nothing, and say what is wrong with it
     Check(catalog::CheckArguments),

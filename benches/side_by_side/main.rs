@@ -10,6 +10,7 @@
 //! themselves are told as `number NAME VALUE UNIT`. A claim is one function in a file of its own and a line in [`CLAIMS`].
 
 mod absolute;
+mod archive;
 mod frame;
 mod loops;
 mod machine;
@@ -64,6 +65,8 @@ const CLAIMS: &[Claim] = &[
     Claim { name: "bytes_per_event", reach: Some(24.0), measure: store::bytes_per_event },
     Claim { name: "frame_50m_over_50k", reach: Some(1.5), measure: frame::by_events },
     Claim { name: "frame_100k_tasks_over_100", reach: Some(1.5), measure: frame::by_tasks },
+    Claim { name: "archive_bytes_per_event", reach: Some(5.0), measure: archive::bytes_per_event },
+    Claim { name: "archive_load_over_read", reach: Some(10.0), measure: archive::load_over_read },
     Claim { name: "absolute", reach: None, measure: absolute::numbers },
 ];
 

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod archive;
 mod attach;
 mod attach_faults;
 mod attached;
