@@ -72,7 +72,7 @@ enum Command {
     Attach(attach::AttachArguments),
     /// Start an app that uses console-subscriber, and watch its every poll and wake
     Exec(exec::ExecArguments),
-    /// Look at a recording that console-subscriber made of an app
+    /// Look at an archive of a run, or at a recording that console-subscriber made of an app
     Open(open::OpenArguments),
     /// Say why a tokio-console app shows nothing, or too little, and what to do
     Doctor(doctor::DoctorArguments),

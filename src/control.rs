@@ -137,6 +137,14 @@ pub enum FeedChoice {
 }
 
 impl FeedChoice {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Probe => "probe",
+            Self::Both => "both",
+        }
+    }
+
     pub fn console(self) -> bool {
         self != Self::Probe
     }

@@ -1,6 +1,7 @@
 //! HOW FACTS ARRIVE: each source says what it knows as [`crate::trace::Event`]s, and behind this door nobody knows
 //! where a fact came from.
 
+pub mod archive;
 pub mod console;
 pub mod examination;
 pub mod probe;

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod apply;
+pub mod archive;
 mod awaits;
 mod blocking;
 mod event;
@@ -11,12 +12,16 @@ mod id;
 mod lane;
 mod measure;
 mod output;
+mod pack;
 mod query;
 mod ready;
 mod recorded;
 mod resource;
+mod retention;
 mod sampling;
+mod seen;
 mod task;
+mod wakes;
 
 pub use agreement::Disagreement;
 pub use awaits::{Await, Awaits, Outcome};
@@ -31,8 +36,11 @@ pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources,
 pub use task::Task;
 
 use ready::Ready;
+use retention::Kept;
 
 use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
 
 /// Bytes that a trace may keep before it forgets the oldest: 1 GiB.
 pub const BUDGET_BYTES_DEFAULT: usize = 1 << 30;
@@ -40,8 +48,11 @@ pub const BUDGET_BYTES_DEFAULT: usize = 1 << 30;
 /// Pauses and gaps that are kept as marks; the oldest go first.
 const MARKS_MAX: usize = 10_000;
 
+/// What an allocator adds to a piece of memory that it gives, about.
+const ALLOCATION_BYTES: usize = 16;
+
 /// Facts that were lost, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub from: Nanos,
     pub to: Nanos,
@@ -50,7 +61,7 @@ pub struct Gap {
 }
 
 /// How much of what happened was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fidelity {
     /// Every poll and wake.
     #[default]
@@ -69,7 +80,7 @@ impl Fidelity {
 }
 
 /// Sums over the whole loop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoopCounts {
     pub polls: u64,
     pub wakes: u64,
@@ -123,8 +134,13 @@ pub struct Trace {
     compared_until: Nanos,
     budget_bytes: usize,
     kept_bytes: usize,
-    /// Lanes with a sealed block, in the order in which blocks were sealed; `None` is the loop's own.
-    sealed: VecDeque<Option<TaskId>>,
+    /// Whose blocks are kept, in the order in which they were sealed.
+    sealed: VecDeque<Kept>,
+    /// How many there ever were.
+    sealed_count: u64,
+    /// Where blocks are packed.
+    scratch: Vec<u8>,
+    seen: seen::Seen,
 }
 
 impl Default for Trace {
@@ -163,6 +179,9 @@ impl Trace {
             budget_bytes,
             kept_bytes: 0,
             sealed: VecDeque::new(),
+            sealed_count: 0,
+            scratch: Vec::new(),
+            seen: seen::Seen::default(),
         }
     }
 
@@ -274,13 +293,35 @@ impl Trace {
         (self.probe_events, self.probe_dropped)
     }
 
-    /// About how many bytes this trace keeps.
+    /// About how many bytes this trace keeps, with what an allocator adds.
     pub fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+        let sealed_bytes = self.sealed.capacity() * size_of::<Kept>();
+        self.kept_bytes + self.awaits.plain_bytes() + self.ready.kept_bytes() + sealed_bytes
     }
 
     /// The most tasks that were ready at once from `from` up to, not including, `to`.
     pub fn ready_max(&self, from: Nanos, to: Nanos) -> u32 {
-        if from > self.now { 0 } else { self.ready.most(from, to) }
+        match self.ready.changed_last() {
+            _ if from > self.now => 0,
+            Some(last) if to <= last => self.seen.ready_max((from, to), || self.ready.most(from, to)),
+            _ => self.ready.most(from, to),
+        }
     }
+
+    /// Totals of the loop's own row up to `at`.
+    pub fn loop_totals_at(&self, at: Nanos) -> Totals {
+        if at < self.loop_lane.settled_until() {
+            self.seen.loop_totals(at, || self.loop_lane.totals_at(at))
+        } else {
+            self.loop_lane.totals_at(at)
+        }
+    }
+}
+
+/// Adds a mark, for which the oldest goes where there are too many.
+fn push_mark<T>(marks: &mut VecDeque<T>, mark: T) {
+    if marks.len() == MARKS_MAX {
+        marks.pop_front();
+    }
+    marks.push_back(mark);
 }

@@ -41,9 +41,20 @@ pub(super) struct Wanted {
 
 /// Runs `program` as `plan` says, prints its report and gives the exit code.
 pub(super) fn run(plan: &Plan, program: Program, listener: Option<Listener>, wanted: &Wanted) -> anyhow::Result<Exit> {
+    let file = plan.archive_file()?;
     let trace = Trace::with_budget(plan.memory_bytes);
     let mut session = LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener)?;
-    watch(&mut session, None, &plan.source(), &plan.thresholds, wanted)
+    let Some(file) = file else {
+        return watch(&mut session, None, &plan.source(), &plan.thresholds, wanted);
+    };
+    let mut recorded = plan.recorded(session, file).context("the archive cannot be written")?;
+    let exit = watch(&mut recorded, None, &plan.source(), &plan.thresholds, wanted)?;
+    recorded.finish();
+    if let Some(problem) = recorded.problem() {
+        tell(&problem);
+        return Ok(if exit == Exit::Success { Exit::Failed } else { exit });
+    }
+    Ok(exit)
 }
 
 /// Takes signals for a wish to end, from now on; to be called before anything is started that must not be left behind.

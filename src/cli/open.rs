@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::exit::Exit;
+use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
 use super::run::ensure_terminal;
 use super::screen;
 use crate::control::{ClockKind, SourceKind};
-use crate::feed::recording;
+use crate::feed::{archive, recording};
 use crate::report::Source;
-use crate::session::{RecordingSession, Until};
+use crate::session::{ArchiveSession, RecordingSession, Until};
 use crate::settings::Settings;
 
 /// Bytes at the beginning of a file that tell what it is.
@@ -23,13 +23,15 @@ const EXAMPLES: &str = "\
 Examples:
   TOKIO_CONSOLE_RECORD_PATH=app.jsonl ./my-app     record an app that calls console_subscriber::init()
   loopscope open app.jsonl
-  loopscope open app.jsonl --headless --json > report.json";
+  loopscope open app.jsonl --headless --json > report.json
+  loopscope run countasync --record run.loop       write a run to a file, and look at it again
+  loopscope open run.loop";
 
 /// What was typed after `open`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct OpenArguments {
-    /// A recording of console-subscriber's, whole or still growing
+    /// An archive of loopscope's, or a recording of console-subscriber's, whole or still growing
     file: PathBuf,
     /// No screen: read it to its end and print a report
     #[arg(long, help_heading = "Headless")]
@@ -41,7 +43,34 @@ pub(super) struct OpenArguments {
 /// Reads a file to its end, or as long as it grows.
 pub(super) fn open(arguments: &OpenArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let wanted = arguments.headless.then_some((&arguments.wanted, None));
+    if is_archive(&arguments.file) {
+        return archived(&arguments.file, wanted.map(|(wanted, _)| wanted), settings);
+    }
     recorded(&arguments.file, Until::Whole, wanted, settings)
+}
+
+/// Whether the file at `path` begins as an archive does; what cannot be read is looked at as a recording, which says why.
+fn is_archive(path: &Path) -> bool {
+    let mut beginning = Vec::new();
+    let file =
+        std::fs::metadata(path).ok().filter(|found| found.is_file()).and_then(|_| std::fs::File::open(path).ok());
+    file.is_some_and(|file| file.take(16).read_to_end(&mut beginning).is_ok() && archive::is_archive(&beginning))
+}
+
+/// Looks at the archive at `path`, on screen or, with what is wanted of it, headless.
+fn archived(path: &Path, headless: Option<&Wanted>, settings: &Settings) -> anyhow::Result<Exit> {
+    let name = path.display().to_string();
+    if headless.is_none() {
+        ensure_terminal(&format!("loopscope open {name} --headless"))?;
+    }
+    let session = ArchiveSession::open(path, settings.memory_bytes);
+    let mut session = session.with_context(|| format!("{name} cannot be opened"))?;
+    let Some(wanted) = headless else { return screen::watch(vec![Box::new(session)], settings) };
+    for note in session.notes() {
+        tell(&format!("{name}: {note}"));
+    }
+    let source = session.archived();
+    headless::watch(&mut session, None, &source, &settings.thresholds, wanted)
 }
 
 /// Looks at the recording at `path`, on screen or, with what is wanted of it and for so long, headless.

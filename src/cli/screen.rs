@@ -28,6 +28,9 @@ struct Stage {
     feed: FeedChoice,
     until: Option<Nanos>,
     permissions: Permissions,
+    /// Where runs are written to, and how many were.
+    record: Option<PathBuf>,
+    records: usize,
     /// Where consoles from outside may look at what runs.
     listener: Option<Listener>,
 }
@@ -38,6 +41,21 @@ impl Stage {
         named.ok_or_else(|| format!("no workload is called `{name}`"))
     }
 
+    /// The first run is written to the file that was asked for, the next one to one beside it: `run-2.loop`.
+    fn next_record(&mut self) -> Option<PathBuf> {
+        let path = self.record.as_ref()?;
+        self.records += 1;
+        if self.records == 1 {
+            return Some(path.clone());
+        }
+        let stem = path.file_stem()?.to_string_lossy().into_owned();
+        let mut name = format!("{stem}-{}", self.records);
+        if let Some(extension) = path.extension() {
+            name = format!("{name}.{}", extension.to_string_lossy());
+        }
+        Some(path.with_file_name(name))
+    }
+
     fn plan(&mut self, launch: &Launch) -> Result<Plan, String> {
         let manifest = self.named(&launch.name)?.clone();
         let clock = manifest.clock;
@@ -45,6 +63,7 @@ impl Stage {
             params: values(&manifest, &launch.values)?,
             manifest,
             seed: self.seed,
+            record: self.next_record(),
             clock: launch.clock.unwrap_or(clock),
             speed: launch.speed.unwrap_or(self.settings.speed),
             feed: self.feed,
@@ -90,6 +109,7 @@ impl Launcher for Stage {
         let plan = self.plan(launch)?;
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
+        let file = plan.archive_file().map_err(|error| format!("{error:#}"))?;
         let trace = Trace::with_budget(plan.memory_bytes);
         let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
         // The run before may still be served, and goes only once there is one to take its place.
@@ -98,7 +118,11 @@ impl Launcher for Stage {
         let session = LabSession::start_with(name, program, plan.options(), trace, listener, breakpoints)
             .map_err(cannot)?
             .judged_by(plan.thresholds);
-        Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
+        let session = session.with_source(&plan.manifest.file, &plan.manifest.text);
+        let Some(file) = file else { return Ok(Box::new(session)) };
+        let recorded =
+            plan.recorded(session, file).map_err(|error| format!("the archive cannot be written: {error}"))?;
+        Ok(Box::new(recorded))
     }
 
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
@@ -132,7 +156,18 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     let Listing { workloads: catalog, broken } = listing(&own_folder());
     let (feed, permissions) = (FeedChoice::default(), Permissions::default());
     let broken = broken.len();
-    let stage = Stage { catalog, broken, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
+    let stage = Stage {
+        catalog,
+        broken,
+        settings: *settings,
+        seed: 0,
+        feed,
+        until: None,
+        listener: None,
+        permissions,
+        record: None,
+        records: 0,
+    };
     show(stage, Start::Picker, settings)
 }
 
@@ -152,8 +187,9 @@ pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -
         catalog.retain(|manifest| manifest.name != plan.manifest.name);
         catalog.insert(0, plan.manifest.clone());
     }
-    let Plan { seed, feed, until, permissions, .. } = plan;
-    let stage = Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions, listener };
+    let Plan { seed, feed, until, permissions, record, .. } = plan;
+    let stage =
+        Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions, listener, record, records: 0 };
     show(stage, Start::Launch(launch), settings)
 }
 
@@ -169,6 +205,8 @@ pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> any
         permissions: Permissions::default(),
         listener: None,
         broken: 0,
+        record: None,
+        records: 0,
     };
     show(stage, Start::Sessions(sessions), settings)
 }

@@ -13,9 +13,9 @@ pub struct Case<'a> {
     pub trace: &'a Trace,
     pub limits: &'a Thresholds,
     /// Calls that kept the loop, by the task that made them, in order of time.
-    calls: FxHashMap<TaskId, Vec<&'a Await>>,
+    calls: FxHashMap<TaskId, Vec<Await>>,
     /// Awaits of something known by identity, by what it is, in order of their start.
-    pub awaited: FxHashMap<ResourceId, Vec<&'a Await>>,
+    pub awaited: FxHashMap<ResourceId, Vec<Await>>,
     /// Polls that compute and give no turn away, in order of time.
     pub greedy: Vec<Greedy>,
 }
@@ -30,7 +30,7 @@ pub struct Greedy {
 
 /// One poll that took long, and what it did.
 #[derive(Clone, Copy, Debug)]
-pub struct Stretch<'a> {
+pub struct Stretch {
     pub from: Nanos,
     pub to: Nanos,
     /// Its own computing, as far as the program says so.
@@ -38,10 +38,10 @@ pub struct Stretch<'a> {
     pub pieces: u64,
     /// Calls that block, and the longest of them.
     pub blocking: u64,
-    pub longest: Option<&'a Await>,
+    pub longest: Option<Await>,
 }
 
-impl Stretch<'_> {
+impl Stretch {
     pub fn ns(&self) -> u64 {
         self.to - self.from
     }
@@ -81,19 +81,19 @@ impl<'a> Case<'a> {
     }
 
     /// The polls of a task that took longer than the limit of a blocked loop. What is under way counts up to now.
-    pub fn long_polls(&self, task: &'a Task) -> impl Iterator<Item = Stretch<'a>> {
+    pub fn long_polls(&self, task: &'a Task) -> impl Iterator<Item = Stretch> {
         let (now, limit_ns) = (self.trace.now(), self.limits.blocked_loop_ns);
         let calls = self.calls.get(&task.id).map_or(&[][..], Vec::as_slice);
         // A task that was never busy so long in all was not so in one poll.
         // One that keeps no loop may take as long as it likes.
         let busy = !task.is_beside_the_loop() && task.lane.totals_at(now).busy_ns > limit_ns;
-        let polls = task.lane.cycles().filter(move |_| busy).map(move |cycle| (cycle.start, poll_end(cycle, now)));
+        let polls = task.lane.cycles().filter(move |_| busy).map(move |cycle| (cycle.start, poll_end(&cycle, now)));
         polls
             .filter(move |(from, to)| to.saturating_sub(*from) > limit_ns)
             .map(move |(from, to)| self.stretch(calls, from, to))
     }
 
-    fn stretch(&self, calls: &[&'a Await], from: Nanos, to: Nanos) -> Stretch<'a> {
+    fn stretch(&self, calls: &[Await], from: Nanos, to: Nanos) -> Stretch {
         let first = calls.partition_point(|call| call.end().is_some_and(|end| end <= from));
         let mut stretch = Stretch { from, to, computing_ns: 0, pieces: 0, blocking: 0, longest: None };
         for call in calls[first..].iter().take_while(|call| call.start < to) {
@@ -104,8 +104,8 @@ impl<'a> Case<'a> {
                 continue;
             }
             stretch.blocking += 1;
-            if stretch.longest.is_none_or(|longest| self.length_ns(call) > self.length_ns(longest)) {
-                stretch.longest = Some(call);
+            if stretch.longest.is_none_or(|longest| self.length_ns(call) > self.length_ns(&longest)) {
+                stretch.longest = Some(*call);
             }
         }
         stretch
@@ -125,7 +125,7 @@ impl<'a> Case<'a> {
     }
 
     /// Awaits by what they are for, where that is of `kind`, in order of the resources.
-    pub fn awaits_of(&self, kind: ResourceKind) -> Vec<(ResourceId, &[&'a Await])> {
+    pub fn awaits_of(&self, kind: ResourceKind) -> Vec<(ResourceId, &[Await])> {
         let of_kind = |id: &ResourceId| self.trace.resources().get(*id).is_some_and(|found| found.kind == kind);
         let mut found: Vec<_> =
             self.awaited.iter().filter(|(id, _)| of_kind(id)).map(|(id, awaits)| (*id, awaits.as_slice())).collect();

@@ -184,7 +184,7 @@ fn awaits(trace: &Trace, limit: usize) -> (Vec<AwaitEntry<'_>>, bool) {
             outcome: found.outcome().name(),
         })
     };
-    (ordered.into_iter().take(limit).filter_map(|(_, found)| entry(found)).collect(), cut)
+    (ordered.into_iter().take(limit).filter_map(|(_, found)| entry(&found)).collect(), cut)
 }
 
 /// The first `limit` wakes, and whether there are more.

@@ -1,17 +1,12 @@
 //! Filing events: each changes the task that it names, the loop's counts, and what is kept.
 
-use super::awaits::Await;
 use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
-use super::id::{AwaitId, TaskId};
-use super::lane::{Cycle, Dropped, Lane};
-use super::measure::Measure;
+use super::id::{AwaitId, SiteId, TaskId};
 use super::output::Line;
 use super::resource::{Holding, Known, Unheard};
+use super::retention::Kept;
 use super::task::{Live, Task};
-use super::{Fidelity, Gap, MARKS_MAX, Trace};
-
-/// What an await takes: itself, and its place in its task's list.
-const AWAIT_BYTES: usize = size_of::<Await>() + size_of::<u32>();
+use super::{ALLOCATION_BYTES, Fidelity, Gap, Trace};
 
 impl Trace {
     /// Files one event. Events of one task come in order of time; an event that names a task nobody told of is
@@ -21,9 +16,10 @@ impl Trace {
         match event {
             Event::Spawn { task, at, spawned } => {
                 self.advance(at);
-                self.kept_bytes += size_of::<Task>() + spawned.name.len();
+                let bytes = size_of::<Task>() + spawned.name.len() + 2 * ALLOCATION_BYTES;
                 debug_assert_eq!(task.index(), self.tasks.len(), "task ids are given in order at the door");
                 self.tasks.push(Task::new(task, *spawned, at, self.steps));
+                self.grow(bytes);
                 self.counts.scheduled += 1;
                 self.note_ready();
             }
@@ -59,34 +55,17 @@ impl Trace {
                 debug_assert_eq!(site.index(), self.sites.len(), "site ids are given in order at the door");
                 self.sites.push(*described);
             }
-            Event::AwaitStart { id, task, at, site } => {
-                self.advance(at);
-                self.kept_bytes += AWAIT_BYTES;
-                self.awaits.start(id, task, site, at);
-                if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.awaits.push_back(id);
-                    task.open_awaits.push(id);
-                }
-            }
+            Event::AwaitStart { id, task, at, site } => self.await_start(id, task, at, site),
             Event::AwaitPoll { id, ready } => self.await_polled(id, 1, ready),
             Event::AwaitPolled { id, polls, ready } => {
                 let known = self.awaits.get(id).map_or(0, |found| found.polls);
                 self.await_polled(id, polls.saturating_sub(known), ready);
             }
             Event::AwaitUntold { id } => self.awaits.is_untold(id),
-            Event::AwaitEnd { id, at } => {
-                self.advance(at);
-                let ended = self.awaits.end(id, at);
-                if ended.is_some_and(|(_, is_forgotten)| is_forgotten) {
-                    self.kept_bytes = self.kept_bytes.saturating_sub(AWAIT_BYTES);
-                }
-                if let Some(task) = ended.and_then(|(task, _)| self.tasks.get_mut(task.index())) {
-                    task.open_awaits.retain(|open| *open != id);
-                }
-            }
+            Event::AwaitEnd { id, at } => self.await_end(id, at),
             Event::Resource { resource, at, described } => {
                 if !self.resources.tell(resource, at, *described) {
-                    self.kept_bytes += size_of::<Known>();
+                    self.grow(size_of::<Known>());
                 }
             }
             Event::Attribute { resource, attribute } => self.resources.attribute(resource, *attribute),
@@ -98,7 +77,7 @@ impl Trace {
             Event::AwaitOf { id, resource } => self.awaits.is_for(id, resource),
             Event::Acquire { resource, task, at } => {
                 self.advance(at);
-                self.kept_bytes += size_of::<Holding>();
+                self.grow(size_of::<Holding>());
                 self.resources.acquire(resource, task, at);
             }
             Event::GiveBack { resource, task, at } => {
@@ -120,7 +99,8 @@ impl Trace {
                 self.counts.parks += 1;
             }
             Event::Unpark { at } => {
-                self.counts.parked_ns += at.saturating_sub(self.loop_lane.last().and_then(Cycle::end).unwrap_or(0));
+                self.counts.parked_ns +=
+                    at.saturating_sub(self.loop_lane.last().and_then(|cycle| cycle.end()).unwrap_or(0));
                 self.advance(at);
                 self.turn_start(at);
             }
@@ -131,12 +111,12 @@ impl Trace {
             Event::Pause { at } => {
                 self.advance(at);
                 if self.pauses.back() != Some(&at) {
-                    push_bounded(&mut self.pauses, at);
+                    super::push_mark(&mut self.pauses, at);
                 }
             }
             Event::Gap { from, to, dropped } => {
                 self.probe_dropped = self.probe_dropped.saturating_add(dropped);
-                push_bounded(&mut self.gaps, Gap { from, to, dropped });
+                super::push_mark(&mut self.gaps, Gap { from, to, dropped });
             }
             Event::Counted { task, counts } => {
                 if let Some(task) = self.tasks.get_mut(task.index()) {
@@ -173,9 +153,6 @@ impl Trace {
             }
             Event::Now { at } => self.advance(at),
         }
-        if self.kept_bytes > self.budget_bytes {
-            self.forget_oldest();
-        }
     }
 
     fn await_polled(&mut self, id: AwaitId, polls: u32, ready: bool) {
@@ -185,22 +162,24 @@ impl Trace {
         }
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, at: Nanos) {
         self.now = self.now.max(at);
     }
 
     fn note_ready(&mut self) {
-        self.ready.note(self.now, self.counts.scheduled);
+        if self.ready.note(self.now, self.counts.scheduled) {
+            self.seen.forget_loop();
+        }
     }
 
     fn turn_start(&mut self, at: Nanos) {
         self.parked = false;
         self.counts.turns += u64::from(!self.is_foreign);
-        self.kept_bytes += size_of::<Cycle>();
         // Its steps are turns; nobody asks for them by number.
-        if self.loop_lane.poll_start(at, u32::try_from(self.counts.turns).unwrap_or(u32::MAX)) {
-            self.sealed.push_back(None);
-        }
+        let step = u32::try_from(self.counts.turns).unwrap_or(u32::MAX);
+        let filed = self.loop_lane.poll_start(at, step, &mut self.scratch);
+        self.keep(filed, Kept::Loop);
     }
 
     pub(super) fn poll_start(&mut self, id: TaskId, at: Nanos) {
@@ -209,20 +188,52 @@ impl Trace {
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
         let counted = u64::from(self.fidelity == Fidelity::Exact);
         task.counts.polls += counted;
-        self.kept_bytes += size_of::<Cycle>();
-        if task.lane.poll_start(at, step) {
-            self.sealed.push_back(Some(id));
-        }
+        let filed = task.lane.poll_start(at, step, &mut self.scratch);
+        self.keep(filed, Kept::Lane(id));
         self.steps = self.steps.saturating_add(1);
         self.counts.polls += counted;
         self.set_live(id, Live::Running);
+    }
+
+    fn await_start(&mut self, id: AwaitId, task: TaskId, at: Nanos, site: SiteId) {
+        self.advance(at);
+        if let Some(sealed_bytes) = self.awaits.start(id, task, site, at) {
+            self.seal(Kept::Awaits);
+            self.grow(sealed_bytes);
+        }
+        let is_call = self.sites.get(site.index()).is_some_and(|site| site.kind == AwaitKind::Block);
+        let Some(owner) = self.tasks.get_mut(task.index()) else { return };
+        owner.open_awaits.push(id);
+        let filed = owner.awaits.push(id);
+        let call = if is_call { Some(owner.calls.get_or_insert_default().push(id)) } else { None };
+        self.keep(filed, Kept::AwaitsOf(task));
+        if let Some(filed) = call {
+            self.keep(filed, Kept::CallsOf(task));
+        }
+    }
+
+    fn await_end(&mut self, id: AwaitId, at: Nanos) {
+        self.advance(at);
+        let Some((task, sealed_bytes)) = self.awaits.end(id, at) else { return };
+        if let Some(sealed_bytes) = sealed_bytes {
+            self.seal(Kept::Awaits);
+            self.grow(sealed_bytes);
+        }
+        if let Some(task) = self.tasks.get_mut(task.index()) {
+            match task.open_awaits.last() {
+                Some(last) if *last == id => {
+                    task.open_awaits.pop();
+                }
+                _ => task.open_awaits.retain(|open| *open != id),
+            }
+        }
     }
 
     pub(super) fn poll_end(&mut self, id: TaskId, at: Nanos) {
         self.advance(at);
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
         let waiting_on = task.open_awaits.last().map(|id| {
-            let site = self.awaits.get(*id).and_then(|found| self.sites.get(found.site.index()));
+            let site = self.awaits.site_of_open(*id).and_then(|site| self.sites.get(site.index()));
             (*id, site.map_or(AwaitKind::Other, |site| site.kind))
         });
         task.lane.poll_end(at, waiting_on);
@@ -244,15 +255,14 @@ impl Trace {
         task.counts.wakes += 1;
         task.counts.self_wakes += u64::from(cause == Cause::Own);
         task.last_wake = Some((at, cause));
-        task.wakes.push_back((at, cause));
-        if self.kept_bytes > self.budget_bytes {
-            task.wakes.pop_front();
-        } else {
-            self.kept_bytes += size_of::<(Nanos, Cause)>();
-        }
         self.counts.wakes += 1;
-        task.lane.woken(at, step);
-        if task.live == Live::Waiting {
+        let is_waiting = task.live == Live::Waiting;
+        if !task.lane.woken(at, step, Some(cause)) {
+            let poll = task.lane.number();
+            let filed = task.wakes.get_or_insert_default().push(poll, at, cause);
+            self.keep(filed, Kept::WakesOf(id));
+        }
+        if is_waiting {
             self.set_live(id, Live::Scheduled);
         }
     }
@@ -260,9 +270,8 @@ impl Trace {
     fn end(&mut self, id: TaskId, at: Nanos, outcome: Ending) {
         self.advance(at);
         let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.ending.is_none()) else { return };
-        task.lane.end(at);
+        let filed = task.lane.end(at);
         task.end_step = Some(self.steps);
-        self.sealed.push_back(Some(id));
         task.open_awaits = Vec::new();
         task.release(at, self.steps);
         match &outcome {
@@ -271,6 +280,7 @@ impl Trace {
             Ending::Failed(_) => self.counts.failed += 1,
         }
         task.ending = Some(outcome);
+        self.keep(filed, Kept::Ended(id));
         self.set_live(id, Live::Over);
     }
 
@@ -305,65 +315,8 @@ impl Trace {
         self.note_ready();
     }
 
-    /// Makes room by forgetting the oldest sealed block of polls, and the wakes and awaits that are older than what
-    /// its lane still has. What a lane began with and never filled is kept: it is what a person looks at first.
-    fn forget_oldest(&mut self) {
-        let oldest = self.sealed.pop_front();
-        let Some(owner) = oldest else {
-            // One endless poll fills no block, but may await and wake without end.
-            self.forget_oldest_await();
-            return;
-        };
-        let lane = match owner {
-            None => Some(&mut self.loop_lane),
-            Some(id) => self.tasks.get_mut(id.index()).map(|task| &mut task.lane),
-        };
-        let Some(Dropped { cycles, measures }) = lane.and_then(Lane::drop_oldest) else { return };
-        let freed_bytes = cycles * size_of::<Cycle>() + measures * size_of::<Measure>();
-        self.kept_bytes = self.kept_bytes.saturating_sub(freed_bytes);
-        let Some(task) = owner.and_then(|id| self.tasks.get_mut(id.index())) else { return };
-        // A poll comes with about one wake and one await, so as many of each go with it.
-        let wakes = cycles.min(task.wakes.len());
-        task.wakes.drain(..wakes);
-        self.kept_bytes = self.kept_bytes.saturating_sub(wakes * size_of::<(Nanos, Cause)>());
-        let until = task.lane.cycles().next().map_or(task.lane.ended().unwrap_or(0), |cycle| cycle.start);
-        (0..cycles).for_each(|_| self.forget_oldest_await());
-        self.forget_holdings(until);
-        self.note_forgotten(until);
-    }
-
-    fn forget_oldest_await(&mut self) {
-        let Some((forgotten, oldest)) = self.awaits.drop_oldest() else { return };
-        self.kept_bytes = self.kept_bytes.saturating_sub(AWAIT_BYTES);
-        // Ids are given in order, so of its own task it is the oldest too.
-        if let Some(owner) = self.tasks.get_mut(oldest.task.index()).filter(|o| o.awaits.front() == Some(&forgotten)) {
-            owner.awaits.pop_front();
-        }
-        self.forget_holdings(oldest.start);
-        self.note_forgotten(oldest.start);
-    }
-
-    fn forget_holdings(&mut self, before: Nanos) {
-        let forgotten = self.resources.forget_before(before);
-        self.kept_bytes = self.kept_bytes.saturating_sub(forgotten * size_of::<Holding>());
-    }
-
-    fn note_forgotten(&mut self, until: Nanos) {
-        match self.gaps.back_mut().filter(|gap| gap.dropped == 0) {
-            Some(gap) => gap.to = gap.to.max(until),
-            None => push_bounded(&mut self.gaps, Gap { from: 0, to: until, dropped: 0 }),
-        }
-    }
-
     /// A feed told so many events of the probe's ring.
     pub fn count_probe_events(&mut self, events: u64) {
         self.probe_events += events;
     }
-}
-
-fn push_bounded<T>(marks: &mut std::collections::VecDeque<T>, mark: T) {
-    if marks.len() == MARKS_MAX {
-        marks.pop_front();
-    }
-    marks.push_back(mark);
 }

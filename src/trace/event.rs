@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
 use super::measure::{Histograms, Measured};
 use super::resource::{Attribute, Resource, Unawaited};
@@ -200,7 +202,7 @@ pub enum Event {
 }
 
 /// What is known of a task from the moment it is spawned.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spawned {
     pub name: Arc<str>,
     pub kind: TaskKind,
@@ -213,7 +215,7 @@ pub struct Spawned {
     pub boxed_from_bytes: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskKind {
     /// A future on the loop.
     Task,
@@ -242,7 +244,7 @@ impl TaskKind {
 }
 
 /// Who called the waker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// Another task, during its poll.
     Task(TaskId),
@@ -278,7 +280,7 @@ impl Cause {
 }
 
 /// How a task ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     Done,
     Cancelled,
@@ -286,7 +288,7 @@ pub enum Ending {
 }
 
 /// What is awaited, in the terms a reader of the timeline thinks in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AwaitKind {
     Timer,
     /// Another task, by its handle.
@@ -327,7 +329,7 @@ impl AwaitKind {
 }
 
 /// A place that awaits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Site {
     pub kind: AwaitKind,
     /// What was called there: `sleep`, `gather`.
@@ -348,7 +350,7 @@ impl Site {
 }
 
 /// A place in somebody's source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Location {
     pub file: Arc<str>,
     /// From 1.
@@ -362,7 +364,7 @@ impl std::fmt::Display for Location {
 }
 
 /// Counts of one task, as one feed has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub polls: u64,
     pub wakes: u64,

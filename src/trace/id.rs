@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 macro_rules! dense_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub struct $name(NonZeroU32);
 
         impl $name {
@@ -19,6 +19,11 @@ macro_rules! dense_id {
             pub fn from_index(index: usize) -> Self {
                 let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
                 Self(number.expect("a trace ends at its memory budget, far below 2^32 elements"))
+            }
+
+            /// The id that a person sees as `number`; `None` for 0, which no element has.
+            pub(super) fn from_number(number: u32) -> Option<Self> {
+                NonZeroU32::new(number).map(Self)
             }
 
             /// The place of this element in its list, from 0.
@@ -38,6 +43,14 @@ macro_rules! dense_id {
             }
         }
     };
+}
+
+impl TaskId {
+    pub(super) const ONE: Self = Self(NonZeroU32::MIN);
+}
+
+impl SiteId {
+    pub(super) const ONE: Self = Self(NonZeroU32::MIN);
 }
 
 dense_id! {

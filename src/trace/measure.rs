@@ -5,13 +5,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
+use super::ALLOCATION_BYTES;
 use super::event::Nanos;
+use super::lane::Filed;
+use super::pack::{Column, push_bytes, push_column, push_number, take_bytes, take_number};
 
-/// Measures that are forgotten at once.
+/// Measures that are packed, and forgotten, at once.
 pub(super) const BLOCK_MEASURES: usize = 64;
-
-/// Measures for which there is more room at least, once there is none.
-const GROWTH_MEASURES: usize = 8;
 
 /// Sums over a task's life so far, with what it was doing just then. Times in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct Measured {
 }
 
 /// What a task that goes on was doing when it was measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Doing {
     Running,
     Scheduled,
@@ -34,7 +36,7 @@ pub enum Doing {
 }
 
 /// How durations spread: for each bucket its upper end, in nanoseconds, and how many fell into it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// In order of their upper ends; empty buckets are left out.
     pub buckets: Vec<(u64, u64)>,
@@ -44,7 +46,7 @@ pub struct Histogram {
 }
 
 /// The two that console-subscriber keeps of each task.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histograms {
     pub polls: Histogram,
     pub scheduled: Histogram,
@@ -64,7 +66,7 @@ pub struct Sampled {
 }
 
 /// One measure in a lane.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Measure {
     pub at: Nanos,
     pub polls: u64,
@@ -81,27 +83,72 @@ pub(super) struct Sums {
     pub scheduled_ns: u64,
 }
 
-/// The measures of one lane, oldest first.
+/// The measures of one lane, oldest first: the newest plain, those before them packed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measures {
-    all: VecDeque<Measure>,
+    blocks: VecDeque<Block>,
+    open: Vec<Measure>,
     /// The last one that was forgotten.
     before: Option<Measure>,
 }
 
-impl Measures {
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+/// [`BLOCK_MEASURES`] measures as columns: time, polls, busy, scheduled and doing.
+#[derive(Clone, Debug)]
+struct Block {
+    at: Nanos,
+    bytes: Box<[u8]>,
+}
+
+impl Block {
+    fn pack(measures: &[Measure]) -> Self {
+        let mut bytes = Vec::new();
+        let of: [fn(&Measure) -> u64; 5] =
+            [|m| m.at, |m| m.polls, |m| m.busy_ns, |m| m.scheduled_ns, |m| m.doing as u64];
+        for value in of {
+            let mut column = [0; BLOCK_MEASURES];
+            column.iter_mut().zip(measures).for_each(|(into, measure)| *into = value(measure));
+            push_column(&mut bytes, &column);
+        }
+        Self { at: measures.first().map_or(0, |first| first.at), bytes: bytes.into() }
     }
 
-    /// Adds one, unless it tells of an earlier time than the last. Sums never shrink. Tells whether it was added.
-    pub fn push(&mut self, measure: Measure) -> bool {
-        let Some(last) = self.all.back() else {
-            self.all.push_back(measure);
-            return true;
+    fn columns(&self) -> Option<[Column<'_>; 5]> {
+        let mut rest = &*self.bytes;
+        let mut columns = [Column::default(); 5];
+        for column in &mut columns {
+            *column = Column::take(&mut rest, BLOCK_MEASURES)?;
+        }
+        Some(columns)
+    }
+
+    fn get(&self, index: usize) -> Option<Measure> {
+        let [at, polls, busy, scheduled, doing] = self.columns()?.map(|column| column.get(index));
+        let doing = [Doing::Running, Doing::Scheduled, Doing::Waiting].into_iter().find(|known| *known as u64 == doing);
+        Some(Measure { at, polls, busy_ns: busy, scheduled_ns: scheduled, doing: doing.unwrap_or_default() })
+    }
+
+    /// How many of its measures are at or before `at`.
+    fn until(&self, at: Nanos) -> usize {
+        let Some([times, ..]) = self.columns() else { return 0 };
+        (0..BLOCK_MEASURES).take_while(|index| times.get(*index) <= at).count()
+    }
+
+    fn kept_bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.len() + ALLOCATION_BYTES
+    }
+}
+
+impl Measures {
+    /// Adds one, unless it tells of an earlier time than the last. Sums never shrink.
+    pub fn push(&mut self, measure: Measure) -> Filed {
+        let mut filed = Filed::default();
+        let Some(last) = self.last() else {
+            self.grow(&mut filed);
+            self.open.push(measure);
+            return filed;
         };
         if measure.at < last.at {
-            return false;
+            return filed;
         }
         let measure = Measure {
             polls: measure.polls.max(last.polls),
@@ -111,46 +158,89 @@ impl Measures {
         };
         // What was told twice of one instant is told once.
         if last.at == measure.at {
-            self.all.pop_back();
+            self.open.pop();
         }
-        if self.all.len() == self.all.capacity() {
-            // Twice the room in each of ten thousand lanes would be as much again as what is kept in them.
-            self.all.reserve_exact((self.all.len() / 4).max(GROWTH_MEASURES));
+        // The newest one is never packed: it may be told once more.
+        if self.open.len() == BLOCK_MEASURES {
+            let block = Block::pack(&self.open);
+            filed.bytes += block.kept_bytes() as isize;
+            filed.is_sealed = true;
+            self.blocks.push_back(block);
+            self.open.clear();
         }
-        self.all.push_back(measure);
-        true
+        self.grow(&mut filed);
+        self.open.push(measure);
+        filed
     }
 
-    pub fn len(&self) -> usize {
-        self.all.len()
+    fn grow(&mut self, filed: &mut Filed) {
+        filed.make_room(&mut self.open, BLOCK_MEASURES);
+    }
+
+    /// Those that no block has.
+    pub fn unpacked(&self) -> &[Measure] {
+        &self.open
+    }
+
+    /// Writes the block that is so many from the newest, which is 1.
+    pub fn write_block(&self, from_newest: usize, bytes: &mut Vec<u8>) {
+        let index = self.blocks.len().checked_sub(from_newest);
+        if let Some(block) = index.and_then(|index| self.blocks.get(index)) {
+            push_number(bytes, block.at);
+            push_bytes(bytes, &block.bytes);
+        }
+    }
+
+    /// Reads the block that follows; `None` where it is none.
+    pub fn read_block(&mut self, bytes: &mut &[u8]) -> Option<Filed> {
+        let block = Block { at: take_number(bytes)?, bytes: take_bytes(bytes)?.into() };
+        let follows = self.blocks.back().is_none_or(|last| last.at <= block.at);
+        block.columns().filter(|_| follows)?;
+        let filed = Filed { bytes: block.kept_bytes() as isize, is_sealed: true };
+        self.blocks.push_back(block);
+        Some(filed)
     }
 
     /// The last measure at or before `at`.
-    pub fn at(&self, at: Nanos) -> Option<&Measure> {
-        let index = self.all.partition_point(|measure| measure.at <= at);
-        index.checked_sub(1).and_then(|index| self.all.get(index)).or(self.before.as_ref())
+    pub fn at(&self, at: Nanos) -> Option<Measure> {
+        self.on_both_sides(at).0
     }
 
-    pub fn first(&self) -> Option<&Measure> {
-        self.all.front()
+    pub fn first(&self) -> Option<Measure> {
+        self.blocks.front().map_or_else(|| self.open.first().copied(), |block| block.get(0))
     }
 
     pub fn last(&self) -> Option<&Measure> {
-        self.all.back()
+        self.open.last()
+    }
+
+    /// The last measure at or before `at`, and the first after it.
+    fn on_both_sides(&self, at: Nanos) -> (Option<Measure>, Option<Measure>) {
+        let inside = self.open.partition_point(|measure| measure.at <= at);
+        if let Some(index) = inside.checked_sub(1) {
+            return (self.open.get(index).copied(), self.open.get(inside).copied());
+        }
+        let after = self.blocks.partition_point(|block| block.at <= at);
+        let next = self.blocks.get(after).map_or_else(|| self.open.first().copied(), |block| block.get(0));
+        let Some(block) = after.checked_sub(1).and_then(|index| self.blocks.get(index)) else {
+            return (self.before, next);
+        };
+        let inside = block.until(at);
+        let later = if inside < BLOCK_MEASURES { block.get(inside) } else { next };
+        (inside.checked_sub(1).and_then(|index| block.get(index)), later)
     }
 
     /// Sums from the spawn to `at`: in proportion between two measures. Who measures tells of every change, so after the
     /// last one the task goes on doing what it did.
     pub fn sums_at(&self, spawned: Nanos, at: Nanos) -> Sums {
-        let index = self.all.partition_point(|measure| measure.at <= at);
-        let earlier = index.checked_sub(1).and_then(|index| self.all.get(index)).or(self.before.as_ref());
+        let (earlier, later) = self.on_both_sides(at);
         let from = earlier.map_or(spawned, |measure| measure.at);
         let sums = earlier.map_or_else(Sums::default, |measure| Sums {
             polls: measure.polls,
             busy_ns: measure.busy_ns,
             scheduled_ns: measure.scheduled_ns,
         });
-        let Some(later) = self.all.get(index).filter(|_| at > from) else {
+        let Some(later) = later.filter(|_| at > from) else {
             let since = at.saturating_sub(from);
             return match earlier.map(|measure| measure.doing) {
                 Some(Doing::Running) => Sums { busy_ns: sums.busy_ns.saturating_add(since), ..sums },
@@ -158,9 +248,11 @@ impl Measures {
                 Some(Doing::Waiting) | None => sums,
             };
         };
-        let (passed, whole) = (u128::from(at - from), u128::from((later.at - from).max(1)));
+        let (passed, whole) = (u128::from(at - from), u128::from(later.at.saturating_sub(from).max(1)));
         let share = |before: u64, after: u64| {
-            before + u64::try_from(u128::from(after.saturating_sub(before)) * passed / whole).unwrap_or(u64::MAX)
+            before.saturating_add(
+                u64::try_from(u128::from(after.saturating_sub(before)) * passed.min(whole) / whole).unwrap_or(u64::MAX),
+            )
         };
         Sums {
             polls: share(sums.polls, later.polls),
@@ -173,21 +265,18 @@ impl Measures {
     /// with the times of these two.
     pub fn around(&self, spawned: Nanos, from: Nanos, to: Nanos) -> (Nanos, Nanos, u64) {
         let before = self.at(from);
-        let index = self.all.partition_point(|measure| measure.at < to);
-        let after = self.all.get(index).or(self.all.back()).or(self.before.as_ref());
-        let polls = |measure: Option<&Measure>| measure.map_or(0, |measure| measure.polls);
+        let (until, later) = self.on_both_sides(to);
+        let after = until.filter(|measure| measure.at == to).or(later).or(until);
+        let polls = |measure: Option<Measure>| measure.map_or(0, |measure| measure.polls);
         let begin = before.map_or(spawned, |measure| measure.at);
         (begin, after.map_or(begin, |measure| measure.at), polls(after).saturating_sub(polls(before)))
     }
 
-    /// Forgets the oldest block, if there is more than one. Returns how many measures that were.
-    pub fn drop_oldest(&mut self) -> usize {
-        if self.all.len() <= BLOCK_MEASURES {
-            return 0;
-        }
-        self.before = self.all.get(BLOCK_MEASURES - 1).copied();
-        self.all.drain(..BLOCK_MEASURES);
-        BLOCK_MEASURES
+    /// Forgets the oldest block. Returns the bytes that this frees.
+    pub fn drop_oldest(&mut self) -> Option<usize> {
+        let block = self.blocks.pop_front()?;
+        self.before = block.get(BLOCK_MEASURES - 1);
+        Some(block.kept_bytes())
     }
 
     /// What happened before this was forgotten.
@@ -207,10 +296,10 @@ mod tests {
     #[test]
     fn between_two_measures_sums_grow_in_proportion_and_never_shrink() {
         let mut measures = Measures::default();
-        assert!(measures.push(measure(100, 10, 50)));
-        assert!(measures.push(measure(200, 20, 90)));
-        assert!(!measures.push(measure(150, 99, 99)), "a clock that steps back tells nothing");
-        assert!(measures.push(measure(300, 5, 5)), "sums that shrink are kept as they were");
+        // A clock that steps back tells nothing, and sums that shrink are kept as they were.
+        for (at, polls, busy_ns) in [(100, 10, 50), (200, 20, 90), (150, 99, 99), (300, 5, 5)] {
+            measures.push(measure(at, polls, busy_ns));
+        }
         let sums = |at| {
             let sums = measures.sums_at(0, at);
             (sums.polls, sums.busy_ns)
@@ -223,12 +312,18 @@ mod tests {
     fn what_is_forgotten_leaves_the_sums_that_follow_true() {
         let mut measures = Measures::default();
         for at in 1..=200 {
-            measures.push(measure(at, at, at));
+            measures.push(measure(at, at * 3, at));
         }
-        assert_eq!((measures.drop_oldest(), measures.len()), (64, 136));
+        assert_eq!(measures.blocks.len(), 3, "most of it is packed");
+        for at in 0..=200 {
+            assert_eq!(measures.sums_at(0, at).polls, at * 3);
+            assert_eq!(measures.at(at).map(|measure| measure.at), (at > 0).then_some(at));
+        }
+        assert!(measures.drop_oldest().is_some());
         assert_eq!(measures.forgotten_until(), Some(64));
-        assert_eq!(measures.sums_at(0, 150).polls, 150);
-        while measures.drop_oldest() > 0 {}
-        assert_eq!(measures.len(), 8, "what is newest stays");
+        assert_eq!(measures.sums_at(0, 150).polls, 450);
+        while measures.drop_oldest().is_some() {}
+        assert_eq!(measures.open.len(), 8, "what is newest stays");
+        assert_eq!(measures.sums_at(0, 195).polls, 585);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Nanos;
 use super::id::TaskId;
 
@@ -12,7 +14,7 @@ pub const OUTPUT_LINES_MAX: usize = 100_000;
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
 /// One printed line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub at: Nanos,
     pub task: Option<TaskId>,
@@ -36,6 +38,16 @@ impl Output {
             self.bytes -= oldest.text.len();
             self.dropped += 1;
         }
+    }
+
+    /// How many lines there ever were.
+    pub(super) fn count(&self) -> u64 {
+        self.dropped + self.lines.len() as u64
+    }
+
+    /// Those that are kept, from the `count`-th on.
+    pub(super) fn since(&self, count: u64) -> impl Iterator<Item = &Line> {
+        self.lines.iter().skip(count.saturating_sub(self.dropped) as usize)
     }
 
     pub fn lines(&self) -> &VecDeque<Line> {

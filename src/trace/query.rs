@@ -7,6 +7,7 @@ use super::id::{AwaitId, TaskId};
 use super::lane::{Cycle, Totals};
 use super::measure::{Doing, Sampled};
 use super::sampling::sampled;
+use super::seen::{Settled, Window};
 use super::task::{Live, Task};
 
 /// What a task is doing.
@@ -85,7 +86,11 @@ impl Trace {
     }
 
     fn state_of(&self, task: &Task, at: Nanos) -> State {
-        if task.lane.is_measured() { self.measured_state_at(task, at) } else { state_at(task, at) }
+        if task.lane.is_measured() {
+            self.measured_state_at(task, at)
+        } else {
+            state_at(task, at, || task.lane.glance_at(at).1)
+        }
     }
 
     /// The state as the last measure before `at` told it, but for what is known exactly: the end, the polls that
@@ -111,12 +116,10 @@ impl Trace {
     }
 
     /// The innermost await of `task` that was open at `at`, as far as one looks.
-    fn await_at(&self, task: &Task, at: Nanos) -> Option<(AwaitId, &Await)> {
-        let started = |id: &AwaitId| self.awaits().get(*id).is_none_or(|found| found.start <= at);
-        let after = task.awaits.partition_point(started);
-        let looked_at = task.awaits.range(..after).rev().take(AWAITS_LOOKED_AT_MAX);
+    fn await_at(&self, task: &Task, at: Nanos) -> Option<(AwaitId, Await)> {
+        let looked_at = task.awaits.until(at, &self.awaits).take(AWAITS_LOOKED_AT_MAX);
         looked_at
-            .filter_map(|id| Some((*id, self.awaits().get(*id)?)))
+            .filter_map(|id| Some((id, self.awaits().get(id)?)))
             .find(|(_, found)| found.end().is_none_or(|end| at < end))
     }
 
@@ -134,22 +137,7 @@ impl Trace {
         let Some(task) = self.task(id) else { return vec![Cell::default(); columns.into()] };
         let edge = |column: u16| column_edge(from, to, column, columns);
         match axis {
-            Axis::Time => {
-                let now = self.now();
-                // In a column that was told of only in part, that part says how high its share is.
-                let all_told = self.loop_lane().told_until().max(task.lane.told_until());
-                let known = all_told.filter(|_| task.lane.is_measured()).map_or(now, |told| now.min(told));
-                let mut before = totals_before(task, edge(0), known);
-                (0..columns)
-                    .map(|column| {
-                        let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
-                        let after = totals_before(task, end, known);
-                        let cell = self.time_cell(task, start, end, now, after.since(&before));
-                        before = after;
-                        cell
-                    })
-                    .collect()
-            }
+            Axis::Time => self.time_window(task, (from, to, columns)),
             Axis::Steps => (0..columns)
                 .map(|column| step_cell(task, edge(column), edge(column + 1), u64::from(self.steps())))
                 .collect(),
@@ -164,18 +152,41 @@ pub fn column_edge(from: u64, to: u64, column: u16, columns: u16) -> u64 {
     from.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
-/// Totals of everything strictly before `edge`, and not past `now`.
-fn totals_before(task: &Task, edge: Nanos, now: Nanos) -> Totals {
-    match edge.checked_sub(1) {
-        // A poll that starts at the edge belongs to the next column, so the look-up is for the instant before it.
-        Some(last) => task.lane.totals_at(last.min(now)),
-        None => Totals::default(),
-    }
-}
-
 impl Trace {
-    fn time_cell(&self, task: &Task, start: Nanos, end: Nanos, now: Nanos, totals: Totals) -> Cell {
-        let last = end - 1;
+    fn time_window(&self, task: &Task, window: Window) -> Vec<Cell> {
+        let (from, to, columns) = window;
+        let edge = |column: u16| column_edge(from, to, column, columns);
+        // In a column that was told of only in part, that part says how high its share is.
+        let all_told = self.loop_lane().told_until().max(task.lane.told_until());
+        let now = all_told.filter(|_| task.lane.is_measured()).map_or(self.now(), |told| self.now().min(told));
+        let settled_until = task.lane.settled_until();
+        let known = self.seen.take(window, task.id, task.lane.forgotten_until());
+        let mut settled = known.filter(|settled| !settled.cells.is_empty()).unwrap_or_else(|| Settled {
+            // A poll that starts at an edge belongs to the next column, so each look-up is for the instant before it.
+            totals: from.checked_sub(1).map_or_else(Totals::default, |last| task.lane.glance_at(last.min(now)).0),
+            forgotten_until: task.lane.forgotten_until(),
+            cells: Vec::with_capacity(columns.into()),
+        });
+        let mut cells = settled.cells.clone();
+        let mut totals = settled.totals;
+        for column in cells.len() as u16..columns {
+            let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
+            let glance = task.lane.glance_at((end - 1).min(now));
+            let cell = self.time_cell(task, (start, end), glance.0.since(&totals), glance.1.as_ref());
+            totals = glance.0;
+            cells.push(cell);
+            if end <= settled_until {
+                settled.cells.push(cell);
+                settled.totals = totals;
+            }
+        }
+        self.seen.give_back(task.id, settled);
+        cells
+    }
+
+    /// One column of the time axis, in which `totals` came about and at whose end `cycle` is the newest.
+    fn time_cell(&self, task: &Task, (start, end): (Nanos, Nanos), totals: Totals, cycle: Option<&Cycle>) -> Cell {
+        let (last, now) = (end - 1, self.now());
         if task.lane.spawned() > last || start > now || task.lane.is_forgotten_at(last.min(now)) {
             return Cell::default();
         }
@@ -183,8 +194,11 @@ impl Trace {
         if ended.is_some_and(|ended| ended < start) {
             return Cell { state: Some(self.state_of(task, Nanos::MAX)), ..Cell::default() };
         }
-        let state = self.state_of(task, last.min(now));
-        let sampled = task.lane.is_measured().then(|| sampled(&task.lane, start, last, self.loop_lane().told_until()));
+        let sampled = sampled(&task.lane, start, last, self.loop_lane().told_until());
+        let state = match sampled {
+            Some(_) => self.measured_state_at(task, last.min(now)),
+            None => state_at(task, last.min(now), || cycle.copied()),
+        };
         let wait = match state {
             // Measures do not say what for, but awaits are known exactly.
             State::Waiting(_, kind) if sampled.is_some() => Some(kind),
@@ -250,14 +264,12 @@ fn ending_state(ending: &Ending) -> State {
     }
 }
 
-fn state_at(task: &Task, at: Nanos) -> State {
+/// The state at `at`, of which `cycle` tells the newest cycle.
+fn state_at(task: &Task, at: Nanos, cycle: impl FnOnce() -> Option<Cycle>) -> State {
     if let Some(ending) = task.ending.as_ref().filter(|_| task.lane.ended().is_some_and(|ended| ended <= at)) {
         return ending_state(ending);
     }
-    let state = match task.lane.cycle_at(at) {
-        None => State::Scheduled,
-        Some(cycle) => cycle_state(cycle, at),
-    };
+    let state = cycle().map_or(State::Scheduled, |cycle| cycle_state(&cycle, at));
     if state != State::Running && task.is_held_at(at) { State::Held } else { state }
 }
 

@@ -1,19 +1,20 @@
 //! How many tasks were ready, over time: the length of the loop's queue.
 //!
-//! One entry per stretch of [`RESOLUTION_NS`] in which it changed, in blocks that know their maximum, so that the most
-//! in any window is found without walking all of it.
+//! One entry per stretch of time in which it changed, in blocks that know their maximum, so that the most in any window
+//! is found without walking all of it. Once there is no room for more, two neighbours become one and a stretch is twice
+//! as long: the whole run stays, more coarsely.
 
-use std::collections::VecDeque;
+use serde::{Deserialize, Serialize};
 
 use super::event::Nanos;
 
-/// Changes closer together than this share an entry: 0.1 ms.
+/// Changes closer together than this share an entry at first: 0.1 ms.
 const RESOLUTION_NS: Nanos = 100_000;
 
-const BLOCK_ENTRIES: usize = 256;
+const BLOCK_ENTRIES: usize = 64;
 
-/// Blocks that are kept: a million entries. The oldest go first.
-const BLOCKS_MAX: usize = 4096;
+/// Entries that are kept at most: 4 MiB.
+const ENTRIES_MAX: usize = 1 << 18;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -23,53 +24,118 @@ struct Entry {
     last: u32,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Told", into = "Told")]
 pub(super) struct Ready {
-    blocks: VecDeque<(u32, Vec<Entry>)>,
+    resolution_ns: Nanos,
+    entries: Vec<Entry>,
+    /// The most in each full block of entries.
+    blocks: Vec<u32>,
+}
+
+/// How long after the one before, the most, and the last.
+type Told = (Nanos, Vec<(Nanos, u32, u32)>);
+
+impl From<Told> for Ready {
+    fn from((resolution_ns, told): Told) -> Self {
+        let mut ready = Self { resolution_ns: resolution_ns.max(RESOLUTION_NS), ..Self::default() };
+        let mut at: Nanos = 0;
+        for (after, most, last) in told.into_iter().take(ENTRIES_MAX) {
+            at = at.saturating_add(after);
+            ready.push(Entry { at, most, last });
+        }
+        ready
+    }
+}
+
+impl From<Ready> for Told {
+    fn from(ready: Ready) -> Self {
+        let befores = [0].into_iter().chain(ready.entries.iter().map(|entry| entry.at));
+        let told = ready.entries.iter().zip(befores);
+        let told = told.map(|(entry, before)| (entry.at.saturating_sub(before), entry.most, entry.last));
+        (ready.resolution_ns, told.collect())
+    }
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self { resolution_ns: RESOLUTION_NS, entries: Vec::new(), blocks: Vec::new() }
+    }
 }
 
 impl Ready {
-    /// From `at` on, `ready` tasks are ready.
-    pub fn note(&mut self, at: Nanos, ready: u32) {
-        if let Some((most, entries)) = self.blocks.back_mut() {
-            if let Some(entry) = entries.last_mut().filter(|entry| at < entry.at.saturating_add(RESOLUTION_NS)) {
-                entry.last = ready;
-                entry.most = entry.most.max(ready);
-                *most = (*most).max(ready);
-                return;
-            }
-            if entries.len() < BLOCK_ENTRIES {
-                entries.push(Entry { at, most: ready, last: ready });
-                *most = (*most).max(ready);
-                return;
-            }
+    /// From `at` on, `ready` tasks are ready. Tells whether what was noted before is known more coarsely now.
+    #[inline]
+    pub fn note(&mut self, at: Nanos, ready: u32) -> bool {
+        if let Some(entry) = self.entries.last_mut()
+            && at < entry.at.saturating_add(self.resolution_ns)
+        {
+            entry.last = ready;
+            entry.most = entry.most.max(ready);
+            return false;
         }
-        if self.blocks.len() == BLOCKS_MAX {
-            self.blocks.pop_front();
+        let is_full = self.entries.len() == ENTRIES_MAX;
+        if is_full {
+            self.coarsen();
         }
-        self.blocks.push_back((ready, vec![Entry { at, most: ready, last: ready }]));
+        self.push(Entry { at, most: ready, last: ready });
+        is_full
+    }
+
+    /// The time of the newest entry: what was before it does not change.
+    pub fn changed_last(&self) -> Option<Nanos> {
+        self.entries.last().map(|entry| entry.at)
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len().is_multiple_of(BLOCK_ENTRIES) && !self.entries.is_empty() {
+            let full = &self.entries[self.entries.len() - BLOCK_ENTRIES..];
+            self.blocks.push(full.iter().map(|entry| entry.most).max().unwrap_or(0));
+        }
+        self.entries.push(entry);
+    }
+
+    #[cold]
+    fn coarsen(&mut self) {
+        self.resolution_ns = self.resolution_ns.saturating_mul(2);
+        let merged = |pair: &[Entry]| Entry {
+            at: pair[0].at,
+            most: pair.iter().map(|entry| entry.most).max().unwrap_or(0),
+            last: pair.last().map_or(0, |entry| entry.last),
+        };
+        let old = std::mem::take(&mut self.entries);
+        self.entries = Vec::with_capacity(old.capacity());
+        self.blocks.clear();
+        old.chunks(2).for_each(|pair| self.push(merged(pair)));
     }
 
     /// The most that were ready at any time from `from` up to, not including, `to`.
     pub fn most(&self, from: Nanos, to: Nanos) -> u32 {
-        let begins_before = |block: &(u32, Vec<Entry>), at| block.1.first().is_some_and(|entry| entry.at < at);
-        // The block of the entry that was in force at `from`, and the first that begins after the window.
-        let first = self.blocks.partition_point(|block| begins_before(block, from.saturating_add(1))).saturating_sub(1);
-        let end = self.blocks.partition_point(|block| begins_before(block, to));
-        let mut most = 0;
-        for (index, (block_most, entries)) in self.blocks.range(first..end.max(first)).enumerate() {
-            let is_edge = index == 0 || first + index + 1 == end;
-            most = most.max(if is_edge { most_of(entries, from, to) } else { *block_most });
+        let first = self.entries.partition_point(|entry| entry.at < from);
+        let end = first + self.entries[first..].partition_point(|entry| entry.at < to);
+        // What was in force when the window began.
+        let mut most = first.checked_sub(1).map_or(0, |index| self.entries[index].last);
+        let mut index = first;
+        while index < end {
+            let block = index / BLOCK_ENTRIES;
+            let is_whole = index.is_multiple_of(BLOCK_ENTRIES) && index + BLOCK_ENTRIES <= end;
+            match self.blocks.get(block).filter(|_| is_whole) {
+                Some(whole) => {
+                    most = most.max(*whole);
+                    index += BLOCK_ENTRIES;
+                }
+                None => {
+                    most = most.max(self.entries[index].most);
+                    index += 1;
+                }
+            }
         }
         most
     }
-}
 
-fn most_of(entries: &[Entry], from: Nanos, to: Nanos) -> u32 {
-    let first = entries.partition_point(|entry| entry.at < from);
-    let before = first.checked_sub(1).map_or(0, |index| entries[index].last);
-    let inside = entries[first..].iter().take_while(|entry| entry.at < to).map(|entry| entry.most);
-    inside.max().unwrap_or(0).max(before)
+    pub fn kept_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.blocks.capacity() * size_of::<u32>()
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +164,21 @@ mod tests {
     #[test]
     fn changes_at_one_instant_keep_their_maximum() {
         let mut ready = Ready::default();
-        [1, 9, 2].into_iter().for_each(|value| ready.note(50, value));
+        for value in [1, 9, 2] {
+            ready.note(50, value);
+        }
         assert_eq!((ready.most(50, 51), ready.most(51, 1_000)), (9, 2));
+    }
+
+    #[test]
+    fn a_long_run_is_kept_whole_and_more_coarsely() {
+        let mut ready = Ready::default();
+        for index in 0..=ENTRIES_MAX as u64 {
+            ready.note(index * RESOLUTION_NS, if index == 1_001 { 77 } else { 3 });
+        }
+        assert_eq!((ready.entries.len(), ready.resolution_ns), (ENTRIES_MAX / 2 + 1, 2 * RESOLUTION_NS));
+        assert_eq!(ready.most(0, Nanos::MAX), 77);
+        assert_eq!(ready.most(1_000 * RESOLUTION_NS, 1_002 * RESOLUTION_NS), 77);
+        assert_eq!(ready.most(1_003 * RESOLUTION_NS, Nanos::MAX), 3);
     }
 }

@@ -1,7 +1,9 @@
 //! What is to be known of a recording: how much of it could be read, and why the rest could not.
 
+use serde::{Deserialize, Serialize};
+
 /// Counts of lines, and what was wrong with the first that were broken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// Lines that came to their end, the first one and those that are skipped or lost included.
     pub lines: u64,
@@ -26,7 +28,7 @@ pub struct Recorded {
 }
 
 /// A line that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokenLine {
     /// From 1.
     pub line: u64,

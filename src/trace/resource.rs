@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Location, Nanos};
 use super::id::{ResourceId, TaskId};
 
@@ -23,7 +25,7 @@ const ATTRIBUTES_MAX: usize = 32;
 const LOST_MAX: usize = 10_000;
 
 /// What tasks can share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ResourceKind {
     /// A mutex, or a lock for one writer or several readers.
     Lock,
@@ -40,7 +42,7 @@ pub enum ResourceKind {
 }
 
 /// One thing that tasks share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     pub kind: ResourceKind,
     /// What the program calls it: `mutex-1`, `player`.
@@ -67,7 +69,7 @@ impl ResourceKind {
 }
 
 /// One thing that a resource says of itself: `permits 3`, `duration 100 ms`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {
     pub name: Arc<str>,
     pub value: Box<str>,
@@ -76,7 +78,7 @@ pub struct Attribute {
 }
 
 /// A resource as long as it is known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Known {
     pub resource: Resource,
     pub from: Nanos,
@@ -97,7 +99,7 @@ impl Known {
 }
 
 /// One task that had one resource for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
     pub resource: ResourceId,
     pub task: TaskId,
@@ -113,7 +115,7 @@ impl Holding {
 }
 
 /// A coroutine that was made and never began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unawaited {
     /// Its function's name.
     pub name: Arc<str>,
@@ -121,7 +123,7 @@ pub struct Unawaited {
 }
 
 /// A signal that reached nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unheard {
     pub resource: ResourceId,
     pub task: Option<TaskId>,
@@ -129,7 +131,7 @@ pub struct Unheard {
 }
 
 /// Every resource, and what was acquired, signalled and forgotten.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Resources {
     /// How many of the oldest are no longer in `kept`.
     forgotten: usize,
@@ -145,6 +147,12 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// Whether ids and places of it are within what there can be, in one that was read from a file.
+    pub(super) fn is_sane(&self) -> bool {
+        const MOST: usize = u32::MAX as usize / 4;
+        self.forgotten < MOST && self.kept.len() < MOST && self.dropped < MOST && self.holdings.len() < MOST
+    }
+
     pub fn get(&self, id: ResourceId) -> Option<&Resource> {
         self.known(id).map(|known| &known.resource)
     }

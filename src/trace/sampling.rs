@@ -5,6 +5,7 @@ use super::event::{Nanos, TaskKind};
 use super::id::TaskId;
 use super::lane::Lane;
 use super::measure::{Doing, Measure, Measured, Sampled};
+use super::retention::Kept;
 use super::task::Live;
 
 /// Polls that were seen are counted up to so many in a column; where there are more, shares tell more than marks.
@@ -12,8 +13,8 @@ const SEEN_MAX: u64 = 4;
 
 /// What is known of the stretch `from` to `last` of a measured lane, besides its shares. Until `all_told` every task was
 /// measured that had anything to tell: one that was not went on as before.
-pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos, all_told: Option<Nanos>) -> Sampled {
-    let (begin, end, polls) = lane.measures().around(lane.spawned(), from, last);
+pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos, all_told: Option<Nanos>) -> Option<Sampled> {
+    let (begin, end, polls) = lane.measures()?.around(lane.spawned(), from, last);
     // Polls that were seen come after the measure before them, or with the spawn.
     let is_inside = |start: Nanos| start > begin || begin == lane.spawned();
     let (mut seen, mut until) = (0, Some(end));
@@ -22,25 +23,25 @@ pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos, all_told: Option<Na
         until = cycle.start.checked_sub(1).filter(|_| seen < SEEN_MAX);
     }
     let told_until = lane.ended().or(lane.told_until().max(all_told));
-    Sampled {
+    Some(Sampled {
         poll_seen: lane.cycle_at(last).is_some_and(|cycle| cycle.start >= from),
         poll_throughout: lane
             .cycle_at(from)
             .is_some_and(|cycle| cycle.start < from && cycle.end().is_some_and(|end| last < end)),
         unseen_polls: polls.saturating_sub(seen),
         is_told: told_until.is_some_and(|until| from <= until),
-    }
+    })
 }
 
 impl Lane {
     /// Until when it is known what happened, in a lane that is measured.
     pub fn told_until(&self) -> Option<Nanos> {
-        self.measures().last().map(|measure| measure.at)
+        self.measures()?.last().map(|measure| measure.at)
     }
 
     /// Since when it is known when something happened, in a lane that is measured: of what came before, only the sum is.
     pub fn told_from(&self) -> Option<Nanos> {
-        self.measures().first().map(|measure| measure.at)
+        self.measures()?.first().map(|measure| measure.at)
     }
 }
 
@@ -50,7 +51,7 @@ impl Trace {
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
         task.wakers = Some((measured.waker_clones, measured.waker_drops));
         let Measured { polls, busy_ns, scheduled_ns, doing, .. } = *measured;
-        let known_ns = task.lane.measures().last().map_or(0, |last| last.busy_ns);
+        let known_ns = task.lane.measures().and_then(|known| known.last()).map_or(0, |last| last.busy_ns);
         // What the blocking pool does keeps the loop from nothing.
         let is_on_the_loop = task.spawned.kind != TaskKind::Blocking;
         let new_ns = if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
@@ -76,17 +77,12 @@ impl Trace {
 
     /// Adds a measure to the lane of `owner`, or to the loop's own.
     fn file_measure(&mut self, owner: Option<TaskId>, measure: Measure) {
-        let lane = match owner {
-            None => Some(&mut self.loop_lane),
-            Some(id) => self.tasks.get_mut(id.index()).map(|task| &mut task.lane),
+        let (lane, kept) = match owner {
+            None => (Some(&mut self.loop_lane), Kept::LoopMeasures),
+            Some(id) => (self.tasks.get_mut(id.index()).map(|task| &mut task.lane), Kept::Measures(id)),
         };
-        let (is_kept, seals) = lane.map_or((false, false), |lane| lane.measure(measure));
-        if is_kept {
-            self.kept_bytes += size_of::<Measure>();
-        }
-        if seals {
-            self.sealed.push_back(owner);
-        }
+        let filed = lane.map(|lane| lane.measure(measure)).unwrap_or_default();
+        self.keep(filed, kept);
     }
 
     /// Files the last poll and wake that were sampled, if they are new.
@@ -103,7 +99,7 @@ impl Trace {
         let woken = woken.filter(|woken| last(self).is_some_and(|c| c.woken().is_none() && c.start <= *woken));
         let waiting = self.tasks.get_mut(id.index()).filter(|task| task.live == Live::Waiting);
         if let (Some(woken), Some(task)) = (woken, waiting) {
-            task.lane.woken(woken, self.steps);
+            task.lane.woken(woken, self.steps, None);
             self.set_live(id, Live::Scheduled);
         }
     }

@@ -1,14 +1,16 @@
 //! One task: who it is, its lane, what it awaits now, and how often it was polled and woken.
 
-use std::collections::VecDeque;
+use serde::{Deserialize, Serialize};
 
+use super::awaits::AwaitIds;
 use super::event::{Cause, Counts, Ending, Nanos, Spawned, TaskKind};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
 use super::measure::Histograms;
+use super::wakes::{self, Wakes};
 
 /// What a task is doing at the newest end of the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Live {
     Running,
     Scheduled,
@@ -44,8 +46,11 @@ pub struct Task {
     pub(super) hold_steps: Vec<(u32, Option<u32>)>,
     pub(super) live: Live,
     pub(super) open_awaits: Vec<AwaitId>,
-    pub(super) awaits: VecDeque<AwaitId>,
-    pub(super) wakes: VecDeque<(Nanos, Cause)>,
+    pub(super) awaits: AwaitIds,
+    /// Those of its awaits that are blocking calls.
+    pub(super) calls: Option<Box<AwaitIds>>,
+    /// Wakes beyond the first of each poll.
+    pub(super) wakes: Option<Box<Wakes>>,
 }
 
 impl Task {
@@ -67,8 +72,9 @@ impl Task {
             hold_steps: Vec::new(),
             live: Live::Scheduled,
             open_awaits: Vec::new(),
-            awaits: VecDeque::new(),
-            wakes: VecDeque::new(),
+            awaits: AwaitIds::default(),
+            calls: None,
+            wakes: None,
         }
     }
 
@@ -121,18 +127,19 @@ impl Task {
         &self.open_awaits
     }
 
-    /// Every kept await of this task, oldest first.
+    /// Every kept await of this task, oldest first. Some at the front may just have been forgotten: [`super::Awaits::get`]
+    /// tells.
     pub fn awaits(&self) -> impl DoubleEndedIterator<Item = AwaitId> + '_ {
-        self.awaits.iter().copied()
+        self.awaits.iter()
     }
 
     /// How many of the kept wakes came at or before `at`.
     pub fn wakes_until(&self, at: Nanos) -> usize {
-        self.wakes.partition_point(|(woken, _)| *woken <= at)
+        self.lane.wakes_until(at) + self.wakes.as_ref().map_or(0, |wakes| wakes.until(at))
     }
 
     /// Every kept wake of this task, oldest first.
     pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + ExactSizeIterator + '_ {
-        self.wakes.iter().copied()
+        wakes::all(&self.lane, self.wakes.as_deref())
     }
 }

@@ -9,7 +9,7 @@ use crate::app::time;
 use crate::trace::{Histogram, Task};
 
 /// Polls that are looked at, from the newest back.
-const POLLS_MAX: usize = 4_096;
+const POLLS_MAX: usize = 1_024;
 /// Rows; what is shorter or longer falls into the first or the last.
 const ROWS_MAX: usize = 8;
 

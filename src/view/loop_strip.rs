@@ -41,7 +41,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
     let end = state.axis_end(scene.session, Axis::Time);
     let (from, to) = state.viewport.range(end);
     let edge = |column: u16| column_edge(from, to, column, lanes.width);
-    let before = |at: u64| trace.loop_lane().totals_at(at.saturating_sub(1));
+    let before = |at: u64| trace.loop_totals_at(at.saturating_sub(1));
     // Of the time before the first update the sums are known, and not who was ready when.
     let told_from = trace.loop_lane().told_from().unwrap_or(0);
     let ready = |column: u16| match edge(column + 1).max(edge(column) + 1) {

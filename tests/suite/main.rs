@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: a module a room.
 
 mod app;
+mod archive;
 mod attach;
 mod attach_faults;
 mod attached;
@@ -36,7 +37,10 @@ mod serve;
 mod settings;
 mod snapshot;
 mod stage;
+mod store;
 mod story;
+#[path = "../../benches/synthetic.rs"]
+mod synthetic;
 mod tabs;
 mod terminal;
 mod trace;

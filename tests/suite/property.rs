@@ -191,7 +191,7 @@ fn every_small_program_leaves_a_trace_that_holds_together() {
 }
 
 fn loop_runs_one_poll_at_a_time(trace: &Trace) -> Result<(), TestCaseError> {
-    let mut cycles: Vec<&Cycle> = trace.tasks().iter().flat_map(|task| task.lane.cycles()).collect();
+    let mut cycles: Vec<Cycle> = trace.tasks().iter().flat_map(|task| task.lane.cycles()).collect();
     cycles.sort_by_key(|cycle| cycle.step);
     let steps: Vec<u32> = cycles.iter().map(|cycle| cycle.step).collect();
     prop_assert_eq!(steps, (0..trace.steps()).collect::<Vec<_>>(), "each poll has its own step");
@@ -211,7 +211,7 @@ fn wakes_and_polls_belong_together(task: &Task) -> Result<(), TestCaseError> {
     prop_assert!(wakes.is_sorted(), "{name}: {wakes:?}");
     prop_assert!(wakes.iter().all(|at| (spawned..=ended).contains(at)), "{name}: {wakes:?}");
     prop_assert_eq!(wakes.len() as u64, task.counts.wakes);
-    let cycles: Vec<&Cycle> = task.lane.cycles().collect();
+    let cycles: Vec<Cycle> = task.lane.cycles().collect();
     prop_assert!(cycles.iter().all(|cycle| (spawned..=ended).contains(&cycle.start)), "{name}");
     for pair in cycles.windows(2) {
         let (polled, next) = (pair[0], pair[1]);
@@ -272,7 +272,7 @@ fn naive_state(trace: &Trace, task: &Task, at: Nanos) -> Option<State> {
     if cycle.woken().is_some_and(|woken| woken <= at) {
         return Some(State::Scheduled);
     }
-    let is_open = |told: &Await| told.start <= polled_until && told.end() > Some(at);
+    let is_open = |told: Await| told.start <= polled_until && told.end() > Some(at);
     let innermost = task.awaits().rfind(|id| trace.awaits().get(*id).is_some_and(is_open))?;
     let site = trace.site(trace.awaits().get(innermost)?.site)?;
     Some(State::Waiting(Some(innermost), site.kind))

@@ -335,7 +335,7 @@ fn a_recording_of_a_hundred_megabytes_fits_into_little_memory() {
     let limited = format!("ulimit -v 90000; exec \"$0\" open {} --headless --json", path.display());
     let ran = std::process::Command::new("sh")
         .args(["-c", &limited, env!("CARGO_BIN_EXE_loopscope")])
-        .env("LOOPSCOPE_MEMORY", "16MiB")
+        .env("LOOPSCOPE_MEMORY", "2MiB")
         .output()
         .expect("there is a shell");
     let report: Value = serde_json::from_slice(&ran.stdout)

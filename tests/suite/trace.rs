@@ -37,7 +37,7 @@ fn cycles(trace: &mut Trace, task: TaskId, site: SiteId, cycles: u64) {
 
 #[test]
 fn a_trace_stays_within_its_budget_counts_on_and_says_what_it_forgot() {
-    const BUDGET_BYTES: usize = 1 << 20;
+    const BUDGET_BYTES: usize = 1 << 18;
     let mut trace = Trace::with_budget(BUDGET_BYTES);
     let task = spawn(&mut trace, "busy", 0);
     let site = SiteId::from_index(0);
@@ -62,7 +62,7 @@ fn a_trace_stays_within_its_budget_counts_on_and_says_what_it_forgot() {
 
 #[test]
 fn one_poll_without_end_keeps_to_the_budget_too() {
-    const BUDGET_BYTES: usize = 1 << 20;
+    const BUDGET_BYTES: usize = 1 << 18;
     let mut trace = Trace::with_budget(BUDGET_BYTES);
     let (task, other) = (spawn(&mut trace, "endless", 0), spawn(&mut trace, "woken", 0));
     let site = SiteId::from_index(0);

@@ -21,16 +21,16 @@ pub const LINT: Lint = Lint {
 
 /// What one task's sends into one channel came to.
 #[derive(Default)]
-struct Sends<'a> {
+struct Sends {
     waited: u64,
     waited_ns: u64,
     first: Nanos,
     last: Nanos,
     /// The first that waited.
-    example: Option<&'a Await>,
+    example: Option<Await>,
 }
 
-impl Sends<'_> {
+impl Sends {
     fn percent(&self) -> u64 {
         self.waited_ns.saturating_mul(100) / (self.last - self.first).max(1)
     }
@@ -54,10 +54,10 @@ fn look(case: &Case) -> Vec<Sighting> {
             .or_default()
             .entry(found.task)
             .or_insert(Sends { first: found.start, ..Sends::default() });
-        sends.last = sends.last.max(case.end(found));
-        if case.length_ns(found) > 0 {
+        sends.last = sends.last.max(case.end(&found));
+        if case.length_ns(&found) > 0 {
             sends.waited += 1;
-            sends.waited_ns += case.length_ns(found);
+            sends.waited_ns += case.length_ns(&found);
             sends.example.get_or_insert(found);
         }
     }
@@ -81,7 +81,7 @@ fn of_channel(case: &Case, channel: Channel, senders: &BTreeMap<TaskId, Sends>) 
             "{} waited {} in all: {}; {} under pressure",
             how_many(worst.waited, "send"),
             human_ns(worst.waited_ns),
-            case.place(example),
+            case.place(&example),
             how_many(pressed.len() as u64, "sender"),
         ),
     })

@@ -43,7 +43,7 @@ fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
     let worst = worst?;
     let call = match worst.longest {
         Some(call) => {
-            let (place, longest) = (case.place(call), human_ns(case.length_ns(call)));
+            let (place, longest) = (case.place(&call), human_ns(case.length_ns(&call)));
             format!("{}, the longest {longest}: {place}", how_many(calls, "blocking call"))
         }
         None => "no call in it says what it did".to_owned(),

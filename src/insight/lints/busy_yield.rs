@@ -32,7 +32,7 @@ fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
     let (mut run, mut began): (u64, Nanos) = (0, 0);
     let mut longest: (u64, Nanos, Nanos) = (0, 0, 0);
     for cycle in task.lane.cycles() {
-        if !spins(cycle) {
+        if !spins(&cycle) {
             run = 0;
             continue;
         }

@@ -34,7 +34,7 @@ fn look(case: &Case) -> Vec<Sighting> {
     locks.into_iter().filter_map(|(lock, awaits)| of_lock(case, lock, awaits)).collect()
 }
 
-fn of_lock(case: &Case, lock: ResourceId, awaits: &[&Await]) -> Option<Sighting> {
+fn of_lock(case: &Case, lock: ResourceId, awaits: &[Await]) -> Option<Sighting> {
     let limits = case.limits;
     let mut queues: Vec<Queue> = Vec::new();
     // Awaits are told in order of their start.

@@ -21,7 +21,7 @@ fn look(case: &Case) -> Vec<Sighting> {
     intervals.into_iter().filter_map(|(interval, awaits)| of_interval(case, interval, awaits)).collect()
 }
 
-fn of_interval(case: &Case, interval: ResourceId, awaits: &[&Await]) -> Option<Sighting> {
+fn of_interval(case: &Case, interval: ResourceId, awaits: &[Await]) -> Option<Sighting> {
     let period_ns = case.trace.resources().get(interval)?.size.max(1);
     let mut ticks: Vec<_> = awaits.iter().filter(|tick| tick.outcome() == Outcome::Ready).collect();
     ticks.sort_by_key(|tick| case.end(tick));

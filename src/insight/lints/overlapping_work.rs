@@ -23,7 +23,7 @@ fn look(case: &Case) -> Vec<Sighting> {
     actors.into_iter().filter_map(|(actor, awaits)| of_actor(case, actor, awaits)).collect()
 }
 
-fn of_actor(case: &Case, actor: ResourceId, awaits: &[&Await]) -> Option<Sighting> {
+fn of_actor(case: &Case, actor: ResourceId, awaits: &[Await]) -> Option<Sighting> {
     // A start weighs one place more and an end one less; at the same instant ends come first.
     let mut edges: Vec<(Nanos, i32, TaskId)> = Vec::with_capacity(awaits.len() * 2);
     let mut work_ns = 0;

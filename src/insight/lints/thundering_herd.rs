@@ -44,7 +44,7 @@ fn look(case: &Case) -> Vec<Sighting> {
         for (waker, at, before, after) in wakes {
             let herd = herds.entry((waker, at)).or_default();
             herd.woken += 1;
-            if life.is_back(before, after) && !printed.contains(&(task.id, after.start)) {
+            if life.is_back(&before, &after) && !printed.contains(&(task.id, after.start)) {
                 herd.in_vain += 1;
                 herd.example = herd.example.or(before.waiting_on().0);
             }
@@ -73,7 +73,7 @@ fn look(case: &Case) -> Vec<Sighting> {
         .into_iter()
         .map(|(waker, (first, at, worst, times, in_vain))| {
             let example = worst.example.and_then(|id| case.trace.awaits().get(id));
-            let place = example.map_or_else(String::new, |found| format!(": {}", case.place(found)));
+            let place = example.map_or_else(String::new, |found| format!(": {}", case.place(&found)));
             Sighting {
                 task: Some(waker),
                 at_ns: first,
@@ -95,7 +95,7 @@ fn look(case: &Case) -> Vec<Sighting> {
 }
 
 /// Each wake of `task` by another one that ended a wait: who, when, the poll before it and the poll after it.
-fn wakes_by_tasks<'a>(case: &Case, task: &'a Task) -> Vec<(TaskId, Nanos, &'a Cycle, &'a Cycle)> {
+fn wakes_by_tasks(case: &Case, task: &Task) -> Vec<(TaskId, Nanos, Cycle, Cycle)> {
     let mut found = Vec::new();
     let mut wakes = task.wakes().peekable();
     let mut cycles = task.lane.cycles().peekable();

@@ -1,0 +1,103 @@
+//! Sealed blocks as bytes: whose each is, and then as it lies in memory.
+
+use rustc_hash::FxHashMap;
+
+use super::super::Trace;
+use super::super::id::TaskId;
+use super::super::pack::{push_number, take_number};
+use super::super::retention::Kept;
+use super::Cursor;
+
+/// Whose a block is: a number in the file.
+const LOOP: u64 = 0;
+const LANE: u64 = 1;
+const LOOP_MEASURES: u64 = 2;
+const MEASURES: u64 = 3;
+const AWAITS: u64 = 4;
+const AWAITS_OF: u64 = 5;
+const CALLS_OF: u64 = 6;
+const WAKES_OF: u64 = 7;
+
+fn owner(kept: Kept) -> Option<(u64, Option<TaskId>)> {
+    Some(match kept {
+        Kept::Loop => (LOOP, None),
+        Kept::Lane(id) => (LANE, Some(id)),
+        Kept::LoopMeasures => (LOOP_MEASURES, None),
+        Kept::Measures(id) => (MEASURES, Some(id)),
+        Kept::Awaits => (AWAITS, None),
+        Kept::AwaitsOf(id) => (AWAITS_OF, Some(id)),
+        Kept::CallsOf(id) => (CALLS_OF, Some(id)),
+        Kept::WakesOf(id) => (WAKES_OF, Some(id)),
+        // Nothing was sealed: its lane is over.
+        Kept::Ended(_) => return None,
+    })
+}
+
+/// Takes whose block comes next.
+pub(super) fn take_owner(bytes: &mut &[u8]) -> Option<Kept> {
+    let kind = take_number(bytes)?;
+    let mut task = || TaskId::from_number(u32::try_from(take_number(bytes)?).ok()?);
+    Some(match kind {
+        LOOP => Kept::Loop,
+        LANE => Kept::Lane(task()?),
+        LOOP_MEASURES => Kept::LoopMeasures,
+        MEASURES => Kept::Measures(task()?),
+        AWAITS => Kept::Awaits,
+        AWAITS_OF => Kept::AwaitsOf(task()?),
+        CALLS_OF => Kept::CallsOf(task()?),
+        WAKES_OF => Kept::WakesOf(task()?),
+        _ => return None,
+    })
+}
+
+impl Trace {
+    /// Appends every block that was sealed since `cursor`, which it moves on.
+    pub fn sealed_since(&self, cursor: &mut Cursor, bytes: &mut Vec<u8>) {
+        let first = self.sealed_count - self.sealed.len() as u64;
+        cursor.lost_blocks += first.saturating_sub(cursor.blocks);
+        let from = cursor.blocks.saturating_sub(first) as usize;
+        cursor.blocks = self.sealed_count;
+        // Of each owner the newest blocks are those that were sealed last.
+        let mut left: FxHashMap<Kept, usize> = FxHashMap::default();
+        for kept in self.sealed.range(from..) {
+            *left.entry(*kept).or_default() += 1;
+        }
+        for kept in self.sealed.range(from..) {
+            let Some(back) = left.get_mut(kept) else { continue };
+            let from_newest = *back;
+            *back -= 1;
+            let Some((kind, task)) = owner(*kept) else { continue };
+            push_number(bytes, kind);
+            if let Some(task) = task {
+                push_number(bytes, task.number().into());
+            }
+            self.write_block(*kept, from_newest, bytes);
+        }
+    }
+
+    /// Writes the block of `kept` that is so many from its newest, which is 1.
+    fn write_block(&self, kept: Kept, from_newest: usize, bytes: &mut Vec<u8>) {
+        let task = |id: TaskId| self.tasks.get(id.index());
+        match kept {
+            Kept::Loop => self.loop_lane.write_block(from_newest, bytes),
+            Kept::LoopMeasures => self.loop_lane.write_measures(from_newest, bytes),
+            Kept::Awaits => self.awaits.write_block(from_newest, bytes),
+            Kept::Lane(id)
+            | Kept::Ended(id)
+            | Kept::Measures(id)
+            | Kept::AwaitsOf(id)
+            | Kept::CallsOf(id)
+            | Kept::WakesOf(id) => {
+                let Some(task) = task(id) else { return };
+                match (kept, &task.calls, &task.wakes) {
+                    (Kept::Lane(_), ..) => task.lane.write_block(from_newest, bytes),
+                    (Kept::Measures(_), ..) => task.lane.write_measures(from_newest, bytes),
+                    (Kept::AwaitsOf(_), ..) => task.awaits.write_block(from_newest, bytes),
+                    (Kept::CallsOf(_), Some(calls), _) => calls.write_block(from_newest, bytes),
+                    (Kept::WakesOf(_), _, Some(wakes)) => wakes.write_block(from_newest, bytes),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

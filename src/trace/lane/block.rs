@@ -1,0 +1,345 @@
+//! A sealed block of a lane: its cycles as columns, which a look-up reads without unpacking the rest.
+//!
+//! A cycle is kept as how long it ran, waited and was scheduled, so that its start is the sum of what came before it in
+//! the block, and an instant is found by walking three columns. What is rarely asked for (steps, wakes, awaits) is read
+//! by itself, at one place.
+
+use super::super::event::{AwaitKind, Cause, Nanos};
+use super::super::id::{AwaitId, TaskId};
+use super::super::pack::{Column, push_column, push_number, take_number};
+use super::{Cycle, NEVER, Totals};
+
+/// Cycles in a block: the longest walk that a look-up makes.
+pub(in crate::trace) const BLOCK_CYCLES: usize = 32;
+
+/// The wake came during the poll: `wait` says how long before its end, and nothing was waited for.
+const IN_POLL: u8 = 1 << 3;
+/// No wake came until the next poll.
+const UNWOKEN: u8 = 1 << 4;
+/// Nobody told when the poll ended.
+const UNENDED: u8 = 1 << 5;
+const KIND: u8 = IN_POLL - 1;
+
+/// Codes of causes; a task's is its number after these.
+const NOBODY: u64 = 0;
+const OWN: u64 = 1;
+const DRIVER: u64 = 2;
+const THREAD: u64 = 3;
+const PERSON: u64 = 4;
+
+pub(in crate::trace) fn cause_code(cause: Option<Cause>) -> u64 {
+    match cause {
+        None => NOBODY,
+        Some(Cause::Own) => OWN,
+        Some(Cause::Driver) => DRIVER,
+        Some(Cause::Thread) => THREAD,
+        Some(Cause::Person) => PERSON,
+        Some(Cause::Task(id)) => PERSON + u64::from(id.number()),
+    }
+}
+
+/// The cause of a code; `None` for nobody, and for a number that no task has.
+pub(in crate::trace) fn cause_of(code: u64) -> Option<Cause> {
+    match code {
+        NOBODY => None,
+        OWN => Some(Cause::Own),
+        DRIVER => Some(Cause::Driver),
+        THREAD => Some(Cause::Thread),
+        PERSON => Some(Cause::Person),
+        _ => u32::try_from(code - PERSON).ok().and_then(TaskId::from_number).map(Cause::Task),
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(in crate::trace) struct Block {
+    /// Totals of the lane up to the start of this block's first cycle.
+    pub before: Totals,
+    /// When its first cycle starts, and as the how many-th poll of the loop.
+    pub start: Nanos,
+    pub step: u32,
+    /// When what follows it starts.
+    until: Nanos,
+    count: u8,
+    /// Cycles with a wake of which is known who called it.
+    wakes: u8,
+    bytes: Box<[u8]>,
+}
+
+/// The columns that say what was going on when.
+struct Times<'a> {
+    busy: Column<'a>,
+    marks: Marks<'a>,
+    wait: Column<'a>,
+    scheduled: Column<'a>,
+}
+
+/// The columns that say more of one cycle.
+struct Rest<'a> {
+    least_await: u64,
+    awaits: Column<'a>,
+    steps: Column<'a>,
+    woken_steps: Column<'a>,
+    causes: Column<'a>,
+}
+
+/// When a cycle that starts at `start` is over. A file that lies may say of it what does not fit before what follows.
+#[inline]
+fn after(start: Nanos, (busy, wait, scheduled): (u64, u64, u64), until: Nanos) -> Nanos {
+    start.saturating_add(busy).saturating_add(wait).saturating_add(scheduled).min(until)
+}
+
+/// Flags and kind of each cycle, as places in a list of those that there are.
+#[derive(Default)]
+struct Marks<'a> {
+    known: &'a [u8],
+    places: Column<'a>,
+}
+
+impl Marks<'_> {
+    #[inline]
+    fn get(&self, index: usize) -> u8 {
+        match self.known {
+            [only] => *only,
+            known => known.get(self.places.get(index) as usize).copied().unwrap_or(0),
+        }
+    }
+}
+
+impl Times<'_> {
+    /// How long the cycle at `index` ran, waited and was scheduled.
+    #[inline]
+    fn spent(&self, index: usize) -> (u64, u64, u64) {
+        let wait = if self.marks.get(index) & IN_POLL == 0 { self.wait.get(index) } else { 0 };
+        (self.busy.get(index), wait, self.scheduled.get(index))
+    }
+
+    /// The cycle at `index`, which starts at `start`, as far as these columns tell.
+    fn cycle(&self, index: usize, start: Nanos, until: Nanos) -> Cycle {
+        let (mark, wait) = (self.marks.get(index), self.wait.get(index));
+        let end = start.saturating_add(self.busy.get(index)).min(until);
+        let wake = match mark & (UNWOKEN | IN_POLL) {
+            0 => end.saturating_add(wait).min(until),
+            IN_POLL => end.saturating_sub(wait).max(start),
+            _ => NEVER,
+        };
+        let end = if mark & UNENDED == 0 { end } else { NEVER };
+        Cycle { end, wake, kind: AwaitKind::ALL[usize::from(mark & KIND)], ..Cycle::begin(start, 0) }
+    }
+}
+
+impl Rest<'_> {
+    fn waiting_on(&self, index: usize) -> Option<AwaitId> {
+        let place = self.awaits.get(index).checked_sub(1)?;
+        u32::try_from(self.least_await.wrapping_add(place)).ok().and_then(AwaitId::from_number)
+    }
+
+    fn fill(&self, index: usize, first_step: u32, cycle: &mut Cycle) {
+        cycle.waiting_on = self.waiting_on(index);
+        cycle.step = first_step.wrapping_add(self.steps.get(index) as u32);
+        if cycle.wake != NEVER {
+            cycle.woken_step = cycle.step.wrapping_add(self.woken_steps.get(index) as u32);
+            cycle.cause = cause_of(self.causes.get(index));
+        }
+    }
+}
+
+impl Block {
+    /// Packs `cycles`, of which there is at least one and at most [`BLOCK_CYCLES`]; what follows them starts at `until`.
+    /// Gives back the totals up to there too.
+    pub fn pack(cycles: &[Cycle], before: Totals, until: Nanos, scratch: &mut Vec<u8>) -> (Self, Totals) {
+        debug_assert!(!cycles.is_empty() && cycles.len() <= BLOCK_CYCLES);
+        let count = cycles.len().min(BLOCK_CYCLES);
+        let mut columns = [[0_u64; BLOCK_CYCLES]; 8];
+        let [busy, places, wait, scheduled, awaits, steps, woken_steps, causes] = &mut columns;
+        let (mut known, mut known_count) = ([0_u8; BLOCK_CYCLES], 0);
+        let mut totals = before;
+        let step = cycles[0].step;
+        for (index, cycle) in cycles.iter().take(count).enumerate() {
+            let next = cycles.get(index + 1).map_or(until, |next| next.start).max(cycle.start);
+            let end = cycle.end.min(next);
+            let woken = cycle.wake.clamp(end, next);
+            busy[index] = end - cycle.start;
+            scheduled[index] = next - woken;
+            let mut mark = cycle.kind as u8;
+            if cycle.end == NEVER {
+                mark |= UNENDED;
+            }
+            if cycle.wake == NEVER {
+                mark |= UNWOKEN;
+                wait[index] = next - end;
+            } else {
+                // A wake after the next poll's start is told too late; it counts as having come in time.
+                let wake = cycle.wake.min(next);
+                mark |= if wake < end { IN_POLL } else { 0 };
+                wait[index] = wake.abs_diff(end);
+                woken_steps[index] = u64::from(cycle.woken_step.saturating_sub(cycle.step));
+            }
+            let place = known[..known_count].iter().position(|known| *known == mark).unwrap_or_else(|| {
+                known[known_count] = mark;
+                known_count += 1;
+                known_count - 1
+            });
+            places[index] = place as u64;
+            awaits[index] = cycle.waiting_on.map_or(0, |id| u64::from(id.number()));
+            steps[index] = u64::from(cycle.step.saturating_sub(step));
+            causes[index] = cause_code(cycle.cause);
+            totals.busy_ns += end - cycle.start;
+            totals.wait(cycle.kind, woken - end);
+            totals.scheduled_ns += next - woken;
+        }
+        totals.polls += count as u64;
+        scratch.clear();
+        push_column(scratch, &busy[..count]);
+        scratch.push(known_count as u8);
+        scratch.extend_from_slice(&known[..known_count]);
+        push_column(scratch, &places[..count]);
+        for column in [wait, scheduled] {
+            push_column(scratch, &column[..count]);
+        }
+        // Nothing awaited is 0, and would be far from the rest.
+        let least = awaits[..count].iter().copied().filter(|id| *id > 0).min().unwrap_or(1);
+        awaits[..count].iter_mut().for_each(|id| *id = (*id + 1).saturating_sub(least));
+        push_number(scratch, least);
+        for column in [awaits, steps, woken_steps, causes] {
+            push_column(scratch, &column[..count]);
+        }
+        let wakes = cycles.iter().filter(|cycle| cycle.wake().is_some()).count() as u8;
+        let (start, bytes) = (cycles[0].start, scratch.as_slice().into());
+        let block = Self { before, start, step, until: until.max(start), count: count as u8, wakes, bytes };
+        (block, totals)
+    }
+
+    pub fn len(&self) -> usize {
+        self.count.into()
+    }
+
+    /// Wakes that its cycles tell of.
+    pub fn wakes(&self) -> usize {
+        self.wakes.into()
+    }
+
+    pub fn until(&self) -> Nanos {
+        self.until
+    }
+
+    /// When it is over, its counts of cycles and wakes, and its columns.
+    pub fn parts(&self) -> (Nanos, u8, u8, &[u8]) {
+        (self.until, self.count, self.wakes, &self.bytes)
+    }
+
+    /// A block of such parts; `None` where they cannot be a block's.
+    pub fn from_parts(
+        before: Totals,
+        (start, step): (Nanos, u32),
+        (until, count, wakes, bytes): (Nanos, u8, u8, &[u8]),
+    ) -> Option<Self> {
+        let block = Self { before, start, step, until, count, wakes, bytes: bytes.into() };
+        if !(1..=BLOCK_CYCLES).contains(&block.len()) {
+            return None;
+        }
+        let (times, rest) = block.times()?;
+        let (rest, after) = block.rest(rest)?;
+        let is_told =
+            |index: &usize| times.marks.get(*index) & UNWOKEN == 0 && cause_of(rest.causes.get(*index)).is_some();
+        let told = (0..block.len()).filter(is_told).count();
+        (after.is_empty() && told == usize::from(wakes)).then_some(block)
+    }
+
+    /// Bytes that it takes, with what an allocator adds.
+    pub fn kept_bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.len() + super::super::ALLOCATION_BYTES
+    }
+
+    /// `None` never, for blocks that were packed here or passed [`Block::from_parts`].
+    fn times(&self) -> Option<(Times<'_>, &[u8])> {
+        let (mut rest, count) = (&*self.bytes, self.len());
+        let busy = Column::take(&mut rest, count)?;
+        let (known_count, after) = rest.split_first()?;
+        let (known, after) = after.split_at_checked(usize::from(*known_count))?;
+        rest = after;
+        let places = Column::take(&mut rest, count)?;
+        let wait = Column::take(&mut rest, count)?;
+        let scheduled = Column::take(&mut rest, count)?;
+        Some((Times { busy, marks: Marks { known, places }, wait, scheduled }, rest))
+    }
+
+    fn rest<'a>(&self, mut rest: &'a [u8]) -> Option<(Rest<'a>, &'a [u8])> {
+        let (least_await, count) = (take_number(&mut rest)?, self.len());
+        let awaits = Column::take(&mut rest, count)?;
+        let steps = Column::take(&mut rest, count)?;
+        let woken_steps = Column::take(&mut rest, count)?;
+        let causes = Column::take(&mut rest, count)?;
+        Some((Rest { least_await, awaits, steps, woken_steps, causes }, rest))
+    }
+
+    /// The totals up to `at` and, as far as the times tell it, the last cycle that starts at or before that.
+    fn walk(&self, at: Nanos) -> Option<(Totals, Cycle, usize, &[u8])> {
+        let (times, rest) = self.times()?;
+        let (mut index, mut start, mut totals) = (0, self.start, self.before);
+        while index + 1 < self.len() {
+            let (busy, wait, scheduled) = times.spent(index);
+            let next = after(start, (busy, wait, scheduled), self.until);
+            if next > at {
+                break;
+            }
+            totals.busy_ns = totals.busy_ns.wrapping_add(busy);
+            totals.wait(AwaitKind::ALL[usize::from(times.marks.get(index) & KIND)], wait);
+            totals.scheduled_ns = totals.scheduled_ns.wrapping_add(scheduled);
+            start = next;
+            index += 1;
+        }
+        totals.polls = totals.polls.wrapping_add(index as u64);
+        let cycle = times.cycle(index, start, self.until);
+        totals.add(&cycle, at.max(start));
+        Some((totals, cycle, index, rest))
+    }
+
+    /// The totals up to `at`, which is not before this block, and the last cycle that starts at or before `at`, without its steps and its cause.
+    pub fn glance_at(&self, at: Nanos) -> Option<(Totals, Cycle)> {
+        let (totals, mut cycle, index, rest) = self.walk(at)?;
+        if cycle.is_waiting_at(at) {
+            cycle.waiting_on = self.rest(rest)?.0.waiting_on(index);
+        }
+        Some((totals, cycle))
+    }
+
+    /// The last cycle that starts at or before `at`.
+    pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
+        let (_, mut cycle, index, rest) = self.walk(at)?;
+        self.rest(rest)?.0.fill(index, self.step, &mut cycle);
+        Some(cycle)
+    }
+
+    /// Cycles of this block whose poll was at or before the loop's `step`-th.
+    pub fn polls_until_step(&self, step: u32) -> usize {
+        let rest = self.times().and_then(|(_, rest)| self.rest(rest));
+        let Some((rest, _)) = rest else { return 0 };
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.step.wrapping_add(rest.steps.get(middle) as u32) <= step {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Every cycle, in order.
+    pub fn cycles(&self) -> Vec<Cycle> {
+        let Some((times, rest)) = self.times() else { return Vec::new() };
+        let Some((rest, _)) = self.rest(rest) else { return Vec::new() };
+        let mut start = self.start;
+        (0..self.len())
+            .map(|index| {
+                let mut cycle = times.cycle(index, start, self.until);
+                rest.fill(index, self.step, &mut cycle);
+                let (busy, wait, scheduled) = times.spent(index);
+                start = after(start, (busy, wait, scheduled), self.until);
+                cycle
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! Columns of numbers in few bits: each value is what it is more than the least of its column, in as many bits as the
+//! greatest needs. Any value is read by itself, so a look-up decodes no more than it asks for.
+//!
+//! A column of `count` values is: its width in bits (one byte), its least value (LEB128), and `count` × width bits, the
+//! first value in the lowest bits, filled up to a whole byte. Every combination of bytes reads as something, so that a
+//! file that lies gives wrong numbers and never a panic.
+
+/// The widest value that one read of eight bytes always has whole.
+const ONE_READ_BITS_MAX: u32 = 57;
+
+/// Appends `value` in seven bits a byte, the lowest first.
+pub(super) fn push_number(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// Takes the number at the front of `bytes`; `None` where they end within it or it has more than 64 bits.
+pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for (index, byte) in bytes.iter().enumerate().take(10) {
+        let part = u64::from(byte & 0x7f);
+        if index == 9 && part > 1 {
+            return None;
+        }
+        value |= part << (7 * index);
+        if byte & 0x80 == 0 {
+            *bytes = &bytes[index + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Appends `more` with its length before it.
+pub(super) fn push_bytes(bytes: &mut Vec<u8>, more: &[u8]) {
+    push_number(bytes, more.len() as u64);
+    bytes.extend_from_slice(more);
+}
+
+/// Takes bytes that say their length.
+pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_number(bytes)?).ok()?;
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+/// What happens too rarely to have columns, as bytes.
+pub(super) fn serialized(value: &impl serde::Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("memory is the only thing that this needs")
+}
+
+/// The other way round; `None` where the bytes are something else, or more.
+pub(super) fn deserialized<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// Appends a column.
+pub(super) fn push_column(bytes: &mut Vec<u8>, values: &[u64]) {
+    let (mut least, mut greatest) = (u64::MAX, 0);
+    for value in values {
+        least = least.min(*value);
+        greatest = greatest.max(*value);
+    }
+    let least = least.min(greatest);
+    let width = u64::BITS - (greatest - least).leading_zeros();
+    bytes.push(width as u8);
+    push_number(bytes, least);
+    if width == 0 {
+        return;
+    }
+    let (mut pending, mut filled) = (0_u128, 0);
+    for value in values {
+        pending |= u128::from(value - least) << filled;
+        filled += width;
+        if filled >= 64 {
+            bytes.extend_from_slice(&(pending as u64).to_le_bytes());
+            pending >>= 64;
+            filled -= 64;
+        }
+    }
+    let rest = (pending as u64).to_le_bytes();
+    bytes.extend_from_slice(&rest[..filled.div_ceil(8) as usize]);
+}
+
+/// A column as it lies in its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Column<'a> {
+    /// From its first value to the end of what it lies in.
+    bytes: &'a [u8],
+    least: u64,
+    width: u32,
+}
+
+impl<'a> Column<'a> {
+    /// The least of its values, where it has any.
+    pub fn least(&self) -> u64 {
+        self.least
+    }
+
+    /// Takes the column of `count` values at the front of `bytes`; `None` where they are too few.
+    #[inline]
+    pub fn take(bytes: &mut &'a [u8], count: usize) -> Option<Self> {
+        let (width, rest) = bytes.split_first()?;
+        let width = u32::from(*width);
+        let mut rest = rest;
+        let least = take_number(&mut rest)?;
+        let length = (count * width as usize).div_ceil(8);
+        if width > u64::BITS || rest.len() < length {
+            return None;
+        }
+        *bytes = &rest[length..];
+        Some(Self { bytes: rest, least, width })
+    }
+
+    /// The value at `index`, which is below the column's count.
+    #[inline]
+    pub fn get(&self, index: usize) -> u64 {
+        if self.width == 0 {
+            return self.least;
+        }
+        let bit = index * self.width as usize;
+        let (byte, shift) = (bit / 8, (bit % 8) as u32);
+        let raw = match self.bytes.get(byte..byte + 8) {
+            Some(eight) if self.width <= ONE_READ_BITS_MAX => {
+                let mut whole = [0; 8];
+                whole.copy_from_slice(eight);
+                u64::from_le_bytes(whole) >> shift
+            }
+            _ => self.read_slowly(byte, shift),
+        };
+        self.least.wrapping_add(raw & (u64::MAX >> (u64::BITS - self.width)))
+    }
+
+    /// Near the end of the bytes, or where the value may lie in nine of them.
+    #[cold]
+    fn read_slowly(&self, byte: usize, shift: u32) -> u64 {
+        let mut whole = [0; 16];
+        for (into, from) in whole.iter_mut().zip(self.bytes.iter().skip(byte).take(9)) {
+            *into = *from;
+        }
+        (u128::from_le_bytes(whole) >> shift) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_every_width_comes_back_from_its_place() {
+        for width in 0..=64_u32 {
+            for count in [0, 1, 2, 7, 8, 31, 32, 64] {
+                let mask = if width == 0 { 0 } else { u64::MAX >> (64 - width) };
+                let mut state = u64::from(width) + 1;
+                let values: Vec<u64> = (0..count)
+                    .map(|_| {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        (state ^ (state >> 31)) & mask
+                    })
+                    .collect();
+                let mut bytes = vec![];
+                push_column(&mut bytes, &values);
+                push_column(&mut bytes, &values);
+                let mut rest = &bytes[..];
+                for _ in 0..2 {
+                    let column = Column::take(&mut rest, count).expect("it was written just now");
+                    let read: Vec<u64> = (0..count).map(|index| column.get(index)).collect();
+                    assert_eq!(read, values, "{count} values of {width} bits");
+                }
+                assert!(rest.is_empty());
+                let mut cut = &bytes[..bytes.len() / 2 - 1];
+                assert!(Column::take(&mut cut, count).is_none(), "bytes that are missing are missed");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_values_take_no_room_of_their_own() {
+        let mut bytes = vec![];
+        push_column(&mut bytes, &[1_000_000; 64]);
+        assert_eq!(bytes.len(), 4);
+    }
+
+    #[test]
+    fn numbers_of_any_size_come_back() {
+        for value in [0, 1, 127, 128, 1 << 35, u64::MAX] {
+            let mut bytes = vec![];
+            push_number(&mut bytes, value);
+            let mut rest = &bytes[..];
+            assert_eq!((take_number(&mut rest), rest.len()), (Some(value), 0));
+            assert_eq!(take_number(&mut &bytes[..bytes.len() - 1]), None, "{value}");
+        }
+        assert_eq!(take_number(&mut &[0xff; 10][..]), None, "more than 64 bits");
+    }
+}

@@ -1,0 +1,277 @@
+//! The archive: what is written is read again, to the byte of its report, and whatever a file holds, reading it ends well.
+
+use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
+use loopscope::feed::archive::{Head, Opened, Problem, Writer, beginning, read};
+use loopscope::insight::Thresholds;
+use loopscope::report::{Input, Report, Source};
+use loopscope::trace::{Axis, TaskId, Trace};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::cli::loopscope;
+use crate::outside::{Folder, until};
+use crate::synthetic::{Synthetic, Telling};
+
+/// Polls in two files that were written when the format was made.
+const POLLS_OF_WHOLE: u64 = 114;
+const POLLS_OF_POLLS: u64 = 98;
+
+/// Bytes before a chunk's payload: kind, length, checksum.
+const CHUNK_HEAD_BYTES: usize = 9;
+
+/// A report without what may differ.
+fn comparable(report: &str) -> Value {
+    let mut report: Value = serde_json::from_str(report).expect("a report is JSON");
+    report["source"]["kind"] = Value::Null;
+    report["feeds"]["console"]["updates"] = Value::Null;
+    report
+}
+
+#[test]
+fn the_report_of_an_archive_is_the_report_of_the_run() {
+    let folder = Folder::new("archived-reports");
+    for name in ["countasync", "chess-async", "producer-consumer", "mutex-convoy", "blocked-loop", "deadlock", "leak"] {
+        let file = folder.file(&format!("{name}.loop")).display().to_string();
+        let words = ["--headless", "--json", "--full"];
+        let ran = loopscope(&[&["run", name, "--record", &file][..], &words].concat());
+        let opened = loopscope(&[&["open", &file][..], &words].concat());
+        assert_eq!((opened.code, opened.err.is_empty()), (ran.code, ran.err.is_empty()), "{name}: {}", opened.err);
+        let kind = |report: &str| serde_json::from_str::<Value>(report).expect("JSON")["source"]["kind"].clone();
+        assert_eq!((kind(&ran.out), kind(&opened.out)), ("workload".into(), "archive".into()));
+        assert_eq!(comparable(&opened.out), comparable(&ran.out), "{name}");
+    }
+}
+
+/// Files of this version are read for ever; these were written when it was made, as seeds for the fuzzers.
+#[test]
+fn an_archive_of_version_one_is_still_read() {
+    for (name, polls) in [("whole", POLLS_OF_WHOLE), ("polls", POLLS_OF_POLLS)] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive").join(name);
+        let opened = read(&std::fs::read(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
+        assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
+        assert_eq!((opened.head.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
+        ask(&opened.trace);
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_not_overwritten_and_a_newer_one_is_not_guessed_at() {
+    let folder = Folder::new("no-archive");
+    let file = folder.file("notes.txt");
+    std::fs::write(&file, "mine").expect("the folder is ours");
+    let ran = loopscope(&["run", "countasync", "--headless", "--record", &file.display().to_string()]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("no archive of loopscope"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(&file).expect("it is still there"), "mine");
+    std::fs::write(&file, b"loopscope\0\x09\0whatever").expect("the folder is ours");
+    let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("version 9"), "{}", ran.err);
+    assert_eq!(read(b"{}", 1 << 20).expect_err("that is JSON"), Problem::NoArchive);
+}
+
+#[test]
+fn a_killed_run_leaves_an_archive_that_opens() {
+    let folder = Folder::new("killed");
+    let file = folder.file("killed.loop");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_loopscope"))
+        .args(["run", "busy-yield", "--clock", "real", "--set", "journey=1m", "--headless", "--record"])
+        .arg(&file)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let opened = || std::fs::read(&file).ok().and_then(|bytes| read(&bytes, usize::MAX).ok());
+    until("something was written", || {
+        child.try_wait().is_ok_and(|ended| ended.is_some()) || opened().is_some_and(|opened| opened.trace.steps() > 0)
+    });
+    child.kill().expect("it runs");
+    child.wait().expect("it was killed");
+    let Opened { trace, outcome, notes, .. } = opened().expect("it opens");
+    assert!(trace.counts().polls > 0 && !trace.tasks().is_empty());
+    if outcome.is_none() {
+        assert!(!notes.is_empty(), "that it is not whole is said");
+    }
+}
+
+/// A trace as a file, written in so many goes.
+fn written(trace: &mut Trace, told: Synthetic, events: usize, goes: usize) -> Vec<u8> {
+    let mut bytes = beginning(&Head { name: "synthetic".into(), ..Head::default() });
+    let (mut writer, mut told) = (Writer::default(), told);
+    for _ in 0..goes {
+        told.by_ref().take(events / goes).for_each(|event| trace.apply(event));
+        writer.new_chunks(trace, &mut bytes);
+    }
+    writer.flush(&mut bytes);
+    bytes.extend(writer.rest(trace, Some(&Outcome::Cancelled)));
+    assert_eq!(writer.lost_blocks(), 0);
+    bytes
+}
+
+fn report(trace: &Trace) -> String {
+    let source = Source {
+        kind: SourceKind::Archive,
+        name: "synthetic".into(),
+        params: Vec::new(),
+        clock: ClockKind::Real,
+        seed: 0,
+    };
+    let thresholds = Thresholds::default();
+    let (outcome, feed) = (Outcome::Cancelled, FeedChoice::Probe);
+    let input = Input { source: &source, trace, outcome: &outcome, feed, thresholds: &thresholds, full: true };
+    let mut report = Vec::new();
+    Report::new(&input).write(&mut report).expect("memory takes it");
+    String::from_utf8(report).expect("JSON is text")
+}
+
+#[test]
+fn a_trace_comes_back_as_it_was_from_five_bytes_an_event() {
+    const EVENTS: usize = 300_000;
+    for telling in [Telling::Whole, Telling::Polls] {
+        let mut trace = Trace::default();
+        let bytes = written(&mut trace, Synthetic::new(100, telling, 3), EVENTS, 30);
+        let each = bytes.len() as f64 / EVENTS as f64;
+        assert!(each <= 5.0, "{telling:?}: {each:.2} bytes an event");
+        let opened = read(&bytes, usize::MAX).expect("it was written just now");
+        assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
+        assert!(report(&opened.trace) == report(&trace), "{telling:?}: the reports differ");
+        for id in trace.tasks().iter().map(|task| task.id) {
+            for axis in [Axis::Time, Axis::Steps] {
+                let end = if axis == Axis::Time { trace.now() } else { trace.steps().into() };
+                let window = |trace: &Trace| trace.window(id, axis, 0, end, 100);
+                assert_eq!(window(&opened.trace), window(&trace), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trace_that_forgets_is_written_whole_before_it_does() {
+    const EVENTS: usize = 200_000;
+    let (mut small, mut large) = (Trace::with_budget(1_000_000), Trace::default());
+    let bytes = written(&mut small, Synthetic::new(50, Telling::Whole, 5), EVENTS, 100);
+    written(&mut large, Synthetic::new(50, Telling::Whole, 5), EVENTS, 1);
+    assert!(small.gaps().count() > 0, "it forgot");
+    let opened = read(&bytes, usize::MAX).expect("it was written just now");
+    assert!(report(&opened.trace) == report(&large), "the archive has what memory had not");
+}
+
+/// Everything that can be asked of a trace, so that nothing in it can wait to do harm.
+fn ask(trace: &Trace) {
+    let _ = report(trace);
+    let ends = [trace.now(), u64::MAX, trace.now() / 2];
+    let ids = trace.tasks().iter().map(|task| task.id).chain([TaskId::from_index(70_000)]);
+    for id in ids.take(20) {
+        for end in ends {
+            trace.window(id, Axis::Time, end / 3, end, 50);
+            trace.window(id, Axis::Steps, 0, end.min(1 << 33), 50);
+            trace.state_at(id, end);
+            trace.blocking_call(id, end / 2, end);
+        }
+        if let Some(task) = trace.task(id) {
+            assert_eq!(task.wakes().len(), task.wakes().count());
+            task.wakes_until(trace.now());
+            assert!(
+                task.awaits()
+                    .filter_map(|id| trace.awaits().get(id))
+                    .all(|found| found.end() >= Some(0) || found.end().is_none())
+            );
+        }
+    }
+    for end in ends {
+        trace.ready_max(end / 2, end);
+        trace.loop_totals_at(end);
+    }
+}
+
+fn sample() -> &'static [u8] {
+    static SAMPLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    SAMPLE.get_or_init(|| written(&mut Trace::default(), Synthetic::new(8, Telling::Whole, 9), 6_000, 4))
+}
+
+/// Where each chunk begins.
+fn chunks(bytes: &[u8]) -> Vec<usize> {
+    let mut at = 12;
+    let mut found = vec![];
+    while at + CHUNK_HEAD_BYTES <= bytes.len() {
+        found.push(at);
+        let length = bytes[at + 1..at + 5].try_into().map(u32::from_le_bytes).expect("four bytes");
+        at += CHUNK_HEAD_BYTES + length as usize;
+    }
+    found
+}
+
+/// Makes every checksum fit again, as whoever means harm would.
+fn mend(bytes: &mut [u8]) {
+    for at in chunks(bytes) {
+        let length = bytes[at + 1..at + 5].try_into().map(u32::from_le_bytes).expect("four bytes") as usize;
+        let Some(payload) = bytes.get(at + CHUNK_HEAD_BYTES..at + CHUNK_HEAD_BYTES + length) else { return };
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&bytes[at..=at]);
+        hasher.update(payload);
+        let sum = hasher.finalize().to_le_bytes();
+        bytes[at + 5..at + CHUNK_HEAD_BYTES].copy_from_slice(&sum);
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_good_up_to_there() {
+    let whole = sample();
+    let mut polls = 0;
+    for length in (0..whole.len()).step_by(97).chain(chunks(whole)) {
+        match read(&whole[..length], usize::MAX) {
+            Ok(opened) => {
+                assert!(!opened.notes.is_empty(), "that it is cut is said");
+                ask(&opened.trace);
+                polls = polls.max(opened.trace.counts().polls);
+            }
+            Err(problem) => assert!(length < 200, "{length} bytes: {problem}"),
+        }
+    }
+    let all = read(whole, usize::MAX).expect("it is whole").trace.counts().polls;
+    assert!(polls * 10 > all * 7, "{polls} of {all} polls are in sealed blocks");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_byte_is_found_by_its_checksum(at in 12..sample().len(), flip in 1..=255_u8) {
+        let mut bytes = sample().to_vec();
+        bytes[at] ^= flip;
+        match read(&bytes, usize::MAX) {
+            Ok(opened) => {
+                prop_assert!(!opened.notes.is_empty());
+                ask(&opened.trace);
+            }
+            Err(problem) => prop_assert_eq!(problem, Problem::NoHead),
+        }
+    }
+
+    #[test]
+    fn a_file_that_lies_does_no_harm(
+        changes in prop::collection::vec((12..sample().len(), any::<u8>()), 1..24),
+        budget_bytes in prop_oneof![Just(usize::MAX), Just(60_000)],
+    ) {
+        let mut bytes = sample().to_vec();
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        mend(&mut bytes);
+        if let Ok(opened) = read(&bytes, budget_bytes) {
+            ask(&opened.trace);
+        }
+    }
+
+    #[test]
+    fn noise_is_no_archive(noise in prop::collection::vec(any::<u8>(), 0..600)) {
+        let mut bytes = sample()[..chunks(sample())[1]].to_vec();
+        bytes.extend(noise);
+        let allocated = allocation_counter::measure(|| {
+            if let Ok(opened) = read(&bytes, usize::MAX) {
+                ask(&opened.trace);
+            }
+        });
+        prop_assert!(allocated.bytes_max < 8 << 20, "{} bytes for a file of {}", allocated.bytes_max, bytes.len());
+    }
+}
