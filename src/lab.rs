@@ -5,6 +5,8 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod moment;
+mod pace;
 mod quiet;
 mod serve;
 mod sharing;
@@ -32,7 +34,7 @@ use tracing::subscriber::NoSubscriber;
 
 use crate::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
 use crate::feed::console::{Door, TaskNumbers};
-use crate::feed::probe::{Probe, Ring};
+use crate::feed::probe::{LoopWriter, Probe, Ring};
 use crate::feed::time_map::TimeMap;
 use crate::trace::{Event, Nanos};
 use clock::LoopClock;
@@ -95,7 +97,7 @@ pub fn start(program: Program, options: Options, listener: Option<Listener>) -> 
     task::hush_panics();
     let none = uninstrumented();
     let is_virtual = options.clock == ClockKind::Virtual;
-    let (probe, ring) = Probe::new(is_virtual, options.feed.probe());
+    let (probe, writer, ring) = Probe::new(is_virtual, options.feed.probe());
     let probe = Arc::new(probe);
     let gate = Arc::new(Gate::new(options.speed, options.paused));
     let numbers = TaskNumbers::default();
@@ -125,7 +127,7 @@ pub fn start(program: Program, options: Options, listener: Option<Listener>) -> 
         if let Some(listening) = listening {
             let _ = listening.recv();
         }
-        let start = Start { dispatch, gate: gate.clone(), probe, console, world, kick, map, options };
+        let start = Start { dispatch, gate: gate.clone(), probe, writer, console, world, kick, map, options };
         let outcome = tracing::dispatcher::with_default(&uninstrumented(), || start.run(program));
         gate.end();
         let _ = outcome_sender.send(outcome);
@@ -141,6 +143,7 @@ struct Start {
     dispatch: Dispatch,
     gate: Arc<Gate>,
     probe: Arc<Probe>,
+    writer: LoopWriter,
     console: Option<(Arc<Valve>, TaskNumbers)>,
     world: Arc<OnceLock<World>>,
     kick: Arc<Notify>,
@@ -154,6 +157,7 @@ impl Start {
             Ok(runtime) => runtime,
             Err(error) => return Outcome::Failed(format!("the loop could not be made: {error}")),
         };
+        let _writing = self.writer.install();
         let entered = runtime.enter();
         let shared = world::Shared {
             clock: LoopClock::start(self.options.clock, self.map),
@@ -192,6 +196,10 @@ impl Start {
             .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.options.seed.to_le_bytes()))
             .start_paused(self.options.clock == ClockKind::Virtual)
             .on_before_task_poll(move |meta| {
+                if poll_gate.is_free() {
+                    return;
+                }
+                moment::forget();
                 if let Some(world) = poll_world.get() {
                     poll_gate.before_poll(|| world.find_tokio(meta.id()), &world.shared().clock, world);
                 }

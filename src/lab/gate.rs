@@ -144,6 +144,12 @@ impl Gate {
         self.lock().over = true;
     }
 
+    /// Nothing was asked for: a poll need not ask.
+    #[inline]
+    pub fn is_free(&self) -> bool {
+        self.free.load(Ordering::Relaxed)
+    }
+
     pub fn is_quitting(&self) -> bool {
         !self.free.load(Ordering::Relaxed) && self.lock().quit
     }

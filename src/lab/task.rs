@@ -84,7 +84,7 @@ impl TaskCell {
         if self.over.load(Ordering::Acquire) {
             return;
         }
-        self.world.tell(|at| Event::Wake { task: self.id, at, cause });
+        self.world.tell_wake(self.id, cause);
         if let Some(tokio) = self.tokio.get() {
             aloud(&self.world.shared().dispatch, || tokio.wake_by_ref());
         }
@@ -132,7 +132,7 @@ impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let cell = this.cell.clone();
+        let cell = &*this.cell;
         if cell.tokio.get().is_none() {
             let _ = cell.tokio.set(context.waker().clone());
         }

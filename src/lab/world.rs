@@ -14,6 +14,7 @@ use tracing::Dispatch;
 use super::awaiting::Awaiting;
 use super::clock::LoopClock;
 use super::gate::{Gate, Stopped, Witness};
+use super::moment;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
 use super::task::{TaskCell, TaskFuture};
@@ -243,6 +244,7 @@ impl World {
     }
 
     /// Tells the probe something that happens now.
+    #[inline]
     pub(super) fn tell(&self, event: impl FnOnce(Nanos) -> Event) {
         if let Some(since) = PARKED.get() {
             // The driver moves tokio's clock before it wakes anybody.
@@ -252,7 +254,19 @@ impl World {
         self.0.probe.tell(at, event(at));
     }
 
+    /// Tells the probe that `task` is woken now.
+    #[inline]
+    pub(super) fn tell_wake(&self, task: TaskId, cause: Cause) {
+        if cause == Cause::Driver && self.0.clock.kind() == ClockKind::Real {
+            let at = moment::driver_wakes(self.0.probe.told_elsewhere(), || self.0.clock.now());
+            self.0.probe.tell(at, Event::Wake { task, at, cause });
+        } else {
+            self.tell(|at| Event::Wake { task, at, cause });
+        }
+    }
+
     /// Who is waking `task` right now.
+    #[inline]
     pub(super) fn cause(&self, task: TaskId) -> Cause {
         match CURRENT.get() {
             Some(current) if current == task => Cause::Own,
@@ -264,12 +278,21 @@ impl World {
 
     /// Runs one poll of `task`. It stays the current one until its poll hook ends: tokio wakes whoever awaits a
     /// finished task in between.
+    #[inline]
     pub(super) fn polling<R>(&self, task: TaskId, poll: impl FnOnce() -> R) -> R {
         CURRENT.set(Some(task));
         POLLED.set(true);
-        self.tell(|at| Event::PollStart { task, at });
+        let probe = &self.0.probe;
+        let is_real = self.0.clock.kind() == ClockKind::Real;
+        let now = || self.0.clock.now();
+        let at = if is_real { moment::poll_begins(probe.told_elsewhere(), now) } else { now() };
+        probe.tell(at, Event::PollStart { task, at });
         let polled = poll();
-        self.tell(|at| Event::PollEnd { task, at });
+        let (others, at) = (probe.told_elsewhere(), now());
+        probe.tell(at, Event::PollEnd { task, at });
+        if is_real {
+            moment::poll_ended(at, others);
+        }
         polled
     }
 
@@ -300,6 +323,8 @@ impl World {
         if !goes_on {
             self.look_whether_stuck();
         }
+        moment::forget();
+        self.0.probe.call_reader();
         PARKED.set(Some(Instant::now()));
     }
 
