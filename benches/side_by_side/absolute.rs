@@ -17,7 +17,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_loopscope");
 const EVENTS_PER_POLL: f64 = 3.0;
 
 pub fn numbers(effort: Effort) -> Measured {
-    const LOAD: Load = Load { tasks: 100, yields: 400, work: || {} };
+    const LOAD: Load = Load { tasks: 100, yields: 400, work: || {}, warm_up_yields: 1_000 };
     let times = rounds(effort.rounds(60), &[&|| loops::bare(LOAD), &|| loops::probe(LOAD).0]);
     let added_ns = Spread::of(times.iter().map(|[bare, probe]| (probe - bare) / LOAD.polls() as f64)).median;
     let mut numbers = vec![("ns_per_event_recorded", added_ns / EVENTS_PER_POLL, "ns")];

@@ -15,12 +15,18 @@ use loopscope::trace::Trace;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::machine;
+use crate::pairs::Took;
+
 /// What runs: so many tasks, each polled so often, each poll doing this.
 #[derive(Clone, Copy)]
 pub struct Load {
     pub tasks: usize,
     pub yields: usize,
     pub work: fn(),
+    /// Yields of each task in a first pass, which is not timed: it warms up what a program that runs for longer than a
+    /// moment finds warm.
+    pub warm_up_yields: usize,
 }
 
 impl Load {
@@ -37,13 +43,21 @@ impl Load {
         Ok(())
     }
 
-    async fn main(self, spawn: impl Fn(Self) -> tokio::task::JoinHandle<Result<(), String>>) -> Duration {
-        let handles: Vec<_> = (0..self.tasks).map(|_| spawn(self)).collect();
+    async fn main(self, spawn: impl Fn(Self) -> tokio::task::JoinHandle<Result<(), String>>) -> Took {
+        if self.warm_up_yields > 0 {
+            self.pass(|| spawn(Self { yields: self.warm_up_yields, ..self })).await;
+        }
+        self.pass(|| spawn(self)).await
+    }
+
+    async fn pass(self, spawn: impl Fn() -> tokio::task::JoinHandle<Result<(), String>>) -> Took {
+        let handles: Vec<_> = (0..self.tasks).map(|_| spawn()).collect();
+        let preempted_before = machine::preemptions();
         let begun = Instant::now();
         for handle in handles {
             handle.await.expect("a task of the load neither fails nor panics").expect("it does not fail");
         }
-        begun.elapsed()
+        Took { time: begun.elapsed(), was_preempted: machine::preemptions() > preempted_before }
     }
 }
 
@@ -57,12 +71,12 @@ pub struct Seen {
 }
 
 /// The loop with nobody watching.
-pub fn bare(load: Load) -> Duration {
+pub fn bare(load: Load) -> Took {
     on_a_thread_watched_by(lab::uninstrumented(), load)
 }
 
 /// The loop with console-subscriber's layer alone. Its aggregator runs on another thread and keeps up.
-pub fn console(load: Load) -> Duration {
+pub fn console(load: Load) -> Took {
     let (layer, server) = ConsoleLayer::builder().retention(Duration::from_secs(1)).build();
     let ServerParts { aggregator, .. } = server.into_parts();
     let (stop, is_stopped) = tokio::sync::oneshot::channel::<()>();
@@ -86,7 +100,7 @@ pub fn console(load: Load) -> Duration {
     took
 }
 
-fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> Duration {
+fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> Took {
     let running = thread::spawn(move || {
         tracing::dispatcher::with_default(&dispatch, || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -100,7 +114,7 @@ fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> Duration {
 
 /// The loop in the lab with the probe alone, on the machine's clock, with a session that files what it tells into a
 /// trace, as a screen would.
-pub fn probe(load: Load) -> (Duration, Seen) {
+pub fn probe(load: Load) -> (Took, Seen) {
     let (took_sender, took) = mpsc::channel();
     let program: lab::Program = Box::new(move |world| {
         let body = async move {

@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::loops::{self, Load, Seen};
-use crate::pairs::{Spread, rounds};
+use crate::pairs::{Spread, Took, rounds};
 use crate::{Effort, Measured};
 
 /// A loop that does nothing but yield: what watching costs is all that there is to see.
-const YIELDING: Load = Load { tasks: 100, yields: 400, work: || {} };
+const YIELDING: Load = Load { tasks: 100, yields: 400, work: || {}, warm_up_yields: 1_000 };
 
 /// A loop with a realistic load: a thousand tasks, each poll working for 5 µs.
-const WORKING: Load = Load { tasks: 1_000, yields: 4, work: five_microseconds };
+const WORKING: Load = Load { tasks: 1_000, yields: 4, work: five_microseconds, warm_up_yields: 1 };
 
 /// Time added per poll by the probe ÷ time added by console-subscriber's layer alone.
 pub fn over_console(effort: Effort) -> Measured {
@@ -54,7 +54,7 @@ pub fn over_bare(effort: Effort) -> Measured {
     Measured::Ratio { pairing, value: Spread::of(times.iter().map(|[bare, probe]| probe / bare)).median }
 }
 
-fn watched(load: Load, sum: &Cell<Seen>) -> std::time::Duration {
+fn watched(load: Load, sum: &Cell<Seen>) -> Took {
     let (took, seen) = loops::probe(load);
     let before = sum.get();
     sum.set(Seen {

@@ -23,8 +23,9 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use rtrb::RingBuffer;
 use rustc_hash::FxHashMap;
 
-use crate::trace::{AwaitId, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
+use crate::trace::{AwaitId, Cause, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
 use meeting::Meeting;
+use record::Record;
 
 /// Records that the ring of the loop's thread holds: 4 MiB, enough for ten milliseconds of a loop that does nothing but
 /// yield.
@@ -124,8 +125,32 @@ impl Probe {
         id
     }
 
-    /// Writes one event that happened at `at`.
+    /// [`Probe::tell`] of a poll's start, which happens often.
     #[inline]
+    pub fn poll_start(&self, at: Nanos, task: TaskId) {
+        self.write(at, Record::poll_start(at, task), Some(task), || Event::PollStart { task, at });
+    }
+
+    /// [`Probe::tell`] of a poll's end.
+    #[inline]
+    pub fn poll_end(&self, at: Nanos, task: TaskId) {
+        self.write(at, Record::poll_end(at, task), None, || Event::PollEnd { task, at });
+    }
+
+    /// [`Probe::tell`] of a wake.
+    #[inline]
+    pub fn wake(&self, at: Nanos, task: TaskId, cause: Cause) {
+        self.write(at, Record::wake(at, task, cause), None, || Event::Wake { task, at, cause });
+    }
+
+    #[inline]
+    fn write(&self, at: Nanos, record: Record, polled: Option<TaskId>, event: impl FnOnce() -> Event) {
+        if self.watches && !(Record::has_room_for(at) && writer::write(at, record, polled)) {
+            self.tell(at, event());
+        }
+    }
+
+    /// Writes one event that happened at `at`.
     pub fn tell(&self, at: Nanos, event: Event) {
         if !self.watches && is_watched(&event) {
             return;
@@ -148,6 +173,7 @@ impl Probe {
     }
 
     #[cold]
+    #[inline(never)]
     fn tell_from_elsewhere(&self, at: Nanos, event: Event) {
         self.told_elsewhere.fetch_add(1, Ordering::AcqRel);
         match self.others.try_send((at, event)) {
@@ -207,7 +233,6 @@ fn is_structure(event: &Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Cause;
 
     fn read_all(ring: &mut Ring) -> Vec<Event> {
         let mut read = Vec::new();

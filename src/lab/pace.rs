@@ -20,6 +20,9 @@ const LOOK_NS_MAX: u64 = 1_000_000_000;
 const APART_PARTS: u64 = 1_000;
 const APART_NS: u64 = 1_000_000;
 
+/// How far one core's counter may be behind another's.
+const BEHIND_TICKS: u64 = 4_096;
+
 /// A clock that is early goes slower by so much of the time, until it is not.
 const SLOWER_PARTS: u64 = 100;
 
@@ -149,7 +152,8 @@ impl<S: Source> Pace<S> {
         fence(Ordering::Acquire);
         let is_whole = version & 1 == 0 && self.version.load(Ordering::Relaxed) == version;
         // Another core's counter may be a few ticks behind.
-        let passed = ticks.saturating_sub(from_ticks);
+        let passed = ticks.wrapping_sub(from_ticks);
+        let passed = if passed.wrapping_neg() <= BEHIND_TICKS { 0 } else { passed };
         (is_whole && passed < valid_ticks).then(|| from_ns + scale(passed, slope))
     }
 
@@ -170,10 +174,13 @@ impl<S: Source> Pace<S> {
             return now;
         }
         let (from_ticks, from_ns) = (self.from_ticks.load(Ordering::Relaxed), self.from_ns.load(Ordering::Relaxed));
-        let told_ns = from_ns + scale(now_ticks.saturating_sub(from_ticks), self.slope.load(Ordering::Relaxed));
+        let (slope_before, valid_ticks) =
+            (self.slope.load(Ordering::Relaxed), self.valid_ticks.load(Ordering::Relaxed));
+        let told_ns = from_ns + scale(now_ticks.saturating_sub(from_ticks), slope_before);
         let apart_max_ns = system_ns.saturating_sub(looks.last.1) / APART_PARTS + APART_NS;
-        if now_ticks <= looks.last.0 || told_ns.abs_diff(system_ns) > apart_max_ns {
-            looks.floor_ns = told_ns.min(system_ns.saturating_add(apart_max_ns));
+        if now_ticks <= from_ticks || told_ns.abs_diff(system_ns) > apart_max_ns {
+            // Nothing later than the end of the line was ever told.
+            looks.floor_ns = told_ns.min(from_ns + scale(valid_ticks, slope_before));
             self.is_fast.store(false, Ordering::Relaxed);
             return system_ns.max(looks.floor_ns);
         }
@@ -228,4 +235,133 @@ fn scale_down(slope: u64, part: u64, whole: u64) -> u64 {
 /// Ticks in a length of time.
 fn ticks(length_ns: u64, slope: u64) -> u64 {
     ((u128::from(length_ns) << 32) / u128::from(slope.max(1))) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Clocks that a test turns: real time passes by a little at each reading.
+    struct Wound {
+        real_ns: Cell<u64>,
+        /// Ticks a thousand nanoseconds, from here on, and where the counter stood.
+        ticks_per_1000: Cell<u64>,
+        offset_ticks: Cell<u64>,
+    }
+
+    impl Wound {
+        fn new(ticks_per_1000: u64) -> Self {
+            let offset_ticks = Cell::new(7_000_000_000);
+            Self { real_ns: Cell::new(50), ticks_per_1000: Cell::new(ticks_per_1000), offset_ticks }
+        }
+
+        fn pass(&self, ns: u64) {
+            self.real_ns.set(self.real_ns.get() + ns);
+        }
+
+        fn counter(&self) -> u64 {
+            self.offset_ticks.get() + self.real_ns.get() * self.ticks_per_1000.get() / 1_000
+        }
+    }
+
+    impl Source for &Wound {
+        fn ticks(&self) -> Option<u64> {
+            self.pass(8);
+            (self.ticks_per_1000.get() > 0).then(|| self.counter())
+        }
+
+        fn system_ns(&self) -> Nanos {
+            self.pass(20);
+            self.real_ns.get()
+        }
+    }
+
+    #[track_caller]
+    fn assert_near(told: Nanos, wound: &Wound, apart_max_ns: u64) {
+        let real_ns = wound.real_ns.get();
+        assert!(told.abs_diff(real_ns) <= apart_max_ns, "{told} was told at {real_ns}");
+    }
+
+    #[test]
+    fn a_counter_at_any_pace_tells_the_systems_time() {
+        // From an ARM board's 24 MHz to five ticks a nanosecond.
+        for ticks_per_1000 in [24, 1_000, 2_596, 5_000] {
+            let wound = Wound::new(ticks_per_1000);
+            let pace = Pace::new(&wound);
+            let mut before = 0;
+            for step in 0..10_000 {
+                wound.pass([3, 400, 70_000, 12_000_000][step % 4]);
+                let now = pace.now();
+                assert!(now >= before, "{now} after {before}");
+                assert_near(now, &wound, 2_000);
+                before = now;
+            }
+            assert!(pace.is_fast.load(Ordering::Relaxed));
+        }
+    }
+
+    #[test]
+    fn an_hour_in_which_nobody_asks_is_told_right() {
+        let wound = Wound::new(2_596);
+        let pace = Pace::new(&wound);
+        wound.pass(3_600_000_000_000);
+        let first = pace.now();
+        assert_near(first, &wound, 3_600_000_000_000 / APART_PARTS);
+        (0..1_000).for_each(|_| {
+            wound.pass(1_000_000);
+            assert!(pace.now() > first);
+        });
+        assert_near(pace.now(), &wound, 100);
+    }
+
+    #[test]
+    fn a_counter_that_changes_its_pace_or_jumps_is_not_believed_any_more() {
+        let quicker = |wound: &Wound| {
+            wound.offset_ticks.set(wound.counter() - wound.real_ns.get() * 4_000 / 1_000);
+            wound.ticks_per_1000.set(4_000);
+        };
+        let ahead = |wound: &Wound| wound.offset_ticks.set(wound.offset_ticks.get() + 60_000_000_000);
+        let back = |wound: &Wound| wound.offset_ticks.set(wound.offset_ticks.get() - 6_000_000_000);
+        for spoil in [&quicker as &dyn Fn(&Wound), &ahead, &back] {
+            let wound = Wound::new(2_596);
+            let pace = Pace::new(&wound);
+            (0..100).for_each(|_| {
+                wound.pass(1_000_000);
+                pace.now();
+            });
+            spoil(&wound);
+            let mut before = pace.now();
+            for _ in 0..5_000 {
+                wound.pass(1_000_000);
+                let now = pace.now();
+                assert!(now >= before, "{now} after {before}");
+                before = now;
+            }
+            assert!(!pace.is_fast.load(Ordering::Relaxed));
+            assert_near(before, &wound, 100);
+        }
+    }
+
+    #[test]
+    fn without_a_counter_the_system_is_asked() {
+        let wound = Wound::new(0);
+        let pace = Pace::new(&wound);
+        wound.pass(1_000_000_000);
+        assert_near(pace.now(), &wound, 0);
+    }
+
+    #[test]
+    fn this_machines_counter_agrees_with_its_clock() {
+        let start = Instant::now();
+        let pace = Pace::since(start);
+        let deadline = start + Duration::from_millis(100);
+        while Instant::now() < deadline {
+            // The thread may be kept from running between two readings, but not backwards.
+            let (before, now, after) = (start.elapsed(), pace.now(), start.elapsed());
+            let apart = Duration::from_micros(500);
+            assert!(Duration::from_nanos(now) + apart >= before, "{now} ns, and it was {before:?} already");
+            assert!(Duration::from_nanos(now) <= after + apart, "{now} ns, and it was only {after:?}");
+        }
+    }
 }

@@ -246,23 +246,30 @@ impl World {
     /// Tells the probe something that happens now.
     #[inline]
     pub(super) fn tell(&self, event: impl FnOnce(Nanos) -> Event) {
+        let at = self.now_told();
+        self.0.probe.tell(at, event(at));
+    }
+
+    /// Loop time for something that is told.
+    #[inline]
+    fn now_told(&self) -> Nanos {
         if let Some(since) = PARKED.get() {
             // The driver moves tokio's clock before it wakes anybody.
             self.0.clock.read_tokio(since);
         }
-        let at = self.0.clock.now();
-        self.0.probe.tell(at, event(at));
+        self.0.clock.now()
     }
 
     /// Tells the probe that `task` is woken now.
     #[inline]
     pub(super) fn tell_wake(&self, task: TaskId, cause: Cause) {
-        if cause == Cause::Driver && self.0.clock.kind() == ClockKind::Real {
-            let at = moment::driver_wakes(self.0.probe.told_elsewhere(), || self.0.clock.now());
-            self.0.probe.tell(at, Event::Wake { task, at, cause });
+        let is_real = self.0.clock.kind() == ClockKind::Real;
+        let at = if is_real && cause == Cause::Driver {
+            moment::driver_wakes(self.0.probe.told_elsewhere(), || self.0.clock.now())
         } else {
-            self.tell(|at| Event::Wake { task, at, cause });
-        }
+            self.now_told()
+        };
+        self.0.probe.wake(at, task, cause);
     }
 
     /// Who is waking `task` right now.
@@ -286,10 +293,10 @@ impl World {
         let is_real = self.0.clock.kind() == ClockKind::Real;
         let now = || self.0.clock.now();
         let at = if is_real { moment::poll_begins(probe.told_elsewhere(), now) } else { now() };
-        probe.tell(at, Event::PollStart { task, at });
+        probe.poll_start(at, task);
         let polled = poll();
         let (others, at) = (probe.told_elsewhere(), now());
-        probe.tell(at, Event::PollEnd { task, at });
+        probe.poll_end(at, task);
         if is_real {
             moment::poll_ended(at, others);
         }

@@ -64,6 +64,28 @@ impl Record {
         Self { head: (what as u64) << TIME_BITS | at, about: about as u32, by: by as u32 }
     }
 
+    #[inline]
+    pub fn poll_start(at: Nanos, task: TaskId) -> Self {
+        Self::new(What::PollStart, at, task.index(), 0)
+    }
+
+    #[inline]
+    pub fn poll_end(at: Nanos, task: TaskId) -> Self {
+        Self::new(What::PollEnd, at, task.index(), 0)
+    }
+
+    #[inline]
+    pub fn wake(at: Nanos, task: TaskId, cause: Cause) -> Self {
+        let (what, by) = match cause {
+            Cause::Task(by) => (What::WakeByTask, by.index()),
+            Cause::Own => (What::WakeByItself, 0),
+            Cause::Driver => (What::WakeByDriver, 0),
+            Cause::Thread => (What::WakeByThread, 0),
+            Cause::Person => (What::WakeByPerson, 0),
+        };
+        Self::new(what, at, task.index(), by)
+    }
+
     /// The place of something that is told aside at `at`.
     pub fn aside(at: Nanos) -> Self {
         Self::new(What::Aside, at.min((1 << TIME_BITS) - 1), 0, 0)
@@ -74,18 +96,9 @@ impl Record {
     #[inline]
     pub fn pack(event: &Event, polled: Option<TaskId>) -> Option<Self> {
         let record = match *event {
-            Event::PollStart { task, at } => Self::new(What::PollStart, at, task.index(), 0),
-            Event::PollEnd { task, at } => Self::new(What::PollEnd, at, task.index(), 0),
-            Event::Wake { task, at, cause } => {
-                let (what, by) = match cause {
-                    Cause::Task(by) => (What::WakeByTask, by.index()),
-                    Cause::Own => (What::WakeByItself, 0),
-                    Cause::Driver => (What::WakeByDriver, 0),
-                    Cause::Thread => (What::WakeByThread, 0),
-                    Cause::Person => (What::WakeByPerson, 0),
-                };
-                Self::new(what, at, task.index(), by)
-            }
+            Event::PollStart { task, at } => Self::poll_start(at, task),
+            Event::PollEnd { task, at } => Self::poll_end(at, task),
+            Event::Wake { task, at, cause } => Self::wake(at, task, cause),
             Event::AwaitStart { id, task, at, site } if polled == Some(task) => {
                 Self::new(What::AwaitStart, at, id.index(), site.index())
             }
@@ -97,18 +110,13 @@ impl Record {
             Event::Unpark { at } => Self::new(What::Unpark, at, 0, 0),
             _ => return None,
         };
-        // A later time would have run into what it is.
-        let fits = match *event {
-            Event::PollStart { at, .. }
-            | Event::PollEnd { at, .. }
-            | Event::Wake { at, .. }
-            | Event::AwaitStart { at, .. }
-            | Event::AwaitEnd { at, .. }
-            | Event::Park { at }
-            | Event::Unpark { at } => at >> TIME_BITS == 0,
-            _ => true,
-        };
-        fits.then_some(record)
+        Some(record)
+    }
+
+    /// A time as late as this runs into what a record is.
+    #[inline]
+    pub fn has_room_for(at: Nanos) -> bool {
+        at >> TIME_BITS == 0
     }
 
     /// When it happened; 0 for a poll of an await, which has no time of its own.
@@ -185,7 +193,7 @@ mod tests {
         let (task, other) = (TaskId::from_index(7), TaskId::from_index(8));
         let start = Event::AwaitStart { id: AwaitId::from_index(0), task, at: 0, site: SiteId::from_index(0) };
         assert_eq!(Record::pack(&start, Some(other)), None, "of a task that is not the one being polled");
-        assert_eq!(Record::pack(&Event::PollEnd { task, at: 1 << TIME_BITS }, None), None, "in 2.3 years");
+        assert!(Record::has_room_for((1 << TIME_BITS) - 1) && !Record::has_room_for(1 << TIME_BITS), "in 2.3 years");
         assert_eq!(Record::pack(&Event::Hold { task, at: 0 }, None), None, "a rare one");
         assert!(matches!(Record::aside(u64::MAX).read(&mut None), Read::Aside));
     }

@@ -58,36 +58,46 @@ impl LoopWriter {
         Writing { _stays: std::marker::PhantomData }
     }
 
-    #[inline]
     fn tell(&mut self, at: Nanos, event: Event) {
-        let Some(record) = Record::pack(&event, self.polled) else { return self.tell_aside(at, event) };
-        if self.gap.is_some() || self.records.push(record).is_err() {
-            return self.tell_late(at, record, &event);
+        match Record::pack(&event, self.polled).filter(|_| Record::has_room_for(at)) {
+            Some(record) => {
+                if self.write(at, record, is_structure(&event))
+                    && let Event::PollStart { task, .. } = event
+                {
+                    self.polled = Some(task);
+                }
+            }
+            None => self.tell_aside(at, event),
         }
-        if let Event::PollStart { task, .. } = event {
-            self.polled = Some(task);
+    }
+
+    /// Writes a record; false where it was dropped. One that is structure is waited with.
+    #[inline]
+    fn write(&mut self, at: Nanos, record: Record, is_structure: bool) -> bool {
+        if self.gap.is_some() || self.records.push(record).is_err() {
+            return self.write_late(at, record, is_structure);
         }
         if self.meeting.reader.is_taken() {
             self.meeting.reader.call();
         }
+        true
     }
 
     /// There is no room, or was none a moment ago.
     #[cold]
-    fn tell_late(&mut self, at: Nanos, record: Record, event: &Event) {
-        if self.lossless || is_structure(event) {
+    #[inline(never)]
+    fn write_late(&mut self, at: Nanos, record: Record, is_structure: bool) -> bool {
+        if self.lossless || is_structure {
             self.push_when_there_is_room(record);
         } else if self.gap.is_none() || self.records.slots() < GAP_ENDS_AT {
             let (_, dropped) = self.gap.get_or_insert((at, 0));
             *dropped += 1;
-            return;
+            return false;
         } else {
             self.push_when_there_is_room(record);
             self.end_gap(at);
         }
-        if let Event::PollStart { task, .. } = event {
-            self.polled = Some(*task);
-        }
+        true
     }
 
     fn end_gap(&mut self, at: Nanos) {
@@ -97,6 +107,7 @@ impl LoopWriter {
     }
 
     #[cold]
+    #[inline(never)]
     fn tell_aside(&mut self, at: Nanos, event: Event) {
         self.wait_until(|writer| writer.aside.slots() > 0);
         // The reader is gone if there is still no room: nobody misses it.
@@ -131,12 +142,26 @@ impl Drop for LoopWriter {
     }
 }
 
-/// Writes through this thread's own ring; gives the event back where it has none.
+/// Writes a record of a poll or a wake through this thread's own ring, in which `polled` (where there is one) is the task
+/// whose poll this starts. False where the thread has no ring.
 #[inline]
+pub fn write(at: Nanos, record: Record, polled: Option<TaskId>) -> bool {
+    let written = OWN.try_with(|own| {
+        // Nothing that is called while writing tells anything: it cannot be borrowed already.
+        let Ok(mut own) = own.try_borrow_mut() else { return false };
+        let Some(own) = &mut *own else { return false };
+        if own.write(at, record, false) && polled.is_some() {
+            own.polled = polled;
+        }
+        true
+    });
+    written.unwrap_or(false)
+}
+
+/// Writes through this thread's own ring; gives the event back where it has none.
 pub fn tell(at: Nanos, event: Event) -> Result<(), Event> {
     let mut told = Some(event);
     let _ = OWN.try_with(|own| {
-        // Nothing that is called while writing tells anything: it cannot be borrowed already.
         if let Ok(mut own) = own.try_borrow_mut()
             && let Some(own) = &mut *own
             && let Some(event) = told.take()
