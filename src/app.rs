@@ -10,11 +10,13 @@ mod form;
 mod geometry;
 mod input;
 pub mod keymap;
+mod offers;
 mod overlay;
 pub mod palette;
 mod picker;
 mod rows;
 mod session;
+mod tabs;
 pub mod time;
 mod update;
 mod viewport;
@@ -25,10 +27,12 @@ pub use field::Field;
 pub use form::{Entry, Form};
 pub use geometry::{Geometry, Place};
 pub use input::{Code, Input, Key, Mouse, MouseKind};
+pub use offers::is_offered;
 pub use overlay::{Message, Overlay, Prompt, Purpose, Reading};
 pub use picker::{Focus, Picker};
 pub use rows::Rows;
 pub use session::{Launch, Launcher, Session};
+pub use tabs::{Kept, Standing, TABS_MAX, Tab, Tabs};
 pub use update::{Context, take, update};
 pub use viewport::{Mode, Viewport};
 
@@ -63,6 +67,8 @@ pub struct Model {
     pub thresholds: Thresholds,
     /// What was found in the run, once it has ended.
     pub findings: Option<Findings>,
+    /// The sessions that there are, this one among them.
+    pub tabs: Tabs,
 }
 
 impl Model {
@@ -91,6 +97,17 @@ impl Model {
         self.launched = launched;
         self.findings = None;
         self.overlay = None;
+    }
+
+    /// Another tab is shown: what was done to it comes back, and what was done to the one before is returned.
+    #[must_use]
+    pub fn exchange(&mut self, kept: Kept) -> Kept {
+        (self.screen, self.overlay, self.is_leaving) = (Screen::Dashboard, None, false);
+        Kept {
+            dashboard: std::mem::replace(&mut self.dashboard, kept.dashboard),
+            launched: std::mem::replace(&mut self.launched, kept.launched),
+            findings: std::mem::replace(&mut self.findings, kept.findings),
+        }
     }
 
     /// The session is gone: back to the picker, as it was left.

@@ -1,13 +1,17 @@
 //! The command line: what a person types, one file a subcommand, and the exit code that a script gets back.
 
 mod assertion;
+mod attach;
 mod catalog;
+mod doctor;
 mod exit;
 mod headless;
+mod open;
 mod pages;
 mod run;
 mod screen;
 mod settings;
+mod single;
 
 pub use assertion::{Assertion, Verdict};
 pub use exit::Exit;
@@ -20,15 +24,17 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::{Settings, ThemeChoice, Wishes};
 use crate::trace::Nanos;
-use crate::workload::duration;
+use crate::workload::{self, duration};
 
 const EXAMPLES: &str = "\
 Examples:
   loopscope                                   choose a workload and watch it
   loopscope run countasync                    watch one
   loopscope run chess-async --speed 3600      an hour of loop time each second
+  loopscope attach                            watch a tokio program with console-subscriber
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
+  loopscope open recording.jsonl              look at what an app recorded of itself
 
 Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
 
@@ -60,10 +66,20 @@ struct Look {
 enum Command {
     /// Run a workload, on screen or headless
     Run(run::RunArguments),
+    /// Attach to somebody else's tokio program, on screen or headless
+    Attach(attach::AttachArguments),
     /// List the workloads, check a script of your own, or begin one
     Workloads(catalog::WorkloadsArguments),
     /// Show what a workload teaches, its parameters and its script
     Show(catalog::ShowArguments),
+    /// Look at a recording that console-subscriber made of an app
+    Open(open::OpenArguments),
+    /// Read a script as `run` would, run nothing, and say what is wrong with it
+    Check(catalog::CheckArguments),
+    /// Write a script to start from, which runs as it is
+    New(catalog::NewArguments),
+    /// Say why a tokio-console app shows nothing, or too little, and what to do
+    Doctor(doctor::DoctorArguments),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArguments),
     /// Print the manual page
@@ -83,7 +99,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::BadInput } else { Exit::Success };
         }
     };
-    exit::told(dispatch(arguments))
+    let exit = exit::told(dispatch(arguments));
+    // A run that was left behind may not have come to removing its own folder.
+    workload::sweep();
+    exit
 }
 
 /// The command line's definition, for completions and manual pages.
@@ -98,8 +117,13 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.command {
         None => run::pick(&settings()?),
         Some(Command::Run(run)) => run::run(run, &settings()?),
+        Some(Command::Attach(attach)) => attach::attach(&attach, &settings()?),
         Some(Command::Workloads(workloads)) => catalog::workloads(&workloads),
         Some(Command::Show(show)) => catalog::show(&show),
+        Some(Command::Open(open)) => open::open(&open, &settings()?),
+        Some(Command::Check(check)) => catalog::check(&check),
+        Some(Command::New(new)) => catalog::new(&new),
+        Some(Command::Doctor(doctor)) => doctor::doctor(&doctor),
         Some(Command::Completions(completions)) => pages::completions(&completions),
         Some(Command::Man(man)) => pages::man(&man),
         // The template must be had even while the file that it should replace is broken.

@@ -25,6 +25,8 @@ pub enum Command {
     Hold(TaskId),
     /// Let a held task go on, and deliver its kept wakes.
     Release(TaskId),
+    /// Cancel this task where it waits, as its own program could: it is dropped and lets go of what it holds.
+    Cancel(TaskId),
     Speed(Speed),
     /// Stop somebody else's program as a whole, or let it go on: loop time stands still meanwhile.
     Freeze(bool),

@@ -3,7 +3,7 @@
 
 pub mod console;
 pub mod examination;
-pub mod knock;
 pub mod probe;
+pub mod recording;
 pub mod time_map;
 pub mod wire;

@@ -5,6 +5,7 @@ mod awaiting;
 mod clock;
 mod console;
 mod gate;
+mod idle;
 mod moment;
 mod pace;
 mod quiet;
@@ -38,7 +39,7 @@ use crate::feed::probe::{LoopWriter, Probe, Ring};
 use crate::feed::time_map::TimeMap;
 use crate::trace::{Event, Nanos};
 use clock::LoopClock;
-use gate::Gate;
+use gate::{Delivery, Gate};
 use timers::Timers;
 use valve::Valve;
 
@@ -169,6 +170,7 @@ impl Start {
             alive: Mutex::default(),
             dispatch: self.dispatch.clone(),
             kick: self.kick.clone(),
+            idle: idle::Idle::default(),
             stuck: (self.options.clock == ClockKind::Virtual).then(stuck::Stuck::default),
         };
         let world = self.world.get_or_init(|| World::new(shared)).clone();
@@ -287,12 +289,17 @@ impl Control {
         let told = match command {
             Command::Hold(task) => world.find(task).filter(|cell| cell.hold()).map(|_| Event::Hold { task, at }),
             Command::Release(task) => world.find(task).and_then(|cell| {
-                let wake_is_kept = cell.release()?;
-                if wake_is_kept {
-                    self.gate.deliver_later(cell);
-                }
-                Some(Event::Release { task, at })
+                let mut wake_is_kept = None;
+                self.gate.deliver_later(|| {
+                    wake_is_kept = cell.release();
+                    wake_is_kept.is_some_and(|kept| kept).then(|| Delivery::Wake(cell))
+                });
+                wake_is_kept.map(|_| Event::Release { task, at })
             }),
+            Command::Cancel(task) => {
+                self.gate.deliver_later(|| world.find(task).map(Delivery::Cancel));
+                None
+            }
             _ => None,
         };
         let pauses_driver = self.gate.command(command, Some(&world.shared().clock));

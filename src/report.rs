@@ -48,6 +48,11 @@ impl<'a> Input<'a> {
         self.trace.fidelity().name()
     }
 
+    /// Who saw each poll, where somebody did.
+    pub(crate) fn exact_witness(&self) -> &'static str {
+        if self.trace.recorded().is_some() { "recording" } else { "probe" }
+    }
+
     /// What went wrong, where the run failed.
     pub fn error(&self) -> Option<&'a str> {
         match self.outcome {
@@ -66,11 +71,12 @@ impl<'a> Input<'a> {
             let counted = [(polls, "poll"), (wakes, "wake"), (self_wakes, "self-wake"), (awaits, "await")];
             counted.map(|(count, noun)| units::how_many(count, noun)).join(", ")
         };
+        let exact = self.exact_witness();
         let sentence = |found: &Disagreement| {
             let name = self.trace.task(found.task).map_or("", |task| &task.spawned.name);
             let whose = format!("task {} {name}", found.task);
             let console = found.console.as_ref().map_or_else(|| "never told of it".to_owned(), counted);
-            format!("{}: the probe counted {}; the console {console}", whose.trim_end(), counted(&found.probe))
+            format!("{}: the {exact} counted {}; the console {console}", whose.trim_end(), counted(&found.probe))
         };
         self.trace.disagreements().iter().map(sentence).collect()
     }

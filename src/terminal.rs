@@ -42,6 +42,8 @@ impl Default for Options {
 pub enum Start {
     Picker,
     Launch(Launch),
+    /// These, a tab each; the first is shown.
+    Sessions(Vec<Box<dyn Session>>),
 }
 
 /// How it ended.
@@ -50,7 +52,7 @@ pub struct ExitReport {
     pub signal: Option<i32>,
     /// Why the terminal was lost, if it was.
     pub lost: Option<String>,
-    /// What was being watched at the end, with its whole trace.
+    /// What was on the screen at the end, with its whole trace.
     pub session: Option<Box<dyn Session>>,
 }
 
@@ -75,18 +77,21 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
         return Err(Error::NoTerminal("the output goes elsewhere"));
     }
     // Before the screen is taken: what is wrong with the first run is for the shell to show.
-    let (session, launched) = match start {
-        Start::Picker => (None, None),
-        Start::Launch(launch) => (Some(launcher.launch(&launch).map_err(Error::Launch)?), Some(launch)),
+    let (sessions, launched) = match start {
+        Start::Picker => (Vec::new(), None),
+        Start::Launch(launch) => (vec![launcher.launch(&launch).map_err(Error::Launch)?], Some(launch)),
+        Start::Sessions(sessions) => (sessions, None),
     };
     let guard = Guard::enter(options.mouse)?;
     let inputs = inputs::Inputs::start()?;
     let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout())))?;
     let mut frames = Frames::new(terminal, inputs.receiver(), launcher, options.theme);
     frames.judge_by(options.thresholds);
-    if let Some(session) = session {
-        frames.watch(session, launched);
+    let mut sessions = sessions.into_iter();
+    if let Some(first) = sessions.next() {
+        frames.watch(first, launched);
     }
+    sessions.for_each(|session| frames.open(session));
     let mut alive = alive();
     let lost = loop {
         match frames.turn(Instant::now()) {

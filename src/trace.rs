@@ -13,6 +13,7 @@ mod measure;
 mod output;
 mod query;
 mod ready;
+mod recorded;
 mod resource;
 mod sampling;
 mod task;
@@ -22,9 +23,10 @@ pub use awaits::{Await, Awaits, Outcome};
 pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
-pub use measure::{Doing, Histogram, Histograms, Measured};
+pub use measure::{Doing, Histogram, Histograms, Measured, Sampled};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use query::{Axis, Cell, State, column_edge};
+pub use recorded::{BrokenLine, Recorded};
 pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
 
@@ -114,6 +116,7 @@ pub struct Trace {
     is_foreign: bool,
     /// Since when it is known that more than one thread polls.
     many_threads: Option<Nanos>,
+    recorded: Option<Recorded>,
     budget_bytes: usize,
     kept_bytes: usize,
     /// Lanes with a sealed block, in the order in which blocks were sealed; `None` is the loop's own.
@@ -150,6 +153,7 @@ impl Trace {
             fidelity: Fidelity::Exact,
             is_foreign: false,
             many_threads: None,
+            recorded: None,
             budget_bytes,
             kept_bytes: 0,
             sealed: VecDeque::new(),
@@ -174,6 +178,15 @@ impl Trace {
     /// Since when it is known that more than one thread polls, so that who woke whom is a guess.
     pub fn many_threads(&self) -> Option<Nanos> {
         self.many_threads
+    }
+
+    /// What is to be known of the recording that this was read from, or is read from along with others.
+    pub fn set_recorded(&mut self, recorded: Recorded) {
+        self.recorded = Some(recorded);
+    }
+
+    pub fn recorded(&self) -> Option<&Recorded> {
+        self.recorded.as_ref()
     }
 
     pub fn fidelity(&self) -> Fidelity {

@@ -1,6 +1,7 @@
 //! WHAT THEY SEE: one file a pane, each a free function from the state to cells.
 //!
 //! ```text
+//! tabs        one a session, where there are several
 //! header      chess-async   PAUSED   12m 30s   virtual clock ×3600
 //! banner      how the run came out, once it did
 //! timeline    tasks ──────────────────────┬ details: the selected task,
@@ -19,6 +20,8 @@ mod header;
 mod histogram;
 mod lane;
 mod layout;
+mod legend;
+mod link;
 mod loop_strip;
 mod lua;
 mod output;
@@ -27,6 +30,7 @@ mod pen;
 mod picker;
 pub mod picture;
 mod scene;
+mod tabs;
 mod text;
 pub mod theme;
 mod timeline;
@@ -38,7 +42,7 @@ pub use theme::{Palette, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{Geometry, Screen};
+use crate::app::{Geometry, Model, Screen, Session};
 use crate::control::Status;
 use scene::Watching;
 use theme::Role;
@@ -59,7 +63,10 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> Geometry {
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
             let watching = Watching { model: scene.model, session, status: &status, theme: scene.theme };
-            let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref(), content(session));
+            let places = layout::dashboard(area, &scene.model.dashboard, content(scene.model, session, &status, area));
+            geometry.tabs = place(places.tabs);
+            let tabs = tabs::shown(&scene.model.tabs, places.tabs.width);
+            (geometry.first_tab, geometry.tab_columns) = (tabs.first, tabs.columns);
             geometry.rows = place(places.timeline.rows);
             geometry.lanes = place(places.timeline.lanes(places.timeline.rows));
             geometry.minimap = place(places.timeline.lanes(places.timeline.minimap));
@@ -93,18 +100,24 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     }
 }
 
-fn content(session: &dyn crate::app::Session) -> layout::Content {
+fn content(model: &Model, session: &dyn Session, status: &Status, area: Rect) -> layout::Content {
     let trace = session.trace();
-    layout::Content { tasks: trace.tasks().len(), output_lines: trace.output().lines().len() }
+    layout::Content {
+        tasks: trace.tasks().len(),
+        output_lines: trace.output().lines().len(),
+        banner_rows: banner::rows(status, area.height),
+        has_tabs: model.tabs.has_bar(),
+    }
 }
 
-fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Session, status: &Status, area: Rect) {
+fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn Session, status: &Status, area: Rect) {
     let watching = Watching { model: scene.model, session, status, theme: scene.theme };
     if layout::is_tiny(area) {
         tiny(buffer, watching, area);
         return;
     }
-    let places = layout::dashboard(area, &scene.model.dashboard, status.outcome.as_ref(), content(session));
+    let places = layout::dashboard(area, &scene.model.dashboard, content(scene.model, session, status, area));
+    tabs::render(buffer, scene.theme, &scene.model.tabs, places.tabs);
     header::render(buffer, watching, places.header);
     banner::render(buffer, watching, places.banner);
     timeline::render(buffer, watching, &places.timeline);
@@ -118,10 +131,14 @@ fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn crate::app::Se
 fn tiny(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     let now = scene.status.now.max(scene.session.trace().now());
     let counts = scene.session.trace().counts();
-    let phase = scene.status.outcome.as_ref().map_or(scene.status.phase.name(), |outcome| outcome.name());
+    let phase = match (&scene.status.outcome, &scene.status.link) {
+        (Some(outcome), _) => outcome.name().to_uppercase(),
+        (None, Some(link)) => link::chip(link).1.to_owned(),
+        (None, None) => scene.status.phase.name().to_uppercase(),
+    };
     let lines = [
         (Role::Strong, scene.status.name.clone()),
-        (Role::Strong, phase.to_uppercase()),
+        (Role::Strong, phase),
         (Role::Text, crate::app::time::duration(now)),
         (Role::Text, format!("{} tasks", scene.session.trace().tasks().len())),
         (Role::Text, format!("{} polls", counts.polls)),

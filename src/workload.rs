@@ -10,7 +10,9 @@ mod host;
 pub mod manifest;
 pub mod own;
 pub mod params;
+mod permissions;
 pub mod script;
 mod source;
 
-pub use host::{LOADING_MAX, MEMORY_BYTES_MAX, STRETCH_MAX, TASKS_MAX, WORDS, program};
+pub use host::{LOADING_MAX, MEMORY_BYTES_MAX, STRETCH_MAX, TASKS_MAX, WORDS, program, program_with, sweep};
+pub use permissions::Permissions;

@@ -45,11 +45,17 @@ pub enum Action {
     SwitchAxis,
     CursorBack,
     CursorForward,
+    /// Stops the loop where it is ours, and the picture where it is not; or lets it go on.
     TogglePause,
+    /// Stops somebody else's process, or lets it go on.
+    FreezeProcess,
+    /// Tries to reach somebody else's program now.
+    Retry,
     StepPoll,
     StepTurn,
     StepTask,
     ToggleHold,
+    CancelTask,
     Slower,
     Faster,
     SpeedMax,
@@ -62,20 +68,26 @@ pub enum Action {
     GoTo(Nanos),
     RunUntil(Nanos),
     StepPolls(u32),
+    /// Shows the tab of this number, from 1.
+    ShowTab(usize),
+    NextTab,
+    PreviousTab,
+    /// Ends what is shown and closes its tab.
+    CloseTab,
     Mouse(Mouse),
 }
 
 impl Action {
-    /// Asks the loop for something, so that it means nothing once the run is over.
+    /// Asks a loop of our own for something; there is nobody to ask elsewhere, or once the run is over.
     pub fn drives_the_loop(self) -> bool {
         matches!(
             self,
-            Self::TogglePause
-                | Self::StepPoll
+            Self::StepPoll
                 | Self::StepPolls(_)
                 | Self::StepTurn
                 | Self::StepTask
                 | Self::ToggleHold
+                | Self::CancelTask
                 | Self::Slower
                 | Self::Faster
                 | Self::SpeedMax
@@ -90,7 +102,9 @@ impl Action {
 pub enum Effect {
     Launch(Launch),
     Command(Command),
-    /// End the session and forget it.
+    /// End the session that is shown and forget it.
     Leave,
+    /// Show another session, by its place among the tabs.
+    ShowTab(usize),
     Quit,
 }

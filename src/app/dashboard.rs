@@ -1,13 +1,14 @@
 //! Watching a run: which task is selected, which rows and which stretch of the axis are shown, and as of when.
 
+mod mouse;
+
 use super::action::{Action, Step};
 use super::geometry::Geometry;
-use super::input::{Mouse, MouseKind};
 use super::picker::moved;
 use super::rows::Rows;
 use super::session::Session;
 use super::viewport::{Mode, Viewport};
-use crate::trace::{Axis, Nanos, State, TaskId, Trace, column_edge};
+use crate::trace::{Axis, Nanos, State, TaskId, Trace};
 
 /// Views that can be gone back to; older ones are forgotten.
 const UNDO_MAX: usize = 100;
@@ -21,6 +22,14 @@ pub enum Pane {
     Details,
 }
 
+/// A picture that was stopped, while what it is of goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// How far what was told had come.
+    pub at: Nanos,
+    step: u64,
+}
+
 /// What the person is doing on the dashboard.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
@@ -32,6 +41,8 @@ pub struct Dashboard {
     pub viewport: Viewport,
     /// The place on the axis that the person looks back to; everything is shown as it was then.
     pub cursor: Option<u64>,
+    /// Everything is shown as it was at this moment; what happens since is kept and not shown.
+    pub frozen: Option<Frozen>,
     pub focus: Pane,
     /// Whether the details are shown; `None` for where there is room.
     pub details: Option<bool>,
@@ -52,6 +63,7 @@ impl Default for Dashboard {
             rows: Rows::default(),
             viewport: Viewport::whole(Axis::Time),
             cursor: None,
+            frozen: None,
             focus: Pane::default(),
             details: None,
             output_back: 0,
@@ -62,7 +74,7 @@ impl Default for Dashboard {
     }
 }
 
-/// How far the axis has come.
+/// How far the axis has come by now.
 pub fn axis_end(session: &dyn Session, axis: Axis) -> u64 {
     match axis {
         Axis::Time => session.trace().now().max(session.status().now),
@@ -76,18 +88,43 @@ impl Dashboard {
         Self { details, ..Self::default() }
     }
 
-    /// The state of a task as it is to be shown: at the time cursor, or now. `None` for before it was spawned.
+    /// How far the axis has come in the picture: by now, or by when it was frozen.
+    pub fn axis_end(&self, session: &dyn Session, axis: Axis) -> u64 {
+        match (self.frozen, axis) {
+            (None, _) => axis_end(session, axis),
+            (Some(frozen), Axis::Time) => frozen.at,
+            (Some(frozen), Axis::Steps) => frozen.step,
+        }
+    }
+
+    /// Stops the picture, or lets it go on.
+    pub fn toggle_freeze(&mut self, trace: &Trace) {
+        self.frozen = match self.frozen {
+            Some(_) => None,
+            None => Some(Frozen { at: trace.now(), step: trace.steps().into() }),
+        };
+        self.cursor = self.cursor.filter(|_| self.frozen.is_some());
+        self.rows.freeze(self.frozen.map(|_| trace.tasks().len()));
+    }
+
+    /// The state of a task as it is to be shown: at the time cursor, at the freeze, or now. `None` for before it was
+    /// spawned.
     pub fn state(&self, id: TaskId, trace: &Trace) -> Option<State> {
-        match (self.cursor, self.viewport.axis) {
+        let frozen = self.frozen.map(|frozen| match self.viewport.axis {
+            Axis::Time => frozen.at,
+            Axis::Steps => frozen.step.saturating_sub(1),
+        });
+        match (self.cursor.or(frozen), self.viewport.axis) {
             (None, _) => trace.state(id),
             (Some(at), Axis::Time) => trace.state_at(id, at),
             (Some(step), Axis::Steps) => trace.window(id, Axis::Steps, step, step + 1, 1).first()?.state,
         }
     }
 
-    /// The loop time that the person looks back to.
+    /// The loop time that the person looks back to, or at which they froze the picture.
     pub fn looking_at(&self) -> Option<Nanos> {
-        self.cursor.filter(|_| self.viewport.axis == Axis::Time)
+        let on_time = |at: &u64| self.viewport.axis == Axis::Time || Some(*at) != self.cursor;
+        self.cursor.or(self.frozen.map(|frozen| frozen.at)).filter(on_time)
     }
 
     /// Takes note of what is new in the trace.
@@ -119,7 +156,7 @@ impl Dashboard {
 
     /// Takes an action that only changes what is shown; false if it is not one of these.
     pub fn update(&mut self, action: Action, session: &dyn Session, geometry: &Geometry) -> bool {
-        let end = axis_end(session, self.viewport.axis);
+        let end = self.axis_end(session, self.viewport.axis);
         let was_panning = std::mem::take(&mut self.panning);
         match action {
             Action::Move(Step::Left) => self.pan(-2, end, was_panning),
@@ -161,7 +198,7 @@ impl Dashboard {
                     self.remember();
                     self.viewport = Viewport::whole(Axis::Time);
                 }
-                self.set_cursor(at, axis_end(session, Axis::Time));
+                self.set_cursor(at, self.axis_end(session, Axis::Time));
             }
             Action::ToggleDetails => {
                 self.details = Some(geometry.details.height == 0);
@@ -188,7 +225,11 @@ impl Dashboard {
             self.search("", session, geometry);
             return true;
         }
-        false
+        let was_frozen = self.frozen.is_some();
+        if was_frozen {
+            self.toggle_freeze(session.trace());
+        }
+        was_frozen
     }
 
     fn remember(&mut self) {
@@ -301,61 +342,5 @@ impl Dashboard {
             let last_top = self.rows.count(session.trace()).saturating_sub(height);
             self.top = self.top.min(last_top).clamp((row + 1).saturating_sub(height), row);
         }
-    }
-
-    fn mouse(&mut self, mouse: Mouse, session: &dyn Session, geometry: &Geometry, was_panning: bool) {
-        let end = axis_end(session, self.viewport.axis);
-        let (from, to) = self.viewport.range(end);
-        let lanes = geometry.lanes;
-        let over_lanes = lanes.has(mouse.column, mouse.row);
-        let pointed = over_lanes.then(|| column_edge(from, to, mouse.column - lanes.x, lanes.width));
-        let over_output = geometry.output.has(mouse.column, mouse.row);
-        let over_details = geometry.details.has(mouse.column, mouse.row);
-        let count = self.rows.count(session.trace());
-        match mouse.kind {
-            MouseKind::Press | MouseKind::Drag if geometry.minimap.has(mouse.column, mouse.row) => {
-                let (start, whole) = Viewport::whole(self.viewport.axis).range(end);
-                let middle = column_edge(start, whole, mouse.column - geometry.minimap.x, geometry.minimap.width);
-                self.remember();
-                let width = to - from;
-                let from = middle.saturating_sub(width / 2);
-                self.viewport.show(from, from.saturating_add(width));
-            }
-            MouseKind::Press if geometry.rows.has(mouse.column, mouse.row) => {
-                self.focus = Pane::Timeline;
-                let row = self.top + usize::from(mouse.row - geometry.rows.y);
-                if let Some(id) = self.rows.get(row, session.trace()) {
-                    self.select(id, session, geometry);
-                }
-                if let Some(at) = pointed {
-                    self.set_cursor(at, end);
-                }
-            }
-            MouseKind::Press if over_output => self.focus = Pane::Output,
-            MouseKind::Press if over_details => self.focus = Pane::Details,
-            MouseKind::Press => {}
-            MouseKind::Drag => {
-                if let Some(at) = pointed {
-                    self.set_cursor(at, end);
-                }
-            }
-            MouseKind::WheelUp if mouse.zooming => self.zoom((2, 3), pointed, end),
-            MouseKind::WheelDown if mouse.zooming => self.zoom((3, 2), pointed, end),
-            MouseKind::WheelLeft => self.pan(-1, end, was_panning),
-            MouseKind::WheelRight => self.pan(1, end, was_panning),
-            MouseKind::WheelUp if over_output => self.output_back = self.output_back.saturating_add(3),
-            MouseKind::WheelDown if over_output => self.output_back = self.output_back.saturating_sub(3),
-            MouseKind::WheelUp if over_details => self.details_top = self.details_top.saturating_sub(1),
-            MouseKind::WheelDown if over_details => {
-                let last = geometry.details_lines.saturating_sub(geometry.details.height.into());
-                self.details_top = (self.details_top + 1).min(last);
-            }
-            MouseKind::WheelUp => self.top = self.top.saturating_sub(3),
-            MouseKind::WheelDown => {
-                self.top = (self.top + 3).min(count.saturating_sub(geometry.rows.height.into()));
-            }
-        }
-        let lines = session.trace().output().lines().len();
-        self.output_back = self.output_back.min(lines.saturating_sub(geometry.output.height.into()));
     }
 }

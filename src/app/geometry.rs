@@ -27,6 +27,10 @@ pub struct Geometry {
     pub minimap: Place,
     pub output: Place,
     pub details: Place,
+    /// The bar of tabs; each takes `tab_columns` of it, and the first one that is shown is `first_tab`.
+    pub tabs: Place,
+    pub tab_columns: u16,
+    pub first_tab: usize,
     /// The picker's list of workloads.
     pub list: Place,
     pub form: Place,

@@ -67,11 +67,14 @@ use Scope::{Dashboard, Everywhere, Form, Picker, Prompt, Reading};
 /// The table. Within a scope, what comes first is first in the footer.
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
-    bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop", "pause"),
+    bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; freeze the picture of what is not ours", "pause"),
+    bind(&[c('z')], Action::FreezeProcess, Dashboard, "stop the whole process that loopscope started, or let it go on", "stop process"),
+    bind(&[c('R')], Action::Retry, Dashboard, "try now to reach the program again", "retry now"),
     bind(&[c('s')], Action::StepPoll, Dashboard, "step: let one task be polled", "step"),
     bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
     bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),
     bind(&[c('o')], Action::ToggleHold, Dashboard, "hold the selected task back, or release it", "hold"),
+    bind(&[c('X')], Action::CancelTask, Dashboard, "cancel the selected task where it waits", ""),
     bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
     bind(&[c('+'), c('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
     bind(&[c('-'), c('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
@@ -90,6 +93,10 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('a')], Action::SwitchAxis, Dashboard, "switch the axis between time and polls", "axis"),
     bind(&[k(Code::Tab)], Action::NextPane, Dashboard, "go to the next pane", "pane"),
     bind(&[k(Code::BackTab)], Action::PreviousPane, Dashboard, "go to the pane before", ""),
+    bind(&[c('1'), c('2'), c('3'), c('4'), c('5'), c('6'), c('7'), c('8'), c('9')], Action::ShowTab(0), Dashboard, "show the tab of this number", "tab"),
+    bind(&[c('}')], Action::NextTab, Dashboard, "show the next tab", ""),
+    bind(&[c('{')], Action::PreviousTab, Dashboard, "show the tab before", ""),
+    bind(&[c('x')], Action::CloseTab, Dashboard, "close the tab, and end what is in it if it is ours", "close tab"),
     bind(&[c('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
     bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Dashboard, "select the task above, or scroll up", ""),
     bind(&[c('j'), k(Code::Down)], Action::Move(Step::Down), Dashboard, "select the task below, or scroll down", ""),
@@ -159,7 +166,12 @@ pub fn action(scope: Scope, key: Key) -> Option<Action> {
         Key { code: Code::Char(char), control: false } if scope.is_text() => Some(Action::Type(char)),
         _ => None,
     };
-    text.or_else(|| in_scope(scope).or_else(|| in_scope(Everywhere)).map(|line| line.action))
+    let meant = |line: &Binding| match (line.action, key.code) {
+        // One line of the table for nine keys: the digit is in the key.
+        (Action::ShowTab(_), Code::Char(digit)) => Action::ShowTab(digit.to_digit(10).unwrap_or(0) as usize),
+        (action, _) => action,
+    };
+    text.or_else(|| in_scope(scope).or_else(|| in_scope(Everywhere)).map(meant))
 }
 
 /// The lines that count in `scope`, its own first: what its footer and its help show.
@@ -187,6 +199,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_digit_is_the_number_of_a_tab() {
+        assert_eq!(action(Scope::Dashboard, c('7')), Some(Action::ShowTab(7)));
+        assert_eq!(action(Scope::Prompt, c('7')), Some(Action::Type('7')));
     }
 
     #[test]

@@ -35,6 +35,15 @@ pub const VERBS: &[Verb] = &[
         read: |text| time(text).map(Action::RunUntil),
     },
     Verb {
+        name: "tab",
+        word: "2",
+        does: "show the tab of this number",
+        read: |text| match text.parse() {
+            Ok(tab) if tab > 0 => Ok(Action::ShowTab(tab)),
+            _ => Err(format!("`{text}` is not the number of a tab: give a whole number from 1")),
+        },
+    },
+    Verb {
         name: "step",
         word: "100",
         does: "let this many polls happen, then pause",
@@ -48,7 +57,9 @@ pub const VERBS: &[Verb] = &[
 /// The bindings that the palette offers on `scope`'s screen for `text`, in the table's order.
 pub fn offers(scope: Scope, text: &str) -> Vec<&'static Binding> {
     let text = text.trim().to_lowercase();
-    let useful = |line: &&Binding| !matches!(line.action, Action::Move(_) | Action::Palette | Action::Accept);
+    let useful = |line: &&Binding| {
+        !matches!(line.action, Action::Move(_) | Action::Palette | Action::Accept | Action::ShowTab(_))
+    };
     keymap::lines(scope).filter(useful).filter(|line| matches(line.name, &text)).collect()
 }
 

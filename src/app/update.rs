@@ -3,15 +3,16 @@
 use super::action::{Action, Effect, Step};
 use super::dashboard::axis_end;
 use super::geometry::Geometry;
-use super::input::Input;
+use super::input::{Input, MouseKind};
 use super::keymap;
+use super::offers::refusal;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
 use super::palette;
 use super::session::Session;
 use super::{Model, Screen, time};
-use crate::control::{ClockKind, Command, Outcome, Phase, Speed};
+use crate::control::{ClockKind, Command, Outcome, Phase, Speed, Steering};
 use crate::insight::{self, Findings};
-use crate::trace::Axis;
+use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
 
 /// What an update may look at.
@@ -86,6 +87,16 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
         }
         (action, Screen::Picker) => return model.picker.update(action, context.catalog, context.geometry),
         (Action::Back, Screen::Dashboard) => return leave(model, was_leaving, context),
+        (Action::ShowTab(number), Screen::Dashboard) => return show_tab(model, number.checked_sub(1)),
+        (Action::NextTab, Screen::Dashboard) => return show_tab(model, Some(model.tabs.beside(1))),
+        (Action::PreviousTab, Screen::Dashboard) => return show_tab(model, Some(model.tabs.beside(-1))),
+        (Action::CloseTab, Screen::Dashboard) => return close_tab(model, was_leaving, context),
+        (Action::Mouse(mouse), Screen::Dashboard)
+            if mouse.kind == MouseKind::Press && context.geometry.tabs.has(mouse.column, mouse.row) =>
+        {
+            let place = (mouse.column - context.geometry.tabs.x) / context.geometry.tab_columns.max(1);
+            return show_tab(model, Some(context.geometry.first_tab + usize::from(place)));
+        }
         (action, Screen::Dashboard) => {
             let Some(session) = context.session else { return Vec::new() };
             return update_dashboard(model, action, session, context);
@@ -118,7 +129,21 @@ fn told(found: &Findings, session: &dyn Session) -> (String, String) {
 }
 
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
+    let status = session.status();
+    if let Some(why) = refusal(action, &status) {
+        model.notice = Some(why.to_owned());
+        return Vec::new();
+    }
     match action {
+        Action::TogglePause if status.steering != Steering::Loop => {
+            model.dashboard.toggle_freeze(session.trace());
+        }
+        Action::SwitchAxis
+            if session.trace().fidelity() == Fidelity::Sampled && model.dashboard.viewport.axis == Axis::Time =>
+        {
+            let why = "polls are only sampled here, not all seen: there is no axis that could count them";
+            model.notice = Some(why.to_owned());
+        }
         Action::RunAgain => match model.launched.clone() {
             Some(launch) => return vec![Effect::Launch(launch)],
             None => model.notice = Some("loopscope did not start this run, so it cannot start it again".to_owned()),
@@ -155,13 +180,46 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
     Vec::new()
 }
 
+fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {
+    let count = model.tabs.all.len().max(1);
+    match index.filter(|index| *index < count) {
+        Some(index) if index == model.tabs.shown && count == 1 => {
+            model.notice = Some("there is only one tab".to_owned());
+        }
+        Some(index) if index == model.tabs.shown => {}
+        Some(index) => return vec![Effect::ShowTab(index)],
+        None => model.notice = Some(format!("there are {count} tabs")),
+    }
+    Vec::new()
+}
+
+/// Closes the tab; what it would end by that asks once more.
+fn close_tab(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
+    if !model.tabs.has_bar() {
+        model.notice = Some("this is the only tab; q quits".to_owned());
+        return Vec::new();
+    }
+    let ends_something = context.session.is_some_and(|session| {
+        let status = session.status();
+        status.steering != Steering::Nothing && status.phase != Phase::Ended
+    });
+    if ends_something && !was_leaving {
+        model.is_leaving = true;
+        model.notice = Some("x again ends what runs in this tab and closes it".to_owned());
+        return Vec::new();
+    }
+    vec![Effect::Leave]
+}
+
 /// One step back from the dashboard. A run that goes on is not ended by one key too many.
 fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
     let Some(session) = context.session else { return vec![Effect::Leave] };
     if model.dashboard.back(session, context.geometry) {
         return Vec::new();
     }
-    if context.catalog.is_empty() {
+    if model.tabs.has_bar() {
+        model.notice = Some("x closes this tab; q quits".to_owned());
+    } else if context.catalog.is_empty() {
         model.notice = Some("there is no list of workloads to go back to; q quits".to_owned());
     } else if was_leaving || session.status().phase == Phase::Ended {
         return vec![Effect::Leave];
@@ -175,7 +233,6 @@ fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effe
 /// The command that an action gives to the loop, or why it makes no sense now.
 fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Option<Command>, &'static str> {
     let status = session.status();
-    let ended = status.phase == Phase::Ended;
     let selected = model.dashboard.selected.ok_or("no task is selected");
     let alive = || {
         let id = selected?;
@@ -187,6 +244,8 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
         ClockKind::Real => Err("the real clock has one speed; run again on the virtual clock"),
     };
     let command = match action {
+        Action::FreezeProcess => Command::Freeze(status.phase != Phase::Paused),
+        Action::Retry => Command::Retry,
         Action::TogglePause if status.phase == Phase::Running => Command::Pause,
         Action::TogglePause => Command::Resume,
         Action::StepPoll => Command::StepPolls(1),
@@ -198,6 +257,7 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
             let is_held = session.trace().task(id).is_some_and(|task| task.is_held());
             if is_held { Command::Release(id) } else { Command::Hold(id) }
         }
+        Action::CancelTask => Command::Cancel(alive()?),
         Action::Slower => speed(status.speed.slower())?,
         Action::Faster => speed(status.speed.faster())?,
         Action::SpeedMax => speed(Speed::Max)?,
@@ -206,7 +266,7 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
         Action::RunUntil(at) => Command::RunUntil(at),
         _ => return Ok(None),
     };
-    if ended { Err("the run has ended; r runs it again") } else { Ok(Some(command)) }
+    Ok(Some(command))
 }
 
 fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: Context<'_>) -> Vec<Effect> {

@@ -27,17 +27,23 @@ pub(super) struct WorkloadsArguments {
 #[derive(Debug, clap::Subcommand)]
 enum WorkloadsCommand {
     /// Read a script as `run` would, run nothing, and say what is wrong with it
-    Check {
-        /// A script of your own, or a workload's name
-        #[arg(value_name = "FILE.lua")]
-        script: String,
-    },
+    Check(CheckArguments),
     /// Write a script to start from, which runs as it is
-    New {
-        /// The file to write; one that is there already is left alone
-        #[arg(value_name = "FILE.lua")]
-        script: String,
-    },
+    New(NewArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArguments {
+    /// A script of your own, or a workload's name
+    #[arg(value_name = "FILE.lua")]
+    script: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NewArguments {
+    /// The file to write; one that is there already is left alone
+    #[arg(value_name = "FILE.lua")]
+    script: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,8 +61,8 @@ pub(super) fn own_folder() -> Folder {
 pub(super) fn workloads(arguments: &WorkloadsArguments) -> anyhow::Result<Exit> {
     match &arguments.command {
         None => list(arguments),
-        Some(WorkloadsCommand::Check { script }) => check(script),
-        Some(WorkloadsCommand::New { script }) => new(script),
+        Some(WorkloadsCommand::Check(arguments)) => check(arguments),
+        Some(WorkloadsCommand::New(arguments)) => new(arguments),
     }
 }
 
@@ -89,13 +95,13 @@ pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn check(script: &str) -> anyhow::Result<Exit> {
+pub(super) fn check(CheckArguments { script }: &CheckArguments) -> anyhow::Result<Exit> {
     let manifest = catalog::find_with(script, &own_folder())?;
     to_stdout(|out| writeln!(out, "{}: {}: nothing wrong", plain(&manifest.file), plain(&manifest.title)))?;
     Ok(Exit::Success)
 }
 
-fn new(script: &str) -> anyhow::Result<Exit> {
+pub(super) fn new(NewArguments { script }: &NewArguments) -> anyhow::Result<Exit> {
     let path = Path::new(script);
     ensure!(
         path.extension().is_some_and(|extension| extension == "lua"),
@@ -116,7 +122,7 @@ fn new(script: &str) -> anyhow::Result<Exit> {
     to_stdout(|out| {
         writeln!(out, "{} is written. Next, type:\n", plain(script))?;
         writeln!(out, "  loopscope run {typed}")?;
-        writeln!(out, "  loopscope workloads check {typed}")
+        writeln!(out, "  loopscope check {typed}")
     })?;
     Ok(Exit::Success)
 }

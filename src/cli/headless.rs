@@ -13,7 +13,7 @@ use super::run::Plan;
 use crate::app::Session;
 use crate::control::{Command, Outcome, Phase};
 use crate::insight::Thresholds;
-use crate::lab::Program;
+use crate::lab::{Listener, Program};
 use crate::report::{Input, Report, Source, write_text};
 use crate::session::LabSession;
 use crate::trace::Trace;
@@ -40,9 +40,9 @@ pub(super) struct Wanted {
 }
 
 /// Runs `program` as `plan` says, prints its report and gives the exit code.
-pub(super) fn run(plan: &Plan, program: Program, wanted: &Wanted) -> anyhow::Result<Exit> {
+pub(super) fn run(plan: &Plan, program: Program, listener: Option<Listener>, wanted: &Wanted) -> anyhow::Result<Exit> {
     let trace = Trace::with_budget(plan.memory_bytes);
-    let mut session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)?;
+    let mut session = LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener)?;
     watch(&mut session, None, &plan.source(), &plan.thresholds, wanted)
 }
 

@@ -1,22 +1,24 @@
 //! `loopscope run`: from what was typed to a checked plan, then on screen or headless.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::catalog::own_folder;
-use super::exit::Exit;
+use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
 use super::{loop_time, screen};
 use crate::control::{ClockKind, FeedChoice, SourceKind, Speed};
+use crate::feed::wire::Address;
 use crate::insight::Thresholds;
-use crate::lab::Options;
+use crate::lab::{Listener, Options};
 use crate::report::Source;
 use crate::settings::Settings;
 use crate::trace::Nanos;
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::{catalog, params, program};
+use crate::workload::{Permissions, catalog, params, program_with};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,6 +59,15 @@ pub(super) struct RunArguments {
     /// End the run when loop time reaches this: seconds, or text such as 10ms or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = loop_time)]
     until: Option<Nanos>,
+    /// Let tokio-console, or another loopscope, look at this run: at http://HOST:PORT or unix:PATH
+    #[arg(long, value_name = "ADDR")]
+    serve: Option<Address>,
+    /// Let the script's sockets reach other machines, and be reached from them. Without this they stay on this one
+    #[arg(long)]
+    allow_net: bool,
+    /// Let the script read and write the files in this folder. Without this it has an empty one, which goes with the run
+    #[arg(long, value_name = "FOLDER")]
+    allow_folder: Option<PathBuf>,
     /// No screen: run to the end and print a report
     #[arg(long, help_heading = "Headless")]
     headless: bool,
@@ -79,6 +90,8 @@ pub struct Plan {
     pub paused: bool,
     /// End the run, as cancelled, when loop time reaches this.
     pub until: Option<Nanos>,
+    /// What the script may reach.
+    pub permissions: Permissions,
     /// Bytes that the trace may keep.
     pub memory_bytes: usize,
     /// From where on something is worth a finding.
@@ -116,11 +129,24 @@ pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Resul
         ensure_terminal(&again)?;
     }
     let plan = plan(&arguments, settings)?;
+    let listener = arguments.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
     if !arguments.headless {
-        return screen::run(plan, settings);
+        return screen::run(plan, listener, settings);
     }
-    let program = program(&plan.manifest, plan.params.clone())?;
-    headless::run(&plan, program, &arguments.wanted)
+    let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())?;
+    headless::run(&plan, program, listener, &arguments.wanted)
+}
+
+/// Opens the socket where consoles may look at the run, and says so where other machines can reach it.
+fn listen(address: &Address, feed: FeedChoice) -> anyhow::Result<Listener> {
+    ensure!(feed.console(), "--serve shows what console-subscriber tells, and with --feed probe it is not there");
+    let listener = Listener::bind(address).with_context(|| format!("--serve {address}: nobody can listen there"))?;
+    if !listener.is_local() {
+        tell(&format!(
+            "warning: whoever reaches {address} can watch this run, without being asked for anything; nobody can control it"
+        ));
+    }
+    Ok(listener)
 }
 
 /// Opens the picker.
@@ -129,7 +155,7 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     screen::pick(settings)
 }
 
-fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
+pub(super) fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
     ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "this is not a terminal, so there is no screen to draw on\nwithout one, type: {instead}"
@@ -144,6 +170,7 @@ fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
     if arguments.speed.is_some() && clock == ClockKind::Real {
         bail!("--speed needs a virtual clock, and {} runs on the real one: add --clock virtual", manifest.name);
     }
+    let permissions = permissions(arguments, &manifest.name, clock)?;
     let unsaid = if arguments.headless { Speed::Max } else { settings.speed };
     Ok(Plan {
         manifest,
@@ -154,9 +181,23 @@ fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
         feed: arguments.feed,
         paused: arguments.paused,
         until: arguments.until,
+        permissions,
         memory_bytes: settings.memory_bytes,
         thresholds: settings.thresholds,
     })
+}
+
+/// What is allowed. Only on the real clock does a script touch the system at all, so elsewhere it would mean nothing.
+fn permissions(arguments: &RunArguments, name: &str, clock: ClockKind) -> anyhow::Result<Permissions> {
+    let folder = arguments.allow_folder.as_deref();
+    let asked = [("--allow-net", arguments.allow_net), ("--allow-folder", folder.is_some())];
+    if let Some((flag, _)) = asked.iter().find(|(_, asked)| *asked && clock == ClockKind::Virtual) {
+        bail!("{flag} needs the real clock, and {name} runs on the virtual one: add --clock real");
+    }
+    if let Some(folder) = folder {
+        ensure!(folder.is_dir(), "--allow-folder {}: there is no such folder", folder.display());
+    }
+    Ok(Permissions { net: arguments.allow_net, folder: arguments.allow_folder.clone() })
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

@@ -5,6 +5,7 @@ use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
 use crate::control::{FeedChoice, Outcome};
+use crate::lab::Listener;
 use crate::session::LabSession;
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, Options, Start};
@@ -12,7 +13,7 @@ use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::own::listing;
-use crate::workload::program;
+use crate::workload::{Permissions, program_with};
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
@@ -21,6 +22,9 @@ struct Stage {
     seed: u64,
     feed: FeedChoice,
     until: Option<Nanos>,
+    permissions: Permissions,
+    /// Where consoles from outside may look at what runs.
+    listener: Option<Listener>,
 }
 
 impl Stage {
@@ -36,6 +40,7 @@ impl Stage {
             feed: self.feed,
             paused: launch.paused,
             until: self.until,
+            permissions: self.permissions.clone(),
             memory_bytes: self.settings.memory_bytes,
             thresholds: self.settings.thresholds,
         })
@@ -59,10 +64,14 @@ impl Launcher for Stage {
 
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
         let plan = self.plan(launch)?;
-        let program = program(&plan.manifest, plan.params.clone()).map_err(|error| error.to_string())?;
+        let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
+            .map_err(|error| error.to_string())?;
         let trace = Trace::with_budget(plan.memory_bytes);
-        let session = LabSession::start(&plan.manifest.name, program, plan.options(), trace)
-            .map_err(|error| format!("the loop cannot be started: {error}"))?;
+        let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
+        // The run before may still be served, and goes only once there is one to take its place.
+        let listener = self.listener.as_ref().map(Listener::try_clone).transpose().map_err(cannot)?;
+        let session =
+            LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener).map_err(cannot)?;
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
     }
 }
@@ -71,12 +80,13 @@ impl Launcher for Stage {
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     // A script that is broken would have no form to fill in; `loopscope workloads` says what is wrong with it.
     let catalog = listing(&own_folder()).workloads;
-    let stage = Stage { catalog, settings: *settings, seed: 0, feed: FeedChoice::default(), until: None };
+    let (feed, permissions) = (FeedChoice::default(), Permissions::default());
+    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
     show(stage, Start::Picker, settings)
 }
 
 /// Runs the plan on screen until the person leaves.
-pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
         values: plan.params.clone(),
@@ -88,13 +98,34 @@ pub(super) fn run(plan: Plan, settings: &Settings) -> anyhow::Result<Exit> {
     if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {
         // A script of the person's own stands first, also where it has the name of one that is built in.
         catalog.retain(|manifest| manifest.name != plan.manifest.name);
-        catalog.insert(0, plan.manifest);
+        catalog.insert(0, plan.manifest.clone());
     }
-    let stage = Stage { catalog, settings: *settings, seed: plan.seed, feed: plan.feed, until: plan.until };
+    let Plan { seed, feed, until, permissions, .. } = plan;
+    let stage = Stage { catalog, settings: *settings, seed, feed, until, permissions, listener };
     show(stage, Start::Launch(launch), settings)
 }
 
+/// Shows what is there already, until the person leaves.
+pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> anyhow::Result<Exit> {
+    let catalog = listing(&own_folder()).workloads;
+    let stage = Stage {
+        catalog,
+        settings: *settings,
+        seed: 0,
+        feed: FeedChoice::default(),
+        until: None,
+        permissions: Permissions::default(),
+        listener: None,
+    };
+    show(stage, Start::Sessions(sessions), settings)
+}
+
 fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
+    on(&mut stage, start, settings)
+}
+
+/// Shows what `launcher` starts until the person leaves.
+pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
     let palette = match settings.theme {
         ThemeChoice::Ansi => Palette::Ansi16,
         ThemeChoice::Rgb => Palette::Rgb,
@@ -102,7 +133,7 @@ fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<E
     };
     let theme = Theme { palette, ascii: settings.ascii };
     let left =
-        terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
+        terminal::run(launcher, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
             .map_err(|error| {
                 match error {
                     // What is wrong with the run is the fault of what was given; the rest is not.

@@ -49,7 +49,6 @@ pub struct Facts {
     updates: u64,
     /// Every place that the program's tracing told of.
     has_spawns: bool,
-    has_wakers: bool,
     has_resources: bool,
     tokio: Option<String>,
     tasks: FxHashSet<u64>,
@@ -64,6 +63,8 @@ pub struct Facts {
     resources: u64,
     awaits: u64,
     dropped: [u64; 3],
+    /// Events that came with the fullest update after the first two, which tell everything from before, twice.
+    most_at_once: usize,
     first: Option<Duration>,
     last: Option<Duration>,
 }
@@ -72,13 +73,15 @@ impl Facts {
     /// Takes in what one update tells.
     pub fn learn(&mut self, update: &Update) {
         self.updates += 1;
+        if self.updates > 2 {
+            self.most_at_once = self.most_at_once.max(events(update));
+        }
         let now = update.now.and_then(|now| std::time::SystemTime::try_from(now).ok());
         let now = now.and_then(|now| now.duration_since(std::time::UNIX_EPOCH).ok());
         self.first = self.first.or(now);
         self.last = now.or(self.last);
         for told in update.new_metadata.iter().flat_map(|new| &new.metadata).filter_map(|new| new.metadata.as_ref()) {
             self.has_spawns |= told.name == "runtime.spawn" || (told.name == "task" && told.target == "tokio::task");
-            self.has_wakers |= matches!(told.target.as_str(), "tokio::task::waker" | "runtime::waker");
             self.has_resources |= told.name == "runtime.resource";
             let file = told.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
             self.tokio = self.tokio.take().or_else(|| tokio_version(file).map(str::to_owned));
@@ -135,8 +138,8 @@ impl Facts {
         let mut lines = Vec::new();
         lines.push(match self.interval() {
             Some(every) => Line::fine(format!(
-                "it speaks the console protocol and publishes every {}",
-                humantime::format_duration(Duration::from_millis(u64::try_from(every.as_millis()).unwrap_or(u64::MAX)))
+                "it speaks the console protocol and publishes about every {}",
+                humantime::format_duration(rounded(every))
             )),
             None => Line::fine("it speaks the console protocol"),
         });
@@ -147,8 +150,8 @@ impl Facts {
         if !self.unknown.is_empty() {
             lines.push(Line::odd(
                 format!(
-                    "{} tasks have counts but no name: they were left out of a first message over 4 MiB",
-                    self.unknown.len()
+                    "{} with counts but without a name: left out of a first message over 4 MiB",
+                    how_many(self.unknown.len(), "task")
                 ),
                 "set TOKIO_CONSOLE_RETENTION=1s where the app starts, and attach early",
             ));
@@ -163,7 +166,7 @@ impl Facts {
     fn about_tasks(&self) -> Line {
         let alive = self.alive.values().filter(|alive| **alive).count();
         if !self.tasks.is_empty() {
-            return Line::fine(format!("it tells of {} tasks, {alive} of them alive", self.tasks.len()));
+            return Line::fine(format!("it tells of {}, {alive} alive", how_many(self.tasks.len(), "task")));
         }
         match self.has_spawns {
             true => {
@@ -191,8 +194,10 @@ impl Facts {
     }
 
     fn about_wakes(&self) -> Option<Line> {
-        let polled_often = self.polls.values().any(|polls| *polls > 2);
-        (polled_often && !self.has_wakers && self.wakes == 0).then(|| {
+        // The first poll comes with the spawn, every other with a wake.
+        let polled_again =
+            self.polls.iter().any(|(id, polls)| *polls > 1 && self.alive.get(id).is_some_and(|alive| *alive));
+        (polled_again && self.wakes == 0).then(|| {
             Line::odd(
                 "tasks are polled, but no wake is ever told",
                 "a filter hides them: let the targets `tokio` and `runtime` through at level TRACE, for example \
@@ -218,17 +223,46 @@ impl Facts {
 
     fn about_drops(&self) -> Line {
         let [tasks, resources, awaits] = self.dropped;
-        if tasks + resources + awaits == 0 {
-            return Line::fine("it dropped nothing while this looked");
-        }
-        Line::odd(
+        let cause = if tasks + resources + awaits > 0 {
             format!(
                 "it dropped events before they were told: {tasks} of tasks, {resources} of resources, {awaits} of awaits"
-            ),
-            "console-subscriber takes in at most 128 events each time it looks: set TOKIO_CONSOLE_PUBLISH_INTERVAL=100ms and \
-             TOKIO_CONSOLE_BUFFER_CAPACITY=1000000, or use `loopscope exec -- COMMAND`, which sees every poll all the same",
+            )
+        } else if self.most_at_once >= BUDGET_EVENTS * 9 / 10 {
+            "its console cannot keep up: what it tells now happened a while ago, and soon it drops".to_owned()
+        } else {
+            return Line::fine("it dropped nothing while this looked");
+        };
+        Line::odd(
+            cause,
+            "console-subscriber takes in at most 128 events each time it publishes: set \
+             TOKIO_CONSOLE_PUBLISH_INTERVAL=50ms where the app starts, or let loopscope start it: \
+             loopscope exec -- COMMAND sees every poll all the same",
         )
     }
+}
+
+/// What tokio's cooperative budget lets console-subscriber's aggregator take from its buffer at once.
+const BUDGET_EVENTS: usize = 128;
+
+/// Things that are new in an update, each of which was one event.
+fn events(update: &Update) -> usize {
+    let metadata = update.new_metadata.as_ref().map_or(0, |told| told.metadata.len());
+    let tasks = update.task_update.as_ref().map_or(0, |told| told.new_tasks.len());
+    let resources =
+        update.resource_update.as_ref().map_or(0, |told| told.new_resources.len() + told.new_poll_ops.len());
+    let awaits = update.async_op_update.as_ref().map_or(0, |told| told.new_async_ops.len());
+    metadata + tasks + resources + awaits
+}
+
+fn how_many(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// To two digits: nobody's interval is 997 ms.
+fn rounded(duration: Duration) -> Duration {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let unit = 10_u64.saturating_pow(ms.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    Duration::from_millis((ms + unit / 2) / unit * unit)
 }
 
 /// How long console-subscriber remembers a task that has ended, unless it is told otherwise.
@@ -256,6 +290,12 @@ mod tests {
         assert_eq!(tokio_version("/home/a/.cargo/registry/src/index/tokio-1.54.1/src/task/spawn.rs"), Some("1.54.1"));
         assert_eq!(tokio_version("/home/a/tokio-util-0.7.1/src/lib.rs"), None);
         assert_eq!(tokio_version("src/main.rs"), None);
+    }
+
+    #[test]
+    fn intervals_are_said_as_people_set_them() {
+        let said = |ms| rounded(Duration::from_millis(ms)).as_millis();
+        assert_eq!([997, 1004, 101, 49, 7, 0].map(said), [1000, 1000, 100, 49, 7, 0]);
     }
 
     #[test]

@@ -181,5 +181,5 @@ pub fn poll_end(cycle: &Cycle, now: Nanos) -> Nanos {
 
 /// It came to nothing: it was dropped, or is still open.
 pub fn is_unmet(found: &Await) -> bool {
-    found.outcome() != Outcome::Ready
+    !matches!(found.outcome(), Outcome::Ready | Outcome::Unknown)
 }

@@ -45,9 +45,11 @@ struct Inner {
     speed: Speed,
     quit: bool,
     over: bool,
-    /// Released tasks, to be woken by the loop's own thread.
-    releases: Vec<Arc<TaskCell>>,
-    /// How many of them were woken so far.
+    /// What is to be done to tasks by the loop's own thread: elsewhere no witness would see it.
+    deliveries: Vec<Delivery>,
+    /// The person is about to hand in so many more.
+    announced: u32,
+    /// How many of them were made so far.
     delivered: u64,
     /// How often something was asked for.
     asked: u64,
@@ -68,8 +70,16 @@ pub struct Gate {
 pub trait Witness {
     /// The loop stopped here, at the person's wish.
     fn paused(&self);
-    /// A task that was held goes on: this is the wake that was kept for it.
-    fn deliver(&self, task: &TaskCell);
+    /// The person did something to a task, and the loop's thread is there to see it.
+    fn deliver(&self, delivery: &Delivery);
+}
+
+/// What the person did to a task.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// It was held and goes on: the wake that was kept for it.
+    Wake(Arc<TaskCell>),
+    Cancel(Arc<TaskCell>),
 }
 
 impl Gate {
@@ -81,7 +91,8 @@ impl Gate {
             speed,
             quit: false,
             over: false,
-            releases: Vec::new(),
+            deliveries: Vec::new(),
+            announced: 0,
             delivered: 0,
             asked: 0,
             is_charged: false,
@@ -111,8 +122,9 @@ impl Gate {
             Command::RunUntil(at) => inner.leave = Leave::Until(at),
             Command::Speed(speed) => inner.speed = speed,
             Command::Quit => inner.quit = true,
-            // Holding is the task's own business, and the rest is for programs that are not ours.
-            Command::Hold(_) | Command::Release(_) | Command::Freeze(_) | Command::Select(_) | Command::Retry => {}
+            // These are the tasks' own business, and the rest is for programs that are not ours.
+            Command::Hold(_) | Command::Release(_) | Command::Cancel(_) => {}
+            Command::Freeze(_) | Command::Select(_) | Command::Retry => {}
         }
         // In the driver the loop cannot stop its own clock; at a gate it does, and lets it go on itself.
         let pauses_driver = inner.leave == Leave::Paused && inner.place == Place::Driver;
@@ -125,16 +137,26 @@ impl Gate {
         pauses_driver && command == Command::Pause
     }
 
-    /// A released task is to be woken, by the loop's own thread: elsewhere no witness would see it.
-    pub fn deliver_later(&self, task: Arc<TaskCell>) {
+    /// Asks `decide` what is to be done by the loop's own thread. A loop that is about to park meanwhile must not take
+    /// it that nothing can ever come: a task that is released is not held any more, and not yet woken.
+    pub fn deliver_later(&self, decide: impl FnOnce() -> Option<Delivery>) {
+        self.lock().announced += 1;
+        let delivery = decide();
         let mut inner = self.lock();
-        inner.releases.push(task);
+        inner.announced -= 1;
+        inner.deliveries.extend(delivery);
         self.note(&mut inner);
+    }
+
+    /// Nothing that a person did is still to be done to a task.
+    pub fn is_settled(&self) -> bool {
+        let inner = self.lock();
+        inner.announced == 0 && inner.deliveries.is_empty()
     }
 
     fn note(&self, inner: &mut Inner) {
         inner.asked += 1;
-        let free = inner.leave == Leave::Free && !inner.quit && inner.releases.is_empty();
+        let free = inner.leave == Leave::Free && !inner.quit && inner.deliveries.is_empty();
         self.free.store(free, Ordering::Release);
         self.changed.notify_all();
     }
@@ -265,17 +287,17 @@ impl Gate {
         if inner.quit { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Delivers what releases wait, on the loop's thread.
+    /// Does to tasks what waits to be done, on the loop's thread.
     pub fn service(&self, witness: &impl Witness) {
         drop(self.deliver(self.lock(), witness));
     }
 
     fn deliver<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, witness: &impl Witness) -> MutexGuard<'a, Inner> {
-        while let Some(task) = inner.releases.pop() {
+        while let Some(delivery) = inner.deliveries.pop() {
             inner.delivered += 1;
             // Waking runs code of others; none of it may find this lock taken.
             drop(inner);
-            witness.deliver(&task);
+            witness.deliver(&delivery);
             inner = self.lock();
             self.note(&mut inner);
         }
@@ -321,7 +343,7 @@ impl Gate {
     ) -> MutexGuard<'a, Inner> {
         let mut at = from;
         while !inner.quit {
-            if here == Here::Park && !inner.releases.is_empty() {
+            if here == Here::Park && !inner.deliveries.is_empty() {
                 // There is something to poll: the caller delivers it, and the park ends at once.
                 break;
             }

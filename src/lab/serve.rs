@@ -5,7 +5,9 @@
 //! that our own screen lives by.
 
 use std::io;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
@@ -18,14 +20,14 @@ use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::feed::wire::MESSAGE_BYTES_MAX;
+use crate::feed::wire::{Address, MESSAGE_BYTES_MAX};
 
 /// A socket that is bound, where consoles may come in.
 #[derive(Debug)]
 pub enum Listener {
     Tcp(std::net::TcpListener),
     /// The file of a Unix socket goes when nobody listens on it any more.
-    Unix(std::os::unix::net::UnixListener, SocketFile),
+    Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
 }
 
 /// Removes itself.
@@ -39,21 +41,42 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
-    /// Listens at `address`, such as `127.0.0.1:6669`.
+    /// Listens at `address`. A Unix socket that somebody left there, and on which nobody listens, is taken over.
     ///
     /// # Errors
     /// Where the address is in use, or is not this machine's.
-    pub fn tcp(address: std::net::SocketAddr) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self::Tcp(listener))
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp { host, port } => {
+                let places: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
+                let listener = std::net::TcpListener::bind(places.as_slice())?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Tcp(listener))
+            }
+            Address::Unix(path) => Self::unix(path),
+        }
     }
 
-    /// Listens on a Unix socket at `path`. One that somebody left there, and on which nobody listens, is taken over.
+    /// The same socket once more, for a run that takes the place of another.
     ///
     /// # Errors
-    /// Where somebody listens there, where there is a file that is no socket, or where none can be made.
-    pub fn unix(path: &std::path::Path) -> io::Result<Self> {
+    /// Where the system gives no more handles.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener, file) => Self::Unix(listener.try_clone()?, file.clone()),
+        })
+    }
+
+    /// Only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().is_ok_and(|address| address.ip().is_loopback()),
+            Self::Unix(..) => true,
+        }
+    }
+
+    fn unix(path: &std::path::Path) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
         use std::os::unix::net::{UnixListener, UnixStream};
         let listener = match UnixListener::bind(path) {
@@ -70,7 +93,7 @@ impl Listener {
             bound => bound?,
         };
         listener.set_nonblocking(true)?;
-        Ok(Self::Unix(listener, SocketFile(path.to_owned())))
+        Ok(Self::Unix(listener, Arc::new(SocketFile(path.to_owned()))))
     }
 
     /// Serves whoever comes in with what `channel` leads to, for as long as this is polled.

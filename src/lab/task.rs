@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use tokio::task::AbortHandle;
+
 use super::quiet::aloud;
 use super::world::World;
 use crate::trace::{Cause, Ending, Event, TaskId};
@@ -24,6 +26,7 @@ pub struct TaskCell {
     kept: Mutex<bool>,
     /// tokio's waker of this task; set at the first poll.
     tokio: OnceLock<Waker>,
+    abort: OnceLock<AbortHandle>,
     world: World,
 }
 
@@ -36,6 +39,7 @@ impl TaskCell {
             over: AtomicBool::new(false),
             kept: Mutex::new(false),
             tokio: OnceLock::new(),
+            abort: OnceLock::new(),
             world,
         })
     }
@@ -66,6 +70,17 @@ impl TaskCell {
     /// Delivers the kept wake. On the loop's thread.
     pub fn deliver(&self) {
         self.forward(Cause::Person);
+    }
+
+    pub fn can_be_cancelled(&self, abort: AbortHandle) {
+        let _ = self.abort.set(abort);
+    }
+
+    /// Cancels the task. On the loop's thread.
+    pub fn cancel(&self) {
+        if let Some(abort) = self.abort.get() {
+            abort.abort();
+        }
     }
 
     /// Keeps a wake for later if the task is held.

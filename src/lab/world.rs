@@ -13,7 +13,8 @@ use tracing::Dispatch;
 
 use super::awaiting::Awaiting;
 use super::clock::LoopClock;
-use super::gate::{Gate, Stopped, Witness};
+use super::gate::{Delivery, Gate, Stopped, Witness};
+use super::idle::Idle;
 use super::moment;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
@@ -61,6 +62,7 @@ pub(super) struct Shared {
     pub dispatch: Dispatch,
     /// Wakes the loop's root.
     pub kick: Arc<Notify>,
+    pub idle: Idle,
     /// Where waiting in vain is noticed: on a virtual clock, for elsewhere the world outside may still act.
     pub stuck: Option<Stuck>,
 }
@@ -196,6 +198,7 @@ impl World {
             Some((_, numbers)) => numbers.note(id, spawn),
             None => spawn(),
         };
+        cell.can_be_cancelled(handle.abort_handle());
         let mut alive = self.alive();
         alive.by_tokio.insert(handle.id(), cell.clone());
         alive.by_id.insert(id, (handle.id(), cell));
@@ -325,6 +328,8 @@ impl World {
     }
 
     pub(super) fn park(&self) {
+        moment::forget();
+        self.0.idle.run();
         self.tell(|at| Event::Park { at });
         let goes_on = self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
         if !goes_on {
@@ -342,7 +347,8 @@ impl World {
         // Once main is over the root is about to end the run by itself; a timer that is due but not yet told to its
         // task still counts.
         let main_waits = alive.by_id.contains_key(&TaskId::from_index(0));
-        let one_is_held = alive.by_id.values().any(|(_, cell)| cell.is_held());
+        // In this order: what is released counts as held until its wake is there to be delivered.
+        let one_is_held = alive.by_id.values().any(|(_, cell)| cell.is_held()) || !self.0.gate.is_settled();
         if main_waits && !one_is_held && self.0.timers.is_empty() {
             stuck.decide(|task| alive.by_id.get(&task).map_or_else(String::new, |(_, cell)| cell.name().to_owned()));
             self.0.kick.notify_one();
@@ -364,8 +370,11 @@ impl Witness for World {
         self.0.probe.tell(at, Event::Pause { at });
     }
 
-    fn deliver(&self, task: &TaskCell) {
-        task.deliver();
+    fn deliver(&self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Wake(task) => task.deliver(),
+            Delivery::Cancel(task) => task.cancel(),
+        }
     }
 }
 

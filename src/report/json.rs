@@ -11,15 +11,15 @@ pub use schema::Report;
 use serde_json::Value;
 
 use schema::{
-    AwaitEntry, ConsoleEntry, FeedsEntry, FindingEntry, GapEntry, LoopEntry, OutputEntry, ProbeEntry, SiteEntry,
-    SourceEntry, TaskEntry, WakeEntry,
+    AwaitEntry, BrokenEntry, ConsoleEntry, FeedsEntry, FindingEntry, GapEntry, LoopEntry, OutputEntry, ProbeEntry,
+    RecordingEntry, SiteEntry, SourceEntry, TaskEntry, WakeEntry,
 };
 
 use super::{Input, wakes};
 use crate::control::Outcome;
 use crate::insight::{self, Summary};
 use crate::plain::is_unsafe;
-use crate::trace::{Await, AwaitId, Fidelity, Lane, Site, State, Task, Trace};
+use crate::trace::{Await, AwaitId, Fidelity, Lane, Recorded, Site, State, Task, Trace};
 use crate::workload::manifest::ParamValue;
 
 pub const SCHEMA: u32 = 1;
@@ -55,6 +55,7 @@ impl<'a> Report<'a> {
                 parks: counts.parks,
                 turns: counts.turns,
                 longest_poll_ns: (trace.fidelity() == Fidelity::Exact).then_some(summary.longest_poll_ns),
+                many_threads_ns: trace.many_threads(),
             },
             output: output(trace),
             output_dropped: trace.output().dropped(),
@@ -210,9 +211,13 @@ fn finding_entry(finding: insight::Finding) -> FindingEntry {
     }
 }
 
-fn feeds(input: &Input) -> FeedsEntry {
+fn feeds<'a>(input: &Input<'a>) -> FeedsEntry<'a> {
     let (updates, console_dropped) = input.trace.console();
-    let (events, probe_dropped) = input.trace.probe();
+    let (events, mut probe_dropped) = input.trace.probe();
+    if input.trace.recorded().is_some() {
+        // There is no probe: what was lost, the recording lost.
+        probe_dropped = 0;
+    }
     let disagreements = input.disagreements();
     FeedsEntry {
         console: ConsoleEntry {
@@ -221,7 +226,22 @@ fn feeds(input: &Input) -> FeedsEntry {
             dropped: console_dropped,
         },
         probe: ProbeEntry { events, dropped: probe_dropped },
+        recording: input.trace.recorded().map(recording),
         agree: disagreements.is_empty(),
         disagreements,
+    }
+}
+
+fn recording(recorded: &Recorded) -> RecordingEntry<'_> {
+    RecordingEntry {
+        lines: recorded.lines,
+        events: recorded.events,
+        unknown: recorded.unknown,
+        skipped: recorded.skipped,
+        lost: recorded.lost,
+        clamped: recorded.clamped,
+        unspawned: recorded.unspawned,
+        cut: recorded.is_cut,
+        broken: recorded.broken.iter().map(|broken| BrokenEntry { line: broken.line, why: &broken.why }).collect(),
     }
 }

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use super::Input;
 use super::json::site_of;
 use super::table::{self, Lean};
-use crate::control::{FeedChoice, Outcome};
+use crate::control::{FeedChoice, Outcome, SourceKind};
 use crate::insight::units::{how_many, human_ns, human_number, human_share};
 use crate::insight::{self, Summary};
 use crate::plain::{plain, plain_cow};
-use crate::trace::{Fidelity, State, Task, TaskId, Trace};
+use crate::trace::{Fidelity, Recorded, State, Task, TaskId, Trace};
 
 /// Lines of output that are shown unless everything is asked for.
 const OUTPUT_LINES_SHOWN: usize = 100;
@@ -45,7 +45,8 @@ fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
     let elapsed = human_ns(summary.elapsed_ns);
     let preposition = if matches!(input.outcome, Outcome::Completed(_)) { "in" } else { "after" };
     let clock = source.clock.name();
-    writeln!(out, "{}: {outcome} {preposition} {elapsed} ({clock} clock, seed {})", plain(&source.name), source.seed)?;
+    let seed = if source.kind == SourceKind::Workload { format!(", seed {}", source.seed) } else { String::new() };
+    writeln!(out, "{}: {outcome} {preposition} {elapsed} ({clock} clock{seed})", plain(&source.name))?;
     let params: Vec<String> = source.params.iter().map(|(name, value)| plain(&format!("{name}={value}"))).collect();
     if !params.is_empty() {
         writeln!(out, "  {}", params.join("  "))?;
@@ -53,6 +54,18 @@ fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
     let parked = format!("parked {} ({})", human_ns(summary.parked_ns), human_share(summary.parked_share()));
     if input.trace.fidelity() == Fidelity::Sampled {
         writeln!(out, "\nloop\n  {parked}; how long polls took is not known: they were only sampled")?;
+    } else if input.trace.is_foreign() {
+        // Nobody tells when somebody else's loop parks, or on how many threads it runs.
+        let (busy, share) = (human_ns(summary.busy_ns), human_share(summary.busy_share()));
+        writeln!(out, "\nloop\n  busy {busy} ({share})\n  longest poll {}", human_ns(summary.longest_poll_ns))?;
+        let counted = [(counts.polls, "poll"), (counts.wakes, "wake")];
+        writeln!(out, "  {}", counted.map(|(count, noun)| how_many(count, noun)).join(", "))?;
+        return match input.trace.many_threads() {
+            None => Ok(()),
+            Some(at) => {
+                writeln!(out, "  several threads, since {} at the latest: who woke whom is a guess", human_ns(at))
+            }
+        };
     } else {
         writeln!(
             out,
@@ -160,10 +173,13 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
     let (_, probe_dropped) = input.trace.probe();
     writeln!(out, "\nfeeds")?;
     let disagreements = input.disagreements();
+    let exact = input.exact_witness();
     match (input.feed, disagreements.len()) {
-        (FeedChoice::Both, 0) => writeln!(out, "  probe and console agree on every task")?,
-        (FeedChoice::Both, count) => writeln!(out, "  probe and console differ on {}", how_many(count as u64, "task"))?,
-        (FeedChoice::Probe, _) => writeln!(out, "  probe only: nothing confirms it")?,
+        (FeedChoice::Both, 0) => writeln!(out, "  {exact} and console agree on every task")?,
+        (FeedChoice::Both, count) => {
+            writeln!(out, "  {exact} and console differ on {}", how_many(count as u64, "task"))?;
+        }
+        (FeedChoice::Probe, _) => writeln!(out, "  {exact} only: nothing confirms it")?,
         (FeedChoice::Console, _) => writeln!(out, "  console only: times are sampled, and nothing confirms them")?,
     }
     let shown = if input.full { disagreements.len() } else { DISAGREEMENTS_SHOWN };
@@ -171,10 +187,13 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  {}", plain_cow(sentence))?;
     }
     more(out, disagreements.len().saturating_sub(shown), "task")?;
-    for (feed, dropped) in [("probe", probe_dropped), ("console", console_dropped)] {
+    for (feed, dropped) in [(exact, probe_dropped), ("console", console_dropped)] {
         if dropped > 0 {
             writeln!(out, "  the {feed} dropped {}", how_many(dropped, "event"))?;
         }
+    }
+    if let Some(recorded) = input.trace.recorded() {
+        recording(recorded, out)?;
     }
     for gap in input.trace.gaps() {
         let what = if gap.dropped == 0 {
@@ -183,6 +202,29 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
             format!("{} lost", how_many(gap.dropped, "event"))
         };
         writeln!(out, "  gap from {} to {}: {what}", human_ns(gap.from), human_ns(gap.to))?;
+    }
+    Ok(())
+}
+
+/// What could not be read of a recording.
+fn recording(recorded: &Recorded, out: &mut impl Write) -> io::Result<()> {
+    let counted = [
+        (recorded.skipped, "skipped: they are broken"),
+        (recorded.unknown, "of a kind that is not known"),
+        (recorded.lost, "lost: they came faster than they could be read"),
+        (recorded.clamped, "with a time before that of the line before"),
+    ];
+    for (count, what) in counted.iter().filter(|(count, _)| *count > 0) {
+        writeln!(out, "  {} {what}", how_many(*count, "line"))?;
+    }
+    for broken in &recorded.broken {
+        writeln!(out, "    line {}: {}", broken.line, plain_cow(&broken.why))?;
+    }
+    if recorded.unspawned > 0 {
+        writeln!(out, "  {} of whose spawn nothing was told", how_many(recorded.unspawned, "task"))?;
+    }
+    if recorded.is_cut {
+        writeln!(out, "  the last line of the recording is cut off")?;
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! It knows neither which terminal it draws on nor where its inputs come from, so tests run this very loop.
 
+mod watched;
+
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
@@ -9,9 +11,10 @@ use ratatui::Terminal;
 use ratatui::backend::Backend;
 
 use crate::app::{Context, Effect, Input, Launch, Launcher, Model, Session, take};
-use crate::control::{Command, Phase, Status};
+use crate::control::Command;
 use crate::insight::Thresholds;
 use crate::view::{self, Scene, Theme};
+use watched::Sessions;
 
 /// The time between two frames, at least: sixty a second.
 const FRAME: Duration = Duration::from_micros(16_667);
@@ -35,7 +38,7 @@ pub struct Frames<'a, B: Backend> {
     terminal: Terminal<B>,
     inputs: Receiver<Input>,
     launcher: &'a mut dyn Launcher,
-    session: Option<Box<dyn Session>>,
+    sessions: Sessions,
     model: Model,
     theme: Theme,
     /// Something changed since the last frame.
@@ -45,23 +48,11 @@ pub struct Frames<'a, B: Backend> {
     drawn_at: Option<Instant>,
     /// Frames drawn so far.
     drawn: u64,
-    /// What of the status the last frame showed.
-    shown: Option<Shown>,
     /// Turns in a row in which nothing changed.
     quiet_turns: u32,
     /// The input that ended the last sleep.
     first: Option<Input>,
     finish: Option<Finish>,
-}
-
-/// The part of a status that moves by itself.
-#[derive(PartialEq)]
-struct Shown(u64, Phase, Option<u64>, String, bool);
-
-impl Shown {
-    fn of(status: &Status) -> Self {
-        Self(status.now, status.phase, status.next_timer, status.speed.to_string(), status.outcome.is_some())
-    }
 }
 
 /// How long to sleep: until the next frame is due if there is something to draw, longer and longer if not.
@@ -79,14 +70,13 @@ impl<'a, B: Backend> Frames<'a, B> {
             terminal,
             inputs,
             launcher,
-            session: None,
+            sessions: Sessions::default(),
             model: Model::default(),
             theme,
             is_stale: true,
             has_backlog: false,
             drawn_at: None,
             drawn: 0,
-            shown: None,
             quiet_turns: 0,
             first: None,
             finish: None,
@@ -98,10 +88,16 @@ impl<'a, B: Backend> Frames<'a, B> {
         self.model.thresholds = thresholds;
     }
 
-    /// Watches `session`, which `launched` started; `None` for one that cannot be run again.
+    /// Watches `session`, which `launched` started, in the place of what is on the screen; `None` for one that cannot be
+    /// run again.
     pub fn watch(&mut self, session: Box<dyn Session>, launched: Option<Launch>) {
-        self.session = Some(session);
-        self.model.watch(launched);
+        self.sessions.replace(&mut self.model, session, launched);
+        self.is_stale = true;
+    }
+
+    /// Watches `session` too, in a tab of its own behind the others.
+    pub fn open(&mut self, session: Box<dyn Session>) {
+        self.sessions.open(&mut self.model, session);
         self.is_stale = true;
     }
 
@@ -148,14 +144,14 @@ impl<'a, B: Backend> Frames<'a, B> {
         }
     }
 
-    /// What was watched last.
+    /// What was on the screen last.
     pub fn into_session(mut self) -> Option<Box<dyn Session>> {
         if self.terminal.show_cursor().is_err() {
             // The terminal is gone, and ratatui's own would complain of it to a standard error that is gone as well:
             // a panic. There is nothing left to restore.
             std::mem::forget(self.terminal);
         }
-        self.session
+        self.sessions.into_shown()
     }
 
     fn take_inputs(&mut self) {
@@ -183,7 +179,8 @@ impl<'a, B: Backend> Frames<'a, B> {
 
     /// Lets the model take one input against the screen as it is now, and does what follows.
     fn take(&mut self, input: &Input) {
-        let session = self.session.as_deref();
+        self.sessions.note_shown(&mut self.model);
+        let session = self.sessions.shown();
         let catalog = self.launcher.catalog();
         self.model.refresh(session, catalog);
         let area = self.terminal.get_frame().area();
@@ -192,22 +189,24 @@ impl<'a, B: Backend> Frames<'a, B> {
         for effect in effects {
             self.carry_out(effect);
         }
+        self.sessions.select(self.model.dashboard.selected);
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Quit => self.finish = Some(Finish::Quit),
-            Effect::Command(command) => self.command(command),
+            Effect::Command(command) => self.sessions.command(command),
+            Effect::ShowTab(index) => self.sessions.show(&mut self.model, index),
             Effect::Leave => {
-                self.command(Command::Quit);
-                self.session = None;
-                self.model.leave();
+                if !self.sessions.close(&mut self.model) {
+                    self.model.leave();
+                }
             }
             Effect::Launch(launch) => {
                 // The run before goes only once there is one to take its place.
                 match self.launcher.launch(&launch) {
                     Ok(session) => {
-                        self.command(Command::Quit);
+                        self.sessions.command(Command::Quit);
                         self.watch(session, Some(launch));
                     }
                     Err(why) => self.model.show_message(&format!("{} cannot run", launch.name), &why),
@@ -216,23 +215,12 @@ impl<'a, B: Backend> Frames<'a, B> {
         }
     }
 
-    fn command(&mut self, command: Command) {
-        if let Some(session) = &mut self.session {
-            session.command(command);
-        }
-    }
-
     fn pump(&mut self) {
-        let Some(session) = &mut self.session else {
-            self.quiet_turns = self.quiet_turns.saturating_add(1);
-            return;
-        };
-        let start = Instant::now();
-        let changed = session.pump(PUMP_BUDGET);
-        self.has_backlog = changed && start.elapsed() >= PUMP_BUDGET / 2;
-        let moved = self.shown.as_ref() != Some(&Shown::of(&session.status()));
-        self.is_stale |= changed || moved;
-        self.quiet_turns = if changed || moved { 0 } else { self.quiet_turns.saturating_add(1) };
+        let pumped = self.sessions.pump(&mut self.model, PUMP_BUDGET);
+        self.has_backlog = pumped.has_backlog;
+        self.is_stale |= pumped.is_stale;
+        let is_quiet = !pumped.is_stale && !pumped.has_moved;
+        self.quiet_turns = if is_quiet { self.quiet_turns.saturating_add(1) } else { 0 };
     }
 
     fn draw(&mut self, now: Instant) -> Result<(), B::Error> {
@@ -240,15 +228,17 @@ impl<'a, B: Backend> Frames<'a, B> {
         if !self.is_stale || !is_due {
             return Ok(());
         }
-        let session = self.session.as_deref();
+        self.sessions.note_shown(&mut self.model);
+        let session = self.sessions.shown();
         let catalog = self.launcher.catalog();
         self.model.refresh(session, catalog);
-        self.shown = session.map(|session| Shown::of(&session.status()));
         let scene = Scene { model: &self.model, session, catalog, theme: &self.theme };
         self.terminal.draw(|frame| {
             let area = frame.area();
             view::render(frame.buffer_mut(), scene, area);
         })?;
+        // What is selected may have come only now.
+        self.sessions.select(self.model.dashboard.selected);
         (self.is_stale, self.drawn_at) = (false, Some(now));
         self.drawn += 1;
         Ok(())

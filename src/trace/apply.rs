@@ -2,7 +2,7 @@
 
 use super::awaits::Await;
 use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
-use super::id::TaskId;
+use super::id::{AwaitId, TaskId};
 use super::lane::{Cycle, Dropped, Lane};
 use super::measure::Measure;
 use super::output::Line;
@@ -45,13 +45,13 @@ impl Trace {
             Event::Hold { task, at } => {
                 self.advance(at);
                 if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.holds.push((at, None));
+                    task.hold(at, self.steps);
                 }
             }
             Event::Release { task, at } => {
                 self.advance(at);
-                if let Some((_, end)) = self.tasks.get_mut(task.index()).and_then(|task| task.holds.last_mut()) {
-                    end.get_or_insert(at);
+                if let Some(task) = self.tasks.get_mut(task.index()) {
+                    task.release(at, self.steps);
                 }
             }
             Event::End { task, at, outcome } => self.end(task, at, outcome),
@@ -68,11 +68,12 @@ impl Trace {
                     task.open_awaits.push(id);
                 }
             }
-            Event::AwaitPoll { id, ready } => {
-                if let Some(task) = self.awaits.polled(id, ready).and_then(|task| self.tasks.get_mut(task.index())) {
-                    task.counts.awaits += u64::from(self.fidelity == Fidelity::Exact);
-                }
+            Event::AwaitPoll { id, ready } => self.await_polled(id, 1, ready),
+            Event::AwaitPolled { id, polls, ready } => {
+                let known = self.awaits.get(id).map_or(0, |found| found.polls);
+                self.await_polled(id, polls.saturating_sub(known), ready);
             }
+            Event::AwaitUntold { id } => self.awaits.is_untold(id),
             Event::AwaitEnd { id, at } => {
                 self.advance(at);
                 let ended = self.awaits.end(id, at);
@@ -174,6 +175,13 @@ impl Trace {
         }
     }
 
+    fn await_polled(&mut self, id: AwaitId, polls: u32, ready: bool) {
+        let first_of = self.awaits.polled(id, polls, ready);
+        if let Some(task) = first_of.and_then(|task| self.tasks.get_mut(task.index())) {
+            task.counts.awaits += u64::from(self.fidelity == Fidelity::Exact);
+        }
+    }
+
     pub(super) fn advance(&mut self, at: Nanos) {
         self.now = self.now.max(at);
     }
@@ -217,7 +225,9 @@ impl Trace {
         task.lane.poll_end(at, waiting_on);
         let (started, woken) = task.lane.last().map_or((at, false), |cycle| (cycle.start, cycle.woken().is_some()));
         let busy_ns = at.saturating_sub(started);
-        self.counts.busy_ns += busy_ns;
+        // Somebody else's program that tells sums has this poll in them.
+        let is_in_a_sum = self.is_foreign && self.fidelity == Fidelity::Sampled;
+        self.counts.busy_ns += if is_in_a_sum { 0 } else { busy_ns };
         self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
         self.set_live(id, if woken { Live::Scheduled } else { Live::Waiting });
     }
@@ -249,9 +259,7 @@ impl Trace {
         task.end_step = Some(self.steps);
         self.sealed.push_back(Some(id));
         task.open_awaits = Vec::new();
-        if let Some((begin, end)) = task.holds.last_mut() {
-            end.get_or_insert(at.max(*begin));
-        }
+        task.release(at, self.steps);
         match &outcome {
             Ending::Done => self.counts.done += 1,
             Ending::Cancelled => self.counts.cancelled += 1,

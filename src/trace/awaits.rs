@@ -14,12 +14,13 @@ pub struct Await {
     end: Nanos,
     /// Times the awaitable itself was polled.
     pub polls: u32,
-    /// The number of the resource that it is for, 0 for none; [`READY`] where it was ready at its last poll. Together, for
-    /// there are many awaits.
+    /// The number of the resource that it is for, 0 for none; [`READY`] where it was ready at its last poll, [`UNTOLD`]
+    /// where that may have been missed. Together, for there are many awaits.
     marks: u32,
 }
 
 const READY: u32 = 1 << 31;
+const UNTOLD: u32 = 1 << 30;
 
 /// How an await came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Outcome {
     Ready,
     /// Dropped before it was ready.
     Cancelled,
+    /// Dropped, and nobody told whether it had been ready.
+    Unknown,
     Pending,
 }
 
@@ -35,6 +38,7 @@ impl Outcome {
         match self {
             Self::Ready => "ready",
             Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
             Self::Pending => "pending",
         }
     }
@@ -47,14 +51,15 @@ impl Await {
 
     /// What it is for, where that is known by identity.
     pub fn resource(&self) -> Option<ResourceId> {
-        ((self.marks & !READY) as usize).checked_sub(1).map(ResourceId::from_index)
+        ((self.marks & !(READY | UNTOLD)) as usize).checked_sub(1).map(ResourceId::from_index)
     }
 
     pub fn outcome(&self) -> Outcome {
-        match (self.marks & READY != 0, self.end()) {
-            (true, _) => Outcome::Ready,
-            (false, Some(_)) => Outcome::Cancelled,
-            (false, None) => Outcome::Pending,
+        match self.end() {
+            _ if self.marks & READY != 0 => Outcome::Ready,
+            None => Outcome::Pending,
+            Some(_) if self.marks & UNTOLD != 0 => Outcome::Unknown,
+            Some(_) => Outcome::Cancelled,
         }
     }
 }
@@ -78,17 +83,25 @@ impl Awaits {
         self.kept.push_back(Await { task, site, start: at, end: Nanos::MAX, polls: 0, marks: 0 });
     }
 
-    /// Counts a poll, and tells whose await it was if this was the first.
-    pub(super) fn polled(&mut self, id: AwaitId, ready: bool) -> Option<TaskId> {
+    /// Counts so many polls more, and tells whose await it was if the first was among them.
+    pub(super) fn polled(&mut self, id: AwaitId, polls: u32, ready: bool) -> Option<TaskId> {
         let found = self.get_mut(id)?;
-        found.polls += 1;
+        let is_first = found.polls == 0 && polls > 0;
+        found.polls = found.polls.saturating_add(polls);
         found.marks |= if ready { READY } else { 0 };
-        (found.polls == 1).then_some(found.task)
+        is_first.then_some(found.task)
     }
 
     pub(super) fn is_for(&mut self, id: AwaitId, resource: ResourceId) {
         if let Some(found) = self.get_mut(id) {
-            found.marks = (found.marks & READY) | (resource.number() & !READY);
+            let flags = READY | UNTOLD;
+            found.marks = (found.marks & flags) | (resource.number() & !flags);
+        }
+    }
+
+    pub(super) fn is_untold(&mut self, id: AwaitId) {
+        if let Some(found) = self.get_mut(id) {
+            found.marks |= UNTOLD;
         }
     }
 

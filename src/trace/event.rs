@@ -72,6 +72,17 @@ pub enum Event {
         id: AwaitId,
         ready: bool,
     },
+    /// The awaitable was polled so many times so far, by somebody who does not tell each.
+    AwaitPolled {
+        id: AwaitId,
+        polls: u32,
+        ready: bool,
+    },
+    /// Some of the polls of this await may have gone untold: unless one is told that was ready, nobody knows whether one
+    /// was.
+    AwaitUntold {
+        id: AwaitId,
+    },
     AwaitEnd {
         id: AwaitId,
         at: Nanos,

@@ -150,14 +150,17 @@ impl Lane {
         self.measures.at(at)
     }
 
-    pub(super) fn last_measure(&self) -> Option<&Measure> {
-        self.measures.last()
+    /// Until when it is known what happened, in a lane that is measured.
+    pub fn told_until(&self) -> Option<Nanos> {
+        self.measures.last().map(|measure| measure.at)
+    }
+
+    pub(super) fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     fn measured_totals_at(&self, at: Nanos) -> Totals {
         let at = at.min(self.ended).max(self.spawned);
-        // After the last measure nothing is known of where the time went.
-        let at = self.ended().or(self.measures.last().map(|last| last.at)).map_or(at, |known| at.min(known));
         let sums = self.measures.sums_at(self.spawned, at);
         let mut waiting_ns = [0; AwaitKind::ALL.len()];
         waiting_ns[AwaitKind::Other as usize] =

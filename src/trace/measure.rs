@@ -47,6 +47,19 @@ pub struct Histograms {
     pub scheduled: Histogram,
 }
 
+/// What is known of a stretch of a lane whose polls were not all seen, besides its shares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    /// One poll that began in it was seen.
+    pub poll_seen: bool,
+    /// Polls between the measures around it that nobody saw.
+    pub unseen_polls: u64,
+    /// One poll that was seen was under way during all of it.
+    pub poll_throughout: bool,
+    /// There was a measure since.
+    pub is_told: bool,
+}
+
 /// One measure in a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measure {
@@ -115,7 +128,8 @@ impl Measures {
         self.all.back()
     }
 
-    /// Sums from the spawn to `at`: in proportion between two measures, and after the last one as that says.
+    /// Sums from the spawn to `at`: in proportion between two measures. Who measures tells of every change, so after the
+    /// last one the task goes on doing what it did.
     pub fn sums_at(&self, spawned: Nanos, at: Nanos) -> Sums {
         let index = self.all.partition_point(|measure| measure.at <= at);
         let earlier = index.checked_sub(1).and_then(|index| self.all.get(index)).or(self.before.as_ref());
@@ -125,7 +139,14 @@ impl Measures {
             busy_ns: measure.busy_ns,
             scheduled_ns: measure.scheduled_ns,
         });
-        let Some(later) = self.all.get(index).filter(|_| at > from) else { return sums };
+        let Some(later) = self.all.get(index).filter(|_| at > from) else {
+            let since = at.saturating_sub(from);
+            return match earlier.map(|measure| measure.doing) {
+                Some(Doing::Running) => Sums { busy_ns: sums.busy_ns.saturating_add(since), ..sums },
+                Some(Doing::Scheduled) => Sums { scheduled_ns: sums.scheduled_ns.saturating_add(since), ..sums },
+                Some(Doing::Waiting) | None => sums,
+            };
+        };
         let (passed, whole) = (u128::from(at - from), u128::from((later.at - from).max(1)));
         let share = |before: u64, after: u64| {
             before + u64::try_from(u128::from(after.saturating_sub(before)) * passed / whole).unwrap_or(u64::MAX)
@@ -135,6 +156,17 @@ impl Measures {
             busy_ns: share(sums.busy_ns, later.busy_ns),
             scheduled_ns: share(sums.scheduled_ns, later.scheduled_ns),
         }
+    }
+
+    /// Polls between the last measure at or before `from` and the first one at or after `to`, as far as there are such,
+    /// with the times of these two.
+    pub fn around(&self, spawned: Nanos, from: Nanos, to: Nanos) -> (Nanos, Nanos, u64) {
+        let before = self.at(from);
+        let index = self.all.partition_point(|measure| measure.at < to);
+        let after = self.all.get(index).or(self.all.back()).or(self.before.as_ref());
+        let polls = |measure: Option<&Measure>| measure.map_or(0, |measure| measure.polls);
+        let begin = before.map_or(spawned, |measure| measure.at);
+        (begin, after.map_or(begin, |measure| measure.at), polls(after).saturating_sub(polls(before)))
     }
 
     /// Forgets the oldest block, if there is more than one. Returns how many measures that were.

@@ -5,7 +5,8 @@ use super::awaits::Await;
 use super::event::{AwaitKind, Ending, Nanos};
 use super::id::{AwaitId, TaskId};
 use super::lane::{Cycle, Totals};
-use super::measure::Doing;
+use super::measure::{Doing, Sampled};
+use super::sampling::sampled;
 use super::task::{Live, Task};
 
 /// What a task is doing.
@@ -66,8 +67,9 @@ pub struct Cell {
     pub wait: Option<AwaitKind>,
     /// A poll was under way during all of this column.
     pub running_throughout: bool,
-    /// Times and polls are shares of what was measured over a longer stretch; single polls were not seen.
-    pub sampled: bool,
+    /// Times and polls are shares of what was measured over a longer stretch; single polls were not seen, but for what
+    /// this says.
+    pub sampled: Option<Sampled>,
 }
 
 /// Awaits that are looked through for the one that was open at a time.
@@ -179,11 +181,13 @@ impl Trace {
             return Cell { state: Some(self.state_of(task, Nanos::MAX)), ..Cell::default() };
         }
         let state = self.state_of(task, last.min(now));
-        let sampled = task.lane.is_measured();
+        let sampled = task.lane.is_measured().then(|| sampled(&task.lane, start, last, self.loop_lane().told_until()));
         let wait = match state {
             // Measures do not say what for, but awaits are known exactly.
-            State::Waiting(_, kind) if sampled => Some(kind),
-            _ if sampled => self.await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind)),
+            State::Waiting(_, kind) if sampled.is_some() => Some(kind),
+            _ if sampled.is_some() => {
+                self.await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind))
+            }
             _ => totals.main_wait(),
         };
         Cell {
@@ -194,7 +198,7 @@ impl Trace {
             state: Some(state),
             ended: ended.is_some_and(|ended| ended <= last),
             wait,
-            running_throughout: !sampled
+            running_throughout: sampled.is_none()
                 && totals.polls == 0
                 && totals.busy_ns > 0
                 && totals.scheduled_ns + totals.waiting_total_ns() == 0,
@@ -229,6 +233,8 @@ fn step_cell(task: &Task, from: u64, to: u64, steps: u64) -> Cell {
             }
         },
     };
+    let is_held = !matches!(state, State::Running) && !state.is_over() && task.is_held_at_step(last);
+    let state = if is_held { State::Held } else { state };
     let wait = if let State::Waiting(_, kind) = state { Some(kind) } else { None };
     Cell { polls, state: Some(state), ended, wait, ..Cell::default() }
 }

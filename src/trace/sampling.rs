@@ -1,10 +1,36 @@
 //! Filing what is told in sums and samples, where nobody tells every poll.
 
 use super::Trace;
-use super::event::Nanos;
+use super::event::{Nanos, TaskKind};
 use super::id::TaskId;
-use super::measure::{Doing, Measure, Measured};
+use super::lane::Lane;
+use super::measure::{Doing, Measure, Measured, Sampled};
 use super::task::Live;
+
+/// Polls that were seen are counted up to so many in a column; where there are more, shares tell more than marks.
+const SEEN_MAX: u64 = 4;
+
+/// What is known of the stretch `from` to `last` of a measured lane, besides its shares. Until `all_told` every task was
+/// measured that had anything to tell: one that was not went on as before.
+pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos, all_told: Option<Nanos>) -> Sampled {
+    let (begin, end, polls) = lane.measures().around(lane.spawned(), from, last);
+    // Polls that were seen come after the measure before them, or with the spawn.
+    let is_inside = |start: Nanos| start > begin || begin == lane.spawned();
+    let (mut seen, mut until) = (0, Some(end));
+    while let Some(cycle) = until.and_then(|until| lane.cycle_at(until)).filter(|cycle| is_inside(cycle.start)) {
+        seen += 1;
+        until = cycle.start.checked_sub(1).filter(|_| seen < SEEN_MAX);
+    }
+    let told_until = lane.ended().or(lane.told_until().max(all_told));
+    Sampled {
+        poll_seen: lane.cycle_at(last).is_some_and(|cycle| cycle.start >= from),
+        poll_throughout: lane
+            .cycle_at(from)
+            .is_some_and(|cycle| cycle.start < from && cycle.end().is_some_and(|end| last < end)),
+        unseen_polls: polls.saturating_sub(seen),
+        is_told: told_until.is_some_and(|until| from <= until),
+    }
+}
 
 impl Trace {
     pub(super) fn measure(&mut self, id: TaskId, at: Nanos, measured: &Measured) {
@@ -12,8 +38,10 @@ impl Trace {
         let Some(task) = self.tasks.get_mut(id.index()) else { return };
         task.wakers = Some((measured.waker_clones, measured.waker_drops));
         let Measured { polls, busy_ns, scheduled_ns, doing, .. } = *measured;
-        let known_ns = task.lane.last_measure().map_or(0, |last| last.busy_ns);
-        self.counts.busy_ns += busy_ns.saturating_sub(known_ns);
+        let known_ns = task.lane.measures().last().map_or(0, |last| last.busy_ns);
+        // What the blocking pool does keeps the loop from nothing.
+        let is_on_the_loop = task.spawned.kind != TaskKind::Blocking;
+        self.counts.busy_ns += if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
         self.file_measure(Some(id), Measure { at, polls, busy_ns, scheduled_ns, doing });
         self.set_live(
             id,

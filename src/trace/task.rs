@@ -40,6 +40,8 @@ pub struct Task {
     pub spawn_step: u32,
     /// Polls that the loop had started when this ended.
     pub end_step: Option<u32>,
+    /// The same as `holds`, in polls that the loop had started.
+    pub(super) hold_steps: Vec<(u32, Option<u32>)>,
     pub(super) live: Live,
     pub(super) open_awaits: Vec<AwaitId>,
     pub(super) awaits: VecDeque<AwaitId>,
@@ -62,6 +64,7 @@ impl Task {
             histograms: None,
             spawn_step,
             end_step: None,
+            hold_steps: Vec::new(),
             live: Live::Scheduled,
             open_awaits: Vec::new(),
             awaits: VecDeque::new(),
@@ -80,6 +83,27 @@ impl Task {
 
     pub fn is_held_at(&self, at: Nanos) -> bool {
         self.holds.iter().any(|(from, to)| *from <= at && to.is_none_or(|to| at < to))
+    }
+
+    /// Held when the loop's `step`-th poll had begun.
+    pub(super) fn is_held_at_step(&self, step: u32) -> bool {
+        self.hold_steps.iter().any(|(from, to)| *from <= step && to.is_none_or(|to| step < to))
+    }
+
+    /// Held from now on.
+    pub(super) fn hold(&mut self, at: Nanos, step: u32) {
+        self.holds.push((at, None));
+        self.hold_steps.push((step, None));
+    }
+
+    /// Held no more, if it was.
+    pub(super) fn release(&mut self, at: Nanos, step: u32) {
+        if let Some((begin, end)) = self.holds.last_mut() {
+            end.get_or_insert(at.max(*begin));
+        }
+        if let Some((begin, end)) = self.hold_steps.last_mut() {
+            end.get_or_insert(step.max(*begin));
+        }
     }
 
     /// Held now, whatever the time: a hold made and released while loop time stood still.

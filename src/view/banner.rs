@@ -1,19 +1,42 @@
-//! How the run came out, in the one place where it cannot be missed.
+//! How it stands and how it came out, in the one place where that cannot be missed.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::glyph;
+use super::layout::top;
+use super::link;
 use super::pen::{self, span};
 use super::scene::Watching;
 use super::text;
 use super::theme::Role;
 use crate::app::time;
-use crate::control::Outcome;
+use crate::control::{Outcome, Status};
+
+/// Rows that there is something to say in, on a screen of `height` rows.
+pub fn rows(status: &Status, height: u16) -> u16 {
+    let outcome = match &status.outcome {
+        None => 0,
+        Some(Outcome::Failed(error)) => {
+            u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (height / 5).max(1))
+        }
+        Some(_) => 1,
+    };
+    outcome + u16::from(link::line(status).is_some())
+}
+
+/// Draws how it stands with a program that is not ours, and the outcome below it.
+pub fn render(buffer: &mut Buffer, scene: Watching<'_>, mut area: Rect) {
+    if let Some((role, text)) = link::line(scene.status) {
+        let row = top(&mut area, 1);
+        pen::put(buffer, row, (1, 0), &text, scene.theme.style(role));
+    }
+    outcome(buffer, scene, area);
+}
 
 /// Draws the outcome in as many rows as there are; says where the rest is when they are not enough.
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+fn outcome(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     let Some(outcome) = &scene.status.outcome else { return };
     let (theme, width) = (scene.theme, usize::from(area.width));
     let took = time::duration(scene.status.now.max(scene.session.trace().now()));

@@ -11,7 +11,7 @@ use super::pen::{self, span};
 use super::scene::Watching;
 use super::text;
 use super::theme::Role;
-use crate::app::{Pane, axis_end, time};
+use crate::app::{Pane, time};
 use crate::trace::{AwaitId, Axis, Cause, Ending, Location, Nanos, State, Task};
 
 /// Wakes that are looked through for the last one before the time cursor.
@@ -67,7 +67,7 @@ struct Page<'a> {
 impl Page<'_> {
     /// The time as of which everything is said.
     fn now(&self) -> Nanos {
-        self.at.unwrap_or_else(|| axis_end(self.scene.session, Axis::Time))
+        self.at.unwrap_or_else(|| self.scene.model.dashboard.axis_end(self.scene.session, Axis::Time))
     }
 
     fn entry(&self, label: &str, value: &str) -> Line<'static> {
@@ -85,7 +85,7 @@ impl Page<'_> {
             lines.push(Line::from(span(theme, Role::Dim, " not spawned yet at that time")));
             return;
         };
-        let mut text = format!(" {} {}", glyph::state(state), state.name());
+        let mut text = format!(" {} {}", glyph::state_of(task, state), state.name());
         let mut awaited = None;
         match state {
             State::Waiting(Some(id), kind) => {
@@ -97,6 +97,7 @@ impl Page<'_> {
                     text.push_str(&format!(" for {}", time::duration(self.now().saturating_sub(found.start))));
                 }
             }
+            State::Waiting(None, _) if task.lane.is_measured() => text.push_str(": what for, nobody tells"),
             State::Waiting(None, _) => text.push_str(" on something without a name"),
             State::Scheduled => text.push_str(": woken, not polled yet"),
             State::Held => text.push_str(" by you; o releases it"),

@@ -9,9 +9,9 @@ use super::pen::{self, span};
 use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
-use crate::app::keymap::{self, Scope};
-use crate::app::{Action, Model, Overlay, Prompt, Purpose, Screen, palette};
-use crate::control::Phase;
+use crate::app::keymap;
+use crate::app::{Action, Model, Overlay, Prompt, Purpose, Screen, Session, is_offered, palette};
+use crate::control::{Phase, Status, Steering};
 
 /// Commands that the palette lists at once.
 const OFFERS_MAX: u16 = 10;
@@ -27,29 +27,32 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, screen: Rect, area: Rect) {
             typed(buffer, theme, prompt, area);
         }
         (_, Some(notice)) => pen::put(buffer, area, (1, 0), notice, theme.style(Role::Warning)),
-        (_, None) => pen::line(buffer, area, 0, &keys(theme, scene.model.scope(), phase(scene), area.width)),
+        (_, None) => pen::line(buffer, area, 0, &keys(scene, area.width)),
     }
 }
 
-/// What the watched loop is doing, where one is watched.
-fn phase(scene: Scene<'_>) -> Option<Phase> {
-    scene.session.filter(|_| scene.model.screen == Screen::Dashboard).map(|session| session.status().phase)
-}
-
 /// Keys and what they do, as many as fit; the way to all the others is always among them.
-fn keys(theme: &Theme, scope: Scope, phase: Option<Phase>, width: u16) -> Line<'static> {
-    let is_over = phase.is_none_or(|phase| phase == Phase::Ended);
-    let makes_sense = |action: Action| match action {
-        Action::RunAgain | Action::ShowOutcome => is_over,
-        action => !(is_over && action.drives_the_loop()),
-    };
+fn keys(scene: Scene<'_>, width: u16) -> Line<'static> {
+    let (theme, scope) = (scene.theme, scene.model.scope());
+    let session = scene.session.filter(|_| scene.model.screen == Screen::Dashboard);
+    let status = session.map(Session::status);
+    let makes_sense = |action: Action| is_offered(action, session, &scene.model.tabs);
     let shown = |line: &&keymap::Binding| !line.footer.is_empty() && makes_sense(line.action);
-    let label = |line: &keymap::Binding| match (line.action, phase) {
-        (Action::TogglePause, Some(Phase::Paused | Phase::Pausing)) => "resume",
+    let is_paused = |status: &Status| matches!(status.phase, Phase::Paused | Phase::Pausing);
+    let label = |line: &keymap::Binding| match (line.action, &status) {
+        (Action::TogglePause, Some(status)) if status.steering != Steering::Loop => {
+            if scene.model.dashboard.frozen.is_some() { "go on" } else { "freeze picture" }
+        }
+        (Action::TogglePause, Some(status)) if is_paused(status) => "resume",
+        (Action::FreezeProcess, Some(status)) if is_paused(status) => "let process go on",
         _ => line.footer,
     };
     let piece = |line: &keymap::Binding| {
-        [span(theme, Role::Key, format!(" {}", line.keys[0])), span(theme, Role::Dim, format!(" {} ", label(line)))]
+        let key = match line.action {
+            Action::ShowTab(_) => format!(" 1-{}", scene.model.tabs.all.len().min(9)),
+            _ => format!(" {}", line.keys[0]),
+        };
+        [span(theme, Role::Key, key), span(theme, Role::Dim, format!(" {} ", label(line)))]
     };
     let is_last = |line: &keymap::Binding| matches!(line.action, Action::Help | Action::Quit);
     let (last, first): (Vec<_>, Vec<_>) = keymap::lines(scope).filter(shown).partition(|line| is_last(line));

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::trace::{AwaitKind, State};
+use crate::trace::{AwaitKind, State, Task};
 
 pub const RUNNING: char = '█';
 /// A poll that took less than half of its column, or no loop time at all.
@@ -17,6 +17,23 @@ pub const PAUSE: char = '‖';
 pub const CURSOR: char = '▼';
 pub const SELECTED: char = '▸';
 pub const RULE: char = '─';
+
+/// Neither running nor ready, and nobody tells what for.
+pub const IDLE: char = '╴';
+/// Nobody has told yet what happened here.
+pub const UNTOLD: char = '┈';
+
+/// Heights of the share of a column that a task ran, where only sums are told: none of them is the mark of a poll.
+pub const SHARES: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
+/// The same for the share that it was ready and waited for its turn.
+pub const SCHEDULED_SHARES: [char; 4] = ['⡀', '⡄', '⡆', '⡇'];
+
+/// The one of `heights` that shows `part` of `whole`; the lowest for the least.
+pub fn height(heights: &[char], part: u64, whole: u64) -> char {
+    let steps = u128::from(part) * heights.len() as u128;
+    let step = usize::try_from(steps.div_ceil(u128::from(whole.max(1)))).unwrap_or(heights.len());
+    heights[step.clamp(1, heights.len()) - 1]
+}
 
 /// Eight heights of a bar.
 pub const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -45,6 +62,14 @@ pub fn state(state: State) -> char {
         State::Done => DONE,
         State::Cancelled => CANCELLED,
         State::Failed => FAILED,
+    }
+}
+
+/// The mark of a state of `task`: where its polls are told in sums, nobody tells what it waits for without an await.
+pub fn state_of(task: &Task, state: State) -> char {
+    match state {
+        State::Waiting(None, AwaitKind::Other) if task.lane.is_measured() => IDLE,
+        state => self::state(state),
     }
 }
 
@@ -82,6 +107,12 @@ fn ascii(mark: char) -> char {
         '▅' => '5',
         '▆' => '6',
         '▇' => '7',
+        '⡀' => 'a',
+        '⡄' => 'b',
+        '⡆' => 'c',
+        '⡇' => 'd',
+        '┈' => ',',
+        '╴' => '\'',
         _ => '?',
     }
 }
@@ -101,9 +132,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_least_share_is_seen_and_the_whole_is_the_highest() {
+        let at = |part| height(&SHARES, part, 700);
+        assert_eq!([at(0), at(1), at(100), at(101), at(700), at(9_000)], ['▁', '▁', '▁', '▂', '▇', '▇']);
+        assert_eq!(height(&SCHEDULED_SHARES, u64::MAX, 0), '⡇', "sums of somebody else's may be anything");
+    }
+
+    #[test]
     fn no_two_marks_of_the_timeline_look_alike_in_unicode_or_ascii() {
-        let mut marks = vec![RUNNING, POLL, SCHEDULED, HELD, DONE, CANCELLED, FAILED, GAP];
+        let mut marks = vec![RUNNING, POLL, SCHEDULED, HELD, DONE, CANCELLED, FAILED, GAP, IDLE, UNTOLD];
         marks.extend(AwaitKind::ALL.map(waiting));
+        marks.extend(SHARES.iter().chain(&SCHEDULED_SHARES));
         for reading in [|mark: char| mark, |mark: char| if mark.is_ascii() { mark } else { ascii(mark) }] {
             let mut seen: Vec<char> = marks.iter().map(|mark| reading(*mark)).collect();
             seen.sort_unstable();

@@ -5,11 +5,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::link;
 use super::pen::{self, span};
 use super::scene::Watching;
 use super::theme::{Role, Theme};
 use crate::app::time;
-use crate::control::{ClockKind, Phase, Speed};
+use crate::control::{ClockKind, Link, LinkState, Phase, Speed, Steering};
 use crate::trace::{Axis, Fidelity, Trace};
 
 /// One thing that the header says.
@@ -18,12 +19,16 @@ type Segment = Vec<Span<'static>>;
 /// Draws the header in one or two rows.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     let mut first = vec![name(scene), phase(scene), clock(scene)];
+    let frozen = scene.model.dashboard.frozen.map(|frozen| frozen.at);
     if let Some(at) = scene.model.dashboard.cursor {
         let at = match scene.model.dashboard.viewport.axis {
             Axis::Time => time::duration(at),
             Axis::Steps => format!("poll {at}"),
         };
         first.push(vec![span(scene.theme, Role::Warning, format!("LOOKING BACK at {at} (esc: now)"))]);
+    } else if let Some(at) = frozen {
+        let text = format!("picture of {} (space: go on)", time::duration(at));
+        first.push(vec![span(scene.theme, Role::Warning, text)]);
     }
     first.push(speed(scene));
     if area.height < 2 {
@@ -54,12 +59,22 @@ fn name(scene: Watching<'_>) -> Segment {
 
 /// The phase as a chip that is seen from across the room.
 pub fn phase(scene: Watching<'_>) -> Segment {
-    let role = match scene.status.phase {
-        Phase::Running => Role::PhaseRunning,
-        Phase::Pausing | Phase::Paused => Role::PhasePaused,
-        Phase::Ended => Role::PhaseEnded,
+    let (role, text) = match (&scene.status.link, scene.status.phase) {
+        _ if link::is_stopped(scene.status) => (Role::PhasePaused, "PROCESS STOPPED".to_owned()),
+        (Some(link), Phase::Running) => {
+            let (role, text) = link::chip(link);
+            (role, text.to_owned())
+        }
+        (_, Phase::Running) => (Role::PhaseRunning, "RUNNING".to_owned()),
+        (_, phase @ (Phase::Pausing | Phase::Paused)) => (Role::PhasePaused, phase.name().to_uppercase()),
+        (Some(Link { state: LinkState::Lost, .. }), Phase::Ended) => (Role::PhaseLost, "LOST".to_owned()),
+        (_, Phase::Ended) => (Role::PhaseEnded, "ENDED".to_owned()),
     };
-    vec![span(scene.theme, role, format!(" {} ", scene.status.phase.name().to_uppercase()))]
+    let mut chips = vec![span(scene.theme, role, format!(" {text} "))];
+    if scene.model.dashboard.frozen.is_some() {
+        chips.extend([Span::raw(" "), span(scene.theme, Role::PhasePaused, " FROZEN ")]);
+    }
+    chips
 }
 
 fn clock(scene: Watching<'_>) -> Segment {
@@ -69,6 +84,8 @@ fn clock(scene: Watching<'_>) -> Segment {
 
 fn speed(scene: Watching<'_>) -> Segment {
     let text = match (scene.status.clock, scene.status.speed) {
+        // Whose clock it is goes without saying.
+        (ClockKind::Real, _) if scene.status.steering != Steering::Loop => scene.status.source.name().to_owned(),
         (ClockKind::Real, _) => "real clock".to_owned(),
         (ClockKind::Virtual, Speed::Max) => "virtual clock, as fast as it goes".to_owned(),
         (ClockKind::Virtual, speed) => format!("virtual clock {speed}"),
@@ -88,7 +105,8 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
         ("failed", Role::Failed, counts.failed),
     ];
     // These are counted now even where the lanes are looked back on.
-    let number = match scene.model.dashboard.cursor {
+    let is_past = scene.model.dashboard.cursor.or(scene.model.dashboard.frozen.map(|frozen| frozen.at));
+    let number = match is_past {
         Some(_) => format!("now: {}", trace.tasks().len()),
         None => trace.tasks().len().to_string(),
     };
@@ -105,30 +123,41 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
     vec![
         tasks,
         losses(theme, trace),
-        vec![span(theme, Role::Text, format!("loop {}", utilisation(scene)))],
+        vec![span(
+            theme,
+            Role::Text,
+            format!("{}{}", if trace.is_foreign() { "" } else { "loop " }, utilisation(scene)),
+        )],
         vec![span(theme, Role::Text, numbers)],
         vec![span(
             theme,
             Role::Dim,
             match trace.fidelity() {
                 Fidelity::Exact => "exact times",
-                Fidelity::Sampled => "sampled times",
+                Fidelity::Sampled => "sampled",
             },
         )],
     ]
 }
 
-/// How busy the loop is, in words.
+/// How busy the loop is, in words that do not name it.
 pub fn utilisation(scene: Watching<'_>) -> String {
     let trace = scene.session.trace();
     let (busy, parked) = shares(trace, scene.status.now.max(trace.now()));
-    format!("{busy}% busy, {parked}% parked")
+    match (trace.is_foreign(), trace.many_threads()) {
+        (false, _) => format!("{busy}% busy, {parked}% parked"),
+        // Nobody tells when it parks, and several threads may poll at once.
+        (true, None) => format!("a task was polled {busy}% of the time"),
+        (true, Some(_)) => format!("busy {busy}% of one thread"),
+    }
 }
 
 /// Whole percents of loop time up to `now` that the loop was awake, the poll under way included, and parked.
 fn shares(trace: &Trace, now: u64) -> (u64, u64) {
     let totals = trace.loop_lane().totals_at(now);
-    let percent = |ns: u64| u64::try_from(u128::from(ns) * 100 / u128::from(now.max(1))).unwrap_or(100).min(100);
+    // Several threads may be busy at once.
+    let most = if trace.many_threads().is_some() { u64::MAX } else { 100 };
+    let percent = |ns: u64| u64::try_from(u128::from(ns) * 100 / u128::from(now.max(1))).unwrap_or(100).min(most);
     (percent(totals.busy_ns), percent(totals.waiting_total_ns()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::glyph;
 use super::theme::Role;
-use crate::trace::{AwaitKind, Axis, Cell, State};
+use crate::trace::{AwaitKind, Axis, Cell, Sampled, State};
 
 /// The mark of one column and what it means; `None` before the task was spawned and after it ended.
 ///
@@ -16,6 +16,9 @@ pub fn mark(cell: &Cell, axis: Axis, is_blocking: bool) -> Option<(char, Role)> 
             // On the steps axis the column of the last poll still says running.
             _ => (glyph::DONE, Role::Done),
         });
+    }
+    if let Some(sampled) = cell.sampled {
+        return sampled_mark(cell, state, sampled);
     }
     let spent_ns = cell.busy_ns + cell.scheduled_ns + cell.waiting_ns;
     if cell.running_throughout || (cell.busy_ns > 0 && cell.busy_ns * 2 >= spent_ns) {
@@ -46,12 +49,65 @@ pub fn mark(cell: &Cell, axis: Axis, is_blocking: bool) -> Option<(char, Role)> 
     }
 }
 
+/// The mark of a column of which only shares are known. It has that of a poll only where no more than one poll was made
+/// and that one was seen.
+fn sampled_mark(cell: &Cell, state: State, sampled: Sampled) -> Option<(char, Role)> {
+    let all_seen = sampled.unseen_polls == 0;
+    if sampled.poll_throughout {
+        return Some((glyph::RUNNING, Role::Running));
+    }
+    if sampled.poll_seen && (all_seen || cell.polls <= 1) {
+        return Some((glyph::POLL, Role::Poll));
+    }
+    if state.is_over() {
+        return None;
+    }
+    if !sampled.is_told {
+        return Some((glyph::UNTOLD, Role::Dim));
+    }
+    let spent_ns = cell.busy_ns + cell.scheduled_ns + cell.waiting_ns;
+    // Half of what the lowest bar stands for: below this the waiting is what there is to see.
+    let is_visible = |ns: u64| u128::from(ns) * 2 * (glyph::SHARES.len() as u128) >= u128::from(spent_ns.max(1));
+    if cell.scheduled_ns > cell.busy_ns && is_visible(cell.scheduled_ns) {
+        let mark = glyph::height(&glyph::SCHEDULED_SHARES, cell.scheduled_ns, spent_ns);
+        return Some((mark, Role::ScheduledShare));
+    }
+    let wait = cell.wait.filter(|kind| *kind != AwaitKind::Other);
+    match wait {
+        Some(kind) if all_seen || (cell.polls == 0 && !is_visible(cell.busy_ns)) => {
+            Some((glyph::waiting(kind), Role::Waiting(kind)))
+        }
+        None if all_seen && !is_visible(cell.busy_ns) => Some((glyph::IDLE, Role::Waiting(AwaitKind::Other))),
+        _ => Some((glyph::height(&glyph::SHARES, cell.busy_ns, spent_ns), Role::Share)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn cell() -> Cell {
         Cell { state: Some(State::Waiting(None, AwaitKind::Timer)), ..Cell::default() }
+    }
+
+    #[test]
+    fn shares_never_look_like_polls_but_for_those_that_were_seen() {
+        let told = Sampled { is_told: true, unseen_polls: 9, ..Sampled::default() };
+        let shares = |busy_ns, scheduled_ns, polls, sampled| {
+            let waiting_ns = 1_000 - busy_ns - scheduled_ns;
+            let wait = Some(AwaitKind::Timer);
+            let cell = Cell { busy_ns, scheduled_ns, waiting_ns, polls, wait, sampled: Some(sampled), ..cell() };
+            mark(&cell, Axis::Time, false)
+        };
+        assert_eq!(shares(1_000, 0, 9, told), Some(('▇', Role::Share)), "not even when it is busy throughout");
+        assert_eq!(shares(430, 0, 9, told), Some(('▄', Role::Share)));
+        assert_eq!(shares(1, 0, 9, told), Some(('▁', Role::Share)), "many polls, however short");
+        assert_eq!(shares(1, 0, 0, told), Some(('─', Role::Waiting(AwaitKind::Timer))));
+        assert_eq!(shares(100, 600, 9, told), Some(('⡆', Role::ScheduledShare)));
+        let seen = Sampled { poll_seen: true, ..told };
+        assert_eq!(shares(1, 0, 1, seen), Some(('▌', Role::Poll)));
+        assert_eq!(shares(1, 0, 5, seen), Some(('▁', Role::Share)), "one of five");
+        assert_eq!(shares(0, 0, 0, Sampled::default()), Some(('┈', Role::Dim)), "nobody has told yet");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use ratatui::layout::Rect;
 
 use crate::app::{Dashboard, Place};
-use crate::control::Outcome;
 
 /// Narrower than this, the details are shown only when asked for.
 pub const SIDE_FROM_COLUMNS: u16 = 101;
@@ -14,6 +13,8 @@ const TINY_ROWS: u16 = 6;
 /// The dashboard's panes. One without room is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
+    /// One row where there are several sessions.
+    pub tabs: Rect,
     pub header: Rect,
     /// How the run came out.
     pub banner: Rect,
@@ -85,26 +86,20 @@ pub fn below_rule(mut rect: Rect) -> Rect {
 pub struct Content {
     pub tasks: usize,
     pub output_lines: usize,
+    pub banner_rows: u16,
+    pub has_tabs: bool,
 }
 
 /// Lays the dashboard out.
-pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>, content: Content) -> Layout {
+pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
     if is_tiny(area) {
         return Layout::default();
     }
     let mut rest = area;
     let footer = bottom(&mut rest, 1);
+    let tabs = top(&mut rest, content.has_tabs.into());
     let header = top(&mut rest, if area.height >= 16 { 2 } else { 1 });
-    let banner = top(
-        &mut rest,
-        match outcome {
-            None => 0,
-            Some(Outcome::Failed(error)) => {
-                u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (area.height / 5).max(1))
-            }
-            Some(_) => 1,
-        },
-    );
+    let banner = top(&mut rest, content.banner_rows);
     let has_side = area.width >= SIDE_FROM_COLUMNS && state.details != Some(false);
     let details_below = area.width < SIDE_FROM_COLUMNS && state.details == Some(true);
     let (mut details, mut output) = (Rect::default(), Rect::default());
@@ -134,7 +129,7 @@ pub fn dashboard(area: Rect, state: &Dashboard, outcome: Option<&Outcome>, conte
     timeline.axis = top(&mut rest, 1);
     timeline.minimap = bottom(&mut rest, has_minimap.into());
     timeline.rows = rest;
-    Layout { header, banner, timeline, loop_strip, details, output, footer }
+    Layout { tabs, header, banner, timeline, loop_strip, details, output, footer }
 }
 
 /// Columns that the labels take of a timeline as wide as `width`.

@@ -9,7 +9,7 @@ use super::layout::{Timeline, below_rule};
 use super::pen::{mark, put, rule};
 use super::scene::Watching;
 use super::theme::Role;
-use crate::app::{axis_end, time};
+use crate::app::time;
 use crate::control::Phase;
 use crate::trace::{Axis, column_edge};
 
@@ -21,18 +21,24 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
     let (theme, trace, state) = (scene.theme, scene.session.trace(), &scene.model.dashboard);
     // Where the header has no room for it, the loop's own rule says it.
     let is_narrow = buffer.area.width < super::layout::SIDE_FROM_COLUMNS && state.cursor.is_none();
-    let title = if is_narrow { format!("the loop: {}", header::utilisation(scene)) } else { "the loop".to_owned() };
+    let is_measured = trace.loop_lane().is_measured();
+    let (whose, busy) = match (trace.is_foreign(), trace.many_threads()) {
+        (false, _) => ("the loop", "busy"),
+        (true, None) => ("the program's loop", "a task was polled"),
+        (true, Some(_)) => ("the program's threads", "tasks were polled"),
+    };
+    let title = if is_narrow { format!("{whose}: {}", header::utilisation(scene)) } else { whose.to_owned() };
     rule(buffer, theme, area, &title, &next_timer(scene), false);
     let rows = below_rule(area);
     let (labels, lanes) = (places.labels(rows), places.lanes(rows));
-    put(buffer, labels, (3, 0), "busy", theme.style(Role::Dim));
+    put(buffer, labels, (3, 0), busy, theme.style(Role::Dim));
     put(buffer, labels, (3, 1), "ready queue", theme.style(Role::Dim));
     if state.viewport.axis == Axis::Steps {
         let text = "the axis counts polls, so the loop's waiting has no width here";
         put(buffer, lanes, (0, 0), text, theme.style(Role::Dim));
         return;
     }
-    let end = axis_end(scene.session, Axis::Time);
+    let end = state.axis_end(scene.session, Axis::Time);
     let (from, to) = state.viewport.range(end);
     let edge = |column: u16| column_edge(from, to, column, lanes.width);
     let before = |at: u64| trace.loop_lane().totals_at(at.saturating_sub(1));
@@ -45,10 +51,19 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
         if edge(column) > end {
             break;
         }
+        if is_measured && trace.loop_lane().told_until().is_none_or(|until| edge(column) > until) {
+            mark(buffer, lanes, (column, 0), glyph::UNTOLD, theme.style(Role::Dim));
+            mark(buffer, lanes, (column, 1), glyph::UNTOLD, theme.style(Role::Dim));
+            continue;
+        }
         let later = before(to.min(end + 1));
         let here = later.since(&earlier);
         earlier = later;
-        let (glyph, role) = if here.busy_ns > 0 && here.busy_ns >= here.waiting_total_ns() {
+        let (glyph, role) = if is_measured && (here.busy_ns > 0 || here.polls > 0) {
+            let told = trace.loop_lane().told_until().unwrap_or(0).saturating_add(1);
+            let whole = to.min(told).saturating_sub(edge(column));
+            (glyph::height(&glyph::SHARES, here.busy_ns, whole), Role::Share)
+        } else if here.busy_ns > 0 && here.busy_ns >= here.waiting_total_ns() {
             (glyph::RUNNING, Role::Running)
         } else if here.polls > 0 {
             (glyph::POLL, Role::Poll)
@@ -61,7 +76,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
             if ready == 0 { ('·', Role::Dim) } else { (glyph::BARS[height as usize - 1], Role::Scheduled) };
         mark(buffer, lanes, (column, 1), bar, theme.style(role));
     }
-    let label = format!("ready queue, most {most}");
+    let label = if is_measured { format!("ready when told, most {most}") } else { format!("ready queue, most {most}") };
     if labels.width > 22 && scene.session.trace().counts().polls > 0 {
         put(buffer, labels, (3, 1), &label, theme.style(Role::Dim));
     }
@@ -72,6 +87,7 @@ fn next_timer(scene: Watching<'_>) -> String {
     let now = scene.status.now.max(scene.session.trace().now());
     match (scene.status.phase, scene.status.next_timer) {
         (Phase::Ended, _) => String::new(),
+        _ if scene.session.trace().is_foreign() => "when it parks, and for what, nobody tells".to_owned(),
         (_, Some(due)) => {
             let left = due.saturating_sub(now);
             format!("next timer at {}, in {}", time::duration(due), time::duration(left))

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::legend;
 use super::pen::{self, span};
 use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
-use super::timeline::legend_lines;
 use crate::app::keymap::{self, Scope};
 use crate::app::{Key, Overlay, palette};
 
@@ -69,11 +69,15 @@ pub fn lines(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
 /// The marks, then the keys of where the person is, then all others.
 fn help(theme: &Theme, here: Scope, width: usize) -> Vec<Line<'static>> {
     let title = |text: &str| Line::from(span(theme, Role::Title, format!(" {text}")));
+    let marks = |is_sampled| legend::lines(theme, is_sampled, width.saturating_sub(3));
     let mut lines = vec![title("the marks of the timeline")];
-    lines.extend(legend_lines(theme, width.saturating_sub(3)).into_iter().map(|mut line| {
+    let indented = |mut line: Line<'static>| {
         line.spans.insert(0, span(theme, Role::Text, "  "));
         line
-    }));
+    };
+    lines.extend(marks(false).into_iter().map(indented));
+    lines.push(title("the marks where the polls of somebody else's program are told in sums only"));
+    lines.extend(marks(true).into_iter().map(indented));
     let marks = [
         "‖ on the axis: you paused there; ▼ is the time cursor; ╳ is where facts were lost.",
         "On a virtual clock a poll takes no loop time unless it blocks: time passes while the loop is parked.",

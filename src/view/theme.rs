@@ -40,6 +40,9 @@ pub enum Role {
     Running,
     Poll,
     Scheduled,
+    /// A share of the time, where single polls were not seen.
+    Share,
+    ScheduledShare,
     Waiting(AwaitKind),
     Held,
     Done,
@@ -52,6 +55,7 @@ pub enum Role {
     PhaseRunning,
     PhasePaused,
     PhaseEnded,
+    PhaseLost,
     /// Something that the person should know: a loss, a look back in time.
     Warning,
     Error,
@@ -90,6 +94,8 @@ impl Theme {
 enum Hue {
     Grey,
     Green,
+    Lime,
+    Amber,
     Yellow,
     Blue,
     Magenta,
@@ -102,6 +108,8 @@ fn ansi16(hue: Hue) -> Color {
     match hue {
         Hue::Grey => Color::DarkGray,
         Hue::Green => Color::Green,
+        Hue::Lime => Color::LightGreen,
+        Hue::Amber => Color::LightYellow,
         Hue::Yellow => Color::Yellow,
         Hue::Blue => Color::Blue,
         Hue::Magenta => Color::Magenta,
@@ -115,6 +123,8 @@ fn rgb(hue: Hue) -> Color {
     match hue {
         Hue::Grey => Color::Rgb(0x80, 0x88, 0x94),
         Hue::Green => Color::Rgb(0x6c, 0xc6, 0x6c),
+        Hue::Lime => Color::Rgb(0xb8, 0xe2, 0x8a),
+        Hue::Amber => Color::Rgb(0xf2, 0xd4, 0x8c),
         Hue::Yellow => Color::Rgb(0xe5, 0xb5, 0x4a),
         Hue::Blue => Color::Rgb(0x5f, 0x9b, 0xe6),
         Hue::Magenta => Color::Rgb(0xc6, 0x82, 0xd9),
@@ -134,6 +144,8 @@ fn coloured(role: Role, colour: fn(Hue) -> Color) -> Style {
         Role::Strong | Role::Title => plain.add_modifier(Modifier::BOLD),
         Role::RuleFocused | Role::Key => ink(Hue::Cyan),
         Role::Running | Role::Poll => ink(Hue::Green).add_modifier(Modifier::BOLD),
+        Role::Share => ink(Hue::Lime),
+        Role::ScheduledShare => ink(Hue::Amber),
         Role::Scheduled | Role::Warning => ink(Hue::Yellow),
         Role::Waiting(kind) => ink(match kind {
             AwaitKind::Timer => Hue::Blue,
@@ -152,6 +164,7 @@ fn coloured(role: Role, colour: fn(Hue) -> Color) -> Style {
         Role::PhaseRunning => chip(Hue::Green),
         Role::PhasePaused => chip(Hue::Yellow),
         Role::PhaseEnded => chip(Hue::Blue),
+        Role::PhaseLost => chip(Hue::Red),
     }
 }
 
@@ -162,7 +175,7 @@ fn mono(role: Role) -> Style {
             plain.add_modifier(Modifier::BOLD)
         }
         Role::Failed | Role::Error | Role::Warning => plain.add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
-        Role::Selected | Role::PhasePaused | Role::PhaseEnded | Role::PhaseRunning => {
+        Role::Selected | Role::PhasePaused | Role::PhaseEnded | Role::PhaseRunning | Role::PhaseLost => {
             plain.add_modifier(Modifier::BOLD | Modifier::REVERSED)
         }
         Role::Cursor | Role::Caret => plain.add_modifier(Modifier::REVERSED),

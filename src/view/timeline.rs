@@ -4,18 +4,19 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
 
 use super::axis;
 use super::glyph;
 use super::lane;
 use super::layout::Timeline;
-use super::pen::{mark, put, rule, span};
+use super::legend;
+use super::link;
+use super::pen::{mark, put, rule};
 use super::scene::Watching;
 use super::text;
-use super::theme::{Role, Theme};
-use crate::app::{Mode, Pane, Viewport, axis_end};
-use crate::trace::{AwaitKind, Axis, Cell, Task, TaskId, column_edge};
+use super::theme::Role;
+use crate::app::{Mode, Pane, Viewport};
+use crate::trace::{Axis, Cell, Fidelity, Task, TaskId, Trace, column_edge};
 
 /// Labels narrower than this have no counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -25,7 +26,7 @@ const COUNT_COLUMNS: usize = 7;
 /// Draws the whole timeline.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
     let state = &scene.model.dashboard;
-    let end = axis_end(scene.session, state.viewport.axis);
+    let end = state.axis_end(scene.session, state.viewport.axis);
     let range = state.viewport.range(end);
     head(buffer, scene, places, range);
     let lanes = places.lanes(places.rows);
@@ -33,8 +34,12 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
     let trace = scene.session.trace();
     let count = state.rows.count(trace);
     if count == 0 {
-        let why = if trace.tasks().is_empty() { "no task yet" } else { "no task has this in its name; esc shows all" };
-        put(buffer, places.rows, (1, 0), why, scene.theme.style(Role::Dim));
+        let no_match = ["no task has this in its name; esc shows all"];
+        let why = if trace.tasks().is_empty() { link::why_empty(scene.status) } else { &no_match };
+        let lines = why.iter().flat_map(|line| text::wrap(line, usize::from(places.rows.width.saturating_sub(2))));
+        for (row, line) in (0..places.rows.height).zip(lines) {
+            put(buffer, places.rows, (1, row), &line, scene.theme.style(if row == 0 { Role::Text } else { Role::Dim }));
+        }
     }
     for row in 0..places.rows.height {
         let Some(id) = state.rows.get(state.top + usize::from(row), trace) else { break };
@@ -50,8 +55,9 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
             buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
         }
     }
-    if count + 3 <= usize::from(places.rows.height) {
-        legend(buffer, scene.theme, places.rows);
+    let is_sampled = trace.fidelity() == Fidelity::Sampled;
+    if count + 3 <= usize::from(places.rows.height) && !trace.tasks().is_empty() {
+        legend::render(buffer, scene.theme, is_sampled, places.rows, count);
     }
     minimap(buffer, scene, places, end, range);
 }
@@ -115,7 +121,7 @@ fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &
     put(buffer, area, (0, row), &line, style);
     if let Some(state) = state {
         // Reversed with the row when it is selected, but in its own colour.
-        mark(buffer, area, (1, row), glyph::state(state), scene.theme.style(Role::of(state)));
+        mark(buffer, area, (1, row), glyph::state_of(task, state), scene.theme.style(Role::of(state)));
     }
 }
 
@@ -131,9 +137,17 @@ fn short(count: u64) -> String {
 fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id: TaskId, (from, to): (u64, u64)) {
     let axis = scene.model.dashboard.viewport.axis;
     let trace = scene.session.trace();
+    let end = scene.model.dashboard.axis_end(scene.session, axis);
     let edge = |column: u16| column_edge(from, to, column, area.width);
     let cells = trace.window(id, axis, from, to, area.width);
     for (column, cell) in (0..area.width).zip(&cells) {
+        if edge(column) > end {
+            break;
+        }
+        if cell.state.is_none() && is_forgotten(trace, id, axis, edge(column)) {
+            mark(buffer, area, (column, row), glyph::GAP, scene.theme.style(Role::Dim));
+            continue;
+        }
         // A poll may be many columns of the steps axis wide: only the last of them is the end.
         let next_ends = axis == Axis::Steps && cells.get(usize::from(column) + 1).is_some_and(|next| next.ended);
         let cell = Cell { ended: cell.ended && !next_ends, ..*cell };
@@ -146,12 +160,25 @@ fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id:
     }
 }
 
-/// Where facts were lost, nothing that is drawn can be trusted: it is covered.
+/// The trace had no room for what this lane was doing there.
+fn is_forgotten(trace: &Trace, id: TaskId, axis: Axis, at: u64) -> bool {
+    let Some(task) = trace.task(id) else { return false };
+    match axis {
+        Axis::Time => task.lane.spawned() <= at && task.lane.is_forgotten_at(at),
+        Axis::Steps => {
+            let step = u32::try_from(at).unwrap_or(u32::MAX);
+            task.spawn_step <= step && task.lane.is_forgotten_at_step(step)
+        }
+    }
+}
+
+/// Where facts were lost, nothing that is drawn of any lane can be trusted: it is covered. What the trace forgot is
+/// known lane by lane.
 fn gaps(buffer: &mut Buffer, scene: Watching<'_>, lanes: Rect, (from, to): (u64, u64)) {
     if scene.model.dashboard.viewport.axis != Axis::Time {
         return;
     }
-    for gap in scene.session.trace().gaps().filter(|gap| gap.to >= from && gap.from < to) {
+    for gap in scene.session.trace().gaps().filter(|gap| gap.dropped > 0 && gap.to >= from && gap.from < to) {
         let first = axis::column_of(gap.from.max(from), from, to, lanes.width).unwrap_or(0);
         let last = axis::column_of(gap.to.min(to - 1), from, to, lanes.width).unwrap_or(first);
         for column in first..=last.max(first) {
@@ -160,58 +187,6 @@ fn gaps(buffer: &mut Buffer, scene: Watching<'_>, lanes: Rect, (from, to): (u64,
             }
         }
     }
-}
-
-/// What the marks mean, on the last free rows.
-fn legend(buffer: &mut Buffer, theme: &Theme, area: Rect) {
-    for (back, line) in legend_lines(theme, area.width.saturating_sub(2).into()).into_iter().rev().enumerate() {
-        let row = area.height.saturating_sub(1 + u16::try_from(back).unwrap_or(0));
-        let inside = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-        super::pen::line(buffer, inside, row, &line);
-    }
-}
-
-/// The marks and their meaning, in lines of at most `width` columns.
-pub fn legend_lines(theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let mut marks = vec![
-        (glyph::RUNNING, Role::Running, "running"),
-        (glyph::POLL, Role::Poll, "short poll"),
-        (glyph::SCHEDULED, Role::Scheduled, "scheduled: woken, not polled yet"),
-        (glyph::HELD, Role::Held, "held by you"),
-    ];
-    let waits = AwaitKind::ALL.into_iter().map(|kind| {
-        let name = match kind {
-            AwaitKind::Timer => "timer",
-            AwaitKind::Task => "task",
-            AwaitKind::Sync => "lock",
-            AwaitKind::Channel => "channel",
-            AwaitKind::Io => "I/O",
-            AwaitKind::Block => "blocks the loop while running",
-            AwaitKind::Yield => "its turn",
-            AwaitKind::Other => "unknown",
-        };
-        (glyph::waiting(kind), Role::Waiting(kind), name)
-    });
-    let (blocks, waits): (Vec<_>, Vec<_>) = waits.partition(|(glyph, ..)| *glyph == glyph::waiting(AwaitKind::Block));
-    marks.splice(1..1, blocks);
-    marks.push((' ', Role::Dim, "waiting for:"));
-    marks.extend(waits);
-    marks.push((' ', Role::Dim, "ended:"));
-    marks.push((glyph::DONE, Role::Done, "done"));
-    marks.push((glyph::CANCELLED, Role::Cancelled, "cancelled"));
-    marks.push((glyph::FAILED, Role::Failed, "failed"));
-    let mut lines = vec![Line::default()];
-    for (mark, role, name) in marks {
-        let spans = [span(theme, role, mark.to_string()), span(theme, Role::Dim, format!(" {name}  "))];
-        let added: usize = spans.iter().map(Span::width).sum();
-        if lines.last().is_some_and(|line| line.width() + added > width + 2 && line.width() > 0) {
-            lines.push(Line::default());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.spans.extend(spans);
-        }
-    }
-    lines
 }
 
 /// The whole run in one line, and which part of it is on the screen.

@@ -69,6 +69,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "leak",
     "spawn-storm",
     "tcp-echo",
+    "pipeline",
 ];
 
 /// The built-in workload of this name, or the script at this path.

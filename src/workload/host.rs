@@ -12,10 +12,13 @@ macro_rules! word {
 }
 
 mod actor;
+mod address;
 mod awaitable;
 mod channel;
 mod choice;
 mod coroutine;
+mod file;
+mod folder;
 mod gather;
 mod generator;
 mod group;
@@ -32,22 +35,25 @@ mod task;
 mod time;
 mod timeout;
 mod trouble;
+mod udp;
 mod unawaited;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::fault::{Fault, ScriptError};
 use super::manifest::{Manifest, ParamValue};
+use super::permissions::Permissions;
 use super::script;
 use super::source::Source;
 use crate::lab::{Program, TaskSpec, World};
 use crate::trace::{AwaitKind, Site};
 
 pub(super) use coroutine::definition_of;
+pub use folder::sweep;
 pub use language::NAMES as WORDS;
 pub(super) use language::{describe, number_of};
 pub use sandbox::MEMORY_BYTES_MAX;
@@ -57,6 +63,9 @@ pub use task::TASKS_MAX;
 /// One script's run, shared by all of its host functions.
 pub(super) struct Host {
     pub source: Source,
+    permissions: Permissions,
+    /// Where the script's files are, and how much it did with them.
+    folder: folder::Folder,
     /// Empty while the script is only being read: then nothing can be awaited or spawned.
     world: OnceLock<World>,
     stretch: Mutex<stretch::Stretch>,
@@ -65,6 +74,9 @@ pub(super) struct Host {
     choice: Mutex<random::Random>,
     /// What the task that is polled right now holds.
     holdings: Mutex<Arc<holdings::Holdings>>,
+    /// The script has used a socket or a file, and a task has ended since anything was collected.
+    uses_system: AtomicBool,
+    must_collect: AtomicBool,
     /// How many tasks have ended: the order in which they did.
     tasks_ended: AtomicU64,
     tasks_live: AtomicU32,
@@ -83,14 +95,23 @@ pub(super) struct Host {
 }
 
 impl Host {
+    /// For a script that is only read.
     pub fn new(source: Source) -> Arc<Self> {
+        Self::with(source, Permissions::default())
+    }
+
+    fn with(source: Source, permissions: Permissions) -> Arc<Self> {
         Arc::new(Self {
             source,
+            folder: folder::Folder::new(permissions.folder.clone()),
+            permissions,
             world: OnceLock::new(),
             stretch: Mutex::new(stretch::Stretch::new(LOADING_MAX)),
             random: Mutex::new(random::Random::new(0)),
             choice: Mutex::new(random::Random::new(0)),
             holdings: Mutex::default(),
+            uses_system: AtomicBool::new(false),
+            must_collect: AtomicBool::new(false),
             tasks_ended: AtomicU64::new(0),
             tasks_live: AtomicU32::new(0),
             names: Mutex::default(),
@@ -130,6 +151,20 @@ impl Host {
         format!("{function}-{count}")
     }
 
+    /// What a task used of the system goes with it, once nobody else can reach it: at the latest when the loop has nothing
+    /// else to do. Lua alone would let a peer wait for its collector.
+    fn collect_when_idle(self: &Arc<Self>, lua: &Lua) {
+        let (host, lua) = (Arc::downgrade(self), lua.weak());
+        let Some(world) = self.world.get() else { return };
+        world.when_idle(move || {
+            let wanted = host.upgrade().is_some_and(|host| host.must_collect.swap(false, Ordering::Relaxed));
+            if let Some(lua) = lua.try_upgrade().filter(|_| wanted) {
+                // Twice, as what is closed by the first may have kept others.
+                let _ = lua.gc_collect().and_then(|()| lua.gc_collect());
+            }
+        });
+    }
+
     fn run_function(&self) -> &Function {
         self.run.get().expect("the sandbox sets it before any script is loaded")
     }
@@ -162,15 +197,26 @@ pub(super) fn open(host: &Arc<Host>) -> mlua::Result<Lua> {
 ///
 /// The script is read again, in a Lua of its own, so that a run never sees what an earlier one left behind.
 pub fn program(manifest: &Manifest, values: Vec<(String, ParamValue)>) -> Result<Program, ScriptError> {
-    let host = Host::new(Source::of(manifest));
+    program_with(manifest, values, Permissions::default())
+}
+
+/// The same, for a script that the person allows more than to reach this machine's own sockets and a folder of its own.
+pub fn program_with(
+    manifest: &Manifest,
+    values: Vec<(String, ParamValue)>,
+    permissions: Permissions,
+) -> Result<Program, ScriptError> {
+    let host = Host::with(Source::of(manifest), permissions);
     let loaded = script::load(&host)?;
     let main = coroutine::definition_of(&loaded.main).ok_or_else(|| script::main_is_not_async(&host.source))?;
     let name = manifest.name.clone();
     Ok(Box::new(move |world: World| {
         host.start(world);
+        host.collect_when_idle(&loaded.lua);
         let spec = TaskSpec { name: "main".to_owned(), location: main.line.map(|line| host.source.location(line)) };
         let future = async move {
             let lua = loaded.lua;
+            let _folder = folder::GoesWithRun(Arc::clone(&host));
             let fail = |error: &mlua::Error| host.fault_of(error).report(&host.source).to_string();
             let parameters = parameters(&lua, values).map_err(|error| fail(&error))?;
             let arguments = MultiValue::from_iter([Value::Table(parameters)]);

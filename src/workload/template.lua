@@ -1,5 +1,5 @@
 -- A workload: a program that runs on loopscope's event loop while you watch.
--- What it may say is in docs/workloads.md; `loopscope workloads check FILE` reads it and runs nothing.
+-- What it may say is in docs/workloads.md; `loopscope check FILE` reads it and runs nothing.
 
 -- A coroutine function. Calling it runs nothing; awaiting what it gives does, and so does making it a task.
 local greet = async(function(name, pause)

@@ -1,7 +1,7 @@
 //! A program of somebody else's, as far as loopscope knows: plain tokio with console-subscriber, and nothing of ours in
 //! it. The suite attaches to it and starts it.
 //!
-//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH]`. It says `ready` once its tasks are spawned, ends when its
+//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late]`. It says `ready` once its tasks are spawned, ends when its
 //! standard input does (`quits` ends by itself), and then prints, as one JSON object, how often each task was polled
 //! and woken by its own count.
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use console_subscriber::ConsoleLayer;
 use counted::Counts;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +22,18 @@ fn main() {
     let number = |name: &str, default: usize| option(name).map_or(default, |text| text.parse().expect("a number"));
     let scenario = words.first().expect("app SCENARIO").clone();
     let (threads, tasks) = (number("--threads", 1), number("--tasks", 100));
+    let has = |name: &str| words.iter().any(|word| word == name);
+    if has("--late") {
+        // What is spawned before the subscriber is there, it never hears of.
+        let early = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        (0..100).for_each(|_| drop(early.spawn(async {})));
+    }
     match option("--unix") {
+        _ if has("--no-wakers") => {
+            let filter =
+                Targets::new().with_default(LevelFilter::TRACE).with_target("tokio::task::waker", LevelFilter::OFF);
+            tracing_subscriber::registry().with(filter).with(console_subscriber::spawn()).init();
+        }
         Some(path) => ConsoleLayer::builder().with_default_env().server_addr(std::path::Path::new(path)).init(),
         None => console_subscriber::init(),
     }
@@ -37,7 +50,7 @@ fn main() {
             for task in running {
                 task.await.expect("the scenario does not panic");
             }
-            return;
+            return publish_last().await;
         }
         std::thread::spawn(move || {
             let mut line = String::new();
@@ -46,10 +59,14 @@ fn main() {
         });
         is_over.recv().await;
         running.iter().for_each(|task| task.abort());
-        // A last update has to be published before the program goes.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        publish_last().await;
     });
     say(&counts.json());
+}
+
+/// A last update has to be published before the program goes.
+async fn publish_last() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
 /// A closed standard output is no reason to panic.

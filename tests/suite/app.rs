@@ -1,82 +1,12 @@
 //! Action in, state and effects out.
 
-use loopscope::app::{
-    Action, Code, Context, Effect, Focus, Geometry, Input, Key, Launcher, Mode, Model, Mouse, MouseKind, Overlay, Pane,
-    Place, Session, Step, axis_end, take, update,
-};
+use loopscope::app::{Action, Effect, Focus, Launcher, Mode, Mouse, MouseKind, Overlay, Pane, Step};
 use loopscope::control::{ClockKind, Command, Speed};
 use loopscope::trace::{Axis, State};
 use loopscope::workload::manifest::ParamValue;
 
-use crate::stage::{self, MS, Played, S, Stage, task};
-
-/// A screen of 100 columns of lanes and 10 rows, the labels 20 columns wide.
-const GEOMETRY: Geometry = {
-    const fn place(x: u16, y: u16, width: u16, height: u16) -> Place {
-        Place { x, y, width, height }
-    }
-    Geometry {
-        rows: place(0, 4, 120, 10),
-        lanes: place(20, 4, 100, 10),
-        minimap: place(20, 14, 100, 1),
-        output: place(0, 20, 120, 2),
-        details: place(0, 0, 0, 0),
-        list: place(0, 2, 20, 10),
-        form: place(30, 2, 40, 10),
-        script: place(30, 12, 40, 5),
-        overlay: place(1, 1, 50, 10),
-        overlay_lines: 30,
-        details_lines: 0,
-    }
-};
-
-/// A person at the dashboard, or at the picker.
-struct Person {
-    model: Model,
-    stage: Stage,
-    session: Option<Played>,
-}
-
-impl Person {
-    fn watching(session: Played) -> Self {
-        let mut model = Model::default();
-        model.watch(None);
-        model.refresh(Some(&session), &[]);
-        Self { model, stage: Stage::default(), session: Some(session) }
-    }
-
-    fn choosing() -> Self {
-        let stage = Stage::default();
-        let mut model = Model::default();
-        model.refresh(None, stage.catalog());
-        Self { model, stage, session: None }
-    }
-
-    fn does(&mut self, action: Action) -> Vec<Effect> {
-        let session = self.session.as_ref().map(|session| session as &dyn Session);
-        let context = Context { session, catalog: self.stage.catalog(), geometry: &GEOMETRY };
-        let effects = update(&mut self.model, action, context);
-        self.model.refresh(session, self.stage.catalog());
-        effects
-    }
-
-    fn types(&mut self, text: &str) -> Vec<Effect> {
-        let mut all = Vec::new();
-        for char in text.chars() {
-            let code = if char == '\n' { Code::Enter } else { Code::Char(char) };
-            let session = self.session.as_ref().map(|session| session as &dyn Session);
-            let context = Context { session, catalog: self.stage.catalog(), geometry: &GEOMETRY };
-            all.extend(take(&mut self.model, &Input::Key(Key::new(code)), context));
-        }
-        all
-    }
-
-    fn range(&self) -> (u64, u64) {
-        let session = self.session.as_ref().expect("a session is watched");
-        let viewport = self.model.dashboard.viewport;
-        viewport.range(axis_end(session, viewport.axis))
-    }
-}
+use crate::person::Person;
+use crate::stage::{self, MS, S, task};
 
 #[test]
 fn selection_is_by_id_and_survives_a_search() {
@@ -116,6 +46,7 @@ fn commands_depend_on_what_the_loop_does_now() {
     assert_eq!(person.types("s"), [Effect::Command(Command::StepPolls(1))]);
     person.does(Action::Move(Step::Down));
     assert_eq!(person.types("T"), [Effect::Command(Command::StepTo(task(2)))]);
+    assert_eq!(person.types("X"), [Effect::Command(Command::Cancel(task(2)))]);
     assert_eq!(person.types("o"), [Effect::Command(Command::Hold(task(2)))]);
     let session = person.session.as_mut().expect("it is watched");
     session.trace.apply(loopscope::trace::Event::Hold { task: task(2), at: 400 * MS });

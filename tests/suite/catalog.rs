@@ -171,7 +171,7 @@ fn check(row: &Row) {
 fn every_workload_comes_out_as_told_twice() {
     let rows = rows();
     let names: BTreeSet<&str> = rows.iter().map(|row| row.name).collect();
-    // On the real clock no two runs are the same; `bytes_come_back` looks at that one.
+    // On the real clock no two runs are the same; `bytes_in_are_bytes_out` looks at those.
     let all: Vec<_> = catalog::all().into_iter().filter(|manifest| manifest.clock == ClockKind::Virtual).collect();
     assert_eq!(names, all.iter().map(|manifest| manifest.name.as_str()).collect(), "each workload has its row");
     let waiting = Mutex::new(rows.iter());
@@ -187,12 +187,22 @@ fn every_workload_comes_out_as_told_twice() {
     });
 }
 
+/// On the real clock no two runs are the same, but what comes out is.
 #[test]
-fn bytes_come_back() {
-    let values = vec![("mebibytes".into(), ParamValue::Number(64.0))];
-    let program = program(&catalog::find("tcp-echo").expect("built in"), values).expect("a script that loads");
-    let ran = rig::run_on(program, ClockKind::Real);
-    assert_eq!(ran.outcome, Some(Ok(json!({ "bytes": 64 << 20, "more": false }))));
+fn bytes_in_are_bytes_out() {
+    let rows: [(&str, u32); 2] = [("tcp-echo", 64), ("pipeline", 8)];
+    let real: BTreeSet<String> = catalog::all()
+        .into_iter()
+        .filter(|manifest| manifest.clock == ClockKind::Real)
+        .map(|manifest| manifest.name)
+        .collect();
+    assert_eq!(real, rows.iter().map(|(name, _)| (*name).to_owned()).collect(), "each workload has its row");
+    for (name, mebibytes) in rows {
+        let values = vec![("mebibytes".into(), ParamValue::Number(mebibytes.into()))];
+        let program = program(&catalog::find(name).expect("built in"), values).expect("a script that loads");
+        let ran = rig::run_on(program, ClockKind::Real);
+        assert_eq!(ran.outcome, Some(Ok(json!({ "bytes": mebibytes << 20, "more": false }))), "{name}");
+    }
 }
 
 /// Runs a workload as it comes, and looks at what it left behind.

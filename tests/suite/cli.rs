@@ -206,7 +206,7 @@ fn a_script_is_checked_and_nothing_runs() {
         ("print(1)\n", &["bad.lua:1:1: `print` outside a coroutine", "1 | print(1)", "help: move it into main"]),
     ] {
         fs::write(bad, text).expect("a script for the test");
-        let ran = loopscope(&["workloads", "check", bad]);
+        let ran = loopscope(&["check", bad]);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
         for part in parts {
             assert!(ran.err.contains(part), "{text} should mention {part}: {}", ran.err);
@@ -225,7 +225,7 @@ fn a_new_script_runs_as_it_is_and_replaces_nothing() {
     let ran = loopscope(&["workloads", "new", file]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     assert!(ran.out.contains(&format!("\n  loopscope run {file}\n")), "{}", ran.out);
-    let ran = loopscope(&["workloads", "check", file]);
+    let ran = loopscope(&["check", file]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     let holds = ["elapsed_ns == 1s", "outcome == completed", "findings.length == 0"];
     let ran = loopscope(&["run", file, "--headless", "--assert", holds[0], "--assert", holds[1], "--assert", holds[2]]);
@@ -239,7 +239,7 @@ fn a_new_script_runs_as_it_is_and_replaces_nothing() {
         ("no/such/folder.lua", "its folder does not exist"),
     ] {
         let mut room = String::new();
-        let ran = loopscope(&["workloads", "new", path_of(&folder, name, &mut room)]);
+        let ran = loopscope(&["new", path_of(&folder, name, &mut room)]);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{name}");
         assert!(ran.err.contains(part), "{name} should mention {part}: {}", ran.err);
     }

@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("trace", &[]),
     ("control", &["trace"]),
     ("insight", &["trace"]),
-    ("feed", &["trace", "control"]),
+    ("feed", &["plain", "trace", "control"]),
     ("lab", &["plain", "feed", "trace", "control"]),
     ("workload", &["plain", "lab", "trace", "control"]),
     ("workload::manifest", &["control"]),

@@ -8,11 +8,11 @@ use console_api::field::{Name, Value};
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, PauseRequest};
 use loopscope::control::{ClockKind, FeedChoice, Speed};
-use loopscope::feed::wire::Updates;
+use loopscope::feed::wire::{Address, Connection};
 use loopscope::lab::{Listener, Options, Program, TaskSpec, World, uninstrumented};
 use loopscope::session::LabSession;
 use loopscope::trace::{AwaitKind, Site, Trace};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 /// Three tasks that sleep ten times each.
 fn naps() -> Program {
@@ -67,8 +67,9 @@ fn visit<R>(visit: impl Future<Output = R>) -> R {
 }
 
 /// What a console sees at once: polls by task name. The drop of a future counts as one more.
-async fn polls_seen(channel: Channel) -> BTreeMap<String, u64> {
-    let mut updates = Updates::watch(channel).await.expect("it speaks the protocol");
+async fn polls_seen(address: &Address) -> BTreeMap<String, u64> {
+    let connection = Connection::open(address).await.expect("it listens");
+    let mut updates = connection.watch().await.expect("it speaks the protocol");
     let first = updates.next().await.expect("it goes on").expect("there is a first update");
     let told = first.task_update.expect("a first update tells of tasks");
     let name = |task: &console_api::tasks::Task| {
@@ -92,18 +93,18 @@ fn polls_of(session: &LabSession) -> BTreeMap<String, u64> {
 
 #[test]
 fn a_console_from_outside_sees_the_same_tasks_and_polls_over_tcp() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free");
-    let session = ended_run(Listener::tcp(free).expect("it is still free"));
-    assert_eq!(Listener::tcp(free).map(drop).map_err(|e| e.kind()), Err(std::io::ErrorKind::AddrInUse));
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
+    let free = Address::Tcp { host: "127.0.0.1".into(), port };
+    let session = ended_run(Listener::bind(&free).expect("it is still free"));
+    assert_eq!(Listener::bind(&free).map(drop).map_err(|e| e.kind()), Err(std::io::ErrorKind::AddrInUse));
     let seen = visit(async {
-        let endpoint = Endpoint::from_shared(format!("http://{free}")).expect("an address");
-        let channel = endpoint.connect().await.expect("it listens");
-        let mut client = InstrumentClient::new(channel.clone());
+        let endpoint = Endpoint::from_shared(free.to_string()).expect("an address");
+        let mut client = InstrumentClient::new(endpoint.connect().await.expect("it listens"));
         let refused = client.pause(PauseRequest {}).await.expect_err("nobody from outside stops the updates");
         assert_eq!(refused.code(), tonic::Code::PermissionDenied);
         let watching = client.watch_updates(InstrumentRequest {}).await;
         assert!(watching.is_ok(), "and they go on");
-        polls_seen(channel).await
+        polls_seen(&free).await
     });
     assert_eq!(seen, polls_of(&session));
     assert_eq!(seen.len(), 4);
@@ -113,21 +114,12 @@ fn a_console_from_outside_sees_the_same_tasks_and_polls_over_tcp() {
 fn a_unix_socket_serves_takes_over_what_was_left_behind_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("loop.sock");
+    let address = Address::Unix(path.clone());
     drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket that nobody listens on"));
-    let session = ended_run(Listener::unix(&path).expect("what was left behind is taken over"));
-    let in_use = Listener::unix(&path).map(drop).map_err(|error| error.kind());
+    let session = ended_run(Listener::bind(&address).expect("what was left behind is taken over"));
+    let in_use = Listener::bind(&address).map(drop).map_err(|error| error.kind());
     assert_eq!(in_use, Err(std::io::ErrorKind::AddrInUse), "but not what is in use");
-    let seen = visit(async {
-        let connector = tower::service_fn({
-            let path = path.clone();
-            move |_| {
-                let path = path.clone();
-                async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
-            }
-        });
-        let endpoint = Endpoint::from_static("http://unix");
-        polls_seen(endpoint.connect_with_connector(connector).await.expect("it listens")).await
-    });
+    let seen = visit(polls_seen(&address));
     assert_eq!(seen, polls_of(&session));
     drop(session);
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
@@ -137,5 +129,8 @@ fn a_unix_socket_serves_takes_over_what_was_left_behind_and_leaves_nothing() {
     }
     let file = folder.path().join("a-file");
     std::fs::write(&file, "text").expect("the folder can be written");
-    assert!(Listener::unix(&file).is_err() && file.exists(), "a file is no socket that was left behind");
+    assert!(
+        Listener::bind(&Address::Unix(file.clone())).is_err() && file.exists(),
+        "a file is no socket that was left behind"
+    );
 }

@@ -43,6 +43,8 @@ pub struct Played {
     pub commands: Commands,
     /// Events that the next pump takes in.
     pub coming: Vec<Event>,
+    /// What takes its place once.
+    pub successor: Option<Box<Played>>,
 }
 
 impl Session for Played {
@@ -74,6 +76,10 @@ impl Session for Played {
         self.commands.borrow_mut().push(command);
     }
 
+    fn successor(&mut self) -> Option<Box<dyn Session>> {
+        Some(self.successor.take()?)
+    }
+
     fn source(&self, file: &str) -> Option<&str> {
         (file == "workloads/countasync.lua").then_some(SCRIPT)
     }
@@ -87,12 +93,12 @@ fn location(line: u32) -> Option<Location> {
     Some(Location { file: Arc::from("workloads/countasync.lua"), line })
 }
 
-fn spawn(id: TaskId, name: &str, parent: Option<TaskId>, at: Nanos) -> Event {
+pub fn spawn(id: TaskId, name: &str, parent: Option<TaskId>, at: Nanos) -> Event {
     let spawned = Spawned { name: Arc::from(name), kind: TaskKind::Task, parent, location: location(12) };
     Event::Spawn { task: id, at, spawned: Box::new(spawned) }
 }
 
-fn site(index: usize, kind: AwaitKind, source: &str, line: u32) -> Event {
+pub fn site(index: usize, kind: AwaitKind, source: &str, line: u32) -> Event {
     let described = Box::new(Site { kind, source: Arc::from(source), location: location(line) });
     Event::Site { site: SiteId::from_index(index), described }
 }
@@ -174,8 +180,13 @@ fn status(phase: Phase) -> Status {
 
 /// A session into which `events` went.
 pub fn played(events: Vec<Event>, phase: Phase) -> Played {
-    let mut session =
-        Played { trace: Trace::default(), status: status(phase), commands: Commands::default(), coming: events };
+    let mut session = Played {
+        status: status(phase),
+        trace: Trace::default(),
+        commands: Commands::default(),
+        coming: events,
+        successor: None,
+    };
     session.pump(Duration::ZERO);
     session
 }

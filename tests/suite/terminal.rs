@@ -16,14 +16,14 @@ use crate::snapshot::text;
 use crate::stage::{self, Commands, MS, S, Stage};
 
 /// The loop on a screen of 100 by 30, a keyboard, and a clock that only the test moves.
-struct Desk<'a> {
-    frames: Frames<'a, TestBackend>,
-    keyboard: Sender<Input>,
-    now: Instant,
+pub struct Desk<'a> {
+    pub frames: Frames<'a, TestBackend>,
+    pub keyboard: Sender<Input>,
+    pub now: Instant,
 }
 
 impl<'a> Desk<'a> {
-    fn new(stage: &'a mut Stage) -> Self {
+    pub fn new(stage: &'a mut Stage) -> Self {
         let (keyboard, inputs) = unbounded();
         let terminal = Terminal::new(TestBackend::new(100, 30)).expect("a screen in memory cannot fail");
         let frames = Frames::new(terminal, inputs, stage, Theme::default());
@@ -31,12 +31,12 @@ impl<'a> Desk<'a> {
     }
 
     /// One turn, a frame later.
-    fn turn(&mut self) -> Option<Finish> {
+    pub fn turn(&mut self) -> Option<Finish> {
         self.now += Duration::from_millis(17);
         self.frames.turn(self.now).expect("a screen in memory cannot fail")
     }
 
-    fn types(&mut self, text: &str) -> Option<Finish> {
+    pub fn types(&mut self, text: &str) -> Option<Finish> {
         for char in text.chars() {
             let code = match char {
                 '\n' => Code::Enter,
@@ -48,7 +48,7 @@ impl<'a> Desk<'a> {
         self.turn()
     }
 
-    fn screen(&self) -> String {
+    pub fn screen(&self) -> String {
         text(self.frames.terminal().backend().buffer())
     }
 }

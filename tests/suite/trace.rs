@@ -1,6 +1,9 @@
 //! The trace, fed by hand: what it keeps, what it forgets, and what it answers.
 
-use loopscope::trace::{AwaitId, AwaitKind, Cause, Event, Site, SiteId, Spawned, State, TaskId, TaskKind, Trace};
+use loopscope::trace::{
+    AwaitId, AwaitKind, Axis, Cause, Doing, Event, Measured, Sampled, Site, SiteId, Spawned, State, TaskId, TaskKind,
+    Trace,
+};
 
 fn spawn(trace: &mut Trace, name: &str, at: u64) -> TaskId {
     let task = TaskId::from_index(trace.tasks().len());
@@ -68,4 +71,46 @@ fn one_poll_without_end_keeps_to_the_budget_too() {
     assert!(trace.kept_bytes() <= BUDGET_BYTES + 10_000, "{} bytes are kept", trace.kept_bytes());
     assert_eq!(trace.task(other).expect("it is there").counts.wakes, 200_000);
     assert!(trace.task(other).expect("it is there").wakes().count() < 100_000);
+}
+
+#[test]
+fn a_hold_shows_on_the_axis_of_polls_from_the_poll_after_it_to_the_release() {
+    let mut trace = Trace::default();
+    let (held, other) = (spawn(&mut trace, "held", 0), spawn(&mut trace, "other", 0));
+    let poll = |trace: &mut Trace, task| {
+        trace.apply(Event::PollStart { task, at: 0 });
+        trace.apply(Event::PollEnd { task, at: 0 });
+    };
+    poll(&mut trace, held);
+    trace.apply(Event::Hold { task: held, at: 0 });
+    poll(&mut trace, other);
+    poll(&mut trace, other);
+    trace.apply(Event::Release { task: held, at: 0 });
+    poll(&mut trace, other);
+    poll(&mut trace, held);
+    let states: Vec<_> = trace.window(held, Axis::Steps, 0, 5, 5).into_iter().filter_map(|cell| cell.state).collect();
+    let waiting = State::Waiting(None, AwaitKind::Other);
+    assert_eq!(states, [State::Running, State::Held, State::Held, waiting, State::Running]);
+}
+
+/// Where only sums are told, a column knows whether every poll around it happened to be seen.
+#[test]
+fn a_sampled_column_says_what_was_seen_and_what_was_not() {
+    let mut trace = Trace::default();
+    let task = spawn(&mut trace, "far away", 0);
+    let mut tell = |at: u64, polls: u64, seen: u64| {
+        trace.apply(Event::Sampled { task, polled: Some((seen, Some(seen + 1))), woken: None });
+        let measured = Measured { polls, busy_ns: polls, doing: Doing::Waiting, ..Measured::default() };
+        trace.apply(Event::Measured { task, at, measured: Box::new(measured) });
+    };
+    tell(100, 1, 55);
+    tell(200, 11, 155);
+    trace.apply(Event::Now { at: 300 });
+    let cells = trace.window(task, Axis::Time, 0, 300, 30);
+    let sampled: Vec<Sampled> = cells.iter().filter_map(|cell| cell.sampled).collect();
+    assert_eq!(sampled.len(), 30);
+    let seen: Vec<usize> = (0..30).filter(|column| sampled[*column].poll_seen).collect();
+    assert_eq!(seen, [5, 15]);
+    assert_eq!((sampled[2].unseen_polls, sampled[12].unseen_polls), (0, 9));
+    assert_eq!((sampled[20].is_told, sampled[21].is_told), (true, false), "the last measure was at 200");
 }

@@ -11,12 +11,12 @@ use ratatui::style::Color;
 use crate::snapshot::{assert_snapshot, text};
 use crate::stage::{self, Played, Stage, task};
 
-const ANSI: Theme = Theme { palette: Palette::Ansi16, ascii: false };
-const MONO: Theme = Theme { palette: Palette::Mono, ascii: false };
-const ASCII: Theme = Theme { palette: Palette::Mono, ascii: true };
+pub const ANSI: Theme = Theme { palette: Palette::Ansi16, ascii: false };
+pub const MONO: Theme = Theme { palette: Palette::Mono, ascii: false };
+pub const ASCII: Theme = Theme { palette: Palette::Mono, ascii: true };
 
 /// What `actions` lead to on a screen of `width` by `height`.
-fn screen(session: Option<&Played>, theme: &Theme, (width, height): (u16, u16), actions: &[Action]) -> Buffer {
+pub fn screen(session: Option<&Played>, theme: &Theme, (width, height): (u16, u16), actions: &[Action]) -> Buffer {
     let stage = Stage::default();
     let area = Rect::new(0, 0, width, height);
     let mut model = Model::default();

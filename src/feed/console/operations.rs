@@ -1,28 +1,44 @@
 //! Awaits as the wire alone tells them: async operations with exact beginnings and ends, on resources that say their
 //! kind and place.
 
-use console_api::async_ops::{AsyncOpUpdate, Stats};
-use console_api::resources::resource::kind::{Kind, Known};
-use console_api::resources::{Resource, ResourceUpdate};
+use console_api::async_ops::{AsyncOp, AsyncOpUpdate};
+use console_api::resources::ResourceUpdate;
 use rustc_hash::FxHashMap;
 
-use super::Times;
-use crate::trace::{AwaitId, AwaitKind, Event, Location, Nanos, Site, SiteId, TaskId};
+use super::resources::Resources;
+use super::spans::Spans;
+use super::stamps::{Stamp, Times};
+use super::texts::{NAME_BYTES_MAX, Texts};
+use crate::trace::{AwaitId, AwaitKind, Event, Nanos, ResourceId, Site, SiteId, TaskId};
+
+/// Operations that are there at once; more are counted and not shown.
+const OPERATIONS_MAX: usize = 1 << 20;
+
+/// Places that await; whatever is awaited at more of them is said to be awaited somewhere.
+const SITES_MAX: usize = 1 << 16;
+
+/// Awaits of one session. Ids of the trace end at four times this.
+const AWAITS_MAX: usize = 1 << 30;
 
 /// What the wire has told of resources and operations so far, by span id.
 #[derive(Debug, Default)]
 pub struct Operations {
-    resources: FxHashMap<u64, (AwaitKind, Option<Location>)>,
-    operations: FxHashMap<u64, Operation>,
+    resources: Resources,
+    spans: Spans<Operation>,
     sites: FxHashMap<Site, SiteId>,
     awaits: usize,
+    unshown: u64,
+    /// Polls from before this may have gone untold.
+    untold_until: Nanos,
 }
 
 #[derive(Debug)]
 struct Operation {
     site: Site,
+    resource: Option<ResourceId>,
     /// Once it is known which task awaits it.
     id: Option<AwaitId>,
+    start: Nanos,
     polls: u64,
     ready: bool,
 }
@@ -35,92 +51,135 @@ struct Begin {
 }
 
 impl Operations {
-    /// What an update says of awaits: beginnings in order of time, then polls, then ends.
+    /// Awaits, and with `tells_resources` also what they are for, where nobody else tells of resources.
+    pub fn new(tells_resources: bool) -> Self {
+        Self { resources: Resources::new(tells_resources), ..Self::default() }
+    }
+
+    /// How many resources and operations are not shown, for there were too many.
+    pub fn unshown(&self) -> u64 {
+        self.unshown + self.resources.unshown()
+    }
+
+    /// Polls from before `until` may have gone untold: nobody listened, or the program had no room for them.
+    pub fn note_untold(&mut self, until: Nanos) {
+        self.untold_until = self.untold_until.max(until);
+    }
+
+    /// What an update says of resources and awaits: beginnings in order of time, then polls, then ends. `task` knows
+    /// which task a span id means.
     pub fn events(
         &mut self,
         resources: &ResourceUpdate,
         operations: &AsyncOpUpdate,
         task: impl Fn(u64) -> Option<TaskId>,
-        times: &Times,
+        texts: &mut Texts,
+        times: &impl Times,
     ) -> Vec<Event> {
-        for resource in &resources.new_resources {
-            if let Some(id) = &resource.id {
-                self.resources.insert(id.id, (kind(resource), location(resource)));
-            }
-        }
-        for operation in &operations.new_async_ops {
-            let (Some(id), Some(resource)) = (&operation.id, &operation.resource_id) else { continue };
-            let (kind, location) = self.resources.get(&resource.id).cloned().unwrap_or((AwaitKind::Other, None));
-            let site = Site { kind, source: operation.source.as_str().into(), location };
-            self.operations.insert(id.id, Operation { site, id: None, polls: 0, ready: false });
+        let mut events = Vec::new();
+        self.resources.meet(resources, texts, times, &mut events);
+        // Outer ones first: what lies within another is seen by that.
+        let (inner, outer): (Vec<_>, Vec<_>) =
+            operations.new_async_ops.iter().partition(|operation| operation.parent_async_op_id.is_some());
+        for operation in outer.into_iter().chain(inner) {
+            self.meet(operation, operations, texts, times, &mut events);
         }
         for poll in resources.new_poll_ops.iter().filter(|poll| poll.is_ready) {
-            if let Some(operation) = poll.async_op_id.as_ref().and_then(|id| self.operations.get_mut(&id.id)) {
+            if let Some(operation) = poll.async_op_id.as_ref().and_then(|id| self.spans.live_mut(id.id)) {
                 operation.ready = true;
             }
         }
-        let mut events = self.begin(operations, task, times);
-        for (operation, stats) in &operations.stats_update {
-            events.extend(self.polled(*operation, stats));
+        self.begin(operations, task, times, &mut events);
+        let mut ended = Vec::new();
+        for (span, stats) in &operations.stats_update {
+            let Some(operation) = self.spans.live_mut(*span) else { continue };
+            let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
+            if let Some(id) = operation.id.filter(|_| polls > operation.polls) {
+                operation.polls = polls;
+                let polls = u32::try_from(polls).unwrap_or(u32::MAX);
+                events.push(Event::AwaitPolled { id, polls, ready: operation.ready });
+            }
+            if stats.dropped_at.is_some() {
+                if let Some(id) = operation.id {
+                    if !operation.ready && operation.start < self.untold_until {
+                        events.push(Event::AwaitUntold { id });
+                    }
+                    ended.push((times.at(stats.dropped_at), id));
+                }
+                self.spans.end(*span);
+            }
         }
-        for (operation, stats) in operations.stats_update.iter().filter(|(_, stats)| stats.dropped_at.is_some()) {
-            let ended = self.operations.remove(operation).and_then(|operation| operation.id);
-            events.extend(ended.map(|id| Event::AwaitEnd { id, at: times.at(stats.dropped_at) }));
-        }
-        for (resource, _) in resources.stats_update.iter().filter(|(_, stats)| stats.dropped_at.is_some()) {
-            self.resources.remove(resource);
-        }
+        ended.sort_unstable();
+        events.extend(ended.into_iter().map(|(at, id)| Event::AwaitEnd { id, at }));
+        self.resources.follow(resources, texts, times, &mut events);
         events
     }
 
-    fn begin(&mut self, operations: &AsyncOpUpdate, task: impl Fn(u64) -> Option<TaskId>, times: &Times) -> Vec<Event> {
-        let mut begins: Vec<Begin> = operations
-            .stats_update
-            .iter()
-            .filter(|(id, _)| self.operations.get(id).is_some_and(|operation| operation.id.is_none()))
-            .filter_map(|(id, stats)| {
-                let task = task(stats.task_id.as_ref()?.id)?;
-                Some(Begin { operation: *id, task, at: times.at(stats.created_at) })
-            })
-            .collect();
+    fn meet(
+        &mut self,
+        told: &AsyncOp,
+        update: &AsyncOpUpdate,
+        texts: &mut Texts,
+        times: &impl Times,
+        events: &mut Vec<Event>,
+    ) {
+        let (Some(span), Some(resource)) = (&told.id, &told.resource_id) else { return };
+        let created = update.stats_update.get(&span.id).and_then(|stats| stats.created_at);
+        // An operation on a part of a resource, within one on the whole: that is how tokio does the one that is awaited.
+        let is_inner = told.parent_async_op_id.as_ref().is_some_and(|outer| self.spans.get(outer.id).is_some());
+        if self.spans.is_known(span.id, Stamp::of(created)) || (is_inner && self.resources.is_part(resource.id)) {
+            return;
+        }
+        if self.spans.live() >= OPERATIONS_MAX {
+            self.unshown += 1;
+            return;
+        }
+        let resource = self.resources.get(resource.id);
+        let kind = resource.map_or(AwaitKind::Other, |resource| resource.kind);
+        let location = resource.and_then(|resource| resource.location.clone());
+        let site = Site { kind, source: texts.keep(&told.source, NAME_BYTES_MAX), location };
+        let resource = resource.and_then(|resource| resource.id);
+        let operation = Operation { site, resource, id: None, start: times.at(created), polls: 0, ready: false };
+        let replaced = self.spans.meet(span.id, Stamp::of(created), operation);
+        // Its end went untold, but its id is another's now.
+        let ended = replaced.and_then(|operation| operation.id);
+        events.extend(ended.map(|id| Event::AwaitEnd { id, at: times.at(created) }));
+    }
+
+    fn begin(
+        &mut self,
+        operations: &AsyncOpUpdate,
+        task: impl Fn(u64) -> Option<TaskId>,
+        times: &impl Times,
+        events: &mut Vec<Event>,
+    ) {
+        let mut begins = Vec::new();
+        for (span, stats) in &operations.stats_update {
+            let is_new = self.spans.live_mut(*span).is_some_and(|operation| operation.id.is_none());
+            let task = stats.task_id.as_ref().filter(|_| is_new).and_then(|id| task(id.id));
+            begins.extend(task.map(|task| Begin { operation: *span, task, at: times.at(stats.created_at) }));
+        }
         begins.sort_unstable_by_key(|begin| (begin.at, begin.operation));
-        let mut events = Vec::new();
         for begin in begins {
-            let Some(operation) = self.operations.get_mut(&begin.operation) else { continue };
+            let Some(operation) = self.spans.live_mut(begin.operation) else { continue };
+            if self.awaits >= AWAITS_MAX {
+                self.unshown += 1;
+                continue;
+            }
             let id = AwaitId::from_index(self.awaits);
             self.awaits += 1;
             operation.id = Some(id);
             let next_site = SiteId::from_index(self.sites.len());
-            let site = *self.sites.entry(operation.site.clone()).or_insert(next_site);
+            let mut described = operation.site.clone();
+            if self.sites.len() >= SITES_MAX && !self.sites.contains_key(&described) {
+                described = Site { kind: AwaitKind::Other, source: "".into(), location: None };
+            }
+            let site = *self.sites.entry(described.clone()).or_insert(next_site);
             if site == next_site {
-                events.push(Event::Site { site, described: Box::new(operation.site.clone()) });
+                events.push(Event::Site { site, described: Box::new(described) });
             }
             events.push(Event::AwaitStart { id, task: begin.task, at: begin.at, site });
+            events.extend(operation.resource.map(|resource| Event::AwaitOf { id, resource }));
         }
-        events
     }
-
-    /// The polls of an operation that are new.
-    fn polled(&mut self, operation: u64, stats: &Stats) -> Vec<Event> {
-        let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
-        let Some(operation) = self.operations.get_mut(&operation) else { return Vec::new() };
-        let Some(id) = operation.id else { return Vec::new() };
-        let new = polls.saturating_sub(operation.polls);
-        operation.polls = polls;
-        (1..=new).map(|poll| Event::AwaitPoll { id, ready: operation.ready && poll == new }).collect()
-    }
-}
-
-fn kind(resource: &Resource) -> AwaitKind {
-    match resource.kind.as_ref().and_then(|kind| kind.kind.as_ref()) {
-        Some(Kind::Known(known)) if *known == Known::Timer as i32 => AwaitKind::Timer,
-        Some(Kind::Other(name)) => AwaitKind::from_name(name),
-        _ => AwaitKind::Other,
-    }
-}
-
-fn location(resource: &Resource) -> Option<Location> {
-    let location = resource.location.as_ref()?;
-    let file = location.file.as_deref().filter(|file| !file.is_empty())?;
-    Some(Location { file: file.into(), line: location.line? })
 }

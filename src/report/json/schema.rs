@@ -33,7 +33,7 @@ pub struct Report<'a> {
     /// Findings past the first hundred of their lint; left out while that is none.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) findings_unlisted: u64,
-    pub(super) feeds: FeedsEntry,
+    pub(super) feeds: FeedsEntry<'a>,
     pub(super) gaps: Vec<GapEntry>,
 }
 
@@ -55,6 +55,9 @@ pub(super) struct LoopEntry {
     pub(super) parks: u64,
     pub(super) turns: u64,
     pub(super) longest_poll_ns: Option<u64>,
+    /// Since when more than one thread polls, so that who woke whom is a guess; left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) many_threads_ns: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,9 +124,12 @@ pub(super) struct FindingEntry {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct FeedsEntry {
+pub(super) struct FeedsEntry<'a> {
     pub(super) console: ConsoleEntry,
     pub(super) probe: ProbeEntry,
+    /// Only where facts come from a recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recording: Option<RecordingEntry<'a>>,
     /// The two feeds counted the same. Where only one of them ran nothing contradicts it, and this is `true` too.
     pub(super) agree: bool,
     pub(super) disagreements: Vec<String>,
@@ -140,6 +146,27 @@ pub(super) struct ConsoleEntry {
 pub(super) struct ProbeEntry {
     pub(super) events: u64,
     pub(super) dropped: u64,
+}
+
+/// A recording of console-subscriber's: how many lines it had, and what came of them.
+#[derive(Debug, Serialize)]
+pub(super) struct RecordingEntry<'a> {
+    pub(super) lines: u64,
+    pub(super) events: u64,
+    pub(super) unknown: u64,
+    pub(super) skipped: u64,
+    pub(super) lost: u64,
+    pub(super) clamped: u64,
+    pub(super) unspawned: u64,
+    pub(super) cut: bool,
+    /// The first of those that were skipped.
+    pub(super) broken: Vec<BrokenEntry<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct BrokenEntry<'a> {
+    pub(super) line: u64,
+    pub(super) why: &'a str,
 }
 
 #[derive(Debug, Serialize)]

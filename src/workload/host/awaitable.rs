@@ -1,5 +1,6 @@
 //! `await(x)`: what can be awaited, and the one place where a script suspends.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -74,7 +75,11 @@ pub(super) fn waiting<F>(
 where
     F: Future<Output = Result<MultiValue, Fault>> + Send + 'static,
 {
+    let host = Arc::clone(&label.host);
     let start: Start = Box::new(move |world, line| {
+        if kind == AwaitKind::Io {
+            host.uses_system.store(true, Ordering::Relaxed);
+        }
         let told = world.quiet(make);
         Box::pin(async move { told.await.map_err(|fault| Error::external(fault.line(line))) })
     });

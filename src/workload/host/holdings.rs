@@ -3,6 +3,7 @@
 //! Lua's garbage collector would let go of them some time after their task is gone. They belong to the task instead, and
 //! are let go of in the moment in which it ends, however it ends.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use mlua::{MetaMethod, UserData, UserDataMethods};
@@ -55,11 +56,16 @@ impl Holdings {
 }
 
 /// Lets go of everything when the task's body is dropped.
-pub(super) struct Owner(pub Arc<Holdings>);
+pub(super) struct Owner {
+    pub host: Arc<Host>,
+    pub holdings: Arc<Holdings>,
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.let_go_of_all();
+        self.holdings.let_go_of_all();
+        // A socket or a file may be everybody's: it goes once nobody can reach it any more.
+        self.host.must_collect.store(self.host.uses_system.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use mlua::{Error, Lua, MultiValue, Table, Value};
 
 use super::awaitable::{Start, awaitable};
-use super::{Host, channel, choice, coroutine, gather, generator, group, locked, net, sync, task, time};
+use super::{Host, channel, choice, coroutine, file, gather, generator, group, locked, net, sync, task, time, udp};
 use crate::trace::AwaitKind;
 use crate::workload::fault::{Fault, Weight};
 
 /// The words of the language, with those of Lua that a script may use; a misspelled name is compared with them.
 pub const NAMES: &[&str] = &[
+    "append_file",
     "as_completed",
     "async",
     "async_generator",
@@ -36,11 +37,13 @@ pub const NAMES: &[&str] = &[
     "notify",
     "now",
     "oneshot",
+    "open_file",
     "pairs",
     "panic",
     "pcall",
     "print",
     "random",
+    "read_file",
     "rwlock",
     "select",
     "semaphore",
@@ -58,10 +61,12 @@ pub const NAMES: &[&str] = &[
     "tonumber",
     "tostring",
     "type",
+    "udp",
     "unconstrained",
     "utf8",
     "watch",
     "work",
+    "write_file",
     "xpcall",
     "yield_now",
 ];
@@ -78,6 +83,8 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     channel::install(lua, host)?;
     choice::install(lua, host)?;
     net::install(lua, host)?;
+    udp::install(lua, host)?;
+    file::install(lua, host)?;
     generator::install(lua, host)?;
     install_output(lua, host)?;
     install_chance(lua, host)?;

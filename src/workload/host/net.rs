@@ -1,19 +1,22 @@
-//! Sockets, on tokio's own: on the real clock only, and on this machine only.
+//! Connections, on tokio's own: on the real clock only, and only to this machine unless the person allows more.
 
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::{Either, select};
 use mlua::{Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, Notify};
 
 use super::Host;
+use super::address::{Address, failed, needs_real_clock};
 use super::awaitable::waiting;
 use super::label::{Label, whole};
 use super::language::describe;
-use crate::control::ClockKind;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::Fault;
 
@@ -21,27 +24,28 @@ use crate::workload::fault::Fault;
 const READ_BYTES_MAX: usize = 1 << 20;
 
 pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "tcp_listen", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, ()| {
-        allow(lua, host, source)?;
+    word!(lua, host, "tcp_listen", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, at: Value| {
+        needs_real_clock(lua, host, source)?;
+        let at = local(lua, host, source, &at)?;
         let label = Label::new(lua, host, "tcp_listen", ResourceKind::Other, 0, &Value::Nil)?;
-        let bound = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        let bound = std::net::TcpListener::bind(at)
             .and_then(|listener| {
                 listener.set_nonblocking(true)?;
                 let port = listener.local_addr()?.port();
                 Ok((label.made(lua, || TcpListener::from_std(listener)).map_err(std::io::Error::other)??, port))
             })
-            .map_err(|error| host.misuse(lua, Fault::new(format!("no port to listen on: {error}")).token(&**source)))?;
+            .map_err(|error| host.misuse(lua, failed(&format!("listening at {at}"), &error).token(&**source)))?;
         let at_accept = label.source("accept");
         Ok(Listener { label, listener: Arc::new(bound.0), port: bound.1, at_accept })
     });
-    word!(lua, host, "tcp_connect", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, port: Value| {
-        allow(lua, host, source)?;
-        let port = whole(lua, host, source, &port, 1, usize::from(u16::MAX))? as u16;
+    word!(lua, host, "tcp_connect", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, to: Value| {
+        needs_real_clock(lua, host, source)?;
+        let to = Address::read(lua, host, source, &to)?;
         let label = Label::new(lua, host, "tcp_connect", ResourceKind::Other, 0, &Value::Nil)?;
         let socket = Socket::new(lua, host)?;
         let (streams, socket) = (Arc::clone(&socket.halves), lua.create_userdata(socket)?);
         waiting(lua, &label, AwaitKind::Io, source, move || async move {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+            let stream = TcpStream::connect(&to.resolve().await?[..]).await;
             streams.open(stream.map_err(|error| failed("connecting", &error))?).await;
             Ok(MultiValue::from_iter([Value::UserData(socket)]))
         })
@@ -49,17 +53,13 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     Ok(())
 }
 
-/// Real sockets on a virtual clock would make timers fire early.
-fn allow(lua: &Lua, host: &Host, word: &str) -> mlua::Result<()> {
-    if host.world(lua, word)?.clock() == ClockKind::Real {
-        return Ok(());
-    }
-    let fault = Fault::new(format!("{word} needs the real clock")).token(word);
-    Err(host.misuse(lua, fault.hint("write clock = \"real\" in the manifest, or run it with --clock real")))
-}
-
-fn failed(what: &str, error: &std::io::Error) -> Fault {
-    Fault::new(format!("{what} failed: {error}")).token("await")
+/// Where a socket of this machine's is to be: a free port unless the script says which.
+pub(super) fn local(lua: &Lua, host: &Host, by: &str, at: &Value) -> mlua::Result<SocketAddr> {
+    let at = if at.is_nil() { Address::FREE } else { Address::read(lua, host, by, at)? };
+    at.literal().ok_or_else(|| {
+        let fault = Fault::new(format!("{by} needs a number for its host, and got a name")).token(by);
+        host.misuse(lua, fault.hint("write the machine's own address, such as \"127.0.0.1:8080\""))
+    })
 }
 
 struct Listener {
@@ -93,6 +93,10 @@ impl UserData for Listener {
 struct Halves {
     read: Turn<Option<OwnedReadHalf>>,
     write: Turn<Option<OwnedWriteHalf>>,
+    /// The script closed it, or finished writing: whoever is at it lets go.
+    is_closed: AtomicBool,
+    is_finished: AtomicBool,
+    closing: Notify,
 }
 
 impl Halves {
@@ -101,6 +105,39 @@ impl Halves {
         *self.read.lock().await = Some(read);
         *self.write.lock().await = Some(write);
     }
+
+    /// Waits for `work`, unless the socket is closed meanwhile.
+    async fn unless_closed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        // Asked for before looking: a close in between must not be missed.
+        let closing = pin!(self.closing.notified());
+        if self.is_closed.load(Ordering::Acquire) {
+            return None;
+        }
+        match select(closing, pin!(work)).await {
+            Either::Left(_) => None,
+            Either::Right((done, _)) => Some(done),
+        }
+    }
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.closing.notify_waiters();
+        if let Ok(mut read) = self.read.try_lock() {
+            *read = None;
+        }
+        self.finish();
+    }
+
+    fn finish(&self) {
+        self.is_finished.store(true, Ordering::Release);
+        if let Ok(mut write) = self.write.try_lock() {
+            *write = None;
+        }
+    }
+}
+
+fn closed(by: &str) -> Fault {
+    Fault::new("the socket is closed").token(by)
 }
 
 struct Socket {
@@ -121,22 +158,28 @@ impl Socket {
 impl UserData for Socket {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // Up to so many bytes, as soon as there are any; nil once the other side has closed.
-        methods.add_method("read", |lua, this, count: Value| {
-            let count = match count {
-                Value::Nil => 64 << 10,
-                count => whole(lua, &this.label.host, "read", &count, 1, READ_BYTES_MAX)?,
-            };
-            let (halves, weak) = (Arc::clone(&this.halves), lua.weak());
-            waiting(lua, &this.label, AwaitKind::Io, &this.at_read, move || async move {
-                let mut half = halves.read.lock().await;
-                let Some(half) = half.as_mut() else { return Err(Fault::new("the socket is closed").token("read")) };
-                let mut bytes = vec![0; count];
-                let read = half.read(&mut bytes).await.map_err(|error| failed("reading", &error))?;
-                let text = weak.try_upgrade().filter(|_| read > 0).map(|lua| lua.create_string(&bytes[..read]));
-                let text = text.transpose().map_err(|error| Fault::new(error.to_string()))?;
-                Ok(MultiValue::from_iter([text.map_or(Value::Nil, Value::String)]))
-            })
-        });
+        for name in ["read", "next"] {
+            methods.add_method(name, |lua, this, count: Value| {
+                let count = match count {
+                    Value::Nil => 64 << 10,
+                    count => whole(lua, &this.label.host, "read", &count, 1, READ_BYTES_MAX)?,
+                };
+                let (halves, weak) = (Arc::clone(&this.halves), lua.weak());
+                waiting(lua, &this.label, AwaitKind::Io, &this.at_read, move || async move {
+                    let mut slot = halves.read.lock().await;
+                    let Some(half) = slot.as_mut() else { return Err(closed("read")) };
+                    let mut bytes = vec![0; count];
+                    let Some(read) = halves.unless_closed(half.read(&mut bytes)).await else {
+                        *slot = None;
+                        return Err(closed("read"));
+                    };
+                    let read = read.map_err(|error| failed("reading", &error))?;
+                    let text = weak.try_upgrade().filter(|_| read > 0).map(|lua| lua.create_string(&bytes[..read]));
+                    let text = text.transpose().map_err(|error| Fault::new(error.to_string()))?;
+                    Ok(MultiValue::from_iter([text.map_or(Value::Nil, Value::String)]))
+                })
+            });
+        }
         methods.add_method("write", |lua, this, text: Value| {
             let Value::String(text) = text else {
                 let fault = Fault::new(format!("write needs a text, and got {}", describe(&text))).token("write");
@@ -144,23 +187,23 @@ impl UserData for Socket {
             };
             let (halves, bytes) = (Arc::clone(&this.halves), text.as_bytes().to_vec());
             waiting(lua, &this.label, AwaitKind::Io, &this.at_write, move || async move {
-                let mut half = halves.write.lock().await;
-                let Some(half) = half.as_mut() else { return Err(Fault::new("the socket is closed").token("write")) };
-                half.write_all(&bytes).await.map_err(|error| failed("writing", &error))?;
+                let mut slot = halves.write.lock().await;
+                let Some(half) = slot.as_mut() else { return Err(closed("write")) };
+                let written = halves.unless_closed(half.write_all(&bytes)).await;
+                if halves.is_finished.load(Ordering::Acquire) {
+                    *slot = None;
+                }
+                written.ok_or_else(|| closed("write"))?.map_err(|error| failed("writing", &error))?;
                 Ok(MultiValue::new())
             })
         });
         // Says that nothing more will be written: the other side reads nil. What comes can still be read.
         methods.add_method("finish", |_, this, ()| {
-            if let Ok(mut half) = this.halves.write.try_lock() {
-                *half = None;
-            }
+            this.halves.finish();
             Ok(())
         });
         methods.add_method("close", |_, this, ()| {
-            if let (Ok(mut read), Ok(mut write)) = (this.halves.read.try_lock(), this.halves.write.try_lock()) {
-                (*read, *write) = (None, None);
-            }
+            this.halves.close();
             Ok(())
         });
         methods.add_meta_method(MetaMethod::ToString, |_, _, ()| Ok("socket"));

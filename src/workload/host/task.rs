@@ -174,12 +174,12 @@ pub(super) async fn body(
 ) -> Result<MultiValue, Fault> {
     arguments.push_front(Value::Function(definition.function.clone()));
     // Made before the call and so dropped after it: what a task holds outlives its code.
-    let owner = Owner(Arc::default());
+    let owner = Owner { host: Arc::clone(host), holdings: Arc::default() };
     let outcome = {
         let mut call = pin!(host.run_function().call_async::<MultiValue>(arguments));
         poll_fn(|context| {
             locked(&host.stretch).begin();
-            *locked(&host.holdings) = Arc::clone(&owner.0);
+            *locked(&host.holdings) = Arc::clone(&owner.holdings);
             call.as_mut().poll(context)
         })
         .await

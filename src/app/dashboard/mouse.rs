@@ -1,0 +1,66 @@
+//! What the mouse does on the dashboard.
+
+use super::{Dashboard, Pane};
+use crate::app::geometry::Geometry;
+use crate::app::input::{Mouse, MouseKind};
+use crate::app::session::Session;
+use crate::app::viewport::Viewport;
+use crate::trace::column_edge;
+
+impl Dashboard {
+    pub(super) fn mouse(&mut self, mouse: Mouse, session: &dyn Session, geometry: &Geometry, was_panning: bool) {
+        let end = self.axis_end(session, self.viewport.axis);
+        let (from, to) = self.viewport.range(end);
+        let lanes = geometry.lanes;
+        let over_lanes = lanes.has(mouse.column, mouse.row);
+        let pointed = over_lanes.then(|| column_edge(from, to, mouse.column - lanes.x, lanes.width));
+        let over_output = geometry.output.has(mouse.column, mouse.row);
+        let over_details = geometry.details.has(mouse.column, mouse.row);
+        let count = self.rows.count(session.trace());
+        match mouse.kind {
+            MouseKind::Press | MouseKind::Drag if geometry.minimap.has(mouse.column, mouse.row) => {
+                let (start, whole) = Viewport::whole(self.viewport.axis).range(end);
+                let middle = column_edge(start, whole, mouse.column - geometry.minimap.x, geometry.minimap.width);
+                self.remember();
+                let width = to - from;
+                let from = middle.saturating_sub(width / 2);
+                self.viewport.show(from, from.saturating_add(width));
+            }
+            MouseKind::Press if geometry.rows.has(mouse.column, mouse.row) => {
+                self.focus = Pane::Timeline;
+                let row = self.top + usize::from(mouse.row - geometry.rows.y);
+                if let Some(id) = self.rows.get(row, session.trace()) {
+                    self.select(id, session, geometry);
+                }
+                if let Some(at) = pointed {
+                    self.set_cursor(at, end);
+                }
+            }
+            MouseKind::Press if over_output => self.focus = Pane::Output,
+            MouseKind::Press if over_details => self.focus = Pane::Details,
+            MouseKind::Press => {}
+            MouseKind::Drag => {
+                if let Some(at) = pointed {
+                    self.set_cursor(at, end);
+                }
+            }
+            MouseKind::WheelUp if mouse.zooming => self.zoom((2, 3), pointed, end),
+            MouseKind::WheelDown if mouse.zooming => self.zoom((3, 2), pointed, end),
+            MouseKind::WheelLeft => self.pan(-1, end, was_panning),
+            MouseKind::WheelRight => self.pan(1, end, was_panning),
+            MouseKind::WheelUp if over_output => self.output_back = self.output_back.saturating_add(3),
+            MouseKind::WheelDown if over_output => self.output_back = self.output_back.saturating_sub(3),
+            MouseKind::WheelUp if over_details => self.details_top = self.details_top.saturating_sub(1),
+            MouseKind::WheelDown if over_details => {
+                let last = geometry.details_lines.saturating_sub(geometry.details.height.into());
+                self.details_top = (self.details_top + 1).min(last);
+            }
+            MouseKind::WheelUp => self.top = self.top.saturating_sub(3),
+            MouseKind::WheelDown => {
+                self.top = (self.top + 3).min(count.saturating_sub(geometry.rows.height.into()));
+            }
+        }
+        let lines = session.trace().output().lines().len();
+        self.output_back = self.output_back.min(lines.saturating_sub(geometry.output.height.into()));
+    }
+}

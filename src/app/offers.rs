@@ -1,0 +1,52 @@
+//! Which actions mean something for what is watched now, and why the others do not: the footer and the answers to keys.
+
+use super::action::Action;
+use super::session::Session;
+use super::tabs::Tabs;
+use crate::control::{LinkState, Phase, Status, Steering};
+use crate::trace::Fidelity;
+
+/// Why `action` means nothing for a session that stands like this; `None` where it does mean something.
+pub fn refusal(action: Action, status: &Status) -> Option<&'static str> {
+    let is_over = status.phase == Phase::Ended;
+    match (action, status.steering) {
+        (Action::TogglePause, _) if is_over => Some(match status.steering {
+            Steering::Loop => "the run has ended; r runs it again",
+            Steering::Process | Steering::Nothing => "it is over: nothing here moves any more",
+        }),
+        (action, Steering::Loop) if action.drives_the_loop() && is_over => Some("the run has ended; r runs it again"),
+        (action, Steering::Process) if action.drives_the_loop() => {
+            Some("this loop is not ours to step, hold or slow; space freezes the picture, z the whole process")
+        }
+        (action, Steering::Nothing) if action.drives_the_loop() => {
+            Some("this loop is not ours to step, hold or slow; space freezes the picture")
+        }
+        (Action::FreezeProcess, Steering::Process) => is_over.then_some("the process has ended"),
+        (Action::FreezeProcess, Steering::Loop) => Some("the loop is ours: space pauses it"),
+        (Action::FreezeProcess, Steering::Nothing) => {
+            Some("loopscope did not start this process, so it does not stop it; `loopscope exec` starts one")
+        }
+        (Action::Retry, _) => match status.link.as_ref().map(|link| link.state) {
+            None => Some("there is nothing to reach: this is no attached program"),
+            Some(LinkState::Live | LinkState::Waiting) => Some("it is connected"),
+            Some(LinkState::Connecting | LinkState::Retrying { .. } | LinkState::Lost) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the footer should speak of `action` now, where `session` is watched.
+pub fn is_offered(action: Action, session: Option<&dyn Session>, tabs: &Tabs) -> bool {
+    let status = session.map(Session::status);
+    let is_over = status.as_ref().is_none_or(|status| status.phase == Phase::Ended);
+    let is_ours = status.as_ref().is_none_or(|status| status.steering == Steering::Loop);
+    let means_something = status.as_ref().map(|status| refusal(action, status).is_none());
+    match action {
+        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => tabs.has_bar(),
+        Action::RunAgain => is_over && is_ours,
+        Action::ShowOutcome => is_over,
+        Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),
+        action if action.drives_the_loop() || action == Action::TogglePause => means_something == Some(true),
+        _ => means_something != Some(false),
+    }
+}

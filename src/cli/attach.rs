@@ -1,0 +1,87 @@
+//! `loopscope attach`: a program that is not ours, on screen or headless.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::exit::{Broken, Exit, tell};
+use super::headless::{self, Wanted};
+use super::run::ensure_terminal;
+use super::screen;
+use crate::app::Session;
+use crate::control::{ClockKind, LinkState, SourceKind};
+use crate::feed::wire::{Address, DEFAULT_ADDRESS};
+use crate::report::Source;
+use crate::session::AttachSession;
+use crate::settings::Settings;
+use crate::workload::duration;
+
+/// How long a headless attach waits for somebody to answer, where it is not said how long it is to last.
+const REACH_PATIENCE: Duration = Duration::from_secs(10);
+
+const EXAMPLES: &str = "\
+Examples:
+  loopscope attach                            a program on this machine, at the usual port
+  loopscope attach 7000 unix:/tmp/app.sock    two programs
+  loopscope attach --for 3s --headless --json > report.json
+  loopscope attach --for 3s --headless --assert 'loop.polls > 0'
+
+The program has to call console_subscriber::init(), and to be built with tokio's feature `tracing` and with
+RUSTFLAGS=\"--cfg tokio_unstable\".";
+
+/// What was typed after `attach`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct AttachArguments {
+    /// Where the program listens: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
+    #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    addresses: Vec<Address>,
+    /// Watch no longer than this: 3s, 500ms, 2min. Without it a headless attach lasts until the program goes or Ctrl-C
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
+    r#for: Option<Duration>,
+    /// No screen: print a report when it is over. Exit 1 if nobody answered in that time, or within 10s
+    #[arg(long, help_heading = "Headless")]
+    headless: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// Watches what was asked for.
+pub(super) fn attach(arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    if arguments.headless {
+        return attach_headless(arguments, settings);
+    }
+    ensure_terminal("loopscope attach --headless --for 3s")?;
+    let mut sessions: Vec<Box<dyn Session>> = Vec::new();
+    for address in &arguments.addresses {
+        sessions.push(Box::new(start(address, settings)?));
+    }
+    screen::watch(sessions, settings)
+}
+
+fn attach_headless(arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let [address] = arguments.addresses.as_slice() else {
+        bail!("one report is of one program: call `loopscope attach --headless` once for each address");
+    };
+    let source = Source {
+        kind: SourceKind::Attach,
+        name: address.to_string(),
+        params: Vec::new(),
+        clock: ClockKind::Real,
+        seed: 0,
+    };
+    let mut session = start(address, settings)?;
+    if arguments.r#for.is_none() {
+        session.give_up_after(REACH_PATIENCE);
+    }
+    let exit = headless::watch(&mut session, arguments.r#for, &source, &settings.thresholds, &arguments.wanted)?;
+    if let Some(link) = session.status().link.filter(|link| link.state == LinkState::Live && !link.note.is_empty()) {
+        tell(&format!("{address}: {}", link.note));
+    }
+    Ok(exit)
+}
+
+fn start(address: &Address, settings: &Settings) -> anyhow::Result<AttachSession> {
+    let session = AttachSession::start(address, settings.memory_bytes);
+    session.context(Broken("no thread could be had".to_owned()))
+}

@@ -1,0 +1,261 @@
+//! The door for programs that are not ours: tasks are spawned by what the wire says, and live as far as it tells.
+//!
+//! Counts, sums, beginnings and ends are exact there; of single polls and wakes the last of each is told with each
+//! update, and no other. Whether a task that is gone had finished or was dropped before that, the wire does not say: it
+//! counts as done, and nobody here claims more.
+
+mod caveats;
+mod following;
+
+use console_api::instrument::Update;
+use console_api::tasks::{self, Stats, TaskUpdate};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::facts;
+use super::operations::Operations;
+use super::spans::Spans;
+use super::stamps::{Stamp, Stamps, Times};
+use super::texts::Texts;
+use crate::trace::{Counts, Event, Measured, Nanos, Spawned, TaskId, TaskKind};
+use caveats::Caveats;
+
+/// Tasks of one session; more are counted and not shown. A trace keeps about half a kilobyte of each for good.
+const TASKS_MAX: usize = 1 << 20;
+
+/// Who tells of polls and wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polls {
+    /// The wire alone, in sums and samples; it also tells when a task ends.
+    Told,
+    /// Somebody else tells each of them, and each end; the wire's counts are there to compare.
+    Elsewhere,
+}
+
+/// A task as it was told of so far.
+#[derive(Clone, Debug)]
+struct Known {
+    task: TaskId,
+    kind: TaskKind,
+    spawned_at: Nanos,
+    counts: Counts,
+    /// When it was measured last, and how.
+    measured: Option<(Nanos, Measured)>,
+    is_located: bool,
+}
+
+/// See the module. One door serves one process.
+#[derive(Debug)]
+pub struct ForeignDoor {
+    polls: Polls,
+    tasks: Spans<Known>,
+    /// The span id of each task, by its own.
+    spans: Vec<u64>,
+    /// Tasks that were in a poll when they were told of last, by span id.
+    running: FxHashSet<u64>,
+    operations: Operations,
+    stamps: Stamps,
+    texts: Texts,
+    caveats: Caveats,
+    /// Joined again: what was gone by then is not news.
+    rejoined_after: Option<Stamp>,
+    last_update: Option<Stamp>,
+}
+
+impl ForeignDoor {
+    pub fn new(polls: Polls) -> Self {
+        Self {
+            polls,
+            tasks: Spans::default(),
+            spans: Vec::new(),
+            running: FxHashSet::default(),
+            operations: Operations::new(true),
+            stamps: Stamps::default(),
+            texts: Texts::default(),
+            caveats: Caveats::default(),
+            rejoined_after: None,
+            last_update: None,
+        }
+    }
+
+    /// Which task `span` means now, or meant last.
+    pub fn task(&self, span: u64) -> Option<TaskId> {
+        self.tasks.get(span).map(|known| known.task)
+    }
+
+    /// The span id of a task, to ask the program about it.
+    pub fn span(&self, task: TaskId) -> Option<u64> {
+        let span = *self.spans.get(task.index())?;
+        (self.task(span) == Some(task)).then_some(span)
+    }
+
+    /// How many tasks were told of.
+    pub fn tasks(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The clock of the program, in loop time; whoever tells of polls goes by it too.
+    pub fn stamps(&self) -> &Stamps {
+        &self.stamps
+    }
+
+    pub fn stamps_mut(&mut self) -> &mut Stamps {
+        &mut self.stamps
+    }
+
+    /// Text that was told before is kept once.
+    pub fn texts_mut(&mut self) -> &mut Texts {
+        &mut self.texts
+    }
+
+    /// What a person should know of what they see, in a sentence or several; empty where all is as it should be.
+    pub fn caveats(&self) -> String {
+        self.caveats.text(self.operations.unshown(), &self.stamps)
+    }
+
+    /// `count` things of an update could not be taken in.
+    pub fn note_cut(&mut self, count: u64) {
+        self.caveats.cut += count;
+    }
+
+    /// The program told of tokio's own span for tasks: it is built with what it takes.
+    pub fn knows_of_tasks(&self) -> bool {
+        self.caveats.knows_of_tasks || !self.spans.is_empty()
+    }
+
+    /// `update` is from the very process that this door has listened to: it tells of a task that is known.
+    pub fn recognises(&self, update: &Update) -> bool {
+        let told = update.task_update.iter().flat_map(|told| &told.stats_update);
+        told.into_iter().any(|(span, stats)| {
+            let created = Stamp::of(stats.created_at);
+            created.is_some() && self.tasks.is_known(*span, created)
+        })
+    }
+
+    /// The next update comes over a new connection to the same process. Gives loop time so far, where the hole begins.
+    pub fn rejoin(&mut self) -> Nanos {
+        self.rejoined_after = self.last_update;
+        self.stamps.now()
+    }
+
+    /// A task that `span` means from now on, unless that is known: told by whoever tells first. Gives its event.
+    pub fn spawn(&mut self, span: u64, created: Option<Stamp>, at: Nanos, spawned: Spawned) -> Option<Event> {
+        if self.tasks.is_known(span, created) {
+            return None;
+        }
+        if self.spans.len() >= TASKS_MAX {
+            self.caveats.unshown += 1;
+            return None;
+        }
+        let task = TaskId::from_index(self.spans.len());
+        let is_located = spawned.location.is_some();
+        let known =
+            Known { task, kind: spawned.kind, spawned_at: at, counts: Counts::default(), measured: None, is_located };
+        self.spans.push(span);
+        self.tasks.meet(span, created, known);
+        Some(Event::Spawn { task, at, spawned: Box::new(spawned) })
+    }
+
+    /// What `update` says, as events; `arrived` is our own clock's time, where there is one.
+    pub fn events(&mut self, update: Update, arrived: Option<Nanos>) -> Vec<Event> {
+        let tasks = update.task_update.unwrap_or_default();
+        let mut resources = update.resource_update.unwrap_or_default();
+        let mut operations = update.async_op_update.unwrap_or_default();
+        let new_metadata = update.new_metadata.unwrap_or_default();
+        self.caveats.hear_of(&new_metadata);
+        let dropped = [tasks.dropped_events, resources.dropped_events, operations.dropped_events];
+        let dropped = dropped.into_iter().fold(0_u64, u64::saturating_add);
+        self.caveats.dropped = self.caveats.dropped.saturating_add(dropped);
+
+        let created = tasks.stats_update.values().map(|stats| stats.created_at);
+        let created = created.chain(resources.stats_update.values().map(|stats| stats.created_at));
+        let created = created.chain(operations.stats_update.values().map(|stats| stats.created_at));
+        self.stamps.begin(created.chain([update.now]).filter_map(Stamp::of).min());
+        let before = self.stamps.now();
+        let now = self.stamps.advance(update.now, arrived);
+
+        let rejoined_after = self.rejoined_after.take();
+        // Nobody keeps polls of async operations for those who come later.
+        if self.last_update.is_none() || rejoined_after.is_some() || operations.dropped_events > 0 {
+            self.operations.note_untold(now);
+        }
+        if let Some(after) = rejoined_after {
+            let is_old = |dropped: Option<_>| Stamp::of(dropped).is_some_and(|dropped| dropped <= after);
+            resources.new_resources.retain(|told| {
+                let stats = told.id.as_ref().and_then(|id| resources.stats_update.get(&id.id));
+                !stats.is_some_and(|stats| is_old(stats.dropped_at))
+            });
+            operations.new_async_ops.retain(|told| {
+                let stats = told.id.as_ref().and_then(|id| operations.stats_update.get(&id.id));
+                !stats.is_some_and(|stats| is_old(stats.dropped_at))
+            });
+        }
+        let mut events = Vec::new();
+        self.meet(&tasks, rejoined_after, &mut events);
+        let task = |span: u64| self.tasks.get(span).map(|known| known.task);
+        let told = self.operations.events(&resources, &operations, task, &mut self.texts, &self.stamps);
+        self.count_awaits(&told);
+        events.extend(told);
+        self.follow(&tasks, before, now, &mut events);
+        self.last_update = Stamp::of(update.now).or(self.last_update);
+        events.push(match self.polls {
+            Polls::Told => Event::LoopMeasured { at: now },
+            Polls::Elsewhere => Event::Now { at: now },
+        });
+        events.push(Event::ConsoleUpdate { dropped });
+        events
+    }
+
+    /// Spawns what is new, in order of time.
+    fn meet(&mut self, update: &TaskUpdate, rejoined_after: Option<Stamp>, events: &mut Vec<Event>) {
+        let told: FxHashMap<u64, &tasks::Task> =
+            update.new_tasks.iter().filter_map(|task| Some((task.id.as_ref()?.id, task))).collect();
+        let mut new: Vec<(Nanos, u64, Option<&Stats>)> = Vec::new();
+        for (span, stats) in &update.stats_update {
+            let is_old =
+                rejoined_after.is_some_and(|after| Stamp::of(stats.dropped_at).is_some_and(|end| end <= after));
+            if !is_old && !self.tasks.is_known(*span, Stamp::of(stats.created_at)) {
+                new.push((self.stamps.at(stats.created_at), *span, Some(stats)));
+            }
+        }
+        for span in told.keys().filter(|span| !update.stats_update.contains_key(*span)) {
+            if self.tasks.get(*span).is_none() {
+                new.push((self.stamps.now(), *span, None));
+            }
+        }
+        new.sort_unstable_by_key(|(at, span, _)| (*at, *span));
+        for (at, span, stats) in new {
+            let spawned = match told.get(&span) {
+                Some(task) => facts::spawned(task, &mut self.texts),
+                None => {
+                    self.caveats.untold += 1;
+                    Spawned { name: "".into(), kind: TaskKind::Task, parent: None, location: None }
+                }
+            };
+            // Its id is used again, so what it meant is gone, though nobody said when.
+            if self.tasks.get(span).is_some() && !self.tasks.is_gone(span) {
+                self.end(span, at, events);
+            }
+            events.extend(self.spawn(span, stats.and_then(|stats| Stamp::of(stats.created_at)), at, spawned));
+        }
+        for (span, told) in &told {
+            let Some(known) = self.tasks.get_mut(*span).filter(|known| !known.is_located) else { continue };
+            // Looked for once.
+            known.is_located = true;
+            let location = facts::location(told.location.as_ref(), &mut self.texts);
+            let task = known.task;
+            events.extend(location.map(|location| Event::Located { task, location: Box::new(location) }));
+        }
+    }
+
+    /// Counts the awaits that begin with these events for the tasks that await.
+    fn count_awaits(&mut self, events: &[Event]) {
+        for event in events {
+            let Event::AwaitStart { task, .. } = event else { continue };
+            if let Some(span) = self.span(*task)
+                && let Some(known) = self.tasks.get_mut(span)
+            {
+                known.counts.awaits += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What is to be known of a recording: how much of it could be read, and why the rest could not.
+
+/// Counts of lines, and what was wrong with the first that were broken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Lines that came to their end, the first one and those that are skipped or lost included.
+    pub lines: u64,
+    /// Lines that told of something.
+    pub events: u64,
+    /// Lines of a kind that is not known.
+    pub unknown: u64,
+    /// Lines that are broken, and left out.
+    pub skipped: u64,
+    /// The first of those.
+    pub broken: Vec<BrokenLine>,
+    /// Lines that were never read, for they came faster than they could be.
+    pub lost: u64,
+    /// Lines whose time was before that of the line before, and is taken for the same.
+    pub clamped: u64,
+    /// Tasks that were woken and of whose spawn nothing was told.
+    pub unspawned: u64,
+    /// The last line is cut off.
+    pub is_cut: bool,
+}
+
+/// A line that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenLine {
+    /// From 1.
+    pub line: u64,
+    /// Without control characters.
+    pub why: String,
+}
