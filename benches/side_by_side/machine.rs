@@ -13,14 +13,6 @@ pub fn describe() -> String {
     format!("{model}, {cores} cores, {} {}", std::env::consts::OS, kernel.trim())
 }
 
-/// How often the system took the processor away from this thread so far, though it had work to do; 0 where the system
-/// does not tell.
-pub fn preemptions() -> u64 {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
-}
-
 /// The most memory that the process `id` has had resident so far, in bytes; `None` where the system does not tell.
 pub fn peak_bytes(id: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;

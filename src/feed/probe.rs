@@ -1,6 +1,6 @@
 //! The probe: the exact witness inside the embedded loop. What it sees goes into a bounded ring, in order.
 //!
-//! The loop's own thread writes sixteen bytes for what is frequent ([`record`]) into a ring that is its alone
+//! The loop's own thread writes eight bytes for what is frequent ([`record`]) into a ring that is its alone
 //! ([`writer`]); other threads, which only wake tasks now and then, share a channel. The reader ([`ring`]) makes one
 //! sequence of both.
 //!
@@ -25,9 +25,9 @@ use rustc_hash::FxHashMap;
 
 use crate::trace::{AwaitId, Cause, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
 use meeting::Meeting;
-use record::Record;
+use record::{Reading, What};
 
-/// Records that the ring of the loop's thread holds: 4 MiB, enough for ten milliseconds of a loop that does nothing but
+/// Records that the ring of the loop's thread holds: 2 MiB, enough for ten milliseconds of a loop that does nothing but
 /// yield.
 const RING_EVENTS: usize = 1 << 18;
 
@@ -82,10 +82,11 @@ impl Probe {
             aside: aside_writer,
             meeting: meeting.clone(),
             lossless,
+            last_ns: 0,
             polled: None,
             gap: None,
         };
-        (probe, writer, Ring { records, aside, others, other: None, polled: None, meeting })
+        (probe, writer, Ring { records, aside, others, other: None, reading: Reading::default(), meeting })
     }
 
     pub fn next_task(&self) -> TaskId {
@@ -128,24 +129,30 @@ impl Probe {
     /// [`Probe::tell`] of a poll's start, which happens often.
     #[inline]
     pub fn poll_start(&self, at: Nanos, task: TaskId) {
-        self.write(at, Record::poll_start(at, task), Some(task), || Event::PollStart { task, at });
+        self.write(at, task, |_| Some(What::PollStart), || Event::PollStart { task, at });
     }
 
     /// [`Probe::tell`] of a poll's end.
     #[inline]
     pub fn poll_end(&self, at: Nanos, task: TaskId) {
-        self.write(at, Record::poll_end(at, task), None, || Event::PollEnd { task, at });
+        self.write(at, task, |_| Some(What::PollEnd), || Event::PollEnd { task, at });
     }
 
     /// [`Probe::tell`] of a wake.
     #[inline]
     pub fn wake(&self, at: Nanos, task: TaskId, cause: Cause) {
-        self.write(at, Record::wake(at, task, cause), None, || Event::Wake { task, at, cause });
+        self.write(at, task, |polled| What::wake(cause, polled), || Event::Wake { task, at, cause });
     }
 
     #[inline]
-    fn write(&self, at: Nanos, record: Record, polled: Option<TaskId>, event: impl FnOnce() -> Event) {
-        if self.watches && !(Record::has_room_for(at) && writer::write(at, record, polled)) {
+    fn write(
+        &self,
+        at: Nanos,
+        task: TaskId,
+        what: impl FnOnce(Option<TaskId>) -> Option<What>,
+        event: impl FnOnce() -> Event,
+    ) {
+        if self.watches && !writer::write(at, task, what) {
             self.tell(at, event());
         }
     }
@@ -180,7 +187,7 @@ impl Probe {
             Ok(()) => self.tell_gap(at),
             Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full((at, event))) if self.lossless || is_structure(&event) => {
-                self.meeting.reader.call();
+                self.meeting.reader.shake();
                 let _ = self.others.send((at, event));
             }
             Err(TrySendError::Full(_)) => {

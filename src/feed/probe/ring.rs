@@ -6,13 +6,14 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use rtrb::Consumer;
 
-use super::meeting::Meeting;
-use super::record::{Read, Record};
-use crate::trace::{Event, Nanos, TaskId};
+use super::RING_EVENTS;
+use super::meeting::{Meeting, Sleep};
+use super::record::{Read, Reading, Record};
+use crate::trace::{Event, Nanos};
 
 /// How long the reader lets events gather before it may be called for the next: every call costs the loop's thread a
-/// visit to the system.
-const GATHER: Duration = Duration::from_millis(1);
+/// visit to the system, and every reading may cost it the core that it runs on.
+const GATHER: Duration = Duration::from_millis(8);
 
 /// See the module.
 #[derive(Debug)]
@@ -23,8 +24,7 @@ pub struct Ring {
     pub(super) others: Receiver<(Nanos, Event)>,
     /// The next of these.
     pub(super) other: Option<(Nanos, Event)>,
-    /// The task of the last poll that was read.
-    pub(super) polled: Option<TaskId>,
+    pub(super) reading: Reading,
     pub(super) meeting: Arc<Meeting>,
 }
 
@@ -52,21 +52,26 @@ impl Ring {
             let (first, second) = chunk.as_slices();
             self.other = self.other.take().or_else(|| self.others.try_recv().ok());
             for record in first.iter().chain(second) {
-                while let Some((_, event)) = self.other.take_if(|(at, _)| *at <= record.at()) {
-                    file(event);
+                let event = match self.reading.read(*record) {
+                    Read::Event(event) => event,
+                    // Written before its record: it is there.
+                    Read::Aside => match self.aside.pop() {
+                        Ok(event) => event,
+                        Err(_) => continue,
+                    },
+                    Read::Nothing => continue,
+                };
+                while let Some((_, other)) = self.other.take_if(|(at, _)| *at <= self.reading.at()) {
+                    file(other);
                     taken += 1;
                     self.other = self.others.try_recv().ok();
                 }
-                match record.read(&mut self.polled) {
-                    Read::Event(event) => file(event),
-                    // Written before its record: it is there.
-                    Read::Aside => self.aside.pop().into_iter().for_each(&mut file),
-                }
+                file(event);
                 taken += 1;
             }
             chunk.commit_all();
         }
-        if taken > 0 && self.meeting.writer.is_taken() {
+        if taken > 0 && self.meeting.writer.is_called_for() {
             self.meeting.writer.call();
         }
         taken
@@ -78,13 +83,17 @@ impl Ring {
             return;
         }
         let gather = GATHER.min(at_most);
-        std::thread::sleep(gather);
-        self.meeting.reader.sleep_until(at_most - gather, || !self.is_empty() || self.records.is_abandoned());
+        let reader = &self.meeting.reader;
+        // Whoever has filled the ring meanwhile, or has ended, shakes the reader awake.
+        let is_pressing = || self.records.slots() >= RING_EVENTS / 2 || self.records.is_abandoned();
+        if !reader.sleep_until(Sleep::Deep, gather, is_pressing) {
+            reader.sleep_until(Sleep::Light, at_most - gather, || !self.is_empty() || self.records.is_abandoned());
+        }
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        self.meeting.writer.call();
+        self.meeting.writer.shake();
     }
 }

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use rtrb::Producer;
 
-use super::meeting::Meeting;
-use super::record::Record;
+use super::meeting::{Meeting, Sleep};
+use super::record::{Record, What};
 use super::{RING_EVENTS, is_structure};
 use crate::trace::{Event, Nanos, TaskId};
 
 /// Room that must be free before a gap ends. Less, and a reader that is only just too slow would be told of one gap
 /// after another.
 const GAP_ENDS_AT: usize = RING_EVENTS / 8;
+
+/// Records that one fact may need: a time, and itself.
+const RECORDS_OF_ONE: usize = 2;
 
 /// How long to sleep for room before looking whether the reader is gone.
 const LOOK: Duration = Duration::from_millis(20);
@@ -32,7 +35,8 @@ pub struct LoopWriter {
     pub(super) meeting: Arc<Meeting>,
     /// Waiting for room takes no loop time.
     pub(super) lossless: bool,
-    /// The task of the last poll that was written.
+    /// The time of the last record, and the task of the last poll that was written.
+    pub(super) last_ns: Nanos,
     pub(super) polled: Option<TaskId>,
     /// Where facts began to be dropped, and how many were.
     pub(super) gap: Option<(Nanos, u64)>,
@@ -59,45 +63,81 @@ impl LoopWriter {
     }
 
     fn tell(&mut self, at: Nanos, event: Event) {
-        match Record::pack(&event, self.polled).filter(|_| Record::has_room_for(at)) {
-            Some(record) => {
-                if self.write(at, record, is_structure(&event))
-                    && let Event::PollStart { task, .. } = event
+        let is_structure = is_structure(&event);
+        let at = if let Event::AwaitPoll { .. } = event { self.last_ns } else { at };
+        match What::of(&event, self.polled) {
+            // A place without its await does no harm; but such an await always waits for room.
+            Some((what, about, Some(site))) => {
+                if self.write(at, What::AwaitSite, site.index(), true) && !self.write(at, what, about, true) {
+                    self.tell_aside(at, event);
+                }
+            }
+            Some((what, about, None)) => {
+                if !self.write(at, what, about, is_structure) {
+                    self.tell_aside(at, event);
+                } else if let Event::PollStart { task, .. } = event
+                    && self.gap.is_none()
                 {
                     self.polled = Some(task);
                 }
+            }
+            None if self.drops_without_room(is_structure) && (self.gap.is_some() || self.aside.slots() == 0) => {
+                self.drop_one(at);
             }
             None => self.tell_aside(at, event),
         }
     }
 
-    /// Writes a record; false where it was dropped. One that is structure is waited with.
+    /// Writes a record, or drops it where there is no room and it is no structure. False where it cannot be a record.
     #[inline]
-    fn write(&mut self, at: Nanos, record: Record, is_structure: bool) -> bool {
-        if self.gap.is_some() || self.records.push(record).is_err() {
-            return self.write_late(at, record, is_structure);
+    fn write(&mut self, at: Nanos, what: What, about: usize, is_structure: bool) -> bool {
+        if self.gap.is_none()
+            && let Some(record) = Record::new(what, at.wrapping_sub(self.last_ns), about)
+            && self.records.push(record).is_ok()
+        {
+            self.last_ns = at;
+            if self.meeting.reader.is_called_for() {
+                self.meeting.reader.call();
+            }
+            return true;
         }
-        if self.meeting.reader.is_taken() {
-            self.meeting.reader.call();
+        self.write_late(at, what, about, is_structure)
+    }
+
+    /// Much time has passed, or there is no room, or was none a moment ago.
+    #[cold]
+    #[inline(never)]
+    fn write_late(&mut self, at: Nanos, what: What, about: usize, is_structure: bool) -> bool {
+        if self.drops_without_room(is_structure) {
+            let room = if self.gap.is_some() { GAP_ENDS_AT } else { RECORDS_OF_ONE };
+            if self.records.slots() < room {
+                self.drop_one(at);
+                return true;
+            }
+        }
+        let record = match Record::new(what, at.wrapping_sub(self.last_ns), about) {
+            Some(record) => record,
+            None => {
+                let (Some(time), Some(record)) = (Record::time(at), Record::new(what, 0, about)) else { return false };
+                self.push_when_there_is_room(time);
+                record
+            }
+        };
+        self.push_when_there_is_room(record);
+        self.last_ns = at;
+        if !is_structure {
+            self.end_gap(at);
         }
         true
     }
 
-    /// There is no room, or was none a moment ago.
-    #[cold]
-    #[inline(never)]
-    fn write_late(&mut self, at: Nanos, record: Record, is_structure: bool) -> bool {
-        if self.lossless || is_structure {
-            self.push_when_there_is_room(record);
-        } else if self.gap.is_none() || self.records.slots() < GAP_ENDS_AT {
-            let (_, dropped) = self.gap.get_or_insert((at, 0));
-            *dropped += 1;
-            return false;
-        } else {
-            self.push_when_there_is_room(record);
-            self.end_gap(at);
-        }
-        true
+    fn drops_without_room(&self, is_structure: bool) -> bool {
+        !self.lossless && !is_structure
+    }
+
+    fn drop_one(&mut self, at: Nanos) {
+        let (_, dropped) = self.gap.get_or_insert((at, 0));
+        *dropped += 1;
     }
 
     fn end_gap(&mut self, at: Nanos) {
@@ -112,7 +152,12 @@ impl LoopWriter {
         self.wait_until(|writer| writer.aside.slots() > 0);
         // The reader is gone if there is still no room: nobody misses it.
         if self.aside.push(event).is_ok() {
-            self.push_when_there_is_room(Record::aside(at));
+            let due = Record::new(What::Aside, at.wrapping_sub(self.last_ns), 0);
+            if due.is_some() {
+                self.last_ns = at;
+            }
+            // One that comes long after the last record is due right after it; its own time is in it.
+            self.push_when_there_is_room(due.unwrap_or(Record::ASIDE_NOW));
         }
     }
 
@@ -126,8 +171,8 @@ impl LoopWriter {
     fn wait_until(&self, is_room: impl Fn(&Self) -> bool) {
         let is_over = || is_room(self) || self.records.is_abandoned();
         if !is_over() {
-            self.meeting.reader.call();
-            while !self.meeting.writer.sleep_until(LOOK, is_over) {}
+            self.meeting.reader.shake();
+            while !self.meeting.writer.sleep_until(Sleep::Light, LOOK, is_over) {}
         }
     }
 }
@@ -138,20 +183,24 @@ impl Drop for LoopWriter {
         if let Some((from, _)) = self.gap {
             self.end_gap(from);
         }
-        self.meeting.reader.call();
+        self.meeting.reader.shake();
     }
 }
 
-/// Writes a record of a poll or a wake through this thread's own ring, in which `polled` (where there is one) is the task
-/// whose poll this starts. False where the thread has no ring.
+/// Writes a record of a poll or a wake through this thread's own ring. False where the thread has no ring, or it cannot
+/// be a record.
 #[inline]
-pub fn write(at: Nanos, record: Record, polled: Option<TaskId>) -> bool {
+pub fn write(at: Nanos, task: TaskId, what: impl FnOnce(Option<TaskId>) -> Option<What>) -> bool {
     let written = OWN.try_with(|own| {
         // Nothing that is called while writing tells anything: it cannot be borrowed already.
         let Ok(mut own) = own.try_borrow_mut() else { return false };
         let Some(own) = &mut *own else { return false };
-        if own.write(at, record, false) && polled.is_some() {
-            own.polled = polled;
+        let Some(what) = what(own.polled) else { return false };
+        if !own.write(at, what, task.index(), false) {
+            return false;
+        }
+        if what == What::PollStart && own.gap.is_none() {
+            own.polled = Some(task);
         }
         true
     });
