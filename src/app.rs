@@ -4,18 +4,23 @@
 //! [`Model`] and a list of [`Effect`]s, which the frame loop carries out.
 
 mod action;
+pub mod columns;
 mod dashboard;
 mod field;
 mod form;
 mod geometry;
 mod input;
 pub mod keymap;
+mod log;
 mod offers;
 mod overlay;
+mod pages;
 pub mod palette;
 mod picker;
 mod rows;
 mod session;
+mod sharing;
+pub mod stop;
 mod tabs;
 pub mod time;
 mod update;
@@ -27,11 +32,14 @@ pub use field::Field;
 pub use form::{Entry, Form};
 pub use geometry::{Geometry, Place};
 pub use input::{Code, Input, Key, Mouse, MouseKind};
+pub use log::{Log, Note, Weight};
 pub use offers::is_offered;
 pub use overlay::{Message, Overlay, Prompt, Purpose, Reading};
+pub use pages::{List, Page};
 pub use picker::{Focus, Picker};
-pub use rows::Rows;
+pub use rows::{Order, Rows};
 pub use session::{Launch, Launcher, Session};
+pub use sharing::{Sharing, Tasks};
 pub use tabs::{Kept, Standing, TABS_MAX, Tab, Tabs};
 pub use update::{Context, take, update};
 pub use viewport::{Mode, Viewport};
@@ -61,6 +69,8 @@ pub struct Model {
     pub notice: Option<String>,
     /// The last action was to leave a run that goes on: doing it again means it.
     pub is_leaving: bool,
+    /// The last action was to edit a script that is built in: doing it again makes a copy of it.
+    pub is_copying: bool,
     /// What `run again` runs.
     pub launched: Option<Launch>,
     /// What the findings of a run are measured by.
@@ -125,7 +135,8 @@ impl Model {
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {
             (Screen::Dashboard, Some(session)) => {
-                self.dashboard.refresh(session.trace());
+                self.dashboard.stopped(session.hit(), session.trace());
+                self.dashboard.refresh(session);
                 if self.findings.is_none() && session.status().phase == Phase::Ended {
                     self.findings = Some(findings(session.trace(), &self.thresholds));
                 }

@@ -4,6 +4,7 @@ mod assertion;
 mod attach;
 mod catalog;
 mod doctor;
+mod exec;
 mod exit;
 mod headless;
 mod open;
@@ -11,7 +12,6 @@ mod pages;
 mod run;
 mod screen;
 mod settings;
-mod single;
 
 pub use assertion::{Assertion, Verdict};
 pub use exit::Exit;
@@ -34,6 +34,7 @@ Examples:
   loopscope attach                            watch a tokio program with console-subscriber
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
+  loopscope exec -- ./my-app                  start an app that uses console-subscriber
   loopscope open recording.jsonl              look at what an app recorded of itself
 
 Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
@@ -72,6 +73,8 @@ enum Command {
     Workloads(catalog::WorkloadsArguments),
     /// Show what a workload teaches, its parameters and its script
     Show(catalog::ShowArguments),
+    /// Start an app that uses console-subscriber, and watch its every poll and wake
+    Exec(exec::ExecArguments),
     /// Look at a recording that console-subscriber made of an app
     Open(open::OpenArguments),
     /// Read a script as `run` would, run nothing, and say what is wrong with it
@@ -120,6 +123,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Attach(attach)) => attach::attach(&attach, &settings()?),
         Some(Command::Workloads(workloads)) => catalog::workloads(&workloads),
         Some(Command::Show(show)) => catalog::show(&show),
+        Some(Command::Exec(exec)) => exec::exec(&exec, &settings()?),
         Some(Command::Open(open)) => open::open(&open, &settings()?),
         Some(Command::Check(check)) => catalog::check(&check),
         Some(Command::New(new)) => catalog::new(&new),

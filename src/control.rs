@@ -1,6 +1,10 @@
 //! HOW A PERSON DRIVES IT: the commands that a session takes and the status that it gives, as plain words that the
 //! lab, the screen and the command line share.
 
+mod breakpoint;
+
+pub use breakpoint::{BREAKPOINTS_MAX, Breakpoint, GRAMMAR, Hit, Who};
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,6 +31,10 @@ pub enum Command {
     Release(TaskId),
     /// Cancel this task where it waits, as its own program could: it is dropped and lets go of what it holds.
     Cancel(TaskId),
+    /// Stop here by itself from now on.
+    Break(Breakpoint),
+    /// Forget every breakpoint.
+    ForgetBreaks,
     Speed(Speed),
     /// Stop somebody else's program as a whole, or let it go on: loop time stands still meanwhile.
     Freeze(bool),
@@ -35,6 +43,13 @@ pub enum Command {
     /// Try to reach the program now, without waiting any longer.
     Retry,
     Quit,
+}
+
+impl Command {
+    /// The loop goes on because of it.
+    pub fn moves_the_loop(self) -> bool {
+        matches!(self, Self::Resume | Self::StepPolls(_) | Self::StepTurn | Self::StepTo(_) | Self::RunUntil(_))
+    }
 }
 
 /// What kind of thing a session looks at.

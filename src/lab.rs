@@ -13,6 +13,7 @@ mod serve;
 mod sharing;
 mod stuck;
 mod task;
+mod telling;
 mod timers;
 mod valve;
 mod world;
@@ -33,7 +34,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
-use crate::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
+use crate::control::{Breakpoint, ClockKind, Command, FeedChoice, Hit, Outcome, Phase, Speed};
 use crate::feed::console::{Door, TaskNumbers};
 use crate::feed::probe::{LoopWriter, Probe, Ring};
 use crate::feed::time_map::TimeMap;
@@ -95,12 +96,28 @@ pub fn uninstrumented() -> Dispatch {
 /// # Errors
 /// Where the system gives no thread or no event queue.
 pub fn start(program: Program, options: Options, listener: Option<Listener>) -> io::Result<Run> {
+    start_with(program, options, listener, &[])
+}
+
+/// The same, with breakpoints that hold from before the first poll.
+///
+/// # Errors
+/// Where the system gives no thread or no event queue.
+pub fn start_with(
+    program: Program,
+    options: Options,
+    listener: Option<Listener>,
+    breakpoints: &[Breakpoint],
+) -> io::Result<Run> {
     task::hush_panics();
     let none = uninstrumented();
     let is_virtual = options.clock == ClockKind::Virtual;
     let (probe, writer, ring) = Probe::new(is_virtual, options.feed.probe());
     let probe = Arc::new(probe);
     let gate = Arc::new(Gate::new(options.speed, options.paused));
+    breakpoints.iter().for_each(|breakpoint| {
+        gate.command(Command::Break(*breakpoint), None);
+    });
     let numbers = TaskNumbers::default();
     let valve = Arc::new(Valve::new(is_virtual));
     // Only where nobody else tells polls and awaits are the wire's stamps worth translating.
@@ -305,6 +322,24 @@ impl Control {
         let pauses_driver = self.gate.command(command, Some(&world.shared().clock));
         self.kick.notify_one();
         told.or_else(|| pauses_driver.then(|| Event::Pause { at: world.shared().clock.now() }))
+    }
+
+    /// Where and why the loop stopped by itself, until it goes on.
+    pub fn hit(&self) -> Option<Hit> {
+        self.gate.hit()
+    }
+
+    /// Stops the loop for a wait that is too long for a breakpoint. On a virtual clock the loop sees to that itself, to
+    /// the nanosecond; on the real one it may be in the driver, and somebody has to look from outside now and then.
+    pub fn look_at_waits(&self) {
+        let Some(world) = self.world.get().filter(|world| world.clock() == ClockKind::Real) else { return };
+        let now = world.now_ns();
+        let Some(wait) = world.long_waits().into_iter().next().filter(|wait| now >= wait.at) else { return };
+        self.gate.see(&wait.task, gate::Seen::WaitOver(now.saturating_sub(wait.since)), now);
+        wait.task.wait_is_told();
+        // The pause that this is, for whoever draws it and for a clock that stands still.
+        self.gate.command(Command::Pause, Some(&world.shared().clock));
+        self.kick.notify_one();
     }
 
     pub fn phase(&self) -> Phase {

@@ -2,10 +2,14 @@
 //! kind of source.
 
 mod attach;
+mod exec;
 mod lab;
 mod notes;
 mod recording;
+mod sources;
+mod watch;
 
 pub use attach::AttachSession;
+pub use exec::{ExecSession, Stdin};
 pub use lab::LabSession;
 pub use recording::{RecordingSession, Until};

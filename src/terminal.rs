@@ -1,21 +1,26 @@
 //! The terminal: taken and given back whatever happens, what comes in from it, and the loop that draws frames.
 
+mod errand;
 mod frames;
 mod guard;
 mod inputs;
 
+pub use errand::Errand;
 pub use frames::{Finish, Frames, patience};
 
 use std::io::{self, BufWriter, IsTerminal};
+use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, CrosstermBackend};
 
 use crate::app::{Launch, Launcher, Session};
 use crate::insight::Thresholds;
 use crate::view::Theme;
 use guard::Guard;
+use inputs::Inputs;
 
 /// Bytes of a frame that are kept before they go out in one write.
 const FRAME_BYTES: usize = 1 << 16;
@@ -77,21 +82,24 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
         return Err(Error::NoTerminal("the output goes elsewhere"));
     }
     // Before the screen is taken: what is wrong with the first run is for the shell to show.
+    let remark = if matches!(start, Start::Picker) { launcher.remark() } else { None };
     let (sessions, launched) = match start {
         Start::Picker => (Vec::new(), None),
         Start::Launch(launch) => (vec![launcher.launch(&launch).map_err(Error::Launch)?], Some(launch)),
         Start::Sessions(sessions) => (sessions, None),
     };
-    let guard = Guard::enter(options.mouse)?;
-    let inputs = inputs::Inputs::start()?;
+    let mut held = Held { guard: Some(Guard::enter(options.mouse)?), inputs: Inputs::start()?, mouse: options.mouse };
     let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout())))?;
-    let mut frames = Frames::new(terminal, inputs.receiver(), launcher, options.theme);
+    let mut frames = Frames::new(terminal, held.inputs.receiver(), launcher, options.theme);
     frames.judge_by(options.thresholds);
     let mut sessions = sessions.into_iter();
     if let Some(first) = sessions.next() {
         frames.watch(first, launched);
     }
     sessions.for_each(|session| frames.open(session));
+    if let Some(remark) = remark {
+        frames.say(&remark);
+    }
     let mut alive = alive();
     let lost = loop {
         match frames.turn(Instant::now()) {
@@ -100,14 +108,69 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
             // Drawing fails once the terminal is gone: the end, not an error to try again after.
             Err(error) => break Some(error.to_string()),
             Ok(None) if !alive() => break Some("it was closed".to_owned()),
-            Ok(None) => frames.wait(Instant::now()),
+            Ok(None) => match frames.take_errand() {
+                Some(errand) => held.run_errand(errand, &mut frames)?,
+                None => frames.wait(Instant::now()),
+            },
         }
     };
     let signal = frames.signal();
     let session = frames.into_session();
-    drop(inputs);
-    drop(guard);
+    drop(held);
     Ok(ExitReport { signal, lost, session })
+}
+
+/// The terminal and what comes in from it.
+struct Held {
+    guard: Option<Guard>,
+    inputs: Inputs,
+    mouse: bool,
+}
+
+impl Held {
+    /// Gives the terminal back for something, and takes it again.
+    fn run_errand<B: Backend<Error = io::Error>>(
+        &mut self,
+        errand: Errand,
+        frames: &mut Frames<'_, B>,
+    ) -> io::Result<()> {
+        if errand == Errand::Suspend && !errand::has_shell() {
+            frames.say("no shell with job control started this, so nothing could bring it back; q quits");
+            return Ok(());
+        }
+        self.inputs.leave();
+        self.guard = None;
+        let edited = match &errand {
+            Errand::Edit { name, path } => Some((name, edit(path, frames))),
+            Errand::Suspend => {
+                frames.stop_time(errand::stop);
+                None
+            }
+            Errand::Return => None,
+        };
+        self.guard = Some(Guard::enter(self.mouse)?);
+        self.inputs.come_back()?;
+        frames.back()?;
+        if let Some((name, edited)) = edited {
+            frames.edited(name, edited);
+        }
+        Ok(())
+    }
+}
+
+/// Lets the person edit a file, while what happens in the run is taken in.
+fn edit<B: Backend>(path: &Path, frames: &mut Frames<'_, B>) -> Result<(), String> {
+    let mut editor = errand::editor(path)?;
+    loop {
+        match editor.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("the editor failed ({status}); $VISUAL or $EDITOR names another")),
+            Err(error) => return Err(format!("the editor cannot be waited for: {error}")),
+        }
+        frames.keep_up();
+        thread::sleep(errand::LOOK);
+    }
 }
 
 /// Asks now and then whether the terminal that was there at the start still is: a closed one reads as empty for ever.

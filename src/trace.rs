@@ -114,9 +114,13 @@ pub struct Trace {
     fidelity: Fidelity,
     /// Nobody tells when this loop parks: its own row is when any task was polled.
     is_foreign: bool,
+    /// Tasks that are running and keep no loop.
+    running_beside: u32,
     /// Since when it is known that more than one thread polls.
     many_threads: Option<Nanos>,
     recorded: Option<Recorded>,
+    /// Where a program that is not ours is told of twice: until when the console has told.
+    compared_until: Nanos,
     budget_bytes: usize,
     kept_bytes: usize,
     /// Lanes with a sealed block, in the order in which blocks were sealed; `None` is the loop's own.
@@ -152,8 +156,10 @@ impl Trace {
             probe_dropped: 0,
             fidelity: Fidelity::Exact,
             is_foreign: false,
+            running_beside: 0,
             many_threads: None,
             recorded: None,
+            compared_until: 0,
             budget_bytes,
             kept_bytes: 0,
             sealed: VecDeque::new(),
@@ -183,6 +189,12 @@ impl Trace {
     /// What is to be known of the recording that this was read from, or is read from along with others.
     pub fn set_recorded(&mut self, recorded: Recorded) {
         self.recorded = Some(recorded);
+    }
+
+    /// The console of a program that is not ours has told everything until `at`. What happened after that it may not have
+    /// been able to tell.
+    pub fn set_compared_until(&mut self, at: Nanos) {
+        self.compared_until = at;
     }
 
     pub fn recorded(&self) -> Option<&Recorded> {

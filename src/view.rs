@@ -7,6 +7,7 @@
 //! timeline    tasks ──────────────────────┬ details: the selected task,
 //!             labels │ lanes on one axis  │ what it awaits and where,
 //! loop strip  awake and ready             │ who woke it, its numbers
+//! page        in the place of both: tasks, resources, wakes, findings, log
 //! output      what the program printed
 //! footer      the keys that work here
 //! ```
@@ -14,6 +15,7 @@
 mod axis;
 mod banner;
 mod details;
+mod findings;
 mod footer;
 pub mod glyph;
 mod header;
@@ -22,18 +24,23 @@ mod lane;
 mod layout;
 mod legend;
 mod link;
+mod log;
 mod loop_strip;
 mod lua;
 mod output;
 mod overlay;
+mod page;
 mod pen;
 mod picker;
 pub mod picture;
+mod resources;
 mod scene;
+mod table;
 mod tabs;
 mod text;
 pub mod theme;
 mod timeline;
+mod wakes;
 
 pub use scene::Scene;
 pub use text::clean;
@@ -42,7 +49,7 @@ pub use theme::{Palette, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{Geometry, Model, Screen, Session};
+use crate::app::{Geometry, Model, Page, Screen, Session};
 use crate::control::Status;
 use scene::Watching;
 use theme::Role;
@@ -68,6 +75,14 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> Geometry {
             let tabs = tabs::shown(&scene.model.tabs, places.tabs.width);
             (geometry.first_tab, geometry.tab_columns) = (tabs.first, tabs.columns);
             geometry.rows = place(places.timeline.rows);
+            if places.page.height > 0 {
+                let page = page::places(scene.model.dashboard.page, places.page);
+                geometry.rows = place(page.rows);
+                if scene.model.dashboard.page == Page::Tasks {
+                    geometry.titles = place(table::inside(page.titles));
+                }
+            }
+            geometry.list_rows = scene.model.dashboard.list_count(session.trace(), scene.model.findings.as_ref());
             geometry.lanes = place(places.timeline.lanes(places.timeline.rows));
             geometry.minimap = place(places.timeline.lanes(places.timeline.minimap));
             geometry.output = place(layout::below_rule(places.output));
@@ -105,7 +120,7 @@ fn content(model: &Model, session: &dyn Session, status: &Status, area: Rect) ->
     layout::Content {
         tasks: trace.tasks().len(),
         output_lines: trace.output().lines().len(),
-        banner_rows: banner::rows(status, area.height),
+        banner_rows: banner::rows(session, status, area.height),
         has_tabs: model.tabs.has_bar(),
     }
 }
@@ -121,6 +136,7 @@ fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn Session, statu
     header::render(buffer, watching, places.header);
     banner::render(buffer, watching, places.banner);
     timeline::render(buffer, watching, &places.timeline);
+    page::render(buffer, watching, places.page);
     loop_strip::render(buffer, watching, places.loop_strip, &places.timeline);
     details::render(buffer, watching, places.details);
     output::render(buffer, watching, places.output);

@@ -1,8 +1,9 @@
 //! What a person can mean, and what follows from it outside the model.
 
 use super::input::Mouse;
+use super::pages::Page;
 use super::session::Launch;
-use crate::control::{Command, Speed};
+use crate::control::{Breakpoint, Command, Speed};
 use crate::trace::Nanos;
 
 /// A direction or a distance to move by.
@@ -63,11 +64,25 @@ pub enum Action {
     ShowOutcome,
     ShowFindings,
     RunAgain,
+    /// Opens the script in the person's editor.
+    Edit,
+    /// Gives the terminal back to the shell for a while.
+    Suspend,
     SetSpeed(Speed),
     /// Sets the time cursor, to look back.
     GoTo(Nanos),
     RunUntil(Nanos),
     StepPolls(u32),
+    ShowPage(Page),
+    NextPage,
+    PreviousPage,
+    /// Puts the rows of tasks in order by the column at this place.
+    SortBy(usize),
+    SortByNext,
+    SortOtherWay,
+    /// Stop here by itself from now on.
+    Break(Breakpoint),
+    ForgetBreaks,
     /// Shows the tab of this number, from 1.
     ShowTab(usize),
     NextTab,
@@ -95,6 +110,20 @@ impl Action {
                 | Self::RunUntil(_)
         )
     }
+
+    /// Changes nothing but which part of the timeline is seen.
+    pub fn is_for_the_timeline(self) -> bool {
+        matches!(
+            self,
+            Self::ZoomIn
+                | Self::ZoomOut
+                | Self::FitAll
+                | Self::FitTask
+                | Self::Follow
+                | Self::UndoView
+                | Self::SwitchAxis
+        )
+    }
 }
 
 /// What the frame loop must do because of an action.
@@ -102,6 +131,10 @@ impl Action {
 pub enum Effect {
     Launch(Launch),
     Command(Command),
+    /// Open the script of this workload in the person's editor.
+    Edit(String),
+    /// Stop the whole program, as its shell does.
+    Suspend,
     /// End the session that is shown and forget it.
     Leave,
     /// Show another session, by its place among the tabs.

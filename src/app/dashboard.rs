@@ -1,13 +1,19 @@
 //! Watching a run: which task is selected, which rows and which stretch of the axis are shown, and as of when.
 
 mod mouse;
+mod page;
 
 use super::action::{Action, Step};
+use super::columns::COLUMNS;
 use super::geometry::Geometry;
+use super::log::Log;
+use super::pages::{List, Page};
 use super::picker::moved;
 use super::rows::Rows;
 use super::session::Session;
+use super::sharing::Sharing;
 use super::viewport::{Mode, Viewport};
+use crate::insight::Findings;
 use crate::trace::{Axis, Nanos, State, TaskId, Trace};
 
 /// Views that can be gone back to; older ones are forgotten.
@@ -43,6 +49,15 @@ pub struct Dashboard {
     pub cursor: Option<u64>,
     /// Everything is shown as it was at this moment; what happens since is kept and not shown.
     pub frozen: Option<Frozen>,
+    pub page: Page,
+    /// Where the person is in each page's list, by page.
+    pub lists: [List; Page::ALL.len()],
+    /// Columns of the table of tasks that are scrolled away.
+    pub columns_left: usize,
+    pub log: Log,
+    pub sharing: Sharing,
+    /// What was found in a run that goes on, and when it was looked for.
+    pub found: Option<(Nanos, Findings)>,
     pub focus: Pane,
     /// Whether the details are shown; `None` for where there is room.
     pub details: Option<bool>,
@@ -50,6 +65,8 @@ pub struct Dashboard {
     pub output_back: usize,
     /// Lines of the details above the first one shown.
     pub details_top: usize,
+    /// Where the loop stopped by itself last, which was shown.
+    pub(super) hit: Option<crate::control::Hit>,
     undo: Vec<Viewport>,
     /// The last action was a pan: the next one is the same journey, and undone with it.
     panning: bool,
@@ -64,10 +81,17 @@ impl Default for Dashboard {
             viewport: Viewport::whole(Axis::Time),
             cursor: None,
             frozen: None,
+            page: Page::default(),
+            lists: Page::ALL.map(List::of),
+            columns_left: 0,
+            log: Log::default(),
+            sharing: Sharing::default(),
+            found: None,
             focus: Pane::default(),
             details: None,
             output_back: 0,
             details_top: 0,
+            hit: None,
             undo: Vec::new(),
             panning: false,
         }
@@ -101,7 +125,11 @@ impl Dashboard {
     pub fn toggle_freeze(&mut self, trace: &Trace) {
         self.frozen = match self.frozen {
             Some(_) => None,
-            None => Some(Frozen { at: trace.now(), step: trace.steps().into() }),
+            // What is told in sums is known up to the last of them, and what follows would fill in later.
+            None => {
+                let at = trace.loop_lane().told_until().unwrap_or(trace.now());
+                Some(Frozen { at, step: trace.steps().into() })
+            }
         };
         self.cursor = self.cursor.filter(|_| self.frozen.is_some());
         self.rows.freeze(self.frozen.map(|_| trace.tasks().len()));
@@ -127,8 +155,11 @@ impl Dashboard {
         self.cursor.or(self.frozen.map(|frozen| frozen.at)).filter(on_time)
     }
 
-    /// Takes note of what is new in the trace.
-    pub fn refresh(&mut self, trace: &Trace) {
+    /// Takes note of what is new in the session.
+    pub fn refresh(&mut self, session: &dyn Session) {
+        let trace = session.trace();
+        self.log.observe(trace, &session.status());
+        self.refresh_page(trace);
         self.rows.refresh(trace);
         let is_shown = self.selected.is_some_and(|id| self.rows.row_of(id, trace).is_some());
         if !is_shown {
@@ -141,7 +172,7 @@ impl Dashboard {
     /// Shows only tasks whose name has `filter` in it.
     pub fn search(&mut self, filter: &str, session: &dyn Session, geometry: &Geometry) {
         self.rows.set_filter(filter, session.trace());
-        self.refresh(session.trace());
+        self.refresh(session);
         self.show_selected(session, geometry);
     }
 
@@ -159,6 +190,16 @@ impl Dashboard {
         let end = self.axis_end(session, self.viewport.axis);
         let was_panning = std::mem::take(&mut self.panning);
         match action {
+            Action::ShowPage(page) => self.show_page(page),
+            Action::NextPage => self.show_page(self.page.beside(1)),
+            Action::PreviousPage => self.show_page(self.page.beside(Page::ALL.len() - 1)),
+            Action::SortBy(_) | Action::SortByNext | Action::SortOtherWay => self.sort(action, session, geometry),
+            Action::Move(Step::Left) if self.page != Page::Timeline => {
+                self.columns_left = self.columns_left.saturating_sub(1);
+            }
+            Action::Move(Step::Right) if self.page != Page::Timeline => {
+                self.columns_left = (self.columns_left + 1).min(COLUMNS.len() - 2);
+            }
             Action::Move(Step::Left) => self.pan(-2, end, was_panning),
             Action::Move(Step::Right) => self.pan(2, end, was_panning),
             Action::Move(step) => self.step(step, session, geometry),
@@ -193,13 +234,7 @@ impl Dashboard {
             }
             Action::CursorBack => self.move_cursor(-1, end, geometry),
             Action::CursorForward => self.move_cursor(1, end, geometry),
-            Action::GoTo(at) => {
-                if self.viewport.axis == Axis::Steps {
-                    self.remember();
-                    self.viewport = Viewport::whole(Axis::Time);
-                }
-                self.set_cursor(at, self.axis_end(session, Axis::Time));
-            }
+            Action::GoTo(at) => self.look_back_to(at, self.axis_end(session, Axis::Time)),
             Action::ToggleDetails => {
                 self.details = Some(geometry.details.height == 0);
                 if self.details == Some(false) && self.focus == Pane::Details {
@@ -218,6 +253,10 @@ impl Dashboard {
 
     /// Takes one step back, if there is something to step back from.
     pub fn back(&mut self, session: &dyn Session, geometry: &Geometry) -> bool {
+        if self.page != Page::Timeline {
+            self.show_page(Page::Timeline);
+            return true;
+        }
         if self.cursor.take().is_some() {
             return true;
         }
@@ -279,6 +318,15 @@ impl Dashboard {
         self.viewport.show(from.saturating_sub(margin), to.saturating_add(margin + 1));
     }
 
+    /// Sets the cursor to a time, on the axis of time.
+    fn look_back_to(&mut self, at: Nanos, end: Nanos) {
+        if self.viewport.axis == Axis::Steps {
+            self.remember();
+            self.viewport = Viewport::whole(Axis::Time);
+        }
+        self.set_cursor(at, end);
+    }
+
     fn set_cursor(&mut self, at: u64, end: u64) {
         let at = at.min(end);
         self.cursor = Some(at);
@@ -313,6 +361,7 @@ impl Dashboard {
     fn step(&mut self, step: Step, session: &dyn Session, geometry: &Geometry) {
         let trace = session.trace();
         match self.focus {
+            Pane::Timeline if self.page.has_list() => self.step_in_list(step, session, geometry),
             Pane::Timeline => {
                 let row = self.selected.and_then(|id| self.rows.row_of(id, trace)).unwrap_or(0);
                 let row = moved(row, step, geometry.rows.height.into(), self.rows.count(trace));

@@ -22,6 +22,10 @@ impl Place {
 pub struct Geometry {
     /// The tasks' rows, labels and lanes.
     pub rows: Place,
+    /// Rows of the page's list, also those that are not on the screen.
+    pub list_rows: usize,
+    /// The titles over the columns of the table of tasks.
+    pub titles: Place,
     /// The lanes alone: each column is a stretch of the axis.
     pub lanes: Place,
     pub minimap: Place,

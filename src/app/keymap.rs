@@ -2,6 +2,7 @@
 
 use super::action::{Action, Step};
 use super::input::{Code, Key};
+use super::pages::Page;
 
 /// Where a key means what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ use Scope::{Dashboard, Everywhere, Form, Picker, Prompt, Reading};
 /// The table. Within a scope, what comes first is first in the footer.
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
+    bind(&[k(Code::Enter)], Action::Accept, Dashboard, "on a page: go to what the row is about", "go there"),
     bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; freeze the picture of what is not ours", "pause"),
     bind(&[c('z')], Action::FreezeProcess, Dashboard, "stop the whole process that loopscope started, or let it go on", "stop process"),
     bind(&[c('R')], Action::Retry, Dashboard, "try now to reach the program again", "retry now"),
@@ -74,8 +76,9 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
     bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),
     bind(&[c('o')], Action::ToggleHold, Dashboard, "hold the selected task back, or release it", "hold"),
-    bind(&[c('X')], Action::CancelTask, Dashboard, "cancel the selected task where it waits", ""),
+    bind(&[c('C')], Action::CancelTask, Dashboard, "cancel the selected task where it waits", ""),
     bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
+    bind(&[c('p')], Action::NextPage, Dashboard, "show the next page: tasks, resources, wakes, findings, log", "pages"),
     bind(&[c('+'), c('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
     bind(&[c('-'), c('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
     bind(&[c('f')], Action::FitAll, Dashboard, "fit the whole run", "fit"),
@@ -83,9 +86,10 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('/')], Action::Search, Dashboard, "show only tasks whose name has this in it", "search"),
     bind(&[c(',')], Action::CursorBack, Dashboard, "look back in time: set or move the time cursor left", "look back"),
     bind(&[c('.')], Action::CursorForward, Dashboard, "move the time cursor right", ""),
-    bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start", "run again"),
-    bind(&[c('e')], Action::ShowOutcome, Dashboard, "show the whole outcome of the run", "outcome"),
-    bind(&[c('n')], Action::ShowFindings, Dashboard, "show what is wrong with the run, with the evidence", "findings"),
+    bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start, as the script's file is now", "run again"),
+    bind(&[c('e')], Action::Edit, Dashboard, "edit the script, in $VISUAL or $EDITOR; r then runs it", "edit"),
+    bind(&[c('v')], Action::ShowOutcome, Dashboard, "view the whole outcome of the run", "outcome"),
+    bind(&[c('n')], Action::ShowFindings, Dashboard, "look for what is wrong with the run, with the evidence", "findings"),
     bind(&[c('<'), c('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
     bind(&[c('>'), c(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
     bind(&[c('m')], Action::SpeedMax, Dashboard, "run as fast as it goes (virtual clock)", ""),
@@ -93,6 +97,10 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('a')], Action::SwitchAxis, Dashboard, "switch the axis between time and polls", "axis"),
     bind(&[k(Code::Tab)], Action::NextPane, Dashboard, "go to the next pane", "pane"),
     bind(&[k(Code::BackTab)], Action::PreviousPane, Dashboard, "go to the pane before", ""),
+    bind(&[c('P')], Action::PreviousPage, Dashboard, "show the page before", ""),
+    bind(&[c('w')], Action::ShowPage(Page::Wakes), Dashboard, "show who woke the selected task", ""),
+    bind(&[c('S')], Action::SortByNext, Dashboard, "put the tasks in order by the next column", "sort"),
+    bind(&[c('I')], Action::SortOtherWay, Dashboard, "put the tasks in order the other way round", ""),
     bind(&[c('1'), c('2'), c('3'), c('4'), c('5'), c('6'), c('7'), c('8'), c('9')], Action::ShowTab(0), Dashboard, "show the tab of this number", "tab"),
     bind(&[c('}')], Action::NextTab, Dashboard, "show the next tab", ""),
     bind(&[c('{')], Action::PreviousTab, Dashboard, "show the tab before", ""),
@@ -144,6 +152,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('?')], Action::Help, Everywhere, "show all keys and what the marks mean", "help"),
     bind(&[k(Code::Escape)], Action::Back, Everywhere, "back: close, clear, or leave the run", "back"),
     bind(&[c('q'), Key::control('c')], Action::Quit, Everywhere, "quit", "quit"),
+    bind(&[Key::control('z')], Action::Suspend, Everywhere, "back to the shell for a while; fg comes back", ""),
     bind(&[k(Code::Backspace)], Action::EraseBack, Form, "erase the character before", ""),
     bind(&[k(Code::Delete)], Action::EraseForward, Form, "erase the character after", ""),
     bind(&[Key::control('u')], Action::EraseLine, Form, "erase the line", ""),

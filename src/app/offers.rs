@@ -1,9 +1,11 @@
 //! Which actions mean something for what is watched now, and why the others do not: the footer and the answers to keys.
 
+use super::Model;
 use super::action::Action;
+use super::pages::Page;
 use super::session::Session;
-use super::tabs::Tabs;
-use crate::control::{LinkState, Phase, Status, Steering};
+
+use crate::control::{LinkState, Phase, SourceKind, Status, Steering};
 use crate::trace::Fidelity;
 
 /// Why `action` means nothing for a session that stands like this; `None` where it does mean something.
@@ -21,7 +23,8 @@ pub fn refusal(action: Action, status: &Status) -> Option<&'static str> {
         (action, Steering::Nothing) if action.drives_the_loop() => {
             Some("this loop is not ours to step, hold or slow; space freezes the picture")
         }
-        (Action::FreezeProcess, Steering::Process) => is_over.then_some("the process has ended"),
+        (Action::FreezeProcess, _) if is_over && status.source == SourceKind::Exec => Some("the process has ended"),
+        (Action::FreezeProcess, Steering::Process) => None,
         (Action::FreezeProcess, Steering::Loop) => Some("the loop is ours: space pauses it"),
         (Action::FreezeProcess, Steering::Nothing) => {
             Some("loopscope did not start this process, so it does not stop it; `loopscope exec` starts one")
@@ -36,13 +39,15 @@ pub fn refusal(action: Action, status: &Status) -> Option<&'static str> {
 }
 
 /// Whether the footer should speak of `action` now, where `session` is watched.
-pub fn is_offered(action: Action, session: Option<&dyn Session>, tabs: &Tabs) -> bool {
+pub fn is_offered(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
     let status = session.map(Session::status);
     let is_over = status.as_ref().is_none_or(|status| status.phase == Phase::Ended);
     let is_ours = status.as_ref().is_none_or(|status| status.steering == Steering::Loop);
     let means_something = status.as_ref().map(|status| refusal(action, status).is_none());
     match action {
-        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => tabs.has_bar(),
+        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.has_bar(),
+        Action::Accept => session.is_none() || model.dashboard.page != Page::Timeline,
+        action if session.is_some() && model.dashboard.page != Page::Timeline && action.is_for_the_timeline() => false,
         Action::RunAgain => is_over && is_ours,
         Action::ShowOutcome => is_over,
         Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),

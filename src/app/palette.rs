@@ -1,7 +1,9 @@
 //! The command palette: every action by its name, and the few commands that take a word after them.
 
 use super::action::Action;
+use super::columns::{self, COLUMNS};
 use super::keymap::{self, Binding, Scope};
+use super::pages::Page;
 use super::rows::matches;
 use crate::trace::Nanos;
 
@@ -35,6 +37,24 @@ pub const VERBS: &[Verb] = &[
         read: |text| time(text).map(Action::RunUntil),
     },
     Verb {
+        name: "page",
+        word: "wakes",
+        does: "show timeline, tasks, resources, wakes, findings or log",
+        read: |text| {
+            let page = Page::from_name(text).map(Action::ShowPage);
+            page.ok_or_else(|| format!("`{text}` is no page: {}", Page::ALL.map(Page::name).join(", ")))
+        },
+    },
+    Verb {
+        name: "sort",
+        word: "busy",
+        does: "put the tasks in order by a column of the table",
+        read: |text| {
+            let titles = || COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
+            columns::named(text).map(Action::SortBy).ok_or_else(|| format!("`{text}` is no column: {}", titles()))
+        },
+    },
+    Verb {
         name: "tab",
         word: "2",
         does: "show the tab of this number",
@@ -42,6 +62,12 @@ pub const VERBS: &[Verb] = &[
             Ok(tab) if tab > 0 => Ok(Action::ShowTab(tab)),
             _ => Err(format!("`{text}` is not the number of a tab: give a whole number from 1")),
         },
+    },
+    Verb {
+        name: "break",
+        word: "poll NAME | none",
+        does: "stop there by itself: poll, wake or end NAME, poll > 10ms, wait > 1s, finding",
+        read: |text| if text == "none" { Ok(Action::ForgetBreaks) } else { text.parse().map(Action::Break) },
     },
     Verb {
         name: "step",
@@ -94,6 +120,9 @@ mod tests {
         assert_eq!(read("speed max"), Some(Ok(Action::SetSpeed(Speed::Max))));
         assert_eq!(read(" goto  1.5 "), Some(Ok(Action::GoTo(1_500_000_000))));
         assert_eq!(read("until 1h 5m"), Some(Ok(Action::RunUntil(3_900_000_000_000))));
+        assert!(matches!(read("break poll count-*"), Some(Ok(Action::Break(_)))));
+        assert_eq!(read("break none"), Some(Ok(Action::ForgetBreaks)));
+        assert!(read("break count-1").is_some_and(|read| read.is_err_and(|error| error.contains("poll NAME"))));
         assert!(read("step 0").is_some_and(|read| read.is_err()));
         assert!(read("goto x").is_some_and(|read| read.is_err_and(|error| error.contains("`x` is not a time"))));
         assert_eq!(read("step"), None);

@@ -1,8 +1,9 @@
 //! The seam to whatever is looked at: a run, an attached program or a recording, and what starts one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::control::{ClockKind, Command, Speed, Status};
+use crate::control::{Breakpoint, ClockKind, Command, Hit, Speed, Status};
 use crate::trace::Trace;
 use crate::workload::manifest::{Manifest, ParamValue};
 
@@ -19,6 +20,11 @@ pub trait Session {
 
     /// Asks the loop for something. Never blocks; a command that makes no sense now changes nothing.
     fn command(&mut self, command: Command);
+
+    /// Where and why the loop stopped by itself, until it goes on.
+    fn hit(&self) -> Option<Hit> {
+        None
+    }
 
     /// Waits until something may have happened, or `at_most`.
     fn wait(&self, at_most: Duration);
@@ -37,8 +43,23 @@ pub trait Launcher {
     /// What can be run. Empty where nothing can, as when attached to somebody else's program.
     fn catalog(&self) -> &[Manifest];
 
-    /// Starts a run, or says in lines that a person can act on why it cannot.
+    /// What there is to say of the catalog, in a line: that something is missing in it.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
+    /// Starts a run, or says in lines that a person can act on why it cannot. A script is read from its file again.
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
+
+    /// The file of the script of this name, to be edited: a built-in one is first copied to where the person's own are.
+    fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
+        Err(format!("{name} has no script to be edited"))
+    }
+
+    /// Reads a script from its file again, after it was edited, or says what is wrong with it.
+    fn edited(&mut self, _name: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A run that a person asks for.
@@ -54,11 +75,20 @@ pub struct Launch {
     pub clock: Option<ClockKind>,
     /// Stop before the first poll.
     pub paused: bool,
+    /// Where the loop is to stop by itself.
+    pub breakpoints: Vec<Breakpoint>,
 }
 
 impl Launch {
     /// The workload called `name` as it stands: every parameter at its default.
     pub fn of(name: &str) -> Self {
-        Self { name: name.to_owned(), values: Vec::new(), speed: None, clock: None, paused: false }
+        Self {
+            name: name.to_owned(),
+            values: Vec::new(),
+            speed: None,
+            clock: None,
+            paused: false,
+            breakpoints: Vec::new(),
+        }
     }
 }

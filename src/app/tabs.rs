@@ -34,6 +34,7 @@ impl Standing {
     pub fn of(status: &Status) -> Self {
         match (&status.outcome, status.phase, status.link.as_ref().map(|link| link.state)) {
             (Some(Outcome::Failed(_)), _, _) => Self::Failed,
+            (Some(Outcome::Completed(_) | Outcome::Cancelled), _, _) => Self::Ended,
             (_, _, Some(LinkState::Lost)) => Self::Lost,
             (_, Phase::Ended, _) => Self::Ended,
             (_, Phase::Paused | Phase::Pausing, _) => Self::Paused,

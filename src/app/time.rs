@@ -1,4 +1,4 @@
-//! Times in words: one formatter for every pane.
+//! Times in words: one formatter for every pane, and for lengths of time the one that reports use.
 
 use crate::trace::Nanos;
 
@@ -9,15 +9,31 @@ const MINUTE: u64 = 60 * S;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How long something took, to at most four digits or to the second: `10 ms`, `3.655 s`, `1h 00m 55s`.
-pub fn duration(ns: Nanos) -> String {
+/// How long something took, in the words of the reports: `10 ms`, `3.655 s`, `1 h 55 s`.
+pub use crate::insight::units::human_ns as duration;
+
+/// How long something took, in at most six columns: `172ms`, `1.78s`, `1h05m`.
+pub fn brief(ns: Nanos) -> String {
+    let three_digits = |unit: u64, name: &str| {
+        let whole = ns / unit;
+        let hundredths = ns % unit / (unit / 100).max(1);
+        match whole {
+            _ if unit == 1 => format!("{ns}{name}"),
+            0..10 => format!("{whole}.{hundredths:02}{name}"),
+            10..100 => format!("{whole}.{}{name}", hundredths / 10),
+            _ => format!("{whole}{name}"),
+        }
+    };
     match ns {
-        0 => "0 s".to_owned(),
-        _ if ns < US => format!("{ns} ns"),
-        _ if ns < MS => decimal(ns, US, "µs"),
-        _ if ns < S => decimal(ns, MS, "ms"),
-        _ if ns < MINUTE => decimal(ns, S, "s"),
-        _ => whole(ns),
+        0 => "0s".to_owned(),
+        _ if ns < US => three_digits(1, "ns"),
+        _ if ns < MS => three_digits(US, "µs"),
+        _ if ns < S => three_digits(MS, "ms"),
+        _ if ns < MINUTE => three_digits(S, "s"),
+        _ if ns < HOUR => format!("{}m{:02}s", ns / MINUTE, ns % MINUTE / S),
+        _ if ns < DAY => format!("{}h{:02}m", ns / HOUR, ns % HOUR / MINUTE),
+        _ if ns < 100 * DAY => format!("{}d{:02}h", ns / DAY, ns % DAY / HOUR),
+        _ => format!("{}d", ns / DAY),
     }
 }
 
@@ -63,14 +79,6 @@ pub fn tick(ns: Nanos, step: Nanos) -> String {
     }
 }
 
-fn decimal(ns: Nanos, unit: u64, name: &str) -> String {
-    let thousandths = format!("{:03}", ns % unit / (unit / 1000));
-    match thousandths.trim_end_matches('0') {
-        "" => format!("{} {name}", ns / unit),
-        digits => format!("{}.{digits} {name}", ns / unit),
-    }
-}
-
 fn whole(ns: Nanos) -> String {
     let (days, hours, minutes, seconds) = (ns / DAY, ns % DAY / HOUR, ns % HOUR / MINUTE, ns % MINUTE / S);
     match ns {
@@ -85,22 +93,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_a_person_says_them() {
+    fn points_in_time_keep_their_width() {
         let cases = [
             (0, "0 s"),
-            (250, "250 ns"),
-            (1_500, "1.5 µs"),
-            (10 * MS, "10 ms"),
-            (3_655 * MS, "3.655 s"),
-            (3_655 * S, "1h 00m 55s"),
-            (43_200 * S, "12h 00m 00s"),
+            (1_500, "1.500 µs"),
+            (2_340 * MS, "2.340 s"),
             (90 * S, "1m 30s"),
+            (3_655 * S, "1h 00m 55s"),
             (2 * DAY + 3 * HOUR, "2d 03h 00m"),
         ];
         for (ns, text) in cases {
-            assert_eq!(duration(ns), text);
+            assert_eq!(instant(ns), text);
         }
-        assert_eq!(instant(2_340 * MS), "2.340 s");
+    }
+
+    #[test]
+    fn a_brief_duration_takes_six_columns_at_most() {
+        let cases = [
+            (0, "0s"),
+            (250, "250ns"),
+            (1_500, "1.50µs"),
+            (172_089_000, "172ms"),
+            (16_904_000, "16.9ms"),
+            (3_655 * MS, "3.65s"),
+            (3_655 * S, "1h00m"),
+            (90 * S, "1m30s"),
+            (2 * DAY + 3 * HOUR, "2d03h"),
+            (Nanos::MAX, "213503d"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(brief(ns), text);
+            assert!(text.chars().count() <= 6 || ns == Nanos::MAX);
+        }
     }
 
     #[test]

@@ -7,12 +7,13 @@ use super::input::{Input, MouseKind};
 use super::keymap;
 use super::offers::refusal;
 use super::overlay::{Overlay, Prompt, Purpose, Reading};
+use super::pages::Page;
 use super::palette;
-use super::session::Session;
-use super::{Model, Screen, time};
-use crate::control::{ClockKind, Command, Outcome, Phase, Speed, Steering};
-use crate::insight::{self, Findings};
-use crate::trace::{Axis, Fidelity};
+use super::session::{Launch, Session};
+use super::{Model, Screen};
+use crate::control::{BREAKPOINTS_MAX, ClockKind, Command, Outcome, Phase, Speed, Status, Steering};
+use crate::insight;
+use crate::trace::{Axis, Fidelity, Trace};
 use crate::workload::manifest::Manifest;
 
 /// What an update may look at.
@@ -45,8 +46,14 @@ pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effec
 pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
     model.notice = None;
     let was_leaving = std::mem::take(&mut model.is_leaving);
-    if action == Action::Quit {
-        return vec![Effect::Quit];
+    let was_copying = std::mem::take(&mut model.is_copying);
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Edit if model.overlay.is_none() && model.screen == Screen::Dashboard => {
+            return edit(model, was_copying, context.catalog);
+        }
+        _ => {}
     }
     match model.overlay.take() {
         Some(Overlay::Prompt(prompt)) => update_prompt(model, prompt, action, context),
@@ -105,31 +112,26 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
     Vec::new()
 }
 
-/// The findings as a message: what was found, where, and the evidence.
-fn told(found: &Findings, session: &dyn Session) -> (String, String) {
-    let so_far = if session.status().phase == Phase::Ended { "" } else { " so far" };
-    if found.listed.is_empty() {
-        return (
-            format!("no findings{so_far}"),
-            "None of the ways in which loops go wrong was seen in this run.".into(),
-        );
+/// Opens the script of what is watched. A built-in one is copied only if the person means it.
+fn edit(model: &mut Model, was_copying: bool, catalog: &[Manifest]) -> Vec<Effect> {
+    let Some(Launch { name, .. }) = model.launched.clone() else {
+        model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
+        return Vec::new();
+    };
+    let is_built_in = catalog.iter().any(|manifest| manifest.name == name && manifest.path.is_none());
+    if is_built_in && !was_copying {
+        model.is_copying = true;
+        model.notice = Some(format!("{name} is built in; e again copies it to your own workloads, and edits the copy"));
+        return Vec::new();
     }
-    let entries = found.listed.iter().map(|finding| {
-        let task = finding.task.and_then(|id| session.trace().task(id));
-        let whose = task.map_or_else(String::new, |task| format!(" {}", task.name()));
-        let at = time::duration(finding.at_ns);
-        let (severity, name) = (finding.severity.name(), finding.name);
-        format!("{severity}: {name}{whose} at {at}\n  {}\n  {}\n", finding.message, finding.evidence)
-    });
-    let mut text = entries.collect::<Vec<_>>().join("\n");
-    if found.unlisted > 0 {
-        text.push_str(&format!("\nand {} more", found.unlisted));
-    }
-    (format!("findings{so_far}: {}", found.listed.len() as u64 + found.unlisted), text)
+    vec![Effect::Edit(name)]
 }
 
 fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
     let status = session.status();
+    if let Action::Break(_) | Action::ForgetBreaks = action {
+        return change_breakpoints(model, action, &status);
+    }
     if let Some(why) = refusal(action, &status) {
         model.notice = Some(why.to_owned());
         return Vec::new();
@@ -162,13 +164,16 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
                 model.show_message("the program was only watched", "How it came out is not ours to know.");
             }
         },
+        Action::Accept => {
+            let gone = model.dashboard.go_there(session, model.findings.as_ref(), context.geometry);
+            model.notice = gone.err().map(str::to_owned);
+        }
         Action::ShowFindings => {
-            let found = match &model.findings {
-                Some(found) => found.clone(),
-                None => insight::findings(session.trace(), &model.thresholds),
-            };
-            let (title, text) = told(&found, session);
-            model.show_message(&title, &text);
+            model.dashboard.found = None;
+            model.dashboard.update(Action::ShowPage(Page::Findings), session, context.geometry);
+        }
+        action if model.dashboard.page != Page::Timeline && action.is_for_the_timeline() => {
+            model.notice = Some("that is for the timeline; esc goes back to it".to_owned());
         }
         action if model.dashboard.update(action, session, context.geometry) => {}
         action => match command(model, action, session) {
@@ -177,7 +182,44 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
             Err(notice) => model.notice = Some(notice.to_owned()),
         },
     }
+    look_for_findings(model, session.trace());
     Vec::new()
+}
+
+/// Looks for findings where the page that shows them has none yet. It takes a pass over the whole trace, so in a run that
+/// goes on this is done when somebody asks, and then stands until they ask again.
+fn look_for_findings(model: &mut Model, trace: &Trace) {
+    let dashboard = &mut model.dashboard;
+    if dashboard.page == Page::Findings && model.findings.is_none() && dashboard.found.is_none() {
+        dashboard.found = Some((trace.now(), insight::findings(trace, &model.thresholds)));
+    }
+}
+
+/// Sets a breakpoint, or forgets all of them: for this run, and for when it is run again.
+fn change_breakpoints(model: &mut Model, action: Action, status: &Status) -> Vec<Effect> {
+    let Some(launched) = model.launched.as_mut().filter(|_| status.steering == Steering::Loop) else {
+        model.notice = Some("this loop is not ours to stop".to_owned());
+        return Vec::new();
+    };
+    let (command, said) = match action {
+        Action::Break(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
+            model.notice = Some(format!("there are {BREAKPOINTS_MAX} breakpoints already; `break none` forgets them"));
+            return Vec::new();
+        }
+        Action::Break(breakpoint) => {
+            if !launched.breakpoints.contains(&breakpoint) {
+                launched.breakpoints.push(breakpoint);
+            }
+            let all: Vec<String> = launched.breakpoints.iter().map(ToString::to_string).collect();
+            (Command::Break(breakpoint), format!("stops at: {}; `break none` forgets that", all.join(", ")))
+        }
+        _ => {
+            launched.breakpoints.clear();
+            (Command::ForgetBreaks, "every breakpoint is forgotten".to_owned())
+        }
+    };
+    model.notice = Some(said);
+    if status.phase == Phase::Ended { Vec::new() } else { vec![Effect::Command(command)] }
 }
 
 fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {
@@ -225,7 +267,12 @@ fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effe
         return vec![Effect::Leave];
     } else {
         model.is_leaving = true;
-        model.notice = Some("esc again ends this run and goes back to the list".to_owned());
+        let text = match session.status().steering {
+            Steering::Loop => "esc again ends this run and goes back to the list",
+            Steering::Process => "esc again ends this process and goes to the list of workloads",
+            Steering::Nothing => "esc again leaves this program alone and goes to the list of workloads",
+        };
+        model.notice = Some(text.to_owned());
     }
     Vec::new()
 }

@@ -1,18 +1,20 @@
 //! `loopscope attach`: a program that is not ours, on screen or headless.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
+use super::open;
 use super::run::ensure_terminal;
 use super::screen;
 use crate::app::Session;
 use crate::control::{ClockKind, LinkState, SourceKind};
 use crate::feed::wire::{Address, DEFAULT_ADDRESS};
 use crate::report::Source;
-use crate::session::AttachSession;
+use crate::session::{AttachSession, Until};
 use crate::settings::Settings;
 use crate::workload::duration;
 
@@ -36,6 +38,9 @@ pub(super) struct AttachArguments {
     /// Where the program listens: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
     #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     addresses: Vec<Address>,
+    /// Follow a recording that an app makes (TOKIO_CONSOLE_RECORD_PATH) instead, while it grows
+    #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
+    recording: Option<PathBuf>,
     /// Watch no longer than this: 3s, 500ms, 2min. Without it a headless attach lasts until the program goes or Ctrl-C
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
@@ -48,6 +53,10 @@ pub(super) struct AttachArguments {
 
 /// Watches what was asked for.
 pub(super) fn attach(arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    if let Some(recording) = &arguments.recording {
+        let headless = arguments.headless.then_some((&arguments.wanted, arguments.r#for));
+        return open::recorded(recording, Until::Told, headless, settings);
+    }
     if arguments.headless {
         return attach_headless(arguments, settings);
     }

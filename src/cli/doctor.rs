@@ -89,9 +89,7 @@ async fn examine(address: &Address) -> Vec<Line> {
     };
     let broken = tokio::time::timeout(PATIENCE, listening).await.unwrap_or_default();
     match broken {
-        Some(why) => {
-            lines.push(Line::wrong(why, "see whether the app still runs, and what it says on its own standard error"))
-        }
+        Some(why) => lines.push(Line::wrong(why, GONE)),
         None => lines.extend(facts.diagnose()),
     }
     lines
@@ -101,6 +99,9 @@ async fn examine(address: &Address) -> Vec<Line> {
 const NOT_THERE: &str = "start the app, with console_subscriber::init() first thing in main; where it listens is \
                          TOKIO_CONSOLE_BIND (127.0.0.1:6669 unless set); or let loopscope start it: \
                          loopscope exec -- COMMAND";
+
+/// The cure where somebody was and went.
+const GONE: &str = "see whether the app still runs, and what it says on its own standard error";
 
 /// The cure where somebody else is.
 const OTHER: &str = "another program has this address: give the app one of its own with TOKIO_CONSOLE_BIND=127.0.0.1:PORT, \

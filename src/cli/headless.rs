@@ -1,7 +1,7 @@
 //! A run without a screen: to its end, then a report, then what was asserted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -46,6 +46,22 @@ pub(super) fn run(plan: &Plan, program: Program, listener: Option<Listener>, wan
     watch(&mut session, None, &plan.source(), &plan.thresholds, wanted)
 }
 
+/// Takes signals for a wish to end, from now on; to be called before anything is started that must not be left behind.
+pub(super) fn heed_signals() -> anyhow::Result<&'static Arc<AtomicBool>> {
+    static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(interrupted) = INTERRUPTED.get() {
+        return Ok(interrupted);
+    }
+    let interrupted = INTERRUPTED.get_or_init(Arc::default);
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal ends the run and leaves a report, the second ends the program.
+        let code = Exit::Interrupted.code().into();
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
+        signal_hook::flag::register(signal, Arc::clone(interrupted))?;
+    }
+    Ok(interrupted)
+}
+
 /// Watches `session` to its end, or for so long, prints the report and gives the exit code.
 pub(super) fn watch(
     session: &mut dyn Session,
@@ -54,14 +70,8 @@ pub(super) fn watch(
     thresholds: &Thresholds,
     wanted: &Wanted,
 ) -> anyhow::Result<Exit> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal ends the run and leaves a report, the second ends the program.
-        let code = Exit::Interrupted.code().into();
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&interrupted))?;
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-    }
-    let outcome = run_to_end(session, at_most, &interrupted);
+    let interrupted = heed_signals()?;
+    let outcome = run_to_end(session, at_most, interrupted);
 
     let input = Input {
         source,

@@ -9,8 +9,7 @@ use anyhow::{Context, bail};
 use super::exit::Exit;
 use super::headless::{self, Wanted};
 use super::run::ensure_terminal;
-use super::single;
-use crate::app::Session;
+use super::screen;
 use crate::control::{ClockKind, SourceKind};
 use crate::feed::recording;
 use crate::report::Source;
@@ -57,11 +56,8 @@ pub(super) fn recorded(
     let start = || RecordingSession::open(path, until, settings.memory_bytes);
     let Some((wanted, at_most)) = headless else {
         ensure_terminal(&format!("loopscope open {name} --headless"))?;
-        let start = || match start() {
-            Ok(session) => Ok(Box::new(session) as Box<dyn Session>),
-            Err(error) => Err(format!("{name} cannot be opened: {error}")),
-        };
-        return single::show(&name, start, settings);
+        let session = start().with_context(|| format!("{name} cannot be opened"))?;
+        return screen::watch(vec![Box::new(session)], settings);
     };
     let mut session = start().with_context(|| format!("{name} cannot be opened"))?;
     let source =

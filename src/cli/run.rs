@@ -10,7 +10,7 @@ use super::catalog::own_folder;
 use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
 use super::{loop_time, screen};
-use crate::control::{ClockKind, FeedChoice, SourceKind, Speed};
+use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
 use crate::feed::wire::Address;
 use crate::insight::Thresholds;
 use crate::lab::{Listener, Options};
@@ -59,6 +59,10 @@ pub(super) struct RunArguments {
     /// End the run when loop time reaches this: seconds, or text such as 10ms or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = loop_time)]
     until: Option<Nanos>,
+    /// Pause by itself: poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding. NAME may end in * for any
+    /// that begin so. May be given several times
+    #[arg(long = "break", value_name = "EXPR")]
+    breakpoints: Vec<Breakpoint>,
     /// Let tokio-console, or another loopscope, look at this run: at http://HOST:PORT or unix:PATH
     #[arg(long, value_name = "ADDR")]
     serve: Option<Address>,
@@ -90,6 +94,8 @@ pub struct Plan {
     pub paused: bool,
     /// End the run, as cancelled, when loop time reaches this.
     pub until: Option<Nanos>,
+    /// Where the loop is to stop by itself.
+    pub breakpoints: Vec<Breakpoint>,
     /// What the script may reach.
     pub permissions: Permissions,
     /// Bytes that the trace may keep.
@@ -164,6 +170,13 @@ pub(super) fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
 }
 
 fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
+    if arguments.headless && !arguments.breakpoints.is_empty() {
+        bail!(
+            "--break stops the loop for somebody to look at it, and with --headless nobody does: leave out one of the two\n\
+             to end a run early, give --until; to hold it to a promise, --assert"
+        );
+    }
+    ensure!(arguments.breakpoints.len() <= BREAKPOINTS_MAX, "more than {BREAKPOINTS_MAX} breakpoints");
     let manifest = catalog::find_with(&arguments.workload, &own_folder())?;
     let params = params::resolve(&manifest, &arguments.set)?;
     let clock = arguments.clock.unwrap_or(manifest.clock);
@@ -181,6 +194,7 @@ fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
         feed: arguments.feed,
         paused: arguments.paused,
         until: arguments.until,
+        breakpoints: arguments.breakpoints.clone(),
         permissions,
         memory_bytes: settings.memory_bytes,
         thresholds: settings.thresholds,

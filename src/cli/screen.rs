@@ -1,5 +1,7 @@
 //! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
 
+use std::path::PathBuf;
+
 use super::catalog::own_folder;
 use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
@@ -12,12 +14,14 @@ use crate::terminal::{self, Options, Start};
 use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::own::listing;
-use crate::workload::{Permissions, program_with};
+use crate::workload::own::{Listing, listing};
+use crate::workload::{Permissions, catalog, params, program_with};
 
 /// Starts runs; what the form does not ask for is as the command line said.
 struct Stage {
     catalog: Vec<Manifest>,
+    /// What could not be read for it.
+    broken: usize,
     settings: Settings,
     seed: u64,
     feed: FeedChoice,
@@ -28,18 +32,24 @@ struct Stage {
 }
 
 impl Stage {
-    fn plan(&self, launch: &Launch) -> Result<Plan, String> {
-        let manifest = self.catalog.iter().find(|manifest| manifest.name == launch.name);
-        let manifest = manifest.ok_or_else(|| format!("no workload is called `{}`", launch.name))?;
+    fn named(&mut self, name: &str) -> Result<&mut Manifest, String> {
+        let named = self.catalog.iter_mut().find(|manifest| manifest.name == name);
+        named.ok_or_else(|| format!("no workload is called `{name}`"))
+    }
+
+    fn plan(&mut self, launch: &Launch) -> Result<Plan, String> {
+        let manifest = self.named(&launch.name)?.clone();
+        let clock = manifest.clock;
         Ok(Plan {
-            params: values(manifest, &launch.values),
-            manifest: manifest.clone(),
+            params: values(&manifest, &launch.values)?,
+            manifest,
             seed: self.seed,
-            clock: launch.clock.unwrap_or(manifest.clock),
+            clock: launch.clock.unwrap_or(clock),
             speed: launch.speed.unwrap_or(self.settings.speed),
             feed: self.feed,
             paused: launch.paused,
             until: self.until,
+            breakpoints: launch.breakpoints.clone(),
             permissions: self.permissions.clone(),
             memory_bytes: self.settings.memory_bytes,
             thresholds: self.settings.thresholds,
@@ -47,14 +57,21 @@ impl Stage {
     }
 }
 
-/// A value for each parameter: the one that was set, or its default.
-fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Vec<(String, ParamValue)> {
-    let value = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-    manifest
-        .params
-        .iter()
-        .map(|param| (param.name.clone(), value(&param.name).unwrap_or_else(|| param.default.clone())))
-        .collect()
+/// A value for each parameter: the one that was set, or its default. The script may have been edited since: what it does
+/// not ask for any more is left out, and what it would not take any more is refused.
+fn values(manifest: &Manifest, set: &[(String, ParamValue)]) -> Result<Vec<(String, ParamValue)>, String> {
+    let is_asked_for = |name: &str| manifest.params.iter().any(|param| param.name == name);
+    let set = set.iter().filter(|(name, _)| is_asked_for(name));
+    let set: Vec<(String, String)> = set.map(|(name, value)| (name.clone(), value.to_string())).collect();
+    params::resolve(manifest, &set).map_err(|error| error.to_string())
+}
+
+/// What differs from its default, which the script's next version may change.
+fn set_values(plan: &Plan) -> Vec<(String, ParamValue)> {
+    let is_default = |(name, value): &&(String, ParamValue)| {
+        plan.manifest.params.iter().any(|param| param.name == *name && param.default == *value)
+    };
+    plan.params.iter().filter(|set| !is_default(set)).cloned().collect()
 }
 
 impl Launcher for Stage {
@@ -62,7 +79,13 @@ impl Launcher for Stage {
         &self.catalog
     }
 
+    fn remark(&self) -> Option<String> {
+        // A script that is broken would have no form to fill in.
+        (self.broken > 0).then(|| "not all of your own workloads can be had: `loopscope workloads` says why".to_owned())
+    }
+
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+        self.edited(&launch.name)?;
         let plan = self.plan(launch)?;
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
@@ -70,18 +93,39 @@ impl Launcher for Stage {
         let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
         // The run before may still be served, and goes only once there is one to take its place.
         let listener = self.listener.as_ref().map(Listener::try_clone).transpose().map_err(cannot)?;
-        let session =
-            LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener).map_err(cannot)?;
+        let (name, breakpoints) = (&plan.manifest.name, &plan.breakpoints);
+        let session = LabSession::start_with(name, program, plan.options(), trace, listener, breakpoints)
+            .map_err(cannot)?
+            .judged_by(plan.thresholds);
         Ok(Box::new(session.with_source(&plan.manifest.file, &plan.manifest.text)))
+    }
+
+    fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
+        let manifest = self.named(name)?;
+        if let Some(path) = &manifest.path {
+            return Ok(path.clone());
+        }
+        let path = own_folder().copy(manifest)?;
+        // From now on the copy is what runs under the name.
+        manifest.path = Some(path.clone());
+        Ok(path)
+    }
+
+    fn edited(&mut self, name: &str) -> Result<(), String> {
+        let manifest = self.named(name)?;
+        if let Some(path) = manifest.path.clone() {
+            *manifest = catalog::read(name, &path).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 }
 
 /// Lets the person choose a workload and runs it on screen, until they leave.
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
-    // A script that is broken would have no form to fill in; `loopscope workloads` says what is wrong with it.
-    let catalog = listing(&own_folder()).workloads;
+    let Listing { workloads: catalog, broken } = listing(&own_folder());
     let (feed, permissions) = (FeedChoice::default(), Permissions::default());
-    let stage = Stage { catalog, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
+    let broken = broken.len();
+    let stage = Stage { catalog, broken, settings: *settings, seed: 0, feed, until: None, listener: None, permissions };
     show(stage, Start::Picker, settings)
 }
 
@@ -89,10 +133,11 @@ pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
 pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
-        values: plan.params.clone(),
+        values: set_values(&plan),
         speed: Some(plan.speed),
         clock: Some(plan.clock),
         paused: plan.paused,
+        breakpoints: plan.breakpoints.clone(),
     };
     let mut catalog = listing(&own_folder()).workloads;
     if !catalog.iter().any(|manifest| manifest.file == plan.manifest.file) {
@@ -101,7 +146,7 @@ pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -
         catalog.insert(0, plan.manifest.clone());
     }
     let Plan { seed, feed, until, permissions, .. } = plan;
-    let stage = Stage { catalog, settings: *settings, seed, feed, until, permissions, listener };
+    let stage = Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions, listener };
     show(stage, Start::Launch(launch), settings)
 }
 
@@ -116,16 +161,12 @@ pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> any
         until: None,
         permissions: Permissions::default(),
         listener: None,
+        broken: 0,
     };
     show(stage, Start::Sessions(sessions), settings)
 }
 
 fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
-    on(&mut stage, start, settings)
-}
-
-/// Shows what `launcher` starts until the person leaves.
-pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings) -> anyhow::Result<Exit> {
     let palette = match settings.theme {
         ThemeChoice::Ansi => Palette::Ansi16,
         ThemeChoice::Rgb => Palette::Rgb,
@@ -133,7 +174,7 @@ pub(super) fn on(launcher: &mut dyn Launcher, start: Start, settings: &Settings)
     };
     let theme = Theme { palette, ascii: settings.ascii };
     let left =
-        terminal::run(launcher, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
+        terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
             .map_err(|error| {
                 match error {
                     // What is wrong with the run is the fault of what was given; the rest is not.

@@ -276,7 +276,7 @@ mod tests {
         }
         let reading = std::thread::spawn(move || {
             let mut last = None;
-            while last.is_none() || !ring.is_empty() || !ring.records.is_abandoned() {
+            while !ring.records.is_abandoned() || !ring.is_empty() {
                 ring.take(usize::MAX, |event| last = Some(event));
             }
             last
@@ -293,7 +293,7 @@ mod tests {
         let told = RING_EVENTS as u64 * 3;
         let reader = std::thread::spawn(move || {
             let mut times = Vec::new();
-            while !ring.is_empty() || !ring.records.is_abandoned() {
+            while !ring.records.is_abandoned() || !ring.is_empty() {
                 ring.take(1000, |event| {
                     if let Event::PollStart { at, .. } = event {
                         times.push(at);

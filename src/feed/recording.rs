@@ -14,7 +14,8 @@ mod lines;
 mod stamps;
 mod teller;
 
-pub use awaits::{Awaits, Named};
+use awaits::Awaits;
+pub use awaits::Names;
 pub use line::{Field, Header, Line, Stamp, VERSION, Value, WakerOp};
 pub use lines::LINE_BYTES_MAX;
 pub use stamps::Stamps;
@@ -24,7 +25,7 @@ use lines::{Lines, Piece};
 use teller::Teller;
 
 use crate::plain::plain;
-use crate::trace::{BrokenLine, Event, Nanos, Recorded};
+use crate::trace::{BrokenLine, Event, Nanos, Recorded, TaskId};
 
 /// Broken lines of which it is told why; of more it is told how many.
 const BROKEN_TOLD_MAX: usize = 20;
@@ -78,24 +79,25 @@ impl Recording {
         }
     }
 
-    /// From now on somebody says which spans are awaits, through [`Recording::awaits`].
+    /// Awaits are told too, as far as somebody says what spans are, and tasks can be asked for by their spawn.
     #[must_use]
     pub fn with_awaits(mut self) -> Self {
         self.teller.awaits = Some(Awaits::default());
         self
     }
 
-    pub fn awaits(&mut self) -> Option<&mut Awaits> {
-        self.teller.awaits.as_mut()
-    }
-
     pub fn stamps(&mut self) -> &mut Stamps {
         &mut self.stamps
     }
 
-    /// The task that is known by this span now.
-    pub fn task(&self, span: u64) -> Option<crate::trace::TaskId> {
-        self.teller.task(span)
+    /// The task with this span that was spawned at this moment, in nanoseconds since 1970.
+    pub fn born(&self, span: u64, epoch_ns: u64) -> Option<TaskId> {
+        self.teller.born(span, epoch_ns)
+    }
+
+    /// Loop time of the last line.
+    pub fn last(&self) -> Nanos {
+        self.last
     }
 
     /// What is to be known of the recording itself.
@@ -108,11 +110,16 @@ impl Recording {
     ///
     /// # Errors
     /// When this is no recording, or one of another version.
-    pub fn take<'a>(&mut self, bytes: &'a [u8], out: &mut impl FnMut(Event)) -> Result<&'a [u8], Error> {
+    pub fn take<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        names: &impl Names,
+        out: &mut impl FnMut(Event),
+    ) -> Result<&'a [u8], Error> {
         let mut left = bytes;
         for _ in 0..LINES_PER_LOOK {
             let Self { lines, teller, stamps, recorded, has_begun, last, missed } = self;
-            let mut reading = Reading { teller, stamps, recorded, has_begun, last, missed };
+            let mut reading = Reading { teller, names, stamps, recorded, has_begun, last, missed };
             match lines.next(left, |number, piece| reading.line(number, &piece, out)) {
                 None => {
                     left = &[];
@@ -144,6 +151,11 @@ impl Recording {
         self.teller.settle(quiet_ns, out);
     }
 
+    /// The app is gone, and there are tasks whose end it has not recorded.
+    pub fn note_unfinished(&mut self) {
+        self.recorded.is_unfinished = true;
+    }
+
     /// Nothing will come any more.
     ///
     /// # Errors
@@ -154,8 +166,8 @@ impl Recording {
             let is_whole = !self.has_begun || Line::parse(&unfinished).is_ok();
             if is_whole {
                 // Only its end is missing.
-                self.take(&unfinished, out)?;
-                self.take(b"\n", out)?;
+                self.take(&unfinished, &(), out)?;
+                self.take(b"\n", &(), out)?;
             } else {
                 self.recorded.is_cut = true;
             }
@@ -166,8 +178,9 @@ impl Recording {
 }
 
 /// All that one line changes.
-struct Reading<'a> {
+struct Reading<'a, N> {
     teller: &'a mut Teller,
+    names: &'a N,
     stamps: &'a mut Stamps,
     recorded: &'a mut Recorded,
     has_begun: &'a mut bool,
@@ -175,7 +188,7 @@ struct Reading<'a> {
     missed: &'a mut Option<(Nanos, u64)>,
 }
 
-impl Reading<'_> {
+impl<N: Names> Reading<'_, N> {
     fn line(&mut self, number: u64, piece: &Piece, out: &mut impl FnMut(Event)) -> Result<(), Error> {
         let line = match piece {
             Piece::Line(line) => *line,
@@ -219,7 +232,7 @@ impl Reading<'_> {
             out(Event::Gap { from, to: at, dropped });
         }
         self.recorded.events += 1;
-        self.teller.tell(line, at, out);
+        self.teller.tell(line, at, self.names, out);
     }
 
     fn broken(&mut self, number: u64, why: String, out: &mut impl FnMut(Event)) {

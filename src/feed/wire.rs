@@ -3,9 +3,13 @@
 mod address;
 mod connect;
 mod first_bytes;
+mod message;
+mod messages;
 
 pub use address::{Address, DEFAULT_ADDRESS};
 pub use connect::{Connection, Unreachable};
+pub use message::Message;
+pub use messages::Messages;
 
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, TaskDetailsRequest, Update};

@@ -10,6 +10,7 @@ mod convoy;
 mod deadlock;
 mod failed_task;
 mod interval_drift;
+mod large_future;
 mod leak;
 mod lost_wake;
 mod never_awaited;
@@ -44,7 +45,7 @@ struct Sighting {
 }
 
 /// Every lint, by name.
-pub const LINTS: [Lint; 14] = [
+pub const LINTS: [Lint; 15] = [
     back_pressure::LINT,
     blocked_loop::LINT,
     busy_yield::LINT,
@@ -52,6 +53,7 @@ pub const LINTS: [Lint; 14] = [
     deadlock::LINT,
     failed_task::LINT,
     interval_drift::LINT,
+    large_future::LINT,
     leak::LINT,
     lost_wake::LINT,
     never_awaited::LINT,

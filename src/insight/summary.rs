@@ -66,6 +66,7 @@ fn open_poll_ns(trace: &Trace) -> u64 {
         return 0;
     }
     let running = trace.tasks().iter().filter(|task| trace.state(task.id) == Some(State::Running));
+    let running = running.filter(|task| !task.is_beside_the_loop());
     running.filter_map(|task| Some(trace.now().saturating_sub(task.lane.last()?.start))).sum()
 }
 

@@ -9,6 +9,8 @@ pub enum Measure {
     Count,
     /// Hundredths of a whole, 0 to 100.
     Percent,
+    /// Bytes of memory.
+    Size,
 }
 
 /// One threshold as data, for whoever reads or writes them by name.
@@ -24,7 +26,8 @@ pub struct Threshold {
 impl Threshold {
     /// What a settings file calls it: `blocked_loop`.
     pub fn name(&self) -> &'static str {
-        self.field.strip_suffix("_ns").unwrap_or(self.field)
+        let unit = ["_ns", "_bytes"].iter().find_map(|unit| self.field.strip_suffix(unit));
+        unit.unwrap_or(self.field)
     }
 
     pub fn get(&self, thresholds: &Thresholds) -> u64 {
@@ -85,6 +88,7 @@ thresholds! {
     interval_drift_percent: Percent = 100, "An interval whose ticks end up later than this share of its period drifts.";
     interval_drift_ticks: Count = 5, "Fewer ticks tell nothing of an interval.";
     overlapping_work_ns: Time = 0, "An actor whose own work overlaps for longer than this is in several places at once.";
+    large_future_bytes: Size = 4 << 10, "A task whose future has at least so much memory has a large one.";
     lost_wake_ns: Time = 0, "A wait for a signal that had been given to nobody, when it lasted longer than this, is a lost wake.";
 }
 
@@ -102,6 +106,7 @@ mod tests {
                 "{}",
                 threshold.field
             );
+            assert_eq!(threshold.field.ends_with("_bytes"), threshold.measure == Measure::Size, "{}", threshold.field);
             let mut changed = Thresholds::default();
             threshold.set(&mut changed, 77);
             assert_eq!(threshold.get(&changed), 77);

@@ -52,6 +52,18 @@ pub fn human_number(number: u64) -> String {
     grouped
 }
 
+/// `512 B`, `16 KiB`, `1.5 MiB`: one decimal at most, and none where it would be 0.
+pub fn human_bytes(bytes: u64) -> String {
+    let (unit, shift) = match bytes {
+        0..1_024 => return format!("{bytes} B"),
+        1_024..0x10_0000 => ("KiB", 10),
+        0x10_0000..0x4000_0000 => ("MiB", 20),
+        _ => ("GiB", 30),
+    };
+    let (whole, tenths) = (bytes >> shift, ((bytes & ((1 << shift) - 1)) * 10) >> shift);
+    if tenths == 0 { format!("{} {unit}", human_number(whole)) } else { format!("{whole}.{tenths} {unit}") }
+}
+
 /// `1 poll`, `12,345 polls`.
 pub fn how_many(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", human_number(count), if count == 1 { "" } else { "s" })
@@ -92,6 +104,21 @@ mod tests {
             assert_eq!(human_ns(ns), text);
         }
         assert_eq!(human_ns(u64::MAX), "5,124,095 h 34 min 33 s");
+    }
+
+    #[test]
+    fn amounts_of_memory_read_as_people_write_them() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (20_000, "19.5 KiB"),
+            (1_048_575, "1023.9 KiB"),
+            (64 << 20, "64 MiB"),
+            (5 << 40, "5,120 GiB"),
+        ] {
+            assert_eq!(human_bytes(bytes), text);
+        }
     }
 
     #[test]

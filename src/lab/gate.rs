@@ -10,6 +10,14 @@ use super::clock::LoopClock;
 use super::task::TaskCell;
 use crate::control::{ClockKind, Command, Phase, Speed};
 use crate::trace::{Nanos, TaskId};
+use breaks::Breaks;
+use passing::Here;
+
+mod breaks;
+mod passing;
+
+pub use breaks::Seen;
+pub use passing::LongWait;
 
 /// The run is being stopped; whoever hears this lets go of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +63,7 @@ struct Inner {
     asked: u64,
     /// The poll under way was paid for with a step.
     is_charged: bool,
+    breaks: Breaks,
 }
 
 /// See the module.
@@ -96,6 +105,7 @@ impl Gate {
             delivered: 0,
             asked: 0,
             is_charged: false,
+            breaks: Breaks::default(),
         };
         Self { free: AtomicBool::new(!paused), inner: Mutex::new(inner), changed: Condvar::new() }
     }
@@ -109,7 +119,12 @@ impl Gate {
     /// cannot say so itself.
     pub fn command(&self, command: Command, clock: Option<&LoopClock>) -> bool {
         let mut inner = self.lock();
+        if command.moves_the_loop() {
+            inner.breaks.go_on();
+        }
         match command {
+            Command::Break(breakpoint) => inner.breaks.add(breakpoint),
+            Command::ForgetBreaks => inner.breaks.forget(),
             Command::Pause => inner.leave = Leave::Paused,
             Command::Resume => inner.leave = Leave::Free,
             // Steps asked for while earlier ones still run are made as well.
@@ -156,7 +171,8 @@ impl Gate {
 
     fn note(&self, inner: &mut Inner) {
         inner.asked += 1;
-        let free = inner.leave == Leave::Free && !inner.quit && inner.deliveries.is_empty();
+        let is_open = inner.leave == Leave::Free && !inner.quit;
+        let free = is_open && inner.deliveries.is_empty() && inner.breaks.is_empty();
         self.free.store(free, Ordering::Release);
         self.changed.notify_all();
     }
@@ -173,7 +189,7 @@ impl Gate {
     }
 
     pub fn is_quitting(&self) -> bool {
-        !self.free.load(Ordering::Relaxed) && self.lock().quit
+        !self.is_free() && self.lock().quit
     }
 
     pub fn phase(&self) -> Phase {
@@ -192,15 +208,21 @@ impl Gate {
 
     /// Before a poll of `task`, or of one that is not known.
     pub fn before_poll(&self, task: impl FnOnce() -> Option<Arc<TaskCell>>, clock: &LoopClock, witness: &impl Witness) {
-        if self.free.load(Ordering::Relaxed) {
+        if self.is_free() {
             return;
         }
         let task = task();
         let mut inner = self.deliver(self.lock(), witness);
+        let mut is_seen = inner.breaks.is_empty();
         loop {
             // A held task is turned back at its own door: nothing of it will run, so nothing is spent on it here.
             if inner.quit || task.as_ref().is_some_and(|task| task.is_held()) {
                 return;
+            }
+            if let Some(task) = task.as_ref().filter(|_| !is_seen && inner.leave != Leave::Paused) {
+                // Once for each poll: whoever goes on from here means this one too.
+                is_seen = true;
+                inner.stops_at(task, Seen::Polled, clock.now());
             }
             inner.leave = match inner.leave {
                 Leave::Paused => {
@@ -225,7 +247,7 @@ impl Gate {
 
     /// After a turn of a task, which polled it or (for one that was cancelled) only dropped it: that is no step.
     pub fn after_poll(&self, polled: bool) {
-        if self.free.load(Ordering::Relaxed) {
+        if self.is_free() {
             return;
         }
         let mut inner = self.lock();
@@ -240,7 +262,14 @@ impl Gate {
 
     /// Before the loop parks until `deadline` (if any timer is set). Returns once it may: whether something is known that
     /// will end the park (a timer, a delivered wake, the person, or the world outside on a real clock).
-    pub fn before_park(&self, deadline: Option<Nanos>, clock: &LoopClock, witness: &impl Witness) -> bool {
+    /// `waits` get too long for a breakpoint, the first of them first.
+    pub fn before_park(
+        &self,
+        deadline: Option<Nanos>,
+        waits: &[LongWait],
+        clock: &LoopClock,
+        witness: &impl Witness,
+    ) -> bool {
         let inner = self.lock();
         let delivered_before = inner.delivered;
         let mut inner = self.deliver(inner, witness);
@@ -253,7 +282,7 @@ impl Gate {
         }
         if clock.kind() == ClockKind::Virtual && !inner.quit {
             let now = clock.now();
-            inner = self.pass(inner, now, deadline.unwrap_or(now), clock, witness, Here::Park);
+            inner = self.pass(inner, (now, deadline.unwrap_or(now)), waits, clock, witness, Here::Park);
         }
         inner = self.deliver(inner, witness);
         inner.place = Place::Driver;
@@ -267,24 +296,6 @@ impl Gate {
     /// The driver is done.
     pub fn after_park(&self) {
         self.lock().place = Place::Inside;
-    }
-
-    /// Lets loop time pass inside a poll that blocks, at the speed that is set, and stands still while paused.
-    pub fn block_until(&self, to: Nanos, clock: &LoopClock, witness: &impl Witness) -> Result<(), Stopped> {
-        let inner = self.pass(self.lock(), clock.now(), to, clock, witness, Here::Poll);
-        if inner.quit { Err(Stopped) } else { Ok(()) }
-    }
-
-    /// Inside a poll that does not come to an end: stands still while paused.
-    pub fn checkpoint(&self, clock: &LoopClock, witness: &impl Witness) -> Result<(), Stopped> {
-        if self.free.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let mut inner = self.lock();
-        while inner.leave == Leave::Paused && !inner.quit {
-            inner = self.stand(inner, clock, witness);
-        }
-        if inner.quit { Err(Stopped) } else { Ok(()) }
     }
 
     /// Does to tasks what waits to be done, on the loop's thread.
@@ -303,94 +314,4 @@ impl Gate {
         }
         inner
     }
-
-    /// Stands at the gate until something is asked for.
-    fn stand<'a>(
-        &'a self,
-        mut inner: MutexGuard<'a, Inner>,
-        clock: &LoopClock,
-        witness: &impl Witness,
-    ) -> MutexGuard<'a, Inner> {
-        clock.freeze();
-        let asked = inner.asked;
-        if inner.place != Place::Stopped {
-            inner.place = Place::Stopped;
-            // Telling may wait for room in the ring, and whoever is to make room may first want this lock.
-            drop(inner);
-            witness.paused();
-            inner = self.lock();
-        }
-        while inner.asked == asked {
-            inner = self.changed.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
-        if inner.leave != Leave::Paused || inner.quit {
-            clock.thaw();
-            inner.place = Place::Inside;
-        }
-        inner
-    }
-
-    /// Waits through loop time `from` to `to` at the set speed, and moves a virtual clock there. Ends early, with the
-    /// clock moved as far as it came, for a release (while parked) or a stop.
-    fn pass<'a>(
-        &'a self,
-        mut inner: MutexGuard<'a, Inner>,
-        from: Nanos,
-        to: Nanos,
-        clock: &LoopClock,
-        witness: &impl Witness,
-        here: Here,
-    ) -> MutexGuard<'a, Inner> {
-        let mut at = from;
-        while !inner.quit {
-            if here == Here::Park && !inner.deliveries.is_empty() {
-                // There is something to poll: the caller delivers it, and the park ends at once.
-                break;
-            }
-            if matches!(inner.leave, Leave::Until(stop) if at >= stop) {
-                inner.leave = Leave::Paused;
-            }
-            if inner.leave == Leave::Paused {
-                clock.set_stretch(Some((at, to, None)));
-                inner = self.stand(inner, clock, witness);
-                continue;
-            }
-            if at >= to {
-                break;
-            }
-            let goal = if let Leave::Until(stop) = inner.leave { stop.clamp(at, to) } else { to };
-            let stepping = matches!(inner.leave, Leave::Polls(_) | Leave::To(_) | Leave::Turn);
-            let speed = match clock.kind() {
-                ClockKind::Real => Speed::Times(1.0),
-                // A person who steps wants the next thing to happen, not to wait for it.
-                ClockKind::Virtual if stepping => Speed::Max,
-                ClockKind::Virtual => inner.speed,
-            };
-            let Some(real) = speed.real(goal - at) else {
-                at = goal;
-                continue;
-            };
-            clock.set_stretch(Some((at, goal, Some(speed))));
-            let begun = std::time::Instant::now();
-            let (again, timeout) =
-                self.changed.wait_timeout(inner, real).unwrap_or_else(|poisoned| poisoned.into_inner());
-            inner = again;
-            let passed_ns = match speed {
-                Speed::Times(times) if !timeout.timed_out() => (begun.elapsed().as_secs_f64() * times * 1e9) as u64,
-                _ => goal - at,
-            };
-            at = at.saturating_add(passed_ns).min(goal);
-        }
-        clock.set_stretch(None);
-        // tokio would go there by itself, but in hops: to each slot of its timer wheel on the way.
-        clock.advance_to(at);
-        inner
-    }
-}
-
-/// Who lets time pass.
-#[derive(Clone, Copy, PartialEq)]
-enum Here {
-    Park,
-    Poll,
 }

@@ -5,15 +5,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::task::AbortHandle;
 
+use super::gate::Seen;
 use super::quiet::aloud;
 use super::world::World;
-use crate::trace::{Cause, Ending, Event, TaskId};
+use crate::trace::{Cause, Ending, Event, Nanos, TaskId};
+
+/// It does not wait; or it is in the midst of a poll, and has not been woken since that began.
+const NOT: u64 = u64::MAX;
+const POLLED: u64 = u64::MAX - 1;
 
 /// What is shared between a task, its wakers and the person.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct TaskCell {
     /// tokio's waker of this task; set at the first poll.
     tokio: OnceLock<Waker>,
     abort: OnceLock<AbortHandle>,
+    /// Loop time since which it waits for its next wake; [`NOT`] while it is polled, woken, or was told to wait too long.
+    waits_since: AtomicU64,
     world: World,
 }
 
@@ -40,6 +47,7 @@ impl TaskCell {
             kept: Mutex::new(false),
             tokio: OnceLock::new(),
             abort: OnceLock::new(),
+            waits_since: AtomicU64::new(NOT),
             world,
         })
     }
@@ -72,6 +80,30 @@ impl TaskCell {
         self.forward(Cause::Person);
     }
 
+    /// Loop time since which it waits for its next wake.
+    pub fn waits_since(&self) -> Option<Nanos> {
+        Some(self.waits_since.load(Ordering::Relaxed)).filter(|since| *since < POLLED)
+    }
+
+    /// A poll of it begins.
+    pub fn is_polled(&self) {
+        self.waits_since.store(POLLED, Ordering::Relaxed);
+    }
+
+    /// Its poll is over: it waits, unless it was woken in the midst of it.
+    pub fn waits_from(&self, at: Nanos) {
+        // Another thread that wakes it between the two is overlooked, until the poll that this wake leads to: not worth
+        // what an exchange costs each poll.
+        if self.waits_since.load(Ordering::Relaxed) == POLLED {
+            self.waits_since.store(at, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody was told of this wait; nobody is told again.
+    pub fn wait_is_told(&self) {
+        self.waits_since.store(NOT, Ordering::Relaxed);
+    }
+
     pub fn can_be_cancelled(&self, abort: AbortHandle) {
         let _ = self.abort.set(abort);
     }
@@ -99,7 +131,8 @@ impl TaskCell {
         if self.over.load(Ordering::Acquire) {
             return;
         }
-        self.world.tell_wake(self.id, cause);
+        self.waits_since.store(NOT, Ordering::Relaxed);
+        self.world.tell_wake(self, cause);
         if let Some(tokio) = self.tokio.get() {
             aloud(&self.world.shared().dispatch, || tokio.wake_by_ref());
         }
@@ -137,7 +170,10 @@ impl<F> TaskFuture<F> {
         let world = self.cell.world.clone();
         world.during(self.cell.id, || self.inner = None);
         self.cell.over.store(true, Ordering::Release);
-        world.tell(|at| Event::End { task: self.cell.id, at, outcome });
+        world.tell(|at| {
+            world.shared().gate.see(&self.cell, Seen::Ended, at);
+            Event::End { task: self.cell.id, at, outcome }
+        });
         world.forget(&self.cell);
     }
 }
@@ -156,7 +192,7 @@ impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
             return Poll::Pending;
         }
         let Some(inner) = &mut this.inner else { return Poll::Pending };
-        let polled = cell.world.polling(cell.id, || {
+        let polled = cell.world.polling(&cell, || {
             catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(&mut Context::from_waker(&this.waker))))
         });
         let polled = match polled {

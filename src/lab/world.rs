@@ -3,9 +3,8 @@
 //! Every task and await made through it is seen by both witnesses: the probe is told here, and console-subscriber hears
 //! the spans that tokio makes for tasks and that [`super::awaiting`] makes for awaits.
 
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
@@ -15,7 +14,6 @@ use super::awaiting::Awaiting;
 use super::clock::LoopClock;
 use super::gate::{Delivery, Gate, Stopped, Witness};
 use super::idle::Idle;
-use super::moment;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
 use super::task::{TaskCell, TaskFuture};
@@ -25,7 +23,7 @@ use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
 use crate::feed::probe::Probe;
 use crate::plain::plain;
-use crate::trace::{Cause, Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
+use crate::trace::{Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 
 /// The resolution of tokio's timers.
 const TIMER_NS: Nanos = 1_000_000;
@@ -70,18 +68,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Alive {
     by_tokio: FxHashMap<tokio::task::Id, Arc<TaskCell>>,
-    by_id: FxHashMap<TaskId, (tokio::task::Id, Arc<TaskCell>)>,
-}
-
-thread_local! {
-    /// The task that this thread polls, or whose end it is working on: whoever is woken meanwhile is woken by it.
-    static CURRENT: Cell<Option<TaskId>> = const { Cell::new(None) };
-    /// The task that tokio has in hand was really polled.
-    static POLLED: Cell<bool> = const { Cell::new(false) };
-    /// This thread is the loop's, and it is in the driver since then.
-    static PARKED: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// This thread runs the loop (as opposed to its blocking pool and the rest of the program).
-    static LOOP: Cell<bool> = const { Cell::new(false) };
+    pub by_id: FxHashMap<TaskId, (tokio::task::Id, Arc<TaskCell>)>,
 }
 
 impl World {
@@ -160,7 +147,10 @@ impl World {
         let until = self.after(duration);
         let mut blocking = self.await_at(
             site,
-            std::future::poll_fn(|_| std::task::Poll::Ready(self.0.gate.block_until(until, &self.0.clock, self))),
+            std::future::poll_fn(|_| {
+                let waits = self.long_waits();
+                std::task::Poll::Ready(self.0.gate.block_until(until, &waits, &self.0.clock, self))
+            }),
         );
         match std::pin::Pin::new(&mut blocking).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
             std::task::Poll::Ready(passed) => passed,
@@ -179,8 +169,11 @@ impl World {
         let spawned = Spawned {
             name: name.as_str().into(),
             kind: TaskKind::Task,
-            parent: CURRENT.get(),
+            parent: Self::current(),
             location: spec.location,
+            size_bytes: Some(size_of_val(&future) as u64),
+            // The lab boxes every future itself, so tokio has no cause to.
+            boxed_from_bytes: None,
         };
         let told_name = Arc::clone(&spawned.name);
         self.tell(|at| Event::Spawn { task: id, at, spawned: Box::new(spawned) });
@@ -208,7 +201,7 @@ impl World {
     /// Says a line, cleaned of control characters, with its time and task.
     pub fn print(&self, text: &str) {
         let text = clean(text, LINE_CHARS_MAX);
-        self.tell(|at| Event::Output { task: CURRENT.get(), at, text: text.as_str().into() });
+        self.tell(|at| Event::Output { task: Self::current(), at, text: text.as_str().into() });
     }
 
     /// Called now and then by a script that runs without awaiting: stands still while paused.
@@ -226,7 +219,7 @@ impl World {
         &self.0
     }
 
-    fn alive(&self) -> std::sync::MutexGuard<'_, Alive> {
+    pub(super) fn alive(&self) -> std::sync::MutexGuard<'_, Alive> {
         self.0.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,102 +239,8 @@ impl World {
         }
     }
 
-    /// Tells the probe something that happens now.
-    #[inline]
-    pub(super) fn tell(&self, event: impl FnOnce(Nanos) -> Event) {
-        let at = self.now_told();
-        self.0.probe.tell(at, event(at));
-    }
-
-    /// Loop time for something that is told.
-    #[inline]
-    fn now_told(&self) -> Nanos {
-        if let Some(since) = PARKED.get() {
-            // The driver moves tokio's clock before it wakes anybody.
-            self.0.clock.read_tokio(since);
-        }
-        self.0.clock.now()
-    }
-
-    /// Tells the probe that `task` is woken now.
-    #[inline]
-    pub(super) fn tell_wake(&self, task: TaskId, cause: Cause) {
-        let is_real = self.0.clock.kind() == ClockKind::Real;
-        let at = if is_real && cause == Cause::Driver {
-            moment::driver_wakes(self.0.probe.told_elsewhere(), || self.0.clock.now())
-        } else {
-            self.now_told()
-        };
-        self.0.probe.wake(at, task, cause);
-    }
-
-    /// Who is waking `task` right now.
-    #[inline]
-    pub(super) fn cause(&self, task: TaskId) -> Cause {
-        match CURRENT.get() {
-            Some(current) if current == task => Cause::Own,
-            Some(current) => Cause::Task(current),
-            None if LOOP.get() => Cause::Driver,
-            None => Cause::Thread,
-        }
-    }
-
-    /// Runs one poll of `task`. It stays the current one until its poll hook ends: tokio wakes whoever awaits a
-    /// finished task in between.
-    #[inline]
-    pub(super) fn polling<R>(&self, task: TaskId, poll: impl FnOnce() -> R) -> R {
-        CURRENT.set(Some(task));
-        POLLED.set(true);
-        let probe = &self.0.probe;
-        let is_real = self.0.clock.kind() == ClockKind::Real;
-        let now = || self.0.clock.now();
-        let at = if is_real { moment::poll_begins(probe.told_elsewhere(), now) } else { now() };
-        probe.poll_start(at, task);
-        let polled = poll();
-        let (others, at) = (probe.told_elsewhere(), now());
-        probe.poll_end(at, task);
-        if is_real {
-            moment::poll_ended(at, others);
-        }
-        polled
-    }
-
-    /// Runs something that `task` does outside a poll.
-    pub(super) fn during<R>(&self, task: TaskId, work: impl FnOnce() -> R) -> R {
-        let before = CURRENT.replace(Some(task));
-        let done = work();
-        CURRENT.set(before);
-        done
-    }
-
-    pub(super) fn current() -> Option<TaskId> {
-        CURRENT.get()
-    }
-
-    pub(super) fn poll_is_over(&self) {
-        CURRENT.set(None);
-        self.0.gate.after_poll(POLLED.take());
-    }
-
-    pub(super) fn enter_loop() {
-        LOOP.set(true);
-    }
-
-    pub(super) fn park(&self) {
-        moment::forget();
-        self.0.idle.run();
-        self.tell(|at| Event::Park { at });
-        let goes_on = self.0.gate.before_park(self.0.timers.next(self.now_ns()), &self.0.clock, self);
-        if !goes_on {
-            self.look_whether_stuck();
-        }
-        moment::forget();
-        self.0.probe.call_reader();
-        PARKED.set(Some(Instant::now()));
-    }
-
     /// Nothing is ready and no timer is to come. With no task held either, nothing can ever happen again.
-    fn look_whether_stuck(&self) {
+    pub(super) fn look_whether_stuck(&self) {
         let Some(stuck) = &self.0.stuck else { return };
         let alive = self.alive();
         // Once main is over the root is about to end the run by itself; a timer that is due but not yet told to its
@@ -353,14 +252,6 @@ impl World {
             stuck.decide(|task| alive.by_id.get(&task).map_or_else(String::new, |(_, cell)| cell.name().to_owned()));
             self.0.kick.notify_one();
         }
-    }
-
-    pub(super) fn unpark(&self) {
-        self.0.gate.after_park();
-        if let Some(since) = PARKED.take() {
-            self.0.clock.read_tokio(since);
-        }
-        self.tell(|at| Event::Unpark { at });
     }
 }
 

@@ -242,6 +242,7 @@ fn recording(recorded: &Recorded) -> RecordingEntry<'_> {
         clamped: recorded.clamped,
         unspawned: recorded.unspawned,
         cut: recorded.is_cut,
+        unfinished: recorded.is_unfinished,
         broken: recorded.broken.iter().map(|broken| BrokenEntry { line: broken.line, why: &broken.why }).collect(),
     }
 }

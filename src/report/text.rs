@@ -52,12 +52,14 @@ fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  {}", params.join("  "))?;
     }
     let parked = format!("parked {} ({})", human_ns(summary.parked_ns), human_share(summary.parked_share()));
-    if input.trace.fidelity() == Fidelity::Sampled {
-        writeln!(out, "\nloop\n  {parked}; how long polls took is not known: they were only sampled")?;
-    } else if input.trace.is_foreign() {
+    if input.trace.is_foreign() {
         // Nobody tells when somebody else's loop parks, or on how many threads it runs.
         let (busy, share) = (human_ns(summary.busy_ns), human_share(summary.busy_share()));
-        writeln!(out, "\nloop\n  busy {busy} ({share})\n  longest poll {}", human_ns(summary.longest_poll_ns))?;
+        let longest = match input.trace.fidelity() {
+            Fidelity::Exact => format!("longest poll {}", human_ns(summary.longest_poll_ns)),
+            Fidelity::Sampled => "single polls are not known: only their sums are told".to_owned(),
+        };
+        writeln!(out, "\nloop\n  busy {busy} ({share})\n  {longest}")?;
         let counted = [(counts.polls, "poll"), (counts.wakes, "wake")];
         writeln!(out, "  {}", counted.map(|(count, noun)| how_many(count, noun)).join(", "))?;
         return match input.trace.many_threads() {
@@ -66,6 +68,9 @@ fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
                 writeln!(out, "  several threads, since {} at the latest: who woke whom is a guess", human_ns(at))
             }
         };
+    }
+    if input.trace.fidelity() == Fidelity::Sampled {
+        writeln!(out, "\nloop\n  {parked}; how long polls took is not known: they were only sampled")?;
     } else {
         writeln!(
             out,
@@ -174,7 +179,11 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nfeeds")?;
     let disagreements = input.disagreements();
     let exact = input.exact_witness();
+    let is_told = input.trace.tasks().iter().any(|task| task.console.is_some());
     match (input.feed, disagreements.len()) {
+        (FeedChoice::Both, 0) if input.trace.is_foreign() && !is_told => {
+            writeln!(out, "  {exact} only: the console told of no task, so nothing confirms it")?;
+        }
         (FeedChoice::Both, 0) => writeln!(out, "  {exact} and console agree on every task")?,
         (FeedChoice::Both, count) => {
             writeln!(out, "  {exact} and console differ on {}", how_many(count as u64, "task"))?;
@@ -225,6 +234,9 @@ fn recording(recorded: &Recorded, out: &mut impl Write) -> io::Result<()> {
     }
     if recorded.is_cut {
         writeln!(out, "  the last line of the recording is cut off")?;
+    }
+    if recorded.is_unfinished {
+        writeln!(out, "  the last moments may be missing: the app ended before what it recorded was written")?;
     }
     Ok(())
 }

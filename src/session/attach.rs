@@ -3,7 +3,6 @@
 
 mod line;
 mod network;
-mod sources;
 mod words;
 
 use std::collections::VecDeque;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
 
+use super::sources::Sources;
 use crate::app;
 use crate::control::{
     ClockKind, Command, FeedChoice, Link, LinkState, Outcome, Phase, SourceKind, Speed, Status, Steering,
@@ -18,7 +18,6 @@ use crate::control::{
 use crate::feed::wire::Address;
 use crate::trace::{Event, Trace};
 use line::{Near, News};
-use sources::Sources;
 
 /// Events that are taken in between two looks at the clock.
 const EVENTS_PER_LOOK: usize = 1_024;

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
+use super::watch::FindingWatch;
 use crate::app;
-use crate::control::{Command, FeedChoice, Outcome, Phase, SourceKind, Status, Steering};
+use crate::control::{Breakpoint, Command, FeedChoice, Hit, Outcome, Phase, SourceKind, Status, Steering};
 use crate::feed::probe::Ring;
+use crate::insight::Thresholds;
 use crate::lab::{self, Control, Listener, Program};
 use crate::trace::{Event, Trace};
 
@@ -26,6 +28,8 @@ pub struct LabSession {
     outcome_comes: Option<oneshot::Receiver<Outcome>>,
     /// A file that locations name, and its text.
     source: Option<(String, String)>,
+    watch: FindingWatch,
+    thresholds: Thresholds,
     /// Consoles from outside may look as long as this session is there.
     _served: Option<lab::Served>,
 }
@@ -55,14 +59,33 @@ impl LabSession {
         name: &str,
         program: Program,
         options: lab::Options,
-        mut trace: Trace,
+        trace: Trace,
         listener: Option<Listener>,
     ) -> std::io::Result<Self> {
-        let run = lab::start(program, options, listener)?;
+        Self::start_with(name, program, options, trace, listener, &[])
+    }
+
+    /// [`LabSession::start_served`], with breakpoints that hold from before the first poll.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start_with(
+        name: &str,
+        program: Program,
+        options: lab::Options,
+        mut trace: Trace,
+        listener: Option<Listener>,
+        breakpoints: &[Breakpoint],
+    ) -> std::io::Result<Self> {
+        let run = lab::start_with(program, options, listener, breakpoints)?;
         if options.feed == FeedChoice::Console {
             trace.set_sampled();
         }
+        let (mut watch, thresholds) = (FindingWatch::default(), Thresholds::default());
+        breakpoints.iter().for_each(|breakpoint| watch.add(*breakpoint, &trace, &thresholds));
         Ok(Self {
+            watch,
+            thresholds,
             name: name.into(),
             options,
             trace,
@@ -83,11 +106,29 @@ impl LabSession {
         self
     }
 
+    /// What is found is measured by these.
+    #[must_use]
+    pub fn judged_by(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
+    /// Where and why the loop stopped by itself, until it goes on.
+    pub fn hit(&self) -> Option<Hit> {
+        self.control.hit().or(self.watch.hit)
+    }
+
     pub fn command(&mut self, command: Command) {
+        match command {
+            Command::Break(breakpoint) => self.watch.add(breakpoint, &self.trace, &self.thresholds),
+            Command::ForgetBreaks => self.watch.forget(),
+            command if command.moves_the_loop() => self.watch.hit = None,
+            _ => {}
+        }
         if let Some(event) = self.control.send(command) {
             self.trace.apply(event);
         }
@@ -145,7 +186,19 @@ impl LabSession {
                 break;
             }
         }
+        self.look_for_breaks();
         changed | self.follow_clock() | self.receive_outcome()
+    }
+
+    /// Stops the loop for what it cannot see by itself.
+    fn look_for_breaks(&mut self) {
+        if self.outcome.is_some() || self.control.phase() != Phase::Running {
+            return;
+        }
+        self.control.look_at_waits();
+        if self.watch.looks(&self.trace, &self.thresholds) {
+            self.command(Command::Pause);
+        }
     }
 
     /// Moves the trace's newest end on through time in which nothing happens.
@@ -234,6 +287,10 @@ impl app::Session for LabSession {
 
     fn command(&mut self, command: Command) {
         self.command(command);
+    }
+
+    fn hit(&self) -> Option<Hit> {
+        self.hit()
     }
 
     fn wait(&self, at_most: Duration) {

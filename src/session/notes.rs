@@ -20,6 +20,9 @@ pub fn of_recording(recorded: &Recorded) -> Vec<String> {
     if recorded.is_cut {
         notes.push("its last line is cut off".to_owned());
     }
+    if recorded.is_unfinished {
+        notes.push("its last moments may be missing: it ended before what it recorded was written".to_owned());
+    }
     notes
 }
 

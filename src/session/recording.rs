@@ -157,7 +157,7 @@ impl RecordingSession {
         let (begin, end) = self.untaken;
         let trace = &mut self.trace;
         if begin < end {
-            let left = self.recording.take(&self.buffer[begin..end], &mut |event| trace.apply(event));
+            let left = self.recording.take(&self.buffer[begin..end], &(), &mut |event| trace.apply(event));
             self.untaken.0 = end - left.map_err(|error| failed(&error))?.len();
             return Ok(true);
         }

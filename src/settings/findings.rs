@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::file::Said;
+use super::size::Size;
 use crate::insight::{Measure, Threshold, Thresholds};
 
 /// Reads the table.
@@ -69,6 +70,10 @@ impl<'de> DeserializeSeed<'de> for Value {
                 .map_err(|_| refuse(text, "a duration: give seconds, or text such as \"10ms\"")),
             (Measure::Count, Said::Whole(count)) => Ok(count),
             (Measure::Percent, Said::Whole(percent)) => Ok(percent),
+            (Measure::Size, Said::Whole(bytes)) => Ok(bytes),
+            (Measure::Size, Said::Text(text)) => {
+                Size::amount(&text).map(|bytes| bytes as u64).map_err(D::Error::custom)
+            }
             (_, said) => Err(refuse(said.text(), "a whole number")),
         }
     }
@@ -91,6 +96,11 @@ pub fn write_findings(thresholds: &Thresholds, out: &mut dyn Write) -> io::Resul
                 let duration = humantime::format_duration(Duration::from_nanos(value)).to_string();
                 writeln!(out, "{} = \"{duration}\"", threshold.name())?;
             }
+            // To the byte: what is written here is read again.
+            Measure::Size if value.is_multiple_of(1 << 10) => {
+                writeln!(out, "{} = \"{} KiB\"", threshold.name(), value >> 10)?;
+            }
+            Measure::Size => writeln!(out, "{} = {value}", threshold.name())?,
             Measure::Count | Measure::Percent => writeln!(out, "{} = {value}", threshold.name())?,
         }
     }

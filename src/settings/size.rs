@@ -9,6 +9,25 @@ pub struct Size {
 }
 
 impl Size {
+    /// Any amount, however little.
+    pub fn amount(text: &str) -> Result<usize, SizeError> {
+        let said = || text.to_owned();
+        let digits_end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at(digits_end);
+        let shift = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kib" => 10,
+            "m" | "mib" => 20,
+            "g" | "gib" => 30,
+            _ => return Err(SizeError::NotASize(said())),
+        };
+        if digits.is_empty() {
+            return Err(SizeError::NotASize(said()));
+        }
+        let number: usize = digits.parse().map_err(|_| SizeError::TooLarge(said()))?;
+        number.checked_mul(1 << shift).ok_or_else(|| SizeError::TooLarge(said()))
+    }
+
     /// Below 1 MiB a trace would forget what just happened: 1 MiB is about twenty thousand polls.
     pub const BYTES_MIN: usize = 1 << 20;
 }
@@ -27,22 +46,8 @@ impl FromStr for Size {
     type Err = SizeError;
 
     fn from_str(text: &str) -> Result<Self, SizeError> {
-        let said = || text.to_owned();
-        let digits_end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-        let (digits, unit) = text.split_at(digits_end);
-        let shift = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kib" => 10,
-            "m" | "mib" => 20,
-            "g" | "gib" => 30,
-            _ => return Err(SizeError::NotASize(said())),
-        };
-        if digits.is_empty() {
-            return Err(SizeError::NotASize(said()));
-        }
-        let number: usize = digits.parse().map_err(|_| SizeError::TooLarge(said()))?;
-        let bytes = number.checked_mul(1 << shift).ok_or_else(|| SizeError::TooLarge(said()))?;
-        if bytes < Self::BYTES_MIN { Err(SizeError::TooSmall(said())) } else { Ok(Self { bytes }) }
+        let bytes = Self::amount(text)?;
+        if bytes < Self::BYTES_MIN { Err(SizeError::TooSmall(text.to_owned())) } else { Ok(Self { bytes }) }
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
+use signal_hook::consts::{SIGCONT, SIGTSTP};
 
+use super::errand::Errand;
 use crate::app::{Context, Effect, Input, Launch, Launcher, Model, Session, take};
 use crate::control::Command;
 use crate::insight::Thresholds;
@@ -52,6 +54,8 @@ pub struct Frames<'a, B: Backend> {
     quiet_turns: u32,
     /// The input that ended the last sleep.
     first: Option<Input>,
+    /// What the terminal must be given back for.
+    errand: Option<Errand>,
     finish: Option<Finish>,
 }
 
@@ -79,6 +83,7 @@ impl<'a, B: Backend> Frames<'a, B> {
             drawn: 0,
             quiet_turns: 0,
             first: None,
+            errand: None,
             finish: None,
         }
     }
@@ -126,6 +131,49 @@ impl<'a, B: Backend> Frames<'a, B> {
         }
     }
 
+    /// What the terminal is to be given back for, once.
+    pub fn take_errand(&mut self) -> Option<Errand> {
+        self.errand.take()
+    }
+
+    /// Does something that stops the whole program. Loop time stands still meanwhile, where the loop is ours.
+    pub fn stop_time(&mut self, stop: impl FnOnce()) {
+        self.sessions.stop_time(stop);
+    }
+
+    /// Takes in what happens while somebody else has the terminal, so that a run goes on as if it were watched.
+    pub fn keep_up(&mut self) {
+        self.pump();
+    }
+
+    /// The terminal is ours again, and nothing of what it shows is.
+    ///
+    /// # Errors
+    /// When the terminal cannot be drawn on.
+    pub fn back(&mut self) -> Result<(), B::Error> {
+        // Not `Terminal::clear`, which asks the terminal for its cursor and would have to read the answer.
+        self.terminal.backend_mut().clear()?;
+        self.terminal.swap_buffers();
+        self.terminal.swap_buffers();
+        (self.is_stale, self.quiet_turns) = (true, 0);
+        Ok(())
+    }
+
+    /// The person edited the script of this name, or could not.
+    pub fn edited(&mut self, name: &str, edited: Result<(), String>) {
+        match edited.map(|()| self.launcher.edited(name)) {
+            Ok(Ok(())) => self.model.notice = Some("r runs the script as it is now".to_owned()),
+            Ok(Err(why)) => self.model.show_message(&format!("{name} would not run as it is now"), &why),
+            Err(why) => self.model.show_message(&format!("{name} was not edited"), &why),
+        }
+    }
+
+    /// Says a line on the screen.
+    pub fn say(&mut self, line: &str) {
+        self.model.notice = Some(line.to_owned());
+        self.is_stale = true;
+    }
+
     /// The screen as it is drawn on, for tests and pictures.
     pub fn terminal(&self) -> &Terminal<B> {
         &self.terminal
@@ -159,6 +207,9 @@ impl<'a, B: Backend> Frames<'a, B> {
             if self.finish.is_some() {
                 return;
             }
+            if self.errand.is_some() {
+                return;
+            }
             let input = match self.first.take().map_or_else(|| self.inputs.try_recv(), Ok) {
                 Ok(input) => input,
                 Err(TryRecvError::Empty) => return,
@@ -166,6 +217,8 @@ impl<'a, B: Backend> Frames<'a, B> {
             };
             (self.is_stale, self.quiet_turns) = (true, 0);
             match input {
+                Input::Signal(SIGTSTP) => self.errand = Some(Errand::Suspend),
+                Input::Signal(SIGCONT) => self.errand = Some(Errand::Return),
                 Input::Signal(signal) => self.finish = Some(Finish::Signal(signal)),
                 Input::Lost(why) => self.finish = Some(Finish::Lost(why)),
                 input => self.take(&input),
@@ -196,6 +249,11 @@ impl<'a, B: Backend> Frames<'a, B> {
         match effect {
             Effect::Quit => self.finish = Some(Finish::Quit),
             Effect::Command(command) => self.sessions.command(command),
+            Effect::Suspend => self.errand = Some(Errand::Suspend),
+            Effect::Edit(name) => match self.launcher.to_edit(&name) {
+                Ok(path) => self.errand = Some(Errand::Edit { name, path }),
+                Err(why) => self.model.show_message(&format!("{name} cannot be edited"), &why),
+            },
             Effect::ShowTab(index) => self.sessions.show(&mut self.model, index),
             Effect::Leave => {
                 if !self.sessions.close(&mut self.model) {

@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use crossterm::event::{
     self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::app::{Code, Input, Key, Mouse, MouseKind};
@@ -18,25 +18,51 @@ use crate::app::{Code, Input, Key, Mouse, MouseKind};
 /// Inputs that may wait; the person is slower than the screen, but a held wheel is not.
 const WAITING_MAX: usize = 1_024;
 /// How long the reading thread sleeps before it looks whether it should end.
-const STOP_CHECK: Duration = Duration::from_millis(200);
+const STOP_CHECK: Duration = Duration::from_millis(100);
 
 /// The threads that read; they end when this is dropped.
 pub struct Inputs {
+    sender: Sender<Input>,
     receiver: Receiver<Input>,
-    stop: Arc<AtomicBool>,
+    keys: Option<Keys>,
     signals: Handle,
+    /// Somebody else has the terminal, and an interrupt typed there is meant for them.
+    is_away: Arc<AtomicBool>,
+}
+
+/// The thread that reads keys and the mouse.
+struct Keys {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Keys {
+    fn start(sender: Sender<Input>) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new().name("keys".into()).spawn(move || read(&sender, &stopped))?;
+        Ok(Self { stop, thread })
+    }
 }
 
 impl Inputs {
     /// Begins to read.
     pub fn start() -> io::Result<Self> {
         let (sender, receiver) = crossbeam_channel::bounded(WAITING_MAX);
-        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT])?;
+        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT])?;
         let handle = signals.handle();
         let signal_sender = sender.clone();
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
         thread::Builder::new().name("signals".into()).spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
-                if count > 0 {
+            let mut count = 0;
+            for signal in signals.forever() {
+                let is_theirs = away.load(Ordering::Relaxed) && [SIGINT, SIGTSTP, SIGCONT].contains(&signal);
+                if is_theirs {
+                    continue;
+                }
+                count += u32::from(![SIGTSTP, SIGCONT].contains(&signal));
+                if count > 1 {
                     // Whoever asks twice was not heard: the screen's own thread is stuck.
                     super::guard::restore();
                     std::process::exit(128 + signal);
@@ -46,10 +72,25 @@ impl Inputs {
                 }
             }
         })?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        thread::Builder::new().name("keys".into()).spawn(move || read(&sender, &stopped))?;
-        Ok(Self { receiver, stop, signals: handle })
+        let keys = Some(Keys::start(sender.clone())?);
+        Ok(Self { sender, receiver, keys, signals: handle, is_away })
+    }
+
+    /// Leaves what is typed to somebody else. On return nothing is read any more.
+    pub fn leave(&mut self) {
+        self.is_away.store(true, Ordering::Relaxed);
+        if let Some(keys) = self.keys.take() {
+            keys.stop.store(true, Ordering::Relaxed);
+            // A panic of the thread has told itself; there is nothing more to be had of it.
+            let _ = keys.thread.join();
+        }
+    }
+
+    /// Reads again.
+    pub fn come_back(&mut self) -> io::Result<()> {
+        self.keys = Some(Keys::start(self.sender.clone())?);
+        self.is_away.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where everything arrives.
@@ -60,7 +101,9 @@ impl Inputs {
 
 impl Drop for Inputs {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        if let Some(keys) = &self.keys {
+            keys.stop.store(true, Ordering::Relaxed);
+        }
         self.signals.close();
     }
 }
@@ -78,13 +121,22 @@ fn read(sender: &Sender<Input>, stop: &AtomicBool) {
             Err(error) => Some(Input::Lost(error.to_string())),
         };
         let is_end = matches!(input, Some(Input::Lost(_)));
-        if let Some(input) = input
-            && sender.send(input).is_err()
-        {
+        if input.is_some_and(|input| !send(sender, input, stop)) {
             return;
         }
         if is_end {
             return;
+        }
+    }
+}
+
+/// Hands over an input once there is room; false where nobody wants it any more.
+fn send(sender: &Sender<Input>, mut input: Input, stop: &AtomicBool) -> bool {
+    loop {
+        match sender.send_timeout(input, STOP_CHECK) {
+            Ok(()) => return true,
+            Err(SendTimeoutError::Timeout(back)) if !stop.load(Ordering::Relaxed) => input = back,
+            Err(_) => return false,
         }
     }
 }

@@ -135,15 +135,18 @@ impl Trace {
                 }
             }
             Event::Gap { from, to, dropped } => {
-                self.probe_dropped += dropped;
+                self.probe_dropped = self.probe_dropped.saturating_add(dropped);
                 push_bounded(&mut self.gaps, Gap { from, to, dropped });
             }
             Event::Counted { task, counts } => {
                 if let Some(task) = self.tasks.get_mut(task.index()) {
                     task.console = Some(counts);
                     if self.fidelity == Fidelity::Sampled {
-                        self.counts.polls += counts.polls.saturating_sub(task.counts.polls);
-                        self.counts.wakes += counts.wakes.saturating_sub(task.counts.wakes);
+                        // Somebody else's numbers may be any.
+                        let new = counts.polls.saturating_sub(task.counts.polls);
+                        self.counts.polls = self.counts.polls.saturating_add(new);
+                        let new = counts.wakes.saturating_sub(task.counts.wakes);
+                        self.counts.wakes = self.counts.wakes.saturating_add(new);
                         task.counts = counts;
                     }
                 }
@@ -166,7 +169,7 @@ impl Trace {
             }
             Event::ConsoleUpdate { dropped } => {
                 self.console_updates += 1;
-                self.console_dropped += dropped;
+                self.console_dropped = self.console_dropped.saturating_add(dropped);
             }
             Event::Now { at } => self.advance(at),
         }
@@ -227,8 +230,10 @@ impl Trace {
         let busy_ns = at.saturating_sub(started);
         // Somebody else's program that tells sums has this poll in them.
         let is_in_a_sum = self.is_foreign && self.fidelity == Fidelity::Sampled;
-        self.counts.busy_ns += if is_in_a_sum { 0 } else { busy_ns };
-        self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
+        if !task.is_beside_the_loop() {
+            self.counts.busy_ns += if is_in_a_sum { 0 } else { busy_ns };
+            self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
+        }
         self.set_live(id, if woken { Live::Scheduled } else { Live::Waiting });
     }
 
@@ -273,6 +278,10 @@ impl Trace {
         // Sampled facts may come after the end of what they are of.
         let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.live != Live::Over) else { return };
         let before = std::mem::replace(&mut task.live, live);
+        if task.is_beside_the_loop() {
+            let sign = i32::from(live == Live::Running) - i32::from(before == Live::Running);
+            self.running_beside = self.running_beside.saturating_add_signed(sign);
+        }
         for (state, sign) in [(before, -1), (live, 1)] {
             let count = match state {
                 Live::Running => &mut self.counts.running,
@@ -284,7 +293,7 @@ impl Trace {
         }
         if self.is_foreign && self.fidelity == Fidelity::Exact {
             // What nobody tells of the loop itself is taken from its tasks.
-            match self.counts.running {
+            match self.counts.running.saturating_sub(self.running_beside) {
                 0 if !self.parked => {
                     self.loop_lane.poll_end(self.now, None);
                     self.parked = true;

@@ -207,6 +207,10 @@ pub struct Spawned {
     /// The task that spawned it.
     pub parent: Option<TaskId>,
     pub location: Option<Location>,
+    /// Bytes of its future as it was spawned, where that is told.
+    pub size_bytes: Option<u64>,
+    /// Bytes that the future had before the runtime put it into a box because of its size; `None` where it did not.
+    pub boxed_from_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -150,11 +150,6 @@ impl Lane {
         self.measures.at(at)
     }
 
-    /// Until when it is known what happened, in a lane that is measured.
-    pub fn told_until(&self) -> Option<Nanos> {
-        self.measures.last().map(|measure| measure.at)
-    }
-
     pub(super) fn measures(&self) -> &Measures {
         &self.measures
     }
@@ -190,18 +185,17 @@ impl Lane {
         let seals = full && !self.blocks.is_empty();
         if full {
             let before = self.totals_at(at);
+            if self.blocks.is_empty() {
+                self.blocks.reserve_exact(1);
+            }
             self.blocks.push_back(Block { before, cycles: Vec::new() });
         }
         let block = self.blocks.back_mut().expect("a block was pushed just above");
-        block.cycles.push(Cycle {
-            start: at,
-            end: NEVER,
-            woken: NEVER,
-            step,
-            woken_step: 0,
-            waiting_on: None,
-            kind: AwaitKind::Other,
-        });
+        // Of many lanes most have few cycles, and room for twice as many would be most of what they take.
+        let is_full = block.cycles.len() == block.cycles.capacity();
+        block.cycles.reserve_exact(if is_full { BLOCK_CYCLES / 8 } else { 0 });
+        let (waiting_on, kind) = (None, AwaitKind::Other);
+        block.cycles.push(Cycle { start: at, end: NEVER, woken: NEVER, step, woken_step: 0, waiting_on, kind });
         seals
     }
 

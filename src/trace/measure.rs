@@ -10,6 +10,9 @@ use super::event::Nanos;
 /// Measures that are forgotten at once.
 pub(super) const BLOCK_MEASURES: usize = 64;
 
+/// Measures for which there is more room at least, once there is none.
+const GROWTH_MEASURES: usize = 8;
+
 /// Sums over a task's life so far, with what it was doing just then. Times in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
@@ -110,6 +113,10 @@ impl Measures {
         if last.at == measure.at {
             self.all.pop_back();
         }
+        if self.all.len() == self.all.capacity() {
+            // Twice the room in each of ten thousand lanes would be as much again as what is kept in them.
+            self.all.reserve_exact((self.all.len() / 4).max(GROWTH_MEASURES));
+        }
         self.all.push_back(measure);
         true
     }
@@ -122,6 +129,10 @@ impl Measures {
     pub fn at(&self, at: Nanos) -> Option<&Measure> {
         let index = self.all.partition_point(|measure| measure.at <= at);
         index.checked_sub(1).and_then(|index| self.all.get(index)).or(self.before.as_ref())
+    }
+
+    pub fn first(&self) -> Option<&Measure> {
+        self.all.front()
     }
 
     pub fn last(&self) -> Option<&Measure> {

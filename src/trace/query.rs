@@ -136,11 +136,14 @@ impl Trace {
         match axis {
             Axis::Time => {
                 let now = self.now();
-                let mut before = totals_before(task, edge(0), now);
+                // In a column that was told of only in part, that part says how high its share is.
+                let all_told = self.loop_lane().told_until().max(task.lane.told_until());
+                let known = all_told.filter(|_| task.lane.is_measured()).map_or(now, |told| now.min(told));
+                let mut before = totals_before(task, edge(0), known);
                 (0..columns)
                     .map(|column| {
                         let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
-                        let after = totals_before(task, end, now);
+                        let after = totals_before(task, end, known);
                         let cell = self.time_cell(task, start, end, now, after.since(&before));
                         before = after;
                         cell

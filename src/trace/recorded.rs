@@ -21,6 +21,8 @@ pub struct Recorded {
     pub unspawned: u64,
     /// The last line is cut off.
     pub is_cut: bool,
+    /// The app ended with tasks whose end was not recorded: it does not wait until its last lines are written.
+    pub is_unfinished: bool,
 }
 
 /// A line that could not be read.

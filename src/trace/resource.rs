@@ -185,6 +185,11 @@ impl Resources {
         self.holdings.iter()
     }
 
+    /// What is held now, and by whom; in no order.
+    pub fn held(&self) -> impl Iterator<Item = (ResourceId, TaskId)> + '_ {
+        self.open.keys().copied()
+    }
+
     /// Signals that reached nobody, oldest first.
     pub fn unheard(&self) -> &[Unheard] {
         &self.unheard

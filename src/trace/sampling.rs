@@ -32,6 +32,18 @@ pub(super) fn sampled(lane: &Lane, from: Nanos, last: Nanos, all_told: Option<Na
     }
 }
 
+impl Lane {
+    /// Until when it is known what happened, in a lane that is measured.
+    pub fn told_until(&self) -> Option<Nanos> {
+        self.measures().last().map(|measure| measure.at)
+    }
+
+    /// Since when it is known when something happened, in a lane that is measured: of what came before, only the sum is.
+    pub fn told_from(&self) -> Option<Nanos> {
+        self.measures().first().map(|measure| measure.at)
+    }
+}
+
 impl Trace {
     pub(super) fn measure(&mut self, id: TaskId, at: Nanos, measured: &Measured) {
         self.advance(at);
@@ -41,7 +53,8 @@ impl Trace {
         let known_ns = task.lane.measures().last().map_or(0, |last| last.busy_ns);
         // What the blocking pool does keeps the loop from nothing.
         let is_on_the_loop = task.spawned.kind != TaskKind::Blocking;
-        self.counts.busy_ns += if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
+        let new_ns = if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(new_ns);
         self.file_measure(Some(id), Measure { at, polls, busy_ns, scheduled_ns, doing });
         self.set_live(
             id,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::{Cause, Counts, Ending, Nanos, Spawned};
+use super::event::{Cause, Counts, Ending, Nanos, Spawned, TaskKind};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
 use super::measure::Histograms;
@@ -111,6 +111,11 @@ impl Task {
         self.holds.last().is_some_and(|(_, to)| to.is_none())
     }
 
+    /// It keeps a thread of its own and no loop: a closure of the blocking pool, or a runtime's own worker.
+    pub fn is_beside_the_loop(&self) -> bool {
+        self.spawned.kind == TaskKind::Blocking
+    }
+
     /// The awaits that are open now, outermost first.
     pub fn open_awaits(&self) -> &[AwaitId] {
         &self.open_awaits
@@ -121,8 +126,13 @@ impl Task {
         self.awaits.iter().copied()
     }
 
+    /// How many of the kept wakes came at or before `at`.
+    pub fn wakes_until(&self, at: Nanos) -> usize {
+        self.wakes.partition_point(|(woken, _)| *woken <= at)
+    }
+
     /// Every kept wake of this task, oldest first.
-    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + '_ {
+    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + ExactSizeIterator + '_ {
         self.wakes.iter().copied()
     }
 }

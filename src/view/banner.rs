@@ -11,26 +11,33 @@ use super::pen::{self, span};
 use super::scene::Watching;
 use super::text;
 use super::theme::Role;
-use crate::app::time;
+use crate::app::{Session, stop, time};
 use crate::control::{Outcome, Status};
 
 /// Rows that there is something to say in, on a screen of `height` rows.
-pub fn rows(status: &Status, height: u16) -> u16 {
+pub fn rows(session: &dyn Session, status: &Status, height: u16) -> u16 {
     let outcome = match &status.outcome {
+        // That it was watched until it was lost goes without saying.
+        Some(Outcome::Detached) if link::line(status).is_some() => 0,
         None => 0,
         Some(Outcome::Failed(error)) => {
             u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (height / 5).max(1))
         }
         Some(_) => 1,
     };
-    outcome + u16::from(link::line(status).is_some())
+    outcome + u16::from(link::line(status).is_some()) + u16::from(session.hit().is_some())
 }
 
-/// Draws how it stands with a program that is not ours, and the outcome below it.
+/// Draws how it stands with a program that is not ours, why the loop stopped by itself, and the outcome below.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, mut area: Rect) {
     if let Some((role, text)) = link::line(scene.status) {
         let row = top(&mut area, 1);
         pen::put(buffer, row, (1, 0), &text, scene.theme.style(role));
+    }
+    if let Some(hit) = scene.session.hit() {
+        let row = top(&mut area, 1);
+        let text = format!(" {} stopped: {}", glyph::PAUSE, stop::told(&hit, scene.session.trace()));
+        pen::put(buffer, row, (0, 0), &text::cut(&text, usize::from(row.width)), scene.theme.style(Role::Warning));
     }
     outcome(buffer, scene, area);
 }
@@ -55,7 +62,7 @@ fn outcome(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
             };
             let width = width.saturating_sub(text::width(&found));
             let fits = text::width(&head) + text::width(&result) <= width;
-            let more = if fits { "" } else { " (e: all)" };
+            let more = if fits { "" } else { " (v: all)" };
             let result = text::cut(&result, width.saturating_sub(text::width(&head) + more.len()));
             let spans = [
                 span(theme, Role::Done, head),
@@ -81,7 +88,7 @@ fn outcome(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
                 let lead = if row == 0 { format!(" {} failed: ", glyph::FAILED) } else { "   ".to_owned() };
                 let is_cut = text::width(&lead) + text::width(line) > width;
                 let hidden = (usize::from(row) + 1 == shown && lines.len() > shown) || is_cut;
-                let more = if hidden && width > 40 { " (e: all)" } else { "" };
+                let more = if hidden && width > 40 { " (v: all)" } else { "" };
                 let line = text::cut(&format!("{lead}{line}"), width.saturating_sub(more.len()));
                 pen::line(buffer, area, row, &Line::from_iter([span(theme, role, line), span(theme, Role::Key, more)]));
             }

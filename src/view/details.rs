@@ -12,7 +12,8 @@ use super::scene::Watching;
 use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
-use crate::trace::{AwaitId, Axis, Cause, Ending, Location, Nanos, State, Task};
+use crate::control::Steering;
+use crate::trace::{AwaitId, Axis, Cause, Ending, Location, Nanos, State, Task, TaskKind};
 
 /// Wakes that are looked through for the last one before the time cursor.
 const WAKES_LOOKED_AT_MAX: usize = 4_096;
@@ -85,7 +86,7 @@ impl Page<'_> {
             lines.push(Line::from(span(theme, Role::Dim, " not spawned yet at that time")));
             return;
         };
-        let mut text = format!(" {} {}", glyph::state_of(task, state), state.name());
+        let mut text = format!(" {} {}", glyph::state_of(trace, state), state.name());
         let mut awaited = None;
         match state {
             State::Waiting(Some(id), kind) => {
@@ -97,7 +98,7 @@ impl Page<'_> {
                     text.push_str(&format!(" for {}", time::duration(self.now().saturating_sub(found.start))));
                 }
             }
-            State::Waiting(None, _) if task.lane.is_measured() => text.push_str(": what for, nobody tells"),
+            State::Waiting(None, _) if trace.is_foreign() => text.push_str(": what for, nobody tells"),
             State::Waiting(None, _) => text.push_str(" on something without a name"),
             State::Scheduled => text.push_str(": woken, not polled yet"),
             State::Held => text.push_str(" by you; o releases it"),
@@ -138,7 +139,7 @@ impl Page<'_> {
             return;
         };
         lines.push(self.entry("awaits", &site.source));
-        lines.push(self.entry("at", &short_location(location)));
+        lines.push(self.entry("at", &text::short_location(location)));
         let Some(source) = self.scene.session.source(&location.file) else { return };
         let number = location.line as usize;
         let around = || source.lines().enumerate().skip(number.saturating_sub(2)).take(3);
@@ -172,8 +173,20 @@ impl Page<'_> {
         let parent = task.spawned.parent.map_or("the runtime".to_owned(), |id| self.task_name(id));
         lines.push(self.entry("spawned", &format!("at {} by {parent}", time::duration(task.lane.spawned()))));
         if let Some(location) = &task.spawned.location {
-            lines.push(self.entry("", &short_location(location)));
+            lines.push(self.entry("", &text::short_location(location)));
+            // A script stands beside the picker; of somebody else's source one line is a reminder.
+            if self.scene.status.steering != Steering::Loop {
+                lines.extend(self.source_line(location));
+            }
         }
+    }
+
+    /// The line of source at `location`, where the file can be read.
+    fn source_line(&self, location: &Location) -> Option<Line<'static>> {
+        let source = self.scene.session.source(&location.file)?;
+        let line = source.lines().nth((location.line as usize).checked_sub(1)?)?;
+        let line = text::cut(&format!(" {}{:>4} │ {}", glyph::SELECTED, location.line, line.trim()), self.width);
+        Some(Line::from(span(self.scene.theme, Role::Dim, line)))
     }
 
     fn cause(&self, cause: Cause) -> String {
@@ -201,6 +214,7 @@ impl Page<'_> {
         lines.push(self.entry("polls", &totals.polls.to_string()));
         if self.at.is_none() {
             lines.push(self.entry("wakes", &wakes));
+            self.wakers(lines, task);
         }
         let parts =
             [("running", totals.busy_ns), ("scheduled", totals.scheduled_ns), ("waiting", totals.waiting_total_ns())];
@@ -208,6 +222,22 @@ impl Page<'_> {
         for (label, ns) in parts {
             let percent = u64::try_from(u128::from(ns) * 100 / u128::from(all.max(1))).unwrap_or(100);
             lines.push(self.entry(label, &format!("{:<12} {percent:>3}%", time::duration(ns))));
+        }
+    }
+}
+
+impl Page<'_> {
+    /// Wakers of it that are kept somewhere: what could wake it.
+    fn wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
+        let Some((clones, drops)) = task.wakers else { return };
+        let alive = clones.saturating_sub(drops);
+        lines.push(self.entry("wakers", &format!("{alive} alive of {clones} made")));
+        let waits = matches!(self.scene.session.trace().state(task.id), Some(State::Waiting(..)));
+        let is_counted = clones > 0 && matches!(task.spawned.kind, TaskKind::Task | TaskKind::Local);
+        if alive == 0 && waits && is_counted {
+            let warning = "no waker of it is left: nothing that is known can wake it";
+            let wrapped = text::wrap(warning, self.width.saturating_sub(3)).into_iter();
+            lines.extend(wrapped.map(|line| Line::from(span(self.scene.theme, Role::Warning, format!("   {line}")))));
         }
     }
 }
@@ -224,10 +254,4 @@ fn kind_name(name: &str) -> &str {
         "other" => "something unknown",
         other => other,
     }
-}
-
-/// A location by its file's name: the folders are in the exports.
-fn short_location(location: &Location) -> String {
-    let name = location.file.rsplit(['/', '\\']).next().unwrap_or(&location.file);
-    format!("{name}:{}", location.line)
 }

@@ -36,7 +36,7 @@ fn keys(scene: Scene<'_>, width: u16) -> Line<'static> {
     let (theme, scope) = (scene.theme, scene.model.scope());
     let session = scene.session.filter(|_| scene.model.screen == Screen::Dashboard);
     let status = session.map(Session::status);
-    let makes_sense = |action: Action| is_offered(action, session, &scene.model.tabs);
+    let makes_sense = |action: Action| is_offered(action, session, scene.model);
     let shown = |line: &&keymap::Binding| !line.footer.is_empty() && makes_sense(line.action);
     let is_paused = |status: &Status| matches!(status.phase, Phase::Paused | Phase::Pausing);
     let label = |line: &keymap::Binding| match (line.action, &status) {

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::trace::{AwaitKind, State, Task};
+use crate::trace::{AwaitKind, State, Trace};
 
 pub const RUNNING: char = '█';
 /// A poll that took less than half of its column, or no loop time at all.
@@ -26,7 +26,7 @@ pub const UNTOLD: char = '┈';
 /// Heights of the share of a column that a task ran, where only sums are told: none of them is the mark of a poll.
 pub const SHARES: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 /// The same for the share that it was ready and waited for its turn.
-pub const SCHEDULED_SHARES: [char; 4] = ['⡀', '⡄', '⡆', '⡇'];
+pub const SCHEDULED_SHARES: [char; 3] = ['╷', '╻', '┃'];
 
 /// The one of `heights` that shows `part` of `whole`; the lowest for the least.
 pub fn height(heights: &[char], part: u64, whole: u64) -> char {
@@ -65,10 +65,10 @@ pub fn state(state: State) -> char {
     }
 }
 
-/// The mark of a state of `task`: where its polls are told in sums, nobody tells what it waits for without an await.
-pub fn state_of(task: &Task, state: State) -> char {
+/// The mark of a state in `trace`: in somebody else's program, what is waited for without an await is not told.
+pub fn state_of(trace: &Trace, state: State) -> char {
     match state {
-        State::Waiting(None, AwaitKind::Other) if task.lane.is_measured() => IDLE,
+        State::Waiting(None, AwaitKind::Other) if trace.is_foreign() => IDLE,
         state => self::state(state),
     }
 }
@@ -107,10 +107,9 @@ fn ascii(mark: char) -> char {
         '▅' => '5',
         '▆' => '6',
         '▇' => '7',
-        '⡀' => 'a',
-        '⡄' => 'b',
-        '⡆' => 'c',
-        '⡇' => 'd',
+        '╷' => 'a',
+        '╻' => 'b',
+        '┃' => 'c',
         '┈' => ',',
         '╴' => '\'',
         _ => '?',
@@ -135,7 +134,7 @@ mod tests {
     fn the_least_share_is_seen_and_the_whole_is_the_highest() {
         let at = |part| height(&SHARES, part, 700);
         assert_eq!([at(0), at(1), at(100), at(101), at(700), at(9_000)], ['▁', '▁', '▁', '▂', '▇', '▇']);
-        assert_eq!(height(&SCHEDULED_SHARES, u64::MAX, 0), '⡇', "sums of somebody else's may be anything");
+        assert_eq!(height(&SCHEDULED_SHARES, u64::MAX, 0), '┃', "sums of somebody else's may be anything");
     }
 
     #[test]

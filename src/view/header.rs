@@ -67,7 +67,9 @@ pub fn phase(scene: Watching<'_>) -> Segment {
         }
         (_, Phase::Running) => (Role::PhaseRunning, "RUNNING".to_owned()),
         (_, phase @ (Phase::Pausing | Phase::Paused)) => (Role::PhasePaused, phase.name().to_uppercase()),
-        (Some(Link { state: LinkState::Lost, .. }), Phase::Ended) => (Role::PhaseLost, "LOST".to_owned()),
+        (Some(Link { state: LinkState::Lost, .. }), Phase::Ended) if !link::has_ended(scene.status) => {
+            (Role::PhaseLost, "LOST".to_owned())
+        }
         (_, Phase::Ended) => (Role::PhaseEnded, "ENDED".to_owned()),
     };
     let mut chips = vec![span(scene.theme, role, format!(" {text} "))];

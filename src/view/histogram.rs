@@ -6,15 +6,57 @@ use super::glyph;
 use super::pen::span;
 use super::theme::{Role, Theme};
 use crate::app::time;
-use crate::trace::Task;
+use crate::trace::{Histogram, Task};
 
 /// Polls that are looked at, from the newest back.
 const POLLS_MAX: usize = 4_096;
 /// Rows; what is shorter or longer falls into the first or the last.
 const ROWS_MAX: usize = 8;
 
-/// The bars, in lines of `width` columns.
+/// The bars, in lines of `width` columns: those of somebody who counted every poll, where there are such, and else those
+/// of the polls that were seen.
 pub fn lines(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
+    match &task.histograms {
+        Some(told) => {
+            let mut lines = counted(theme, "polls by length", &told.polls, Role::Share, width);
+            lines.extend(counted(theme, "waits for its turn", &told.scheduled, Role::ScheduledShare, width));
+            lines
+        }
+        None => seen(theme, task, width),
+    }
+}
+
+/// A histogram that the program's console keeps, in our buckets.
+fn counted(theme: &Theme, what: &str, told: &Histogram, role: Role, width: usize) -> Vec<Line<'static>> {
+    let label = |text: String| Line::from(span(theme, Role::Dim, text));
+    let all: u64 = told.buckets.iter().map(|(_, count)| count).sum();
+    let mut lines = vec![Line::default(), label(format!(" {all} {what}"))];
+    // Two of them share the pane, so lengths that never came take no room.
+    let mut buckets = grouped(told.buckets.iter().copied());
+    buckets.retain(|(_, count)| *count > 0);
+    bars(theme, &mut lines, &buckets, all, role, width);
+    if told.outliers > 0 {
+        let longest = told.longest_outlier_ns.map_or_else(String::new, |ns| format!(", up to {}", time::duration(ns)));
+        let text = format!(" {} longer than that{longest}", told.outliers);
+        lines.push(Line::from(span(theme, Role::Warning, text)));
+    }
+    lines
+}
+
+fn bars(theme: &Theme, lines: &mut Vec<Line<'static>>, buckets: &[(u64, u64)], all: u64, role: Role, width: usize) {
+    for (limit, count) in buckets {
+        let most = u64::try_from(width.saturating_sub(22)).unwrap_or(0);
+        let bar = usize::try_from(count.saturating_mul(most).div_ceil(all.max(1))).unwrap_or(0);
+        lines.push(Line::from_iter([
+            span(theme, Role::Dim, format!(" < {:<9} ", time::duration(*limit))),
+            span(theme, role, glyph::RUNNING.to_string().repeat(bar)),
+            span(theme, Role::Text, format!(" {count}")),
+        ]));
+    }
+}
+
+/// The bars of the polls that were seen one by one.
+fn seen(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
     let ended = task.lane.cycles().rev().take(POLLS_MAX).filter_map(|cycle| Some(cycle.end()? - cycle.start));
     let times: Vec<u64> = ended.collect();
     let label = |text: String| Line::from(span(theme, Role::Dim, text));
@@ -30,15 +72,8 @@ pub fn lines(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
     if longest.is_none_or(|longest| longest == 0) || times.len() < 2 {
         return lines;
     }
-    for (limit, count) in buckets(&times) {
-        let most = width.saturating_sub(22);
-        let bar = (count * most).div_ceil(times.len());
-        lines.push(Line::from_iter([
-            span(theme, Role::Dim, format!(" < {:<9} ", time::duration(limit))),
-            span(theme, Role::Running, glyph::RUNNING.to_string().repeat(bar)),
-            span(theme, Role::Text, format!(" {count}")),
-        ]));
-    }
+    let buckets = grouped(times.iter().map(|ns| (*ns, 1)));
+    bars(theme, &mut lines, &buckets, times.len() as u64, Role::Running, width);
     lines
 }
 
@@ -49,14 +84,17 @@ fn limit(index: usize) -> u64 {
 }
 
 /// Counts by length: each bucket's upper limit, and how many are below it and not below the one before.
-fn buckets(times: &[u64]) -> Vec<(u64, usize)> {
+fn grouped(times: impl Iterator<Item = (u64, u64)> + Clone) -> Vec<(u64, u64)> {
     let index = |ns: u64| (0..).find(|index| limit(*index) > ns || limit(*index) == u64::MAX).unwrap_or(0);
-    let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else { return Vec::new() };
-    let last = index(*most);
-    let first = index(*least).max((last + 1).saturating_sub(ROWS_MAX));
-    let mut counts = vec![0; last + 1 - first];
-    for ns in times {
-        counts[index(*ns).saturating_sub(first)] += 1;
+    let times = times.filter(|(_, count)| *count > 0);
+    let lengths = || times.clone().map(|(ns, _)| ns);
+    let (Some(least), Some(most)) = (lengths().min(), lengths().max()) else { return Vec::new() };
+    let last = index(most);
+    let first = index(least).max((last + 1).saturating_sub(ROWS_MAX));
+    let mut counts = vec![0_u64; last + 1 - first];
+    for (ns, count) in times {
+        let bucket = &mut counts[index(ns).saturating_sub(first)];
+        *bucket = bucket.saturating_add(count);
     }
     counts.into_iter().enumerate().map(|(at, count)| (limit(first + at), count)).collect()
 }
@@ -67,9 +105,11 @@ mod tests {
 
     #[test]
     fn each_time_is_in_one_bucket_below_its_limit() {
-        assert_eq!(buckets(&[1_000, 1_999, 2_000, 11_000]), [(2_000, 2), (5_000, 1), (10_000, 0), (20_000, 1)]);
-        let wide = buckets(&[0, 1, 1 << 40, u64::MAX]);
+        let once = |times: &[u64]| grouped(times.iter().map(|ns| (*ns, 1)));
+        assert_eq!(once(&[1_000, 1_999, 2_000, 11_000]), [(2_000, 2), (5_000, 1), (10_000, 0), (20_000, 1)]);
+        assert_eq!(grouped([(1_000, 7), (1_500, 2), (9, 0)].into_iter()), [(2_000, 9)], "empty ones do not count");
+        let wide = once(&[0, 1, 1 << 40, u64::MAX]);
         assert_eq!(wide.len(), ROWS_MAX);
-        assert_eq!(wide.iter().map(|(_, count)| count).sum::<usize>(), 4);
+        assert_eq!(wide.iter().map(|(_, count)| count).sum::<u64>(), 4);
     }
 }

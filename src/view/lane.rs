@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(shares(430, 0, 9, told), Some(('▄', Role::Share)));
         assert_eq!(shares(1, 0, 9, told), Some(('▁', Role::Share)), "many polls, however short");
         assert_eq!(shares(1, 0, 0, told), Some(('─', Role::Waiting(AwaitKind::Timer))));
-        assert_eq!(shares(100, 600, 9, told), Some(('⡆', Role::ScheduledShare)));
+        assert_eq!(shares(100, 600, 9, told), Some(('╻', Role::ScheduledShare)));
         let seen = Sampled { poll_seen: true, ..told };
         assert_eq!(shares(1, 0, 1, seen), Some(('▌', Role::Poll)));
         assert_eq!(shares(1, 0, 5, seen), Some(('▁', Role::Share)), "one of five");

@@ -2,10 +2,12 @@
 
 use ratatui::layout::Rect;
 
-use crate::app::{Dashboard, Place};
+use crate::app::{Dashboard, Page, Place};
 
 /// Narrower than this, the details are shown only when asked for.
 pub const SIDE_FROM_COLUMNS: u16 = 101;
+/// Narrower than this, pages have the width for themselves until the details are asked for.
+const SIDE_OF_PAGES_FROM_COLUMNS: u16 = 160;
 /// Smaller than this, the screen says what it can in a few words.
 const TINY_COLUMNS: u16 = 24;
 const TINY_ROWS: u16 = 6;
@@ -20,6 +22,8 @@ pub struct Layout {
     pub banner: Rect,
     pub timeline: Timeline,
     pub loop_strip: Rect,
+    /// What is shown in the place of the timeline and the loop's strip.
+    pub page: Rect,
     pub details: Rect,
     pub output: Rect,
     pub footer: Rect,
@@ -100,7 +104,8 @@ pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
     let tabs = top(&mut rest, content.has_tabs.into());
     let header = top(&mut rest, if area.height >= 16 { 2 } else { 1 });
     let banner = top(&mut rest, content.banner_rows);
-    let has_side = area.width >= SIDE_FROM_COLUMNS && state.details != Some(false);
+    let is_wide = state.page == Page::Timeline || area.width >= SIDE_OF_PAGES_FROM_COLUMNS;
+    let has_side = area.width >= SIDE_FROM_COLUMNS && state.details.unwrap_or(is_wide);
     let details_below = area.width < SIDE_FROM_COLUMNS && state.details == Some(true);
     let (mut details, mut output) = (Rect::default(), Rect::default());
     if details_below {
@@ -121,6 +126,9 @@ pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
         rest.width -= width + 1;
         details = Rect { x: rest.x + rest.width + 1, width, ..rest };
     }
+    if state.page != Page::Timeline {
+        return Layout { tabs, header, banner, page: rest, details, output, footer, ..Layout::default() };
+    }
     let loop_strip = if rest.height >= 10 { bottom(&mut rest, 3) } else { Rect::default() };
     let has_rule = rest.height >= 8;
     let has_minimap = rest.height >= 7;
@@ -129,7 +137,7 @@ pub fn dashboard(area: Rect, state: &Dashboard, content: Content) -> Layout {
     timeline.axis = top(&mut rest, 1);
     timeline.minimap = bottom(&mut rest, has_minimap.into());
     timeline.rows = rest;
-    Layout { tabs, header, banner, timeline, loop_strip, details, output, footer }
+    Layout { tabs, header, banner, timeline, loop_strip, page: Rect::default(), details, output, footer }
 }
 
 /// Columns that the labels take of a timeline as wide as `width`.

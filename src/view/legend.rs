@@ -9,9 +9,20 @@ use super::pen::{self, span};
 use super::theme::{Role, Theme};
 use crate::trace::AwaitKind;
 
+/// What is told of what is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Everything: the loop is ours.
+    Own,
+    /// Every poll, and not what is waited for without an await.
+    Foreign,
+    /// Sums.
+    Sampled,
+}
+
 /// What the marks mean, on the last free rows.
-pub fn render(buffer: &mut Buffer, theme: &Theme, is_sampled: bool, area: Rect, used: usize) {
-    let mut lines = lines(theme, is_sampled, area.width.saturating_sub(2).into());
+pub fn render(buffer: &mut Buffer, theme: &Theme, told: Told, area: Rect, used: usize) {
+    let mut lines = lines(theme, told, area.width.saturating_sub(2).into());
     lines.truncate(usize::from(area.height).saturating_sub(used));
     for (back, line) in lines.into_iter().rev().enumerate() {
         let row = area.height.saturating_sub(1 + u16::try_from(back).unwrap_or(0));
@@ -21,13 +32,12 @@ pub fn render(buffer: &mut Buffer, theme: &Theme, is_sampled: bool, area: Rect, 
 }
 
 /// The marks and their meaning, in lines of at most `width` columns.
-pub fn lines(theme: &Theme, is_sampled: bool, width: usize) -> Vec<Line<'static>> {
-    let mut marks = if is_sampled {
+pub fn lines(theme: &Theme, told: Told, width: usize) -> Vec<Line<'static>> {
+    let mut marks = if told == Told::Sampled {
         vec![
             ("▁▄▇".to_owned(), Role::Share, "sampled: share of the time between two updates that it ran"),
-            ("⡀⡆⡇".to_owned(), Role::ScheduledShare, "share that it was ready"),
+            ("╷╻┃".to_owned(), Role::ScheduledShare, "share that it was ready"),
             one(glyph::POLL, Role::Poll, "a poll that was seen"),
-            one(glyph::IDLE, Role::Waiting(AwaitKind::Other), "idle, nobody tells what for"),
             one(glyph::UNTOLD, Role::Dim, "not told yet"),
         ]
     } else {
@@ -38,6 +48,9 @@ pub fn lines(theme: &Theme, is_sampled: bool, width: usize) -> Vec<Line<'static>
             one(glyph::HELD, Role::Held, "held by you"),
         ]
     };
+    if told != Told::Own {
+        marks.push(one(glyph::IDLE, Role::Waiting(AwaitKind::Other), "idle, nobody tells what for"));
+    }
     let waits = AwaitKind::ALL.into_iter().map(|kind| {
         let name = match kind {
             AwaitKind::Timer => "timer",
@@ -51,10 +64,10 @@ pub fn lines(theme: &Theme, is_sampled: bool, width: usize) -> Vec<Line<'static>
         };
         one(glyph::waiting(kind), Role::Waiting(kind), name)
     });
-    let waits = waits.filter(|(_, role, _)| !is_sampled || *role != Role::Waiting(AwaitKind::Other));
+    let waits = waits.filter(|(_, role, _)| told == Told::Own || *role != Role::Waiting(AwaitKind::Other));
     let is_block = |role: &Role| *role == Role::Waiting(AwaitKind::Block);
     let (blocks, waits): (Vec<_>, Vec<_>) = waits.partition(|(_, role, _)| is_block(role));
-    if !is_sampled {
+    if told != Told::Sampled {
         marks.splice(1..1, blocks);
     }
     marks.push(one(' ', Role::Dim, "waiting for:"));

@@ -2,7 +2,7 @@
 //! where there is nothing to see.
 
 use super::theme::Role;
-use crate::control::{Link, LinkState, Phase, Status, Steering};
+use crate::control::{Link, LinkState, Outcome, Phase, Status, Steering};
 
 /// The chip of the header, where there is a link.
 pub fn chip(link: &Link) -> (Role, &'static str) {
@@ -20,6 +20,11 @@ pub fn is_stopped(status: &Status) -> bool {
     status.steering == Steering::Process && status.phase == Phase::Paused
 }
 
+/// How it ended is known: then it was not lost, it went.
+pub fn has_ended(status: &Status) -> bool {
+    status.outcome.as_ref().is_some_and(|outcome| *outcome != Outcome::Detached)
+}
+
 /// What the banner says; `None` where all is as it should be.
 pub fn line(status: &Status) -> Option<(Role, String)> {
     if is_stopped(status) {
@@ -27,7 +32,12 @@ pub fn line(status: &Status) -> Option<(Role, String)> {
         return Some((Role::Warning, text.to_owned()));
     }
     let link = status.link.as_ref()?;
-    let because = |lead: &str| match link.note.as_str() {
+    if link.state == LinkState::Lost && has_ended(status) {
+        return (!link.note.is_empty()).then(|| (Role::Warning, link.note.clone()));
+    }
+    // Who says why it was lost may say that it was.
+    let note = link.note.strip_prefix("lost: ").unwrap_or(&link.note);
+    let because = |lead: &str| match note {
         "" => lead.to_owned(),
         note => format!("{lead}: {note}"),
     };
@@ -39,7 +49,7 @@ pub fn line(status: &Status) -> Option<(Role, String)> {
         LinkState::Retrying { attempts, wait_ms } => {
             Some((Role::Warning, because(&format!("{} (attempt {attempts}; R retries now)", retrying(wait_ms)))))
         }
-        LinkState::Lost => Some((Role::Error, because("LOST, what it told until then is kept"))),
+        LinkState::Lost => Some((Role::Error, because("LOST, and kept as it was"))),
     }
 }
 

@@ -42,8 +42,13 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
     let (from, to) = state.viewport.range(end);
     let edge = |column: u16| column_edge(from, to, column, lanes.width);
     let before = |at: u64| trace.loop_lane().totals_at(at.saturating_sub(1));
-    let readies: Vec<u32> =
-        (0..lanes.width).map(|column| trace.ready_max(edge(column), edge(column + 1).max(edge(column) + 1))).collect();
+    // Of the time before the first update the sums are known, and not who was ready when.
+    let told_from = trace.loop_lane().told_from().unwrap_or(0);
+    let ready = |column: u16| match edge(column + 1).max(edge(column) + 1) {
+        to if to <= told_from => 0,
+        to => trace.ready_max(edge(column).max(told_from), to),
+    };
+    let readies: Vec<u32> = (0..lanes.width).map(ready).collect();
     let most = readies.iter().copied().max().unwrap_or(0).max(1);
     let mut earlier = if from == 0 { Default::default() } else { before(from) };
     for (column, ready) in (0..lanes.width).zip(readies) {
@@ -74,6 +79,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
         let height = (ready.saturating_mul(8)).div_ceil(most).clamp(1, 8);
         let (bar, role) =
             if ready == 0 { ('·', Role::Dim) } else { (glyph::BARS[height as usize - 1], Role::Scheduled) };
+        let (bar, role) = if to <= told_from { (glyph::UNTOLD, Role::Dim) } else { (bar, role) };
         mark(buffer, lanes, (column, 1), bar, theme.style(role));
     }
     let label = if is_measured { format!("ready when told, most {most}") } else { format!("ready queue, most {most}") };

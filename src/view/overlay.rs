@@ -69,15 +69,15 @@ pub fn lines(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
 /// The marks, then the keys of where the person is, then all others.
 fn help(theme: &Theme, here: Scope, width: usize) -> Vec<Line<'static>> {
     let title = |text: &str| Line::from(span(theme, Role::Title, format!(" {text}")));
-    let marks = |is_sampled| legend::lines(theme, is_sampled, width.saturating_sub(3));
+    let marks = |told| legend::lines(theme, told, width.saturating_sub(3));
     let mut lines = vec![title("the marks of the timeline")];
     let indented = |mut line: Line<'static>| {
         line.spans.insert(0, span(theme, Role::Text, "  "));
         line
     };
-    lines.extend(marks(false).into_iter().map(indented));
+    lines.extend(marks(legend::Told::Own).into_iter().map(indented));
     lines.push(title("the marks where the polls of somebody else's program are told in sums only"));
-    lines.extend(marks(true).into_iter().map(indented));
+    lines.extend(marks(legend::Told::Sampled).into_iter().map(indented));
     let marks = [
         "‖ on the axis: you paused there; ▼ is the time cursor; ╳ is where facts were lost.",
         "On a virtual clock a poll takes no loop time unless it blocks: time passes while the loop is parked.",

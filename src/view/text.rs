@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
 use crate::plain::plain_cow;
+use crate::trace::Location;
 
 /// `text` with everything replaced that could do something to the terminal or to the text around it. Every name,
 /// output, error and script goes through here.
@@ -74,6 +75,12 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         lines.push(line.trim_end().to_owned());
     }
     lines
+}
+
+/// A location by its file's name: the folders are in the exports.
+pub fn short_location(location: &Location) -> String {
+    let name = location.file.rsplit(['/', '\\']).next().unwrap_or(&location.file);
+    format!("{name}:{}", location.line)
 }
 
 #[cfg(test)]

@@ -13,10 +13,12 @@ use super::legend;
 use super::link;
 use super::pen::{mark, put, rule};
 use super::scene::Watching;
+use super::table;
 use super::text;
 use super::theme::Role;
+use crate::app::columns::{self, COLUMNS};
 use crate::app::{Mode, Pane, Viewport};
-use crate::trace::{Axis, Cell, Fidelity, Task, TaskId, Trace, column_edge};
+use crate::trace::{AwaitKind, Axis, Cell, Fidelity, Task, TaskId, Trace, column_edge};
 
 /// Labels narrower than this have no counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -55,9 +57,13 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
             buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
         }
     }
-    let is_sampled = trace.fidelity() == Fidelity::Sampled;
+    let told = match (trace.is_foreign(), trace.fidelity()) {
+        (_, Fidelity::Sampled) => legend::Told::Sampled,
+        (true, Fidelity::Exact) => legend::Told::Foreign,
+        (false, Fidelity::Exact) => legend::Told::Own,
+    };
     if count + 3 <= usize::from(places.rows.height) && !trace.tasks().is_empty() {
-        legend::render(buffer, scene.theme, is_sampled, places.rows, count);
+        legend::render(buffer, scene.theme, told, places.rows, count);
     }
     minimap(buffer, scene, places, end, range);
 }
@@ -75,6 +81,7 @@ fn head(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, (from, to):
         Mode::Live => "following live",
         Mode::Free => "part of the run",
     };
+    let title = format!("{title}{}", table::order(scene));
     let axis_name = match state.viewport.axis {
         Axis::Time => "loop time",
         Axis::Steps => "polls of the loop",
@@ -97,8 +104,17 @@ fn head(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, (from, to):
     let labels = places.labels(places.axis);
     put(buffer, labels, (3, 0), "task", theme.style(Role::Dim));
     if labels.width >= COUNTS_FROM_COLUMNS {
-        put(buffer, labels, (labels.width - 15, 0), " polls  wakes", theme.style(Role::Dim));
+        let titles = counts(scene).map(|index| format!("{:>COUNT_COLUMNS$}", COLUMNS[index].title)).concat();
+        put(buffer, labels, (labels.width - 15, 0), &titles, theme.style(Role::Dim));
     }
+}
+
+/// Which columns stand beside the names: polls and wakes, or what the rows are in order by.
+fn counts(scene: Watching<'_>) -> [usize; 2] {
+    let (polls, wakes) = (columns::named("polls").unwrap_or(0), columns::named("wakes").unwrap_or(0));
+    let order = scene.model.dashboard.rows.order().column;
+    let is_worth_it = COLUMNS.get(order).is_some_and(|column| column.is_number) && ![0, polls].contains(&order);
+    [polls, if is_worth_it { order } else { wakes }]
 }
 
 fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &Task) {
@@ -111,26 +127,18 @@ fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &
     let mut line =
         format!("{}  {}", if is_selected { glyph::SELECTED } else { ' ' }, text::fit(&task.name(), name_columns));
     if has_counts {
-        let (polls, wakes) = match scene.model.dashboard.looking_at() {
-            None => (short(task.counts.polls), short(task.counts.wakes)),
-            // Wakes have no running total, and walking them is not worth a frame.
-            Some(at) => (short(task.lane.totals_at(at).polls), "-".to_owned()),
-        };
-        line.push_str(&format!("{polls:>7}{wakes:>7}"));
+        let look = table::look(scene);
+        for index in counts(scene) {
+            // A long time loses its last digits rather than the column its edge.
+            let text = text::cut(&COLUMNS[index].text(look, task), COUNT_COLUMNS - 1);
+            let indent = COUNT_COLUMNS.saturating_sub(text::width(&text));
+            line.push_str(&format!("{:indent$}{text}", ""));
+        }
     }
     put(buffer, area, (0, row), &line, style);
     if let Some(state) = state {
         // Reversed with the row when it is selected, but in its own colour.
-        mark(buffer, area, (1, row), glyph::state_of(task, state), scene.theme.style(Role::of(state)));
-    }
-}
-
-/// A count in at most six columns.
-fn short(count: u64) -> String {
-    match count {
-        0..=999_999 => count.to_string(),
-        1_000_000..=999_999_999 => format!("{:.1}M", count as f64 / 1e6),
-        _ => format!("{:.1}G", count as f64 / 1e9),
+        mark(buffer, area, (1, row), glyph::state_of(scene.session.trace(), state), scene.theme.style(Role::of(state)));
     }
 }
 
@@ -154,7 +162,10 @@ fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id:
         let blocks = cell.busy_ns > 0
             && axis == Axis::Time
             && trace.blocking_call(id, edge(column), edge(column + 1).max(edge(column) + 1)).is_some();
-        if let Some((glyph, role)) = lane::mark(&cell, axis, blocks) {
+        if let Some((mut glyph, role)) = lane::mark(&cell, axis, blocks) {
+            if trace.is_foreign() && role == Role::Waiting(AwaitKind::Other) {
+                glyph = glyph::IDLE;
+            }
             mark(buffer, area, (column, row), glyph, scene.theme.style(role));
         }
     }

@@ -94,10 +94,23 @@ pub fn find_with(name_or_path: &str, own: &Folder) -> Result<Manifest, FindError
 }
 
 /// The script at `path`, to be called `name`.
-pub(super) fn read(name: &str, path: &Path) -> Result<Manifest, FindError> {
+pub fn read(name: &str, path: &Path) -> Result<Manifest, FindError> {
+    read_by(script::read, name, path)
+}
+
+/// The same, for one of many: it is given up sooner.
+pub(super) fn read_listed(name: &str, path: &Path) -> Result<Manifest, FindError> {
+    read_by(script::read_listed, name, path)
+}
+
+fn read_by(
+    read: impl FnOnce(&str, &str, &str) -> Result<Manifest, ScriptError>,
+    name: &str,
+    path: &Path,
+) -> Result<Manifest, FindError> {
     let file = path.display().to_string();
     match read_file(path) {
-        Ok(text) => Ok(script::read(name, &file, &text)?),
+        Ok(text) => Ok(Manifest { path: Some(path.to_owned()), ..read(name, &file, &text)? }),
         Err(reason) => Err(FindError::Unreadable { path: file, reason }),
     }
 }

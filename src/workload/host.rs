@@ -57,7 +57,7 @@ pub use folder::sweep;
 pub use language::NAMES as WORDS;
 pub(super) use language::{describe, number_of};
 pub use sandbox::MEMORY_BYTES_MAX;
-pub use stretch::{LOADING_MAX, STRETCH_MAX};
+pub use stretch::{LISTING_MAX, LOADING_MAX, STRETCH_MAX};
 pub use task::TASKS_MAX;
 
 /// One script's run, shared by all of its host functions.
@@ -98,6 +98,13 @@ impl Host {
     /// For a script that is only read.
     pub fn new(source: Source) -> Arc<Self> {
         Self::with(source, Permissions::default())
+    }
+
+    /// For a script that is one of many that are read.
+    pub fn listed(source: Source) -> Arc<Self> {
+        let host = Self::new(source);
+        locked(&host.stretch).allow(LISTING_MAX);
+        host
     }
 
     fn with(source: Source, permissions: Permissions) -> Arc<Self> {

@@ -1,6 +1,7 @@
 //! What a workload says of itself before anything runs: plain data that the picker, the forms and the reports read.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::control::ClockKind;
@@ -18,6 +19,8 @@ pub struct Manifest {
     pub params: Vec<Param>,
     /// How its file is called in locations and errors: `workloads/chess-async.lua`.
     pub file: String,
+    /// The file on disk; `None` for what is built in.
+    pub path: Option<PathBuf>,
     /// The script's text, for the preview and for the line that a task awaits on.
     pub text: String,
 }

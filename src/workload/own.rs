@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
 
@@ -17,6 +20,14 @@ pub const FOLDER_VARIABLE: &str = "LOOPSCOPE_WORKLOADS";
 
 /// Scripts that are read from the folder; a list of more helps nobody to choose.
 pub const FILES_MAX: usize = 1000;
+
+/// Real time that reading them may take in all, and of it those that take longer than [`SLOW`] each. What is not read by
+/// then is not listed.
+pub const READING_MAX: Duration = Duration::from_secs(10);
+pub const SLOW_MAX: Duration = Duration::from_secs(2);
+
+/// An honest script is read in a small part of this.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// Where a person's own workloads are, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +61,25 @@ impl Folder {
         let path = self.path.as_ref()?.join(format!("{name}.lua"));
         // A link that leads nowhere is there, and an error that says so is better than another program.
         path.symlink_metadata().is_ok().then_some(path)
+    }
+
+    /// Copies a built-in workload's script here, where it shadows the built-in one, and gives its path. A file that is
+    /// there already is left as it is, and is the one.
+    ///
+    /// # Errors
+    /// Where there is no folder, or it cannot be written: in words for the person.
+    pub fn copy(&self, manifest: &Manifest) -> Result<PathBuf, String> {
+        let folder =
+            self.path.as_ref().ok_or("there is no folder for workloads of your own: LOOPSCOPE_WORKLOADS names one")?;
+        let path = folder.join(format!("{}.lua", manifest.name));
+        let failed = |error: std::io::Error| format!("{}: the script cannot be copied there: {error}", path.display());
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        match File::create_new(&path) {
+            Ok(mut file) => file.write_all(manifest.text.as_bytes()).map_err(failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(path)
     }
 
     /// Names to choose from, in order; and what is wrong with the folder itself.
@@ -124,13 +154,28 @@ pub fn listing(own: &Folder) -> Listing {
     let (names, broken) = own.names();
     let mut listing = Listing { workloads: catalog::all(), broken };
     listing.workloads.retain(|manifest| own.file(&manifest.name).is_none());
+    let begun = Instant::now();
+    let (mut slow, mut left_out) = (Duration::ZERO, 0);
     for name in names {
+        if begun.elapsed() >= READING_MAX || slow >= SLOW_MAX {
+            left_out += 1;
+            continue;
+        }
+        let this_begun = Instant::now();
         // A file that went away since is not there any more, which is no error.
         let Some(path) = own.file(&name) else { continue };
-        match catalog::read(&name, &path) {
+        match catalog::read_listed(&name, &path) {
             Ok(manifest) => listing.workloads.push(manifest),
             Err(error) => listing.broken.push(error),
         }
+        let took = this_begun.elapsed();
+        slow += if took > SLOW { took } else { Duration::ZERO };
+    }
+    if let (1.., Some(path)) = (left_out, &own.path) {
+        let seconds = begun.elapsed().as_secs();
+        let reason =
+            format!("{left_out} scripts are not listed, for reading the others took {seconds} s; they run by name");
+        listing.broken.push(FindError::Unreadable { path: path.display().to_string(), reason });
     }
     listing
 }

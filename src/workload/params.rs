@@ -156,6 +156,7 @@ mod tests {
                 ),
             ],
             file: "demo.lua".to_owned(),
+            path: None,
             text: String::new(),
         }
     }

@@ -32,8 +32,22 @@ pub(super) struct Loaded {
 
 /// Reads what a script says of itself. `name` is what a person types to run it, `file` what errors call it.
 pub fn read(name: &str, file: &str, text: &str) -> Result<Manifest, ScriptError> {
+    read_by(Host::new, name, file, text)
+}
+
+/// The same, for one of many: it is given up sooner.
+pub(super) fn read_listed(name: &str, file: &str, text: &str) -> Result<Manifest, ScriptError> {
+    read_by(Host::listed, name, file, text)
+}
+
+fn read_by(
+    host: impl FnOnce(Source) -> std::sync::Arc<Host>,
+    name: &str,
+    file: &str,
+    text: &str,
+) -> Result<Manifest, ScriptError> {
     let source = Source::new(file, text);
-    let loaded = load(&Host::new(source.clone()))?;
+    let loaded = load(&host(source.clone()))?;
     let reader = Reader { source: &source };
     reader.manifest(name, &loaded).map_err(|trouble| trouble.report(&source))
 }
@@ -132,6 +146,7 @@ impl Reader<'_> {
             clock: clock(table)?,
             params: params(table)?,
             file: self.source.file.to_string(),
+            path: None,
             text: self.source.text.to_string(),
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -14,6 +14,8 @@ pub struct Counts(Arc<Mutex<BTreeMap<String, Arc<Count>>>>);
 struct Count {
     polls: AtomicU64,
     wakes: AtomicU64,
+    /// The task is gone; a waker that outlives it wakes nobody.
+    is_over: AtomicBool,
 }
 
 impl Counts {
@@ -56,6 +58,12 @@ impl Future for Counted {
     }
 }
 
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.count.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
 struct Counting {
     count: Arc<Count>,
     tokio: Waker,
@@ -67,7 +75,9 @@ impl Wake for Counting {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.count.wakes.fetch_add(1, Ordering::SeqCst);
+        if !self.count.is_over.load(Ordering::SeqCst) {
+            self.count.wakes.fetch_add(1, Ordering::SeqCst);
+        }
         self.tokio.wake_by_ref();
     }
 }

@@ -1,6 +1,6 @@
 //! Action in, state and effects out.
 
-use loopscope::app::{Action, Effect, Focus, Launcher, Mode, Mouse, MouseKind, Overlay, Pane, Step};
+use loopscope::app::{Action, Effect, Focus, Launch, Launcher, Mode, Mouse, MouseKind, Overlay, Pane, Step};
 use loopscope::control::{ClockKind, Command, Speed};
 use loopscope::trace::{Axis, State};
 use loopscope::workload::manifest::ParamValue;
@@ -40,13 +40,26 @@ fn a_search_that_finds_nothing_selects_nothing_and_is_cleared_by_back() {
 }
 
 #[test]
+fn only_a_script_of_ones_own_is_edited_at_once() {
+    let mut person = Person::watching(stage::ended());
+    assert!(person.types("e").is_empty(), "nobody here started it");
+    assert!(person.model.notice.as_ref().is_some_and(|notice| notice.contains("no script")));
+    person.model.launched = Some(Launch::of("countsync"));
+    assert_eq!(person.types("e"), [Effect::Edit("countsync".into())]);
+    person.model.launched = Some(Launch::of("countasync"));
+    assert!(person.types("e").is_empty() && person.types("fe").is_empty(), "it is built in, and was not meant");
+    assert_eq!(person.types("e"), [Effect::Edit("countasync".into())]);
+    assert_eq!(person.does(Action::Suspend), [Effect::Suspend]);
+}
+
+#[test]
 fn commands_depend_on_what_the_loop_does_now() {
     let mut person = Person::watching(stage::paused());
     assert_eq!(person.does(Action::TogglePause), [Effect::Command(Command::Resume)]);
     assert_eq!(person.types("s"), [Effect::Command(Command::StepPolls(1))]);
     person.does(Action::Move(Step::Down));
     assert_eq!(person.types("T"), [Effect::Command(Command::StepTo(task(2)))]);
-    assert_eq!(person.types("X"), [Effect::Command(Command::Cancel(task(2)))]);
+    assert_eq!(person.types("C"), [Effect::Command(Command::Cancel(task(2)))]);
     assert_eq!(person.types("o"), [Effect::Command(Command::Hold(task(2)))]);
     let session = person.session.as_mut().expect("it is watched");
     session.trace.apply(loopscope::trace::Event::Hold { task: task(2), at: 400 * MS });

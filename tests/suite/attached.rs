@@ -1,8 +1,8 @@
 //! Somebody else's programs on the screen: how the link stands, what is sampled, and what can be driven.
 
 use loopscope::app::{Action, Effect, Session};
-use loopscope::control::{Command, LinkState, Phase};
-use loopscope::trace::{Axis, Event};
+use loopscope::control::{Command, Link, LinkState, Outcome, Phase, Steering};
+use loopscope::trace::{Axis, Event, Measured};
 
 use crate::foreign::{attached, executed, service};
 use crate::person::Person;
@@ -40,7 +40,7 @@ fn the_screen_is_never_blank_and_says_how_the_link_stands() {
 #[test]
 fn what_was_lost_keeps_its_picture() {
     let mut session = service();
-    session.status.link = Some(loopscope::control::Link { state: LinkState::Lost, note: "it was closed".into() });
+    session.status.link = Some(Link { state: LinkState::Lost, note: "it was closed".into() });
     session.status.phase = Phase::Ended;
     let shown = text(&screen(Some(&session), &ANSI, (120, 40), &[]));
     assert!(shown.contains(" LOST ") && shown.contains("it was closed") && shown.contains("lock-waiter"), "{shown}");
@@ -75,7 +75,7 @@ fn a_busy_sampled_task_has_no_mark_of_a_poll() {
     }
     assert!(lane("acceptor").contains('▌'), "its only poll of each second was seen: {}", lane("acceptor"));
     assert!(lane("lock-waiter").contains("╌╌╌"), "{}", lane("lock-waiter"));
-    assert!(lane("queued").contains('⡇'), "{}", lane("queued"));
+    assert!(lane("queued").contains('┃'), "{}", lane("queued"));
     assert!(lane("quick").contains('┈'), "nothing is told of the time since the last update: {}", lane("quick"));
     assert!(shown.contains("sampled"), "{shown}");
 }
@@ -152,4 +152,38 @@ fn the_process_that_was_started_is_stopped_as_a_whole_and_that_is_said() {
 fn a_retry_is_a_command() {
     let mut person = Person::watching(attached(LinkState::Retrying { attempts: 1, wait_ms: 1 }, ""));
     assert_eq!(person.types("R"), [Effect::Command(Command::Retry)]);
+}
+
+/// What the program's console keeps of the selected task: wakers, the times that it was ready, both histograms.
+#[test]
+fn the_details_have_what_a_console_keeps() {
+    let mut person = Person::watching(service());
+    person.types("jj");
+    let shown = person.screen(&ANSI, (120, 60));
+    assert_snapshot("sampled-details", &shown);
+    let shown = text(&shown);
+    for said in ["wakers     1 alive of 400 made", "800 polls by length", "340 waits for its turn", "up to 3 s"] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert!(!shown.contains("no waker"), "{shown}");
+    let session = person.session.as_mut().expect("it is watched");
+    let measured = Measured { polls: 50, waker_clones: 3, waker_drops: 3, ..Measured::default() };
+    session.trace.apply(Event::Measured { task: task(5), at: 9 * S, measured: Box::new(measured) });
+    person.types("jj");
+    person.refresh();
+    assert!(text(&person.screen(&ANSI, (120, 60))).contains("no waker of it is left"), "nothing can wake it");
+}
+
+/// A process whose end is known was not lost: it went, and nothing is left to stop.
+#[test]
+fn a_process_that_ended_is_not_called_lost() {
+    let mut session = executed();
+    session.status.link = Some(Link { state: LinkState::Lost, note: String::new() });
+    session.status.phase = Phase::Ended;
+    session.status.steering = Steering::Nothing;
+    session.status.outcome = Some(Outcome::Completed(serde_json::Value::Null));
+    let mut person = Person::watching(session);
+    let shown = text(&person.screen(&ANSI, (120, 40)));
+    assert!(shown.contains(" ENDED ") && shown.contains("completed after") && !shown.contains("LOST"), "{shown}");
+    assert!(person.types("z").is_empty() && person.notice().contains("has ended"), "{}", person.notice());
 }

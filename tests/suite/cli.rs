@@ -314,3 +314,23 @@ fn another_folder_can_be_named_and_is_read_up_to_a_limit() {
     let empty = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "")]);
     assert_eq!((empty.out, empty.err.as_str()), (built_in.out, ""), "an empty variable names nothing");
 }
+
+#[test]
+fn a_folder_of_scripts_that_never_end_does_not_keep_the_others_from_anybody() {
+    let own = folder("hostile");
+    fs::write(own.join("a-good-one.lua"), script("Good")).expect("a script for the test");
+    for number in 0..loopscope::workload::own::FILES_MAX {
+        fs::write(own.join(format!("loop-{number:04}.lua")), "while true do end\n").expect("a script for the test");
+    }
+    let named = own.to_str().expect("a plain name");
+    let ran = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", named)]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.contains("a-good-one ") && ran.out.contains("countasync "), "{}", ran.out);
+    assert!(ran.err.contains("loop-0000.lua:1: the script's top level ran 200 ms"), "{}", ran.err);
+    // Had each of them been read for as long as it may take, this would be an hour later, and none would be left out.
+    let said = ran.err.lines().find(|line| line.contains("scripts are not listed")).expect("what is left out is told");
+    let left_out: usize = said.split(' ').find_map(|word| word.parse().ok()).expect("how many");
+    assert!(left_out > loopscope::workload::own::FILES_MAX / 2, "{said}");
+    let ran = loopscope_with(&["check", "loop-0999"], &[("LOOPSCOPE_WORKLOADS", named)]);
+    assert!(ran.err.contains("top level ran 2 s"), "by name each is had, with all its time: {}", ran.err);
+}

@@ -345,6 +345,26 @@ fn an_interval_drifts_when_its_ticks_end_up_late() {
 }
 
 #[test]
+fn a_large_future_is_told_once_a_place_and_a_boxed_one_whatever_its_size() {
+    let limit = Thresholds::default().large_future_bytes;
+    let sizes = |sizes: &[(Option<u64>, Option<u64>)]| {
+        let mut story = Story::default();
+        story.spawn("main");
+        for (size, boxed) in sizes {
+            story.spawn_sized("worker", *size, *boxed);
+        }
+        story
+    };
+    let two = sizes(&[(Some(limit), None), (Some(5 * limit), None), (Some(limit - 1), None)]).only();
+    assert!(two.contains("the future of worker has 20 KiB"), "{two}");
+    assert!(two.contains("2 such tasks spawned at story.lua:9") && !two.contains("boxed"), "{two}");
+    let boxed = sizes(&[(Some(16), Some(limit / 2))]).only();
+    assert!(boxed.contains("the future of worker has 2 KiB"), "{boxed}");
+    assert!(boxed.contains("1 such task spawned at story.lua:9, of which the runtime boxed 1"), "{boxed}");
+    assert_eq!(sizes(&[(Some(limit - 1), None), (None, None)]).found(), NOTHING);
+}
+
+#[test]
 fn findings_are_bounded_in_order_and_the_same_again() {
     let mut story = Story::default();
     let tasks: Vec<_> = (0..FINDINGS_MAX + 7).map(|number| story.spawn(&format!("bad-{number}"))).collect();

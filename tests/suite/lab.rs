@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
+use loopscope::insight::{Thresholds, findings};
 use loopscope::lab::{Options, Program, TaskSpec, World};
 use loopscope::session::LabSession;
 use loopscope::trace::{AwaitKind, Site, State, TaskId, Trace};
@@ -399,4 +400,33 @@ fn what_the_wire_tells_after_the_end_brings_nobody_back_to_life() {
     finish(&mut session);
     let counts = session.trace().counts();
     assert_eq!((counts.running, counts.scheduled, counts.waiting, counts.done), (0, 0, 0, 4));
+}
+
+/// What the lab tells of a future's size is the program's own, whatever the lab puts around it.
+#[test]
+fn a_large_future_is_seen_where_it_is_spawned() {
+    async fn carries<const BYTES: usize>(world: World) -> Result<(), String> {
+        let buffer = [1_u8; BYTES];
+        sleep(&world, 1).await;
+        if buffer.iter().all(|byte| *byte == 1) { Ok(()) } else { Err("the buffer changed".into()) }
+    }
+    let program: Program = Box::new(|world: World| {
+        let main = async move {
+            let small = world.spawn(spec("small"), carries::<64>(world.clone()));
+            let large = world.spawn(spec("large"), carries::<20_000>(world.clone()));
+            for task in [small, large] {
+                task.await.map_err(|error| error.to_string())??;
+            }
+            Ok(serde_json::Value::Null)
+        };
+        (spec("main"), Box::pin(main))
+    });
+    let mut session = start(program, options());
+    finish(&mut session);
+    let size = |name| session.trace().task(task(session.trace(), name)).and_then(|task| task.spawned.size_bytes);
+    assert!(size("small").is_some_and(|bytes| (64..1_000).contains(&bytes)), "{:?}", size("small"));
+    assert!(size("large").is_some_and(|bytes| (20_000..21_000).contains(&bytes)), "{:?}", size("large"));
+    let found = findings(session.trace(), &Thresholds::default());
+    let told: Vec<_> = found.listed.iter().map(|found| (found.name, found.task)).collect();
+    assert_eq!(told, [("large-future", Some(task(session.trace(), "large")))]);
 }

@@ -1,7 +1,11 @@
 //! Each word of the language, in scripts on the lab; the rig holds the two witnesses to each other in every run.
 
+use crate::rig;
 use crate::workload::{failure, lines, result, run, script};
+use loopscope::control::ClockKind;
+use loopscope::insight::{Thresholds, findings};
 use loopscope::trace::AwaitKind;
+use loopscope::workload::program;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -367,4 +371,38 @@ fn a_run_that_can_never_go_on_says_who_waits_where() {
         ),
         "1"
     );
+}
+
+/// What is awaited inside a select or a timeout is known for what it is: by the lints, and by whoever waits in vain.
+#[test]
+fn lints_see_through_a_select_and_a_timeout() {
+    let found = |body: &str| {
+        let program = program(&script("", body), vec![]).expect("a script that loads");
+        rig::run_for_trace(program, ClockKind::Virtual, |trace| {
+            let found = findings(trace, &Thresholds::default());
+            found.listed.iter().map(|found| format!("{}: {}", found.name, found.evidence)).collect::<Vec<_>>()
+        })
+    };
+    let bell = |before: &str| {
+        found(&format!("local bell = notify() {before} pcall(function() await(timeout(40, bell:notified())) end)"))
+    };
+    let lost = bell("bell:notify_waiters()");
+    assert!(lost.len() == 1 && lost[0].starts_with("lost-wake: ") && lost[0].contains("demo.lua:4"), "{lost:?}");
+    assert_eq!(bell("bell:notify_one()"), [""; 0], "that one is kept");
+
+    let crossing = |wait: &str| {
+        format!(
+            "local left, right = mutex({{name='left'}}), mutex({{name='right'}})
+             local both = function(first, second) return async(function()
+               local one <close> = await(first:lock())
+               await(sleep(1))
+               pcall(function() {wait} end)
+             end)() end
+             await(gather(both(left, right), both(right, left)))"
+        )
+    };
+    let given_up = found(&crossing("await(timeout(9, second:lock()))"));
+    assert!(given_up[0].starts_with("deadlock: ") && given_up[0].contains("mutex.lock(right)"), "{given_up:?}");
+    let for_ever = failure("", &crossing("await(select{ second:lock() })"));
+    assert!(for_ever.contains("coroutine-1 waits on mutex.lock(right) at demo.lua:8"), "{for_ever}");
 }

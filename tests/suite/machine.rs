@@ -145,7 +145,7 @@ fn files_are_written_appended_and_streamed() {
 
 /// An empty folder of this test's own.
 fn folder(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("outside-{name}"));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("machine-{name}"));
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).expect("the folder for tests can be written");
     path

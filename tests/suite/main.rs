@@ -2,10 +2,17 @@
 
 mod app;
 mod attach;
+mod attach_faults;
 mod attached;
+mod breaks;
 mod catalog;
 mod cli;
 mod doctor;
+mod door;
+#[cfg(unix)]
+mod errands;
+mod exec;
+mod fake_console;
 mod foreign;
 mod guide;
 mod headless;
@@ -15,6 +22,7 @@ mod language;
 mod laws;
 mod machine;
 mod outside;
+mod pages;
 mod paths;
 mod person;
 mod property;

@@ -169,10 +169,6 @@ impl App {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it is ours");
     }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for App {

@@ -16,6 +16,8 @@ const GEOMETRY: Geometry = {
     }
     Geometry {
         rows: place(0, 4, 120, 10),
+        list_rows: 0,
+        titles: place(0, 0, 0, 0),
         lanes: place(20, 4, 100, 10),
         minimap: place(20, 14, 100, 1),
         output: place(0, 20, 120, 2),
@@ -77,6 +79,19 @@ impl Person {
         let session = self.session.as_ref().expect("a session is watched");
         let viewport = self.model.dashboard.viewport;
         viewport.range(axis_end(session, viewport.axis))
+    }
+
+    /// Does it on a screen of this size, with everything where it is drawn there.
+    pub fn does_at(&mut self, action: Action, (width, height): (u16, u16)) -> Vec<Effect> {
+        self.refresh();
+        let session = self.session.as_ref().map(|session| session as &dyn Session);
+        let catalog = self.stage.catalog();
+        let theme = Theme::default();
+        let scene = Scene { model: &self.model, session, catalog, theme: &theme };
+        let geometry = view::geometry(scene, Rect::new(0, 0, width, height));
+        let effects = update(&mut self.model, action, Context { session, catalog, geometry: &geometry });
+        self.refresh();
+        effects
     }
 
     /// Takes note of what the session was told since.

@@ -11,7 +11,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal with the program in it.
-struct Terminal {
+pub struct Terminal {
     screen: vt100::Parser,
     bytes: Receiver<Vec<u8>>,
     keys: Box<dyn Write + Send>,
@@ -20,17 +20,23 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(arguments: &[&str], columns: u16, rows: u16) -> Self {
+    pub fn start(arguments: &[&str], columns: u16, rows: u16) -> Self {
+        Self::start_with(env!("CARGO_BIN_EXE_loopscope"), arguments, &[], columns, rows)
+    }
+
+    /// Starts any program, with these variables.
+    pub fn start_with(program: &str, arguments: &[&str], variables: &[(&str, &str)], columns: u16, rows: u16) -> Self {
         let pair = native_pty_system()
             .openpty(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 })
             .expect("a pseudo-terminal can be had");
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_loopscope"));
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
         command.env("LOOPSCOPE_SETTINGS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/settings.toml"));
         command.env_remove("LOOPSCOPE_WORKLOADS");
         command.env("XDG_DATA_HOME", "/nonexistent");
+        variables.iter().for_each(|(name, value)| command.env(name, value));
         let child = pair.slave.spawn_command(command).expect("the binary starts");
         let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
         let (sender, bytes) = channel();
@@ -46,17 +52,17 @@ impl Terminal {
         Self { screen: vt100::Parser::new(cells(rows), cells(columns), 0), bytes, keys, child, master: pair.master }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the program reads its keys");
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.screen.screen().contents()
     }
 
     /// Takes in what the program draws until `reached`, or fails with the screen as it is.
     #[track_caller]
-    fn until(&mut self, what: &str, reached: impl Fn(&str) -> bool) -> String {
+    pub fn until(&mut self, what: &str, reached: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let text = self.text();
@@ -71,13 +77,13 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn until_shows(&mut self, text: &str) -> String {
+    pub fn until_shows(&mut self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 
     /// Waits for the program's end and everything it still wrote; gives its exit code.
     #[track_caller]
-    fn ends(&mut self) -> u32 {
+    pub fn ends(&mut self) -> u32 {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(20)) {
@@ -96,12 +102,8 @@ impl Terminal {
 
     /// The terminal is as it was: main screen, cursor, no mouse, no raw mode.
     #[track_caller]
-    fn is_restored(&self) {
-        let screen = self.screen.screen();
-        assert!(!screen.alternate_screen(), "the alternate screen was left");
-        assert!(!screen.hide_cursor(), "the cursor is back");
-        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse was given back");
-        assert!(!screen.bracketed_paste() && !screen.application_cursor());
+    pub fn is_restored(&self) {
+        self.screen_is_restored();
         #[cfg(unix)]
         if let Some(termios) = self.master.get_termios() {
             let modes = format!("{:?}", termios.local_flags);
@@ -109,6 +111,16 @@ impl Terminal {
                 assert!(modes.contains(mode), "{mode} is back: {modes}");
             }
         }
+    }
+
+    /// The same without its modes, where a shell has set its own.
+    #[track_caller]
+    pub fn screen_is_restored(&self) {
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen(), "the alternate screen was left");
+        assert!(!screen.hide_cursor(), "the cursor is back");
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse was given back");
+        assert!(!screen.bracketed_paste() && !screen.application_cursor());
     }
 }
 
@@ -235,11 +247,41 @@ fn what_is_wrong_with_a_run_is_one_key_away() {
     let mut terminal = Terminal::start(&["run", "countsync", "--speed", "max"], 120, 40);
     terminal.until_shows("3 findings (n)");
     terminal.press("n");
-    let screen = terminal.until_shows("findings: 3");
-    assert!(screen.contains("blocked-loop count-1 at 0 s") && screen.contains("countsync.lua:3"), "{screen}");
+    // A screen may be read when only a part of its frame has come.
+    terminal.until("the findings and their evidence", |screen| {
+        ["findings: 3", "blocked-loop", "countsync.lua:3"].iter().all(|part| screen.contains(part))
+    });
+    terminal.press("j\r");
+    terminal.until("the task and the time of the chosen finding", |screen| {
+        screen.contains("LOOKING BACK at 1 s") && screen.contains("▸█ count-2")
+    });
+    terminal.press("n");
+    terminal.until_shows("findings: 3");
     terminal.press("\x1b");
-    terminal.until("the message to go", |screen| !screen.contains("findings: 3"));
+    terminal.until("the page to go", |screen| !screen.contains("findings: 3"));
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
     terminal.is_restored();
+}
+
+#[test]
+fn attached_to_a_dead_address_the_screen_is_up_at_once_and_q_quits() {
+    let address = format!("127.0.0.1:{}", crate::outside::free_port());
+    let mut terminal = Terminal::start(&["attach", &address], 100, 30);
+    terminal.until_shows(&address);
+    terminal.until_shows("nothing listens there");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}
+
+#[test]
+fn attached_to_a_program_its_tasks_are_on_screen_and_q_leaves_it_alone() {
+    let app = crate::outside::App::start(&["mutex"]);
+    let mut terminal = Terminal::start(&["attach", &app.address], 120, 40);
+    terminal.until_shows("locker-2");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+    assert_eq!(app.counts().len(), 3, "it goes on, and ends by itself");
 }

@@ -51,7 +51,7 @@ fn read(text: &[u8], piece_bytes: usize) -> (Trace, Recording, Result<(), Error>
     for piece in text.chunks(piece_bytes.max(1)) {
         let mut left = piece;
         while !left.is_empty() && result.is_ok() {
-            match recording.take(left, &mut |event| trace.apply(event)) {
+            match recording.take(left, &(), &mut |event| trace.apply(event)) {
                 Ok(rest) => left = rest,
                 Err(error) => result = Err(error),
             }

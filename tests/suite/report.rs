@@ -23,7 +23,14 @@ fn at_line(line: u32) -> Option<Location> {
 
 fn spawn(number: usize, at: Nanos, name: &str, parent: Option<usize>) -> Event {
     let parent = parent.map(task);
-    let spawned = Spawned { name: name.into(), kind: TaskKind::Task, parent, location: at_line(16) };
+    let spawned = Spawned {
+        name: name.into(),
+        kind: TaskKind::Task,
+        parent,
+        location: at_line(16),
+        size_bytes: None,
+        boxed_from_bytes: None,
+    };
     Event::Spawn { task: task(number), at, spawned: Box::new(spawned) }
 }
 

@@ -86,6 +86,7 @@ fn an_error_says_file_line_and_column() {
         ("memory = \"1 kB\"", "s.toml:1:10: `1 kB` is not an amount of memory", "memory"),
         ("[findings]\nblocked_lop = 1\n", "s.toml:2:1: unknown threshold `blocked_lop`", "blocked_lop"),
         ("[findings]\nblocked_loop = \"soon\"\n", "s.toml:2:16: `soon` is not a duration", "soon"),
+        ("[findings]\nlarge_future = \"big\"\n", "s.toml:2:16: `big` is not an amount of memory", "big"),
         ("[findings]\nleak_tasks = 0.5\n", "s.toml:2:14: `0.5` is not a whole number", "0.5"),
         ("ascii = \n", "s.toml:1:", "ascii ="),
         ("ascii = \"\u{1b}[2J\"", "s.toml:1:", "ascii"),

@@ -94,7 +94,14 @@ fn location(line: u32) -> Option<Location> {
 }
 
 pub fn spawn(id: TaskId, name: &str, parent: Option<TaskId>, at: Nanos) -> Event {
-    let spawned = Spawned { name: Arc::from(name), kind: TaskKind::Task, parent, location: location(12) };
+    let spawned = Spawned {
+        name: Arc::from(name),
+        kind: TaskKind::Task,
+        parent,
+        location: location(12),
+        size_bytes: None,
+        boxed_from_bytes: None,
+    };
     Event::Spawn { task: id, at, spawned: Box::new(spawned) }
 }
 
@@ -305,6 +312,7 @@ impl Default for Stage {
             clock: ClockKind::Virtual,
             params: vec![counters, order],
             file: "workloads/countasync.lua".into(),
+            path: None,
             text: SCRIPT.into(),
         };
         let sync_count = Manifest {
@@ -313,6 +321,7 @@ impl Default for Stage {
             lesson: "A blocking sleep stops everything else.".into(),
             params: Vec::new(),
             file: "workloads/countsync.lua".into(),
+            path: Some("mine/countsync.lua".into()),
             text: "return {}\n".into(),
             ..async_count.clone()
         };

@@ -33,11 +33,17 @@ impl Story {
 
     /// A task that the first one spawned at line 9.
     pub fn spawn(&mut self, name: &str) -> TaskId {
+        self.spawn_sized(name, None, None)
+    }
+
+    /// The same, with what is told of its future's size and of the one that the runtime boxed.
+    pub fn spawn_sized(&mut self, name: &str, size_bytes: Option<u64>, boxed_from_bytes: Option<u64>) -> TaskId {
         let task = TaskId::from_index(self.tasks);
         let parent = (self.tasks > 0).then(|| TaskId::from_index(0));
         self.tasks += 1;
         let location = Some(Location { file: "story.lua".into(), line: 9 });
-        let spawned = Spawned { name: name.into(), kind: TaskKind::Task, parent, location };
+        let spawned =
+            Spawned { name: name.into(), kind: TaskKind::Task, parent, location, size_bytes, boxed_from_bytes };
         self.tell(Event::Spawn { task, at: self.now, spawned: Box::new(spawned) });
         task
     }

@@ -7,7 +7,14 @@ use loopscope::trace::{
 
 fn spawn(trace: &mut Trace, name: &str, at: u64) -> TaskId {
     let task = TaskId::from_index(trace.tasks().len());
-    let spawned = Spawned { name: name.into(), kind: TaskKind::Task, parent: None, location: None };
+    let spawned = Spawned {
+        name: name.into(),
+        kind: TaskKind::Task,
+        parent: None,
+        location: None,
+        size_bytes: None,
+        boxed_from_bytes: None,
+    };
     trace.apply(Event::Spawn { task, at, spawned: Box::new(spawned) });
     task
 }

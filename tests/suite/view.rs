@@ -2,7 +2,8 @@
 
 use loopscope::app::keymap::Scope;
 use loopscope::app::{Action, Context, Launcher, Model, Mouse, MouseKind, Session, Step, update};
-use loopscope::trace::{Event, TaskId};
+use loopscope::control::Phase;
+use loopscope::trace::{Event, TaskId, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -168,6 +169,8 @@ fn hostile_names_and_output_stay_text() {
         kind: loopscope::trace::TaskKind::Task,
         parent: None,
         location: None,
+        size_bytes: None,
+        boxed_from_bytes: None,
     };
     session.trace.apply(Event::Spawn { task: task(5), at: 0, spawned: Box::new(spawned) });
     session.trace.apply(Event::Output { task: Some(task(5)), at: 0, text: hostile.into() });
@@ -176,6 +179,28 @@ fn hostile_names_and_output_stay_text() {
     let shown = text(&buffer);
     assert!(shown.contains("evil"));
     assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{shown}");
+}
+
+/// What there was no memory for is covered in the lanes that it is of, and in no other.
+#[test]
+fn what_was_forgotten_is_covered_in_its_own_lane() {
+    let mut session = stage::played(Vec::new(), Phase::Running);
+    session.trace = Trace::with_budget(64 << 10);
+    for (number, name) in [(1, "busy"), (2, "calm")] {
+        session.trace.apply(stage::spawn(task(number), name, None, 0));
+    }
+    session.trace.apply(Event::PollStart { task: task(2), at: 0 });
+    session.trace.apply(Event::PollEnd { task: task(2), at: 1 });
+    for cycle in 1..10_000 {
+        session.trace.apply(Event::PollStart { task: task(1), at: cycle * stage::MS });
+        session.trace.apply(Event::PollEnd { task: task(1), at: cycle * stage::MS + 1 });
+    }
+    session.status.now = session.trace.now();
+    let shown = text(&screen(Some(&session), &ANSI, (120, 40), &[]));
+    let lane = |name: &str| shown.lines().find(|line| line.chars().skip(3).collect::<String>().starts_with(name));
+    assert!(lane("busy").is_some_and(|lane| lane.contains("╳╳╳") && lane.contains('▌')), "{shown}");
+    assert!(lane("calm").is_some_and(|lane| !lane.contains('╳')), "{shown}");
+    assert!(shown.contains("OLDEST FORGOTTEN"), "{shown}");
 }
 
 /// A frame over 100,000 tasks asks for the rows on the screen only. The quickest of several frames is held to a bound

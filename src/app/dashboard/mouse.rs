@@ -1,8 +1,11 @@
 //! What the mouse does on the dashboard.
 
 use super::{Dashboard, Pane};
+use crate::app::action::{Action, Step};
+use crate::app::columns::{self, COLUMNS};
 use crate::app::geometry::Geometry;
 use crate::app::input::{Mouse, MouseKind};
+use crate::app::pages::Page;
 use crate::app::session::Session;
 use crate::app::viewport::Viewport;
 use crate::trace::column_edge;
@@ -26,6 +29,17 @@ impl Dashboard {
                 let from = middle.saturating_sub(width / 2);
                 self.viewport.show(from, from.saturating_add(width));
             }
+            MouseKind::Press if geometry.titles.has(mouse.column, mouse.row) => {
+                let at = mouse.column - geometry.titles.x;
+                let shown = columns::shown(self.columns_left, geometry.titles.width);
+                if let Some((column, ..)) = shown.into_iter().rev().find(|(_, from, _)| *from <= at) {
+                    self.sort(Action::SortBy(column), session, geometry);
+                }
+            }
+            MouseKind::Press if geometry.rows.has(mouse.column, mouse.row) && self.page.has_list() => {
+                self.focus = Pane::Timeline;
+                self.choose(usize::from(mouse.row - geometry.rows.y), geometry);
+            }
             MouseKind::Press if geometry.rows.has(mouse.column, mouse.row) => {
                 self.focus = Pane::Timeline;
                 let row = self.top + usize::from(mouse.row - geometry.rows.y);
@@ -44,8 +58,14 @@ impl Dashboard {
                     self.set_cursor(at, end);
                 }
             }
-            MouseKind::WheelUp if mouse.zooming => self.zoom((2, 3), pointed, end),
-            MouseKind::WheelDown if mouse.zooming => self.zoom((3, 2), pointed, end),
+            MouseKind::WheelUp if mouse.zooming && self.page == Page::Timeline => self.zoom((2, 3), pointed, end),
+            MouseKind::WheelDown if mouse.zooming && self.page == Page::Timeline => self.zoom((3, 2), pointed, end),
+            MouseKind::WheelLeft if self.page != Page::Timeline => {
+                self.columns_left = self.columns_left.saturating_sub(1);
+            }
+            MouseKind::WheelRight if self.page != Page::Timeline => {
+                self.columns_left = (self.columns_left + 1).min(COLUMNS.len() - 2);
+            }
             MouseKind::WheelLeft => self.pan(-1, end, was_panning),
             MouseKind::WheelRight => self.pan(1, end, was_panning),
             MouseKind::WheelUp if over_output => self.output_back = self.output_back.saturating_add(3),
@@ -55,6 +75,8 @@ impl Dashboard {
                 let last = geometry.details_lines.saturating_sub(geometry.details.height.into());
                 self.details_top = (self.details_top + 1).min(last);
             }
+            MouseKind::WheelUp if self.page.has_list() => self.step_in_list(Step::Up, session, geometry),
+            MouseKind::WheelDown if self.page.has_list() => self.step_in_list(Step::Down, session, geometry),
             MouseKind::WheelUp => self.top = self.top.saturating_sub(3),
             MouseKind::WheelDown => {
                 self.top = (self.top + 3).min(count.saturating_sub(geometry.rows.height.into()));

@@ -20,6 +20,8 @@ pub fn spawned(task: &tasks::Task, texts: &mut Texts) -> Spawned {
         kind,
         parent: None,
         location: location(task.location.as_ref(), texts),
+        size_bytes: None,
+        boxed_from_bytes: None,
     }
 }
 

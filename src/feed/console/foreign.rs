@@ -9,6 +9,7 @@ mod following;
 
 use console_api::instrument::Update;
 use console_api::tasks::{self, Stats, TaskUpdate};
+use prost_types::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::facts;
@@ -16,7 +17,7 @@ use super::operations::Operations;
 use super::spans::Spans;
 use super::stamps::{Stamp, Stamps, Times};
 use super::texts::Texts;
-use crate::trace::{Counts, Event, Measured, Nanos, Spawned, TaskId, TaskKind};
+use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
 /// Tasks of one session; more are counted and not shown. A trace keeps about half a kilobyte of each for good.
@@ -59,6 +60,10 @@ pub struct ForeignDoor {
     /// Joined again: what was gone by then is not news.
     rejoined_after: Option<Stamp>,
     last_update: Option<Stamp>,
+    /// Loop time of the update before this one.
+    before: Nanos,
+    /// Events that were dropped before this update.
+    dropped: u64,
 }
 
 impl ForeignDoor {
@@ -74,6 +79,8 @@ impl ForeignDoor {
             caveats: Caveats::default(),
             rejoined_after: None,
             last_update: None,
+            before: 0,
+            dropped: 0,
         }
     }
 
@@ -122,12 +129,12 @@ impl ForeignDoor {
         self.caveats.knows_of_tasks || !self.spans.is_empty()
     }
 
-    /// `update` is from the very process that this door has listened to: it tells of a task that is known.
-    pub fn recognises(&self, update: &Update) -> bool {
-        let told = update.task_update.iter().flat_map(|told| &told.stats_update);
-        told.into_iter().any(|(span, stats)| {
-            let created = Stamp::of(stats.created_at);
-            created.is_some() && self.tasks.is_known(*span, created)
+    /// These tasks, with the times of their creation, are of the very process that this door has listened to: one of
+    /// them is known.
+    pub fn recognises(&self, tasks: impl IntoIterator<Item = (u64, Option<Timestamp>)>) -> bool {
+        tasks.into_iter().any(|(span, created)| {
+            let created = Stamp::of(created);
+            created.is_some() && self.tasks.is_known(span, created)
         })
     }
 
@@ -143,7 +150,7 @@ impl ForeignDoor {
             return None;
         }
         if self.spans.len() >= TASKS_MAX {
-            self.caveats.unshown += 1;
+            self.caveats.unshown_now += 1;
             return None;
         }
         let task = TaskId::from_index(self.spans.len());
@@ -157,28 +164,52 @@ impl ForeignDoor {
 
     /// What `update` says, as events; `arrived` is our own clock's time, where there is one.
     pub fn events(&mut self, update: Update, arrived: Option<Nanos>) -> Vec<Event> {
-        let tasks = update.task_update.unwrap_or_default();
-        let mut resources = update.resource_update.unwrap_or_default();
-        let mut operations = update.async_op_update.unwrap_or_default();
-        let new_metadata = update.new_metadata.unwrap_or_default();
-        self.caveats.hear_of(&new_metadata);
-        let dropped = [tasks.dropped_events, resources.dropped_events, operations.dropped_events];
-        let dropped = dropped.into_iter().fold(0_u64, u64::saturating_add);
-        self.caveats.dropped = self.caveats.dropped.saturating_add(dropped);
+        let created = update.task_update.iter().flat_map(|told| told.stats_update.values()).map(|told| told.created_at);
+        let resources = update.resource_update.iter().flat_map(|told| told.stats_update.values());
+        let created = created.chain(resources.map(|told| told.created_at));
+        let operations = update.async_op_update.iter().flat_map(|told| told.stats_update.values());
+        let earliest = created.chain(operations.map(|told| told.created_at)).filter_map(Stamp::of).min();
+        let dropped = [
+            update.task_update.as_ref().map_or(0, |told| told.dropped_events),
+            update.resource_update.as_ref().map_or(0, |told| told.dropped_events),
+            update.async_op_update.as_ref().map_or(0, |told| told.dropped_events),
+        ];
+        self.begin(update.now, earliest, arrived, dropped);
+        let mut events = self.take(update);
+        events.extend(self.finish());
+        events
+    }
 
-        let created = tasks.stats_update.values().map(|stats| stats.created_at);
-        let created = created.chain(resources.stats_update.values().map(|stats| stats.created_at));
-        let created = created.chain(operations.stats_update.values().map(|stats| stats.created_at));
-        self.stamps.begin(created.chain([update.now]).filter_map(Stamp::of).min());
-        let before = self.stamps.now();
-        let now = self.stamps.advance(update.now, arrived);
-
-        let rejoined_after = self.rejoined_after.take();
+    /// An update begins that is handed over in parts. It was published at `now` and tells of things of which the
+    /// `earliest` was created then; so many events of tasks, resources and async operations were `dropped`.
+    pub fn begin(
+        &mut self,
+        now: Option<Timestamp>,
+        earliest: Option<Stamp>,
+        arrived: Option<Nanos>,
+        dropped: [u64; 3],
+    ) {
+        self.stamps.begin(earliest.into_iter().chain(Stamp::of(now)).min());
+        self.caveats.begin();
+        self.before = self.stamps.now();
+        let at = self.stamps.advance(now, arrived);
         // Nobody keeps polls of async operations for those who come later.
-        if self.last_update.is_none() || rejoined_after.is_some() || operations.dropped_events > 0 {
-            self.operations.note_untold(now);
+        if self.last_update.is_none() || self.rejoined_after.is_some() || dropped[2] > 0 {
+            self.operations.note_untold(at);
         }
-        if let Some(after) = rejoined_after {
+        self.last_update = Stamp::of(now).or(self.last_update);
+        self.dropped = dropped.into_iter().fold(0, u64::saturating_add);
+        self.caveats.dropped = self.caveats.dropped.saturating_add(self.dropped);
+    }
+
+    /// Takes in a part of the update that has begun: things come with what is told of them, tasks and resources before
+    /// what refers to them.
+    pub fn take(&mut self, part: Update) -> Vec<Event> {
+        let tasks = part.task_update.unwrap_or_default();
+        let mut resources = part.resource_update.unwrap_or_default();
+        let mut operations = part.async_op_update.unwrap_or_default();
+        self.caveats.hear_of(&part.new_metadata.unwrap_or_default());
+        if let Some(after) = self.rejoined_after {
             let is_old = |dropped: Option<_>| Stamp::of(dropped).is_some_and(|dropped| dropped <= after);
             resources.new_resources.retain(|told| {
                 let stats = told.id.as_ref().and_then(|id| resources.stats_update.get(&id.id));
@@ -190,18 +221,26 @@ impl ForeignDoor {
             });
         }
         let mut events = Vec::new();
-        self.meet(&tasks, rejoined_after, &mut events);
+        self.meet(&tasks, self.rejoined_after, &mut events);
         let task = |span: u64| self.tasks.get(span).map(|known| known.task);
         let told = self.operations.events(&resources, &operations, task, &mut self.texts, &self.stamps);
-        self.count_awaits(&told);
-        events.extend(told);
-        self.follow(&tasks, before, now, &mut events);
-        self.last_update = Stamp::of(update.now).or(self.last_update);
+        self.count_awaits(told, &mut events);
+        self.follow(&tasks, &mut events);
+        events
+    }
+
+    /// All of the update was handed over.
+    pub fn finish(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.follow_running(&mut events);
+        self.rejoined_after = None;
+        self.operations.finish();
+        let now = self.stamps.now();
         events.push(match self.polls {
             Polls::Told => Event::LoopMeasured { at: now },
             Polls::Elsewhere => Event::Now { at: now },
         });
-        events.push(Event::ConsoleUpdate { dropped });
+        events.push(Event::ConsoleUpdate { dropped: self.dropped });
         events
     }
 
@@ -228,7 +267,14 @@ impl ForeignDoor {
                 Some(task) => facts::spawned(task, &mut self.texts),
                 None => {
                     self.caveats.untold += 1;
-                    Spawned { name: "".into(), kind: TaskKind::Task, parent: None, location: None }
+                    Spawned {
+                        name: "".into(),
+                        kind: TaskKind::Task,
+                        parent: None,
+                        location: None,
+                        size_bytes: None,
+                        boxed_from_bytes: None,
+                    }
                 }
             };
             // Its id is used again, so what it meant is gone, though nobody said when.
@@ -247,15 +293,26 @@ impl ForeignDoor {
         }
     }
 
-    /// Counts the awaits that begin with these events for the tasks that await.
-    fn count_awaits(&mut self, events: &[Event]) {
-        for event in events {
+    /// Passes on what is told of awaits, and counts those that begin for the tasks that await.
+    fn count_awaits(&mut self, told: Vec<Event>, events: &mut Vec<Event>) {
+        let mut counted = FxHashSet::default();
+        for event in &told {
             let Event::AwaitStart { task, .. } = event else { continue };
             if let Some(span) = self.span(*task)
                 && let Some(known) = self.tasks.get_mut(span)
             {
                 known.counts.awaits += 1;
+                counted.insert((*task, span));
             }
         }
+        events.extend(told);
+        let known = counted.into_iter().filter_map(|(task, span)| Some((task, self.tasks.get(span)?.counts)));
+        events.extend(known.map(|(task, counts)| Event::Counted { task, counts }));
+    }
+}
+
+impl crate::feed::recording::Names for ForeignDoor {
+    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        self.operations.meaning(span)
     }
 }

@@ -3,7 +3,7 @@
 
 use console_api::async_ops::{AsyncOp, AsyncOpUpdate};
 use console_api::resources::ResourceUpdate;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::resources::Resources;
 use super::spans::Spans;
@@ -30,6 +30,8 @@ pub struct Operations {
     unshown: u64,
     /// Polls from before this may have gone untold.
     untold_until: Nanos,
+    /// Operations that were ready at a poll, as this update tells.
+    ready: FxHashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,16 @@ impl Operations {
         self.unshown + self.resources.unshown()
     }
 
+    /// What is awaited where `span` is entered in a poll: an operation, or since tokio 1.53 a sleep that has none.
+    pub fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        if let Some(operation) = self.spans.get(span) {
+            return Some((operation.site.clone(), operation.resource));
+        }
+        let sleep = self.resources.sleep(span)?;
+        let site = Site { kind: AwaitKind::Timer, source: "sleep".into(), location: sleep.location.clone() };
+        Some((site, sleep.id))
+    }
+
     /// Polls from before `until` may have gone untold: nobody listened, or the program had no room for them.
     pub fn note_untold(&mut self, until: Nanos) {
         self.untold_until = self.untold_until.max(until);
@@ -84,15 +96,13 @@ impl Operations {
         for operation in outer.into_iter().chain(inner) {
             self.meet(operation, operations, texts, times, &mut events);
         }
-        for poll in resources.new_poll_ops.iter().filter(|poll| poll.is_ready) {
-            if let Some(operation) = poll.async_op_id.as_ref().and_then(|id| self.spans.live_mut(id.id)) {
-                operation.ready = true;
-            }
-        }
+        let ready = resources.new_poll_ops.iter().filter(|poll| poll.is_ready);
+        self.ready.extend(ready.filter_map(|poll| Some(poll.async_op_id.as_ref()?.id)));
         self.begin(operations, task, times, &mut events);
         let mut ended = Vec::new();
         for (span, stats) in &operations.stats_update {
             let Some(operation) = self.spans.live_mut(*span) else { continue };
+            operation.ready |= self.ready.contains(span);
             let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
             if let Some(id) = operation.id.filter(|_| polls > operation.polls) {
                 operation.polls = polls;
@@ -115,6 +125,11 @@ impl Operations {
         events
     }
 
+    /// All of an update was told: polls of the next one are other polls.
+    pub fn finish(&mut self) {
+        self.ready = FxHashSet::default();
+    }
+
     fn meet(
         &mut self,
         told: &AsyncOp,
@@ -124,6 +139,7 @@ impl Operations {
         events: &mut Vec<Event>,
     ) {
         let (Some(span), Some(resource)) = (&told.id, &told.resource_id) else { return };
+        self.resources.operate(resource.id);
         let created = update.stats_update.get(&span.id).and_then(|stats| stats.created_at);
         // An operation on a part of a resource, within one on the whole: that is how tokio does the one that is awaited.
         let is_inner = told.parent_async_op_id.as_ref().is_some_and(|outer| self.spans.get(outer.id).is_some());

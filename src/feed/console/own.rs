@@ -123,6 +123,7 @@ impl Door {
             let times = LoopTimes { map, anchor };
             let task = |span: u64| self.tasks.get(span).map(|known| known.task);
             events = operations.events(&told_resources, &told_operations, task, &mut self.texts, &times);
+            operations.finish();
             for (span, stats) in &told_tasks.stats_update {
                 let (polled, woken) = facts::last(stats, &times);
                 events.extend(task(*span).map(|task| Event::Sampled { task, polled, woken }));

@@ -33,6 +33,10 @@ pub struct Told {
     part_of: Option<u64>,
     /// What it said of itself last.
     said: u64,
+    /// A timer for one moment.
+    is_sleep: bool,
+    /// Operations on it are told of.
+    has_operations: bool,
 }
 
 /// See the module.
@@ -67,6 +71,18 @@ impl Resources {
         self.spans.get(span).is_some_and(|told| told.part_of.is_some())
     }
 
+    /// An operation on `span` was told of.
+    pub fn operate(&mut self, span: u64) {
+        if let Some(told) = self.spans.get_mut(span) {
+            told.has_operations = true;
+        }
+    }
+
+    /// The timer that `span` is, where nobody tells of operations on it: to poll it is to sleep.
+    pub fn sleep(&self, span: u64) -> Option<&Told> {
+        self.spans.get(span).filter(|told| told.is_sleep && !told.has_operations)
+    }
+
     /// How many resources are not shown, for there were too many.
     pub fn unshown(&self) -> u64 {
         self.unshown
@@ -98,6 +114,8 @@ impl Resources {
                 id,
                 part_of,
                 said: 0,
+                is_sleep: is_timer(resource) && resource.concrete_type == "Sleep",
+                has_operations: false,
             };
             if let Some(id) = id {
                 self.next += 1;

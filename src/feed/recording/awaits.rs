@@ -8,14 +8,26 @@ use rustc_hash::FxHashMap;
 
 use crate::trace::{AwaitId, Event, Nanos, ResourceId, Site, SiteId, TaskId};
 
-/// Spans whose meaning is remembered at once; what is named past that stays unnamed.
-const NAMES_MAX: usize = 1 << 20;
+/// Places that await; whatever is awaited at more of them is not told.
+const SITES_MAX: usize = 1 << 16;
 
-/// What a span is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    pub site: Site,
-    pub resource: Option<ResourceId>,
+/// Awaits that are open at once; more are not told.
+const OPEN_MAX: usize = 1 << 20;
+
+/// Awaits of one recording. Ids of the trace end at four times this.
+const AWAITS_MAX: usize = 1 << 30;
+
+/// Somebody who knows what spans are.
+pub trait Names {
+    /// What is awaited where `span` is entered, and for which resource; `None` where it is no await.
+    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)>;
+}
+
+/// Nobody does.
+impl Names for () {
+    fn meaning(&self, _: u64) -> Option<(Site, Option<ResourceId>)> {
+        None
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,29 +41,23 @@ struct Open {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Awaits {
-    names: FxHashMap<u64, Named>,
     open: FxHashMap<u64, Open>,
     /// Spans of those that are fresh.
     fresh: Vec<u64>,
+    /// Spans that mean nothing so far, by who entered them first, and when: they may be named yet.
+    unnamed: FxHashMap<u64, (TaskId, Nanos)>,
     sites: FxHashMap<Site, SiteId>,
     told: usize,
 }
 
 impl Awaits {
-    /// `span` is an await wherever it is entered.
-    pub fn name(&mut self, span: u64, named: Named) {
-        if self.names.len() < NAMES_MAX {
-            self.names.insert(span, named);
-        }
-    }
-
-    /// What was said of `span` is not wanted any more.
-    pub fn forget(&mut self, span: u64) {
-        self.names.remove(&span);
-    }
-
     /// `span` was entered in a poll of `task`. Tells whether it is an await.
-    pub fn polled(&mut self, task: TaskId, span: u64, at: Nanos, out: &mut impl FnMut(Event)) -> bool {
+    pub fn polled(
+        &mut self,
+        (task, span, at): (TaskId, u64, Nanos),
+        names: &impl Names,
+        out: &mut impl FnMut(Event),
+    ) -> bool {
         if let Some(open) = self.open.get_mut(&span) {
             if std::mem::replace(&mut open.is_fresh, true) {
                 out(Event::AwaitPoll { id: open.id, ready: false });
@@ -60,16 +66,27 @@ impl Awaits {
             }
             return true;
         }
-        let Some(named) = self.names.get(&span) else { return false };
+        let Some((described, resource)) = names.meaning(span) else {
+            if self.unnamed.len() < OPEN_MAX {
+                self.unnamed.entry(span).or_insert((task, at));
+            }
+            return false;
+        };
+        let first = self.unnamed.remove(&span).filter(|(first, _)| *first == task);
+        let at = first.map_or(at, |(_, first)| first);
         let next_site = SiteId::from_index(self.sites.len());
-        let site = *self.sites.entry(named.site.clone()).or_insert(next_site);
+        let has_room = self.sites.len() < SITES_MAX || self.sites.contains_key(&described);
+        if !has_room || self.open.len() >= OPEN_MAX || self.told >= AWAITS_MAX {
+            return true;
+        }
+        let site = *self.sites.entry(described.clone()).or_insert(next_site);
         if site == next_site {
-            out(Event::Site { site, described: Box::new(named.site.clone()) });
+            out(Event::Site { site, described: Box::new(described) });
         }
         let id = AwaitId::from_index(self.told);
         self.told += 1;
         out(Event::AwaitStart { id, task, at, site });
-        if let Some(resource) = named.resource {
+        if let Some(resource) = resource {
             out(Event::AwaitOf { id, resource });
         }
         self.open.insert(span, Open { id, task, is_fresh: true });
@@ -91,8 +108,10 @@ impl Awaits {
 
     /// `span` is gone.
     pub fn closed(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
-        self.names.remove(&span);
-        let Some(open) = self.open.remove(&span) else { return };
+        let Some(open) = self.open.remove(&span) else {
+            self.unnamed.remove(&span);
+            return;
+        };
         if open.is_fresh {
             self.fresh.retain(|fresh| *fresh != span);
             out(Event::AwaitPoll { id: open.id, ready: true });

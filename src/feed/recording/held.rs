@@ -11,12 +11,13 @@ use crate::trace::{Event, Nanos, TaskId};
 /// Facts that wait at most; past that the oldest question is decided in favour of a poll.
 const HELD_MAX: usize = 1 << 16;
 
-/// What looks like a poll is one if it has not ended after so long: 50 ms. A drop is short.
-const OPEN_NS: u64 = 50_000_000;
+/// What looks like a poll is one if it has not ended after so long: 300 ms. A drop is short, but its thread may have to
+/// wait for a processor in the midst of it.
+const OPEN_NS: u64 = 300_000_000;
 /// Where nobody woke the task it must be a drop, unless lines came in another order than things happened: 1 s.
 const UNWOKEN_NS: u64 = 1_000_000_000;
-/// On several threads, lines of others come between the last exit and the close; but not for longer than 1 ms.
-const ENDED_NS: u64 = 1_000_000;
+/// On several threads, lines of others come between the last exit and the close; but not for longer than 50 ms.
+const ENDED_NS: u64 = 50_000_000;
 
 #[derive(Debug)]
 enum Entry {

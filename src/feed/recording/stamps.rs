@@ -48,7 +48,13 @@ impl Stamps {
 
     /// Loop time at `epoch_ns`; 0 for anything before its beginning.
     pub fn loop_time(&mut self, epoch_ns: u64) -> Nanos {
-        let origin = *self.origin.get_or_insert(epoch_ns);
+        self.origin.get_or_insert(epoch_ns);
+        self.known_time(epoch_ns)
+    }
+
+    /// Loop time at `epoch_ns`, which does not begin there.
+    pub fn known_time(&self, epoch_ns: u64) -> Nanos {
+        let origin = self.origin.unwrap_or(epoch_ns);
         let after = self.stops.partition_point(|stop| stop.from <= epoch_ns);
         let stood = after.checked_sub(1).and_then(|index| self.stops.get(index));
         let cut = stood.map_or(0, |stop| stop.before + (epoch_ns.min(stop.to) - stop.from));

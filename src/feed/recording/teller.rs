@@ -4,9 +4,11 @@
 //! they do not nest there is more than one thread, and who woke whom is a guess: of the one task that was in a poll, or
 //! of nobody where several were.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
-use super::awaits::Awaits;
+use super::awaits::{Awaits, Names};
 use super::held::{Asked, Held};
 use super::line::{Field, Line, Value, WakerOp};
 use crate::plain::plain_cow;
@@ -49,6 +51,9 @@ struct Entered {
 #[derive(Debug, Default)]
 pub struct Teller {
     tasks: FxHashMap<u64, Known>,
+    /// Every task by its span and the moment of its spawn, in nanoseconds since 1970: so the wire knows it too. Only
+    /// where there is a wire.
+    born: FxHashMap<(u64, u64), TaskId>,
     told_tasks: usize,
     entered: Vec<Entered>,
     held: Held,
@@ -65,7 +70,7 @@ pub struct Teller {
 
 impl Teller {
     /// What `line` tells, which was at `at`.
-    pub fn tell(&mut self, line: &Line, at: Nanos, out: &mut impl FnMut(Event)) {
+    pub fn tell(&mut self, line: &Line, at: Nanos, names: &impl Names, out: &mut impl FnMut(Event)) {
         self.facts += 1;
         if let Some((left, asked)) = self.just_left.take() {
             let closes = matches!(line, Line::Close { id, .. } if *id == left);
@@ -75,8 +80,13 @@ impl Teller {
             }
         }
         match line {
-            Line::Spawn { id, fields, .. } => self.spawn(*id, at, fields, out),
-            Line::Enter { id, .. } => self.enter(*id, at, out),
+            Line::Spawn { id, at: born, fields } => {
+                let task = self.spawn(*id, at, fields, out);
+                if self.awaits.is_some() {
+                    self.born.insert((*id, born.epoch_ns().unwrap_or(0)), task);
+                }
+            }
+            Line::Enter { id, .. } => self.enter(*id, at, names, out),
             Line::Exit { id, .. } => self.exit(*id, at, out),
             Line::Close { id, .. } => self.close(*id, at, out),
             Line::Waker { id, op: WakerOp::Wake { self_wake } | WakerOp::WakeByRef { self_wake }, .. } => {
@@ -87,12 +97,12 @@ impl Teller {
         self.held.pass(at, out);
     }
 
-    /// The task that is known by this span now.
-    pub fn task(&self, span: u64) -> Option<TaskId> {
-        Some(self.tasks.get(&span)?.task)
+    /// The task with this span that was spawned at this moment, in nanoseconds since 1970.
+    pub fn born(&self, span: u64, epoch_ns: u64) -> Option<TaskId> {
+        self.born.get(&(span, epoch_ns)).copied()
     }
 
-    fn spawn(&mut self, span: u64, at: Nanos, fields: &[Field], out: &mut impl FnMut(Event)) {
+    fn spawn(&mut self, span: u64, at: Nanos, fields: &[Field], out: &mut impl FnMut(Event)) -> TaskId {
         let text = |wanted: &str| {
             fields.iter().find(|field| field.name == wanted).and_then(|field| match &field.value {
                 Value::Text(text) => Some(&**text),
@@ -105,18 +115,20 @@ impl Teller {
             // Its close was lost: an id is given again only once it is free.
             self.end(before, at, out);
         }
-        self.add(span, at, plain_cow(&name).into(), kind, out);
+        self.add(span, at, plain_cow(&name).into(), kind, out)
     }
 
-    fn add(&mut self, span: u64, at: Nanos, name: std::sync::Arc<str>, kind: TaskKind, out: &mut impl FnMut(Event)) {
+    fn add(&mut self, span: u64, at: Nanos, name: Arc<str>, kind: TaskKind, out: &mut impl FnMut(Event)) -> TaskId {
         let task = TaskId::from_index(self.told_tasks);
         self.told_tasks += 1;
         let known =
             Known { task, kind, depth: 0, asked: None, woken: true, was_polled: false, left: 0, went_on: false };
         self.tasks.insert(span, known);
         let parent = self.acting();
-        let spawned = Box::new(Spawned { name, kind, parent, location: None });
+        let spawned =
+            Box::new(Spawned { name, kind, parent, location: None, size_bytes: None, boxed_from_bytes: None });
         self.held.tell(Event::Spawn { task, at, spawned }, out);
+        task
     }
 
     /// The task that is in a poll, as far as that is certain; the innermost one where polls nest.
@@ -127,12 +139,13 @@ impl Teller {
         if self.many_threads && polled.next().is_some() { None } else { last }
     }
 
-    fn enter(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
+    fn enter(&mut self, span: u64, at: Nanos, names: &impl Names, out: &mut impl FnMut(Event)) {
         let mut entered = Entered { span, task: None, awaited: false };
         let mut is_pool = false;
         match self.tasks.get_mut(&span) {
             Some(known) => {
-                entered.task = Some(known.task);
+                // A runtime's own workers are closures of its blocking pool, and poll other tasks inside.
+                entered.task = (known.kind != TaskKind::Blocking).then_some(known.task);
                 known.depth += 1;
                 if known.depth == 1 {
                     if let Some(asked) = known.asked {
@@ -149,7 +162,7 @@ impl Teller {
             }
             None => {
                 if let Some(task) = self.acting() {
-                    entered.awaited = self.await_polled(task, span, at, out);
+                    entered.awaited = self.await_polled((task, span, at), names, out);
                 }
             }
         }
@@ -162,14 +175,14 @@ impl Teller {
         }
     }
 
-    /// A span that is no task's was entered in a poll of `task`. Tells whether that is an await.
-    fn await_polled(&mut self, task: TaskId, span: u64, at: Nanos, out: &mut impl FnMut(Event)) -> bool {
+    /// A span that is no task's was entered in a poll. Tells whether that is an await.
+    fn await_polled(&mut self, polled: (TaskId, u64, Nanos), names: &impl Names, out: &mut impl FnMut(Event)) -> bool {
         let Some(awaits) = &mut self.awaits else { return false };
         let inside = self.entered.iter().rev().take_while(|entered| entered.task.is_none());
         if inside.into_iter().any(|entered| entered.awaited) {
             return false;
         }
-        awaits.polled(task, span, at, &mut |event| self.held.tell(event, out))
+        awaits.polled(polled, names, &mut |event| self.held.tell(event, out))
     }
 
     fn exit(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {

@@ -12,10 +12,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::first_bytes::{FirstBytes, Listened, Speech};
-use super::{Address, Details, Updates};
+use super::{Address, Details, Messages, Updates};
 
 /// How long the other side may take to accept a connection, and then to answer the first request.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a program may take that is watched for good: one with a hundred thousand tasks can be slow to answer, and what
+/// it told to a client that left it does not tell again.
+const WATCH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of what the other side said about itself that are shown.
 const SAID_BYTES_MAX: usize = 200;
@@ -35,7 +39,9 @@ pub enum Unreachable {
     NoConnection(String),
     #[error("no connection within {} s", ANSWER_PATIENCE.as_secs())]
     NoAccept,
-    #[error("it took the connection and gave no answer within {} s; is it stopped, or something else than a console?", ANSWER_PATIENCE.as_secs())]
+    #[error(
+        "it took the connection and gave no answer for a long time; is it stopped, or something else than a console?"
+    )]
     NoAnswer,
     #[error("it speaks HTTP/1: a web server, and not a console, which speaks gRPC")]
     Http1,
@@ -99,6 +105,18 @@ impl Connection {
     pub async fn watch(&self) -> Result<Updates, Unreachable> {
         match timeout(ANSWER_PATIENCE, Updates::watch(self.channel.clone())).await {
             Ok(Ok(updates)) => Ok(updates),
+            Ok(Err(status)) => Err(self.lost(&status)),
+            Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),
+        }
+    }
+
+    /// Begins to watch, message by message.
+    ///
+    /// # Errors
+    /// Where the other side is no console, or does not answer in time.
+    pub async fn messages(&self) -> Result<Messages, Unreachable> {
+        match timeout(WATCH_PATIENCE, Messages::watch(self.channel.clone())).await {
+            Ok(Ok(messages)) => Ok(messages),
             Ok(Err(status)) => Err(self.lost(&status)),
             Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),
         }

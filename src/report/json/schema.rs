@@ -159,6 +159,7 @@ pub(super) struct RecordingEntry<'a> {
     pub(super) clamped: u64,
     pub(super) unspawned: u64,
     pub(super) cut: bool,
+    pub(super) unfinished: bool,
     /// The first of those that were skipped.
     pub(super) broken: Vec<BrokenEntry<'a>>,
 }

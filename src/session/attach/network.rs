@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::line::{Far, Left, News, line};
-use super::sources::Reader;
 use super::words;
 use crate::control::{Link, LinkState};
-use crate::feed::console::{ForeignDoor, Polls, histograms};
-use crate::feed::wire::{Address, Connection, Details, Unreachable, Updates};
+use crate::feed::console::{ForeignDoor, Polls, Stamp, histograms};
+use crate::feed::wire::{Address, Connection, Details, Message, Messages, Unreachable};
 use crate::lab::uninstrumented;
+use crate::session::sources::Reader;
 use crate::trace::{Event, Nanos, TaskId};
 
 /// The wait after a first attempt that failed; it doubles with each.
@@ -123,11 +123,20 @@ impl Network {
         if !self.was_live && self.attempts == 0 {
             self.say(LinkState::Connecting, String::new()).await?;
         }
-        let reached = tokio::select! {
-            () = self.far.left() => return Err(Ended::Left),
-            reached = reach(&self.address) => reached,
+        let address = self.address.clone();
+        let mut reaching = std::pin::pin!(reach(&address));
+        let reached = loop {
+            tokio::select! {
+                () = self.far.left() => return Err(Ended::Left),
+                reached = &mut reaching => break reached,
+                () = sleep(words::SLOW) => {
+                    if !self.was_live {
+                        self.say(LinkState::Waiting, words::NO_ANSWER_YET.to_owned()).await?;
+                    }
+                }
+            }
         };
-        let (connection, mut updates) = reached?;
+        let (connection, mut messages) = reached?;
         if !self.was_live {
             self.say(LinkState::Waiting, words::WAITING.to_owned()).await?;
         }
@@ -136,7 +145,7 @@ impl Network {
         loop {
             let told = tokio::select! {
                 () = self.far.left() => return Err(Ended::Left),
-                told = timeout(words::SILENCE, updates.next()) => told,
+                told = timeout(words::SILENCE, messages.next()) => told,
                 histograms = details.next() => {
                     if let Some(event) = histograms {
                         self.far.tell_events(vec![event]).await?;
@@ -152,8 +161,8 @@ impl Network {
             match told {
                 Err(_) if !self.was_live => self.say(LinkState::Waiting, words::silent()).await?,
                 Err(_) => self.say(LinkState::Live, words::live(&self.door, true)).await?,
-                Ok(Ok(Some(update))) => {
-                    self.take_in(update, is_first).await?;
+                Ok(Ok(Some(message))) => {
+                    self.take_in(message, is_first).await?;
                     if std::mem::take(&mut is_first) {
                         // It may be another session's line by now; what was selected before is wanted here too.
                         selected = self.far.selected.clone();
@@ -167,24 +176,35 @@ impl Network {
     }
 
     /// Passes an update on; with the first of a connection it shows whose it is.
-    async fn take_in(&mut self, update: console_api::instrument::Update, is_first: bool) -> Result<(), Left> {
+    async fn take_in(&mut self, mut message: Message, is_first: bool) -> Result<(), Left> {
         let mut hole_from = None;
         if is_first && self.was_live {
-            if self.door.recognises(&update) {
+            if self.door.recognises(message.tasks()) {
                 hole_from = Some(self.door.rejoin());
             } else {
                 self.begin_another().await?;
             }
         }
         let arrived = Nanos::try_from(self.began.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
-        let mut events = self.door.events(update, Some(arrived));
+        let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
+        self.door.begin(message.now, earliest, Some(arrived), message.dropped());
+        for part in message.parts() {
+            let events = self.door.take(part);
+            self.tell(events).await?;
+        }
+        self.door.note_cut(message.cut());
+        let mut events = self.door.finish();
         events.extend(hole_from.map(|from| Event::Gap { from, to: self.door.stamps().now(), dropped: 1 }));
+        self.tell(events).await?;
+        (self.was_live, self.attempts) = (true, 0);
+        self.say(LinkState::Live, words::live(&self.door, false)).await
+    }
+
+    async fn tell(&mut self, events: Vec<Event>) -> Result<(), Left> {
         for (file, text) in self.sources.read(&events) {
             self.far.tell(News::Source { file, text }).await?;
         }
-        self.far.tell_events(events).await?;
-        (self.was_live, self.attempts) = (true, 0);
-        self.say(LinkState::Live, words::live(&self.door, false)).await
+        self.far.tell_events(events).await
     }
 
     /// Another process answers: what it tells never mixes with what the one before told.
@@ -209,10 +229,10 @@ impl Network {
     }
 }
 
-async fn reach(address: &Address) -> Result<(Connection, Updates), Unreachable> {
+async fn reach(address: &Address) -> Result<(Connection, Messages), Unreachable> {
     let connection = Connection::open(address).await?;
-    let updates = connection.watch().await?;
-    Ok((connection, updates))
+    let messages = connection.messages().await?;
+    Ok((connection, messages))
 }
 
 /// The task that is looked at, and what is told of it on request.

@@ -7,6 +7,12 @@ use crate::feed::console::ForeignDoor;
 /// How long nothing may be told before that is worth a word.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
+/// How long an answer may take before that is worth a word.
+pub const SLOW: Duration = Duration::from_secs(6);
+
+pub const NO_ANSWER_YET: &str = "it took the connection and gave no answer so far; is it very busy, stopped, or something else than a \
+                                 console?";
+
 pub const WAITING: &str = "it answered, and has told nothing yet";
 
 /// What is to be known of a program that tells.
@@ -40,13 +46,12 @@ fn no_tasks(knows_of_tasks: bool) -> &'static str {
     }
 }
 
-/// A program that went away.
+/// Why a program is lost, and what is done about it.
 pub fn lost(why: &str, attempts: u32) -> String {
     match attempts {
-        0 => format!("lost: {why}; what it told is kept"),
-        1 => format!("lost: {why}; what it told is kept, and its address is tried again"),
-        more => format!("lost: {why}; what it told is kept, and its address was tried {more} times"),
+        0 | 1 => why.to_owned(),
+        more => format!("{why} (tried {more} times)"),
     }
 }
 
-pub const REPLACED: &str = "lost: another process answers at its address now; what this one told is kept";
+pub const REPLACED: &str = "another process answers at its address now";

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::app::{Kept, Launch, Model, Session, Standing, TABS_MAX, Tab, Tabs};
-use crate::control::{Command, Link, LinkState, Phase, SourceKind, Status};
+use crate::control::{Command, Link, LinkState, Phase, SourceKind, Status, Steering};
 use crate::trace::TaskId;
 
 /// What each session gets at least of the time for taking in, whatever the others have.
@@ -133,6 +133,15 @@ impl Sessions {
         }
     }
 
+    /// Does something that stops the whole program. Loops of ours stand still meanwhile, in their own time too.
+    pub fn stop_time(&mut self, stop: impl FnOnce()) {
+        let runs = |status: Status| status.steering == Steering::Loop && status.phase == Phase::Running;
+        let running: Vec<usize> = (0..self.all.len()).filter(|index| runs(self.all[*index].session.status())).collect();
+        running.iter().for_each(|index| self.all[*index].session.command(Command::Pause));
+        stop();
+        running.iter().for_each(|index| self.all[*index].session.command(Command::Resume));
+    }
+
     /// Tells the session on the screen which task is looked at, where it tells more of that one.
     pub fn select(&mut self, selected: Option<TaskId>) {
         let Some(watched) = self.all.get_mut(self.shown).filter(|watched| watched.selected != selected) else { return };
@@ -164,6 +173,9 @@ impl Sessions {
             if index == self.shown {
                 let moved = watched.shown.as_ref() != Some(&Shown::of(&watched.session.status()));
                 pumped.is_stale |= changed || moved;
+            } else {
+                let status = watched.session.status();
+                watched.kept.dashboard.log.observe(watched.session.trace(), &status);
             }
         }
         pumped.is_stale |= self.follow_successors(model);

@@ -11,7 +11,7 @@ use super::label::Label;
 use super::task::Task;
 use super::{Host, locked};
 use crate::lab::World;
-use crate::trace::{AwaitKind, ResourceId};
+use crate::trace::{AwaitKind, ResourceId, Site};
 use crate::workload::fault::Fault;
 
 /// A future that begins when it is awaited, at this line of the script.
@@ -31,6 +31,31 @@ pub(super) struct Awaitable {
 }
 
 impl UserData for Awaitable {}
+
+impl Awaitable {
+    /// `start`, which is this one's, made visible as an await inside another: with the line that made it, for what awaits
+    /// it says its own.
+    pub fn seen(&self, host: &Arc<Host>, start: Start) -> Start {
+        let Some(kind) = self.kind else { return start };
+        let (host, source, resource, made) = (Arc::clone(host), Arc::clone(&self.source), self.resource, self.line);
+        Box::new(move |world, line| {
+            let site = host.site(kind, &source, made.or(line));
+            visible(world, &site, resource, start(world, line))
+        })
+    }
+}
+
+fn visible(
+    world: &World,
+    site: &Site,
+    resource: Option<ResourceId>,
+    future: BoxFuture<'static, mlua::Result<MultiValue>>,
+) -> BoxFuture<'static, mlua::Result<MultiValue>> {
+    match resource {
+        Some(resource) => Box::pin(world.await_of(site, resource, future)),
+        None => Box::pin(world.await_at(site, future)),
+    }
+}
 
 /// Makes an awaitable from within the host function called `source`.
 pub(super) fn awaitable(
@@ -169,10 +194,7 @@ fn start(
     let future = start(world, line);
     let Some(kind) = awaitable.kind else { return Ok(future) };
     let site = host.site(kind, &awaitable.source, line);
-    Ok(match awaitable.resource {
-        Some(resource) => Box::pin(world.await_of(&site, resource, future)),
-        None => Box::pin(world.await_at(&site, future)),
-    })
+    Ok(visible(world, &site, awaitable.resource, future))
 }
 
 fn not_awaitable(lua: &Lua, host: &Host, value: &Value) -> Error {

@@ -47,10 +47,11 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
 /// What a value is as one of several things to wait for: dropping it cancels the task that it is or became.
 pub(super) fn branch(lua: &Lua, host: &Arc<Host>, value: &Value, by: &str) -> mlua::Result<Start> {
     if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<Awaitable>().ok()) {
-        return locked(&other.start).take().ok_or_else(|| {
+        let start = locked(&other.start).take().ok_or_else(|| {
             let fault = Fault::new(format!("this {} was awaited before; each one is awaited once", other.source));
             host.misuse(lua, fault.token(by))
-        });
+        })?;
+        return Ok(other.seen(host, start));
     }
     let task = match value.as_userdata().and_then(task_of) {
         Some(task) => task,
@@ -88,8 +89,10 @@ fn select(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, table: &Table) -> mlua
     }
     let chance = Arc::clone(host);
     let start: Start = Box::new(move |world, line| {
-        let mut running: Vec<_> = branches.into_iter().map(|(key, start)| (key, start(world, line))).collect();
+        let world = world.clone();
         Box::pin(async move {
+            // Begun inside the select's own await, so that each branch shows as a part of it.
+            let mut running: Vec<_> = branches.into_iter().map(|(key, start)| (key, start(&world, line))).collect();
             let (chosen, result) = poll_fn(|context| {
                 let count = running.len();
                 let first = if biased { 0 } else { locked(&chance.choice).between(0, count as i64 - 1) as usize };

@@ -97,14 +97,17 @@ impl Host {
             })?;
         }
         if let Some(limit) = locked(&self.stretch).passed() {
-            let seconds = limit.as_secs();
+            let limit = match limit.as_secs() {
+                0 => format!("{} ms", limit.as_millis()),
+                seconds => format!("{seconds} s"),
+            };
             let (message, hint) = match self.world.get() {
                 Some(_) => (
-                    format!("ran {seconds} s without awaiting"),
+                    format!("ran {limit} without awaiting"),
                     "a coroutine keeps the whole loop until it awaits: await(yield_now()) in a long loop, or work(d)",
                 ),
                 None => (
-                    format!("the script's top level ran {seconds} s"),
+                    format!("the script's top level ran {limit}"),
                     "it must only build and return the manifest: move the work into main",
                 ),
             };

@@ -8,6 +8,9 @@ pub const STRETCH_MAX: Duration = Duration::from_secs(10);
 /// Real time for the script's top level, which only builds a table.
 pub const LOADING_MAX: Duration = Duration::from_secs(2);
 
+/// The same while many scripts are read for a list, where one that loops must not keep the others waiting.
+pub const LISTING_MAX: Duration = Duration::from_millis(200);
+
 pub(super) struct Stretch {
     started: Instant,
     limit: Duration,

@@ -23,8 +23,10 @@ pub(super) fn timeout(
     let inner = branch(lua, host, &value, source)?;
     let start: Start = Box::new(move |world, line| {
         let sleep = Box::pin(world.sleep(duration));
-        let inner = inner(world, line);
+        let world = world.clone();
         Box::pin(async move {
+            // Begun inside the timeout's own await, so that it shows as a part of it.
+            let inner = inner(&world, line);
             match select(inner, sleep).await {
                 Either::Left((result, _)) => result,
                 Either::Right(_) => {

@@ -9,8 +9,10 @@ use crate::feed::console::stamps::Stamps;
 pub struct Caveats {
     /// Tasks that nobody told of.
     pub untold: u64,
-    /// Tasks for which there was no room.
-    pub unshown: u64,
+    /// Tasks for which there was no room, as this update tells of them.
+    pub unshown_now: u64,
+    /// The most of them that one update told of.
+    unshown: u64,
     /// Things of updates that could not be taken in.
     pub cut: u64,
     /// Events that the program says it dropped.
@@ -26,8 +28,13 @@ impl Caveats {
         self.knows_of_tasks |= spans.into_iter().any(|span| span.name == "runtime.spawn");
     }
 
+    /// Another update begins.
+    pub fn begin(&mut self) {
+        self.unshown = self.unshown.max(std::mem::take(&mut self.unshown_now));
+    }
+
     pub fn text(&self, unshown: u64, stamps: &Stamps) -> String {
-        let unshown = self.unshown.saturating_add(unshown);
+        let unshown = self.unshown.max(self.unshown_now).saturating_add(unshown);
         let sentences = [
             (
                 self.untold,

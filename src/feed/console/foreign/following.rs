@@ -8,8 +8,9 @@ use crate::feed::console::stamps::Times;
 use crate::trace::{Counts, Doing, Ending, Event, Measured, Nanos, TaskId};
 
 impl ForeignDoor {
-    /// Takes in what is told of tasks in the update that came at `now`, after the one that came `before`.
-    pub(super) fn follow(&mut self, update: &TaskUpdate, before: Nanos, now: Nanos, events: &mut Vec<Event>) {
+    /// Takes in what is told of tasks.
+    pub(super) fn follow(&mut self, update: &TaskUpdate, events: &mut Vec<Event>) {
+        let (before, now) = (self.before, self.stamps.now());
         let mut told: Vec<(TaskId, u64, &Stats)> =
             update.stats_update.iter().filter_map(|(span, stats)| Some((self.task(*span)?, *span, stats))).collect();
         told.sort_unstable_by_key(|(task, ..)| *task);
@@ -27,7 +28,10 @@ impl ForeignDoor {
             if let Some(idle) = known.measured.filter(|(told, _)| *told < before && before < at) {
                 events.push(measured_event(task, before, grown(idle, before)));
             }
-            let measured = facts::measured(stats, known.kind, at, &self.stamps);
+            let mut measured = facts::measured(stats, known.kind, at, &self.stamps);
+            // Read a moment later than the update says, and whatever else may be wrong: no life is longer than it is.
+            measured.busy_ns = measured.busy_ns.min(at - spawned_at);
+            measured.scheduled_ns = measured.scheduled_ns.min(at - spawned_at - measured.busy_ns);
             known.measured = Some((at, measured));
             events.push(measured_event(task, at, measured));
             let (polled, woken) = facts::last(stats, &self.stamps);
@@ -39,11 +43,11 @@ impl ForeignDoor {
                 None => drop(self.running.remove(&span)),
             }
         }
-        self.follow_running(now, events);
     }
 
     /// A poll that goes on is no news to who tells: nothing is said of it until it ends.
-    fn follow_running(&mut self, now: Nanos, events: &mut Vec<Event>) {
+    pub(super) fn follow_running(&mut self, events: &mut Vec<Event>) {
+        let now = self.stamps.now();
         let mut running: Vec<(TaskId, u64)> =
             self.running.iter().filter_map(|span| Some((self.task(*span)?, *span))).collect();
         running.sort_unstable();

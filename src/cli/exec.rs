@@ -1,0 +1,72 @@
+//! `loopscope exec`: an app that uses console-subscriber, started and watched, on screen or headless.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::exit::{Broken, Exit, tell};
+use super::headless::{self, Wanted};
+use super::run::ensure_terminal;
+use super::screen;
+use crate::app::Session;
+use crate::control::{ClockKind, SourceKind};
+use crate::report::Source;
+use crate::session::{ExecSession, Stdin};
+use crate::settings::Settings;
+use crate::workload::duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  loopscope exec -- ./target/debug/my-app --port 8080
+  loopscope exec --headless --for 10s -- ./my-app
+  loopscope exec --headless --json -- ./my-app < input > report.json
+
+The app has to call console_subscriber::init(), and to be built with tokio's feature `tracing` and with
+RUSTFLAGS=\"--cfg tokio_unstable\". It is not changed otherwise: it listens at a port that is free, and records into a
+pipe. When loopscope ends, so does the app.";
+
+/// What was typed after `exec`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ExecArguments {
+    /// The app and its arguments, after `--`
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    command: Vec<OsString>,
+    /// No screen: let it run to its end and print a report. Its standard input is ours then
+    #[arg(long, help_heading = "Headless")]
+    headless: bool,
+    /// End the app after so long: seconds, or text such as 10ms or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
+    r#for: Option<Duration>,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+pub(super) fn exec(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let words: Vec<_> = arguments.command.iter().map(|word| word.to_string_lossy()).collect();
+    let name = words.join(" ");
+    if arguments.headless {
+        headless::heed_signals()?;
+    } else {
+        ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
+    }
+    let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };
+    let started = ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
+    let mut session = started.context(Broken(format!("{name} cannot be watched")))?;
+    if !arguments.headless {
+        return screen::watch(vec![Box::new(session)], settings);
+    }
+    let source = Source {
+        kind: SourceKind::Exec,
+        name: session.name().to_owned(),
+        params: Vec::new(),
+        clock: ClockKind::Real,
+        seed: 0,
+    };
+    let exit = headless::watch(&mut session, arguments.r#for, &source, &settings.thresholds, &arguments.wanted)?;
+    if let Some(note) = session.status().link.map(|link| link.note).filter(|note| !note.is_empty()) {
+        tell(&format!("{}: {note}", source.name));
+    }
+    Ok(exit)
+}

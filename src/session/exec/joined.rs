@@ -1,0 +1,134 @@
+//! The app's console joined with its recording: the wire names what the recording has only ids for, and counts the same
+//! polls and wakes by itself.
+//!
+//! Tasks, polls, wakes and awaits are the recording's; of the wire's facts only those are taken that it alone knows. A
+//! task is the same in both by its span and the moment of its spawn, which is stamped once.
+
+use console_api::instrument::Update;
+
+use crate::feed::console::{ForeignDoor, Polls, Stamp};
+use crate::feed::recording::Recording;
+use crate::trace::{Counts, Event, Location, Nanos, TaskId, Trace};
+
+/// Ends of resources that wait for the recording to come as far; past that the oldest are told at once.
+const ENDS_MAX: usize = 1 << 18;
+
+/// How much further than its spawn the recording may come before a task counts as one that it does not tell of: 10 s.
+const UNTOLD_NS: Nanos = 10_000_000_000;
+
+/// A task as the wire tells of it.
+#[derive(Debug)]
+struct Told {
+    span: u64,
+    /// The moment of its spawn, in nanoseconds since 1970.
+    born: u64,
+    /// What the recording calls it.
+    ours: Option<TaskId>,
+    location: Option<Box<Location>>,
+    counts: Option<Counts>,
+    /// It is among those of which something is to be told.
+    waits: bool,
+}
+
+/// See the module.
+pub struct Joined {
+    door: ForeignDoor,
+    /// Where loop time begins, in nanoseconds since 1970.
+    origin: u64,
+    /// By the door's own number of a task.
+    tasks: Vec<Told>,
+    /// Those of which something is to be told once the recording has come as far.
+    waiting: Vec<TaskId>,
+    /// Ends of resources, likewise.
+    ends: Vec<Event>,
+    /// Until when the wire has told, in nanoseconds since 1970.
+    told_until: Option<u64>,
+}
+
+impl Joined {
+    pub fn new(origin: u64) -> Self {
+        let mut door = ForeignDoor::new(Polls::Elsewhere);
+        door.stamps_mut().begin(i64::try_from(origin).ok().map(Stamp::from_nanos));
+        Self { door, origin, tasks: Vec::new(), waiting: Vec::new(), ends: Vec::new(), told_until: None }
+    }
+
+    /// What the wire knows of spans.
+    pub fn names(&self) -> &ForeignDoor {
+        &self.door
+    }
+
+    /// Until when the wire has told everything, in nanoseconds since 1970.
+    pub fn told_until(&self) -> Option<u64> {
+        self.told_until
+    }
+
+    /// What a person should know of what the wire told.
+    pub fn caveats(&self) -> String {
+        self.door.caveats()
+    }
+
+    /// Takes in an update, and gives what can be told at once, with the program's own times put right by `time`.
+    pub fn take(&mut self, update: Update, time: impl Fn(u64) -> Nanos) -> Vec<Event> {
+        let mut told = Vec::new();
+        let time = |at: Nanos| time(self.origin.saturating_add(at));
+        for event in self.door.events(update, None) {
+            match event {
+                Event::Spawn { task, at, spawned } => {
+                    debug_assert_eq!(task.index(), self.tasks.len(), "the door gives its ids in order");
+                    let span = self.door.span(task).unwrap_or_default();
+                    let born = self.origin.saturating_add(at);
+                    let location = spawned.location.map(Box::new);
+                    self.waiting.push(task);
+                    self.tasks.push(Told { span, born, ours: None, location, counts: None, waits: true });
+                }
+                Event::Located { task, location } => {
+                    wait(&mut self.tasks, &mut self.waiting, task, |told| told.location = Some(location));
+                }
+                Event::Counted { task, counts } => {
+                    wait(&mut self.tasks, &mut self.waiting, task, |told| told.counts = Some(counts));
+                }
+                Event::Resource { resource, at, described } => {
+                    told.push(Event::Resource { resource, at: time(at), described });
+                }
+                Event::Attribute { .. } | Event::ConsoleUpdate { .. } => told.push(event),
+                Event::ResourceEnd { resource, at } => self.ends.push(Event::ResourceEnd { resource, at: time(at) }),
+                // Whatever else it says the recording says better.
+                _ => {}
+            }
+        }
+        self.told_until = Some(self.origin.saturating_add(self.door.stamps().now()));
+        let too_many = self.ends.len().saturating_sub(ENDS_MAX);
+        told.extend(self.ends.drain(..too_many));
+        told
+    }
+
+    /// The recording has come as far as the wire, or nearly: gives what had to wait for that.
+    pub fn catch_up(&mut self, recording: &Recording, trace: &Trace) -> Vec<Event> {
+        let mut told = std::mem::take(&mut self.ends);
+        let (tasks, last) = (&mut self.tasks, self.origin.saturating_add(recording.last()));
+        self.waiting.retain(|theirs| {
+            let Some(waiting) = tasks.get_mut(theirs.index()) else { return false };
+            waiting.ours = waiting.ours.or_else(|| recording.born(waiting.span, waiting.born));
+            // One that the recording knows may still be held back there.
+            let Some(task) = waiting.ours.filter(|task| trace.task(*task).is_some()) else {
+                // A line may come late, or is lost.
+                waiting.waits = last < waiting.born.saturating_add(UNTOLD_NS);
+                return waiting.waits;
+            };
+            told.extend(waiting.location.take().map(|location| Event::Located { task, location }));
+            told.extend(waiting.counts.take().map(|counts| Event::Counted { task, counts }));
+            waiting.waits = false;
+            false
+        });
+        told
+    }
+}
+
+/// Changes what is known of a task, and notes that this is to be told.
+fn wait(tasks: &mut [Told], waiting: &mut Vec<TaskId>, task: TaskId, change: impl FnOnce(&mut Told)) {
+    let Some(told) = tasks.get_mut(task.index()) else { return };
+    change(told);
+    if !std::mem::replace(&mut told.waits, true) {
+        waiting.push(task);
+    }
+}

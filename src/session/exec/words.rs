@@ -1,0 +1,49 @@
+//! What a person reads about an app that was started.
+
+use super::ExecSession;
+use super::pipe::Pipe;
+use crate::control::Outcome;
+use crate::session::notes;
+
+impl ExecSession {
+    /// What a person should know of what they see.
+    pub(super) fn note(&self) -> String {
+        let mut notes = Vec::new();
+        if self.is_frozen {
+            notes.push("its process is stopped (SIGSTOP), and loop time with it".to_owned());
+        }
+        if self.trace.tasks().is_empty() {
+            notes.extend(self.why_nothing());
+        }
+        notes.extend(notes::of_recording(self.recording.recorded()));
+        notes.extend(notes::of_threads(&self.trace));
+        notes.extend(Some(self.joined.caveats()).filter(|text| !text.is_empty()));
+        notes.join("; ")
+    }
+
+    /// Why there are no tasks.
+    fn why_nothing(&self) -> Option<String> {
+        if matches!(self.outcome, Some(Outcome::Failed(_)))
+            && self.recording.recorded().lines == 0
+            && self.ended.is_none()
+        {
+            return None;
+        }
+        let records = self.recording.recorded().lines > 0 || self.pipe.as_ref().is_some_and(Pipe::was_opened);
+        let why = match (records, self.joined.told_until().is_some(), self.is_over()) {
+            (false, false, true) => {
+                "it never began to record: it does not call console_subscriber::init(), or ended before it did"
+            }
+            (false, false, false) => "it has not begun to record: does it call console_subscriber::init()?",
+            (false, true, _) => {
+                "its console answers, and it does not record: it sets its console up without the environment"
+            }
+            (true, ..) if self.joined.names().knows_of_tasks() => "it records, and has spawned no task yet",
+            (true, ..) => {
+                "it records, and no task was ever told of: none was spawned, or it is built without tokio's feature \
+                 `tracing` or without RUSTFLAGS=\"--cfg tokio_unstable\""
+            }
+        };
+        Some(why.to_owned())
+    }
+}

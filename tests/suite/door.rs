@@ -1,0 +1,333 @@
+//! The door for programs that are not ours, against whatever somebody may send: nothing panics, nothing is taken twice,
+//! time never goes back, and a message that is taken apart says the same as a whole one.
+
+use std::collections::HashMap;
+
+use console_api::async_ops::{self, AsyncOp, AsyncOpUpdate};
+use console_api::field::{Name, Value};
+use console_api::instrument::Update;
+use console_api::resources::resource::{Kind, kind};
+use console_api::resources::{self, PollOp, Resource, ResourceUpdate};
+use console_api::tasks::{self, Task, TaskUpdate};
+use console_api::{Attribute, Field, Id, Location, PollStats};
+use loopscope::feed::console::{ForeignDoor, Polls, Stamp};
+use loopscope::feed::wire::Message;
+use loopscope::trace::{Ending, Event, Trace};
+use proptest::collection::{hash_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use prost::Message as _;
+use prost_types::{Duration, Timestamp};
+
+fn stamp() -> impl Strategy<Value = Option<Timestamp>> {
+    let seconds = prop_oneof![8 => 1_000_i64..1_010, 1 => Just(i64::MAX), 1 => Just(i64::MIN), 1 => 0_i64..5_000];
+    let nanos = prop_oneof![8 => 0..1_000_000_000_i32, 1 => Just(i32::MIN), 1 => Just(i32::MAX)];
+    option::weighted(0.8, (seconds, nanos).prop_map(|(seconds, nanos)| Timestamp { seconds, nanos }))
+}
+
+fn duration() -> impl Strategy<Value = Option<Duration>> {
+    let seconds = prop_oneof![8 => 0_i64..5, 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
+    option::of((seconds, any::<i32>()).prop_map(|(seconds, nanos)| Duration { seconds, nanos }))
+}
+
+fn count() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0_u64..50, 1 => Just(u64::MAX), 1 => any::<u64>()]
+}
+
+/// Few, so that they meet.
+fn id() -> impl Strategy<Value = u64> {
+    prop_oneof![9 => 0_u64..6, 1 => Just(u64::MAX)]
+}
+
+fn some_id() -> impl Strategy<Value = Option<Id>> {
+    option::weighted(0.9, id().prop_map(|id| Id { id }))
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("kind".to_owned()),
+        Just("task.name".to_owned()),
+        Just("blocking".to_owned()),
+        ".{0,8}",
+        Just("ä".repeat(5_000))
+    ]
+}
+
+fn field() -> impl Strategy<Value = Field> {
+    let value = prop_oneof![
+        text().prop_map(Value::StrVal),
+        text().prop_map(Value::DebugVal),
+        count().prop_map(Value::U64Val),
+        any::<i64>().prop_map(Value::I64Val),
+        any::<bool>().prop_map(Value::BoolVal),
+    ];
+    let name = prop_oneof![4 => text().prop_map(Name::StrName), 1 => any::<u64>().prop_map(Name::NameIdx)];
+    (option::of(name), option::of(value)).prop_map(|(name, value)| Field { metadata_id: None, name, value })
+}
+
+fn location() -> impl Strategy<Value = Option<Location>> {
+    option::of((option::of(text()), option::of(any::<u32>())).prop_map(|(file, line)| Location {
+        file,
+        module_path: None,
+        line,
+        column: None,
+    }))
+}
+
+fn polls() -> impl Strategy<Value = Option<PollStats>> {
+    let polls = (count(), stamp(), stamp(), stamp(), duration());
+    option::of(polls.prop_map(|(polls, first_poll, last_poll_started, last_poll_ended, busy_time)| PollStats {
+        polls,
+        first_poll,
+        last_poll_started,
+        last_poll_ended,
+        busy_time,
+    }))
+}
+
+fn task_update() -> impl Strategy<Value = TaskUpdate> {
+    let task = (some_id(), vec(field(), 0..4), location()).prop_map(|(id, fields, location)| Task {
+        id,
+        fields,
+        location,
+        ..Task::default()
+    });
+    let dropped_at = option::weighted(0.2, stamp()).prop_map(Option::flatten);
+    let stats = (stamp(), dropped_at, count(), count(), stamp(), polls(), count(), duration()).prop_map(
+        |(created_at, dropped_at, wakes, waker_clones, last_wake, poll_stats, self_wakes, scheduled_time)| {
+            tasks::Stats {
+                created_at,
+                dropped_at,
+                wakes,
+                waker_clones,
+                waker_drops: wakes,
+                last_wake,
+                poll_stats,
+                self_wakes,
+                scheduled_time,
+            }
+        },
+    );
+    (vec(task, 0..5), hash_map(id(), stats, 0..5), count())
+        .prop_map(|(new_tasks, stats_update, dropped_events)| TaskUpdate { new_tasks, stats_update, dropped_events })
+}
+
+fn resource_update() -> impl Strategy<Value = ResourceUpdate> {
+    let kind = option::of(prop_oneof![any::<i32>().prop_map(kind::Kind::Known), text().prop_map(kind::Kind::Other)]);
+    let kind = option::of(kind.prop_map(|kind| Kind { kind }));
+    let resource = (some_id(), text(), kind, location(), option::of(some_id()), any::<bool>()).prop_map(
+        |(id, concrete_type, kind, location, parent, is_internal)| Resource {
+            id,
+            concrete_type,
+            kind,
+            location,
+            parent_resource_id: parent.flatten(),
+            is_internal,
+            ..Resource::default()
+        },
+    );
+    let attribute = (option::of(field()), option::of(text())).prop_map(|(field, unit)| Attribute { field, unit });
+    let stats =
+        (stamp(), option::of(stamp()), vec(attribute, 0..3)).prop_map(|(created_at, dropped_at, attributes)| {
+            resources::Stats { created_at, dropped_at: dropped_at.flatten(), attributes }
+        });
+    let poll = (some_id(), any::<bool>()).prop_map(|(async_op_id, is_ready)| PollOp {
+        async_op_id,
+        is_ready,
+        ..PollOp::default()
+    });
+    (vec(resource, 0..4), hash_map(id(), stats, 0..4), vec(poll, 0..3), count()).prop_map(
+        |(new_resources, stats_update, new_poll_ops, dropped_events)| ResourceUpdate {
+            new_resources,
+            stats_update,
+            new_poll_ops,
+            dropped_events,
+        },
+    )
+}
+
+fn async_op_update() -> impl Strategy<Value = AsyncOpUpdate> {
+    let operation =
+        (some_id(), text(), option::of(some_id()), some_id()).prop_map(|(id, source, parent, resource_id)| AsyncOp {
+            id,
+            source,
+            parent_async_op_id: parent.flatten(),
+            resource_id,
+            ..AsyncOp::default()
+        });
+    let stats =
+        (stamp(), option::of(stamp()), some_id(), polls()).prop_map(|(created_at, dropped_at, task_id, poll_stats)| {
+            async_ops::Stats {
+                created_at,
+                dropped_at: dropped_at.flatten(),
+                task_id,
+                poll_stats,
+                attributes: Vec::new(),
+            }
+        });
+    (vec(operation, 0..4), hash_map(id(), stats, 0..4), count()).prop_map(
+        |(new_async_ops, stats_update, dropped_events)| AsyncOpUpdate { new_async_ops, stats_update, dropped_events },
+    )
+}
+
+fn update() -> impl Strategy<Value = Update> {
+    let parts = (stamp(), option::of(task_update()), option::of(resource_update()), option::of(async_op_update()));
+    parts.prop_map(|(now, task_update, resource_update, async_op_update)| Update {
+        now,
+        task_update,
+        resource_update,
+        async_op_update,
+        new_metadata: None,
+    })
+}
+
+fn trace() -> Trace {
+    let mut trace = Trace::default();
+    trace.set_sampled();
+    trace.set_foreign();
+    trace
+}
+
+/// Takes an update as the network does: as bytes, in parts.
+fn in_parts(door: &mut ForeignDoor, update: &Update, arrived: u64) -> Vec<Event> {
+    let mut message = Message::read(update.encode_to_vec().into()).expect("it was just written");
+    let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
+    door.begin(message.now, earliest, Some(arrived), message.dropped());
+    let parts: Vec<Update> = message.parts().collect();
+    assert_eq!(message.cut(), 0, "it was just written");
+    let mut events: Vec<Event> = parts.into_iter().flat_map(|part| door.take(part)).collect();
+    events.extend(door.finish());
+    events
+}
+
+/// What must hold of whatever was told.
+fn holds(trace: &Trace) {
+    for task in trace.tasks() {
+        assert!(task.spawned.name.len() <= 256);
+        assert!(task.spawned.location.as_ref().is_none_or(|location| location.file.len() <= 1_024));
+        let (mut busy_ns, mut polls) = (0, 0);
+        for at in [0, trace.now() / 2, trace.now(), u64::MAX] {
+            let totals = task.lane.totals_at(at);
+            assert!(totals.busy_ns >= busy_ns && totals.polls >= polls, "sums never shrink");
+            (busy_ns, polls) = (totals.busy_ns, totals.polls);
+        }
+        assert_eq!(task.ending.is_some(), task.lane.ended().is_some());
+        assert!(matches!(task.ending, None | Some(Ending::Done)));
+        let cells = trace.window(task.id, loopscope::trace::Axis::Time, 0, trace.now().saturating_add(1), 7);
+        assert_eq!(cells.len(), 7);
+    }
+    for (_, known) in trace.resources().iter() {
+        assert!(known.to().is_none_or(|to| to >= known.from));
+        assert!(known.attributes().iter().all(|attribute| attribute.value.len() <= 256 && attribute.name.len() <= 256));
+    }
+    for (_, found) in trace.awaits().iter() {
+        assert!(found.end().is_none_or(|end| end >= found.start));
+        assert!(trace.task(found.task).is_some() && trace.site(found.site).is_some());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_update_makes_it_panic_or_turns_time_back(updates in vec(update(), 1..8), polls in any::<bool>()) {
+        let mut door = ForeignDoor::new(if polls { Polls::Told } else { Polls::Elsewhere });
+        let (mut trace, mut now) = (trace(), 0);
+        for (index, update) in updates.into_iter().enumerate() {
+            if index == 4 {
+                door.rejoin();
+            }
+            for event in door.events(update, Some(index as u64 * 1_000_000_000)) {
+                trace.apply(event);
+                prop_assert!(trace.now() >= now);
+                now = trace.now();
+            }
+            holds(&trace);
+        }
+        let _ = door.caveats();
+    }
+
+    #[test]
+    fn a_message_in_parts_says_what_a_whole_one_does(updates in vec(update(), 1..5)) {
+        let doors = [ForeignDoor::new(Polls::Told), ForeignDoor::new(Polls::Told)];
+        let [mut whole, mut apart] = doors;
+        let (mut one, mut other) = (trace(), trace());
+        for (index, update) in updates.into_iter().enumerate() {
+            let arrived = index as u64 * 1_000_000_000;
+            in_parts(&mut apart, &update, arrived).into_iter().for_each(|event| other.apply(event));
+            whole.events(update, Some(arrived)).into_iter().for_each(|event| one.apply(event));
+        }
+        holds(&other);
+        let laid_out = |trace: &Trace| -> HashMap<_, usize> {
+            let mut tasks = HashMap::new();
+            for task in trace.tasks() {
+                let key = (task.spawned.name.to_string(), task.lane.spawned(), task.counts.polls, task.counts.wakes);
+                *tasks.entry(key).or_default() += 1;
+            }
+            tasks
+        };
+        prop_assert_eq!(one.now(), other.now());
+        prop_assert_eq!(laid_out(&one), laid_out(&other));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300)) {
+        if let Ok(mut message) = Message::read(bytes.into()) {
+            let mut door = ForeignDoor::new(Polls::Told);
+            door.begin(message.now, None, None, message.dropped());
+            let parts: Vec<Update> = message.parts().collect();
+            let mut trace = trace();
+            parts.into_iter().flat_map(|part| door.take(part)).for_each(|event| trace.apply(event));
+            holds(&trace);
+        }
+    }
+
+    #[test]
+    fn nor_do_bytes_that_are_nearly_right(update in update(), changes in vec((any::<usize>(), any::<u8>()), 1..6)) {
+        let mut bytes = update.encode_to_vec();
+        for (place, byte) in changes {
+            if !bytes.is_empty() {
+                let place = place % bytes.len();
+                bytes[place] = byte;
+            }
+        }
+        if let Ok(mut message) = Message::read(bytes.into()) {
+            let mut door = ForeignDoor::new(Polls::Told);
+            door.begin(message.now, None, None, message.dropped());
+            let parts: Vec<Update> = message.parts().collect();
+            let mut trace = trace();
+            parts.into_iter().flat_map(|part| door.take(part)).for_each(|event| trace.apply(event));
+            trace.apply(Event::Now { at: 5 });
+            holds(&trace);
+        }
+    }
+}
+
+#[test]
+fn a_span_id_that_is_used_again_is_another_task_and_a_full_update_told_twice_the_same_one() {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let told = |created, now| {
+        let stats = tasks::Stats { created_at: at(created), ..tasks::Stats::default() };
+        let new_tasks = vec![Task { id: Some(Id { id: 7 }), ..Task::default() }];
+        let task_update = Some(TaskUpdate { new_tasks, stats_update: [(7, stats)].into(), dropped_events: 0 });
+        Update { now: at(now), task_update, ..Update::default() }
+    };
+    let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
+    for update in [told(1, 2), told(1, 3), told(4, 5)] {
+        door.events(update, None).into_iter().for_each(|event| trace.apply(event));
+    }
+    assert_eq!(trace.tasks().len(), 2);
+    let [first, second] = trace.tasks() else { panic!("two tasks") };
+    assert_eq!((first.lane.ended(), second.lane.ended()), (Some(3_000_000_000), None), "its id is another's now");
+    assert_eq!((door.task(7), door.span(first.id), door.span(second.id)), (Some(second.id), None, Some(7)));
+}
+
+#[test]
+fn tasks_of_which_only_counts_are_told_are_there_without_a_name() {
+    let stats =
+        tasks::Stats { created_at: Some(Timestamp { seconds: 1, nanos: 0 }), wakes: 3, ..tasks::Stats::default() };
+    let task_update = Some(TaskUpdate { stats_update: [(9, stats)].into(), ..TaskUpdate::default() });
+    let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
+    let update = Update { task_update, ..Update::default() };
+    door.events(update, None).into_iter().for_each(|event| trace.apply(event));
+    assert_eq!((trace.tasks()[0].name().into_owned(), trace.tasks()[0].counts.wakes), ("task 1".into(), 3));
+    assert!(door.caveats().starts_with("1 tasks have no name"), "{}", door.caveats());
+}

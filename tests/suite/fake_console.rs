@@ -1,0 +1,106 @@
+//! A console that says what a test wants said, over a real socket and in the real protocol: what no real program can be
+//! made to do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
+use console_api::instrument::{
+    InstrumentRequest, PauseRequest, PauseResponse, ResumeRequest, ResumeResponse, State, StateRequest,
+    TaskDetailsRequest, Update,
+};
+use console_api::tasks::TaskDetails;
+use loopscope::lab::uninstrumented;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, async_trait};
+
+/// Serves from a thread of its own until the test is over.
+pub struct FakeConsole {
+    pub address: String,
+    /// Calls of `Pause`, which stops a console for everybody.
+    pauses: Arc<AtomicUsize>,
+    _ends: tokio::sync::oneshot::Sender<()>,
+}
+
+impl FakeConsole {
+    /// Every client is told `updates`, and then nothing more.
+    pub fn start(updates: Vec<Update>) -> Self {
+        let pauses = Arc::new(AtomicUsize::new(0));
+        let service = Service { updates: Arc::new(updates), pauses: pauses.clone() };
+        let (ends, is_over) = tokio::sync::oneshot::channel();
+        let (tells, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            tracing::dispatcher::with_default(&uninstrumented(), || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime can be had").block_on(serve(service, tells, is_over));
+            });
+        });
+        let address: SocketAddr = told.recv().expect("it listens");
+        Self { address: format!("http://{address}"), pauses, _ends: ends }
+    }
+
+    pub fn pauses(&self) -> usize {
+        self.pauses.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(
+    service: Service,
+    tells: std::sync::mpsc::Sender<SocketAddr>,
+    is_over: tokio::sync::oneshot::Receiver<()>,
+) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
+    tells.send(listener.local_addr().expect("it is bound")).expect("the test waits");
+    let server = InstrumentServer::new(service).max_encoding_message_size(1 << 30);
+    let serving = tonic::transport::Server::builder()
+        .add_service(server)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async { drop(is_over.await) });
+    let _ = serving.await;
+}
+
+struct Service {
+    updates: Arc<Vec<Update>>,
+    pauses: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Instrument for Service {
+    type WatchUpdatesStream = ReceiverStream<Result<Update, Status>>;
+    type WatchTaskDetailsStream = ReceiverStream<Result<TaskDetails, Status>>;
+    type WatchStateStream = ReceiverStream<Result<State, Status>>;
+
+    async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Self::WatchUpdatesStream>, Status> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        let updates = self.updates.clone();
+        tokio::spawn(async move {
+            for update in updates.iter() {
+                if sender.send(Ok(update.clone())).await.is_err() {
+                    return;
+                }
+            }
+            sender.closed().await;
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn watch_task_details(
+        &self,
+        _: Request<TaskDetailsRequest>,
+    ) -> Result<Response<Self::WatchTaskDetailsStream>, Status> {
+        Err(Status::not_found("task not found"))
+    }
+
+    async fn watch_state(&self, _: Request<StateRequest>) -> Result<Response<Self::WatchStateStream>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn pause(&self, _: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {
+        self.pauses.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(PauseResponse {}))
+    }
+
+    async fn resume(&self, _: Request<ResumeRequest>) -> Result<Response<ResumeResponse>, Status> {
+        Ok(Response::new(ResumeResponse {}))
+    }
+}

@@ -1,0 +1,297 @@
+//! The pages beside the timeline: what they show, and where they lead.
+
+use loopscope::app::columns::COLUMNS;
+use loopscope::app::{Action, Mouse, MouseKind, Order, Page, Step};
+use loopscope::control::{Link, LinkState, Phase};
+use loopscope::trace::{AwaitId, AwaitKind, Cause, Event, Resource, ResourceId, ResourceKind, SiteId, State, TaskId};
+
+use crate::foreign::service;
+use crate::person::Person;
+use crate::snapshot::{assert_snapshot, text};
+use crate::stage::{self, MS, Played, S, site, spawn, task};
+use crate::view::{ANSI, ASCII, MONO, screen};
+
+const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (200, 60), (40, 10)];
+
+/// The counting, over, with a lock that one of its tasks holds while another waits, and a blocked loop to find.
+fn busy() -> Played {
+    let mut session = stage::zoo();
+    let lock = ResourceId::from_index(0);
+    for (index, name) in ["mutex-1", "mutex-2"].into_iter().enumerate() {
+        let described = Resource { kind: ResourceKind::Lock, name: name.into(), location: None, size: 0 };
+        let resource = ResourceId::from_index(index);
+        session.trace.apply(Event::Resource { resource, at: 0, described: Box::new(described) });
+    }
+    session.trace.apply(Event::ResourceEnd { resource: ResourceId::from_index(1), at: S });
+    session.trace.apply(Event::Acquire { resource: lock, task: task(5), at: S });
+    session.trace.apply(site(8, AwaitKind::Sync, "lock", 4));
+    session.trace.apply(Event::AwaitStart {
+        id: AwaitId::from_index(8),
+        task: task(8),
+        at: S,
+        site: SiteId::from_index(8),
+    });
+    session.trace.apply(Event::AwaitOf { id: AwaitId::from_index(8), resource: lock });
+    for index in 0..12 {
+        let cause = if index % 3 == 0 { Cause::Task(task(1)) } else { Cause::Driver };
+        session.trace.apply(Event::Wake { task: task(8), at: 2 * S + index * 50 * MS, cause });
+    }
+    session
+}
+
+fn pages() -> impl Iterator<Item = Page> {
+    Page::ALL.into_iter().filter(|page| *page != Page::Timeline)
+}
+
+#[test]
+fn every_page_at_every_size() {
+    for page in pages() {
+        let mut session = busy();
+        session.status.phase = Phase::Running;
+        let actions = [Action::Move(Step::Last), Action::ShowPage(page)];
+        for (width, height) in SIZES {
+            let shown = screen(Some(&session), &ANSI, (width, height), &actions);
+            assert_snapshot(&format!("page-{}-{width}x{height}", page.name()), &shown);
+        }
+        assert!(text(&screen(Some(&session), &ASCII, (120, 40), &actions)).is_ascii());
+        screen(Some(&session), &MONO, (10, 5), &actions);
+        screen(Some(&stage::played(Vec::new(), Phase::Running)), &ANSI, (80, 24), &actions);
+    }
+    assert_snapshot("page-tasks-ascii", &screen(Some(&busy()), &ASCII, (80, 24), &[Action::ShowPage(Page::Tasks)]));
+}
+
+#[test]
+fn pages_follow_one_another_and_esc_goes_back_to_the_timeline() {
+    let mut person = Person::watching(busy());
+    for page in pages() {
+        person.types("p");
+        assert_eq!(person.model.dashboard.page, page);
+    }
+    person.types("p");
+    assert_eq!(person.model.dashboard.page, Page::Timeline);
+    person.types("P");
+    assert_eq!(person.model.dashboard.page, Page::Log);
+    assert!(person.types("f").is_empty() && person.notice().contains("timeline"), "what would not be seen is not done");
+    person.does(Action::Back);
+    assert_eq!(person.model.dashboard.page, Page::Timeline);
+    person.types(":page wakes\n");
+    assert_eq!(person.model.dashboard.page, Page::Wakes);
+    person.types(":page nowhere\n");
+    assert!(person.model.overlay.is_some(), "what is no page stays to be mended");
+}
+
+/// The order of the rows by a column, as a list of task numbers.
+fn rows(person: &Person) -> Vec<usize> {
+    let (dashboard, session) = (&person.model.dashboard, person.session.as_ref().expect("it is watched"));
+    let count = dashboard.rows.count(&session.trace);
+    (0..count).filter_map(|row| dashboard.rows.get(row, &session.trace)).map(|id| id.index() + 1).collect()
+}
+
+#[test]
+fn tasks_stand_in_the_order_of_any_column_both_ways_on_every_page() {
+    let mut person = Person::watching(service());
+    assert_eq!(rows(&person), [1, 2, 3, 4, 5, 6, 7]);
+    person.types("jj:sort polls\n");
+    assert_eq!(rows(&person), [7, 2, 3, 1, 6, 4, 5], "most polls first");
+    assert_eq!(person.model.dashboard.selected, Some(task(3)), "the selection is by id");
+    person.types("I");
+    assert_eq!(rows(&person), [5, 4, 6, 1, 3, 2, 7]);
+    person.types(":sort busy\n");
+    assert_eq!(rows(&person)[..2], [2, 3], "the busiest first");
+    person.types(":sort task\n");
+    assert_eq!(rows(&person), [1, 2, 6, 4, 5, 3, 7], "names from the first letter");
+    person.types("/lock\n");
+    assert_eq!(rows(&person), [4, 5], "in order and filtered");
+    person.does(Action::Back);
+    person.types(":sort id\n");
+    assert_eq!(rows(&person), [1, 2, 3, 4, 5, 6, 7]);
+    person.types("S");
+    assert_eq!(person.model.dashboard.rows.order(), Order::by(1));
+    person.types(":sort nothing\n");
+    assert!(person.model.overlay.is_some());
+}
+
+/// Each order is what sorting by that column's key gives, and every task has its row.
+#[test]
+fn every_order_has_every_task_once() {
+    let mut person = Person::watching(service());
+    for (index, column) in COLUMNS.iter().enumerate() {
+        person.does(Action::SortBy(index));
+        let mut rows = rows(&person);
+        let session = person.session.as_ref().expect("it is watched");
+        for (row, number) in rows.iter().enumerate() {
+            let found = person.model.dashboard.rows.row_of(task(*number), &session.trace);
+            assert_eq!(found, Some(row), "{}", column.title);
+        }
+        rows.sort_unstable();
+        assert_eq!(rows, [1, 2, 3, 4, 5, 6, 7], "{}", column.title);
+    }
+}
+
+#[test]
+fn the_order_follows_what_happens_and_what_is_new_comes_in() {
+    let mut person = Person::watching(stage::crowd(5));
+    person.types(":sort polls\n");
+    let session = person.session.as_mut().expect("it is watched");
+    session.trace.apply(spawn(task(6), "late", None, 10));
+    for at in 10..14 {
+        session.trace.apply(Event::PollStart { task: task(6), at });
+        session.trace.apply(Event::PollEnd { task: task(6), at });
+    }
+    person.refresh();
+    assert_eq!(rows(&person), [6, 1, 2, 3, 4, 5]);
+}
+
+/// A frame of a sorted table over 100,000 tasks formats what is on the screen, and does not sort each time.
+#[test]
+fn a_sorted_crowd_costs_what_the_screen_costs() {
+    let quickest = |tasks: usize| {
+        let mut person = Person::watching(stage::crowd(tasks));
+        person.types(":sort task\n:page tasks\n");
+        let frames = (0..20).map(|turn| {
+            let session = person.session.as_mut().expect("it is watched");
+            session.trace.apply(Event::Now { at: 1_000_000 + turn });
+            let start = std::time::Instant::now();
+            person.refresh();
+            person.screen(&ANSI, (120, 40));
+            start.elapsed()
+        });
+        frames.min().unwrap_or_default()
+    };
+    let (few, many) = (quickest(100), quickest(100_000));
+    assert!(many < few * 10, "{few:?} for 100 tasks, {many:?} for 100,000");
+}
+
+#[test]
+fn a_click_on_a_title_sorts_by_it() {
+    let mut person = Person::watching(service());
+    person.types(":page tasks\n");
+    let shown = text(&person.screen(&ANSI, (120, 40)));
+    let titles = shown.lines().nth(3).unwrap_or_default();
+    let column = titles.find("state").map(|byte| titles[..byte].chars().count()).expect("the title is shown");
+    let press = Mouse { kind: MouseKind::Press, column: column as u16, row: 3, zooming: false };
+    person.does_at(Action::Mouse(press), (120, 40));
+    let state = COLUMNS.iter().position(|column| column.title == "state").expect("there is such a column");
+    assert_eq!(person.model.dashboard.rows.order(), Order::by(state));
+    assert!(text(&person.screen(&ANSI, (120, 40))).contains("by state ↑"));
+}
+
+#[test]
+fn the_table_shows_its_other_columns_when_it_is_scrolled() {
+    let mut person = Person::watching(service());
+    person.types(":page tasks\n");
+    assert!(!text(&person.screen(&ANSI, (80, 24))).contains("place"));
+    for _ in 0..COLUMNS.len() {
+        person.types("l");
+    }
+    let shown = text(&person.screen(&ANSI, (80, 24)));
+    assert!(shown.contains("place") && shown.contains("countasync.lua:12") && shown.contains("acceptor"), "{shown}");
+}
+
+/// What is looked back to is shown as it was then, and counts that have no history are not made up.
+#[test]
+fn the_table_looks_back_in_time() {
+    let mut session = stage::ended();
+    session.status.now = S;
+    let shown = text(&screen(Some(&session), &ANSI, (120, 40), &[Action::GoTo(S / 2), Action::ShowPage(Page::Tasks)]));
+    let row = shown.lines().find(|line| line.contains("count-2")).unwrap_or_default();
+    assert!(row.contains("waiting") && row.contains("500ms") && row.contains(" - "), "{shown}");
+}
+
+#[test]
+fn enter_goes_to_what_a_row_is_about() {
+    let size = (120, 40);
+    let mut person = Person::watching(busy());
+    person.does_at(Action::Move(Step::Last), size);
+    person.does_at(Action::ShowPage(Page::Wakes), size);
+    person.does_at(Action::Accept, size);
+    assert!(person.notice().contains("no other task"), "the last wake was a timer's: {}", person.notice());
+    person.does_at(Action::Move(Step::Up), size);
+    person.does_at(Action::Move(Step::Up), size);
+    person.does_at(Action::Accept, size);
+    assert_eq!(person.model.dashboard.selected, Some(task(1)), "to the task that woke it");
+    assert_eq!(person.model.dashboard.page, Page::Wakes);
+
+    person.does_at(Action::ShowPage(Page::Resources), size);
+    person.does_at(Action::Accept, size);
+    assert_eq!(person.model.dashboard.selected, Some(task(5)), "to who holds the lock");
+
+    person.does_at(Action::ShowFindings, size);
+    person.does_at(Action::Accept, size);
+    let dashboard = &person.model.dashboard;
+    assert_eq!((dashboard.page, dashboard.selected), (Page::Timeline, Some(task(6))), "to the task that blocks");
+    assert!(dashboard.looking_at().is_some_and(|at| (600 * MS..700 * MS).contains(&at)), "{:?}", dashboard.cursor);
+
+    person.does_at(Action::ShowPage(Page::Log), size);
+    person.does_at(Action::Accept, size);
+    assert_eq!(person.model.dashboard.looking_at(), Some(2 * S), "to where the loop was paused");
+}
+
+#[test]
+fn a_resource_says_who_has_it_who_waits_and_whether_it_is_there() {
+    let shown = text(&screen(Some(&busy()), &ANSI, (200, 60), &[Action::ShowPage(Page::Resources)]));
+    let row = |name: &str| shown.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
+    assert!(shown.contains("resources 1 alive, 1 gone"), "{shown}");
+    assert!(row("mutex-1").contains("on-io") && row("mutex-1").contains("on-other"), "{shown}");
+    assert!(row("mutex-2").contains("gone 1.00s"), "{shown}");
+}
+
+/// Findings of a run that goes on stand until somebody asks again.
+#[test]
+fn findings_are_looked_for_when_asked() {
+    let mut session = busy();
+    session.status.phase = Phase::Running;
+    let mut person = Person::watching(session);
+    person.types("n");
+    assert_eq!(person.model.dashboard.page, Page::Findings);
+    let found = |person: &Person| person.model.dashboard.found.as_ref().map(|(at, found)| (*at, found.listed.len()));
+    let first = found(&person).expect("it was looked for");
+    assert!(first.1 > 0);
+    let session = person.session.as_mut().expect("it is watched");
+    session.trace.apply(Event::Now { at: 9 * S });
+    person.refresh();
+    person.types("j");
+    assert_eq!(found(&person), Some(first));
+    person.types("n");
+    assert_eq!(found(&person).map(|(at, _)| at), Some(9 * S));
+}
+
+#[test]
+fn the_log_has_links_losses_and_pauses_with_their_time() {
+    let mut session = service();
+    session.status.link = Some(Link { state: LinkState::Connecting, note: String::new() });
+    let mut person = Person::watching(session);
+    for attempts in 1..4 {
+        let session = person.session.as_mut().expect("it is watched");
+        session.status.link =
+            Some(Link { state: LinkState::Retrying { attempts, wait_ms: 100 }, note: "refused".into() });
+        person.refresh();
+    }
+    let session = person.session.as_mut().expect("it is watched");
+    session.status.link = Some(Link { state: LinkState::Live, note: String::new() });
+    session.trace.apply(Event::Gap { from: 8 * S, to: 8 * S + 5 * MS, dropped: 7 });
+    session.trace.apply(Event::ManyThreads { at: 8 * S });
+    session.trace.apply(Event::ConsoleUpdate { dropped: 2 });
+    person.refresh();
+    person.refresh();
+    let notes: Vec<_> = person.model.dashboard.log.notes().iter().map(|note| note.text.clone()).collect();
+    let expected = [
+        "connecting",
+        "the program's console dropped events for want of room: 128 so far",
+        "not reached, attempt 3: refused",
+        "live",
+        "the program's console dropped events for want of room: 130 so far",
+        "7 facts lost within 5 ms",
+        "several threads poll: who woke whom is a guess from here on",
+    ];
+    assert_eq!(notes, expected, "each once, and attempts in one line");
+}
+
+/// The wire of a console does not tell single wakes, and the page does not pretend to know them.
+#[test]
+fn wakes_that_nobody_told_one_by_one_are_not_made_up() {
+    let shown = text(&screen(Some(&service()), &ANSI, (120, 40), &[Action::ShowPage(Page::Wakes)]));
+    assert!(shown.contains("It was woken 8 times, 2 of them by itself"), "{shown}");
+    let state = service().trace.state(TaskId::from_index(0));
+    assert!(matches!(state, Some(State::Waiting(..))));
+}
