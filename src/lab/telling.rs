@@ -119,6 +119,10 @@ impl World {
         if !goes_on {
             self.look_whether_stuck();
         }
+        if self.shared().gate.is_quitting() {
+            // Who asked may not have come to waking the root yet, and an idle virtual clock would go on to its next timer.
+            self.shared().kick.notify_one();
+        }
         moment::forget();
         self.shared().probe.call_reader();
         PARKED.set(Some(Instant::now()));

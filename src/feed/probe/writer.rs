@@ -38,8 +38,15 @@ pub struct LoopWriter {
     /// The time of the last record, and the task of the last poll that was written.
     pub(super) last_ns: Nanos,
     pub(super) polled: Option<TaskId>,
-    /// Where facts began to be dropped, and how many were.
-    pub(super) gap: Option<(Nanos, u64)>,
+    pub(super) gap: Option<Gap>,
+}
+
+/// Facts that are being dropped: since when, until when so far, and how many.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    from: Nanos,
+    to: Nanos,
+    dropped: u64,
 }
 
 /// A thread writes through its own ring for as long as this lives.
@@ -136,12 +143,13 @@ impl LoopWriter {
     }
 
     fn drop_one(&mut self, at: Nanos) {
-        let (_, dropped) = self.gap.get_or_insert((at, 0));
-        *dropped += 1;
+        let gap = self.gap.get_or_insert(Gap { from: at, to: at, dropped: 0 });
+        gap.to = at;
+        gap.dropped += 1;
     }
 
     fn end_gap(&mut self, at: Nanos) {
-        if let Some((from, dropped)) = self.gap.take() {
+        if let Some(Gap { from, dropped, .. }) = self.gap.take() {
             self.tell_aside(at, Event::Gap { from, to: at, dropped });
         }
     }
@@ -180,8 +188,8 @@ impl LoopWriter {
 impl Drop for LoopWriter {
     fn drop(&mut self) {
         // What was dropped to the very end is still to be told of.
-        if let Some((from, _)) = self.gap {
-            self.end_gap(from);
+        if let Some(Gap { to, .. }) = self.gap {
+            self.end_gap(to.max(self.last_ns));
         }
         self.meeting.reader.shake();
     }
