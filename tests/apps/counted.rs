@@ -1,10 +1,17 @@
 //! What a task counts of itself: its polls, and the calls of the waker that it hands to what it awaits.
+//!
+//! A task that is told to stop lets go of what it does within a poll of its own, and ends a little later: a wake that is
+//! on its way from another thread meanwhile still finds it there, so that nobody can count it differently.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// How long a task that was told to stop stays.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// Every task's counts, by its name.
 #[derive(Clone, Default)]
@@ -14,8 +21,9 @@ pub struct Counts(Arc<Mutex<BTreeMap<String, Arc<Count>>>>);
 struct Count {
     polls: AtomicU64,
     wakes: AtomicU64,
-    /// The task is gone; a waker that outlives it wakes nobody.
+    stops: AtomicBool,
     is_over: AtomicBool,
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Counts {
@@ -23,8 +31,21 @@ impl Counts {
     pub fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         let count = Arc::new(Count::default());
         self.0.lock().expect("nobody panics with this lock").insert(name.to_owned(), count.clone());
-        let counted = Counted { future: Box::pin(future), count, waker: None };
+        let counted = Counted { future: Box::pin(future), count, is_stopping: false };
         tokio::task::Builder::new().name(name).spawn(counted).expect("spawned from inside the runtime")
+    }
+
+    /// Tells every task to stop.
+    pub fn stop(&self) {
+        let counts: Vec<_> = self.0.lock().expect("nobody panics with this lock").values().cloned().collect();
+        for count in counts {
+            count.stops.store(true, Ordering::SeqCst);
+            let waker = count.waker.lock().expect("nobody panics with this lock").clone();
+            // One that was never polled will be, and one that is over cannot be woken.
+            if let Some(waker) = waker.filter(|_| !count.is_over.load(Ordering::SeqCst)) {
+                waker.wake();
+            }
+        }
     }
 
     /// `{"name":{"polls":1,"wakes":2},…}`.
@@ -41,7 +62,7 @@ impl Counts {
 struct Counted {
     future: Pin<Box<dyn Future<Output = ()> + Send>>,
     count: Arc<Count>,
-    waker: Option<Waker>,
+    is_stopping: bool,
 }
 
 impl Future for Counted {
@@ -49,11 +70,15 @@ impl Future for Counted {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.count.polls.fetch_add(1, Ordering::SeqCst);
-        if self.waker.is_none() {
-            let counting = Counting { count: self.count.clone(), tokio: context.waker().clone() };
-            self.waker = Some(Arc::new(counting).into());
+        let waker = {
+            let mut kept = self.count.waker.lock().expect("nobody panics with this lock");
+            let counting = || Counting { count: self.count.clone(), tokio: context.waker().clone() };
+            kept.get_or_insert_with(|| Arc::new(counting()).into()).clone()
+        };
+        if self.count.stops.load(Ordering::SeqCst) && !self.is_stopping {
+            self.is_stopping = true;
+            self.future = Box::pin(tokio::time::sleep(SETTLE));
         }
-        let waker = self.waker.clone().expect("set just above");
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }
 }
@@ -75,9 +100,7 @@ impl Wake for Counting {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.count.is_over.load(Ordering::SeqCst) {
-            self.count.wakes.fetch_add(1, Ordering::SeqCst);
-        }
+        self.count.wakes.fetch_add(1, Ordering::SeqCst);
         self.tokio.wake_by_ref();
     }
 }

@@ -1,7 +1,7 @@
 //! A program of somebody else's, as far as loopscope knows: plain tokio with console-subscriber, and nothing of ours in
 //! it. The suite attaches to it and starts it.
 //!
-//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late]`. It says `ready` once its tasks are spawned, ends when its
+//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort]`. It says `ready` once its tasks are spawned, ends when its
 //! standard input does (`quits` ends by itself), and then prints, as one JSON object, how often each task was polled
 //! and woken by its own count.
 
@@ -58,7 +58,14 @@ fn main() {
             let _ = end.send(());
         });
         is_over.recv().await;
-        running.iter().for_each(|task| task.abort());
+        if has("--abort") {
+            running.iter().for_each(|task| task.abort());
+        } else {
+            counts.stop();
+            for task in running {
+                task.await.expect("the scenario does not panic");
+            }
+        }
         publish_last().await;
     });
     say(&counts.json());

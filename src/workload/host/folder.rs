@@ -168,5 +168,8 @@ mod tests {
         assert!(open.len() == OPEN_FILES_MAX && folder.open_one().is_none());
         drop(open);
         assert!(folder.open_one().is_some());
+        let own = path.parent().expect("it is in a folder").to_owned();
+        sweep();
+        assert!(!own.exists(), "nothing is left behind");
     }
 }
