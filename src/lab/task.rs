@@ -192,7 +192,7 @@ impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
             return Poll::Pending;
         }
         let Some(inner) = &mut this.inner else { return Poll::Pending };
-        let polled = cell.world.polling(&cell, || {
+        let polled = cell.world.polling(cell, || {
             catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(&mut Context::from_waker(&this.waker))))
         });
         let polled = match polled {
