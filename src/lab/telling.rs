@@ -98,6 +98,8 @@ impl World {
         let before = CURRENT.replace(Some(task));
         let done = work();
         CURRENT.set(before);
+        // That was code of the program too, and may have taken long.
+        moment::forget();
         done
     }
 

@@ -119,6 +119,6 @@ fn a_wake_from_the_pool_comes_before_the_poll_that_it_leads_to() {
     assert_eq!(cycles.len(), CALLS + 1);
     for pair in cycles.windows(2) {
         let woken = pair[0].woken().expect("a wake leads to each poll");
-        assert!(pair[0].start <= woken && woken <= pair[1].start, "{:?}", pair);
+        assert!(pair[0].start <= woken && woken <= pair[1].start, "{pair:?}");
     }
 }
