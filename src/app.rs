@@ -126,6 +126,11 @@ impl Model {
         self.overlay = None;
     }
 
+    /// What was typed is no address, and why: to be typed again.
+    pub fn ask_again_where_to_attach(&mut self, typed: &str, why: String) {
+        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(why), ..Prompt::new(Purpose::Attach, typed) }));
+    }
+
     /// Lays a message over the screen, every line of it.
     pub fn show_message(&mut self, title: &str, text: &str) {
         self.overlay = Some(Overlay::Message(Message::new(title, text)));

@@ -31,18 +31,19 @@ Examples:
   loopscope                                   choose a workload and watch it
   loopscope run countasync                    watch one
   loopscope run chess-async --speed 3600      an hour of loop time each second
-  loopscope attach                            watch a tokio program with console-subscriber
   loopscope run countasync --headless         no screen: print what happened
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
-  loopscope exec -- ./my-app                  start an app that uses console-subscriber
+  loopscope exec -- ./my-app                  start an app that uses console-subscriber, and see every poll
+  loopscope attach                            look at one that runs already
+  loopscope doctor                            why is there nothing to see?
   loopscope open recording.jsonl              look at what an app recorded of itself
 
 Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
 
 /// See what an async event loop is really doing.
 ///
-/// loopscope runs a small async program on an event loop that it owns and draws every task's life: when it was polled,
-/// who woke it, and what it awaited. Without a command it lets you choose a program.
+/// loopscope runs a small async program on an event loop that it owns, or looks at a tokio program of yours, and draws
+/// every task's life: when it was polled, who woke it, and what it awaited. Without a command it lets you choose.
 #[derive(Debug, Parser)]
 #[command(name = "loopscope", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -69,20 +70,20 @@ enum Command {
     Run(run::RunArguments),
     /// Attach to somebody else's tokio program, on screen or headless
     Attach(attach::AttachArguments),
-    /// List the workloads, check a script of your own, or begin one
-    Workloads(catalog::WorkloadsArguments),
-    /// Show what a workload teaches, its parameters and its script
-    Show(catalog::ShowArguments),
     /// Start an app that uses console-subscriber, and watch its every poll and wake
     Exec(exec::ExecArguments),
     /// Look at an archive of a run, or at a recording that console-subscriber made of an app
     Open(open::OpenArguments),
+    /// Say why a tokio-console app shows nothing, or too little, and what to do
+    Doctor(doctor::DoctorArguments),
+    /// List the workloads, check a script of your own, or begin one
+    Workloads(catalog::WorkloadsArguments),
+    /// Show what a workload teaches, its parameters and its script
+    Show(catalog::ShowArguments),
     /// Read a script as `run` would, run nothing, and say what is wrong with it
     Check(catalog::CheckArguments),
     /// Write a script to start from, which runs as it is
     New(catalog::NewArguments),
-    /// Say why a tokio-console app shows nothing, or too little, and what to do
-    Doctor(doctor::DoctorArguments),
     /// Print a completion script for a shell
     Completions(pages::CompletionsArguments),
     /// Print the manual page

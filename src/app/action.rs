@@ -28,6 +28,8 @@ pub enum Action {
     Help,
     Palette,
     Search,
+    /// Asks for the address of a program to attach to.
+    Attach,
     /// Runs, chooses or confirms, by what is on top.
     Accept,
     Type(char),
@@ -130,6 +132,8 @@ impl Action {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Launch(Launch),
+    /// Watch the program that listens at this address, in a tab of its own.
+    Attach(String),
     Command(Command),
     /// Open the script of this workload in the person's editor.
     Edit(String),

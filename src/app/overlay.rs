@@ -71,6 +71,8 @@ impl Message {
 pub enum Purpose {
     Search,
     Command,
+    /// The address of a program to attach to.
+    Attach,
 }
 
 /// A line to type in.

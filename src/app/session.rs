@@ -51,6 +51,11 @@ pub trait Launcher {
     /// Starts a run, or says in lines that a person can act on why it cannot. A script is read from its file again.
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
 
+    /// Begins to watch the program that listens at `address`, or says what is wrong with the address.
+    fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
+        Err(format!("nothing can be attached to from here, so not {address}"))
+    }
+
     /// The file of the script of this name, to be edited: a built-in one is first copied to where the person's own are.
     fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
         Err(format!("{name} has no script to be edited"))

@@ -75,6 +75,9 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
     match (action, model.screen) {
         (Action::Help, _) => model.overlay = Some(Overlay::Help(Reading::default())),
         (Action::Palette, _) => model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Command, ""))),
+        (Action::Attach, _) => {
+            model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Attach, ATTACH_OFFERED)));
+        }
         (Action::Search, screen) => {
             let filter = match screen {
                 Screen::Picker => model.picker.filter.clone(),
@@ -316,10 +319,15 @@ fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Optio
     Ok(Some(command))
 }
 
+/// Where a program listens that was told nothing else.
+const ATTACH_OFFERED: &str = "127.0.0.1:6669";
+
 fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: Context<'_>) -> Vec<Effect> {
     match (action, prompt.purpose) {
         (Action::Back, Purpose::Search) => search(model, "", context),
-        (Action::Accept, Purpose::Search) | (Action::Back, Purpose::Command) => {}
+        (Action::Accept, Purpose::Search) | (Action::Back, Purpose::Command | Purpose::Attach) => {}
+        (Action::Accept, Purpose::Attach) => return vec![Effect::Attach(prompt.field.text().to_owned())],
+        (Action::Move(Step::Up | Step::Down), Purpose::Attach) => model.overlay = Some(Overlay::Prompt(prompt)),
         (Action::Accept, Purpose::Command) => match prompt.choice(model.screen_scope()) {
             Ok(action) => return update(model, action, context),
             Err(error) => {

@@ -7,8 +7,9 @@ use super::exit::{Broken, Exit, tell};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
 use crate::control::{FeedChoice, Outcome};
+use crate::feed::wire::Address;
 use crate::lab::Listener;
-use crate::session::LabSession;
+use crate::session::{AttachSession, LabSession};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, Options, Start};
 use crate::trace::{Nanos, Trace};
@@ -122,6 +123,12 @@ impl Launcher for Stage {
         let recorded =
             plan.recorded(session, file).map_err(|error| format!("the archive cannot be written: {error}"))?;
         Ok(Box::new(recorded))
+    }
+
+    fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
+        let address = address.parse::<Address>().map_err(|error| error.to_string())?;
+        let session = AttachSession::start(&address, self.settings.memory_bytes);
+        Ok(Box::new(session.map_err(|error| format!("no thread could be had: {error}"))?))
     }
 
     fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {

@@ -254,6 +254,10 @@ impl<'a, B: Backend> Frames<'a, B> {
                 Ok(path) => self.errand = Some(Errand::Edit { name, path }),
                 Err(why) => self.model.show_message(&format!("{name} cannot be edited"), &why),
             },
+            Effect::Attach(address) => match self.launcher.attach(&address) {
+                Ok(session) => self.sessions.open_and_show(&mut self.model, session),
+                Err(why) => self.model.ask_again_where_to_attach(&address, why),
+            },
             Effect::ShowTab(index) => self.sessions.show(&mut self.model, index),
             Effect::Leave => {
                 if !self.sessions.close(&mut self.model) {

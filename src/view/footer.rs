@@ -74,14 +74,16 @@ fn typed(buffer: &mut Buffer, theme: &Theme, prompt: &Prompt, area: Rect) {
     let lead = match prompt.purpose {
         Purpose::Search => "/",
         Purpose::Command => ":",
+        Purpose::Attach => "attach to ",
     };
     let mut line = Line::from(span(theme, Role::Key, format!(" {lead}")));
     let hint = match (&prompt.error, prompt.purpose) {
         (Some(error), _) => (Role::Error, format!("  {error}")),
         (None, Purpose::Search) => (Role::Dim, "  enter keeps it, esc clears it".to_owned()),
+        (None, Purpose::Attach) => (Role::Dim, "  HOST:PORT or unix:PATH; enter attaches, esc leaves".to_owned()),
         (None, Purpose::Command) => (Role::Dim, "  enter does it, esc leaves".to_owned()),
     };
-    let room = usize::from(area.width).saturating_sub(4).clamp(1, 40);
+    let room = usize::from(area.width).saturating_sub(3 + lead.len()).clamp(1, 40);
     line.spans.extend(pen::field(theme, &prompt.field, room, Role::Strong, true).spans);
     line.push_span(span(theme, hint.0, hint.1));
     pen::line(buffer, area, 0, &line);

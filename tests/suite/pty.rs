@@ -285,3 +285,19 @@ fn attached_to_a_program_its_tasks_are_on_screen_and_q_leaves_it_alone() {
     terminal.is_restored();
     assert_eq!(app.counts().len(), 3, "it goes on, and ends by itself");
 }
+
+#[test]
+fn from_the_list_one_key_attaches_and_a_wrong_address_is_typed_again() {
+    let app = crate::outside::App::start(&["mutex"]);
+    let mut terminal = Terminal::start(&[], 120, 40);
+    terminal.until_shows("choose what to run");
+    terminal.press("A");
+    terminal.until_shows("attach to 127.0.0.1:6669");
+    terminal.press("\x15ftp://x\r");
+    terminal.until_shows("`ftp` is not known");
+    terminal.press(&format!("\x15{}\r", app.address));
+    terminal.until_shows("locker-2");
+    terminal.press("q");
+    assert_eq!(terminal.ends(), 0);
+    terminal.is_restored();
+}

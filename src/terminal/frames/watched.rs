@@ -87,6 +87,12 @@ impl Sessions {
         self.insert(self.all.len(), session, false);
     }
 
+    /// Adds a tab behind the others and shows it.
+    pub fn open_and_show(&mut self, model: &mut Model, session: Box<dyn Session>) {
+        self.open(model, session);
+        self.show(model, self.all.len() - 1);
+    }
+
     fn insert(&mut self, index: usize, session: Box<dyn Session>, is_new: bool) {
         let watched = Watched { session, kept: Kept::default(), selected: None, shown: None, is_new };
         self.all.insert(index, watched);
