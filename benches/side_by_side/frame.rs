@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use loopscope::app::{Action, Context, Model, Screen, Session, Step, update};
+use loopscope::app::{Action, Context, Model, Screen, Session, Step, Viewport, update};
 use loopscope::control::{ClockKind, Command, FeedChoice, Phase, SourceKind, Speed, Status, Steering};
-use loopscope::trace::Trace;
+use loopscope::trace::{Axis, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -93,12 +93,34 @@ pub fn draw(session: &dyn Session, model: &mut Model, action: Action) {
     draw_into(&mut Buffer::empty(AREA), session, model, action);
 }
 
-/// Every nanosecond of one and the other, frame by frame in turn, with the selection moving down.
-fn compare(effort: Effort, one: Trace, other: Trace) -> (Vec<f64>, Vec<f64>) {
-    let (mut one, mut other) = (Screened::new(one), Screened::new(other));
+/// What is drawn, frame after frame.
+#[derive(Clone, Copy, PartialEq)]
+enum Looking {
+    /// The whole run, with the selection moving: what the frame before it asked for is asked for again.
+    Still,
+    /// A window that nobody asked for before, nearly as wide as the run.
+    About,
+}
+
+/// The times of one and the other, frame by frame in turn, in milliseconds.
+fn compare(frames: usize, looking: Looking, one: &mut Screened, other: &mut Screened) -> (Vec<f64>, Vec<f64>) {
+    const WARM_UP_FRAMES: usize = 20;
     let (mut times, mut others) = (vec![], vec![]);
-    for frame in 0..effort.rounds(1_200) + 20 {
-        let action = if frame % 40 < 20 { Action::Move(Step::Down) } else { Action::Move(Step::Up) };
+    for frame in 0..frames + WARM_UP_FRAMES {
+        let action = match looking {
+            Looking::Still if frame % 40 < 20 => Action::Move(Step::Down),
+            Looking::Still => Action::Move(Step::Up),
+            Looking::About => Action::GoTo(0),
+        };
+        for screened in [&mut *one, &mut *other] {
+            match looking {
+                Looking::Still => screened.model.dashboard.viewport = Viewport::whole(Axis::Time),
+                Looking::About => {
+                    let end = screened.session.trace.now();
+                    screened.model.dashboard.viewport.show(frame as u64 + 1, end - end / 100 + frame as u64 * 7);
+                }
+            }
+        }
         let (first, second) = if frame % 2 == 0 {
             let first = one.frame(action);
             (first, other.frame(action))
@@ -106,7 +128,7 @@ fn compare(effort: Effort, one: Trace, other: Trace) -> (Vec<f64>, Vec<f64>) {
             let second = other.frame(action);
             (one.frame(action), second)
         };
-        if frame >= 20 {
+        if frame >= WARM_UP_FRAMES {
             times.push(first.as_nanos() as f64 / 1e6);
             others.push(second.as_nanos() as f64 / 1e6);
         }
@@ -121,15 +143,20 @@ fn p99(times: &[f64]) -> f64 {
 }
 
 fn ratio(effort: Effort, what: &str, (one, one_name): (Trace, &str), (other, other_name): (Trace, &str)) -> Measured {
-    let (times, others) = compare(effort, one, other);
+    let (mut one, mut other) = (Screened::new(one), Screened::new(other));
+    let frames = effort.rounds(1_200);
+    let (times, others) = compare(frames, Looking::Still, &mut one, &mut other);
+    let (new, new_others) = compare(frames / 4, Looking::About, &mut one, &mut other);
     let told = |times: &[f64]| format!("p99 {:.2} ms, median {}", p99(times), Spread::of(times.iter().copied()));
     let pairing = format!(
-        "a full {}x{} frame, {what}, {} frames of each in turn: {one_name} {} over {other_name} {}",
+        "a full {}x{} frame, {what}, {frames} frames of each in turn: {one_name} {} over {other_name} {}; a window that \
+         nobody asked for before: {} over {}",
         AREA.width,
         AREA.height,
-        times.len(),
         told(&times),
         told(&others),
+        told(&new),
+        told(&new_others),
     );
     Measured::Ratio { pairing, value: p99(&times) / p99(&others) }
 }

@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.to_vec();
     mend(&mut bytes);
     for budget_bytes in [usize::MAX, 100_000] {
-        if let Ok(opened) = read(&bytes, budget_bytes) {
+        if let Ok(opened) = read(&bytes[..], budget_bytes) {
             loopscope_fuzz::ask(&opened.trace);
         }
     }

@@ -60,7 +60,7 @@ impl ArchiveSession {
     /// # Errors
     /// When it cannot be read, or nothing can be saved of it.
     pub fn open(path: &Path, budget_bytes: usize) -> Result<Self, OpenError> {
-        let Opened { head, trace, outcome, notes } = archive::read(&std::fs::read(path)?, budget_bytes)?;
+        let Opened { head, trace, outcome, notes } = archive::read(std::fs::File::open(path)?, budget_bytes)?;
         // What was not over when it was written last was left there.
         Ok(Self { head, trace, outcome: outcome.unwrap_or(Outcome::Detached), notes, pumps: 0 })
     }

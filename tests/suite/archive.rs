@@ -47,7 +47,8 @@ fn the_report_of_an_archive_is_the_report_of_the_run() {
 fn an_archive_of_version_one_is_still_read() {
     for (name, polls) in [("whole", POLLS_OF_WHOLE), ("polls", POLLS_OF_POLLS)] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive").join(name);
-        let opened = read(&std::fs::read(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
+        let opened =
+            read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
         assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
         assert_eq!((opened.head.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
         ask(&opened.trace);
@@ -67,7 +68,7 @@ fn what_is_no_archive_is_not_overwritten_and_a_newer_one_is_not_guessed_at() {
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert!(ran.err.contains("version 9"), "{}", ran.err);
-    assert_eq!(read(b"{}", 1 << 20).expect_err("that is JSON"), Problem::NoArchive);
+    assert_eq!(read(&b"{}"[..], 1 << 20).expect_err("that is JSON"), Problem::NoArchive);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn a_killed_run_leaves_an_archive_that_opens() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
-    let opened = || std::fs::read(&file).ok().and_then(|bytes| read(&bytes, usize::MAX).ok());
+    let opened = || std::fs::read(&file).ok().and_then(|bytes| read(&bytes[..], usize::MAX).ok());
     until("something was written", || {
         child.try_wait().is_ok_and(|ended| ended.is_some()) || opened().is_some_and(|opened| opened.trace.steps() > 0)
     });
@@ -132,7 +133,7 @@ fn a_trace_comes_back_as_it_was_from_five_bytes_an_event() {
         let bytes = written(&mut trace, Synthetic::new(100, telling, 3), EVENTS, 30);
         let each = bytes.len() as f64 / EVENTS as f64;
         assert!(each <= 5.0, "{telling:?}: {each:.2} bytes an event");
-        let opened = read(&bytes, usize::MAX).expect("it was written just now");
+        let opened = read(&bytes[..], usize::MAX).expect("it was written just now");
         assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
         assert!(report(&opened.trace) == report(&trace), "{telling:?}: the reports differ");
         for id in trace.tasks().iter().map(|task| task.id) {
@@ -152,8 +153,26 @@ fn a_trace_that_forgets_is_written_whole_before_it_does() {
     let bytes = written(&mut small, Synthetic::new(50, Telling::Whole, 5), EVENTS, 100);
     written(&mut large, Synthetic::new(50, Telling::Whole, 5), EVENTS, 1);
     assert!(small.gaps().count() > 0, "it forgot");
-    let opened = read(&bytes, usize::MAX).expect("it was written just now");
+    let opened = read(&bytes[..], usize::MAX).expect("it was written just now");
     assert!(report(&opened.trace) == report(&large), "the archive has what memory had not");
+}
+
+#[test]
+fn an_archive_larger_than_memory_opens_with_its_newest() {
+    const BUDGET_BYTES: usize = 1 << 20;
+    let mut trace = Trace::default();
+    let bytes = written(&mut trace, Synthetic::new(50, Telling::Whole, 5), 600_000, 60);
+    assert!(bytes.len() > 2 * BUDGET_BYTES);
+    let mut opened = None;
+    let allocated = allocation_counter::measure(|| opened = read(&bytes[..], BUDGET_BYTES).ok());
+    // One chunk, and how many were ready when, which has a limit of its own, come on top.
+    assert!(allocated.bytes_max < 5 * BUDGET_BYTES as u64, "{} bytes", allocated.bytes_max);
+    let opened = opened.expect("it was written just now").trace;
+    assert!(opened.gaps().count() > 0, "that the oldest is forgotten is said");
+    assert_eq!((opened.counts(), opened.now()), (trace.counts(), trace.now()));
+    let (id, last) = (TaskId::from_index(7), trace.now() - trace.now() / 50);
+    let window = |trace: &Trace| trace.window(id, Axis::Time, last, trace.now(), 40);
+    assert_eq!(window(&opened), window(&trace), "the newest is all there");
 }
 
 /// Everything that can be asked of a trace, so that nothing in it can wait to do harm.
@@ -239,7 +258,7 @@ proptest! {
     fn a_damaged_byte_is_found_by_its_checksum(at in 12..sample().len(), flip in 1..=255_u8) {
         let mut bytes = sample().to_vec();
         bytes[at] ^= flip;
-        match read(&bytes, usize::MAX) {
+        match read(&bytes[..], usize::MAX) {
             Ok(opened) => {
                 prop_assert!(!opened.notes.is_empty());
                 ask(&opened.trace);
@@ -258,7 +277,7 @@ proptest! {
             bytes[at] = byte;
         }
         mend(&mut bytes);
-        if let Ok(opened) = read(&bytes, budget_bytes) {
+        if let Ok(opened) = read(&bytes[..], budget_bytes) {
             ask(&opened.trace);
         }
     }
@@ -268,7 +287,7 @@ proptest! {
         let mut bytes = sample()[..chunks(sample())[1]].to_vec();
         bytes.extend(noise);
         let allocated = allocation_counter::measure(|| {
-            if let Ok(opened) = read(&bytes, usize::MAX) {
+            if let Ok(opened) = read(&bytes[..], usize::MAX) {
                 ask(&opened.trace);
             }
         });

@@ -1,5 +1,7 @@
 //! Reading: as much as there is, of a file that may be cut off, damaged, or made to do harm.
 
+use std::io::{self, Read};
+
 use super::writing::checksum;
 use super::{CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, HEAD, Head, MAGIC, REST, SEALED, TOLD, VERSION, outcome_of};
 use crate::control::Outcome;
@@ -40,22 +42,45 @@ enum Stop {
     Cut,
     /// A checksum or a piece is wrong.
     Damaged(&'static str),
+    File(io::Error),
 }
 
-/// Takes the next chunk.
-fn take_chunk<'a>(bytes: &mut &'a [u8]) -> Result<(u8, &'a [u8]), Stop> {
-    let (head, rest) = bytes.split_first_chunk::<CHUNK_HEAD_BYTES>().ok_or(Stop::Cut)?;
-    let [kind, a, b, c, d, e, f, g, h] = *head;
-    let length = u32::from_le_bytes([a, b, c, d]) as usize;
-    if length > CHUNK_BYTES_MAX {
-        return Err(Stop::Damaged("a length that nothing has"));
+/// Chunks one by one, so that no more of a file is in memory than one of them.
+struct Chunks<R> {
+    file: R,
+    payload: Vec<u8>,
+    /// Bytes that were read so far.
+    at: u64,
+}
+
+impl<R: Read> Chunks<R> {
+    /// Reads up to `length` bytes; memory is taken only for bytes that are there.
+    fn fill(&mut self, length: usize) -> Result<(), Stop> {
+        self.payload.clear();
+        let read = (&mut self.file).take(length as u64).read_to_end(&mut self.payload).map_err(Stop::File)?;
+        self.at += read as u64;
+        if read == length { Ok(()) } else { Err(Stop::Cut) }
     }
-    let (payload, rest) = rest.split_at_checked(length).ok_or(Stop::Cut)?;
-    if checksum(kind, payload) != u32::from_le_bytes([e, f, g, h]) {
-        return Err(Stop::Damaged("a checksum that does not fit"));
+
+    /// The next chunk's kind and payload; `None` at the end of the file.
+    fn next(&mut self) -> Result<Option<(u8, &[u8])>, Stop> {
+        match self.fill(CHUNK_HEAD_BYTES) {
+            Err(Stop::Cut) if self.payload.is_empty() => return Ok(None),
+            filled => filled?,
+        }
+        let Some(&[kind, a, b, c, d, e, f, g, h]) = self.payload.first_chunk::<CHUNK_HEAD_BYTES>() else {
+            return Err(Stop::Cut);
+        };
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        if length > CHUNK_BYTES_MAX {
+            return Err(Stop::Damaged("a length that nothing has"));
+        }
+        self.fill(length)?;
+        if checksum(kind, &self.payload) != u32::from_le_bytes([e, f, g, h]) {
+            return Err(Stop::Damaged("a checksum that does not fit"));
+        }
+        Ok(Some((kind, &self.payload)))
     }
-    *bytes = rest;
-    Ok((kind, payload))
 }
 
 /// Reads a whole file into a trace that keeps at most about `budget_bytes`.
@@ -63,37 +88,40 @@ fn take_chunk<'a>(bytes: &mut &'a [u8]) -> Result<(u8, &'a [u8]), Stop> {
 /// # Errors
 /// Where it is something else, of a later version, or so short that nothing can be saved. Whatever else is wrong with
 /// it is told among the notes.
-pub fn read(bytes: &[u8], budget_bytes: usize) -> Result<Opened, Problem> {
-    let whole_length = bytes.len();
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or(Problem::NoArchive)?;
-    let version = rest.split_first_chunk().ok_or(Problem::NoHead)?;
-    rest = version.1;
-    match u16::from_le_bytes(*version.0) {
-        VERSION => {}
-        newer if newer > VERSION => return Err(Problem::Newer(newer)),
+pub fn read(file: impl Read, budget_bytes: usize) -> Result<Opened, Problem> {
+    let mut chunks = Chunks { file, payload: Vec::new(), at: 0 };
+    let is_begun = chunks.fill(MAGIC.len()).is_ok() && is_archive(&chunks.payload);
+    if !is_begun {
+        return Err(Problem::NoArchive);
+    }
+    chunks.fill(size_of_val(&VERSION)).map_err(|_| Problem::NoHead)?;
+    match chunks.payload.first_chunk().map(|version| u16::from_le_bytes(*version)) {
+        Some(VERSION) => {}
+        Some(newer) if newer > VERSION => return Err(Problem::Newer(newer)),
         _ => return Err(Problem::NoArchive),
     }
-    let head = match take_chunk(&mut rest) {
-        Ok((HEAD, payload)) => postcard::from_bytes(payload).map_err(|_| Problem::NoHead)?,
+    let head = match chunks.next() {
+        Ok(Some((HEAD, payload))) => postcard::from_bytes(payload).map_err(|_| Problem::NoHead)?,
         _ => return Err(Problem::NoHead),
     };
     let mut loader = Loader::new(budget_bytes, plain_cow);
     let (mut outcome, mut notes) = (None, Vec::new());
-    while !rest.is_empty() {
-        let at = whole_length - rest.len();
-        let taken = take_chunk(&mut rest).and_then(|(kind, payload)| take(&mut loader, kind, payload, &mut outcome));
-        match taken {
-            Ok(()) => {}
-            Err(Stop::Cut) => {
-                notes.push(format!("the file ends within what begins at byte {at}: it was cut off there"));
-                break;
-            }
+    loop {
+        let at = chunks.at;
+        let taken = chunks.next().and_then(|chunk| match chunk {
+            Some((kind, payload)) => take(&mut loader, kind, payload, &mut outcome).map(|()| true),
+            None => Ok(false),
+        });
+        notes.push(match taken {
+            Ok(true) => continue,
+            Ok(false) => break,
+            Err(Stop::Cut) => format!("the file ends within what begins at byte {at}: it was cut off there"),
             Err(Stop::Damaged(why)) => {
-                let left = whole_length - at;
-                notes.push(format!("the file is damaged at byte {at}, {why}: {left} bytes from there on are left out"));
-                break;
+                format!("the file is damaged at byte {at}, {why}: what comes from there on is left out")
             }
-        }
+            Err(Stop::File(error)) => format!("the file cannot be read on at byte {at}: {error}"),
+        });
+        break;
     }
     let (trace, is_whole) = loader.finish();
     if !is_whole {
