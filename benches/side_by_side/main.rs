@@ -16,6 +16,7 @@ mod loops;
 mod machine;
 mod pairs;
 mod probe;
+mod recording;
 mod store;
 #[path = "../synthetic.rs"]
 mod synthetic;
@@ -67,6 +68,7 @@ const CLAIMS: &[Claim] = &[
     Claim { name: "frame_100k_tasks_over_100", reach: Some(1.5), measure: frame::by_tasks },
     Claim { name: "archive_bytes_per_event", reach: Some(5.0), measure: archive::bytes_per_event },
     Claim { name: "archive_load_over_read", reach: Some(10.0), measure: archive::load_over_read },
+    Claim { name: "recording_load_over_serde", reach: Some(1.2), measure: recording::load_over_serde },
     Claim { name: "absolute", reach: None, measure: absolute::numbers },
 ];
 

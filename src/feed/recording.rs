@@ -8,6 +8,7 @@
 //! console wire names, so it makes no task; one that a waker names is a task whose spawn was lost.
 
 mod awaits;
+mod exact;
 mod held;
 mod line;
 mod lines;

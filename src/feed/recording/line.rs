@@ -60,6 +60,10 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    pub(super) fn new(secs_since_epoch: u64, nanos_since_epoch: u32) -> Self {
+        Self { secs_since_epoch, nanos_since_epoch }
+    }
+
     /// Nanoseconds since 1970; `None` past the year 2554.
     pub fn epoch_ns(self) -> Option<u64> {
         self.secs_since_epoch.checked_mul(1_000_000_000)?.checked_add(self.nanos_since_epoch.into())
@@ -142,6 +146,9 @@ impl<'a> Line<'a> {
     /// # Errors
     /// Where it is broken, or tells of something that is not known.
     pub fn parse(line: &'a [u8]) -> Result<Self, Untold> {
+        if let Some(line) = super::exact::read(line) {
+            return Ok(line);
+        }
         serde_json::from_slice(line).map_err(|error| {
             const KNOWN: [&str; 5] = ["Spawn", "Enter", "Exit", "Close", "Waker"];
             let whole: Result<FxHashMap<Cow<str>, IgnoredAny>, _> = serde_json::from_slice(line);
