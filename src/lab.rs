@@ -6,11 +6,16 @@ mod clock;
 mod console;
 mod gate;
 mod idle;
+mod moment;
+mod pace;
 mod quiet;
 mod serve;
 mod sharing;
 mod stuck;
 mod task;
+mod telling;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod valve;
 mod world;
@@ -33,7 +38,7 @@ use tracing::subscriber::NoSubscriber;
 
 use crate::control::{Breakpoint, ClockKind, Command, FeedChoice, Hit, Outcome, Phase, Speed};
 use crate::feed::console::{Door, TaskNumbers};
-use crate::feed::probe::{Probe, Ring};
+use crate::feed::probe::{LoopWriter, Probe, Ring};
 use crate::feed::time_map::TimeMap;
 use crate::trace::{Event, Nanos};
 use clock::LoopClock;
@@ -109,7 +114,7 @@ pub fn start_with(
     task::hush_panics();
     let none = uninstrumented();
     let is_virtual = options.clock == ClockKind::Virtual;
-    let (probe, ring) = Probe::new(is_virtual, options.feed.probe());
+    let (probe, writer, ring) = Probe::new(is_virtual, options.feed.probe());
     let probe = Arc::new(probe);
     let gate = Arc::new(Gate::new(options.speed, options.paused));
     breakpoints.iter().for_each(|breakpoint| {
@@ -142,7 +147,7 @@ pub fn start_with(
         if let Some(listening) = listening {
             let _ = listening.recv();
         }
-        let start = Start { dispatch, gate: gate.clone(), probe, console, world, kick, map, options };
+        let start = Start { dispatch, gate: gate.clone(), probe, writer, console, world, kick, map, options };
         let outcome = tracing::dispatcher::with_default(&uninstrumented(), || start.run(program));
         gate.end();
         let _ = outcome_sender.send(outcome);
@@ -158,6 +163,7 @@ struct Start {
     dispatch: Dispatch,
     gate: Arc<Gate>,
     probe: Arc<Probe>,
+    writer: LoopWriter,
     console: Option<(Arc<Valve>, TaskNumbers)>,
     world: Arc<OnceLock<World>>,
     kick: Arc<Notify>,
@@ -171,6 +177,7 @@ impl Start {
             Ok(runtime) => runtime,
             Err(error) => return Outcome::Failed(format!("the loop could not be made: {error}")),
         };
+        let _writing = self.writer.install();
         let entered = runtime.enter();
         let shared = world::Shared {
             clock: LoopClock::start(self.options.clock, self.map),
@@ -210,6 +217,10 @@ impl Start {
             .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.options.seed.to_le_bytes()))
             .start_paused(self.options.clock == ClockKind::Virtual)
             .on_before_task_poll(move |meta| {
+                if poll_gate.is_free() {
+                    return;
+                }
+                moment::forget();
                 if let Some(world) = poll_world.get() {
                     poll_gate.before_poll(|| world.find_tokio(meta.id()), &world.shared().clock, world);
                 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
-use crate::loops::{self, Load};
+use crate::loops;
 use crate::pairs::{Spread, rounds};
+use crate::probe::YIELDING;
 use crate::{Effort, Measured, machine};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loopscope");
@@ -17,12 +18,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_loopscope");
 const EVENTS_PER_POLL: f64 = 3.0;
 
 pub fn numbers(effort: Effort) -> Measured {
-    const LOAD: Load = Load { tasks: 100, yields: 400, work: || {} };
-    let times = rounds(effort.rounds(60), &[&|| loops::bare(LOAD), &|| loops::probe(LOAD).0]);
-    let added_ns = Spread::of(times.iter().map(|[bare, probe]| (probe - bare) / LOAD.polls() as f64)).median;
+    let times = rounds(effort.rounds(60), &[&|| loops::bare(YIELDING), &|| loops::probe(YIELDING).0]);
+    let added_ns = Spread::of(times.iter().map(|[bare, probe]| probe - bare)).median;
     let mut numbers = vec![("ns_per_event_recorded", added_ns / EVENTS_PER_POLL, "ns")];
     let taken_in = (0..effort.rounds(60)).map(|_| {
-        let (_, seen) = loops::probe(LOAD);
+        let (_, seen) = loops::probe(YIELDING);
         seen.told as f64 / seen.taking_in.as_secs_f64() / 1e6
     });
     numbers.push(("events_recorded_and_filed", Spread::of(taken_in).median, "million/s"));

@@ -49,6 +49,10 @@ fn opened(path: &Path) -> Duration {
     begun.elapsed()
 }
 
+fn ns(taken: Duration) -> f64 {
+    taken.as_nanos() as f64
+}
+
 fn read(path: &Path) -> Duration {
     let begun = Instant::now();
     black_box(std::fs::read(path).map_or(0, |bytes| bytes.len()));
@@ -62,7 +66,7 @@ pub fn load_over_read(effort: Effort) -> Measured {
     if let Err(error) = std::fs::write(&path, &bytes) {
         return Measured::Skipped(format!("a file to write to: {error}"));
     }
-    let times = rounds(effort.rounds(60), &[&|| read(&path), &|| opened(&path)]);
+    let times = rounds(effort.rounds(60), &[&|| ns(read(&path)), &|| ns(opened(&path))]);
     let _ = std::fs::remove_file(&path);
     let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(|round| of(round) / 1e6));
     let pairing = format!(

@@ -1,8 +1,10 @@
 //! One and the same loop, bare, under console-subscriber's layer, and in the lab with the probe.
 //!
-//! A main task spawns the others and waits for them; the time is from its first wait to its last. All three run on a
-//! current-thread runtime on a thread of its own, with tokio's tracing compiled in.
+//! A main task spawns the others and waits for them. All three run on a current-thread runtime on a thread of its own,
+//! with tokio's tracing compiled in. Time is taken every so many polls, and of these stretches the middle half counts: a
+//! stretch in which the system let another program run stands out, and says nothing of ours.
 
+use std::cell::{Cell, RefCell};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,54 +17,85 @@ use loopscope::trace::Trace;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::pairs::middle_mean;
+
 /// What runs: so many tasks, each polled so often, each poll doing this.
 #[derive(Clone, Copy)]
 pub struct Load {
     pub tasks: usize,
-    pub yields: usize,
+    pub polls_each: usize,
     pub work: fn(),
+    /// Polls between two readings of the clock.
+    pub stretch_polls: usize,
+    /// All of this so often, with a rest after each time, so that whoever watches can keep up.
+    pub times: usize,
+}
+
+/// The rest.
+const REST: Duration = Duration::from_millis(12);
+
+thread_local! {
+    /// Polls on this thread so far, when the stretch began that is under way, and how long each took.
+    static POLLS: Cell<usize> = const { Cell::new(0) };
+    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static TOOK_NS: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Load {
-    /// Polls of the whole load, but for main's few.
-    pub fn polls(&self) -> usize {
-        self.tasks * (self.yields + 1)
-    }
-
     async fn one_task(self) -> Result<(), String> {
-        for _ in 0..self.yields {
+        for poll in 1..=self.polls_each {
             (self.work)();
-            tokio::task::yield_now().await;
+            let polls = POLLS.get() + 1;
+            POLLS.set(polls);
+            if polls.is_multiple_of(self.stretch_polls) {
+                let now = Instant::now();
+                if let Some(began) = BEGAN.replace(Some(now)) {
+                    TOOK_NS.with_borrow_mut(|took| took.push((now - began).as_nanos() as f64));
+                }
+            }
+            if poll < self.polls_each {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
 
-    async fn main(self, spawn: impl Fn(Self) -> tokio::task::JoinHandle<Result<(), String>>) -> Duration {
-        let handles: Vec<_> = (0..self.tasks).map(|_| spawn(self)).collect();
-        let begun = Instant::now();
-        for handle in handles {
-            handle.await.expect("a task of the load neither fails nor panics").expect("it does not fail");
+    /// Nanoseconds a poll.
+    async fn main(self, spawn: impl Fn(Self) -> tokio::task::JoinHandle<Result<(), String>>) -> f64 {
+        TOOK_NS.set(Vec::with_capacity(self.times * self.tasks * self.polls_each / self.stretch_polls));
+        for _ in 0..self.times {
+            let handles: Vec<_> = (0..self.tasks).map(|_| spawn(self)).collect();
+            BEGAN.set(None);
+            for handle in handles {
+                handle.await.expect("a task of the load neither fails nor panics").expect("it does not fail");
+            }
+            tokio::time::sleep(REST).await;
         }
-        begun.elapsed()
+        // The first half warms up what a program that runs for longer than a moment finds warm.
+        let took_ns = TOOK_NS.take();
+        middle_mean(took_ns[took_ns.len() / 2..].to_vec()) / self.stretch_polls as f64
     }
 }
+
+/// How often a screen takes in what happened.
+const FRAME: Duration = Duration::from_millis(16);
 
 /// How the loop in the lab was seen.
 #[derive(Clone, Copy, Default)]
 pub struct Seen {
     pub told: u64,
     pub dropped: u64,
-    /// From the loop's first event to when the session had taken in its last.
+    /// What the session spent on taking them in.
     pub taking_in: Duration,
 }
 
 /// The loop with nobody watching.
-pub fn bare(load: Load) -> Duration {
+pub fn bare(load: Load) -> f64 {
     on_a_thread_watched_by(lab::uninstrumented(), load)
 }
 
 /// The loop with console-subscriber's layer alone. Its aggregator runs on another thread and keeps up.
-pub fn console(load: Load) -> Duration {
+pub fn console(load: Load) -> f64 {
     let (layer, server) = ConsoleLayer::builder().retention(Duration::from_secs(1)).build();
     let ServerParts { aggregator, .. } = server.into_parts();
     let (stop, is_stopped) = tokio::sync::oneshot::channel::<()>();
@@ -86,7 +119,7 @@ pub fn console(load: Load) -> Duration {
     took
 }
 
-fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> Duration {
+fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> f64 {
     let running = thread::spawn(move || {
         tracing::dispatcher::with_default(&dispatch, || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -100,7 +133,7 @@ fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> Duration {
 
 /// The loop in the lab with the probe alone, on the machine's clock, with a session that files what it tells into a
 /// trace, as a screen would.
-pub fn probe(load: Load) -> (Duration, Seen) {
+pub fn probe(load: Load) -> (f64, Seen) {
     let (took_sender, took) = mpsc::channel();
     let program: lab::Program = Box::new(move |world| {
         let body = async move {
@@ -119,13 +152,16 @@ pub fn probe(load: Load) -> (Duration, Seen) {
         seed: 0,
         until: None,
     };
-    let begun = Instant::now();
+    let mut taking_in = Duration::ZERO;
     let mut session = LabSession::start("load", program, options, Trace::default()).expect("a thread can be had");
     while !session.is_over() {
-        session.pump(Duration::from_millis(5));
-        session.wait(Duration::from_millis(5));
+        let begun = Instant::now();
+        if session.pump(FRAME) {
+            taking_in += begun.elapsed();
+        }
+        session.wait(FRAME);
     }
     let (told, dropped) = session.trace().probe();
-    let seen = Seen { told, dropped, taking_in: begun.elapsed() };
+    let seen = Seen { told, dropped, taking_in };
     (took.recv().expect("the load came to its end"), seen)
 }

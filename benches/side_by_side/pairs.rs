@@ -1,8 +1,6 @@
 //! Comparing things on a machine that does other things as well: all of them once a round, in turning order, and only
 //! what was measured in the same round is compared. The median over many rounds is the answer.
 
-use std::time::Duration;
-
 /// The middle of some values, and the two quartiles around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
@@ -27,16 +25,23 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// Runs every contestant once a round and gives the times of each round, in the order of `contestants`. Each round
-/// begins with another of them. The first rounds warm caches up and do not count.
-pub fn rounds<const N: usize>(rounds: usize, contestants: &[&dyn Fn() -> Duration; N]) -> Vec<[f64; N]> {
+/// The mean of the middle half of some values.
+pub fn middle_mean(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = &values[values.len() / 4..values.len() - values.len() / 4];
+    middle.iter().sum::<f64>() / middle.len() as f64
+}
+
+/// Asks every contestant once a round for its time per poll and gives those of each round, in the order of
+/// `contestants`. Each round begins with another of them. The first rounds warm caches up and do not count.
+pub fn rounds<const N: usize>(rounds: usize, contestants: &[&dyn Fn() -> f64; N]) -> Vec<[f64; N]> {
     const WARM_UP_ROUNDS: usize = 2;
     let mut times = Vec::with_capacity(rounds);
     for round in 0..rounds + WARM_UP_ROUNDS {
         let mut of_round = [0.0; N];
         for turn in 0..N {
             let index = (round + turn) % N;
-            of_round[index] = contestants[index]().as_nanos() as f64;
+            of_round[index] = contestants[index]();
         }
         if round >= WARM_UP_ROUNDS {
             times.push(of_round);

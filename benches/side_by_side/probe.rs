@@ -10,28 +10,26 @@ use crate::pairs::{Spread, rounds};
 use crate::{Effort, Measured};
 
 /// A loop that does nothing but yield: what watching costs is all that there is to see.
-const YIELDING: Load = Load { tasks: 100, yields: 400, work: || {} };
+pub const YIELDING: Load = Load { tasks: 100, polls_each: 400, work: || {}, stretch_polls: 2_000, times: 6 };
 
 /// A loop with a realistic load: a thousand tasks, each poll working for 5 µs.
-const WORKING: Load = Load { tasks: 1_000, yields: 4, work: five_microseconds };
+const WORKING: Load = Load { tasks: 1_000, polls_each: 10, work: five_microseconds, stretch_polls: 100, times: 1 };
 
 /// Time added per poll by the probe ÷ time added by console-subscriber's layer alone.
 pub fn over_console(effort: Effort) -> Measured {
-    let polls = YIELDING.polls() as f64;
     let seen = Cell::new(Seen::default());
     let times = rounds(
         effort.rounds(240),
         &[&|| loops::bare(YIELDING), &|| loops::console(YIELDING), &|| watched(YIELDING, &seen)],
     );
     let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(times.iter().map(of));
-    let per_poll = |of: fn(&[f64; 3]) -> f64| Spread::of(times.iter().map(|round| of(round) / polls));
     let pairing = format!(
         "ns added per poll over a bare loop of {} tasks that yield ({} ns a poll): {} by the probe over {} by \
          console-subscriber's layer; {}",
         YIELDING.tasks,
-        per_poll(|[bare, ..]| *bare),
-        per_poll(|[bare, _, probe]| probe - bare),
-        per_poll(|[bare, console, _]| console - bare),
+        spread(|[bare, ..]| *bare),
+        spread(|[bare, _, probe]| probe - bare),
+        spread(|[bare, console, _]| console - bare),
         told(seen.get()),
     );
     let value = spread(|[bare, console, probe]| (probe - bare) / (console - bare)).median;
@@ -40,21 +38,20 @@ pub fn over_console(effort: Effort) -> Measured {
 
 /// Loop time with the probe ÷ bare loop, under a realistic load.
 pub fn over_bare(effort: Effort) -> Measured {
-    let polls = WORKING.polls() as f64;
     let seen = Cell::new(Seen::default());
-    let times = rounds(effort.rounds(240), &[&|| loops::bare(WORKING), &|| watched(WORKING, &seen)]);
-    let per_poll = |of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(|round| of(round) / polls));
+    let times = rounds(effort.rounds(120), &[&|| loops::bare(WORKING), &|| watched(WORKING, &seen)]);
+    let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(of));
     let pairing = format!(
         "loop time of {} tasks whose polls work 5 µs: {} ns a poll with the probe over {} ns bare; {}",
         WORKING.tasks,
-        per_poll(|[_, probe]| *probe),
-        per_poll(|[bare, _]| *bare),
+        spread(|[_, probe]| *probe),
+        spread(|[bare, _]| *bare),
         told(seen.get()),
     );
-    Measured::Ratio { pairing, value: Spread::of(times.iter().map(|[bare, probe]| probe / bare)).median }
+    Measured::Ratio { pairing, value: spread(|[bare, probe]| probe / bare).median }
 }
 
-fn watched(load: Load, sum: &Cell<Seen>) -> std::time::Duration {
+fn watched(load: Load, sum: &Cell<Seen>) -> f64 {
     let (took, seen) = loops::probe(load);
     let before = sum.get();
     sum.set(Seen {

@@ -1,24 +1,48 @@
 //! The probe: the exact witness inside the embedded loop. What it sees goes into a bounded ring, in order.
 //!
+//! The loop's own thread writes eight bytes for what is frequent ([`record`]) into a ring that is its alone
+//! ([`writer`]); other threads, which only wake tasks now and then, share a channel. The reader ([`ring`]) makes one
+//! sequence of both.
+//!
 //! Facts that others refer to (a task's spawn, an await's start) wait for room, and on a virtual clock every fact does:
 //! waiting takes no loop time. On the real clock a poll or a wake that finds the ring full is dropped and counted, and
 //! the stretch is marked as a gap.
 
+mod meeting;
+mod record;
+mod ring;
+mod writer;
+
+pub use ring::Ring;
+pub use writer::{LoopWriter, Writing};
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use rtrb::RingBuffer;
 use rustc_hash::FxHashMap;
 
-use crate::trace::{AwaitId, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
+use crate::trace::{AwaitId, Cause, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
+use meeting::Meeting;
+use record::{Reading, What};
 
-/// Events that the ring holds: enough for a tenth of a second of a loop that does nothing but yield.
-const RING_EVENTS: usize = 1 << 16;
+/// Records that the ring of the loop's thread holds: 2 MiB, enough for ten milliseconds of a loop that does nothing but
+/// yield.
+const RING_EVENTS: usize = 1 << 18;
+
+/// Rare facts of the loop's thread that may wait to be read.
+const ASIDE_EVENTS: usize = 1 << 12;
+
+/// Facts of all other threads that may wait to be read.
+const OTHERS_EVENTS: usize = 1 << 12;
 
 /// The writing side, used by the loop's thread and the threads of its blocking pool.
 #[derive(Debug)]
 pub struct Probe {
-    ring: Sender<Event>,
+    /// For threads that have no ring of their own.
+    others: Sender<(Nanos, Event)>,
+    meeting: Arc<Meeting>,
     lossless: bool,
     /// Polls, wakes and awaits are told; without it only what no other witness can know is.
     watches: bool,
@@ -29,18 +53,20 @@ pub struct Probe {
     resources: Mutex<(usize, FxHashMap<Arc<str>, ResourceId>)>,
     gap_from: AtomicU64,
     gap_dropped: AtomicU64,
+    told_elsewhere: AtomicU32,
 }
 
-/// The reading side.
-pub type Ring = Receiver<Event>;
-
 impl Probe {
-    /// A probe and the ring that it writes into; `lossless` where waiting for room takes no loop time. One that does
-    /// not watch leaves polls, wakes and awaits to console-subscriber.
-    pub fn new(lossless: bool, watches: bool) -> (Self, Ring) {
-        let (ring, reader) = bounded(RING_EVENTS);
+    /// A probe, what the loop's thread is to install, and where it can all be read; `lossless` where waiting for room
+    /// takes no loop time. One that does not watch leaves polls, wakes and awaits to console-subscriber.
+    pub fn new(lossless: bool, watches: bool) -> (Self, LoopWriter, Ring) {
+        let (record_writer, records) = RingBuffer::new(RING_EVENTS);
+        let (aside_writer, aside) = RingBuffer::new(ASIDE_EVENTS);
+        let (others_sender, others) = bounded(OTHERS_EVENTS);
+        let meeting = Arc::<Meeting>::default();
         let probe = Self {
-            ring,
+            others: others_sender,
+            meeting: meeting.clone(),
             lossless,
             watches,
             tasks: AtomicU32::new(0),
@@ -49,8 +75,18 @@ impl Probe {
             resources: Mutex::default(),
             gap_from: AtomicU64::new(0),
             gap_dropped: AtomicU64::new(0),
+            told_elsewhere: AtomicU32::new(0),
         };
-        (probe, reader)
+        let writer = LoopWriter {
+            records: record_writer,
+            aside: aside_writer,
+            meeting: meeting.clone(),
+            lossless,
+            last_ns: 0,
+            polled: None,
+            gap: None,
+        };
+        (probe, writer, Ring { records, aside, others, other: None, reading: Reading::default(), meeting })
     }
 
     pub fn next_task(&self) -> TaskId {
@@ -90,33 +126,85 @@ impl Probe {
         id
     }
 
+    /// [`Probe::tell`] of a poll's start, which happens often.
+    #[inline]
+    pub fn poll_start(&self, at: Nanos, task: TaskId) {
+        self.write(at, task, |_| Some(What::PollStart), || Event::PollStart { task, at });
+    }
+
+    /// [`Probe::tell`] of a poll's end.
+    #[inline]
+    pub fn poll_end(&self, at: Nanos, task: TaskId) {
+        self.write(at, task, |_| Some(What::PollEnd), || Event::PollEnd { task, at });
+    }
+
+    /// [`Probe::tell`] of a wake.
+    #[inline]
+    pub fn wake(&self, at: Nanos, task: TaskId, cause: Cause) {
+        self.write(at, task, |polled| What::wake(cause, polled), || Event::Wake { task, at, cause });
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        at: Nanos,
+        task: TaskId,
+        what: impl FnOnce(Option<TaskId>) -> Option<What>,
+        event: impl FnOnce() -> Event,
+    ) {
+        if self.watches && !writer::write(at, task, what) {
+            self.tell(at, event());
+        }
+    }
+
     /// Writes one event that happened at `at`.
     pub fn tell(&self, at: Nanos, event: Event) {
         if !self.watches && is_watched(&event) {
             return;
         }
-        match self.ring.try_send(event) {
+        if let Err(event) = writer::tell(at, event) {
+            self.tell_from_elsewhere(at, event);
+        }
+    }
+
+    /// How often threads beside the loop's have told something. What they told before something that this thread has
+    /// seen of it is counted here.
+    #[inline]
+    pub fn told_elsewhere(&self) -> u32 {
+        self.told_elsewhere.load(Ordering::Acquire)
+    }
+
+    /// Makes sure that a reader who sleeps hears of what this thread wrote.
+    pub fn call_reader(&self) {
+        writer::call_reader();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_from_elsewhere(&self, at: Nanos, event: Event) {
+        self.told_elsewhere.fetch_add(1, Ordering::AcqRel);
+        match self.others.try_send((at, event)) {
             Ok(()) => self.tell_gap(at),
             Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(event)) if self.lossless || is_structure(&event) => self.wait_for_room(event),
+            Err(TrySendError::Full((at, event))) if self.lossless || is_structure(&event) => {
+                self.meeting.reader.shake();
+                let _ = self.others.send((at, event));
+            }
             Err(TrySendError::Full(_)) => {
                 if self.gap_dropped.fetch_add(1, Ordering::Relaxed) == 0 {
                     self.gap_from.store(at, Ordering::Relaxed);
                 }
             }
         }
+        self.meeting.reader.call();
     }
 
     fn tell_gap(&self, at: Nanos) {
         if self.gap_dropped.load(Ordering::Relaxed) > 0 {
             let dropped = self.gap_dropped.swap(0, Ordering::Relaxed);
-            self.wait_for_room(Event::Gap { from: self.gap_from.load(Ordering::Relaxed), to: at, dropped });
+            let gap = Event::Gap { from: self.gap_from.load(Ordering::Relaxed), to: at, dropped };
+            let _ = self.others.send((at, gap));
         }
-    }
-
-    /// Waits until the reader has made room, or is gone.
-    fn wait_for_room(&self, event: Event) {
-        let _ = self.ring.send(event);
     }
 }
 
@@ -153,51 +241,140 @@ fn is_structure(event: &Event) -> bool {
 mod tests {
     use super::*;
 
+    fn read_all(ring: &mut Ring) -> Vec<Event> {
+        let mut read = Vec::new();
+        while ring.take(usize::MAX, |event| read.push(event)) > 0 {}
+        read
+    }
+
     #[test]
     fn a_full_ring_drops_polls_counts_them_and_says_where() {
-        let (probe, ring) = Probe::new(false, true);
+        let (probe, writer, mut ring) = Probe::new(false, true);
+        let _writing = writer.install();
         let task = probe.next_task();
         for at in 0..RING_EVENTS as u64 + 5 {
             probe.tell(at, Event::PollStart { task, at });
         }
-        assert_eq!(ring.len(), RING_EVENTS);
-        let first: Vec<Event> = ring.try_iter().collect();
+        let first = read_all(&mut ring);
         assert_eq!(first.len(), RING_EVENTS);
+        assert_eq!(first.last(), Some(&Event::PollStart { task, at: RING_EVENTS as u64 - 1 }));
         let later = RING_EVENTS as u64 + 100;
         probe.tell(later, Event::Park { at: later });
-        let rest: Vec<Event> = ring.try_iter().collect();
-        assert_eq!(rest[1], Event::Gap { from: RING_EVENTS as u64, to: later, dropped: 5 });
+        let gap = Event::Gap { from: RING_EVENTS as u64, to: later, dropped: 5 };
+        assert_eq!(read_all(&mut ring), [Event::Park { at: later }, gap]);
+        probe.tell(later, Event::Unpark { at: later });
+        assert_eq!(read_all(&mut ring), [Event::Unpark { at: later }], "the gap is over");
+    }
+
+    #[test]
+    fn a_gap_at_the_very_end_is_told_too() {
+        let (probe, writer, mut ring) = Probe::new(false, true);
+        let writing = writer.install();
+        let task = probe.next_task();
+        for at in 0..=RING_EVENTS as u64 {
+            probe.tell(at, Event::PollStart { task, at });
+        }
+        let reading = std::thread::spawn(move || {
+            let mut last = None;
+            while !ring.records.is_abandoned() || !ring.is_empty() {
+                ring.take(usize::MAX, |event| last = Some(event));
+            }
+            last
+        });
+        drop(writing);
+        let end = RING_EVENTS as u64;
+        let gap = Event::Gap { from: end, to: end, dropped: 1 };
+        assert_eq!(reading.join().expect("it only reads"), Some(gap));
     }
 
     #[test]
     fn a_lossless_probe_waits_for_its_reader() {
-        let (probe, ring) = Probe::new(true, true);
-        let task = probe.next_task();
+        let (probe, writer, mut ring) = Probe::new(true, true);
         let told = RING_EVENTS as u64 * 3;
-        let reader = std::thread::spawn(move || ring.iter().count() as u64);
+        let reader = std::thread::spawn(move || {
+            let mut times = Vec::new();
+            while !ring.records.is_abandoned() || !ring.is_empty() {
+                ring.take(1000, |event| {
+                    if let Event::PollStart { at, .. } = event {
+                        times.push(at);
+                    }
+                });
+            }
+            times
+        });
+        let writing = writer.install();
+        let task = probe.next_task();
         for at in 0..told {
             probe.tell(at, Event::PollStart { task, at });
         }
-        drop(probe);
-        assert_eq!(reader.join().expect("the reader only counts"), told);
+        drop(writing);
+        assert!(reader.join().expect("the reader only reads").into_iter().eq(0..told));
     }
 
     #[test]
     fn a_probe_without_a_reader_never_waits() {
-        let (probe, ring) = Probe::new(true, true);
+        let (probe, writer, ring) = Probe::new(true, true);
+        let _writing = writer.install();
         drop(ring);
         let task = probe.next_task();
         for at in 0..RING_EVENTS as u64 * 2 {
             probe.tell(at, Event::PollStart { task, at });
+            probe.tell(at, Event::Hold { task, at });
         }
     }
 
     #[test]
     fn a_probe_that_does_not_watch_tells_only_what_no_other_witness_knows() {
-        let (probe, ring) = Probe::new(true, false);
+        let (probe, writer, mut ring) = Probe::new(true, false);
+        let _writing = writer.install();
         let task = probe.next_task();
         probe.tell(0, Event::PollStart { task, at: 0 });
         probe.tell(0, Event::Output { task: None, at: 0, text: "One".into() });
-        assert_eq!(ring.try_iter().count(), 1);
+        assert_eq!(read_all(&mut ring).len(), 1);
+    }
+
+    #[test]
+    fn rare_facts_keep_their_place_among_the_frequent() {
+        let (probe, writer, mut ring) = Probe::new(true, true);
+        let _writing = writer.install();
+        let task = probe.next_task();
+        let told: Vec<Event> = (0..3_000)
+            .map(|at| match at % 3 {
+                0 => Event::PollStart { task, at },
+                1 => Event::Output { task: Some(task), at, text: "a line".into() },
+                _ => Event::PollEnd { task, at },
+            })
+            .collect();
+        for (at, event) in (0..).zip(&told) {
+            probe.tell(at, event.clone());
+        }
+        assert_eq!(read_all(&mut ring), told);
+    }
+
+    #[test]
+    fn other_threads_facts_come_in_order_of_time() {
+        let (probe, writer, mut ring) = Probe::new(false, true);
+        let _writing = writer.install();
+        let probe = Arc::new(probe);
+        let (task, other) = (probe.next_task(), probe.next_task());
+        // A pool's thread wakes a task, and the loop's thread then polls it; both have told before anybody reads.
+        for at in [10, 30, 50] {
+            let poolside = probe.clone();
+            let wake = Event::Wake { task: other, at, cause: Cause::Thread };
+            std::thread::spawn(move || poolside.tell(at, wake)).join().expect("it only tells");
+        }
+        for at in [0, 20, 40, 60] {
+            probe.tell(at, Event::PollStart { task, at });
+        }
+        let times = |events: Vec<Event>| -> Vec<Nanos> {
+            events
+                .iter()
+                .map(|event| match event {
+                    Event::PollStart { at, .. } | Event::Wake { at, .. } => *at,
+                    other => panic!("nobody told {other:?}"),
+                })
+                .collect()
+        };
+        assert_eq!(times(read_all(&mut ring)), [0, 10, 20, 30, 40, 50, 60]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::pace::{Machine, Pace};
 use crate::control::{ClockKind, Speed};
 use crate::feed::time_map::TimeMap;
 use crate::trace::Nanos;
@@ -19,9 +20,12 @@ pub struct LoopClock {
     /// Where this clock began: as tokio counts (virtual or not), and as the machine does.
     tokio_start: tokio::time::Instant,
     start: Instant,
+    /// The machine's clock, read cheaply; absent on a virtual one.
+    pace: Option<Pace<Machine>>,
     /// Virtual now, as tokio's paused clock had it when it was last read.
     virtual_ns: AtomicU64,
-    /// Real time spent in pauses so far, and where the clock stands while one lasts.
+    /// Real time that does not count: before the loop began and in pauses so far; and where the clock stands while one
+    /// lasts.
     paused_ns: AtomicU64,
     frozen_ns: AtomicU64,
     /// The stretch of time that is being waited through at a set speed, if one is.
@@ -56,17 +60,20 @@ impl Stretch {
 impl LoopClock {
     /// A clock that starts now. Made on the loop's own thread, inside its runtime.
     pub fn start(kind: ClockKind, map: Option<Arc<TimeMap>>) -> Self {
+        let start = Instant::now();
+        let pace = (kind == ClockKind::Real).then(|| Pace::since(start));
         let clock = Self {
             kind,
             tokio_start: tokio::time::Instant::now(),
-            start: Instant::now(),
+            start,
             virtual_ns: AtomicU64::new(0),
-            paused_ns: AtomicU64::new(0),
+            paused_ns: AtomicU64::new(pace.as_ref().map_or(0, Pace::now)),
+            pace,
             frozen_ns: AtomicU64::new(NONE),
             stretch: Mutex::new(None),
             map,
         };
-        clock.note(clock.start, 0);
+        clock.note(Instant::now(), 0);
         clock
     }
 
@@ -81,6 +88,7 @@ impl LoopClock {
     }
 
     /// Loop time, for the events of the loop.
+    #[inline]
     pub fn now(&self) -> Nanos {
         match self.kind {
             ClockKind::Virtual => self.virtual_ns.load(Ordering::Acquire),
@@ -100,8 +108,9 @@ impl LoopClock {
         }
     }
 
+    #[inline]
     fn running(&self) -> Nanos {
-        let elapsed_ns = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let elapsed_ns = self.pace.as_ref().map_or(0, Pace::now);
         elapsed_ns.saturating_sub(self.paused_ns.load(Ordering::Acquire))
     }
 

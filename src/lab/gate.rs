@@ -169,11 +169,6 @@ impl Gate {
         inner.announced == 0 && inner.deliveries.is_empty()
     }
 
-    /// Nothing was asked for.
-    fn is_free(&self) -> bool {
-        self.free.load(Ordering::Relaxed)
-    }
-
     fn note(&self, inner: &mut Inner) {
         inner.asked += 1;
         let is_open = inner.leave == Leave::Free && !inner.quit;
@@ -185,6 +180,12 @@ impl Gate {
     /// The run is over; nobody stands at the gates any more.
     pub fn end(&self) {
         self.lock().over = true;
+    }
+
+    /// Nothing was asked for: a poll need not ask.
+    #[inline]
+    pub fn is_free(&self) -> bool {
+        self.free.load(Ordering::Relaxed)
     }
 
     pub fn is_quitting(&self) -> bool {

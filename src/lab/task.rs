@@ -92,7 +92,11 @@ impl TaskCell {
 
     /// Its poll is over: it waits, unless it was woken in the midst of it.
     pub fn waits_from(&self, at: Nanos) {
-        let _ = self.waits_since.compare_exchange(POLLED, at, Ordering::Relaxed, Ordering::Relaxed);
+        // Another thread that wakes it between the two is overlooked, until the poll that this wake leads to: not worth
+        // what an exchange costs each poll.
+        if self.waits_since.load(Ordering::Relaxed) == POLLED {
+            self.waits_since.store(at, Ordering::Relaxed);
+        }
     }
 
     /// Somebody was told of this wait; nobody is told again.
@@ -128,10 +132,7 @@ impl TaskCell {
             return;
         }
         self.waits_since.store(NOT, Ordering::Relaxed);
-        self.world.tell(|at| {
-            self.world.shared().gate.see(self, Seen::Woken, at);
-            Event::Wake { task: self.id, at, cause }
-        });
+        self.world.tell_wake(self, cause);
         if let Some(tokio) = self.tokio.get() {
             aloud(&self.world.shared().dispatch, || tokio.wake_by_ref());
         }
@@ -182,7 +183,7 @@ impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let cell = this.cell.clone();
+        let cell = &*this.cell;
         if cell.tokio.get().is_none() {
             let _ = cell.tokio.set(context.waker().clone());
         }
@@ -191,7 +192,7 @@ impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
             return Poll::Pending;
         }
         let Some(inner) = &mut this.inner else { return Poll::Pending };
-        let polled = cell.world.polling(&cell, || {
+        let polled = cell.world.polling(cell, || {
             catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(&mut Context::from_waker(&this.waker))))
         });
         let polled = match polled {

@@ -3,9 +3,8 @@
 //! Every task and await made through it is seen by both witnesses: the probe is told here, and console-subscriber hears
 //! the spans that tokio makes for tasks and that [`super::awaiting`] makes for awaits.
 
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
@@ -13,7 +12,7 @@ use tracing::Dispatch;
 
 use super::awaiting::Awaiting;
 use super::clock::LoopClock;
-use super::gate::{Delivery, Gate, Seen, Stopped, Witness};
+use super::gate::{Delivery, Gate, Stopped, Witness};
 use super::idle::Idle;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
@@ -24,7 +23,7 @@ use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
 use crate::feed::probe::Probe;
 use crate::plain::plain;
-use crate::trace::{Cause, Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
+use crate::trace::{Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 
 /// The resolution of tokio's timers.
 const TIMER_NS: Nanos = 1_000_000;
@@ -70,17 +69,6 @@ pub(super) struct Shared {
 pub(super) struct Alive {
     by_tokio: FxHashMap<tokio::task::Id, Arc<TaskCell>>,
     pub by_id: FxHashMap<TaskId, (tokio::task::Id, Arc<TaskCell>)>,
-}
-
-thread_local! {
-    /// The task that this thread polls, or whose end it is working on: whoever is woken meanwhile is woken by it.
-    static CURRENT: Cell<Option<TaskId>> = const { Cell::new(None) };
-    /// The task that tokio has in hand was really polled.
-    static POLLED: Cell<bool> = const { Cell::new(false) };
-    /// This thread is the loop's, and it is in the driver since then.
-    static PARKED: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// This thread runs the loop (as opposed to its blocking pool and the rest of the program).
-    static LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
 impl World {
@@ -181,7 +169,7 @@ impl World {
         let spawned = Spawned {
             name: name.as_str().into(),
             kind: TaskKind::Task,
-            parent: CURRENT.get(),
+            parent: Self::current(),
             location: spec.location,
             size_bytes: Some(size_of_val(&future) as u64),
             // The lab boxes every future itself, so tokio has no cause to.
@@ -213,7 +201,7 @@ impl World {
     /// Says a line, cleaned of control characters, with its time and task.
     pub fn print(&self, text: &str) {
         let text = clean(text, LINE_CHARS_MAX);
-        self.tell(|at| Event::Output { task: CURRENT.get(), at, text: text.as_str().into() });
+        self.tell(|at| Event::Output { task: Self::current(), at, text: text.as_str().into() });
     }
 
     /// Called now and then by a script that runs without awaiting: stands still while paused.
@@ -251,81 +239,8 @@ impl World {
         }
     }
 
-    /// Tells the probe something that happens now.
-    pub(super) fn tell(&self, event: impl FnOnce(Nanos) -> Event) {
-        if let Some(since) = PARKED.get() {
-            // The driver moves tokio's clock before it wakes anybody.
-            self.0.clock.read_tokio(since);
-        }
-        let at = self.0.clock.now();
-        self.0.probe.tell(at, event(at));
-    }
-
-    /// Who is waking `task` right now.
-    pub(super) fn cause(&self, task: TaskId) -> Cause {
-        match CURRENT.get() {
-            Some(current) if current == task => Cause::Own,
-            Some(current) => Cause::Task(current),
-            None if LOOP.get() => Cause::Driver,
-            None => Cause::Thread,
-        }
-    }
-
-    /// Runs one poll of `task`. It stays the current one until its poll hook ends: tokio wakes whoever awaits a
-    /// finished task in between.
-    pub(super) fn polling<R>(&self, cell: &TaskCell, poll: impl FnOnce() -> R) -> R {
-        let task = cell.id();
-        CURRENT.set(Some(task));
-        POLLED.set(true);
-        cell.is_polled();
-        let mut begun = 0;
-        self.tell(|at| {
-            begun = at;
-            Event::PollStart { task, at }
-        });
-        let polled = poll();
-        self.tell(|at| {
-            cell.waits_from(at);
-            self.0.gate.see(cell, Seen::PollOver(at.saturating_sub(begun)), at);
-            Event::PollEnd { task, at }
-        });
-        polled
-    }
-
-    /// Runs something that `task` does outside a poll.
-    pub(super) fn during<R>(&self, task: TaskId, work: impl FnOnce() -> R) -> R {
-        let before = CURRENT.replace(Some(task));
-        let done = work();
-        CURRENT.set(before);
-        done
-    }
-
-    pub(super) fn current() -> Option<TaskId> {
-        CURRENT.get()
-    }
-
-    pub(super) fn poll_is_over(&self) {
-        CURRENT.set(None);
-        self.0.gate.after_poll(POLLED.take());
-    }
-
-    pub(super) fn enter_loop() {
-        LOOP.set(true);
-    }
-
-    pub(super) fn park(&self) {
-        self.0.idle.run();
-        self.tell(|at| Event::Park { at });
-        let deadline = self.0.timers.next(self.now_ns());
-        let goes_on = self.0.gate.before_park(deadline, &self.long_waits(), &self.0.clock, self);
-        if !goes_on {
-            self.look_whether_stuck();
-        }
-        PARKED.set(Some(Instant::now()));
-    }
-
     /// Nothing is ready and no timer is to come. With no task held either, nothing can ever happen again.
-    fn look_whether_stuck(&self) {
+    pub(super) fn look_whether_stuck(&self) {
         let Some(stuck) = &self.0.stuck else { return };
         let alive = self.alive();
         // Once main is over the root is about to end the run by itself; a timer that is due but not yet told to its
@@ -337,14 +252,6 @@ impl World {
             stuck.decide(|task| alive.by_id.get(&task).map_or_else(String::new, |(_, cell)| cell.name().to_owned()));
             self.0.kick.notify_one();
         }
-    }
-
-    pub(super) fn unpark(&self) {
-        self.0.gate.after_park();
-        if let Some(since) = PARKED.take() {
-            self.0.clock.read_tokio(since);
-        }
-        self.tell(|at| Event::Unpark { at });
     }
 }
 

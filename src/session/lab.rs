@@ -172,12 +172,7 @@ impl LabSession {
         let mut changed = false;
         loop {
             let batch_is_next = self.receive_batch();
-            let mut taken = 0;
-            while taken < EVENTS_PER_LOOK {
-                let Ok(event) = self.ring.try_recv() else { break };
-                self.trace.apply(event);
-                taken += 1;
-            }
+            let taken = self.ring.take(EVENTS_PER_LOOK, |event| self.trace.apply(event));
             self.trace.count_probe_events(taken as u64);
             changed |= taken > 0;
             if taken < EVENTS_PER_LOOK {
@@ -220,13 +215,8 @@ impl LabSession {
 
     /// Waits until something may have happened, or `at_most`.
     pub fn wait(&self, at_most: Duration) {
-        // The ring is where nearly everything happens; a select that is ready takes nothing from it.
-        let mut select = crossbeam_channel::Select::new();
-        select.recv(&self.ring);
-        let _ = select.ready_timeout(at_most);
-        if self.ring.is_empty() {
-            std::thread::sleep(Duration::from_millis(1).min(at_most));
-        }
+        // The ring is where nearly everything happens.
+        self.ring.wait(at_most);
     }
 
     fn receive_batch(&mut self) -> bool {

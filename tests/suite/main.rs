@@ -32,6 +32,7 @@ mod readme;
 mod recording;
 mod report;
 mod rig;
+mod ring;
 mod schedules;
 mod serve;
 mod settings;

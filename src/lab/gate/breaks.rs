@@ -75,10 +75,15 @@ impl Inner {
 
 impl Gate {
     /// Something happened to a task: the loop stops at its next gate where a breakpoint says so.
+    #[inline]
     pub fn see(&self, task: &TaskCell, seen: Seen, at: Nanos) {
-        if self.is_free() {
-            return;
+        if !self.is_free() {
+            self.look_closely(task, seen, at);
         }
+    }
+
+    #[cold]
+    fn look_closely(&self, task: &TaskCell, seen: Seen, at: Nanos) {
         let mut inner = self.lock();
         if !inner.breaks.is_empty() && inner.stops_at(task, seen, at) {
             self.note(&mut inner);
