@@ -12,7 +12,7 @@ use loopscope::feed::archive::{Head, Param, Writer, beginning};
 use loopscope::trace::Trace;
 use prost::Message;
 
-#[path = "../../../benches/synthetic.rs"]
+#[path = "../../benches/synthetic.rs"]
 mod synthetic;
 
 use synthetic::{Synthetic, Telling};
