@@ -11,6 +11,7 @@
 
 mod absolute;
 mod archive;
+mod attach;
 mod frame;
 mod loops;
 mod machine;
@@ -69,6 +70,7 @@ const CLAIMS: &[Claim] = &[
     Claim { name: "archive_bytes_per_event", reach: Some(5.0), measure: archive::bytes_per_event },
     Claim { name: "archive_load_over_read", reach: Some(10.0), measure: archive::load_over_read },
     Claim { name: "recording_load_over_serde", reach: Some(1.2), measure: recording::load_over_serde },
+    Claim { name: "attach_cpu_over_console", reach: Some(0.5), measure: attach::cpu_over_console },
     Claim { name: "absolute", reach: None, measure: absolute::numbers },
 ];
 
