@@ -1,7 +1,9 @@
 //! The lints, each on a trace that it must find something in, and on one nearby that it must leave alone.
 
 use loopscope::insight::{FINDINGS_MAX, LINTS, Thresholds, findings};
-use loopscope::trace::{AwaitKind, Cause, Ending, Event, Location, ResourceId, ResourceKind, TaskId, Unawaited};
+use loopscope::trace::{
+    Attribute, AwaitKind, Cause, Ending, Event, Location, ResourceId, ResourceKind, TaskId, Unawaited,
+};
 
 use crate::story::{MILLISECOND, SECOND, Story};
 
@@ -156,6 +158,49 @@ fn a_leak_is_what_is_spawned_again_and_again_and_stays() {
     assert_eq!(spawns(tasks, 1_000, SECOND), NOTHING, "one of them ended");
     assert_eq!(spawns(10 * tasks, 9, SECOND), NOTHING, "more than a tenth ends");
     assert_eq!(spawns(10 * tasks, 1_000, 0), NOTHING, "a burst");
+    assert_eq!(spawns(10 * tasks, 100_000, MILLISECOND / 10), NOTHING, "a burst that takes its time, as real ones do");
+    assert_eq!(spawns(4_000, 100_000, 5 * MILLISECOND), ["leak"], "it goes on and on");
+}
+
+/// Two tasks of a foreign program that want each other's mutex, and how long they have done so.
+fn crossed(locked: &str, waited_ns: u64) -> Story {
+    let mut story = Story::default();
+    story.trace.set_foreign();
+    let tasks = ["left", "right"].map(|name| story.spawn(name));
+    let locks = [(); 2].map(|()| story.resource(ResourceKind::Lock, "Mutex", 0));
+    for (task, lock) in tasks.into_iter().zip(locks) {
+        let got = story.wait(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
+        story.at(MILLISECOND).met(got);
+        let attribute = Attribute { name: "locked".into(), value: locked.into(), unit: "".into() };
+        story.tell(Event::Attribute { resource: lock, attribute: Box::new(attribute) });
+    }
+    story.at(SECOND);
+    story.wait(tasks[0], AwaitKind::Sync, "Mutex::lock", Some(locks[1]));
+    story.wait(tasks[1], AwaitKind::Sync, "Mutex::lock", Some(locks[0]));
+    story.at(SECOND + waited_ns);
+    story.tell(Event::Now { at: SECOND + waited_ns });
+    story
+}
+
+#[test]
+fn two_mutexes_of_a_foreign_program_close_a_circle_by_who_got_them_last() {
+    let seen = crossed("true", SECOND).only();
+    assert!(seen.contains("left, right wait for each other in a circle"), "{seen}");
+    assert!(seen.contains("whose call got it last"), "{seen}");
+    assert_eq!(crossed("true", SECOND - 1).found(), NOTHING, "it may be on its way");
+    assert_eq!(crossed("false", SECOND).found(), NOTHING, "nobody has them");
+}
+
+#[test]
+fn an_interval_whose_period_nobody_told_does_not_drift() {
+    let mut story = Story::default();
+    let main = story.spawn("main");
+    let interval = story.resource(ResourceKind::Interval, "Interval", 0);
+    for tick in 1..=100 {
+        let wait = story.wait(main, AwaitKind::Timer, "Interval::tick", Some(interval));
+        story.at(tick * SECOND).met(wait);
+    }
+    assert_eq!(story.found(), NOTHING);
 }
 
 #[test]
