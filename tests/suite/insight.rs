@@ -2,7 +2,7 @@
 
 use loopscope::insight::{FINDINGS_MAX, LINTS, Thresholds, findings};
 use loopscope::trace::{
-    Attribute, AwaitKind, Cause, Ending, Event, Location, ResourceId, ResourceKind, TaskId, Unawaited,
+    Attribute, AwaitKind, Cause, Doing, Ending, Event, Location, Measured, ResourceId, ResourceKind, TaskId, Unawaited,
 };
 
 use crate::story::{MILLISECOND, SECOND, Story};
@@ -30,6 +30,36 @@ fn a_blocked_loop_is_a_poll_over_the_limit_that_does_not_compute() {
     silent.start(task);
     silent.at(SECOND);
     assert_eq!(silent.found(), ["blocked-loop"], "a poll under way counts up to now, whatever is in it");
+}
+
+#[test]
+fn a_sampled_poll_whose_end_nobody_told_lasted_as_long_as_it_was_seen_to() {
+    let limit_ns = Thresholds::default().blocked_loop_ns;
+    let found = |seen_ns: u64, ended: Option<u64>| {
+        let mut story = Story::default();
+        story.trace.set_sampled();
+        story.trace.set_foreign();
+        let task = story.spawn("main");
+        let mut update = |at: u64, busy_ns: u64, polls: u64, doing: Doing, polled: (u64, Option<u64>)| {
+            let measured = Measured { polls, busy_ns, scheduled_ns: 0, doing, waker_clones: 0, waker_drops: 0 };
+            story.tell(Event::Measured { task, at, measured: Box::new(measured) });
+            story.tell(Event::Sampled { task, polled: Some(polled), woken: None });
+        };
+        update(SECOND + seen_ns, seen_ns, 1, Doing::Running, (SECOND, None));
+        match ended {
+            Some(ended) => story.tell(Event::End { task, at: ended, outcome: Ending::Done }),
+            None => update(9 * SECOND, 2 * seen_ns, 7, Doing::Waiting, (8 * SECOND, Some(8 * SECOND + 1))),
+        }
+        story.at(9 * SECOND);
+        story.found()
+    };
+    assert_eq!(found(limit_ns + 1, None), ["blocked-loop"]);
+    assert_eq!(
+        found(limit_ns - 1, None),
+        NOTHING,
+        "for seconds nobody knows what it did, other than that it was polled again"
+    );
+    assert_eq!(found(limit_ns - 1, Some(SECOND + limit_ns)), NOTHING, "it went with its task");
 }
 
 #[test]
