@@ -87,7 +87,8 @@ impl<'a> Case<'a> {
         // A task that was never busy so long in all was not so in one poll.
         // One that keeps no loop may take as long as it likes.
         let busy = !task.is_beside_the_loop() && task.lane.totals_at(now).busy_ns > limit_ns;
-        let polls = task.lane.cycles().filter(move |_| busy).map(move |cycle| (cycle.start, poll_end(&cycle, now)));
+        let until = task.lane.ended().unwrap_or(now);
+        let polls = task.lane.cycles().filter(move |_| busy).map(move |cycle| (cycle.start, poll_end(&cycle, until)));
         polls
             .filter(move |(from, to)| to.saturating_sub(*from) > limit_ns)
             .map(move |(from, to)| self.stretch(calls, from, to))

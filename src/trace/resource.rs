@@ -108,6 +108,11 @@ pub struct Holding {
 }
 
 impl Holding {
+    /// `task` has `resource` since then, as far as anybody can tell.
+    pub fn open(resource: ResourceId, task: TaskId, from: Nanos) -> Self {
+        Self { resource, task, from, to: Nanos::MAX }
+    }
+
     /// When it was given back; `None` while it is held.
     pub fn to(&self) -> Option<Nanos> {
         (self.to != Nanos::MAX).then_some(self.to)

@@ -90,6 +90,11 @@ impl Trace {
         let last = |trace: &Self| trace.task(id).and_then(|task| task.lane.last().copied());
         if let Some((start, end)) = polled {
             if last(self).is_none_or(|cycle| cycle.start < start || cycle.end().is_some_and(|end| end < start)) {
+                // Nobody told when the one before ended; it was seen to go on until it was told of last.
+                if let Some(open) = last(self).filter(|cycle| cycle.end().is_none()) {
+                    let seen = self.task(id).and_then(|task| task.lane.measures()?.at(start)).map(|measure| measure.at);
+                    self.poll_end(id, seen.unwrap_or(open.start).max(open.start));
+                }
                 self.poll_start(id, start);
             }
             if let Some(end) = end.filter(|_| last(self).is_some_and(|cycle| cycle.end().is_none())) {

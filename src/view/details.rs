@@ -13,7 +13,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
 use crate::control::Steering;
-use crate::trace::{AwaitId, Axis, Cause, Ending, Location, Nanos, State, Task, TaskKind};
+use crate::trace::{AwaitId, Axis, Cause, Ending, Fidelity, Location, Nanos, State, Task, TaskKind};
 
 /// Wakes that are looked through for the last one before the time cursor.
 const WAKES_LOOKED_AT_MAX: usize = 4_096;
@@ -163,15 +163,25 @@ impl Page<'_> {
             None => task.last_wake,
             Some(at) => task.wakes().rev().take(WAKES_LOOKED_AT_MAX).find(|(woken, _)| *woken <= at),
         };
+        let trace = self.scene.session.trace();
         match last {
+            None if trace.fidelity() == Fidelity::Sampled && (self.at.is_some() || task.counts.wakes > 0) => {
+                // The wire counts wakes, and tells the time of few.
+                lines.push(self.entry("last woken", "not told"));
+            }
             None => lines.push(self.entry("last woken", "never yet")),
             Some((at, cause)) => {
                 lines.push(self.entry("last woken", &format!("at {}", time::duration(at))));
                 lines.push(self.entry("", &format!("by {}", self.cause(cause))));
             }
         }
-        let parent = task.spawned.parent.map_or("the runtime".to_owned(), |id| self.task_name(id));
-        lines.push(self.entry("spawned", &format!("at {} by {parent}", time::duration(task.lane.spawned()))));
+        let by = match task.spawned.parent {
+            Some(id) => format!(" by {}", self.task_name(id)),
+            // A console never tells who spawned a task.
+            None if trace.is_foreign() => String::new(),
+            None => " by the runtime".to_owned(),
+        };
+        lines.push(self.entry("spawned", &format!("at {}{by}", time::duration(task.lane.spawned()))));
         if let Some(location) = &task.spawned.location {
             lines.push(self.entry("", &text::short_location(location)));
             // A script stands beside the picker; of somebody else's source one line is a reminder.

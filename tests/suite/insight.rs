@@ -1,7 +1,9 @@
 //! The lints, each on a trace that it must find something in, and on one nearby that it must leave alone.
 
 use loopscope::insight::{FINDINGS_MAX, LINTS, Thresholds, findings};
-use loopscope::trace::{AwaitKind, Cause, Ending, Event, Location, ResourceId, ResourceKind, TaskId, Unawaited};
+use loopscope::trace::{
+    Attribute, AwaitKind, Cause, Doing, Ending, Event, Location, Measured, ResourceId, ResourceKind, TaskId, Unawaited,
+};
 
 use crate::story::{MILLISECOND, SECOND, Story};
 
@@ -28,6 +30,36 @@ fn a_blocked_loop_is_a_poll_over_the_limit_that_does_not_compute() {
     silent.start(task);
     silent.at(SECOND);
     assert_eq!(silent.found(), ["blocked-loop"], "a poll under way counts up to now, whatever is in it");
+}
+
+#[test]
+fn a_sampled_poll_whose_end_nobody_told_lasted_as_long_as_it_was_seen_to() {
+    let limit_ns = Thresholds::default().blocked_loop_ns;
+    let found = |seen_ns: u64, ended: Option<u64>| {
+        let mut story = Story::default();
+        story.trace.set_sampled();
+        story.trace.set_foreign();
+        let task = story.spawn("main");
+        let mut update = |at: u64, busy_ns: u64, polls: u64, doing: Doing, polled: (u64, Option<u64>)| {
+            let measured = Measured { polls, busy_ns, scheduled_ns: 0, doing, waker_clones: 0, waker_drops: 0 };
+            story.tell(Event::Measured { task, at, measured: Box::new(measured) });
+            story.tell(Event::Sampled { task, polled: Some(polled), woken: None });
+        };
+        update(SECOND + seen_ns, seen_ns, 1, Doing::Running, (SECOND, None));
+        match ended {
+            Some(ended) => story.tell(Event::End { task, at: ended, outcome: Ending::Done }),
+            None => update(9 * SECOND, 2 * seen_ns, 7, Doing::Waiting, (8 * SECOND, Some(8 * SECOND + 1))),
+        }
+        story.at(9 * SECOND);
+        story.found()
+    };
+    assert_eq!(found(limit_ns + 1, None), ["blocked-loop"]);
+    assert_eq!(
+        found(limit_ns - 1, None),
+        NOTHING,
+        "for seconds nobody knows what it did, other than that it was polled again"
+    );
+    assert_eq!(found(limit_ns - 1, Some(SECOND + limit_ns)), NOTHING, "it went with its task");
 }
 
 #[test]
@@ -156,6 +188,49 @@ fn a_leak_is_what_is_spawned_again_and_again_and_stays() {
     assert_eq!(spawns(tasks, 1_000, SECOND), NOTHING, "one of them ended");
     assert_eq!(spawns(10 * tasks, 9, SECOND), NOTHING, "more than a tenth ends");
     assert_eq!(spawns(10 * tasks, 1_000, 0), NOTHING, "a burst");
+    assert_eq!(spawns(10 * tasks, 100_000, MILLISECOND / 10), NOTHING, "a burst that takes its time, as real ones do");
+    assert_eq!(spawns(4_000, 100_000, 5 * MILLISECOND), ["leak"], "it goes on and on");
+}
+
+/// Two tasks of a foreign program that want each other's mutex, and how long they have done so.
+fn crossed(locked: &str, waited_ns: u64) -> Story {
+    let mut story = Story::default();
+    story.trace.set_foreign();
+    let tasks = ["left", "right"].map(|name| story.spawn(name));
+    let locks = [(); 2].map(|()| story.resource(ResourceKind::Lock, "Mutex", 0));
+    for (task, lock) in tasks.into_iter().zip(locks) {
+        let got = story.wait(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
+        story.at(MILLISECOND).met(got);
+        let attribute = Attribute { name: "locked".into(), value: locked.into(), unit: "".into() };
+        story.tell(Event::Attribute { resource: lock, attribute: Box::new(attribute) });
+    }
+    story.at(SECOND);
+    story.wait(tasks[0], AwaitKind::Sync, "Mutex::lock", Some(locks[1]));
+    story.wait(tasks[1], AwaitKind::Sync, "Mutex::lock", Some(locks[0]));
+    story.at(SECOND + waited_ns);
+    story.tell(Event::Now { at: SECOND + waited_ns });
+    story
+}
+
+#[test]
+fn two_mutexes_of_a_foreign_program_close_a_circle_by_who_got_them_last() {
+    let seen = crossed("true", SECOND).only();
+    assert!(seen.contains("left, right wait for each other in a circle"), "{seen}");
+    assert!(seen.contains("whose call got it last"), "{seen}");
+    assert_eq!(crossed("true", SECOND - 1).found(), NOTHING, "it may be on its way");
+    assert_eq!(crossed("false", SECOND).found(), NOTHING, "nobody has them");
+}
+
+#[test]
+fn an_interval_whose_period_nobody_told_does_not_drift() {
+    let mut story = Story::default();
+    let main = story.spawn("main");
+    let interval = story.resource(ResourceKind::Interval, "Interval", 0);
+    for tick in 1..=100 {
+        let wait = story.wait(main, AwaitKind::Timer, "Interval::tick", Some(interval));
+        story.at(tick * SECOND).met(wait);
+    }
+    assert_eq!(story.found(), NOTHING);
 }
 
 #[test]

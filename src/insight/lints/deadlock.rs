@@ -3,6 +3,9 @@
 //! *Sees* a wait for a lock that came to nothing, and follows it at its last moment: who holds the lock, what that task
 //! waits for, who holds that. Where the way leads back, every task on it is stuck; it is one finding, whoever is looked
 //! at first. A task that waits for what it holds itself is a circle of one.
+//! Of a program that is not ours nobody tells who holds a lock. There the holder of one that says that it is locked is
+//! the task whose call got it last, and a circle counts once every wait in it has lasted for a second. A guard that came
+//! by `try_lock`, or went to another task, is not seen; the evidence says on what it rests.
 //! *Bad*, because none of them can ever go on, nor can anybody who waits for them.
 //! *To do*: acquire locks in the same order everywhere, or hold one at a time.
 
@@ -13,7 +16,7 @@ use rustc_hash::FxHashMap;
 use super::super::case::is_unmet;
 use super::super::units::human_ns;
 use super::{Case, Lint, Severity, Sighting};
-use crate::trace::{Await, Ending, Holding, Nanos, ResourceId, TaskId};
+use crate::trace::{Attribute, Await, Ending, Holding, Nanos, ResourceId, ResourceKind, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "deadlock",
@@ -31,6 +34,12 @@ const FOLLOWED_MAX: usize = 10_000;
 /// Holdings of one resource, and waits of one task, that a look-up goes back through.
 const LOOK_BACK: usize = 256;
 
+/// A wait in a foreign program is no sign of anything before it has lasted for so long.
+const SETTLED_NS: u64 = 1_000_000_000;
+
+/// What tokio's mutex and its lock for readers and a writer say while one task has them alone.
+const EXCLUSIVE: [&str; 2] = ["locked", "write_locked"];
+
 /// Who holds and who awaits what, to be asked for any time.
 struct Graph<'a> {
     case: &'a Case<'a>,
@@ -40,13 +49,18 @@ struct Graph<'a> {
 
 fn look(case: &Case) -> Vec<Sighting> {
     let mut holdings: FxHashMap<ResourceId, Vec<&Holding>> = FxHashMap::default();
-    for holding in case.trace.resources().holdings() {
+    let likely = likely_holdings(case);
+    for holding in case.trace.resources().holdings().chain(&likely) {
         holdings.entry(holding.resource).or_default().push(holding);
     }
     let mut waits: FxHashMap<TaskId, Vec<&Await>> = FxHashMap::default();
     let held = case.awaited.iter().filter(|(resource, _)| holdings.contains_key(resource));
     let mut unmet: Vec<&Await> = Vec::new();
     for wait in held.flat_map(|(_, awaits)| awaits) {
+        let lasts = wait.end().unwrap_or(case.trace.now()).saturating_sub(wait.start);
+        if case.trace.is_foreign() && (wait.end().is_some() || lasts < SETTLED_NS) {
+            continue;
+        }
         waits.entry(wait.task).or_default().push(wait);
         if is_unmet(wait) {
             unmet.push(wait);
@@ -69,6 +83,26 @@ fn look(case: &Case) -> Vec<Sighting> {
         }
     }
     seen
+}
+
+/// Who has the locks of a foreign program that say that they are locked: tokio tells that, and whose call came through.
+fn likely_holdings(case: &Case) -> Vec<Holding> {
+    if !case.trace.is_foreign() {
+        return Vec::new();
+    }
+    let locked = |resource: &ResourceId| {
+        case.trace.resources().known(*resource).is_some_and(|known| {
+            let is_locked = |told: &Attribute| EXCLUSIVE.contains(&&*told.name) && &*told.value == "true";
+            known.resource.kind == ResourceKind::Lock && known.attributes().iter().any(is_locked)
+        })
+    };
+    let got = |wait: &&Await| !is_unmet(wait) && wait.end().is_some();
+    let last = |awaits: &[Await]| awaits.iter().filter(got).max_by_key(|wait| wait.end()).copied();
+    let mut likely = Vec::new();
+    for (resource, awaits) in case.awaited.iter().filter(|(resource, _)| locked(resource)) {
+        likely.extend(last(awaits).map(|wait| Holding::open(*resource, wait.task, wait.end().unwrap_or(wait.start))));
+    }
+    likely
 }
 
 impl<'a> Graph<'a> {
@@ -149,6 +183,11 @@ fn sighting(case: &Case, circle: &[&Await], at: Nanos) -> Sighting {
         task: circle.iter().map(|wait| wait.task).min(),
         at_ns: closed,
         seen,
-        evidence: format!("{}, each held by the next, since {}", steps.join("; "), human_ns(closed)),
+        evidence: format!(
+            "{}, each held by the next{}, since {}",
+            steps.join("; "),
+            if case.trace.is_foreign() { ", whose call got it last" } else { "" },
+            human_ns(closed)
+        ),
     }
 }

@@ -22,7 +22,8 @@ fn look(case: &Case) -> Vec<Sighting> {
 }
 
 fn of_interval(case: &Case, interval: ResourceId, awaits: &[Await]) -> Option<Sighting> {
-    let period_ns = case.trace.resources().get(interval)?.size.max(1);
+    // tokio's own intervals do not come with a period that is a number.
+    let period_ns = Some(case.trace.resources().get(interval)?.size).filter(|period_ns| *period_ns > 0)?;
     let mut ticks: Vec<_> = awaits.iter().filter(|tick| tick.outcome() == Outcome::Ready).collect();
     ticks.sort_by_key(|tick| case.end(tick));
     let (first, last) = (ticks.first()?, ticks.last()?);

@@ -21,6 +21,12 @@ pub const LINT: Lint = Lint {
 /// Fewer moments than these are a burst, not a growth.
 const MOMENTS_MIN: u64 = 5;
 
+/// What is spawned so soon after the one before is of the same moment: on a real clock a burst takes its time.
+const SAME_MOMENT_NS: u64 = 10_000_000;
+
+/// A moment that goes on for so long is followed by another: nobody starts for ever.
+const MOMENT_NS_MAX: u64 = 2_000_000_000;
+
 struct Place<'a> {
     first: &'a Task,
     spawned: u64,
@@ -28,6 +34,8 @@ struct Place<'a> {
     /// Different times at which tasks were spawned.
     moments: u64,
     last_spawn: Nanos,
+    /// When the moment began that the last one is of.
+    moment: Nanos,
     /// When as many were there as make a leak.
     at_limit: Option<Nanos>,
 }
@@ -42,13 +50,19 @@ fn look(case: &Case) -> Vec<Sighting> {
             spawned: 0,
             ended: 0,
             moments: 0,
-            last_spawn: Nanos::MAX,
+            last_spawn: 0,
+            moment: 0,
             at_limit: None,
         });
         let at = task.lane.spawned();
         place.spawned += 1;
         place.ended += u64::from(!case.never_ended(task));
-        place.moments += u64::from(at != place.last_spawn);
+        let is_same =
+            at.saturating_sub(place.last_spawn) < SAME_MOMENT_NS && at.saturating_sub(place.moment) < MOMENT_NS_MAX;
+        if place.moments == 0 || !is_same {
+            place.moments += 1;
+            place.moment = at;
+        }
         place.last_spawn = at;
         if place.spawned - place.ended >= limits.leak_tasks {
             place.at_limit.get_or_insert(at);
