@@ -44,16 +44,22 @@ impl Stage {
     /// The first run is written to the file that was asked for, the next one to one beside it: `run-2.loop`.
     fn next_record(&mut self) -> Option<PathBuf> {
         let path = self.record.as_ref()?;
-        self.records += 1;
-        if self.records == 1 {
-            return Some(path.clone());
-        }
         let stem = path.file_stem()?.to_string_lossy().into_owned();
-        let mut name = format!("{stem}-{}", self.records);
-        if let Some(extension) = path.extension() {
-            name = format!("{name}.{}", extension.to_string_lossy());
+        loop {
+            self.records += 1;
+            if self.records == 1 {
+                return Some(path.clone());
+            }
+            let mut name = format!("{stem}-{}", self.records);
+            if let Some(extension) = path.extension() {
+                name = format!("{name}.{}", extension.to_string_lossy());
+            }
+            // Only the first was named by the person: nothing else that is there is written over.
+            let next = path.with_file_name(name);
+            if !next.exists() {
+                return Some(next);
+            }
         }
-        Some(path.with_file_name(name))
     }
 
     fn plan(&mut self, launch: &Launch) -> Result<Plan, String> {

@@ -223,7 +223,7 @@ impl Facts {
 
     fn about_drops(&self) -> Line {
         let [tasks, resources, awaits] = self.dropped;
-        let cause = if tasks + resources + awaits > 0 {
+        let cause = if tasks.max(resources).max(awaits) > 0 {
             format!(
                 "it dropped events before they were told: {tasks} of tasks, {resources} of resources, {awaits} of awaits"
             )

@@ -134,6 +134,7 @@ impl Recording {
         }
         self.recorded.lines = self.lines.number();
         self.recorded.unspawned = self.teller.unspawned;
+        self.recorded.untold_tasks = self.teller.untold_tasks;
         Ok(left)
     }
 

@@ -3,6 +3,7 @@
 //! It is asked by tokio's own hooks, before any span of the poll is entered, so that a poll that waits here has not
 //! begun on anybody's clock. While the loop is free the question costs one relaxed atomic load.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -54,7 +55,7 @@ struct Inner {
     quit: bool,
     over: bool,
     /// What is to be done to tasks by the loop's own thread: elsewhere no witness would see it.
-    deliveries: Vec<Delivery>,
+    deliveries: VecDeque<Delivery>,
     /// The person is about to hand in so many more.
     announced: u32,
     /// How many of them were made so far.
@@ -100,7 +101,7 @@ impl Gate {
             speed,
             quit: false,
             over: false,
-            deliveries: Vec::new(),
+            deliveries: VecDeque::new(),
             announced: 0,
             delivered: 0,
             asked: 0,
@@ -304,7 +305,7 @@ impl Gate {
     }
 
     fn deliver<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, witness: &impl Witness) -> MutexGuard<'a, Inner> {
-        while let Some(delivery) = inner.deliveries.pop() {
+        while let Some(delivery) = inner.deliveries.pop_front() {
             inner.delivered += 1;
             // Waking runs code of others; none of it may find this lock taken.
             drop(inner);

@@ -241,6 +241,7 @@ fn recording(recorded: &Recorded) -> RecordingEntry<'_> {
         lost: recorded.lost,
         clamped: recorded.clamped,
         unspawned: recorded.unspawned,
+        untold_tasks: recorded.untold_tasks,
         cut: recorded.is_cut,
         unfinished: recorded.is_unfinished,
         broken: recorded.broken.iter().map(|broken| BrokenEntry { line: broken.line, why: &broken.why }).collect(),

@@ -229,6 +229,9 @@ fn recording(recorded: &Recorded, out: &mut impl Write) -> io::Result<()> {
     for broken in &recorded.broken {
         writeln!(out, "    line {}: {}", broken.line, plain_cow(&broken.why))?;
     }
+    if recorded.untold_tasks > 0 {
+        writeln!(out, "  {} more than can be shown", how_many(recorded.untold_tasks, "task"))?;
+    }
     if recorded.unspawned > 0 {
         writeln!(out, "  {} of whose spawn nothing was told", how_many(recorded.unspawned, "task"))?;
     }

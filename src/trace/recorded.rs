@@ -21,6 +21,8 @@ pub struct Recorded {
     pub clamped: u64,
     /// Tasks that were woken and of whose spawn nothing was told.
     pub unspawned: u64,
+    /// Tasks that are not shown, for there are too many.
+    pub untold_tasks: u64,
     /// The last line is cut off.
     pub is_cut: bool,
     /// The app ended with tasks whose end was not recorded: it does not wait until its last lines are written.

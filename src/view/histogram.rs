@@ -29,7 +29,8 @@ pub fn lines(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
 /// A histogram that the program's console keeps, in our buckets.
 fn counted(theme: &Theme, what: &str, told: &Histogram, role: Role, width: usize) -> Vec<Line<'static>> {
     let label = |text: String| Line::from(span(theme, Role::Dim, text));
-    let all: u64 = told.buckets.iter().map(|(_, count)| count).sum();
+    // Counts of somebody else's may be any numbers.
+    let all = told.buckets.iter().fold(0_u64, |all, (_, count)| all.saturating_add(*count));
     let mut lines = vec![Line::default(), label(format!(" {all} {what}"))];
     // Two of them share the pane, so lengths that never came take no room.
     let mut buckets = grouped(told.buckets.iter().copied());
@@ -46,7 +47,8 @@ fn counted(theme: &Theme, what: &str, told: &Histogram, role: Role, width: usize
 fn bars(theme: &Theme, lines: &mut Vec<Line<'static>>, buckets: &[(u64, u64)], all: u64, role: Role, width: usize) {
     for (limit, count) in buckets {
         let most = u64::try_from(width.saturating_sub(22)).unwrap_or(0);
-        let bar = usize::try_from(count.saturating_mul(most).div_ceil(all.max(1))).unwrap_or(0);
+        let bar = (u128::from(*count) * u128::from(most)).div_ceil(u128::from(all.max(1))).min(u128::from(most));
+        let bar = usize::try_from(bar).unwrap_or(0);
         lines.push(Line::from_iter([
             span(theme, Role::Dim, format!(" < {:<9} ", time::duration(*limit))),
             span(theme, role, glyph::RUNNING.to_string().repeat(bar)),
@@ -111,5 +113,13 @@ mod tests {
         let wide = once(&[0, 1, 1 << 40, u64::MAX]);
         assert_eq!(wide.len(), ROWS_MAX);
         assert_eq!(wide.iter().map(|(_, count)| count).sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn whatever_counts_a_program_tells_the_bars_fit() {
+        let most = u64::try_from(i64::MAX).expect("it is positive");
+        let told = Histogram { buckets: vec![(10, most), (1_000, most), (1 << 40, 2)], ..Histogram::default() };
+        let lines = counted(&Theme::default(), "polls", &told, Role::Share, 40);
+        assert!(lines.iter().all(|line| line.width() <= 60), "{lines:?}");
     }
 }

@@ -251,7 +251,9 @@ fn a_clock_that_steps_is_said_to_and_moves_nothing_back() {
     let console = FakeConsole::start(updates);
     let mut session = attach(&console.address);
     until(&mut session, "everything", |trace, _| trace.console().0 == 6);
-    until(&mut session, "a word about it", |_, status| note(status).contains("its clock stepped"));
+    until(&mut session, "a word about both", |_, status| {
+        note(status).contains("2 times its clock stepped") && note(status).contains("outside what can be")
+    });
     let trace = session.trace();
     let spawned: Vec<_> = trace.tasks().iter().map(|task| task.lane.spawned() / 1_000_000_000).collect();
     assert_eq!(spawned[..2], [0, 11]);

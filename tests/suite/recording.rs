@@ -402,3 +402,14 @@ proptest! {
         prop_assert!(trace.counts().polls <= recorded.events);
     }
 }
+
+#[test]
+fn a_task_comes_with_the_size_of_its_future() {
+    let at = r#""at":{"secs_since_epoch":7,"nanos_since_epoch":9}"#;
+    let fields = r#"[{"name":"kind","value":"task"},{"name":"size.bytes","value":8},{"name":"original_size.bytes","value":40000}]"#;
+    let text = format!("{{\"v\":1}}\n{{\"Spawn\":{{\"id\":1,{at},\"fields\":{fields}}}}}\n");
+    let (trace, _, read) = read(text.as_bytes(), 7);
+    assert_eq!(read, Ok(()));
+    let spawned = &trace.tasks()[0].spawned;
+    assert_eq!((spawned.size_bytes, spawned.boxed_from_bytes), (Some(8), Some(40_000)));
+}

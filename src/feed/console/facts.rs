@@ -20,17 +20,21 @@ pub fn spawned(task: &tasks::Task, texts: &mut Texts) -> Spawned {
         kind,
         parent: None,
         location: location(task.location.as_ref(), texts),
-        size_bytes: None,
-        boxed_from_bytes: None,
+        size_bytes: number_of(task, "size.bytes"),
+        boxed_from_bytes: number_of(task, "original_size.bytes"),
+    }
+}
+
+fn number_of(task: &tasks::Task, name: &str) -> Option<u64> {
+    match value(task, name)? {
+        Value::U64Val(number) => Some(*number),
+        _ => None,
     }
 }
 
 /// tokio's own number of a task.
 pub fn number(task: &tasks::Task) -> Option<u64> {
-    match value(task, "task.id")? {
-        Value::U64Val(number) => Some(*number),
-        _ => None,
-    }
+    number_of(task, "task.id")
 }
 
 pub fn location(place: Option<&Place>, texts: &mut Texts) -> Option<Location> {

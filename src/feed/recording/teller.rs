@@ -4,8 +4,6 @@
 //! they do not nest there is more than one thread, and who woke whom is a guess: of the one task that was in a poll, or
 //! of nobody where several were.
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
 use super::awaits::{Awaits, Names};
@@ -19,6 +17,9 @@ const ENTERED_MAX: usize = 4_096;
 
 /// Characters of a task's name that are kept.
 const NAME_CHARS_MAX: usize = 256;
+
+/// Tasks that are told of; of more it is told how many.
+const TASKS_MAX: usize = 1 << 20;
 
 /// A task that has not ended.
 #[derive(Debug)]
@@ -66,12 +67,17 @@ pub struct Teller {
     just_left: Option<(u64, Asked)>,
     /// Ids that a waker named and no line had told of.
     pub unspawned: u64,
+    /// The last thing that was heard of is that lines are missing.
+    has_missed: bool,
+    /// Tasks past [`TASKS_MAX`], of which nothing is told.
+    pub untold_tasks: u64,
 }
 
 impl Teller {
     /// What `line` tells, which was at `at`.
     pub fn tell(&mut self, line: &Line, at: Nanos, names: &impl Names, out: &mut impl FnMut(Event)) {
         self.facts += 1;
+        self.has_missed = false;
         if let Some((left, asked)) = self.just_left.take() {
             let closes = matches!(line, Line::Close { id, .. } if *id == left);
             // On several threads others may come in between.
@@ -82,7 +88,7 @@ impl Teller {
         match line {
             Line::Spawn { id, at: born, fields } => {
                 let task = self.spawn(*id, at, fields, out);
-                if self.awaits.is_some() {
+                if let Some(task) = task.filter(|_| self.awaits.is_some()) {
                     self.born.insert((*id, born.epoch_ns().unwrap_or(0)), task);
                 }
             }
@@ -102,7 +108,7 @@ impl Teller {
         self.born.get(&(span, epoch_ns)).copied()
     }
 
-    fn spawn(&mut self, span: u64, at: Nanos, fields: &[Field], out: &mut impl FnMut(Event)) -> TaskId {
+    fn spawn(&mut self, span: u64, at: Nanos, fields: &[Field], out: &mut impl FnMut(Event)) -> Option<TaskId> {
         let text = |wanted: &str| {
             fields.iter().find(|field| field.name == wanted).and_then(|field| match &field.value {
                 Value::Text(text) => Some(&**text),
@@ -115,20 +121,38 @@ impl Teller {
             // Its close was lost: an id is given again only once it is free.
             self.end(before, at, out);
         }
-        self.add(span, at, plain_cow(&name).into(), kind, out)
+        let number = |wanted: &str| {
+            fields.iter().find(|field| field.name == wanted).and_then(|field| match field.value {
+                Value::Number(number) => Some(number),
+                _ => None,
+            })
+        };
+        let spawned = Spawned {
+            name: plain_cow(&name).into(),
+            kind,
+            parent: None,
+            location: None,
+            size_bytes: number("size.bytes"),
+            boxed_from_bytes: number("original_size.bytes"),
+        };
+        self.add(span, at, spawned, out)
     }
 
-    fn add(&mut self, span: u64, at: Nanos, name: Arc<str>, kind: TaskKind, out: &mut impl FnMut(Event)) -> TaskId {
+    /// A new task; none where there are too many already.
+    fn add(&mut self, span: u64, at: Nanos, mut spawned: Spawned, out: &mut impl FnMut(Event)) -> Option<TaskId> {
+        if self.told_tasks >= TASKS_MAX {
+            self.untold_tasks += 1;
+            return None;
+        }
+        let kind = spawned.kind;
         let task = TaskId::from_index(self.told_tasks);
         self.told_tasks += 1;
         let known =
             Known { task, kind, depth: 0, asked: None, woken: true, was_polled: false, left: 0, went_on: false };
         self.tasks.insert(span, known);
-        let parent = self.acting();
-        let spawned =
-            Box::new(Spawned { name, kind, parent, location: None, size_bytes: None, boxed_from_bytes: None });
-        self.held.tell(Event::Spawn { task, at, spawned }, out);
-        task
+        spawned.parent = self.acting();
+        self.held.tell(Event::Spawn { task, at, spawned: Box::new(spawned) }, out);
+        Some(task)
     }
 
     /// The task that is in a poll, as far as that is certain; the innermost one where polls nest.
@@ -230,8 +254,16 @@ impl Teller {
     fn wake(&mut self, span: u64, at: Nanos, self_wake: bool, out: &mut impl FnMut(Event)) {
         if !self.tasks.contains_key(&span) {
             // Only tasks have wakers: the line that told of this one was lost.
-            self.unspawned += 1;
-            self.add(span, at, "".into(), TaskKind::Task, out);
+            let nameless = Spawned {
+                name: "".into(),
+                kind: TaskKind::Task,
+                parent: None,
+                location: None,
+                size_bytes: None,
+                boxed_from_bytes: None,
+            };
+            let told = self.add(span, at, nameless, out);
+            self.unspawned += u64::from(told.is_some());
         }
         let cause = if self_wake { Cause::Own } else { self.cause() };
         if let Some(known) = self.tasks.get_mut(&span) {
@@ -256,6 +288,10 @@ impl Teller {
 
     /// Lines are missing here: what was entered may have been left, and who was woken is not known.
     pub fn miss(&mut self, at: Nanos, out: &mut impl FnMut(Event)) {
+        if std::mem::replace(&mut self.has_missed, true) {
+            // Nothing was told since the last one.
+            return;
+        }
         self.just_left = None;
         self.entered.clear();
         for known in self.tasks.values_mut() {

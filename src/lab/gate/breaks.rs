@@ -67,7 +67,10 @@ impl Inner {
             Seen::PollOver(length_ns) | Seen::WaitOver(length_ns) => length_ns,
             _ => 0,
         };
-        self.breaks.hit = Some(Hit { breakpoint, task: Some(task.id()), at, length_ns, finding: "" });
+        // What happens before the next gate belongs to the same stop, which is named by what came first.
+        if self.leave != Leave::Paused || self.breaks.hit.is_none() {
+            self.breaks.hit = Some(Hit { breakpoint, task: Some(task.id()), at, length_ns, finding: "" });
+        }
         self.leave = Leave::Paused;
         true
     }

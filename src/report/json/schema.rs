@@ -158,6 +158,9 @@ pub(super) struct RecordingEntry<'a> {
     pub(super) lost: u64,
     pub(super) clamped: u64,
     pub(super) unspawned: u64,
+    /// Left out while that is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) untold_tasks: u64,
     pub(super) cut: bool,
     pub(super) unfinished: bool,
     /// The first of those that were skipped.
