@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod examination;
+mod lateness;
 pub mod probe;
 pub mod recording;
 pub mod time_map;

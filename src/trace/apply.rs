@@ -136,7 +136,10 @@ impl Trace {
             }
             Event::Gap { from, to, dropped } => {
                 self.probe_dropped = self.probe_dropped.saturating_add(dropped);
-                push_bounded(&mut self.gaps, Gap { from, to, dropped });
+                push_bounded(&mut self.gaps, Gap { from, to, dropped, is_unwatched: false });
+            }
+            Event::Unwatched { from, to } => {
+                push_bounded(&mut self.gaps, Gap { from, to, dropped: 0, is_unwatched: true });
             }
             Event::Counted { task, counts } => {
                 if let Some(task) = self.tasks.get_mut(task.index()) {
@@ -349,9 +352,9 @@ impl Trace {
     }
 
     fn note_forgotten(&mut self, until: Nanos) {
-        match self.gaps.back_mut().filter(|gap| gap.dropped == 0) {
+        match self.gaps.back_mut().filter(|gap| gap.is_forgotten()) {
             Some(gap) => gap.to = gap.to.max(until),
-            None => push_bounded(&mut self.gaps, Gap { from: 0, to: until, dropped: 0 }),
+            None => push_bounded(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_unwatched: false }),
         }
     }
 

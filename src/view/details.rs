@@ -13,7 +13,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
 use crate::control::Steering;
-use crate::trace::{AwaitId, Axis, Cause, Ending, Location, Nanos, State, Task, TaskKind};
+use crate::trace::{AwaitId, Axis, Cause, Ending, Fidelity, Location, Nanos, State, Task, TaskKind};
 
 /// Wakes that are looked through for the last one before the time cursor.
 const WAKES_LOOKED_AT_MAX: usize = 4_096;
@@ -165,9 +165,12 @@ impl Page<'_> {
         };
         let trace = self.scene.session.trace();
         match last {
-            None if trace.fidelity() == Fidelity::Sampled && (self.at.is_some() || task.counts.wakes > 0) => {
-                // The wire counts wakes, and tells the time of few.
-                lines.push(self.entry("last woken", "not told"));
+            None if trace.fidelity() == Fidelity::Sampled && task.counts.wakes > 0 => {
+                let told = task.told_wake.filter(|woken| self.at.is_none_or(|at| *woken <= at));
+                let when =
+                    told.map_or("when, was not told".to_owned(), |woken| format!("at {}", time::duration(woken)));
+                lines.push(self.entry("last woken", &when));
+                lines.push(self.entry("", "by whom, nobody tells"));
             }
             None => lines.push(self.entry("last woken", "never yet")),
             Some((at, cause)) => {
