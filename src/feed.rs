@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod console;
 pub mod examination;
+mod lateness;
 pub mod probe;
 pub mod recording;
 pub mod time_map;

@@ -56,8 +56,17 @@ const ALLOCATION_BYTES: usize = 16;
 pub struct Gap {
     pub from: Nanos,
     pub to: Nanos,
-    /// Events that were dropped; 0 where the trace itself forgot its oldest.
+    /// Events that were dropped; 0 where the trace itself forgot its oldest, or where nobody listened.
     pub dropped: u64,
+    /// Nobody listened meanwhile.
+    pub is_unwatched: bool,
+}
+
+impl Gap {
+    /// The trace itself forgot what was there, for the memory budget was reached.
+    pub fn is_forgotten(&self) -> bool {
+        self.dropped == 0 && !self.is_unwatched
+    }
 }
 
 /// How much of what happened was told.

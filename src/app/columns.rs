@@ -197,9 +197,9 @@ pub const COLUMNS: &[Column] = &[
         width: 8,
         says: "when it was woken last",
         is_number: true,
-        key: |_, task| Key::Number(task.last_wake.map_or(0, |(at, _)| at)),
-        text: |look, task| match task.last_wake.filter(|(at, _)| *at <= look.now) {
-            Some((at, _)) => time::brief(at),
+        key: |_, task| Key::Number(woken(task).unwrap_or(0)),
+        text: |look, task| match woken(task).filter(|at| *at <= look.now) {
+            Some(at) => time::brief(at),
             None => String::new(),
         },
     },
@@ -353,4 +353,9 @@ mod tests {
             assert!(column.title.len() < usize::from(column.width) && !column.says.is_empty(), "{}", column.title);
         }
     }
+}
+
+/// When it was woken last, as far as that was seen or told.
+fn woken(task: &Task) -> Option<Nanos> {
+    task.last_wake.map(|(at, _)| at).max(task.told_wake)
 }

@@ -130,14 +130,20 @@ impl Log {
         }
         let after = self.known.gap_from;
         let is_new = |from: Nanos| after.is_none_or(|last| from > last);
-        let lost = trace.gaps().filter(|gap| gap.dropped > 0);
+        let lost = trace.gaps().filter(|gap| !gap.is_forgotten());
         let lost: Vec<_> = lost.rev().take_while(|gap| is_new(gap.from)).copied().collect();
         for gap in lost.into_iter().rev() {
             self.known.gap_from = Some(gap.from);
             let length = super::time::duration(gap.to.saturating_sub(gap.from));
-            self.note(gap.from, Weight::Loss, Topic::Once, format!("{} facts lost within {length}", gap.dropped));
+            let text = match gap.is_unwatched {
+                true => {
+                    format!("nobody listened for {length}: single polls and what came and went meanwhile are missing")
+                }
+                false => format!("{} facts lost within {length}", gap.dropped),
+            };
+            self.note(gap.from, Weight::Loss, Topic::Once, text);
         }
-        let forgotten = trace.gaps().rev().find(|gap| gap.dropped == 0).map_or(0, |gap| gap.to);
+        let forgotten = trace.gaps().rev().find(|gap| gap.is_forgotten()).map_or(0, |gap| gap.to);
         if forgotten > self.known.forgotten_to {
             self.known.forgotten_to = forgotten;
             let text = format!(

@@ -3,9 +3,15 @@
 
 use std::time::Duration;
 
+use console_api::async_ops::AsyncOpUpdate;
 use console_api::field::{Name, Value};
 use console_api::instrument::Update;
+use console_api::resources::ResourceUpdate;
+use console_api::tasks::TaskUpdate;
 use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::console::Stamp;
+use super::lateness::Lateness;
 
 /// Tasks that are told apart; of a larger program the first ones tell enough.
 const TASKS_MAX: usize = 100_000;
@@ -63,8 +69,9 @@ pub struct Facts {
     resources: u64,
     awaits: u64,
     dropped: [u64; 3],
-    /// Events that came with the fullest update after the first two, which tell everything from before, twice.
-    most_at_once: usize,
+    lateness: Lateness,
+    /// How late its console told what was new, at worst.
+    late: Option<Duration>,
     first: Option<Duration>,
     last: Option<Duration>,
 }
@@ -73,9 +80,14 @@ impl Facts {
     /// Takes in what one update tells.
     pub fn learn(&mut self, update: &Update) {
         self.updates += 1;
-        if self.updates > 2 {
-            self.most_at_once = self.most_at_once.max(events(update));
-        }
+        self.lateness.begin(Stamp::of(update.now));
+        self.lateness.note(
+            update.task_update.as_ref().unwrap_or(&TaskUpdate::default()),
+            update.resource_update.as_ref().unwrap_or(&ResourceUpdate::default()),
+            update.async_op_update.as_ref().unwrap_or(&AsyncOpUpdate::default()),
+        );
+        self.lateness.finish();
+        self.late = self.late.max(self.lateness.late());
         let now = update.now.and_then(|now| std::time::SystemTime::try_from(now).ok());
         let now = now.and_then(|now| now.duration_since(std::time::UNIX_EPOCH).ok());
         self.first = self.first.or(now);
@@ -227,8 +239,9 @@ impl Facts {
             format!(
                 "it dropped events before they were told: {tasks} of tasks, {resources} of resources, {awaits} of awaits"
             )
-        } else if self.most_at_once >= BUDGET_EVENTS * 9 / 10 {
-            "its console cannot keep up: what it tells now happened a while ago, and soon it drops".to_owned()
+        } else if let Some(late) = self.late {
+            let late = late.as_secs().max(1);
+            format!("its console cannot keep up: what it tells as new is {late} s old, and soon it drops")
         } else {
             return Line::fine("it dropped nothing while this looked");
         };
@@ -239,19 +252,6 @@ impl Facts {
              loopscope exec -- COMMAND sees every poll all the same",
         )
     }
-}
-
-/// What tokio's cooperative budget lets console-subscriber's aggregator take from its buffer at once.
-const BUDGET_EVENTS: usize = 128;
-
-/// Things that are new in an update, each of which was one event.
-fn events(update: &Update) -> usize {
-    let metadata = update.new_metadata.as_ref().map_or(0, |told| told.metadata.len());
-    let tasks = update.task_update.as_ref().map_or(0, |told| told.new_tasks.len());
-    let resources =
-        update.resource_update.as_ref().map_or(0, |told| told.new_resources.len() + told.new_poll_ops.len());
-    let awaits = update.async_op_update.as_ref().map_or(0, |told| told.new_async_ops.len());
-    metadata + tasks + resources + awaits
 }
 
 fn how_many(count: usize, noun: &str) -> String {

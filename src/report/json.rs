@@ -70,7 +70,15 @@ impl<'a> Report<'a> {
             findings: findings.listed.into_iter().map(finding_entry).collect(),
             findings_unlisted: findings.unlisted,
             feeds: feeds(input),
-            gaps: trace.gaps().map(|gap| GapEntry { from_ns: gap.from, to_ns: gap.to, dropped: gap.dropped }).collect(),
+            gaps: trace
+                .gaps()
+                .map(|gap| GapEntry {
+                    from_ns: gap.from,
+                    to_ns: gap.to,
+                    dropped: gap.dropped,
+                    unwatched: gap.is_unwatched,
+                })
+                .collect(),
         }
     }
 

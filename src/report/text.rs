@@ -205,7 +205,9 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
         recording(recorded, out)?;
     }
     for gap in input.trace.gaps() {
-        let what = if gap.dropped == 0 {
+        let what = if gap.is_unwatched {
+            "nobody listened".to_owned()
+        } else if gap.is_forgotten() {
             "forgotten, for the memory budget was reached".to_owned()
         } else {
             format!("{} lost", how_many(gap.dropped, "event"))

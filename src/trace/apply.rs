@@ -116,7 +116,10 @@ impl Trace {
             }
             Event::Gap { from, to, dropped } => {
                 self.probe_dropped = self.probe_dropped.saturating_add(dropped);
-                super::push_mark(&mut self.gaps, Gap { from, to, dropped });
+                super::push_mark(&mut self.gaps, Gap { from, to, dropped, is_unwatched: false });
+            }
+            Event::Unwatched { from, to } => {
+                super::push_mark(&mut self.gaps, Gap { from, to, dropped: 0, is_unwatched: true });
             }
             Event::Counted { task, counts } => {
                 if let Some(task) = self.tasks.get_mut(task.index()) {

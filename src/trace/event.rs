@@ -156,6 +156,11 @@ pub enum Event {
         to: Nanos,
         dropped: u64,
     },
+    /// Nobody listened between these times: what happened then is not told, and nothing of it was dropped.
+    Unwatched {
+        from: Nanos,
+        to: Nanos,
+    },
     /// Where nothing better is told: the last poll and wake of a task, of possibly many since it was told last.
     Sampled {
         task: TaskId,

@@ -100,9 +100,9 @@ impl Trace {
     }
 
     fn note_forgotten(&mut self, until: Nanos) {
-        match self.gaps.back_mut().filter(|gap| gap.dropped == 0) {
+        match self.gaps.back_mut().filter(|gap| gap.is_forgotten()) {
             Some(gap) => gap.to = gap.to.max(until),
-            None => super::push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0 }),
+            None => super::push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_unwatched: false }),
         }
     }
 }

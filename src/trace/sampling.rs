@@ -87,6 +87,9 @@ impl Trace {
 
     /// Files the last poll and wake that were sampled, if they are new.
     pub(super) fn sample(&mut self, id: TaskId, polled: Option<(Nanos, Option<Nanos>)>, woken: Option<Nanos>) {
+        if let Some(task) = self.tasks.get_mut(id.index()) {
+            task.told_wake = task.told_wake.max(woken);
+        }
         let last = |trace: &Self| trace.task(id).and_then(|task| task.lane.last().copied());
         if let Some((start, end)) = polled {
             if last(self).is_none_or(|cycle| cycle.start < start || cycle.end().is_some_and(|end| end < start)) {

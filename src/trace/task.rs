@@ -32,6 +32,8 @@ pub struct Task {
     pub bounces: u64,
     /// Who woke it last, and when.
     pub last_wake: Option<(Nanos, Cause)>,
+    /// Where wakes are only sampled: when the last one came that was told of. By whom, nobody tells.
+    pub told_wake: Option<Nanos>,
     /// When the person held it, and let it go again.
     pub holds: Vec<(Nanos, Option<Nanos>)>,
     /// Clones of its waker that were made and dropped; `None` where nobody counts them.
@@ -64,6 +66,7 @@ impl Task {
             console: None,
             bounces: 0,
             last_wake: None,
+            told_wake: None,
             holds: Vec::new(),
             wakers: None,
             histograms: None,

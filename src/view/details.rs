@@ -165,9 +165,12 @@ impl Page<'_> {
         };
         let trace = self.scene.session.trace();
         match last {
-            None if trace.fidelity() == Fidelity::Sampled && (self.at.is_some() || task.counts.wakes > 0) => {
-                // The wire counts wakes, and tells the time of few.
-                lines.push(self.entry("last woken", "not told"));
+            None if trace.fidelity() == Fidelity::Sampled && task.counts.wakes > 0 => {
+                let told = task.told_wake.filter(|woken| self.at.is_none_or(|at| *woken <= at));
+                let when =
+                    told.map_or("when, was not told".to_owned(), |woken| format!("at {}", time::duration(woken)));
+                lines.push(self.entry("last woken", &when));
+                lines.push(self.entry("", "by whom, nobody tells"));
             }
             None => lines.push(self.entry("last woken", "never yet")),
             Some((at, cause)) => {

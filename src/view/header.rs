@@ -11,7 +11,7 @@ use super::scene::Watching;
 use super::theme::{Role, Theme};
 use crate::app::time;
 use crate::control::{ClockKind, Link, LinkState, Phase, Speed, Steering};
-use crate::trace::{Axis, Fidelity, Trace};
+use crate::trace::{Axis, Fidelity, Gap, Trace};
 
 /// One thing that the header says.
 type Segment = Vec<Span<'static>>;
@@ -166,8 +166,9 @@ fn shares(trace: &Trace, now: u64) -> (u64, u64) {
 /// What was not seen: an honest screen says it even when it is nothing.
 fn losses(theme: &Theme, trace: &Trace) -> Segment {
     let lost = trace.probe().1 + trace.console().1;
-    let forgot = trace.gaps().any(|gap| gap.dropped == 0);
+    let forgot = trace.gaps().any(Gap::is_forgotten);
     let (role, text) = match (lost, forgot) {
+        (0, false) if trace.gaps().any(|gap| gap.is_unwatched) => (Role::Warning, "NOT ALL WATCHED".to_owned()),
         (0, false) => (Role::Dim, "nothing lost".to_owned()),
         (0, true) => (Role::Warning, "OLDEST FORGOTTEN".to_owned()),
         (lost, _) => (Role::Warning, format!("{lost} FACTS LOST")),

@@ -189,7 +189,7 @@ fn gaps(buffer: &mut Buffer, scene: Watching<'_>, lanes: Rect, (from, to): (u64,
     if scene.model.dashboard.viewport.axis != Axis::Time {
         return;
     }
-    for gap in scene.session.trace().gaps().filter(|gap| gap.dropped > 0 && gap.to >= from && gap.from < to) {
+    for gap in scene.session.trace().gaps().filter(|gap| !gap.is_forgotten() && gap.to >= from && gap.from < to) {
         let first = axis::column_of(gap.from.max(from), from, to, lanes.width).unwrap_or(0);
         let last = axis::column_of(gap.to.min(to - 1), from, to, lanes.width).unwrap_or(first);
         for column in first..=last.max(first) {

@@ -2,7 +2,7 @@
 
 use loopscope::app::{Action, Effect, Session};
 use loopscope::control::{Command, Link, LinkState, Outcome, Phase, Steering};
-use loopscope::trace::{Axis, Event, Measured};
+use loopscope::trace::{Axis, Counts, Event, Measured};
 
 use crate::foreign::{attached, executed, service};
 use crate::person::Person;
@@ -166,12 +166,27 @@ fn the_details_have_what_a_console_keeps() {
         assert!(shown.contains(said), "{said}: {shown}");
     }
     assert!(!shown.contains("no waker"), "{shown}");
+    assert!(!shown.contains("by the runtime"), "who spawned it, a console does not tell: {shown}");
     let session = person.session.as_mut().expect("it is watched");
     let measured = Measured { polls: 50, waker_clones: 3, waker_drops: 3, ..Measured::default() };
     session.trace.apply(Event::Measured { task: task(5), at: 9 * S, measured: Box::new(measured) });
     person.types("jj");
     person.refresh();
     assert!(text(&person.screen(&ANSI, (120, 60))).contains("no waker of it is left"), "nothing can wake it");
+}
+
+/// The wire counts wakes and tells the time of the last, and never who woke.
+#[test]
+fn a_task_whose_wakes_are_only_counted_is_not_said_to_have_none() {
+    let mut person = Person::watching(service());
+    let session = person.session.as_mut().expect("it is watched");
+    let counts = Counts { wakes: 3, ..Counts::default() };
+    session.trace.apply(Event::Counted { task: task(1), counts });
+    session.trace.apply(Event::Sampled { task: task(1), polled: None, woken: Some(7 * S) });
+    person.refresh();
+    let shown = text(&person.screen(&ANSI, (120, 60)));
+    assert!(shown.contains("at 7 s") && shown.contains("by whom, nobody tells"), "{shown}");
+    assert!(!shown.contains("never yet"), "{shown}");
 }
 
 /// A process whose end is known was not lost: it went, and nothing is left to stop.

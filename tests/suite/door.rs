@@ -331,3 +331,28 @@ fn tasks_of_which_only_counts_are_told_are_there_without_a_name() {
     assert_eq!((trace.tasks()[0].name().into_owned(), trace.tasks()[0].counts.wakes), ("task 1".into(), 3));
     assert!(door.caveats().starts_with("1 tasks have no name"), "{}", door.caveats());
 }
+
+/// One update of so many new tasks, all created then.
+fn new_tasks(now: i64, ids: std::ops::Range<u64>, created: i64) -> Update {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let stats = tasks::Stats { created_at: at(created), ..tasks::Stats::default() };
+    let new_tasks = ids.clone().map(|id| Task { id: Some(Id { id }), ..Task::default() }).collect();
+    let stats_update = ids.map(|id| (id, stats)).collect();
+    let task_update = Some(TaskUpdate { new_tasks, stats_update, dropped_events: 0 });
+    Update { now: at(now), task_update, ..Update::default() }
+}
+
+#[test]
+fn a_console_that_tells_late_what_is_new_is_said_to_and_no_longer_once_it_keeps_up() {
+    let mut door = ForeignDoor::new(Polls::Told);
+    let mut note = |update: Update| {
+        door.events(update, None);
+        door.caveats()
+    };
+    assert_eq!(note(new_tasks(10, 0..500, 1)), "", "everything from before");
+    assert_eq!(note(new_tasks(11, 0..500, 1)), "", "twice");
+    let late = note(new_tasks(12, 500..628, 2));
+    assert!(late.contains("cannot keep up") && late.contains("10 s old"), "{late}");
+    assert_eq!(note(new_tasks(13, 628..640, 2)), "", "that was all of it");
+    assert_eq!(note(new_tasks(14, 640..768, 14)), "", "many at once, and told at once");
+}

@@ -17,6 +17,7 @@ use super::operations::Operations;
 use super::spans::Spans;
 use super::stamps::{Stamp, Stamps, Times};
 use super::texts::Texts;
+use crate::feed::lateness::Lateness;
 use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
@@ -57,6 +58,7 @@ pub struct ForeignDoor {
     stamps: Stamps,
     texts: Texts,
     caveats: Caveats,
+    lateness: Lateness,
     /// Joined again: what was gone by then is not news.
     rejoined_after: Option<Stamp>,
     last_update: Option<Stamp>,
@@ -77,6 +79,7 @@ impl ForeignDoor {
             stamps: Stamps::default(),
             texts: Texts::default(),
             caveats: Caveats::default(),
+            lateness: Lateness::default(),
             rejoined_after: None,
             last_update: None,
             before: 0,
@@ -116,7 +119,7 @@ impl ForeignDoor {
 
     /// What a person should know of what they see, in a sentence or several; empty where all is as it should be.
     pub fn caveats(&self) -> String {
-        self.caveats.text(self.operations.unshown(), &self.stamps)
+        self.caveats.text(self.operations.unshown(), &self.stamps, self.lateness.late())
     }
 
     /// `count` things of an update could not be taken in.
@@ -141,6 +144,7 @@ impl ForeignDoor {
     /// The next update comes over a new connection to the same process. Gives loop time so far, where the hole begins.
     pub fn rejoin(&mut self) -> Nanos {
         self.rejoined_after = self.last_update;
+        self.lateness.rejoin();
         self.stamps.now()
     }
 
@@ -191,6 +195,7 @@ impl ForeignDoor {
     ) {
         self.stamps.begin(earliest.into_iter().chain(Stamp::of(now)).min());
         self.caveats.begin();
+        self.lateness.begin(Stamp::of(now));
         self.before = self.stamps.now();
         let at = self.stamps.advance(now, arrived);
         // Nobody keeps polls of async operations for those who come later.
@@ -208,6 +213,7 @@ impl ForeignDoor {
         let tasks = part.task_update.unwrap_or_default();
         let mut resources = part.resource_update.unwrap_or_default();
         let mut operations = part.async_op_update.unwrap_or_default();
+        self.lateness.note(&tasks, &resources, &operations);
         self.caveats.hear_of(&part.new_metadata.unwrap_or_default());
         if let Some(after) = self.rejoined_after {
             let is_old = |dropped: Option<_>| Stamp::of(dropped).is_some_and(|dropped| dropped <= after);
@@ -235,6 +241,7 @@ impl ForeignDoor {
         self.follow_running(&mut events);
         self.rejoined_after = None;
         self.operations.finish();
+        self.lateness.finish();
         let now = self.stamps.now();
         events.push(match self.polls {
             Polls::Told => Event::LoopMeasured { at: now },

@@ -28,6 +28,10 @@ impl Stamp {
     pub fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
+
+    pub fn nanos(self) -> i64 {
+        self.0
+    }
 }
 
 /// Says stamps in loop time.

@@ -178,6 +178,8 @@ pub(super) struct GapEntry {
     pub(super) from_ns: u64,
     pub(super) to_ns: u64,
     pub(super) dropped: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unwatched: bool,
 }
 
 fn is_zero(number: &u64) -> bool {

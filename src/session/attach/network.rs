@@ -194,7 +194,7 @@ impl Network {
         }
         self.door.note_cut(message.cut());
         let mut events = self.door.finish();
-        events.extend(hole_from.map(|from| Event::Gap { from, to: self.door.stamps().now(), dropped: 1 }));
+        events.extend(hole_from.map(|from| Event::Unwatched { from, to: self.door.stamps().now() }));
         self.tell(events).await?;
         (self.was_live, self.attempts) = (true, 0);
         self.say(LinkState::Live, words::live(&self.door, false)).await

@@ -1,5 +1,7 @@
 //! What a person should know of what they see: what was not told, cut, dropped or set right.
 
+use std::time::Duration;
+
 use console_api::RegisterMetadata;
 
 use crate::feed::console::stamps::Stamps;
@@ -33,7 +35,7 @@ impl Caveats {
         self.unshown = self.unshown.max(std::mem::take(&mut self.unshown_now));
     }
 
-    pub fn text(&self, unshown: u64, stamps: &Stamps) -> String {
+    pub fn text(&self, unshown: u64, stamps: &Stamps, late: Option<Duration>) -> String {
         let unshown = self.unshown.max(self.unshown_now).saturating_add(unshown);
         let sentences = [
             (
@@ -48,6 +50,13 @@ impl Caveats {
         ];
         let told =
             sentences.iter().filter(|(count, _)| *count > 0).map(|(count, sentence)| format!("{count} {sentence}"));
-        told.collect::<Vec<_>>().join("; ")
+        let late = late.map(|late| {
+            format!(
+                "its console cannot keep up: what it tells as new is {} s old, and more is not told yet (a shorter \
+                 TOKIO_CONSOLE_PUBLISH_INTERVAL helps)",
+                late.as_secs().max(1)
+            )
+        });
+        late.into_iter().chain(told).collect::<Vec<_>>().join("; ")
     }
 }
