@@ -13,7 +13,7 @@ use super::lane::Filed;
 use super::pack::{Column, push_bytes, push_column, push_number, take_bytes, take_number};
 
 /// Measures that are packed, and forgotten, at once.
-pub(super) const BLOCK_MEASURES: usize = 64;
+pub(super) const BLOCK_MEASURES: usize = 16;
 
 /// Sums over a task's life so far, with what it was doing just then. Times in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -314,13 +314,13 @@ mod tests {
         for at in 1..=200 {
             measures.push(measure(at, at * 3, at));
         }
-        assert_eq!(measures.blocks.len(), 3, "most of it is packed");
+        assert_eq!(measures.blocks.len(), 12, "most of it is packed");
         for at in 0..=200 {
             assert_eq!(measures.sums_at(0, at).polls, at * 3);
             assert_eq!(measures.at(at).map(|measure| measure.at), (at > 0).then_some(at));
         }
         assert!(measures.drop_oldest().is_some());
-        assert_eq!(measures.forgotten_until(), Some(64));
+        assert_eq!(measures.forgotten_until(), Some(16));
         assert_eq!(measures.sums_at(0, 150).polls, 450);
         while measures.drop_oldest().is_some() {}
         assert_eq!(measures.open.len(), 8, "what is newest stays");

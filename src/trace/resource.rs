@@ -16,7 +16,7 @@ use super::id::{ResourceId, TaskId};
 const HOLDINGS_MAX: usize = 1 << 20;
 
 /// Resources that are kept though they are gone; the oldest go first.
-const GONE_MAX: usize = 1 << 16;
+const GONE_MAX: usize = 1 << 13;
 
 /// Attributes that one resource may have; more are let go.
 const ATTRIBUTES_MAX: usize = 32;
