@@ -286,6 +286,32 @@ fn a_writer_that_is_killed_in_the_middle_of_a_line_is_no_trouble() {
 }
 
 #[test]
+fn a_recording_that_cannot_be_understood_is_said_at_once_and_drained_to_its_end() {
+    // Far more than a pipe holds, and in it what would make tasks if it were read.
+    let stamp = r#""at":{"secs_since_epoch":1,"nanos_since_epoch":2}"#;
+    let script = format!(
+        r#"exec 3> "$TOKIO_CONSOLE_RECORD_PATH"; printf '{{"v":7}}\n' >&3; read -r go < "$0"
+        yes '{{"Spawn":{{"id":7,{stamp},"fields":[]}}}}' | head -n 20000 >&3; printf '{{"v":9}}\n' >&3; echo written"#
+    );
+    let folder = Folder::new("exec-unreadable");
+    let go = folder.file("go");
+    assert!(Process::new("mkfifo").arg(&go).status().expect("there is mkfifo").success());
+    let command = words(&["sh", "-c", &script, go.to_str().expect("text")]);
+    let mut session = ExecSession::start(&command, Stdin::Nothing, MEMORY_BYTES).expect("it can be tried");
+    crate::outside::until("it to be said", || {
+        session.pump(Duration::from_millis(5));
+        note(&session).contains("format version 7")
+    });
+    assert!(!note(&session).contains("tracing") && !note(&session).contains('\n'), "{}", note(&session));
+    assert_eq!(session.status().phase, Phase::Running, "the app itself goes on");
+    std::fs::write(&go, "go\n").expect("it is read");
+    let why = failed(end(&mut session));
+    assert!(why.contains("version 7"), "the first that is wrong is what is told: {why}");
+    assert_eq!(session.trace().tasks().len(), 0, "nothing is read out of its middle");
+    assert!(session.trace().output().lines().iter().any(|line| &*line.text == "written"), "it was never held up");
+}
+
+#[test]
 fn the_app_is_told_where_to_listen_and_to_record() {
     let mut session = shell(
         "echo $TOKIO_CONSOLE_BIND; echo $TOKIO_CONSOLE_PUBLISH_INTERVAL; stat -c %a \"$(dirname $TOKIO_CONSOLE_RECORD_PATH)\"; \
