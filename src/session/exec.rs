@@ -13,7 +13,7 @@ mod timed;
 mod wire;
 mod words;
 
-pub use app::Stdin;
+pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
