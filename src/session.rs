@@ -13,7 +13,7 @@ mod watch;
 
 pub use archive::{ArchiveSession, OpenError, head};
 pub use attach::AttachSession;
-pub use exec::{ExecSession, Stdin};
+pub use exec::{ExecSession, Stdin, wait_for_left};
 pub use lab::LabSession;
 pub use recorder::{ArchiveFile, Recorded};
 pub use recording::{RecordingSession, Until};

@@ -12,7 +12,7 @@ use super::screen;
 use crate::app::Session;
 use crate::control::{ClockKind, SourceKind};
 use crate::report::Source;
-use crate::session::{ExecSession, Stdin};
+use crate::session::{ExecSession, Stdin, wait_for_left};
 use crate::settings::Settings;
 use crate::workload::duration;
 
@@ -24,7 +24,8 @@ Examples:
 
 The app has to call console_subscriber::init(), and to be built with tokio's feature `tracing` and with
 RUSTFLAGS=\"--cfg tokio_unstable\". It is not changed otherwise: it listens at a port that is free, and records into a
-pipe. When loopscope ends, so does the app.";
+pipe. When loopscope ends, so does the app, with all that it started and that is still in its process group. Only where
+--headless reads standard input from a terminal the app has no group of its own, and what it started is its to end.";
 
 /// What was typed after `exec`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,13 @@ pub(super) struct ExecArguments {
 }
 
 pub(super) fn exec(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
+    let exit = watch(arguments, settings);
+    // The session is gone by now, and its app perhaps not yet.
+    wait_for_left();
+    exit
+}
+
+fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let words: Vec<_> = arguments.command.iter().map(|word| word.to_string_lossy()).collect();
     let name = words.join(" ");
     if arguments.headless {

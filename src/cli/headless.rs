@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::assertion::{Assertion, Verdict};
 use super::exit::{Exit, tell, to_stdout};
@@ -64,13 +64,22 @@ pub(super) fn heed_signals() -> anyhow::Result<&'static Arc<AtomicBool>> {
         return Ok(interrupted);
     }
     let interrupted = INTERRUPTED.get_or_init(Arc::default);
-    for signal in [SIGINT, SIGTERM] {
+    // Under `nohup` a terminal that goes away is no wish to end.
+    let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         // In this order: the first signal ends the run and leaves a report, the second ends the program.
         let code = Exit::Interrupted.code().into();
         signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
         signal_hook::flag::register(signal, Arc::clone(interrupted))?;
     }
     Ok(interrupted)
+}
+
+/// Whoever started us wanted this signal to be ignored. Where the system does not tell, nobody did.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
 }
 
 /// Watches `session` to its end, or for so long, prints the report and gives the exit code.

@@ -8,11 +8,12 @@ mod clock;
 mod joined;
 mod output;
 mod pipe;
+mod stop;
 mod timed;
 mod wire;
 mod words;
 
-pub use app::Stdin;
+pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -42,9 +43,6 @@ const LATE_NS: u64 = 20_000_000;
 
 /// How long after its end an app's output and recording may go on, from what it leaves behind.
 const REST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long a stop waits for the console: it tells ten times a second.
-const FREEZE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Characters of a command that are shown.
 const NAME_CHARS_MAX: usize = 200;
@@ -76,6 +74,8 @@ pub struct ExecSession {
     is_quitting: bool,
     /// When it ended, and how often the pipe had been found empty by then.
     ended: Option<(Instant, u64)>,
+    /// Why what it records cannot be understood. From then on it is only drained.
+    unreadable: Option<String>,
     /// How it came out, before everything of it is told.
     came_out: Option<Outcome>,
     outcome: Option<Outcome>,
@@ -115,6 +115,7 @@ impl ExecSession {
             freezing: None,
             is_quitting: false,
             ended: None,
+            unreadable: None,
             came_out: None,
             outcome: None,
         };
@@ -194,6 +195,10 @@ impl ExecSession {
     fn read(&mut self, horizon: u64) -> bool {
         if self.chunk.is_none() {
             let Some(chunk) = self.pipe.as_ref().and_then(|pipe| pipe.take(horizon)) else { return false };
+            // Whoever writes it must not be held up, understood or not.
+            if self.unreadable.is_some() {
+                return true;
+            }
             if let Some(lines) = chunk.missed {
                 self.miss(lines);
             }
@@ -208,6 +213,7 @@ impl ExecSession {
             Ok(_) => self.chunk = None,
             Err(error) => {
                 self.came_out = Some(Outcome::Failed(error.to_string()));
+                self.unreadable = Some(error.to_string());
                 self.chunk = None;
             }
         }
@@ -279,32 +285,6 @@ impl ExecSession {
         }
         self.trace.set_recorded(self.recording.recorded().clone());
         (self.app, self.pipe, self.wire) = (None, None, None);
-    }
-
-    /// Stops the process once its console has told what its tasks wait for, or after a moment without that.
-    fn freeze(&mut self, has_told: bool) {
-        let is_due = self.freezing.is_some_and(|asked| has_told || asked.elapsed() >= FREEZE_PATIENCE);
-        if !is_due {
-            return;
-        }
-        self.freezing = None;
-        let Some(app) = self.app.as_mut().filter(|_| !self.is_frozen) else { return };
-        if app.freeze(true) {
-            self.is_frozen = true;
-            // It stands only after it was told to: what happens in between is at the edge of the stop.
-            let now = self.clock.now();
-            let at = self.recording.stamps().loop_time(now);
-            self.recording.stamps().stop(now);
-            self.timed.push(at, Event::Pause { at });
-        }
-    }
-
-    fn thaw(&mut self) {
-        self.freezing = None;
-        let Some(app) = self.app.as_mut().filter(|_| self.is_frozen) else { return };
-        // It goes on only after it was told to.
-        self.recording.stamps().go_on(self.clock.now());
-        self.is_frozen = !app.freeze(false);
     }
 }
 

@@ -286,6 +286,32 @@ fn a_writer_that_is_killed_in_the_middle_of_a_line_is_no_trouble() {
 }
 
 #[test]
+fn a_recording_that_cannot_be_understood_is_said_at_once_and_drained_to_its_end() {
+    // Far more than a pipe holds, and in it what would make tasks if it were read.
+    let stamp = r#""at":{"secs_since_epoch":1,"nanos_since_epoch":2}"#;
+    let script = format!(
+        r#"exec 3> "$TOKIO_CONSOLE_RECORD_PATH"; printf '{{"v":7}}\n' >&3; read -r go < "$0"
+        yes '{{"Spawn":{{"id":7,{stamp},"fields":[]}}}}' | head -n 20000 >&3; printf '{{"v":9}}\n' >&3; echo written"#
+    );
+    let folder = Folder::new("exec-unreadable");
+    let go = folder.file("go");
+    assert!(Process::new("mkfifo").arg(&go).status().expect("there is mkfifo").success());
+    let command = words(&["sh", "-c", &script, go.to_str().expect("text")]);
+    let mut session = ExecSession::start(&command, Stdin::Nothing, MEMORY_BYTES).expect("it can be tried");
+    crate::outside::until("it to be said", || {
+        session.pump(Duration::from_millis(5));
+        note(&session).contains("format version 7")
+    });
+    assert!(!note(&session).contains("tracing") && !note(&session).contains('\n'), "{}", note(&session));
+    assert_eq!(session.status().phase, Phase::Running, "the app itself goes on");
+    std::fs::write(&go, "go\n").expect("it is read");
+    let why = failed(end(&mut session));
+    assert!(why.contains("version 7"), "the first that is wrong is what is told: {why}");
+    assert_eq!(session.trace().tasks().len(), 0, "nothing is read out of its middle");
+    assert!(session.trace().output().lines().iter().any(|line| &*line.text == "written"), "it was never held up");
+}
+
+#[test]
 fn the_app_is_told_where_to_listen_and_to_record() {
     let mut session = shell(
         "echo $TOKIO_CONSOLE_BIND; echo $TOKIO_CONSOLE_PUBLISH_INTERVAL; stat -c %a \"$(dirname $TOKIO_CONSOLE_RECORD_PATH)\"; \
@@ -362,7 +388,25 @@ fn to_leave_ends_the_app_and_all_that_it_started() {
     until(&mut session, "a line", |trace, _| trace.output().lines().len() == 1);
     let pid = session.trace().output().lines()[0].text.to_string();
     drop(session);
-    assert_eq!(state_of(&pid), None, "who drops a session ends its app");
+    crate::outside::until("its app to end with the session", || state_of(&pid).is_none());
+}
+
+#[test]
+fn what_takes_no_notice_of_being_asked_ends_even_where_its_shell_is_gone_before_it() {
+    let stubborn = "sh -c 'trap \"\" TERM; echo $$; while true; do sleep 0.05; done'";
+    let is_gone = |pid: &str| state_of(pid).is_none_or(|state| state == 'Z');
+    for is_asked in [true, false] {
+        let mut session = shell(&format!("{stubborn} & wait"));
+        until(&mut session, "a line", |trace, _| trace.output().lines().len() == 1);
+        let pid = session.trace().output().lines()[0].text.to_string();
+        assert!(!is_gone(&pid));
+        if is_asked {
+            session.command(Command::Quit);
+            assert_eq!(end(&mut session), Outcome::Cancelled);
+        }
+        drop(session);
+        crate::outside::until("the rest of the group to go", || is_gone(&pid));
+    }
 }
 
 #[test]
@@ -372,6 +416,16 @@ fn a_limit_and_a_signal_end_the_app_and_leave_a_report() {
     assert_eq!((ran.code, &report["outcome"]), (Some(0), &"cancelled".into()), "{}", ran.err);
     assert_eq!(state_of(report["output"][0]["text"].as_str().expect("a number")), None);
 
+    end_by("-TERM");
+    // Where the suite itself runs under `nohup`, a hangup is nothing to anybody.
+    let status = std::fs::read_to_string("/proc/self/status").expect("there is /proc");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("it is told");
+    if u64::from_str_radix(ignored.trim(), 16).expect("it is a number") & 1 == 0 {
+        end_by("-HUP");
+    }
+}
+
+fn end_by(signal: &str) {
     let folder = Folder::new("exec-signal");
     let said = folder.file("pid");
     let script = format!("echo $$ > {}; sleep 1000", said.display());
@@ -383,7 +437,7 @@ fn a_limit_and_a_signal_end_the_app_and_leave_a_report() {
         .expect("the binary is built with the tests");
     let pid = || std::fs::read_to_string(&said).ok().filter(|text| text.ends_with('\n'));
     crate::outside::until("the app", || pid().is_some());
-    Process::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("there is kill");
+    Process::new("kill").args([signal, &child.id().to_string()]).status().expect("there is kill");
     let ran = child.wait_with_output().expect("it ends");
     assert_eq!(ran.status.code(), Some(130));
     let report: Value = serde_json::from_slice(&ran.stdout).expect("there is a report");

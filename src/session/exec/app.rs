@@ -6,14 +6,22 @@ use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use crossbeam_channel::{Receiver, bounded};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::control::Outcome;
 
 /// How long the app may take to end when it is asked to, before it is made to.
 const END_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long our own end waits for the apps that we started: they are made to end before that.
+const EXIT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Apps that are being ended, each by a thread: whoever sends to these drops its end once the app is gone.
+static LEAVING: Mutex<Vec<Receiver<()>>> = Mutex::new(Vec::new());
 
 /// How often the app publishes what only its console tells. Its aggregator takes in no more than 128 events at a time, so
 /// this is also how fast names come: 12,800 a second.
@@ -32,14 +40,20 @@ pub enum Stdin {
 }
 
 /// See the module.
+///
+/// Its process is waited for only when this is dropped. Until then its number is nobody else's, so that what is left of
+/// its group can be ended by it, even where the process itself is gone.
 #[derive(Debug)]
 pub struct App {
-    child: Child,
+    /// `None` once it is somebody else's to end.
+    child: Option<Child>,
     /// It leads a process group of its own.
     has_group: bool,
     ended: Option<ExitStatus>,
     /// When it is made to end.
     deadline: Option<Instant>,
+    /// Whoever drops this has the time to wait.
+    may_wait: bool,
 }
 
 /// A port on this machine that nobody listens at.
@@ -70,28 +84,29 @@ impl App {
             starting.process_group(0);
         }
         let child = starting.spawn().map_err(|error| refusal(program, &error))?;
-        Ok(Self { child, has_group, ended: None, deadline: None })
+        Ok(Self { child: Some(child), has_group, ended: None, deadline: None, may_wait: false })
     }
 
     /// Its standard output and standard error, once.
     pub fn streams(&mut self) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {
-        (self.child.stdout.take(), self.child.stderr.take())
+        let Some(child) = &mut self.child else { return (None, None) };
+        (child.stdout.take(), child.stderr.take())
     }
 
-    /// How it came out, once it has. One that was asked to end and takes too long is made to.
+    /// How it came out, once it has. What was asked to end and takes too long is made to, the rest of its group as well.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            self.ended = self.child.try_wait().ok().flatten();
+            self.ended = self.pid().and_then(look);
         }
-        if self.ended.is_none() && self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.signal(Signal::KILL);
         }
         self.ended
     }
 
-    /// Asks it to end.
+    /// Asks it to end, and what it started.
     pub fn end(&mut self) {
-        if self.ended().is_none() && self.deadline.is_none() {
+        if self.deadline.is_none() {
             self.deadline = Some(Instant::now() + END_PATIENCE);
             self.signal(Signal::TERM);
             // One that stands still hears of it only when it goes on.
@@ -104,9 +119,12 @@ impl App {
         self.ended().is_none() && self.signal(if is_frozen { Signal::STOP } else { Signal::CONT })
     }
 
-    /// Only while it has not been waited for: until then its number is nobody else's.
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.as_ref()?.id()).ok().and_then(Pid::from_raw)
+    }
+
     fn signal(&self, signal: Signal) -> bool {
-        let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return false };
+        let Some(pid) = self.pid() else { return false };
         let sent = if self.has_group {
             rustix::process::kill_process_group(pid, signal)
         } else {
@@ -114,15 +132,65 @@ impl App {
         };
         sent.is_ok()
     }
+
+    /// Waits for it to end, or makes it, and what is left of its group with it.
+    fn reap(&mut self) {
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        while self.ended().is_none() && !is_due(self.deadline) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.signal(Signal::KILL);
+        if let Some(mut child) = self.child.take() {
+            // It has ended, or cannot but do so now: this gives its number back.
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.end();
-        while self.ended().is_none() {
-            std::thread::sleep(Duration::from_millis(2));
+        if self.child.is_none() {
+            return;
         }
+        if self.ended().is_none() {
+            self.end();
+        }
+        if self.may_wait || self.ended.is_some() {
+            return self.reap();
+        }
+        // Whoever drops it may have a screen to draw.
+        let &mut Self { has_group, ended, deadline, .. } = self;
+        let left = Self { child: self.child.take(), has_group, ended, deadline, may_wait: true };
+        let (gone, leaving) = bounded(0);
+        let mut all = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| one.try_recv() == Err(crossbeam_channel::TryRecvError::Empty));
+        all.push(leaving);
+        drop(all);
+        // Without a thread it is dropped, and so ended, right here.
+        let _ = std::thread::Builder::new().name("loopscope-ending".into()).spawn(move || {
+            drop(left);
+            drop::<crossbeam_channel::Sender<()>>(gone);
+        });
     }
+}
+
+/// Waits until every app that was left is gone, for so long as that may take; to be called before this program ends.
+pub fn wait_for_left() {
+    let deadline = Instant::now() + EXIT_PATIENCE;
+    let all = std::mem::take(&mut *LEAVING.lock().unwrap_or_else(PoisonError::into_inner));
+    for leaving in all {
+        // Nothing is ever sent: that its other end is gone is the message.
+        let _ = leaving.recv_deadline(deadline);
+    }
+}
+
+/// How the process came out, if it has; it goes on being ours to wait for.
+fn look(pid: Pid) -> Option<ExitStatus> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = rustix::process::waitid(WaitId::Pid(pid), options).ok().flatten()?;
+    // As `wait` would have it: the code above the signal.
+    let signal = status.terminating_signal().unwrap_or(0);
+    Some(ExitStatus::from_raw((status.exit_status().unwrap_or(0) << 8) | signal))
 }
 
 /// How the app came out by itself.

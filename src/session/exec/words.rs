@@ -12,7 +12,11 @@ impl ExecSession {
         if self.is_frozen {
             notes.push("its process is stopped (SIGSTOP), and loop time with it".to_owned());
         }
-        if self.trace.tasks().is_empty() {
+        if let Some(why) = &self.unreadable {
+            // Once it is over, that is how it came out.
+            let lines: Vec<_> = why.lines().map(str::trim).collect();
+            notes.extend(self.outcome.is_none().then(|| lines.join(" ")));
+        } else if self.trace.tasks().is_empty() {
             notes.extend(self.why_nothing());
         }
         notes.extend(notes::of_recording(self.recording.recorded()));
