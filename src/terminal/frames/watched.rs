@@ -9,6 +9,9 @@ use crate::trace::TaskId;
 /// What each session gets at least of the time for taking in, whatever the others have.
 const TURN_MIN: Duration = Duration::from_micros(300);
 
+/// How long the whole program's stop waits for the processes that stop with it: twice what each may take.
+const STOP_PATIENCE: Duration = Duration::from_millis(500);
+
 /// One session, and what was done to it while it was shown.
 struct Watched {
     session: Box<dyn Session>,
@@ -139,13 +142,38 @@ impl Sessions {
         }
     }
 
-    /// Does something that stops the whole program. Loops of ours stand still meanwhile, in their own time too.
+    /// Does something that stops the whole program. Loops of ours stand still meanwhile, in their own time too, and so do
+    /// apps that we started: nobody would read what they record, and they would wait for that.
     pub fn stop_time(&mut self, stop: impl FnOnce()) {
-        let runs = |status: Status| status.steering == Steering::Loop && status.phase == Phase::Running;
-        let running: Vec<usize> = (0..self.all.len()).filter(|index| runs(self.all[*index].session.status())).collect();
-        running.iter().for_each(|index| self.all[*index].session.command(Command::Pause));
+        let mut running = Vec::new();
+        for (index, watched) in self.all.iter_mut().enumerate() {
+            let status = watched.session.status();
+            let (halt, go_on) = match (status.steering, status.phase) {
+                (Steering::Loop, Phase::Running) => (Command::Pause, Command::Resume),
+                (Steering::Process, Phase::Running) => (Command::Freeze(true), Command::Freeze(false)),
+                _ => continue,
+            };
+            watched.session.command(halt);
+            running.push((index, go_on));
+        }
+        self.await_processes();
         stop();
-        running.iter().for_each(|index| self.all[*index].session.command(Command::Resume));
+        for (index, go_on) in running {
+            self.all[index].session.command(go_on);
+        }
+    }
+
+    /// Waits until every process that is to stop does, for so long as that may take.
+    fn await_processes(&mut self) {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for watched in &mut self.all {
+            let stops = |status: Status| status.steering == Steering::Process && status.phase == Phase::Pausing;
+            while stops(watched.session.status()) && Instant::now() < deadline {
+                if !watched.session.pump(TURN_MIN) {
+                    watched.session.wait(TURN_MIN);
+                }
+            }
+        }
     }
 
     /// Tells the session on the screen which task is looked at, where it tells more of that one.
@@ -236,5 +264,51 @@ impl Sessions {
         if let Some(watched) = self.all.get_mut(self.shown) {
             watched.shown = Some(Shown::of(&watched.session.status()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{ExecSession, Stdin};
+
+    fn until(what: &str, mut condition: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "never came: {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn stands(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
+    #[test]
+    fn an_app_that_we_started_stands_while_the_whole_program_does_and_that_is_a_pause() {
+        let command = ["sh", "-c", "echo $$; sleep 1000"].map(Into::into);
+        let mut session = ExecSession::start(&command, Stdin::Nothing, 1 << 20).expect("it can be tried");
+        until("its number", || {
+            session.pump(TURN_MIN);
+            !session.trace().output().lines().is_empty()
+        });
+        let pid = session.trace().output().lines()[0].text.to_string();
+        let mut sessions = Sessions::default();
+        let session = Box::new(session);
+        sessions.all.push(Watched { session, kept: Kept::default(), selected: None, shown: None, is_new: false });
+        let mut has_stopped = false;
+        sessions.stop_time(|| {
+            until("the app to stand", || stands(&pid));
+            has_stopped = true;
+        });
+        assert!(has_stopped);
+        until("the app to go on", || !stands(&pid));
+        let session = &mut sessions.all[0].session;
+        assert_eq!(session.status().phase, Phase::Running);
+        until("the pause to be told", || {
+            session.pump(TURN_MIN);
+            session.trace().pauses().count() == 1
+        });
     }
 }
