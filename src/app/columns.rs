@@ -328,6 +328,11 @@ pub fn short(count: u64) -> String {
     }
 }
 
+/// When it was woken last, as far as that was seen or told.
+fn woken(task: &Task) -> Option<Nanos> {
+    task.last_wake.map(|(at, _)| at).max(task.told_wake)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,9 +358,4 @@ mod tests {
             assert!(column.title.len() < usize::from(column.width) && !column.says.is_empty(), "{}", column.title);
         }
     }
-}
-
-/// When it was woken last, as far as that was seen or told.
-fn woken(task: &Task) -> Option<Nanos> {
-    task.last_wake.map(|(at, _)| at).max(task.told_wake)
 }
