@@ -461,3 +461,32 @@ fn a_flood_of_output_holds_nobody_up_and_what_is_lost_is_said() {
     let lost = lines.iter().filter(|line| line.text.contains("came too fast")).count();
     assert!(lost > 0 || lines.len() + usize::try_from(session.trace().output().dropped()).unwrap_or(0) > 4_000_000);
 }
+
+/// The process stands still, at the system's word.
+fn stands(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+#[test]
+fn an_app_that_we_started_stands_while_the_whole_program_does_and_that_is_a_pause() {
+    let command = ["sh", "-c", "echo $$; sleep 1000"].map(Into::into);
+    let mut session = ExecSession::start(&command, Stdin::Nothing, 1 << 20).expect("it can be tried");
+    until(&mut session, "its number", |trace, _| !trace.output().lines().is_empty());
+    let pid = session.trace().output().lines()[0].text.to_string();
+    let mut stage = crate::stage::Stage::default();
+    let mut desk = crate::terminal::Desk::new(&mut stage);
+    desk.frames.watch(Box::new(session), None);
+    let mut has_stopped = false;
+    desk.frames.stop_time(|| {
+        crate::outside::until("the app to stand", || stands(&pid));
+        has_stopped = true;
+    });
+    assert!(has_stopped);
+    crate::outside::until("the app to go on", || !stands(&pid));
+    let mut session = desk.frames.into_session().expect("it is watched");
+    crate::outside::until("the pause to be told", || {
+        session.pump(Duration::from_millis(5));
+        session.trace().pauses().count() == 1
+    });
+}
