@@ -250,7 +250,7 @@ fn an_app_without_a_console_runs_and_it_is_said_why_there_are_no_tasks() {
     let ran = loopscope(&["exec", "--headless", "--", "/bin/echo", "hi"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("hi") && ran.out.contains("no task was spawned"), "{}", ran.out);
-    assert!(ran.err.contains("it does not call console_subscriber::init()"), "{}", ran.err);
+    assert!(ran.err.contains("does not call console_subscriber::init()"), "{}", ran.err);
     let mut session = shell("sleep 1000");
     until(&mut session, "time to pass", |trace, _| trace.now() > 0);
     assert!(note(&session).contains("has not begun to record"), "{}", note(&session));
