@@ -15,9 +15,9 @@ use crate::workload::manifest::ParamValue;
 /// Why an archive cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{0}")]
+    #[error(transparent)]
     File(#[from] std::io::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Archive(#[from] Problem),
 }
 

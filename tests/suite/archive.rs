@@ -68,6 +68,10 @@ fn what_is_no_archive_is_not_overwritten_and_a_newer_one_is_not_guessed_at() {
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert!(ran.err.contains("version 9"), "{}", ran.err);
+    std::fs::write(&file, b"loopscope\0\x01\0").expect("the folder is ours");
+    let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert_eq!(ran.err.matches("nothing can be saved").count(), 1, "said once: {}", ran.err);
     assert_eq!(read(&b"{}"[..], 1 << 20).expect_err("that is JSON"), Problem::NoArchive);
 }
 
