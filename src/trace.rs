@@ -219,8 +219,8 @@ impl Trace {
         self.recorded = Some(recorded);
     }
 
-    /// The console of a program that is not ours has told everything until `at`. What happened after that it may not have
-    /// been able to tell.
+    /// The console of a program that is not ours has counted and told everything until `at`. What happened after that it
+    /// may not have been able to tell.
     pub fn set_compared_until(&mut self, at: Nanos) {
         self.compared_until = at;
     }

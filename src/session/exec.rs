@@ -238,9 +238,9 @@ impl ExecSession {
         let told = self.joined.catch_up(&self.recording, &self.trace);
         self.read_sources(&told);
         told.into_iter().for_each(|event| self.trace.apply(event));
-        if let Some(told) = self.joined.told_until() {
-            let told = self.recording.stamps().loop_time(told);
-            self.trace.set_compared_until(told);
+        if let Some(counted) = self.joined.counted_until() {
+            let counted = self.recording.stamps().loop_time(counted);
+            self.trace.set_compared_until(counted);
         }
         before != (self.trace.now(), self.trace.output().lines().len())
     }
