@@ -149,20 +149,31 @@ struct Client {
 }
 
 impl Client {
-    /// Passes updates on until the loop has ended and everything that was counted was told.
-    async fn follow(mut self, mut updates: Updates, mut has_ended: oneshot::Receiver<Instant>) {
+    /// Passes on what updates tell, to the last.
+    async fn follow(mut self, updates: Updates, has_ended: oneshot::Receiver<Instant>) {
+        let is_complete = self.follow_updates(updates, has_ended).await;
+        let last = self.door.close(is_complete);
+        if !last.is_empty() {
+            // Nobody may be there any more who wants to know.
+            let _ = self.batches.send(last).await;
+        }
+    }
+
+    /// Passes updates on until the loop has ended and everything that was counted was told. Tells whether it was.
+    async fn follow_updates(&mut self, mut updates: Updates, mut has_ended: oneshot::Receiver<Instant>) -> bool {
         let mut ended = None;
         while !ended.is_some_and(|ended| self.valve.has_told_all_until(ended)) {
             tokio::select! {
                 at = &mut has_ended, if ended.is_none() => ended = Some(at.unwrap_or_else(|_| Instant::now())),
                 update = updates.next() => {
-                    let Ok(Some(update)) = update else { return };
+                    let Ok(Some(update)) = update else { return false };
                     self.valve.updated(self.anchor.instant(update.now));
                     if self.batches.send(self.door.events(update, &self.anchor)).await.is_err() {
-                        return;
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 }

@@ -123,7 +123,8 @@ impl Door {
             let times = LoopTimes { map, anchor };
             let task = |span: u64| self.tasks.get(span).map(|known| known.task);
             events = operations.events(&told_resources, &told_operations, task, &mut self.texts, &times);
-            operations.finish();
+            // Its aggregator empties its buffer each time.
+            events.extend(operations.finish(true));
             for (span, stats) in &told_tasks.stats_update {
                 let (polled, woken) = facts::last(stats, &times);
                 events.extend(task(*span).map(|task| Event::Sampled { task, polled, woken }));
@@ -138,6 +139,12 @@ impl Door {
             self.tasks.end(*span);
         }
         events
+    }
+
+    /// No update will come any more: gives what would have waited for the next one. `is_complete` says that everything
+    /// was told.
+    pub fn close(&mut self, is_complete: bool) -> Vec<Event> {
+        self.sole.as_mut().map_or_else(Vec::new, |(_, operations)| operations.close(is_complete))
     }
 
     fn meet(&mut self, task: &tasks::Task, told: &tasks::TaskUpdate) {
