@@ -172,10 +172,11 @@ impl LabSession {
         let mut changed = false;
         loop {
             let batch_is_next = self.receive_batch();
+            let has_more = self.ring.waiting() > EVENTS_PER_LOOK;
             let taken = self.ring.take(EVENTS_PER_LOOK, |event| self.trace.apply(event));
             self.trace.count_probe_events(taken as u64);
             changed |= taken > 0;
-            if taken < EVENTS_PER_LOOK {
+            if !has_more && taken < EVENTS_PER_LOOK {
                 if batch_is_next {
                     changed |= self.apply_batch();
                 } else {

@@ -1,5 +1,7 @@
 //! The lab, driven as the screen drives it: programs in Rust on the real loop, with both witnesses.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
@@ -103,6 +105,43 @@ fn the_exhibition_takes_an_hour_and_the_witnesses_agree() {
     assert_eq!(trace.tasks().len(), 25);
     assert_eq!(trace.awaits().iter().count(), 24 * 30 * 2 + 24);
     assert_eq!(trace.output().lines()[0].text.as_ref(), "done\u{fffd}[2J", "no control character gets through");
+}
+
+/// Generations of tasks, each spawned once the one before is over; `has_ended` is set by the last of them.
+fn generations(count: usize, has_ended: Arc<AtomicBool>) -> Program {
+    const TASKS: usize = 10;
+    Box::new(move |world: World| {
+        let main = async move {
+            for generation in 0..count {
+                let spawn = |number: usize| {
+                    let inner = world.clone();
+                    world.spawn(spec(&format!("task-{generation}-{number}")), async move {
+                        for _ in 0..10 {
+                            sleep(&inner, 1).await;
+                        }
+                        Ok(())
+                    })
+                };
+                for task in (0..TASKS).map(spawn).collect::<Vec<_>>() {
+                    world.await_at(&site(AwaitKind::Task, "join"), task).await.map_err(|error| error.to_string())??;
+                }
+            }
+            has_ended.store(true, Ordering::Release);
+            Ok(serde_json::Value::Null)
+        };
+        (spec("main"), Box::pin(main))
+    })
+}
+
+#[test]
+fn what_the_console_told_waits_until_the_tasks_are_there_however_much_has_gathered() {
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let mut session = start(generations(120, has_ended.clone()), options());
+    // Nobody takes anything in meanwhile: the probe's records gather, and so does what the console told of them.
+    crate::outside::until("its end", || has_ended.load(Ordering::Acquire));
+    finish(&mut session);
+    assert_eq!(session.trace().tasks().len(), 1_201);
+    assert_eq!(session.trace().disagreements().first(), None, "of {:?} updates", session.trace().console());
 }
 
 #[test]
