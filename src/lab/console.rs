@@ -59,8 +59,6 @@ pub struct Outside {
 /// # Errors
 /// Where the system gives no more threads.
 pub fn start(door: Door, valve: Arc<Valve>, outside: Option<Outside>) -> io::Result<Console> {
-    // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
-    let anchor = Anchor::now();
     let builder = ConsoleLayer::builder().publish_interval(PUBLISH_INTERVAL).event_buffer_capacity(BUFFER_EVENTS);
     let builder = match outside {
         // Who looks from outside wants what our own screen knows better: what has ended, and how polls spread.
@@ -70,7 +68,8 @@ pub fn start(door: Door, valve: Arc<Valve>, outside: Option<Outside>) -> io::Res
             .poll_duration_histogram_max(HISTOGRAM_MAX)
             .scheduled_duration_histogram_max(HISTOGRAM_MAX),
     };
-    let (layer, server) = builder.build();
+    // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
+    let (anchor, (layer, server)) = Anchor::around(|| builder.build());
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     let (batch_sender, batches) = mpsc::channel(BATCHES_MAX);
     let (ended, has_ended) = oneshot::channel();
@@ -167,7 +166,7 @@ impl Client {
                 at = &mut has_ended, if ended.is_none() => ended = Some(at.unwrap_or_else(|_| Instant::now())),
                 update = updates.next() => {
                     let Ok(Some(update)) = update else { return false };
-                    self.valve.updated(self.anchor.instant(update.now));
+                    self.valve.updated(self.anchor.earliest(update.now));
                     if self.batches.send(self.door.events(update, &self.anchor)).await.is_err() {
                         return false;
                     }
