@@ -196,10 +196,13 @@ impl LabSession {
         if self.outcome.is_some() || self.control.phase() != Phase::Running {
             return;
         }
-        self.control.look_at_waits();
-        if self.watch.looks(&self.trace, &self.thresholds) {
-            self.command(Command::Pause);
+        let mut told = self.control.look_at_waits();
+        if self.watch.looks(&self.trace, &self.thresholds)
+            && let Some(hit) = self.watch.hit
+        {
+            told = self.control.stop_for(hit.breakpoint).or(told);
         }
+        told.into_iter().for_each(|event| self.trace.apply(event));
     }
 
     /// Moves the trace's newest end on through time in which nothing happens.
