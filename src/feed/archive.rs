@@ -7,7 +7,7 @@
 //! A `HEAD` says what ran. `TOLD` and `SEALED` are pieces of the trace in order of time, which are never written again;
 //! the `REST` after them is everything that still changes, and the next one takes its place. Each chunk is checked by
 //! itself, so a file that ends anywhere, or is damaged somewhere, is good up to there: without its `REST` it lacks its
-//! newest end, some seconds of it at most. Version 1.
+//! newest end, some seconds of it at most. Version 1, whose first files had no `PAUSED`, which says why it was paused.
 
 mod reading;
 mod writing;
@@ -37,6 +37,7 @@ const HEAD: u8 = 1;
 const TOLD: u8 = 2;
 const SEALED: u8 = 3;
 const REST: u8 = 4;
+const PAUSED: u8 = 5;
 
 /// What ran, and how: all that a report says besides the trace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

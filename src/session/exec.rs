@@ -68,6 +68,8 @@ pub struct ExecSession {
     chunk: Option<(Chunk, usize)>,
     last_came: Instant,
     is_frozen: bool,
+    /// It is to stand only for as long as the whole of loopscope does.
+    is_suspended: bool,
     /// When the person wanted it to stop, until it is.
     freezing: Option<Instant>,
     /// The person, or a limit of theirs, ends it.
@@ -112,6 +114,7 @@ impl ExecSession {
             chunk: None,
             last_came: Instant::now(),
             is_frozen: false,
+            is_suspended: false,
             freezing: None,
             is_quitting: false,
             ended: None,
@@ -238,9 +241,9 @@ impl ExecSession {
         let told = self.joined.catch_up(&self.recording, &self.trace);
         self.read_sources(&told);
         told.into_iter().for_each(|event| self.trace.apply(event));
-        if let Some(told) = self.joined.told_until() {
-            let told = self.recording.stamps().loop_time(told);
-            self.trace.set_compared_until(told);
+        if let Some(counted) = self.joined.counted_until() {
+            let counted = self.recording.stamps().loop_time(counted);
+            self.trace.set_compared_until(counted);
         }
         before != (self.trace.now(), self.trace.output().lines().len())
     }
@@ -351,10 +354,14 @@ impl screen::Session for ExecSession {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Freeze(true) if !self.is_frozen && self.app.is_some() && self.ended.is_none() => {
+            Command::Freeze(true) | Command::Suspend(true)
+                if !self.is_frozen && self.app.is_some() && self.ended.is_none() =>
+            {
+                self.is_suspended = command == Command::Suspend(true) && self.freezing.is_none();
                 self.freezing.get_or_insert_with(Instant::now);
             }
-            Command::Freeze(false) => self.thaw(),
+            Command::Suspend(false) if !std::mem::take(&mut self.is_suspended) => {}
+            Command::Freeze(false) | Command::Suspend(false) => self.thaw(),
             Command::Quit => {
                 self.thaw();
                 self.is_quitting = true;

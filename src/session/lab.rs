@@ -172,10 +172,11 @@ impl LabSession {
         let mut changed = false;
         loop {
             let batch_is_next = self.receive_batch();
+            let has_more = self.ring.waiting() > EVENTS_PER_LOOK;
             let taken = self.ring.take(EVENTS_PER_LOOK, |event| self.trace.apply(event));
             self.trace.count_probe_events(taken as u64);
             changed |= taken > 0;
-            if taken < EVENTS_PER_LOOK {
+            if !has_more && taken < EVENTS_PER_LOOK {
                 if batch_is_next {
                     changed |= self.apply_batch();
                 } else {
@@ -195,10 +196,13 @@ impl LabSession {
         if self.outcome.is_some() || self.control.phase() != Phase::Running {
             return;
         }
-        self.control.look_at_waits();
-        if self.watch.looks(&self.trace, &self.thresholds) {
-            self.command(Command::Pause);
+        let mut told = self.control.look_at_waits();
+        if self.watch.looks(&self.trace, &self.thresholds)
+            && let Some(hit) = self.watch.hit
+        {
+            told = self.control.stop_for(hit.breakpoint).or(told);
         }
+        told.into_iter().for_each(|event| self.trace.apply(event));
     }
 
     /// Moves the trace's newest end on through time in which nothing happens.

@@ -1,7 +1,7 @@
 //! The trace as bytes: what was sealed, once and in order, and everything that still changes, as often as one likes.
 //!
 //! Pieces, each self-contained: [`Trace::told_since`] names tasks, sites and lines of output before anything refers to
-//! them; [`Trace::sealed_since`] gives sealed blocks, packed as they are in memory; [`Trace::ended_since`] says what ended
+//! them; [`Trace::pauses_told_since`] says why it was paused; [`Trace::sealed_since`] gives sealed blocks, packed as they are in memory; [`Trace::ended_since`] says what ended
 //! of what came before; [`Trace::rest`] is what no block has yet, and the sums. Told pieces and blocks in order with the last rest make the same trace again, see
 //! [`Loader`]; without the rest they make all of it but its newest end. Nothing here does I/O.
 
@@ -18,6 +18,7 @@ pub struct Cursor {
     tasks: usize,
     sites: usize,
     lines: u64,
+    pauses: u64,
     blocks: u64,
     late: u64,
     ends: u64,

@@ -4,7 +4,7 @@ use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
 use loopscope::feed::archive::{Head, Opened, Problem, Writer, beginning, read};
 use loopscope::insight::Thresholds;
 use loopscope::report::{Input, Report, Source};
-use loopscope::trace::{Axis, TaskId, Trace};
+use loopscope::trace::{Axis, Event, PauseCause, TaskId, Trace};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -52,6 +52,39 @@ fn an_archive_of_version_one_is_still_read() {
         assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
         assert_eq!((opened.head.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
         ask(&opened.trace);
+    }
+}
+
+/// Why it was paused, in order.
+fn causes(trace: &Trace) -> Vec<PauseCause> {
+    trace.pauses_since(0).0.map(|pause| pause.cause.clone()).collect()
+}
+
+#[test]
+fn why_it_was_paused_is_kept_and_was_not_when_the_format_was_made() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive/paused");
+    let old = read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
+    assert_eq!((old.notes, old.outcome), (Vec::<String>::new(), Some(Outcome::Completed(Value::Null))));
+    assert!(old.trace.pauses().count() > 0);
+    assert!(causes(&old.trace).iter().all(|cause| *cause == PauseCause::Unknown));
+
+    let told = |at, cause| Event::Pause { at, cause };
+    let breakpoint = PauseCause::Breakpoint("poll \u{1b}[2Jmain".into());
+    let (mut trace, mut writer) = (Trace::default(), Writer::default());
+    let mut bytes = beginning(&Head::default());
+    trace.apply(told(0, PauseCause::Person));
+    writer.new_chunks(&trace, &mut bytes);
+    for event in [told(0, PauseCause::Step), told(7, breakpoint), told(9, PauseCause::Suspended)] {
+        trace.apply(event);
+    }
+    writer.new_chunks(&trace, &mut bytes);
+    let cleaned = PauseCause::Breakpoint("poll \u{fffd}[2Jmain".into());
+    let expected = [PauseCause::Person, PauseCause::Step, cleaned, PauseCause::Suspended];
+    // Of a run that was killed in between they are there all the same.
+    for rest in [Vec::new(), writer.rest(&trace, None)] {
+        let opened = read(&[&bytes[..], &rest].concat()[..], usize::MAX).expect("it opens");
+        assert_eq!(causes(&opened.trace), expected);
+        assert!(opened.trace.pauses().eq([0, 0, 7, 9]));
     }
 }
 

@@ -356,3 +356,79 @@ fn a_console_that_tells_late_what_is_new_is_said_to_and_no_longer_once_it_keeps_
     assert_eq!(note(new_tasks(13, 628..640, 2)), "", "that was all of it");
     assert_eq!(note(new_tasks(14, 640..768, 14)), "", "many at once, and told at once");
 }
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds, nanos: 0 })
+}
+
+fn operation(polls: u64, dropped_at: Option<Timestamp>) -> AsyncOpUpdate {
+    let poll_stats = Some(PollStats { polls, ..PollStats::default() });
+    let task_id = Some(Id { id: 1 });
+    let stats = async_ops::Stats { created_at: at(1_002), dropped_at, task_id, poll_stats, attributes: Vec::new() };
+    let told = AsyncOp { id: Some(Id { id: 3 }), resource_id: Some(Id { id: 2 }), ..AsyncOp::default() };
+    AsyncOpUpdate { new_async_ops: vec![told], stats_update: HashMap::from([(3, stats)]), dropped_events: 0 }
+}
+
+fn polled(operation: u64, is_ready: bool) -> PollOp {
+    PollOp { async_op_id: Some(Id { id: operation }), is_ready, ..PollOp::default() }
+}
+
+/// An operation that is over by the third update, which tells of one poll, and of `others` as well; what the fourth one
+/// tells; and how the await came out, if that can be said at that time.
+fn came_out(others: usize, fourth: Option<Update>) -> [(&'static str, u32, Option<u64>); 2] {
+    let task = Task { id: Some(Id { id: 1 }), ..Task::default() };
+    let told = tasks::Stats { created_at: at(1_000), ..tasks::Stats::default() };
+    let resource = Resource { id: Some(Id { id: 2 }), concrete_type: "Mutex".into(), ..Resource::default() };
+    let first = Update {
+        now: at(1_001),
+        task_update: Some(TaskUpdate {
+            new_tasks: vec![task],
+            stats_update: HashMap::from([(1, told)]),
+            dropped_events: 0,
+        }),
+        resource_update: Some(ResourceUpdate { new_resources: vec![resource], ..ResourceUpdate::default() }),
+        ..Update::default()
+    };
+    let polls = |count| ResourceUpdate { new_poll_ops: vec![polled(7, false); count], ..ResourceUpdate::default() };
+    let third = Update {
+        now: at(1_004),
+        resource_update: Some(polls(others)),
+        async_op_update: Some(operation(1, at(1_003))),
+        ..Update::default()
+    };
+    let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
+    let mut is_told = |events: Vec<Event>| {
+        events.into_iter().for_each(|event| trace.apply(event));
+        trace.awaits().iter().next().map(|(_, told)| (told.outcome().name(), told.polls, told.end()))
+    };
+    for update in [first.clone(), first] {
+        assert_eq!(is_told(door.events(update, None)), None);
+    }
+    let told = is_told(door.events(third, None)).expect("it is there");
+    let last = match fourth {
+        Some(mut update) => {
+            update.resource_update.get_or_insert_with(|| polls(others));
+            door.events(update, None)
+        }
+        None => door.close(),
+    };
+    [told, is_told(last).expect("it is still there")]
+}
+
+#[test]
+fn how_an_await_came_out_is_said_only_once_its_last_poll_must_have_been_told() {
+    let over = Some(3_000_000_000);
+    let open = ("pending", 1, None);
+    let update = |resource_update, async_op_update| {
+        Some(Update { now: at(1_005), resource_update, async_op_update, ..Update::default() })
+    };
+    let ready = || ResourceUpdate { new_poll_ops: vec![polled(3, true)], ..ResourceUpdate::default() };
+    // That it was over was read in the midst of its last poll's way through the buffer.
+    assert_eq!(came_out(0, update(Some(ready()), Some(operation(2, at(1_003))))), [open, ("ready", 2, over)]);
+    assert_eq!(came_out(0, update(Some(ready()), None)), [open, ("ready", 1, over)]);
+    assert_eq!(came_out(0, update(None, Some(operation(2, at(1_003))))), [open, ("cancelled", 2, over)]);
+    assert_eq!(came_out(0, update(None, None)), [open, ("cancelled", 1, over)]);
+    // More may be left in the buffer than one update takes; or nobody tells any more.
+    assert_eq!(came_out(128, update(None, None)), [open, ("unknown", 1, over)]);
+    assert_eq!(came_out(0, None), [open, ("unknown", 1, over)]);
+}

@@ -3,7 +3,9 @@
 use loopscope::app::columns::COLUMNS;
 use loopscope::app::{Action, Mouse, MouseKind, Order, Page, Step};
 use loopscope::control::{Link, LinkState, Phase};
-use loopscope::trace::{AwaitId, AwaitKind, Cause, Event, Resource, ResourceId, ResourceKind, SiteId, State, TaskId};
+use loopscope::trace::{
+    AwaitId, AwaitKind, Cause, Event, PauseCause, Resource, ResourceId, ResourceKind, SiteId, State, TaskId,
+};
 
 use crate::foreign::service;
 use crate::person::Person;
@@ -285,6 +287,33 @@ fn the_log_has_links_losses_and_pauses_with_their_time() {
         "several threads poll: who woke whom is a guess from here on",
     ];
     assert_eq!(notes, expected, "each once, and attempts in one line");
+}
+
+#[test]
+fn the_log_says_who_paused_and_why() {
+    let mut person = Person::watching(stage::ended());
+    let told = [
+        (S, PauseCause::Person, "you paused the loop here"),
+        (S, PauseCause::Step, "the loop made the steps that you asked for, and stopped here"),
+        (S, PauseCause::Breakpoint("poll count-*".into()), "the breakpoint `poll count-*` stopped the loop here"),
+        (2 * S, PauseCause::Suspended, "the loop stood here while loopscope was suspended"),
+        (3 * S, PauseCause::Unknown, "the loop was paused here"),
+    ];
+    let notes = |person: &Person| -> Vec<String> {
+        person.model.dashboard.log.notes().iter().map(|note| note.text.clone()).collect()
+    };
+    let before = notes(&person).len();
+    for (at, cause, _) in &told {
+        let session = person.session.as_mut().expect("it is watched");
+        session.trace.apply(Event::Pause { at: *at, cause: cause.clone() });
+        person.refresh();
+    }
+    assert!(notes(&person)[before..].iter().eq(told.iter().map(|(.., said)| said)), "{:?}", notes(&person));
+
+    // The whole process of a program that we started, and not a loop of ours.
+    let mut session = crate::foreign::executed();
+    session.trace.apply(Event::Pause { at: S, cause: PauseCause::Person });
+    assert_eq!(notes(&Person::watching(session)).last().map(String::as_str), Some("you stopped the process here"));
 }
 
 /// The wire of a console does not tell single wakes, and the page does not pretend to know them.

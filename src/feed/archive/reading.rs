@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::writing::checksum;
-use super::{CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, HEAD, Head, MAGIC, REST, SEALED, TOLD, VERSION, outcome_of};
+use super::{CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, HEAD, Head, MAGIC, PAUSED, REST, SEALED, TOLD, VERSION, outcome_of};
 use crate::control::Outcome;
 use crate::plain::plain_cow;
 use crate::trace::Trace;
@@ -139,6 +139,7 @@ fn take(loader: &mut Loader, kind: u8, payload: &[u8], outcome: &mut Option<Outc
     };
     match kind {
         TOLD => loader.told(payload).map_err(damaged),
+        PAUSED => loader.paused(payload).map_err(damaged),
         SEALED => loader.sealed(payload).map_err(damaged),
         REST => {
             let (length, after) = payload.split_first_chunk().ok_or(Stop::Damaged("a piece that is too short"))?;

@@ -1,6 +1,6 @@
 //! Writing: chunks of what is new since the last time.
 
-use super::{CHUNK_BYTES_MAX, HEAD, Head, MAGIC, REST, SEALED, TOLD, VERSION, told_outcome};
+use super::{CHUNK_BYTES_MAX, HEAD, Head, MAGIC, PAUSED, REST, SEALED, TOLD, VERSION, told_outcome};
 use crate::control::Outcome;
 use crate::trace::Trace;
 use crate::trace::archive::Cursor;
@@ -51,6 +51,9 @@ impl Writer {
         if let Some(told) = trace.told_since(&mut self.cursor) {
             // Blocks that wait refer to nothing newer than themselves, so they may come after this.
             push_chunk(bytes, TOLD, &told);
+        }
+        if let Some(pauses) = trace.pauses_told_since(&mut self.cursor) {
+            push_chunk(bytes, PAUSED, &pauses);
         }
         trace.sealed_since(&mut self.cursor, &mut self.sealed);
         let ended = trace.ended_since(&mut self.cursor);

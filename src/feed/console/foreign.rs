@@ -141,6 +141,11 @@ impl ForeignDoor {
         })
     }
 
+    /// The program is gone, or the connection to it: gives what would have waited for the next update.
+    pub fn close(&mut self) -> Vec<Event> {
+        self.operations.close(false)
+    }
+
     /// The next update comes over a new connection to the same process. Gives loop time so far, where the hole begins.
     pub fn rejoin(&mut self) -> Nanos {
         self.rejoined_after = self.last_update;
@@ -240,8 +245,8 @@ impl ForeignDoor {
         let mut events = Vec::new();
         self.follow_running(&mut events);
         self.rejoined_after = None;
-        self.operations.finish();
         self.lateness.finish();
+        events.extend(self.operations.finish(!self.lateness.is_full()));
         let now = self.stamps.now();
         events.push(match self.polls {
             Polls::Told => Event::LoopMeasured { at: now },

@@ -92,6 +92,10 @@ impl Network {
                 Err(Ended::Left) => return,
                 Ok(never) => match never {},
             };
+            let last = self.door.close();
+            if !last.is_empty() && self.tell(last).await.is_err() {
+                return;
+            }
             if self.wait(&why).await.is_err() {
                 return;
             }

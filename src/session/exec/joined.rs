@@ -43,13 +43,23 @@ pub struct Joined {
     ends: Vec<Event>,
     /// Until when the wire has told, in nanoseconds since 1970.
     told_until: Option<u64>,
+    /// Until when everything is in its counts: until the update before the last.
+    counted_until: Option<u64>,
 }
 
 impl Joined {
     pub fn new(origin: u64) -> Self {
         let mut door = ForeignDoor::new(Polls::Elsewhere);
         door.stamps_mut().begin(i64::try_from(origin).ok().map(Stamp::from_nanos));
-        Self { door, origin, tasks: Vec::new(), waiting: Vec::new(), ends: Vec::new(), told_until: None }
+        Self {
+            door,
+            origin,
+            tasks: Vec::new(),
+            waiting: Vec::new(),
+            ends: Vec::new(),
+            told_until: None,
+            counted_until: None,
+        }
     }
 
     /// What the wire knows of spans.
@@ -60,6 +70,12 @@ impl Joined {
     /// Until when the wire has told everything, in nanoseconds since 1970.
     pub fn told_until(&self) -> Option<u64> {
         self.told_until
+    }
+
+    /// Until when everything that happened is in what the wire counted, in nanoseconds since 1970. An update is stamped
+    /// once all of it was read, which may take a while: only what happened before it was begun is certainly in it.
+    pub fn counted_until(&self) -> Option<u64> {
+        self.counted_until
     }
 
     /// What a person should know of what the wire told.
@@ -96,6 +112,7 @@ impl Joined {
                 _ => {}
             }
         }
+        self.counted_until = self.told_until;
         self.told_until = Some(self.origin.saturating_add(self.door.stamps().now()));
         let too_many = self.ends.len().saturating_sub(ENDS_MAX);
         told.extend(self.ends.drain(..too_many));
@@ -130,5 +147,22 @@ fn wait(tasks: &mut [Told], waiting: &mut Vec<TaskId>, task: TaskId, change: imp
     change(told);
     if !std::mem::replace(&mut told.waits, true) {
         waiting.push(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_while_an_update_was_made_is_not_taken_to_be_in_its_counts() {
+        let mut joined = Joined::new(1_000);
+        let update = |nanos| Update { now: Some(prost_types::Timestamp { seconds: 0, nanos }), ..Update::default() };
+        let mut told = Vec::new();
+        for nanos in [1_500, 1_700, 1_900] {
+            joined.take(update(nanos), |at| at);
+            told.push((joined.told_until(), joined.counted_until()));
+        }
+        assert_eq!(told, [(Some(1_500), None), (Some(1_700), Some(1_500)), (Some(1_900), Some(1_700))]);
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::super::event::Nanos;
 use super::super::id::TaskId;
+use super::super::pause::{Pause, PauseCause, Pauses};
 use super::super::retention::Kept;
 use super::super::task::{Live, Task};
 use super::super::{Trace, pack};
@@ -25,6 +26,7 @@ pub enum Damage {
 pub struct Loader {
     trace: Trace,
     clean: Clean,
+    pauses: Pauses,
     has_rest: bool,
     last: Nanos,
 }
@@ -35,7 +37,7 @@ pub type Clean = fn(&str) -> Cow<'_, str>;
 impl Loader {
     /// For a trace that keeps at most about `budget_bytes`: of one that is longer, the newest.
     pub fn new(budget_bytes: usize, clean: Clean) -> Self {
-        Self { trace: Trace::with_budget(budget_bytes), clean, has_rest: false, last: 0 }
+        Self { trace: Trace::with_budget(budget_bytes), clean, pauses: Pauses::default(), has_rest: false, last: 0 }
     }
 
     /// Takes what [`Trace::told_since`] gave.
@@ -70,6 +72,21 @@ impl Loader {
             }
         }
         told.late.into_iter().for_each(|(id, found)| trace.awaits.amend(id, found));
+        Ok(())
+    }
+
+    /// Takes what [`Trace::pauses_told_since`] gave.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn paused(&mut self, bytes: &[u8]) -> Result<(), Damage> {
+        let pauses: Vec<Pause> = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
+        for mut pause in pauses {
+            if let PauseCause::Breakpoint(words) = &mut pause.cause {
+                *words = (self.clean)(words).into();
+            }
+            self.pauses.push(pause);
+        }
         Ok(())
     }
 
@@ -119,8 +136,11 @@ impl Loader {
 
     /// The trace as far as it was told. Tells too whether it is whole; where it is not, its newest end is missing.
     pub fn finish(self) -> (Trace, bool) {
-        let Self { mut trace, has_rest, last, .. } = self;
-        if !has_rest {
+        let Self { mut trace, pauses, has_rest, last, .. } = self;
+        if has_rest {
+            trace.pauses.explain(pauses);
+        } else {
+            trace.pauses = pauses;
             trace.recount(last);
         }
         trace.sealed_ends();

@@ -10,6 +10,7 @@ use super::super::event::{Cause, Counts, Ending, Location, Nanos};
 use super::super::id::AwaitId;
 use super::super::lane::LaneRest;
 use super::super::measure::Histograms;
+use super::super::pause::Pauses;
 use super::super::ready::Ready;
 use super::super::resource::Resources;
 use super::super::task::{Live, Task};
@@ -129,7 +130,8 @@ impl Trace {
             many_threads: self.many_threads,
             recorded: self.recorded.clone(),
             compared_until: self.compared_until,
-            pauses: Cow::Borrowed(&self.pauses),
+            // Their causes are told apart, for the first version had none.
+            pauses: Cow::Owned(self.pauses().collect()),
             gaps: Cow::Borrowed(&self.gaps),
             ready: Cow::Borrowed(&self.ready),
             resources: Cow::Borrowed(&self.resources),
@@ -156,7 +158,7 @@ impl Trace {
         self.many_threads = rest.many_threads;
         self.recorded = rest.recorded;
         self.compared_until = rest.compared_until;
-        self.pauses = rest.pauses.into_owned();
+        self.pauses = Pauses::from_times(rest.pauses.iter().copied());
         // What was forgotten while it was recorded is in the file all the same.
         self.gaps.extend(rest.gaps.iter().filter(|gap| gap.dropped > 0));
         self.ready = rest.ready.into_owned();
