@@ -24,13 +24,13 @@ fn archive(telling: Telling, tasks: usize, events: usize, with_rest: bool) -> Ve
     for (number, event) in Synthetic::new(tasks, telling, 1).take(events).enumerate() {
         trace.apply(event);
         if number % (events / 3) == 0 {
-            writer.new_chunks(&trace, &mut bytes);
+            writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
         }
     }
-    writer.new_chunks(&trace, &mut bytes);
-    writer.flush(&mut bytes);
+    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    writer.flush(&mut bytes).expect("memory takes it");
     if with_rest {
-        bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled)));
+        bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
     }
     bytes
 }

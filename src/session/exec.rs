@@ -16,6 +16,7 @@ mod words;
 pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
@@ -374,7 +375,7 @@ impl screen::Session for ExecSession {
         let _ = self.bell.recv_timeout(at_most);
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.sources.get(file)
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        self.sources.all()
     }
 }

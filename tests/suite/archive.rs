@@ -101,10 +101,10 @@ fn written(trace: &mut Trace, told: Synthetic, events: usize, goes: usize) -> Ve
     let (mut writer, mut told) = (Writer::default(), told);
     for _ in 0..goes {
         told.by_ref().take(events / goes).for_each(|event| trace.apply(event));
-        writer.new_chunks(trace, &mut bytes);
+        writer.new_chunks(trace, &mut bytes).expect("memory takes it");
     }
-    writer.flush(&mut bytes);
-    bytes.extend(writer.rest(trace, Some(&Outcome::Cancelled)));
+    writer.flush(&mut bytes).expect("memory takes it");
+    bytes.extend(writer.rest(trace, Some(&Outcome::Cancelled), "").expect("it is short"));
     assert_eq!(writer.lost_blocks(), 0);
     bytes
 }

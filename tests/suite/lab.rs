@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
 use loopscope::insight::{Thresholds, findings};
 use loopscope::lab::{Options, Program, TaskSpec, World};

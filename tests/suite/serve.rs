@@ -7,6 +7,7 @@ use std::time::Duration;
 use console_api::field::{Name, Value};
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, PauseRequest};
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
 use loopscope::feed::wire::{Address, Connection};
 use loopscope::lab::{Listener, Options, Program, TaskSpec, World, uninstrumented};

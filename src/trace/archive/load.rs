@@ -38,6 +38,16 @@ impl Loader {
         Self { trace: Trace::with_budget(budget_bytes), clean, has_rest: false, last: 0 }
     }
 
+    /// Polls and wakes are sampled, also where the rest does not come to say so.
+    pub fn set_sampled(&mut self) {
+        self.trace.set_sampled();
+    }
+
+    /// It is of somebody else's program, likewise.
+    pub fn set_foreign(&mut self) {
+        self.trace.set_foreign();
+    }
+
     /// Takes what [`Trace::told_since`] gave.
     ///
     /// # Errors
