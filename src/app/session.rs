@@ -64,6 +64,12 @@ pub trait Launcher {
         Err(format!("nothing can be attached to from here, so not {address}"))
     }
 
+    /// Writes everything that was seen of `session`, which `launched` started if anything here did, to a file of this name.
+    /// Says what became of it, or why that cannot be.
+    fn save(&mut self, file: &str, _session: &dyn Session, _launched: Option<&Launch>) -> Result<String, String> {
+        Err(format!("nothing can be saved from here, so not {file}"))
+    }
+
     /// The file of the script of this name, to be edited: a built-in one is first copied to where the person's own are.
     fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
         Err(format!("{name} has no script to be edited"))

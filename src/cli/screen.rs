@@ -1,6 +1,6 @@
 //! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::attach;
 use super::catalog::own_folder;
@@ -8,10 +8,11 @@ use super::exit::{Broken, Exit, tell};
 use super::record::{self, Records};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
-use crate::control::{FeedChoice, Outcome};
+use crate::control::{FeedChoice, Outcome, SourceKind};
 use crate::feed::wire::Address;
 use crate::lab::Listener;
-use crate::session::{self, AttachSession, LabSession};
+use crate::report::{Source, human_ns};
+use crate::session::{self, ArchiveFile, AttachSession, LabSession};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, Options, Start};
 use crate::trace::{Nanos, Trace};
@@ -128,6 +129,26 @@ impl Launcher for Stage {
         let session = session.map_err(|error| format!("no thread could be had: {error}"))?;
         let head = session::head(&attach::source(&address), FeedChoice::Console);
         record::onto(file, session, head).map_err(|error| format!("{error:#}"))
+    }
+
+    fn save(&mut self, file: &str, session: &dyn Session, launched: Option<&Launch>) -> Result<String, String> {
+        let status = session.status();
+        if file.is_empty() {
+            return Err("a file has a name".to_owned());
+        }
+        if status.source == SourceKind::Archive {
+            return Err("what is shown is in a file already".to_owned());
+        }
+        let params = match launched {
+            Some(launch) => values(self.named(&launch.name)?, &launch.values)?,
+            None => Vec::new(),
+        };
+        let seed = launched.map_or(0, |_| self.seed);
+        let source = Source { kind: status.source, name: status.name, params, clock: status.clock, seed };
+        let path = Path::new(file);
+        let saved = ArchiveFile::new(path).and_then(|made| made.save(session, &session::head(&source, status.feed)));
+        saved.map_err(|error| error.to_string())?;
+        Ok(format!("saved to {file}, up to {}; `loopscope open` shows it again", human_ns(session.trace().now())))
     }
 
     fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {

@@ -111,12 +111,20 @@ impl ArchiveFile {
         Ok((path, (file, beginning.len() as u64)))
     }
 
-    /// Writes all of `session` that there is now.
+    /// Writes all of `session` that there is now, to a file that was made for it.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Where the file cannot be written; it is gone then.
     pub fn save(self, session: &dyn app::Session, head: &Head) -> io::Result<()> {
-        let mut out = BufWriter::new(self.file);
+        let saved = Self::write_all(self.file, session, head);
+        if saved.is_err() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        saved
+    }
+
+    fn write_all(file: File, session: &dyn app::Session, head: &Head) -> io::Result<()> {
+        let mut out = BufWriter::new(file);
         out.write_all(&archive::beginning(head))?;
         let (mut writer, status) = (Writer::default(), session.status());
         writer.new_sources(session.sources(), &mut out)?;

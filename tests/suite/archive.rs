@@ -4,7 +4,7 @@ use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
 use loopscope::feed::archive::{Head, Opened, Problem, Writer, beginning, read};
 use loopscope::insight::Thresholds;
 use loopscope::report::{Input, Report, Source};
-use loopscope::trace::{Axis, TaskId, Trace};
+use loopscope::trace::{Axis, Event, Measured, Spawned, TaskId, TaskKind, Trace};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -109,6 +109,16 @@ fn written(trace: &mut Trace, told: Synthetic, events: usize, goes: usize) -> Ve
     bytes
 }
 
+/// A trace as a file that is written at once.
+fn saved(trace: &Trace) -> Vec<u8> {
+    let mut bytes = beginning(&Head::default());
+    let mut writer = Writer::default();
+    writer.new_chunks(trace, &mut bytes).expect("memory takes it");
+    writer.flush(&mut bytes).expect("memory takes it");
+    bytes.extend(writer.rest(trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    bytes
+}
+
 fn report(trace: &Trace) -> String {
     let source = Source {
         kind: SourceKind::Archive,
@@ -155,6 +165,48 @@ fn a_trace_that_forgets_is_written_whole_before_it_does() {
     assert!(small.gaps().count() > 0, "it forgot");
     let opened = read(&bytes[..], usize::MAX).expect("it was written just now");
     assert!(report(&opened.trace) == report(&large), "the archive has what memory had not");
+}
+
+/// What was forgotten before anybody wrote it is not there, and all that is left is as it was, with the sums of everything.
+#[test]
+fn a_trace_that_has_forgotten_is_saved_as_it_is() {
+    for telling in [Telling::Whole, Telling::Polls] {
+        let mut trace = Trace::with_budget(400_000);
+        Synthetic::new(50, telling, 5).take(200_000).for_each(|event| trace.apply(event));
+        assert!(trace.gaps().count() > 0, "it forgot");
+        let opened = read(&saved(&trace)[..], usize::MAX).expect("it was written just now");
+        assert_eq!(opened.notes, Vec::<String>::new());
+        assert!(report(&opened.trace) == report(&trace), "{telling:?}: the reports differ");
+    }
+}
+
+#[test]
+fn sums_of_which_the_oldest_are_forgotten_are_saved_as_they_are() {
+    let id = |index| TaskId::from_index(index);
+    let mut trace = Trace::with_budget(60_000);
+    trace.set_sampled();
+    trace.set_foreign();
+    for index in 0..20 {
+        let kind = TaskKind::Task;
+        let spawned =
+            Spawned { name: "".into(), kind, parent: None, location: None, size_bytes: None, boxed_from_bytes: None };
+        trace.apply(Event::Spawn { task: id(index), at: 0, spawned: Box::new(spawned) });
+    }
+    for update in 1..2_000_u64 {
+        for index in 0..20 {
+            let at = update * 1_000_000;
+            let measured = Measured { polls: update * 3, busy_ns: update * 70_001, ..Measured::default() };
+            trace.apply(Event::Measured { task: id(index), at, measured: Box::new(measured) });
+        }
+        trace.apply(Event::LoopMeasured { at: update * 1_000_000 });
+    }
+    assert!(trace.gaps().count() > 0, "it forgot");
+    let opened = read(&saved(&trace)[..], usize::MAX).expect("it was written just now").trace;
+    assert!(report(&opened) == report(&trace), "the reports differ");
+    for index in 0..20 {
+        let window = |trace: &Trace| trace.window(id(index), Axis::Time, 0, trace.now(), 100);
+        assert_eq!(window(&opened), window(&trace));
+    }
 }
 
 #[test]

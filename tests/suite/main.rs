@@ -29,6 +29,7 @@ mod person;
 mod property;
 mod pty;
 mod readme;
+mod recorded;
 mod recording;
 mod report;
 mod rig;
