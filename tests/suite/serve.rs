@@ -70,9 +70,9 @@ fn visit<R>(visit: impl Future<Output = R>) -> R {
 /// What a console sees at once: polls by task name. The drop of a future counts as one more.
 async fn polls_seen(address: &Address) -> BTreeMap<String, u64> {
     let connection = Connection::open(address).await.expect("it listens");
-    let mut updates = connection.watch().await.expect("it speaks the protocol");
-    let first = updates.next().await.expect("it goes on").expect("there is a first update");
-    let told = first.task_update.expect("a first update tells of tasks");
+    let mut messages = connection.messages().await.expect("it speaks the protocol");
+    let mut first = messages.next().await.expect("it goes on").expect("there is a first message");
+    let told = first.parts().find_map(|part| part.task_update).expect("a first message tells of tasks");
     let name = |task: &console_api::tasks::Task| {
         task.fields.iter().find_map(|field| match (&field.name, &field.value) {
             (Some(Name::StrName(name)), Some(Value::StrVal(value) | Value::DebugVal(value))) if name == "task.name" => {
