@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::cli::loopscope;
+use crate::fuzzed::{ask, mend};
 use crate::outside::{Folder, until};
 use crate::synthetic::{Synthetic, Telling};
 
@@ -53,6 +54,16 @@ fn an_archive_of_version_one_is_still_read() {
         assert_eq!((opened.head.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
         ask(&opened.trace);
     }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive/foreign");
+    let opened = read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
+    assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Detached)));
+    assert_eq!((opened.note.as_str(), &*opened.sources[0].0), ("seed", "src/seed.rs"));
+    let trace = opened.trace;
+    let gaps: Vec<_> = trace.gaps().map(|gap| (gap.from, gap.dropped, gap.is_unwatched)).collect();
+    assert_eq!(gaps, [(2_000_000, 0, true), (4_000_000, 7, false)]);
+    assert_eq!(trace.recorded().map(|recorded| (recorded.lines, recorded.untold_tasks)), Some((9, 2)));
+    assert_eq!((trace.tasks()[0].counts.polls, trace.awaits().len(), trace.is_foreign()), (5, 5, true));
+    assert!(trace.tasks()[0].told_wake.is_some());
 }
 
 #[test]
@@ -227,34 +238,6 @@ fn an_archive_larger_than_memory_opens_with_its_newest() {
     assert_eq!(window(&opened), window(&trace), "the newest is all there");
 }
 
-/// Everything that can be asked of a trace, so that nothing in it can wait to do harm.
-fn ask(trace: &Trace) {
-    let _ = report(trace);
-    let ends = [trace.now(), u64::MAX, trace.now() / 2];
-    let ids = trace.tasks().iter().map(|task| task.id).chain([TaskId::from_index(70_000)]);
-    for id in ids.take(20) {
-        for end in ends {
-            trace.window(id, Axis::Time, end / 3, end, 50);
-            trace.window(id, Axis::Steps, 0, end.min(1 << 33), 50);
-            trace.state_at(id, end);
-            trace.blocking_call(id, end / 2, end);
-        }
-        if let Some(task) = trace.task(id) {
-            assert_eq!(task.wakes().len(), task.wakes().count());
-            task.wakes_until(trace.now());
-            assert!(
-                task.awaits()
-                    .filter_map(|id| trace.awaits().get(id))
-                    .all(|found| found.end() >= Some(0) || found.end().is_none())
-            );
-        }
-    }
-    for end in ends {
-        trace.ready_max(end / 2, end);
-        trace.loop_totals_at(end);
-    }
-}
-
 fn sample() -> &'static [u8] {
     static SAMPLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     SAMPLE.get_or_init(|| written(&mut Trace::default(), Synthetic::new(8, Telling::Whole, 9), 6_000, 4))
@@ -270,19 +253,6 @@ fn chunks(bytes: &[u8]) -> Vec<usize> {
         at += CHUNK_HEAD_BYTES + length as usize;
     }
     found
-}
-
-/// Makes every checksum fit again, as whoever means harm would.
-fn mend(bytes: &mut [u8]) {
-    for at in chunks(bytes) {
-        let length = bytes[at + 1..at + 5].try_into().map(u32::from_le_bytes).expect("four bytes") as usize;
-        let Some(payload) = bytes.get(at + CHUNK_HEAD_BYTES..at + CHUNK_HEAD_BYTES + length) else { return };
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&bytes[at..=at]);
-        hasher.update(payload);
-        let sum = hasher.finalize().to_le_bytes();
-        bytes[at + 5..at + CHUNK_HEAD_BYTES].copy_from_slice(&sum);
-    }
 }
 
 #[test]

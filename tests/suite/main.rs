@@ -15,6 +15,8 @@ mod errands;
 mod exec;
 mod fake_console;
 mod foreign;
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzzed;
 mod guide;
 mod headless;
 mod insight;
@@ -35,6 +37,7 @@ mod report;
 mod rig;
 mod ring;
 mod schedules;
+mod seeds;
 mod serve;
 mod settings;
 mod snapshot;

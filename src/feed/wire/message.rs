@@ -88,6 +88,10 @@ impl Message {
                 _ => {}
             }
         }
+        // Once, for a message may bring a section in as many pieces as it likes.
+        for section in [&mut message.tasks, &mut message.resources, &mut message.operations] {
+            section.stats.sort_by_key(|(span, _)| *span);
+        }
         Ok(message)
     }
 
@@ -227,7 +231,6 @@ impl Section {
                 _ => {}
             }
         }
-        self.stats.sort_by_key(|(span, _)| *span);
         Ok(cut)
     }
 
