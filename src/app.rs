@@ -126,9 +126,9 @@ impl Model {
         self.overlay = None;
     }
 
-    /// What was typed is no address, and why: to be typed again.
-    pub fn ask_again_where_to_attach(&mut self, typed: &str, why: String) {
-        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(why), ..Prompt::new(Purpose::Attach, typed) }));
+    /// What was typed will not do, and why: to be typed again.
+    pub fn ask_again(&mut self, purpose: Purpose, typed: &str, why: String) {
+        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(why), ..Prompt::new(purpose, typed) }));
     }
 
     /// Lays a message over the screen, every line of it.

@@ -169,7 +169,6 @@ impl Log {
 fn paused(cause: &PauseCause, steering: Steering) -> String {
     let what = if steering == Steering::Process { "the process" } else { "the loop" };
     match cause {
-        PauseCause::Unknown => format!("{what} was paused here"),
         PauseCause::Person if steering == Steering::Process => "you stopped the process here".to_owned(),
         PauseCause::Person => "you paused the loop here".to_owned(),
         PauseCause::Breakpoint(words) => format!("the breakpoint `{words}` stopped {what} here"),

@@ -16,6 +16,7 @@ mod words;
 pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
@@ -165,12 +166,18 @@ impl ExecSession {
         let begun = Instant::now();
         let mut changed = false;
         while (!changed || begun.elapsed() < budget)
-            && let Some(update) = self.wire.as_mut().and_then(Wire::take)
+            && let Some(message) = self.wire.as_mut().and_then(Wire::take)
         {
-            let stamps = self.recording.stamps();
-            let told = self.joined.take(update, |epoch_ns| stamps.known_time(epoch_ns));
-            self.read_sources(&told);
-            told.into_iter().for_each(|event| self.trace.apply(event));
+            let Self { joined, recording, reader, sources, trace, .. } = self;
+            let stamps = recording.stamps();
+            joined.take(
+                message,
+                |epoch_ns| stamps.known_time(epoch_ns),
+                |told| {
+                    reader.read(&told).into_iter().for_each(|(file, text)| sources.keep(file, text));
+                    told.into_iter().for_each(|event| trace.apply(event));
+                },
+            );
             changed = true;
         }
         changed
@@ -381,7 +388,7 @@ impl screen::Session for ExecSession {
         let _ = self.bell.recv_timeout(at_most);
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.sources.get(file)
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        self.sources.all()
     }
 }

@@ -1,5 +1,6 @@
 //! Pauses: marks on the axis, for loop time stands still meanwhile.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,6 @@ pub struct Pause {
 /// Why it was paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PauseCause {
-    /// Nobody told: an archive from before this was kept.
-    Unknown,
     /// A person said so, there and then.
     Person,
     /// A breakpoint, in the words in which it was set.
@@ -29,7 +28,7 @@ pub enum PauseCause {
 }
 
 /// All that are kept, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pauses {
     kept: VecDeque<Pause>,
     /// How many there ever were.
@@ -41,7 +40,7 @@ impl Pauses {
     pub fn push(&mut self, pause: Pause) {
         if self.kept.back() != Some(&pause) {
             super::push_mark(&mut self.kept, pause);
-            self.count += 1;
+            self.count = self.count.saturating_add(1);
         }
     }
 
@@ -59,23 +58,11 @@ impl Pauses {
         self.count
     }
 
-    /// Pauses of which somebody else kept only the times.
-    pub fn from_times(times: impl Iterator<Item = Nanos>) -> Self {
-        let mut pauses = Self::default();
-        for at in times {
-            super::push_mark(&mut pauses.kept, Pause { at, cause: PauseCause::Unknown });
-            pauses.count += 1;
-        }
-        pauses
-    }
-
-    /// Takes over the causes of `told`, which are in order, as far as they are of the same pauses.
-    pub fn explain(&mut self, told: Self) {
-        let mut told = told.kept.into_iter().rev().peekable();
-        for pause in self.kept.iter_mut().rev() {
-            while told.next_if(|told| told.at > pause.at).is_some() {}
-            if let Some(Pause { cause, .. }) = told.next_if(|told| told.at == pause.at) {
-                pause.cause = cause;
+    /// Makes the words in which breakpoints were set safe to show, where somebody else wrote them down.
+    pub fn clean(&mut self, clean: impl Fn(&str) -> Cow<'_, str>) {
+        for pause in &mut self.kept {
+            if let PauseCause::Breakpoint(words) = &mut pause.cause {
+                *words = clean(words).into();
             }
         }
     }
@@ -84,23 +71,6 @@ impl Pauses {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn causes_that_are_told_apart_find_the_pauses_that_they_are_of() {
-        let told = |at, cause| Pause { at, cause };
-        let mut pauses = Pauses::from_times([1, 1, 5, 8].into_iter());
-        assert_eq!(pauses.iter().map(|pause| &pause.cause).collect::<Vec<_>>(), [&PauseCause::Unknown; 4]);
-        let breakpoint = PauseCause::Breakpoint("poll main".into());
-        // Told of one that is not there yet, and not of the first.
-        let mut causes = Pauses::default();
-        causes.push(told(1, PauseCause::Step));
-        causes.push(told(5, PauseCause::Person));
-        causes.push(told(8, breakpoint.clone()));
-        causes.push(told(9, PauseCause::Person));
-        pauses.explain(causes);
-        let causes: Vec<_> = pauses.iter().map(|pause| pause.cause.clone()).collect();
-        assert_eq!(causes, [PauseCause::Unknown, PauseCause::Step, PauseCause::Person, breakpoint]);
-    }
 
     #[test]
     fn only_the_newest_are_kept_and_all_are_counted() {

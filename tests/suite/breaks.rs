@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{Breakpoint, ClockKind, Command, FeedChoice, Hit, Phase, Speed};
 use loopscope::lab::Options;
 use loopscope::session::LabSession;

@@ -10,7 +10,8 @@ use console_api::resources::resource::{Kind, kind};
 use console_api::resources::{self, PollOp, Resource, ResourceUpdate};
 use console_api::tasks::{self, Task, TaskUpdate};
 use console_api::{Attribute, Field, Id, Location, PollStats};
-use loopscope::feed::console::{ForeignDoor, Polls, Stamp};
+use loopscope::feed::console::{ForeignDoor, Polls};
+use loopscope::feed::examination::Facts;
 use loopscope::feed::wire::Message;
 use loopscope::trace::{Ending, Event, Trace};
 use proptest::collection::{hash_map, vec};
@@ -189,15 +190,27 @@ fn trace() -> Trace {
 }
 
 /// Takes an update as the network does: as bytes, in parts.
-fn in_parts(door: &mut ForeignDoor, update: &Update, arrived: u64) -> Vec<Event> {
-    let mut message = Message::read(update.encode_to_vec().into()).expect("it was just written");
-    let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
-    door.begin(message.now, earliest, Some(arrived), message.dropped());
-    let parts: Vec<Update> = message.parts().collect();
-    assert_eq!(message.cut(), 0, "it was just written");
-    let mut events: Vec<Event> = parts.into_iter().flat_map(|part| door.take(part)).collect();
-    events.extend(door.finish());
+fn in_parts(door: &mut ForeignDoor, update: &Update, arrived: Option<u64>) -> Vec<Event> {
+    let message = Message::read(update.encode_to_vec().into()).expect("it was just written");
+    let mut events = Vec::new();
+    door.hear(message, arrived, |told| events.extend(told));
     events
+}
+
+/// The same, told at once.
+fn as_a_whole(door: &mut ForeignDoor, update: Update, arrived: Option<u64>) -> Vec<Event> {
+    door.begin(&Message::read(update.encode_to_vec().into()).expect("it was just written"), arrived);
+    let mut events = door.take(update);
+    events.extend(door.finish(0));
+    events
+}
+
+/// What bytes of somebody's tell, where they are a message at all.
+fn heard(bytes: Vec<u8>) -> Option<Trace> {
+    let message = Message::read(bytes.into()).ok()?;
+    let mut trace = trace();
+    ForeignDoor::new(Polls::Told).hear(message, None, |told| told.into_iter().for_each(|event| trace.apply(event)));
+    Some(trace)
 }
 
 /// What must hold of whatever was told.
@@ -235,7 +248,7 @@ proptest! {
             if index == 4 {
                 door.rejoin();
             }
-            for event in door.events(update, Some(index as u64 * 1_000_000_000)) {
+            for event in in_parts(&mut door, &update, Some(index as u64 * 1_000_000_000)) {
                 trace.apply(event);
                 prop_assert!(trace.now() >= now);
                 now = trace.now();
@@ -251,9 +264,9 @@ proptest! {
         let [mut whole, mut apart] = doors;
         let (mut one, mut other) = (trace(), trace());
         for (index, update) in updates.into_iter().enumerate() {
-            let arrived = index as u64 * 1_000_000_000;
+            let arrived = Some(index as u64 * 1_000_000_000);
             in_parts(&mut apart, &update, arrived).into_iter().for_each(|event| other.apply(event));
-            whole.events(update, Some(arrived)).into_iter().for_each(|event| one.apply(event));
+            as_a_whole(&mut whole, update, arrived).into_iter().for_each(|event| one.apply(event));
         }
         holds(&other);
         let laid_out = |trace: &Trace| -> HashMap<_, usize> {
@@ -270,12 +283,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300)) {
-        if let Ok(mut message) = Message::read(bytes.into()) {
-            let mut door = ForeignDoor::new(Polls::Told);
-            door.begin(message.now, None, None, message.dropped());
-            let parts: Vec<Update> = message.parts().collect();
-            let mut trace = trace();
-            parts.into_iter().flat_map(|part| door.take(part)).for_each(|event| trace.apply(event));
+        if let Some(trace) = heard(bytes) {
             holds(&trace);
         }
     }
@@ -289,12 +297,7 @@ proptest! {
                 bytes[place] = byte;
             }
         }
-        if let Ok(mut message) = Message::read(bytes.into()) {
-            let mut door = ForeignDoor::new(Polls::Told);
-            door.begin(message.now, None, None, message.dropped());
-            let parts: Vec<Update> = message.parts().collect();
-            let mut trace = trace();
-            parts.into_iter().flat_map(|part| door.take(part)).for_each(|event| trace.apply(event));
+        if let Some(mut trace) = heard(bytes) {
             trace.apply(Event::Now { at: 5 });
             holds(&trace);
         }
@@ -312,7 +315,7 @@ fn a_span_id_that_is_used_again_is_another_task_and_a_full_update_told_twice_the
     };
     let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
     for update in [told(1, 2), told(1, 3), told(4, 5)] {
-        door.events(update, None).into_iter().for_each(|event| trace.apply(event));
+        in_parts(&mut door, &update, None).into_iter().for_each(|event| trace.apply(event));
     }
     assert_eq!(trace.tasks().len(), 2);
     let [first, second] = trace.tasks() else { panic!("two tasks") };
@@ -327,9 +330,31 @@ fn tasks_of_which_only_counts_are_told_are_there_without_a_name() {
     let task_update = Some(TaskUpdate { stats_update: [(9, stats)].into(), ..TaskUpdate::default() });
     let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
     let update = Update { task_update, ..Update::default() };
-    door.events(update, None).into_iter().for_each(|event| trace.apply(event));
+    in_parts(&mut door, &update, None).into_iter().for_each(|event| trace.apply(event));
     assert_eq!((trace.tasks()[0].name().into_owned(), trace.tasks()[0].counts.wakes), ("task 1".into(), 3));
     assert!(door.caveats().starts_with("1 tasks have no name"), "{}", door.caveats());
+}
+
+/// A field of which nothing is told is two bytes, and forty times as much in memory.
+#[test]
+fn bytes_that_stand_for_many_more_in_memory_are_never_decoded_all_at_once() {
+    const FIELDS: usize = 30_000;
+    let empty = Field { metadata_id: None, name: None, value: None };
+    let task = |id| Task { id: Some(Id { id }), fields: vec![empty.clone(); FIELDS], ..Task::default() };
+    let told = TaskUpdate { new_tasks: (1..=200).map(task).collect(), ..TaskUpdate::default() };
+    let bytes = Update { task_update: Some(told), ..Update::default() }.encode_to_vec();
+    let (sent, whole) = (bytes.len() as u64, (200 * FIELDS * size_of::<Field>()) as u64);
+    assert!(whole > 30 * sent);
+    let message = || Message::read(bytes.clone().into()).expect("it was just written");
+    let mut told = 0;
+    let heard = allocation_counter::measure(|| {
+        ForeignDoor::new(Polls::Elsewhere).hear(message(), None, |events| told += events.len());
+    });
+    let learnt = allocation_counter::measure(|| Facts::default().learn(message()));
+    assert!(told >= 200, "all of them are told of");
+    for allocated in [heard.bytes_max, learnt.bytes_max] {
+        assert!(allocated < sent + whole / 4, "{allocated} bytes at once for {sent}, of {whole}");
+    }
 }
 
 /// One update of so many new tasks, all created then.
@@ -346,7 +371,7 @@ fn new_tasks(now: i64, ids: std::ops::Range<u64>, created: i64) -> Update {
 fn a_console_that_tells_late_what_is_new_is_said_to_and_no_longer_once_it_keeps_up() {
     let mut door = ForeignDoor::new(Polls::Told);
     let mut note = |update: Update| {
-        door.events(update, None);
+        in_parts(&mut door, &update, None);
         door.caveats()
     };
     assert_eq!(note(new_tasks(10, 0..500, 1)), "", "everything from before");
@@ -402,13 +427,13 @@ fn came_out(others: usize, fourth: Option<Update>) -> [(&'static str, u32, Optio
         trace.awaits().iter().next().map(|(_, told)| (told.outcome().name(), told.polls, told.end()))
     };
     for update in [first.clone(), first] {
-        assert_eq!(is_told(door.events(update, None)), None);
+        assert_eq!(is_told(in_parts(&mut door, &update, None)), None);
     }
-    let told = is_told(door.events(third, None)).expect("it is there");
+    let told = is_told(in_parts(&mut door, &third, None)).expect("it is there");
     let last = match fourth {
         Some(mut update) => {
             update.resource_update.get_or_insert_with(|| polls(others));
-            door.events(update, None)
+            in_parts(&mut door, &update, None)
         }
         None => door.close(),
     };

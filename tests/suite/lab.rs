@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
 use loopscope::insight::{Thresholds, findings};
 use loopscope::lab::{Options, Program, TaskSpec, World};

@@ -297,7 +297,6 @@ fn the_log_says_who_paused_and_why() {
         (S, PauseCause::Step, "the loop made the steps that you asked for, and stopped here"),
         (S, PauseCause::Breakpoint("poll count-*".into()), "the breakpoint `poll count-*` stopped the loop here"),
         (2 * S, PauseCause::Suspended, "the loop stood here while loopscope was suspended"),
-        (3 * S, PauseCause::Unknown, "the loop was paused here"),
     ];
     let notes = |person: &Person| -> Vec<String> {
         person.model.dashboard.log.notes().iter().map(|note| note.text.clone()).collect()

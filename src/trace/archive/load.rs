@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use super::super::event::Nanos;
 use super::super::id::TaskId;
-use super::super::pause::{Pause, PauseCause, Pauses};
 use super::super::retention::Kept;
 use super::super::task::{Live, Task};
 use super::super::{Trace, pack};
@@ -26,7 +25,6 @@ pub enum Damage {
 pub struct Loader {
     trace: Trace,
     clean: Clean,
-    pauses: Pauses,
     has_rest: bool,
     last: Nanos,
 }
@@ -37,7 +35,17 @@ pub type Clean = fn(&str) -> Cow<'_, str>;
 impl Loader {
     /// For a trace that keeps at most about `budget_bytes`: of one that is longer, the newest.
     pub fn new(budget_bytes: usize, clean: Clean) -> Self {
-        Self { trace: Trace::with_budget(budget_bytes), clean, pauses: Pauses::default(), has_rest: false, last: 0 }
+        Self { trace: Trace::with_budget(budget_bytes), clean, has_rest: false, last: 0 }
+    }
+
+    /// Polls and wakes are sampled, also where the rest does not come to say so.
+    pub fn set_sampled(&mut self) {
+        self.trace.set_sampled();
+    }
+
+    /// It is of somebody else's program, likewise.
+    pub fn set_foreign(&mut self) {
+        self.trace.set_foreign();
     }
 
     /// Takes what [`Trace::told_since`] gave.
@@ -72,21 +80,6 @@ impl Loader {
             }
         }
         told.late.into_iter().for_each(|(id, found)| trace.awaits.amend(id, found));
-        Ok(())
-    }
-
-    /// Takes what [`Trace::pauses_told_since`] gave.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub fn paused(&mut self, bytes: &[u8]) -> Result<(), Damage> {
-        let pauses: Vec<Pause> = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
-        for mut pause in pauses {
-            if let PauseCause::Breakpoint(words) = &mut pause.cause {
-                *words = (self.clean)(words).into();
-            }
-            self.pauses.push(pause);
-        }
         Ok(())
     }
 
@@ -126,7 +119,8 @@ impl Loader {
     /// # Errors
     /// When it is something else, or does not fit what was taken before.
     pub fn rest(&mut self, bytes: &[u8]) -> Result<(), Damage> {
-        let rest: Rest = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
+        let mut rest: Rest = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
+        rest.pauses.to_mut().clean(self.clean);
         if !self.trace.set_rest(rest) {
             return Err(Damage::Unknown);
         }
@@ -136,11 +130,8 @@ impl Loader {
 
     /// The trace as far as it was told. Tells too whether it is whole; where it is not, its newest end is missing.
     pub fn finish(self) -> (Trace, bool) {
-        let Self { mut trace, pauses, has_rest, last, .. } = self;
-        if has_rest {
-            trace.pauses.explain(pauses);
-        } else {
-            trace.pauses = pauses;
+        let Self { mut trace, has_rest, last, .. } = self;
+        if !has_rest {
             trace.recount(last);
         }
         trace.sealed_ends();

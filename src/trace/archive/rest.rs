@@ -16,6 +16,7 @@ use super::super::resource::Resources;
 use super::super::task::{Live, Task};
 use super::super::wakes::Wake;
 use super::super::{Fidelity, Gap, LoopCounts, Recorded, Trace, pack};
+use super::Cursor;
 
 /// See the module.
 #[derive(Serialize, Deserialize)]
@@ -32,8 +33,10 @@ pub(super) struct Rest<'a> {
     pub many_threads: Option<Nanos>,
     pub recorded: Option<Recorded>,
     pub compared_until: Nanos,
-    pub pauses: Cow<'a, VecDeque<Nanos>>,
+    pub pauses: Cow<'a, Pauses>,
     pub gaps: Cow<'a, VecDeque<Gap>>,
+    /// What was forgotten before it could be told: from when to when it happened.
+    pub lost: Option<(Nanos, Nanos)>,
     pub ready: Cow<'a, Ready>,
     pub resources: Cow<'a, Resources>,
     pub awaits: AwaitsRest,
@@ -51,6 +54,7 @@ pub(super) struct Row<'a> {
     pub console: Option<Counts>,
     pub bounces: u64,
     pub last_wake: Option<(Nanos, Cause)>,
+    pub told_wake: Option<Nanos>,
     pub holds: Cow<'a, [(Nanos, Option<Nanos>)]>,
     pub hold_steps: Cow<'a, [(u32, Option<u32>)]>,
     pub wakers: Option<(u64, u64)>,
@@ -75,6 +79,7 @@ impl<'a> Row<'a> {
             console: task.console,
             bounces: task.bounces,
             last_wake: task.last_wake,
+            told_wake: task.told_wake,
             holds: Cow::Borrowed(&task.holds),
             hold_steps: Cow::Borrowed(&task.hold_steps),
             wakers: task.wakers,
@@ -97,6 +102,7 @@ impl<'a> Row<'a> {
         task.console = self.console;
         task.bounces = self.bounces;
         task.last_wake = self.last_wake;
+        task.told_wake = self.told_wake;
         task.holds = self.holds.into_owned();
         task.hold_steps = self.hold_steps.into_owned();
         task.wakers = self.wakers;
@@ -115,8 +121,8 @@ impl<'a> Row<'a> {
 }
 
 impl Trace {
-    /// Everything that still changes, as it is now.
-    pub fn rest(&self) -> Vec<u8> {
+    /// Everything that still changes, as it is now; all the rest is told up to `cursor`.
+    pub fn rest(&self, cursor: &Cursor) -> Vec<u8> {
         pack::serialized(&Rest {
             counts: self.counts,
             steps: self.steps,
@@ -130,9 +136,9 @@ impl Trace {
             many_threads: self.many_threads,
             recorded: self.recorded.clone(),
             compared_until: self.compared_until,
-            // Their causes are told apart, for the first version had none.
-            pauses: Cow::Owned(self.pauses().collect()),
+            pauses: Cow::Borrowed(&self.pauses),
             gaps: Cow::Borrowed(&self.gaps),
+            lost: cursor.lost,
             ready: Cow::Borrowed(&self.ready),
             resources: Cow::Borrowed(&self.resources),
             awaits: self.awaits.rest(),
@@ -143,9 +149,11 @@ impl Trace {
 
     /// Takes the rest of a trace of which everything else is here. Tells whether it fits.
     pub(super) fn set_rest(&mut self, rest: Rest) -> bool {
-        if rest.rows.len() != self.tasks.len() || !rest.resources.is_sane() || !self.awaits.set_rest(rest.awaits) {
+        if rest.rows.len() != self.tasks.len() || !rest.resources.is_sane() {
             return false;
         }
+        let Some(freed_bytes) = self.awaits.set_rest(rest.awaits) else { return false };
+        self.kept_bytes = self.kept_bytes.saturating_sub(freed_bytes);
         self.counts = rest.counts;
         self.steps = rest.steps;
         self.now = rest.now;
@@ -158,9 +166,10 @@ impl Trace {
         self.many_threads = rest.many_threads;
         self.recorded = rest.recorded;
         self.compared_until = rest.compared_until;
-        self.pauses = Pauses::from_times(rest.pauses.iter().copied());
-        // What was forgotten while it was recorded is in the file all the same.
-        self.gaps.extend(rest.gaps.iter().filter(|gap| gap.dropped > 0));
+        self.pauses = rest.pauses.into_owned();
+        // What was forgotten while it was recorded is in the file all the same, but for what was so before it could be.
+        let lost = rest.lost.map(|(from, to)| Gap { from, to, dropped: 0, is_unwatched: false });
+        self.gaps.extend(rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost));
         self.ready = rest.ready.into_owned();
         self.resources = rest.resources.into_owned();
         self.loop_lane.set_rest(rest.loop_lane);

@@ -9,7 +9,6 @@ use super::super::event::{Ending, Nanos, Site, Spawned};
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::LaneRest;
 use super::super::output::Line;
-use super::super::pause::Pause;
 use super::super::retention::Kept;
 use super::super::task::Task;
 use super::super::{Trace, pack};
@@ -56,14 +55,6 @@ impl Trace {
         cursor.sites = self.sites.len();
         cursor.lines = self.output.count();
         told.serialized()
-    }
-
-    /// Pauses that came since `cursor`, which it moves on, with their causes; `None` where none did.
-    pub fn pauses_told_since(&self, cursor: &mut Cursor) -> Option<Vec<u8>> {
-        let (pauses, count) = self.pauses_since(cursor.pauses);
-        let pauses: Vec<&Pause> = pauses.collect();
-        cursor.pauses = count;
-        (!pauses.is_empty()).then(|| pack::serialized(&pauses))
     }
 
     /// Tasks that ended, and awaits that ended after they were packed, since `cursor`, which it moves on; `None` where
