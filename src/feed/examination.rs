@@ -11,6 +11,7 @@ use console_api::tasks::TaskUpdate;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::console::Stamp;
+use super::console::facts::is_spawn;
 use super::lateness::Lateness;
 
 /// Tasks that are told apart; of a larger program the first ones tell enough.
@@ -93,7 +94,7 @@ impl Facts {
         self.first = self.first.or(now);
         self.last = now.or(self.last);
         for told in update.new_metadata.iter().flat_map(|new| &new.metadata).filter_map(|new| new.metadata.as_ref()) {
-            self.has_spawns |= told.name == "runtime.spawn" || (told.name == "task" && told.target == "tokio::task");
+            self.has_spawns |= is_spawn(told);
             self.has_resources |= told.name == "runtime.resource";
             let file = told.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
             self.tokio = self.tokio.take().or_else(|| tokio_version(file).map(str::to_owned));
