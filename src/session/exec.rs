@@ -8,6 +8,7 @@ mod clock;
 mod joined;
 mod output;
 mod pipe;
+mod port;
 mod stop;
 mod timed;
 mod wire;
@@ -33,6 +34,7 @@ use clock::Clock;
 use joined::Joined;
 use output::Output;
 use pipe::{Chunk, Pipe};
+use port::Port;
 use timed::Timed;
 use wire::Wire;
 
@@ -56,6 +58,7 @@ pub struct ExecSession {
     /// `None` where it could not be started, and once it is over.
     app: Option<App>,
     pipe: Option<Pipe>,
+    port: Option<Port>,
     wire: Option<Wire>,
     output: Output,
     recording: Recording,
@@ -93,7 +96,7 @@ impl ExecSession {
         let clock = Clock::start();
         let (rings, bell) = bounded(1);
         let pipe = Pipe::open(clock, rings.clone())?;
-        let port = app::free_port()?;
+        let port = Port::keep()?;
         let mut trace = Trace::with_budget(memory_bytes);
         trace.set_foreign();
         let recording = Recording::new(Stamps::from_epoch_ns(clock.origin())).with_awaits();
@@ -104,6 +107,7 @@ impl ExecSession {
             clock,
             app: None,
             pipe: None,
+            port: None,
             wire: None,
             output: Output::nothing(),
             recording,
@@ -123,14 +127,15 @@ impl ExecSession {
             came_out: None,
             outcome: None,
         };
-        match App::start(command, port, &pipe.path(), stdin) {
+        match App::start(command, port.number(), &pipe.path(), stdin) {
             Err(why) => session.outcome = Some(Outcome::Failed(why)),
             Ok(mut app) => {
                 let (out, err) = app.streams();
                 session.app = Some(app);
                 session.output = Output::read(out, err, clock, &rings)?;
-                session.wire = Some(Wire::listen(port, rings)?);
+                session.wire = Some(Wire::listen(port.number(), rings)?);
                 session.pipe = Some(pipe);
+                session.port = Some(port);
             }
         }
         Ok(session)
@@ -294,7 +299,7 @@ impl ExecSession {
             self.recording.note_unfinished();
         }
         self.trace.set_recorded(self.recording.recorded().clone());
-        (self.app, self.pipe, self.wire) = (None, None, None);
+        (self.app, self.pipe, self.port, self.wire) = (None, None, None, None);
     }
 }
 

@@ -446,6 +446,36 @@ fn end_by(signal: &str) {
 }
 
 #[test]
+fn a_second_signal_ends_the_app_and_all_that_belongs_to_it_at_once() {
+    let folder = Folder::new("exec-second-signal");
+    let [asked, said] = ["asked", "pid"].map(|name| folder.file(name));
+    // It takes no notice of being asked, but says that it was, and where it was to record.
+    let script = format!(
+        "trap 'echo > {}' TERM; echo $$ $TOKIO_CONSOLE_RECORD_PATH > {}; while true; do sleep 0.01; done",
+        asked.display(),
+        said.display()
+    );
+    let mut child = Process::new(env!("CARGO_BIN_EXE_loopscope"))
+        .args(["exec", "--headless", "--json", "--", "sh", "-c", &script])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary is built with the tests");
+    let read = || std::fs::read_to_string(&said).ok().filter(|text| text.ends_with('\n'));
+    crate::outside::until("the app", || read().is_some());
+    let read = read().expect("it said so");
+    let (pid, recording) = read.trim().split_once(' ').expect("both");
+    let ask = || Process::new("kill").arg(child.id().to_string()).status().expect("there is kill");
+    ask();
+    crate::outside::until("the app to be asked", || asked.exists());
+    ask();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    crate::outside::until("the app to go", || state_of(pid).is_none_or(|state| state == 'Z'));
+    assert!(!std::path::Path::new(recording).parent().expect("a folder").exists(), "nothing is left behind");
+}
+
+#[test]
 fn a_flood_of_output_holds_nobody_up_and_what_is_lost_is_said() {
     let mut session = shell("yes 0123456789 | head -c 50000000; echo done >&2");
     // Nobody takes anything in until it has written everything.
