@@ -1,20 +1,12 @@
 //! The trace, fed by hand: what it keeps, what it forgets, and what it answers.
 
 use loopscope::trace::{
-    AwaitId, AwaitKind, Axis, Cause, Doing, Event, Measured, Sampled, Site, SiteId, Spawned, State, TaskId, TaskKind,
-    Trace,
+    AwaitId, AwaitKind, Axis, Cause, Doing, Event, Measured, Sampled, Site, SiteId, Spawned, State, TaskId, Trace,
 };
 
 fn spawn(trace: &mut Trace, name: &str, at: u64) -> TaskId {
     let task = TaskId::from_index(trace.tasks().len());
-    let spawned = Spawned {
-        name: name.into(),
-        kind: TaskKind::Task,
-        parent: None,
-        location: None,
-        size_bytes: None,
-        boxed_from_bytes: None,
-    };
+    let spawned = Spawned { name: name.into(), ..Spawned::default() };
     trace.apply(Event::Spawn { task, at, spawned: Box::new(spawned) });
     task
 }

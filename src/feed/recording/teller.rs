@@ -257,14 +257,7 @@ impl Teller {
     fn wake(&mut self, span: u64, at: Nanos, self_wake: bool, out: &mut impl FnMut(Event)) {
         if !self.tasks.contains_key(&span) {
             // Only tasks have wakers: the line that told of this one was lost.
-            let nameless = Spawned {
-                name: "".into(),
-                kind: TaskKind::Task,
-                parent: None,
-                location: None,
-                size_bytes: None,
-                boxed_from_bytes: None,
-            };
+            let nameless = Spawned::default();
             let told = self.add(span, at, nameless, out);
             self.unspawned += u64::from(told.is_some());
         }
