@@ -17,6 +17,7 @@ mod words;
 pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,13 @@ impl ExecSession {
             }
         }
         Ok(session)
+    }
+
+    /// It was built in this folder, to show the lines that it names.
+    #[must_use]
+    pub fn built_in(mut self, folder: PathBuf) -> Self {
+        self.reader = Reader::of(Some(folder));
+        self
     }
 
     /// What is to be known as this app's name.

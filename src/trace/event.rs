@@ -208,8 +208,8 @@ pub enum Event {
     },
 }
 
-/// What is known of a task from the moment it is spawned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is known of a task from the moment it is spawned; by default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spawned {
     pub name: Arc<str>,
     pub kind: TaskKind,
@@ -222,9 +222,10 @@ pub struct Spawned {
     pub boxed_from_bytes: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskKind {
     /// A future on the loop.
+    #[default]
     Task,
     /// A future that stays on one thread of a multi-threaded runtime.
     Local,

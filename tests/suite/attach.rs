@@ -1,6 +1,7 @@
 //! Attaching to real programs over real sockets: the right tasks, what they do, what they await, and how often.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use loopscope::app::Session;
@@ -271,10 +272,17 @@ fn the_selected_tasks_histograms_come_on_request() {
 #[test]
 fn the_line_that_awaits_can_be_read() {
     let app = App::start(&["mutex"]);
-    let mut session = attach(&app.address);
-    until(&mut session, "tasks", |trace, _| !trace.awaits().is_empty());
-    let file = named(session.trace(), "locker-0").spawned.location.clone().expect("it is told").file;
-    assert!(session.source(&file).is_some_and(|text| text.contains("fn spawn")), "{file}");
+    let address = app.address.parse().expect("it is an address");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (folder, is_shown) in [(Some(here), true), (None, false), (Some(&*here.join("src")), false)] {
+        let folder = folder.map(Path::to_owned);
+        let session = AttachSession::start_built_in(folder, &address, MEMORY_BYTES);
+        let mut session = session.expect("a thread can be had");
+        until(&mut session, "tasks", |trace, _| !trace.awaits().is_empty());
+        let file = named(session.trace(), "locker-0").spawned.location.clone().expect("it is told").file;
+        let has_line = session.source(&file).is_some_and(|text| text.contains("fn spawn"));
+        assert_eq!(has_line, is_shown, "{file}");
+    }
 }
 
 #[test]

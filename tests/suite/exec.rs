@@ -46,6 +46,7 @@ fn start(scenario: &[&str]) -> Started {
     let mut command = words(&["sh", "-c", script, input.to_str().expect("text"), app.to_str().expect("text")]);
     command.extend(words(scenario));
     let session = ExecSession::start(&command, Stdin::Nothing, MEMORY_BYTES).expect("it can be tried");
+    let session = session.built_in(env!("CARGO_MANIFEST_DIR").into());
     let input = OpenOptions::new().write(true).open(&input).expect("the app reads it");
     Started { session, input: Some(input), _folder: folder }
 }

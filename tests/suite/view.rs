@@ -3,7 +3,7 @@
 use loopscope::app::keymap::Scope;
 use loopscope::app::{Action, Context, Launcher, Model, Mouse, MouseKind, Session, Step, update};
 use loopscope::control::Phase;
-use loopscope::trace::{Ending, Event, TaskId, Trace};
+use loopscope::trace::{Ending, Event, Spawned, TaskId, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -164,14 +164,7 @@ fn no_size_panics_with_anything_on_top() {
 fn hostile_names_and_output_stay_text() {
     let mut session = stage::paused();
     let hostile = "\u{1b}[2J\u{202e}evil\u{9b}31m";
-    let spawned = loopscope::trace::Spawned {
-        name: hostile.into(),
-        kind: loopscope::trace::TaskKind::Task,
-        parent: None,
-        location: None,
-        size_bytes: None,
-        boxed_from_bytes: None,
-    };
+    let spawned = Spawned { name: hostile.into(), ..Spawned::default() };
     session.trace.apply(Event::Spawn { task: task(5), at: 0, spawned: Box::new(spawned) });
     session.trace.apply(Event::Output { task: Some(task(5)), at: 0, text: hostile.into() });
     session.status.name = hostile.into();
