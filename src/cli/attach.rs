@@ -84,7 +84,11 @@ fn attach_headless(arguments: &AttachArguments, settings: &Settings) -> anyhow::
         session.give_up_after(REACH_PATIENCE);
     }
     let exit = headless::watch(&mut session, arguments.r#for, &source, &settings.thresholds, &arguments.wanted)?;
-    if let Some(link) = session.status().link.filter(|link| link.state == LinkState::Live && !link.note.is_empty()) {
+    if let Some(link) = session
+        .status()
+        .link
+        .filter(|link| matches!(link.state, LinkState::Live | LinkState::Lost) && !link.note.is_empty())
+    {
         tell(&format!("{address}: {}", link.note));
     }
     Ok(exit)
