@@ -246,6 +246,21 @@ fn a_report_of_an_app_is_one_document() {
 }
 
 #[test]
+fn a_panic_is_told_as_far_as_anybody_tells_of_it() {
+    let mut started = start(&["panics"]);
+    until(&mut started.session, "the panic and the task's end", |trace, _| {
+        let has_ended = trace.tasks().iter().any(|task| task.name() == "panicker" && task.ending.is_some());
+        has_ended && trace.output().lines().iter().any(|line| line.text.contains("panicked at"))
+    });
+    let trace = started.session.trace();
+    let panicker = trace.tasks().iter().find(|task| task.name() == "panicker").expect("it is there");
+    assert_eq!(panicker.ending, Some(Ending::Done), "its recording tells no more than that it is gone");
+    assert!(note(&started.session).contains("its output tells of a panic"), "{}", note(&started.session));
+    let (_, outcome) = started.stop();
+    assert_eq!(outcome, Outcome::Completed(Value::Null), "the app itself goes on");
+}
+
+#[test]
 fn how_an_app_ends_is_how_it_comes_out() {
     assert_eq!(failed(end(&mut shell("exit 3"))), "exited with 3");
     assert_eq!(failed(end(&mut shell("kill -9 $$"))), "killed by SIGKILL");
