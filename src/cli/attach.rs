@@ -89,7 +89,8 @@ fn attach_headless(arguments: &AttachArguments, settings: &Settings) -> anyhow::
     }
     let (wanted, thresholds) = (&arguments.wanted, &settings.thresholds);
     let (exit, status) = headless::watch_onto(file, session, arguments.r#for, &source, thresholds, wanted)?;
-    if let Some(link) = status.link.filter(|link| link.state == LinkState::Live && !link.note.is_empty()) {
+    let is_seen = |state| matches!(state, LinkState::Live | LinkState::Lost);
+    if let Some(link) = status.link.filter(|link| is_seen(link.state) && !link.note.is_empty()) {
         tell(&format!("{address}: {}", link.note));
     }
     Ok(exit)

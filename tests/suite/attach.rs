@@ -55,16 +55,20 @@ const UPDATES: u64 = 6;
 /// Attaches to `app`, looks at it while it runs, tells it to end, and holds what the wire counted against what its tasks
 /// counted themselves.
 #[track_caller]
-fn look(app: App, look: impl Fn(&Trace)) {
+fn look(mut app: App, look: impl Fn(&Trace)) {
     let mut session = attach(&app.address);
     until(&mut session, "updates", |trace, _| trace.console().0 >= UPDATES);
     look(session.trace());
     let seen: Vec<(String, u64, u64)> = (session.trace().tasks().iter())
         .map(|task| (task.spawned.name.to_string(), task.counts.polls, task.counts.wakes))
         .collect();
-    let counts = std::thread::spawn(move || app.counts());
+    let counts = app.stop();
+    until(&mut session, "all of it", |trace, _| counts.keys().all(|name| named(trace, name).ending.is_some()));
+    // One more update, in case the last one was read while the last of it happened.
+    let updates = session.trace().console().0;
+    until(&mut session, "all of it", |trace, _| trace.console().0 > updates);
+    drop(app);
     until(&mut session, "the end", |_, status| status.phase == Phase::Ended);
-    let counts = counts.join().expect("it ends well");
     let status = session.status();
     assert_eq!((status.outcome.as_ref(), state(&status)), (Some(&Outcome::Detached), LinkState::Lost));
     for (name, count) in &counts {

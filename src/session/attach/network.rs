@@ -108,7 +108,7 @@ impl Network {
         // What goes away may be back at once: it counts as lost when it does not answer to that.
         let is_lost = self.was_live && self.attempts > 0;
         let (state, note) = if is_lost {
-            (LinkState::Lost, words::lost(why, self.attempts))
+            (LinkState::Lost, words::lost(why, self.attempts, &self.door))
         } else {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             (LinkState::Retrying { attempts: self.attempts + 1, wait_ms }, why.to_owned())
