@@ -9,6 +9,7 @@
 //! the stretch is marked as a gap.
 
 mod meeting;
+mod places;
 mod record;
 mod ring;
 mod writer;
@@ -17,7 +18,7 @@ pub use ring::Ring;
 pub use writer::{LoopWriter, Writing};
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use rtrb::RingBuffer;
@@ -25,7 +26,8 @@ use rustc_hash::FxHashMap;
 
 use crate::trace::{AwaitId, Cause, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
 use meeting::Meeting;
-use record::{Reading, What};
+use places::Places;
+use record::{Last, Reading, What};
 
 /// Records that the ring of the loop's thread holds: 2 MiB, enough for ten milliseconds of a loop that does nothing but
 /// yield.
@@ -83,7 +85,8 @@ impl Probe {
             meeting: meeting.clone(),
             lossless,
             last_ns: 0,
-            polled: None,
+            last: Last::default(),
+            places: Places::default(),
             gap: None,
         };
         (probe, writer, Ring { records, aside, others, other: None, reading: Reading::default(), meeting })
@@ -97,22 +100,60 @@ impl Probe {
         AwaitId::from_index(self.awaits.fetch_add(1, Ordering::Relaxed) as usize)
     }
 
-    /// The id of `site`, which is told to the trace when it is first seen.
-    pub fn site(&self, site: &Site) -> SiteId {
-        let mut sites = self.sites.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(id) = sites.get(site) {
-            return *id;
+    /// [`Probe::tell`] of an await's start, and of its place where that is new. Gives the place's id.
+    #[inline]
+    pub fn await_start(&self, at: Nanos, id: AwaitId, task: TaskId, site: &Site) -> SiteId {
+        writer::start_await(at, id, task, site, self.watches).unwrap_or_else(|| {
+            let site = self.site(site);
+            self.tell(at, Event::AwaitStart { id, task, at, site });
+            site
+        })
+    }
+
+    /// [`Probe::tell`] of an await's poll.
+    #[inline]
+    pub fn await_poll(&self, id: AwaitId, ready: bool) {
+        if self.watches && !writer::poll_await(id, ready) {
+            self.tell(0, Event::AwaitPoll { id, ready });
         }
-        let id = SiteId::from_index(sites.len());
-        self.tell(0, Event::Site { site: id, described: Box::new(site.clone()) });
-        sites.insert(site.clone(), id);
+    }
+
+    /// [`Probe::tell`] of an await's end.
+    #[inline]
+    pub fn await_end(&self, at: Nanos, id: AwaitId) {
+        if self.watches && !writer::end_await(at, id) {
+            self.tell(at, Event::AwaitEnd { id, at });
+        }
+    }
+
+    /// The id of `site`, which is told to the trace when it is first seen, and known to this thread from then on.
+    #[cold]
+    fn site(&self, site: &Site) -> SiteId {
+        let mut sites = self.sites();
+        let known = sites.get(site).copied();
+        let id = known.unwrap_or_else(|| {
+            let id = SiteId::from_index(sites.len());
+            self.tell(0, Event::Site { site: id, described: Box::new(site.clone()) });
+            sites.insert(site.clone(), id);
+            id
+        });
+        writer::keep_place(site, id);
         id
+    }
+
+    /// The place of this id.
+    pub fn site_of(&self, id: SiteId) -> Option<Site> {
+        self.sites().iter().find(|(_, known)| **known == id).map(|(site, _)| site.clone())
+    }
+
+    fn sites(&self) -> MutexGuard<'_, FxHashMap<Site, SiteId>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The id of a resource, which is told to the trace. An actor is known by its name: whoever names it again means the
     /// same one.
     pub fn resource(&self, at: Nanos, resource: Resource) -> ResourceId {
-        let mut known = self.resources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut known = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, actors) = &mut *known;
         if resource.kind == ResourceKind::Actor {
             if let Some(id) = actors.get(&resource.name) {
