@@ -20,7 +20,7 @@ use super::idle::Idle;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
 use super::task::{TaskCell, TaskFuture};
-use super::timers::{Timer, Timers};
+use super::timers::{Sleep, Timers};
 use super::valve::Valve;
 use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
@@ -104,19 +104,8 @@ impl World {
         if self.clock() == ClockKind::Virtual {
             at = at.next_multiple_of(TIMER_NS);
         }
-        let noted = Noted { timer: self.0.timers.set(at), world: self.clone() };
         let due = self.quietly(|| tokio::time::sleep_until(self.0.clock.instant(at)));
-        async move {
-            let mut due = pin!(due);
-            due.as_mut().await;
-            // A pause on the real clock stops loop time, but not tokio's timers.
-            while noted.world.now_ns() < at {
-                // Setting it anew would make an async op of tokio's own.
-                noted.world.quietly(|| due.as_mut().reset(noted.world.0.clock.instant(at)));
-                due.as_mut().await;
-            }
-            drop(noted);
-        }
+        Sleep::new(self.clone(), at, due)
     }
 
     /// A future of tokio's, made and polled without tokio's own spans; it becomes visible through [`World::await_at`].
@@ -272,18 +261,6 @@ impl Witness for World {
             Delivery::Wake(task) => task.deliver(),
             Delivery::Cancel(task) => task.cancel(),
         }
-    }
-}
-
-/// A timer that is noted for as long as its sleep lives.
-struct Noted {
-    timer: Timer,
-    world: World,
-}
-
-impl Drop for Noted {
-    fn drop(&mut self) {
-        self.world.0.timers.clear(self.timer);
     }
 }
 

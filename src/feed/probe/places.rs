@@ -12,7 +12,7 @@ const PLACES_MAX: usize = 1 << 12;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Places(FxHashMap<Address, Known>);
+pub struct Places(Box<FxHashMap<Address, Known>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Address {
