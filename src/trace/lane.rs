@@ -13,11 +13,14 @@ mod block;
 mod cycle;
 mod kept;
 mod rows;
+mod steps;
+mod walk;
 
 pub use cycle::{Cycle, Totals};
 
 pub(super) use block::{Block, cause_code, cause_of};
 pub(super) use kept::LaneRest;
+pub(super) use walk::{Crowd, Stretch, Sweep};
 
 use block::BLOCK_CYCLES;
 
@@ -189,34 +192,9 @@ impl Lane {
         }
     }
 
-    /// The totals from the spawn to `at`, and the last cycle that started at or before that; of a sealed one the step and
-    /// the cause are not looked up, nor what is awaited, unless it is waiting then.
+    /// The totals from the spawn to `at`, and the last cycle that started at or before that; see [`Sweep::glance_at`].
     pub(super) fn glance_at(&self, at: Nanos) -> (Totals, Option<Cycle>) {
-        if let Some(measures) = &self.measures {
-            return (self.measured_totals_at(measures, at), None);
-        }
-        let until = at.min(self.ended);
-        if let Some(open) = self.open_until(|cycle| cycle.start <= until) {
-            let mut totals = self.open_before;
-            for (cycle, next) in open.iter().zip(open.iter().skip(1)) {
-                totals.add(cycle, next.start);
-            }
-            let (last, next) = match open.last() {
-                Some(last) if self.current.start > until => (last, until),
-                Some(last) => {
-                    totals.add(last, self.current.start);
-                    (&self.current, until)
-                }
-                None => (&self.current, until),
-            };
-            totals.add(last, next);
-            return (totals, Some(*last));
-        }
-        let index = self.blocks.partition_point(|block| block.start <= until);
-        if let Some(block) = index.checked_sub(1).and_then(|index| self.blocks.get(index)) {
-            return block.glance_at(until).map_or((block.before, None), |(totals, cycle)| (totals, Some(cycle)));
-        }
-        (self.totals_before_first(until), None)
+        Sweep::new(self).glance_at(at)
     }
 
     /// Totals up to `at`, which is before the first cycle that is kept.

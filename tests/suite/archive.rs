@@ -199,7 +199,7 @@ fn ask(trace: &Trace) {
     }
     for end in ends {
         trace.ready_max(end / 2, end);
-        trace.loop_totals_at(end);
+        trace.loop_window(0, end, 50, end);
     }
 }
 

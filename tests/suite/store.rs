@@ -63,9 +63,10 @@ fn what_was_asked_before_is_answered_as_if_it_were_asked_for_the_first_time() {
         let ask = |trace: &Trace, (from, to, columns): (u64, u64, u16)| -> Vec<Vec<Cell>> {
             rows.iter().map(|id| trace.window(*id, Axis::Time, from, to, columns)).collect()
         };
-        let strip = |trace: &Trace| -> Vec<_> {
+        let strip = |trace: &Trace| {
             let edges = (0..100).map(|column| (end.now() / 100 * column, end.now() / 100 * (column + 1)));
-            edges.map(|(from, to)| (trace.ready_max(from, to), trace.loop_totals_at(from))).collect()
+            let readies: Vec<_> = edges.map(|(from, to)| trace.ready_max(from, to)).collect();
+            (readies, trace.loop_window(0, end.now() / 100 * 100, 100, trace.now()))
         };
         for round in 0..30 {
             for event in told.by_ref().take(EVENTS / 30) {
