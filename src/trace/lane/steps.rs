@@ -47,8 +47,9 @@ impl Sweep<'_> {
     pub fn stretch_of_steps(&mut self, first: u32, last: u32) -> (u64, Option<StepGlance>) {
         // One poll may be many columns wide, so the last stretch may have been the same one.
         let earlier = match first.checked_sub(1) {
-            Some(before) if self.end != u64::from(first) => self.glance_at_step(before).map_or(0, |glance| glance.polls),
-            _ => self.totals.polls,
+            None => 0,
+            Some(_) if self.end == u64::from(first) => self.totals.polls,
+            Some(before) => self.glance_at_step(before).map_or(0, |glance| glance.polls),
         };
         let glance = self.glance_at_step(last);
         self.end = u64::from(last) + 1;

@@ -251,3 +251,113 @@ thread_local! {
     /// Blocks and cycles that were looked at by this thread.
     pub(in crate::trace) static LOOKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::event::AwaitKind;
+    use super::super::super::id::AwaitId;
+    use super::super::{BLOCK_CYCLES, NEVER};
+    use super::*;
+
+    fn random(state: &mut u64, below: u64) -> u64 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 33) % below
+    }
+
+    /// A lane of so many polls, of which every length is `longest_ns` at most: busy for more or less than half of the time
+    /// here and there, now and then woken during a poll or not at all.
+    fn lane(polls: u32, longest_ns: u64, seed: u64) -> Lane {
+        let (mut lane, mut state, mut at) = (Lane::new(3), seed, 7);
+        for step in 0..polls {
+            lane.poll_start(at, step * 2, &mut Vec::new());
+            let busier = if step / 200 % 2 == 0 { 1 } else { 3 };
+            at += random(&mut state, longest_ns * busier);
+            if random(&mut state, 5) == 0 {
+                lane.woken(at, step * 2, None);
+            }
+            let kind = AwaitKind::ALL[random(&mut state, 8) as usize];
+            lane.poll_end(at, Some((AwaitId::from_index(step as usize), kind)));
+            at += random(&mut state, longest_ns);
+            if random(&mut state, 9) > 0 {
+                lane.woken(at, step * 2 + 1, None);
+            }
+            at += random(&mut state, longest_ns);
+        }
+        lane
+    }
+
+    /// Totals up to and including `last`, from every cycle.
+    fn slowly(cycles: &[Cycle], spawned: Nanos, last: Nanos) -> Totals {
+        let first = cycles.first().map_or(NEVER, |cycle| cycle.start);
+        let mut totals = Totals { scheduled_ns: last.min(first).saturating_sub(spawned), ..Totals::default() };
+        for (index, cycle) in cycles.iter().enumerate().take_while(|(_, cycle)| cycle.start <= last) {
+            totals.add(cycle, cycles.get(index + 1).map_or(last, |next| next.start.min(last)));
+        }
+        totals
+    }
+
+    #[test]
+    fn any_window_is_what_a_sum_over_all_cycles_says() {
+        let (mut crowded, mut told) = (0, 0);
+        for (seed, longest_ns) in [(1, 1), (2, 3), (3, 50), (4, 1_000_000)] {
+            let lane = lane(3_000, longest_ns, seed);
+            let cycles: Vec<Cycle> = lane.cycles().collect();
+            let (now, mut state) = (lane.current.start + longest_ns, seed);
+            let before = |at: Nanos| {
+                at.checked_sub(1).map_or_else(Totals::default, |last| slowly(&cycles, lane.spawned, last.min(now)))
+            };
+            for _ in 0..40 {
+                let columns = 1 + random(&mut state, 60);
+                let mut start = random(&mut state, now / 2);
+                let width = 1 + random(&mut state, 2 * now / columns);
+                let mut sweep = Sweep::new(&lane);
+                for _ in 0..columns {
+                    let (end, truth) = (start + width, before(start + width).since(&before(start)));
+                    match sweep.stretch(start, end, now) {
+                        Stretch::Told(totals, cycle) => {
+                            told += 1;
+                            assert_eq!(totals, truth, "{start} to {end}");
+                            let newest = cycles.iter().rfind(|cycle| cycle.start < end.min(now + 1));
+                            assert_eq!(cycle.map(|cycle| cycle.start), newest.map(|cycle| cycle.start), "at {end}");
+                        }
+                        Stretch::Crowded(Crowd { sums, mostly_running }) => {
+                            crowded += 1;
+                            assert_eq!(mostly_running, truth.busy_ns * 2 >= width, "{start} to {end}");
+                            assert!(truth.polls > 0 && sums.polls.abs_diff(truth.polls) < BLOCK_CYCLES as u64);
+                        }
+                    }
+                    start = end;
+                }
+            }
+        }
+        assert!(crowded > 300 && told > 300, "{crowded} and {told}");
+    }
+
+    #[test]
+    fn what_a_window_looks_at_grows_with_its_columns_and_not_with_the_lane() {
+        const COLUMNS: u64 = 100;
+        let looked_at = |lane: &Lane, from: Nanos, to: Nanos| {
+            let (before, mut sweep) = (LOOKED.get(), Sweep::new(lane));
+            for column in 0..COLUMNS {
+                let edge = |column: u64| from + (to - from) * column / COLUMNS;
+                std::hint::black_box(sweep.stretch(edge(column), edge(column + 1), NEVER));
+            }
+            LOOKED.get() - before
+        };
+        let mut before = 0;
+        for polls in [30_000, 240_000] {
+            let lane = lane(polls, 1_000, 7);
+            let (end, doublings) = (lane.current.start, usize::BITS - lane.blocks.len().leading_zeros());
+            let most = |each: usize| COLUMNS as usize * each + 2 * BLOCK_CYCLES;
+            let whole = looked_at(&lane, 1, end);
+            assert!(whole < most(6 * doublings as usize), "{whole} in the whole of {polls} polls");
+            // Eight times as much is three doublings more, from each edge there and back.
+            assert!(before == 0 || whole < before + most(2 * 2 * 3), "{whole} after {before}");
+            for parts in [3, 40, 500, 5_000] {
+                let part = looked_at(&lane, end / 2, end / 2 + end / parts);
+                assert!(part < most(6 * doublings as usize + BLOCK_CYCLES), "{part} in a part of {polls} polls");
+            }
+            before = whole;
+        }
+    }
+}
