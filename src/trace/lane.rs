@@ -3,7 +3,7 @@
 //! A cycle is one poll and what followed it: running from `start` to its end, waiting until woken, scheduled until the
 //! next cycle starts. The newest cycles are plain; a full block of them is sealed, packed into a few bytes a cycle. Each
 //! block remembers the totals of everything before it, so the totals of any window are a difference of two look-ups, each
-//! a binary search over blocks and a walk through one: what a frame costs depends on its columns, not on how much
+//! a search over blocks and a walk through one (`walk`): what a frame costs depends on its columns, not on how much
 //! happened.
 //!
 //! Where single polls cannot be seen, a lane is told sums now and then instead; see [`super::measure`]. Such a lane has
@@ -145,9 +145,14 @@ impl Lane {
         let (block, totals) = Block::pack(&self.open, self.open_before, self.current.start, scratch);
         filed.bytes += block.kept_bytes() as isize;
         filed.is_sealed = true;
-        self.blocks.push_back(block);
+        self.push_block(block);
         self.open.clear();
         self.open_before = totals;
+    }
+
+    fn push_block(&mut self, mut block: Block) {
+        block.wakes_before = self.blocks.back().map_or(0, Block::wakes_until);
+        self.blocks.push_back(block);
     }
 
     /// The poll that is under way ends; from now the task waits on `waiting_on`.

@@ -63,8 +63,9 @@ pub(in crate::trace) struct Block {
     /// When what follows it starts.
     until: Nanos,
     count: u8,
-    /// Cycles with a wake of which is known who called it.
+    /// Cycles with a wake of which is known who called it, and how many the lane's blocks before it have.
     wakes: u8,
+    pub(super) wakes_before: u32,
     bytes: Box<[u8]>,
 }
 
@@ -76,10 +77,16 @@ pub(super) struct Times<'a> {
     scheduled: Column<'a>,
 }
 
-/// The columns that say more of one cycle.
-struct Rest<'a> {
+/// What was awaited after each poll.
+#[derive(Clone, Copy)]
+pub(super) struct Awaited<'a> {
     least_await: u64,
     awaits: Column<'a>,
+}
+
+/// The columns that say more of one cycle.
+struct Rest<'a> {
+    awaits: Awaited<'a>,
     steps: Column<'a>,
     woken_steps: Column<'a>,
     causes: Column<'a>,
@@ -109,17 +116,12 @@ impl Marks<'_> {
 }
 
 impl Times<'_> {
-    /// Flags and kind of the cycle at `index`.
+    /// How long the cycle at `index` ran, waited and was scheduled, and in which place of the kinds it waited.
     #[inline]
-    pub fn mark(&self, index: usize) -> u8 {
-        self.marks.get(index)
-    }
-
-    /// How long the cycle at `index` ran, waited and was scheduled.
-    #[inline]
-    pub fn spent(&self, index: usize) -> (u64, u64, u64) {
-        let wait = if self.marks.get(index) & IN_POLL == 0 { self.wait.get(index) } else { 0 };
-        (self.busy.get(index), wait, self.scheduled.get(index))
+    pub fn spent(&self, index: usize) -> ((u64, u64, u64), usize) {
+        let mark = self.marks.get(index);
+        let wait = if mark & IN_POLL == 0 { self.wait.get(index) } else { 0 };
+        ((self.busy.get(index), wait, self.scheduled.get(index)), usize::from(mark & KIND))
     }
 
     /// The cycle at `index`, which starts at `start`, as far as these columns tell.
@@ -136,14 +138,16 @@ impl Times<'_> {
     }
 }
 
-fn waiting_on(least_await: u64, awaits: &Column<'_>, index: usize) -> Option<AwaitId> {
-    let place = awaits.get(index).checked_sub(1)?;
-    u32::try_from(least_await.wrapping_add(place)).ok().and_then(AwaitId::from_number)
+impl Awaited<'_> {
+    pub fn get(&self, index: usize) -> Option<AwaitId> {
+        let place = self.awaits.get(index).checked_sub(1)?;
+        u32::try_from(self.least_await.wrapping_add(place)).ok().and_then(AwaitId::from_number)
+    }
 }
 
 impl Rest<'_> {
     fn fill(&self, index: usize, first_step: u32, cycle: &mut Cycle) {
-        cycle.waiting_on = waiting_on(self.least_await, &self.awaits, index);
+        cycle.waiting_on = self.awaits.get(index);
         cycle.step = first_step.wrapping_add(self.steps.get(index) as u32);
         if cycle.wake != NEVER {
             cycle.woken_step = cycle.step.wrapping_add(self.woken_steps.get(index) as u32);
@@ -214,7 +218,8 @@ impl Block {
         }
         let wakes = cycles.iter().filter(|cycle| cycle.wake().is_some()).count() as u8;
         let (start, bytes) = (cycles[0].start, scratch.as_slice().into());
-        let block = Self { before, start, step, until: until.max(start), count: count as u8, wakes, bytes };
+        let (until, count, wakes_before) = (until.max(start), count as u8, 0);
+        let block = Self { before, start, step, until, count, wakes, wakes_before, bytes };
         (block, totals)
     }
 
@@ -222,9 +227,9 @@ impl Block {
         self.count.into()
     }
 
-    /// Wakes that its cycles tell of.
-    pub fn wakes(&self) -> usize {
-        self.wakes.into()
+    /// Wakes that its cycles and those of the lane's blocks before it tell of.
+    pub fn wakes_until(&self) -> u32 {
+        self.wakes_before.wrapping_add(self.wakes.into())
     }
 
     pub fn until(&self) -> Nanos {
@@ -242,7 +247,7 @@ impl Block {
         (start, step): (Nanos, u32),
         (until, count, wakes, bytes): (Nanos, u8, u8, &[u8]),
     ) -> Option<Self> {
-        let block = Self { before, start, step, until, count, wakes, bytes: bytes.into() };
+        let block = Self { before, start, step, until, count, wakes, wakes_before: 0, bytes: bytes.into() };
         if !(1..=BLOCK_CYCLES).contains(&block.len()) {
             return None;
         }
@@ -278,7 +283,7 @@ impl Block {
         let steps = Column::take(&mut rest, count)?;
         let woken_steps = Column::take(&mut rest, count)?;
         let causes = Column::take(&mut rest, count)?;
-        Some((Rest { least_await, awaits, steps, woken_steps, causes }, rest))
+        Some((Rest { awaits: Awaited { least_await, awaits }, steps, woken_steps, causes }, rest))
     }
 
     /// The walk to the last cycle that starts at or before `at`, which is not before this block. `after`, the totals up
@@ -287,7 +292,8 @@ impl Block {
     pub(super) fn walk_to(&self, at: Nanos, after: Option<&Totals>) -> Option<Walk<'_>> {
         let (times, rest) = self.times()?;
         let is_late = at.saturating_sub(self.start) > self.until.saturating_sub(self.start) / 2;
-        let mut walk = Walk { block: self, times, rest, index: 0, start: self.start, totals: self.before };
+        let (start, totals) = (self.start, self.before);
+        let mut walk = Walk { block: self, times, rest, awaits: None, index: 0, start, totals };
         match after.filter(|_| is_late) {
             Some(after) => {
                 (walk.index, walk.start, walk.totals) = (self.len(), self.until, *after);
@@ -298,11 +304,10 @@ impl Block {
         Some(walk)
     }
 
-    /// What the task waited on after the poll at `index`, of which `rest` are the columns behind the times.
-    pub fn waiting_on(&self, rest: &[u8], index: usize) -> Option<AwaitId> {
-        let mut rest = rest;
+    /// What the task waited on after each poll, of which `rest` are the columns behind the times.
+    pub(super) fn awaits<'a>(&self, mut rest: &'a [u8]) -> Option<Awaited<'a>> {
         let least_await = take_number(&mut rest)?;
-        waiting_on(least_await, &Column::take(&mut rest, self.len())?, index)
+        Some(Awaited { least_await, awaits: Column::take(&mut rest, self.len())? })
     }
 
     /// The last cycle that starts at or before `at`.
@@ -327,10 +332,10 @@ impl Block {
                 high = middle;
             }
         }
-        let (index, mark) = (low.checked_sub(1)?, times.mark(low - 1));
+        let (index, mark) = (low.checked_sub(1)?, times.marks.get(low - 1));
         let is_woken = mark & UNWOKEN == 0;
         let woken_step = is_woken.then(|| step_of(index).wrapping_add(rest.woken_steps.get(index) as u32));
-        let waiting_on = waiting_on(rest.least_await, &rest.awaits, index);
+        let waiting_on = rest.awaits.get(index);
         let kind = AwaitKind::ALL[usize::from(mark & KIND)];
         let polls = self.before.polls.wrapping_add(low as u64);
         Some(StepGlance { polls, woken_step, waiting_on: (waiting_on, kind) })
@@ -339,7 +344,7 @@ impl Block {
     /// How long its polls took that ended, the newest first.
     pub fn polls_ns(&self) -> impl Iterator<Item = u64> + '_ {
         let times = self.times().map(|(times, _)| times);
-        let length = |times: &Times<'_>, index| (times.mark(index) & UNENDED == 0).then(|| times.busy.get(index));
+        let length = |times: &Times<'_>, index| (times.marks.get(index) & UNENDED == 0).then(|| times.busy.get(index));
         (0..self.len()).rev().filter_map(move |index| times.as_ref().and_then(|times| length(times, index)))
     }
 
@@ -352,8 +357,7 @@ impl Block {
             .map(|index| {
                 let mut cycle = times.cycle(index, start, self.until);
                 rest.fill(index, self.step, &mut cycle);
-                let (busy, wait, scheduled) = times.spent(index);
-                start = after(start, (busy, wait, scheduled), self.until);
+                start = after(start, times.spent(index).0, self.until);
                 cycle
             })
             .collect()

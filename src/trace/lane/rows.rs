@@ -1,7 +1,7 @@
 //! What a lane tells of its cycles by their order: one after the other, and which are forgotten.
 
 use super::super::event::Nanos;
-use super::{Cycle, Lane, NEVER};
+use super::{Block, Cycle, Lane, NEVER};
 
 impl Lane {
     /// All cycles that are kept, oldest first.
@@ -23,23 +23,24 @@ impl Lane {
         }
     }
 
-    /// Wakes that the cycles of one piece tell of.
-    pub(in crate::trace) fn wakes_of_piece(&self, index: usize) -> usize {
-        match self.blocks.get(index) {
-            Some(block) => block.wakes(),
-            None => self.open.iter().chain(self.last()).filter(|cycle| cycle.wake().is_some()).count(),
-        }
+    /// Wakes that the cycles of so many pieces tell of, from the first on.
+    pub(in crate::trace) fn wakes_of_pieces(&self, count: usize) -> usize {
+        let until = self.blocks.get(count.saturating_sub(1)).or(self.blocks.back()).map_or(0, Block::wakes_until);
+        let before = self.blocks.front().map_or(0, |first| first.wakes_before);
+        let of_blocks = if count == 0 { 0 } else { until.wrapping_sub(before) as usize };
+        let open = self.open.iter().chain(self.last()).filter(|_| count > self.blocks.len());
+        of_blocks + open.filter(|cycle| cycle.wake().is_some()).count()
     }
 
     /// Wakes at or before `at` that the cycles tell of.
     pub(in crate::trace) fn wakes_until(&self, at: Nanos) -> usize {
         // A block's wakes come before what follows it.
         let whole = self.blocks.partition_point(|block| block.until() <= at);
-        let counted: usize = self.blocks.range(..whole).map(|block| block.wakes()).sum();
         let (_, cycles) = self.piece(whole);
         let in_time = cycles.iter().filter(|cycle| cycle.wake().is_some_and(|(woken, _)| woken <= at)).count();
         let rest = whole < self.blocks.len() && self.settled_until() <= at;
-        counted + in_time + if rest { self.wakes_of_piece(self.blocks.len()) } else { 0 }
+        let open = self.wakes_of_pieces(self.pieces()) - self.wakes_of_pieces(self.blocks.len());
+        self.wakes_of_pieces(whole) + in_time + if rest { open } else { 0 }
     }
 
     /// What happened before this is sealed; it changes no more but by being forgotten. 0 in a lane that is measured.

@@ -2,7 +2,7 @@
 //! other, where each look-up begins where the last one ended.
 
 use super::super::event::Nanos;
-use super::block::{Block, KIND, Times, after};
+use super::block::{Awaited, Block, Times, after};
 use super::{Cycle, Lane, Totals};
 
 /// A place in a block: the cycle at `index`, when it starts, and the totals up to there.
@@ -11,6 +11,8 @@ pub(super) struct Walk<'a> {
     pub times: Times<'a>,
     /// The block's other columns.
     pub rest: &'a [u8],
+    /// The first of these, once it was asked for.
+    pub awaits: Option<Awaited<'a>>,
     pub index: usize,
     pub start: Nanos,
     pub totals: Totals,
@@ -22,12 +24,12 @@ impl Walk<'_> {
     pub fn on_to(&mut self, at: Nanos) {
         while self.index + 1 < self.block.len() {
             looked();
-            let spent = self.times.spent(self.index);
+            let (spent, kind) = self.times.spent(self.index);
             let next = after(self.start, spent, self.block.until());
             if next > at {
                 break;
             }
-            self.add(spent, u64::wrapping_add);
+            self.add(spent, kind, u64::wrapping_add);
             (self.index, self.start) = (self.index + 1, next);
         }
     }
@@ -38,32 +40,33 @@ impl Walk<'_> {
         while self.index > 0 && (self.start > at || self.index == self.block.len()) {
             looked();
             self.index -= 1;
-            let spent = self.times.spent(self.index);
+            let (spent, kind) = self.times.spent(self.index);
             let (busy, wait, scheduled) = spent;
             // A file that lies may say of a cycle what does not fit after the block's start.
             self.start = self.start.saturating_sub(busy).saturating_sub(wait).saturating_sub(scheduled);
             self.start = self.start.max(self.block.start);
-            self.add(spent, u64::wrapping_sub);
+            self.add(spent, kind, u64::wrapping_sub);
         }
     }
 
     /// Counts the cycle at `index` in, or out. Sums of a file that lies may be any number; they wrap.
     #[inline]
-    fn add(&mut self, (busy, wait, scheduled): (u64, u64, u64), count: impl Fn(u64, u64) -> u64) {
+    fn add(&mut self, (busy, wait, scheduled): (u64, u64, u64), kind: usize, count: impl Fn(u64, u64) -> u64) {
         let totals = &mut self.totals;
         totals.busy_ns = count(totals.busy_ns, busy);
         totals.scheduled_ns = count(totals.scheduled_ns, scheduled);
-        let waiting = &mut totals.waiting_ns[usize::from(self.times.mark(self.index) & KIND)];
-        *waiting = count(*waiting, wait);
+        totals.waiting_ns[kind] = count(totals.waiting_ns[kind], wait);
         totals.polls = count(totals.polls, 1);
     }
 
     /// The totals up to `at` and the cycle that it has come to, without its step and its cause.
-    fn glance_at(&self, at: Nanos) -> (Totals, Cycle) {
+    #[inline]
+    fn glance_at(&mut self, at: Nanos) -> (Totals, Cycle) {
         let (mut totals, mut cycle) = (self.totals, self.times.cycle(self.index, self.start, self.block.until()));
         totals.add(&cycle, at.max(self.start));
         if cycle.is_waiting_at(at) {
-            cycle.waiting_on = self.block.waiting_on(self.rest, self.index);
+            let awaits = self.awaits.or_else(|| self.block.awaits(self.rest));
+            (self.awaits, cycle.waiting_on) = (awaits, awaits.and_then(|awaits| awaits.get(self.index)));
         }
         (totals, cycle)
     }
@@ -141,7 +144,7 @@ impl<'a> Sweep<'a> {
             }
         }
         // There is none only where a block has no columns, which none has that was packed here or read.
-        let Some(walk) = &self.walk else { return (lane.totals_before_first(until), None) };
+        let Some(walk) = &mut self.walk else { return (lane.totals_before_first(until), None) };
         let (totals, cycle) = walk.glance_at(until);
         (totals, Some(cycle))
     }
