@@ -136,6 +136,11 @@ impl Model {
         self.overlay = Some(Overlay::Message(Message::new(title, text)));
     }
 
+    /// A look is not enough: there is more to do for what is shown, though nothing more should happen.
+    pub fn is_behind(&self, session: Option<&dyn Session>) -> bool {
+        session.is_some_and(|session| self.screen == Screen::Dashboard && self.dashboard.is_behind(session.trace()))
+    }
+
     /// Takes note of what is new, before a frame is drawn.
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {

@@ -33,6 +33,16 @@ pub enum Key<'a> {
     Text(Cow<'a, str>),
 }
 
+impl Key<'_> {
+    /// The same, of its own.
+    pub fn into_owned(self) -> Key<'static> {
+        match self {
+            Key::Number(number) => Key::Number(number),
+            Key::Text(text) => Key::Text(text.into_owned().into()),
+        }
+    }
+}
+
 /// One column.
 pub struct Column {
     /// Over the column, and what the command that sorts calls it.
@@ -277,7 +287,7 @@ fn counted(look: Look<'_>, count: u64) -> String {
 }
 
 fn wakers(task: &Task) -> Option<u64> {
-    task.wakers.map(|(clones, drops)| clones.saturating_sub(drops))
+    task.wakers().map(|(clones, drops)| clones.saturating_sub(drops))
 }
 
 fn life_ns(look: Look<'_>, task: &Task) -> u64 {
@@ -330,7 +340,7 @@ pub fn short(count: u64) -> String {
 
 /// When it was woken last, as far as that was seen or told.
 fn woken(task: &Task) -> Option<Nanos> {
-    task.last_wake.map(|(at, _)| at).max(task.told_wake)
+    task.last_wake.map(|(at, _)| at).max(task.told_wake())
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@
 mod block;
 mod kept;
 mod list;
+mod open;
 
 pub(super) use block::{BLOCK_AWAITS, Block};
 pub(super) use kept::AwaitsRest;
 pub(super) use list::AwaitIds;
+pub(super) use open::OpenAwaits;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -207,7 +207,7 @@ pub enum Event {
 }
 
 /// What is known of a task from the moment it is spawned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spawned {
     pub name: Arc<str>,
     pub kind: TaskKind,
@@ -220,7 +220,15 @@ pub struct Spawned {
     pub boxed_from_bytes: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl Spawned {
+    /// Of a task of which nothing was told.
+    pub fn unknown() -> Self {
+        let kind = TaskKind::Task;
+        Self { name: "".into(), kind, parent: None, location: None, size_bytes: None, boxed_from_bytes: None }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskKind {
     /// A future on the loop.
     Task,

@@ -97,11 +97,11 @@ fn run(scenario: &[&str], polls: u64) -> ExecSession {
             Some("tests/apps/counted.rs"),
             "{scenario:?}: {name} of {:?}, {:?}",
             trace.console(),
-            task.console
+            task.console()
         );
     }
     assert_eq!(trace.disagreements(), [], "{scenario:?}: its console counted the same");
-    assert!(trace.tasks().iter().filter(|task| task.console.is_some()).count() > 0);
+    assert!(trace.tasks().iter().filter(|task| task.console().is_some()).count() > 0);
     let recorded = trace.recorded().expect("it is recorded");
     assert_eq!((recorded.skipped, recorded.unknown, recorded.lost, recorded.unspawned), (0, 0, 0, 0));
     started.session
