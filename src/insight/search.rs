@@ -49,7 +49,7 @@ impl Search {
     /// One that has not begun.
     pub fn new(limits: &Thresholds) -> Self {
         Self {
-            limits: limits.clone(),
+            limits: *limits,
             known: Known::default(),
             stage: Stage::Awaits(0),
             looking: LINTS.iter().map(|lint| (lint.look)()).collect(),
