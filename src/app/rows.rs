@@ -8,11 +8,12 @@ mod ordering;
 
 use std::cell::Cell;
 
-use super::columns::COLUMNS;
+use super::columns::{self, COLUMNS};
 use crate::trace::{TaskId, Trace};
 use ordering::Sorter;
 
-/// Rows that are looked at for each look, to put them in order anew: more of them are in order less often.
+/// Rows that are looked at for each look, to put them in order anew: more of them are in order less often. Of columns that
+/// weigh more it is so many fewer.
 const ORDERED_PER_LOOK: usize = 2_000;
 
 /// The same where somebody asked for another order and waits for it.
@@ -167,6 +168,7 @@ impl Rows {
         }
         let Some(sorter) = &mut self.sorter else { return };
         let budget = if self.is_asked { ORDERED_WHEN_ASKED } else { ORDERED_PER_LOOK };
+        let budget = budget / columns::weight(self.order.column);
         let ordered = sorter.go_on(&self.listed, (column, self.order.is_descending), trace, budget);
         if let Some(mut ordered) = ordered {
             ordered.extend(self.listed.drain(..).skip(sorter.looked_at));
