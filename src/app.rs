@@ -82,7 +82,7 @@ pub struct Model {
     /// What was found in the run, once it has ended.
     pub findings: Option<Findings>,
     /// That is looked for just now: whether in a run that is over, and since when in loop time.
-    search: Option<(bool, Nanos, Search)>,
+    pub search: Option<(bool, Nanos, Search)>,
     /// The sessions that there are, this one among them.
     pub tabs: Tabs,
 }
@@ -133,9 +133,9 @@ impl Model {
         self.overlay = None;
     }
 
-    /// What was typed is no address, and why: to be typed again.
-    pub fn ask_again_where_to_attach(&mut self, typed: &str, why: String) {
-        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(why), ..Prompt::new(Purpose::Attach, typed) }));
+    /// What was typed will not do, and why: to be typed again.
+    pub fn ask_again(&mut self, purpose: Purpose, typed: &str, why: String) {
+        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(why), ..Prompt::new(purpose, typed) }));
     }
 
     /// Lays a message over the screen, every line of it.

@@ -9,6 +9,7 @@ mod exit;
 mod headless;
 mod open;
 mod pages;
+mod record;
 mod run;
 mod screen;
 mod settings;

@@ -36,6 +36,9 @@ pub enum Command {
     /// Forget every breakpoint.
     ForgetBreaks,
     Speed(Speed),
+    /// The whole of loopscope is about to stand still, and whatever it runs with it; or it goes on, and what it runs goes on
+    /// as far as it was meant to.
+    Suspend(bool),
     /// Stop somebody else's program as a whole, or let it go on: loop time stands still meanwhile.
     Freeze(bool),
     /// This task is looked at: what is only told on request is wanted of it.

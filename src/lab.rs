@@ -40,7 +40,7 @@ use crate::control::{Breakpoint, ClockKind, Command, FeedChoice, Hit, Outcome, P
 use crate::feed::console::{Door, TaskNumbers};
 use crate::feed::probe::{LoopWriter, Probe, Ring};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos};
+use crate::trace::{Event, Nanos, PauseCause};
 use clock::LoopClock;
 use gate::{Delivery, Gate};
 use timers::Timers;
@@ -323,7 +323,18 @@ impl Control {
         };
         let pauses_driver = self.gate.command(command, Some(&world.shared().clock));
         self.kick.notify_one();
-        told.or_else(|| pauses_driver.then(|| Event::Pause { at: world.shared().clock.now() }))
+        let cause = if command == Command::Pause { PauseCause::Person } else { PauseCause::Suspended };
+        told.or_else(|| pauses_driver.then(|| Event::Pause { at: world.shared().clock.now(), cause }))
+    }
+
+    /// Stops the loop for something that is seen from outside of it. Returns what the trace is to know, as
+    /// [`Control::send`] does.
+    pub fn stop_for(&self, breakpoint: Breakpoint) -> Option<Event> {
+        let world = self.world.get()?;
+        let cause = PauseCause::Breakpoint(breakpoint.to_string().into());
+        let pauses_driver = self.gate.pause(cause.clone(), &world.shared().clock);
+        self.kick.notify_one();
+        pauses_driver.then(|| Event::Pause { at: world.shared().clock.now(), cause })
     }
 
     /// Where and why the loop stopped by itself, until it goes on.
@@ -333,15 +344,15 @@ impl Control {
 
     /// Stops the loop for a wait that is too long for a breakpoint. On a virtual clock the loop sees to that itself, to
     /// the nanosecond; on the real one it may be in the driver, and somebody has to look from outside now and then.
-    pub fn look_at_waits(&self) {
-        let Some(world) = self.world.get().filter(|world| world.clock() == ClockKind::Real) else { return };
+    /// Returns what the trace is to know, as [`Control::send`] does.
+    pub fn look_at_waits(&self) -> Option<Event> {
+        let world = self.world.get().filter(|world| world.clock() == ClockKind::Real)?;
         let now = world.now_ns();
-        let Some(wait) = world.long_waits().into_iter().next().filter(|wait| now >= wait.at) else { return };
+        let wait = world.long_waits().into_iter().next().filter(|wait| now >= wait.at)?;
         self.gate.see(&wait.task, gate::Seen::WaitOver(now.saturating_sub(wait.since)), now);
         wait.task.wait_is_told();
         // The pause that this is, for whoever draws it and for a clock that stands still.
-        self.gate.command(Command::Pause, Some(&world.shared().clock));
-        self.kick.notify_one();
+        self.stop_for(self.gate.hit()?.breakpoint)
     }
 
     pub fn phase(&self) -> Phase {

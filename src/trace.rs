@@ -15,6 +15,7 @@ mod lane;
 mod measure;
 mod output;
 mod pack;
+mod pause;
 mod query;
 mod ready;
 mod recorded;
@@ -35,6 +36,7 @@ pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
 pub use measure::{Doing, Histogram, Histograms, Measured, Sampled};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
+pub use pause::{Pause, PauseCause};
 pub use query::{Axis, Cell, State, column_edge};
 pub use recorded::{BrokenLine, Recorded};
 pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources, Unawaited, Unheard};
@@ -42,6 +44,7 @@ pub use task::Task;
 pub use tasks::Tasks;
 
 use alike::Alike;
+use pause::Pauses;
 use ready::Ready;
 use retention::Kept;
 
@@ -128,7 +131,7 @@ pub struct Trace {
     /// The loop's own row: awake is its poll, parked its waiting.
     loop_lane: Lane,
     output: Output,
-    pauses: VecDeque<Nanos>,
+    pauses: Pauses,
     gaps: VecDeque<Gap>,
     counts: LoopCounts,
     /// Polls of the whole loop so far.
@@ -183,7 +186,7 @@ impl Trace {
             resources: Resources::default(),
             loop_lane: Lane::new(0),
             output: Output::default(),
-            pauses: VecDeque::new(),
+            pauses: Pauses::default(),
             gaps: VecDeque::new(),
             counts: LoopCounts::default(),
             steps: 0,
@@ -236,8 +239,8 @@ impl Trace {
         self.recorded = Some(recorded);
     }
 
-    /// The console of a program that is not ours has told everything until `at`. What happened after that it may not have
-    /// been able to tell.
+    /// The console of a program that is not ours has counted and told everything until `at`. What happened after that it
+    /// may not have been able to tell.
     pub fn set_compared_until(&mut self, at: Nanos) {
         self.compared_until = at;
     }
@@ -287,9 +290,14 @@ impl Trace {
         &self.output
     }
 
-    /// Where the person paused, oldest first.
+    /// Where it was paused, oldest first.
     pub fn pauses(&self) -> impl DoubleEndedIterator<Item = Nanos> + '_ {
-        self.pauses.iter().copied()
+        self.pauses.iter().map(|pause| pause.at)
+    }
+
+    /// The pauses that came after the first `count` ones, oldest first, and how many there are by now.
+    pub fn pauses_since(&self, count: u64) -> (impl Iterator<Item = &Pause>, u64) {
+        (self.pauses.since(count), self.pauses.count())
     }
 
     /// Where facts were lost, oldest first.

@@ -23,12 +23,12 @@ fn written(telling: Telling) -> Vec<u8> {
     for (number, event) in Synthetic::new(TASKS, telling, 1).take(EVENTS).enumerate() {
         trace.apply(event);
         if number % 50_000 == 0 {
-            writer.new_chunks(&trace, &mut bytes);
+            writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
         }
     }
-    writer.new_chunks(&trace, &mut bytes);
-    writer.flush(&mut bytes);
-    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled)));
+    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    writer.flush(&mut bytes).expect("memory takes it");
+    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
     bytes
 }
 

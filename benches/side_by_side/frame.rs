@@ -49,10 +49,6 @@ impl Session for Shown {
     fn command(&mut self, _command: Command) {}
 
     fn wait(&self, _at_most: Duration) {}
-
-    fn source(&self, _file: &str) -> Option<&str> {
-        None
-    }
 }
 
 /// One person before one screen.

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use console_subscriber::{ConsoleLayer, ServerParts};
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
 use loopscope::lab::{self, Options, TaskSpec};
 use loopscope::session::LabSession;

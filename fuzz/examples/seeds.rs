@@ -4,13 +4,19 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use console_api::async_ops::{self, AsyncOp, AsyncOpUpdate};
+use console_api::field::{Name, Value};
 use console_api::instrument::Update;
-use console_api::tasks::{Stats, Task, TaskUpdate};
-use console_api::{Id, PollStats};
+use console_api::resources::{self, PollOp, Resource, ResourceUpdate};
+use console_api::tasks::{self, Task, TaskUpdate};
+use console_api::{Attribute, Field, Id, Location, PollStats};
 use loopscope::control::Outcome;
 use loopscope::feed::archive::{Head, Param, Writer, beginning};
-use loopscope::trace::Trace;
-use prost::Message;
+use loopscope::feed::console::{ForeignDoor, Polls};
+use loopscope::feed::wire::Message;
+use loopscope::trace::{BrokenLine, Event, Recorded, Trace};
+use prost::Message as _;
+use prost_types::Timestamp;
 
 #[path = "../../benches/synthetic.rs"]
 mod synthetic;
@@ -24,14 +30,37 @@ fn archive(telling: Telling, tasks: usize, events: usize, with_rest: bool) -> Ve
     for (number, event) in Synthetic::new(tasks, telling, 1).take(events).enumerate() {
         trace.apply(event);
         if number % (events / 3) == 0 {
-            writer.new_chunks(&trace, &mut bytes);
+            writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
         }
     }
-    writer.new_chunks(&trace, &mut bytes);
-    writer.flush(&mut bytes);
+    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    writer.flush(&mut bytes).expect("memory takes it");
     if with_rest {
-        bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled)));
+        bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
     }
+    bytes
+}
+
+/// A program that is not ours, as its console tells of it, with everything of a trace that only such a one has.
+fn foreign() -> Vec<u8> {
+    let mut bytes = beginning(&Head { name: "seed".to_owned(), source: "attach".to_owned(), ..Head::default() });
+    let mut trace = Trace::default();
+    trace.set_sampled();
+    trace.set_foreign();
+    let mut door = ForeignDoor::new(Polls::Told);
+    for update in updates() {
+        let message = Message::read(update.encode_to_vec().into()).expect("it was just written");
+        door.hear(message, None, |told| told.into_iter().for_each(|event| trace.apply(event)));
+    }
+    trace.apply(Event::Unwatched { from: 2_000_000, to: 3_000_000 });
+    trace.apply(Event::Gap { from: 4_000_000, to: 5_000_000, dropped: 7 });
+    let broken = vec![BrokenLine { line: 3, why: "seed".to_owned() }];
+    trace.set_recorded(Recorded { lines: 9, skipped: 1, broken, untold_tasks: 2, ..Recorded::default() });
+    let mut writer = Writer::default();
+    writer.new_sources(&[("src/seed.rs".into(), "fn seed() {}\n".to_owned())], &mut bytes).expect("memory takes it");
+    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    writer.flush(&mut bytes).expect("memory takes it");
+    bytes.extend(writer.rest(&trace, Some(&Outcome::Detached), "seed").expect("it is short"));
     bytes
 }
 
@@ -51,22 +80,82 @@ fn recording() -> String {
     lines.join("\n") + "\n"
 }
 
-fn wire() -> Vec<u8> {
+/// What the console of a program tells in which a task takes a lock again and again.
+fn updates() -> impl Iterator<Item = Update> {
     let id = |id| Some(Id { id });
-    let task = Task { id: id(1), ..Task::default() };
-    let stats = |polls| Stats {
-        wakes: polls,
-        poll_stats: Some(PollStats { polls, ..PollStats::default() }),
-        ..Stats::default()
+    let at = |ms: i64| Some(Timestamp { seconds: 1, nanos: i32::try_from(ms * 1_000_000).unwrap_or(0) });
+    let name = |name: &str, value: &str| Field {
+        metadata_id: None,
+        name: Some(Name::StrName(name.to_owned())),
+        value: Some(Value::StrVal(value.to_owned())),
     };
-    let mut bytes = Vec::new();
-    for polls in 1..5 {
-        let new_tasks = if polls == 1 { vec![task.clone()] } else { Vec::new() };
-        let told = TaskUpdate { new_tasks, stats_update: [(1, stats(polls))].into(), dropped_events: 0 };
-        let update = Update { task_update: Some(told), ..Update::default() };
-        bytes.extend(update.encode_length_delimited_to_vec());
-    }
-    bytes
+    let place = || Some(Location { file: Some("src/seed.rs".to_owned()), line: Some(1), ..Location::default() });
+    (1..6).map(move |round: i64| {
+        let is_first = round == 1;
+        let polls = PollStats {
+            polls: round as u64,
+            last_poll_started: at(round * 10),
+            last_poll_ended: at(round * 10 + 2),
+            ..PollStats::default()
+        };
+        let stats = tasks::Stats {
+            created_at: at(0),
+            wakes: round as u64,
+            last_wake: at(round * 10 - 1),
+            poll_stats: Some(polls),
+            ..tasks::Stats::default()
+        };
+        let task = Task { id: id(1), fields: vec![name("task.name", "seed")], location: place(), ..Task::default() };
+        let told = TaskUpdate {
+            new_tasks: is_first.then_some(task).into_iter().collect(),
+            stats_update: [(1, stats)].into(),
+            dropped_events: round as u64 / 4,
+        };
+        let lock = Resource { id: id(2), concrete_type: "Mutex".to_owned(), location: place(), ..Resource::default() };
+        let locked = Attribute { field: Some(name("locked", "true")), unit: None };
+        let lock_stats =
+            resources::Stats { created_at: at(0), attributes: vec![locked], ..resources::Stats::default() };
+        let operation = 10 + round as u64;
+        let ready = PollOp {
+            resource_id: id(2),
+            name: "lock".to_owned(),
+            task_id: id(1),
+            async_op_id: id(operation),
+            is_ready: true,
+            ..PollOp::default()
+        };
+        let resource_update = ResourceUpdate {
+            new_resources: is_first.then_some(lock).into_iter().collect(),
+            stats_update: [(2, lock_stats)].into(),
+            new_poll_ops: vec![ready],
+            dropped_events: 0,
+        };
+        let taken =
+            AsyncOp { id: id(operation), resource_id: id(2), source: "Mutex::lock".to_owned(), ..AsyncOp::default() };
+        let taken_stats = async_ops::Stats {
+            created_at: at(round * 10),
+            dropped_at: at(round * 10 + 1),
+            task_id: id(1),
+            poll_stats: Some(PollStats { polls: 1, ..PollStats::default() }),
+            ..async_ops::Stats::default()
+        };
+        let async_op_update = AsyncOpUpdate {
+            new_async_ops: vec![taken],
+            stats_update: [(operation, taken_stats)].into(),
+            dropped_events: 0,
+        };
+        Update {
+            now: at(round * 10 + 5),
+            task_update: Some(told),
+            resource_update: Some(resource_update),
+            async_op_update: Some(async_op_update),
+            ..Update::default()
+        }
+    })
+}
+
+fn wire() -> Vec<u8> {
+    updates().flat_map(|update| update.encode_length_delimited_to_vec()).collect()
 }
 
 fn main() -> io::Result<()> {
@@ -78,6 +167,7 @@ fn main() -> io::Result<()> {
     write("archive", "whole", &archive(Telling::Whole, 4, 900, true))?;
     write("archive", "polls", &archive(Telling::Polls, 2, 400, true))?;
     write("archive", "cut", &archive(Telling::Whole, 2, 600, false))?;
+    write("archive", "foreign", &foreign())?;
     write("recording", "one-task", recording().as_bytes())?;
-    write("wire", "four-updates", &wire())
+    write("wire", "five-updates", &wire())
 }

@@ -30,6 +30,8 @@ pub enum Action {
     Search,
     /// Asks for the address of a program to attach to.
     Attach,
+    /// Asks for the name of a file to save to what was seen so far.
+    Save,
     /// Runs, chooses or confirms, by what is on top.
     Accept,
     Type(char),
@@ -134,6 +136,8 @@ pub enum Effect {
     Launch(Launch),
     /// Watch the program that listens at this address, in a tab of its own.
     Attach(String),
+    /// Save what was seen of the session that is shown to the file of this name.
+    Save(String),
     Command(Command),
     /// Open the script of this workload in the person's editor.
     Edit(String),

@@ -105,6 +105,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[c('}')], Action::NextTab, Dashboard, "show the next tab", ""),
     bind(&[c('{')], Action::PreviousTab, Dashboard, "show the tab before", ""),
     bind(&[c('A')], Action::Attach, Dashboard, "attach to a tokio program too, in a tab of its own", ""),
+    bind(&[c('W')], Action::Save, Dashboard, "save what was seen so far to a file, for `loopscope open`", ""),
     bind(&[c('x')], Action::CloseTab, Dashboard, "close the tab, and end what is in it if it is ours", "close tab"),
     bind(&[c('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
     bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Dashboard, "select the task above, or scroll up", ""),

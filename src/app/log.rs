@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::control::{LinkState, Phase, Status, Steering};
-use crate::trace::{Nanos, Trace};
+use crate::trace::{Nanos, Pause, PauseCause, Trace};
 
 /// Lines that are kept; the oldest go first.
 const LINES_MAX: usize = 1_000;
@@ -41,7 +41,7 @@ enum Topic {
 struct Known {
     link: Option<(std::mem::Discriminant<LinkState>, u32, String)>,
     phase: Option<Phase>,
-    paused_at: Option<Nanos>,
+    pauses: u64,
     gap_from: Option<Nanos>,
     forgotten_to: Nanos,
     console_dropped: u64,
@@ -68,12 +68,10 @@ impl Log {
         self.link(at, status);
         self.phase(at, status);
         self.losses(at, trace);
-        let paused_after = self.known.paused_at;
-        let pauses: Vec<Nanos> =
-            trace.pauses().rev().take_while(|pause| paused_after.is_none_or(|last| *pause > last)).collect();
-        for pause in pauses.into_iter().rev() {
-            self.known.paused_at = Some(pause);
-            self.note(pause, Weight::Plain, Topic::Once, "you paused the loop here".to_owned());
+        let (pauses, count) = trace.pauses_since(self.known.pauses);
+        self.known.pauses = count;
+        for Pause { at, cause } in pauses {
+            self.note(*at, Weight::Plain, Topic::Once, paused(cause, status.steering));
         }
         if let Some(since) = trace.many_threads().filter(|_| !self.known.has_many_threads) {
             self.known.has_many_threads = true;
@@ -112,8 +110,7 @@ impl Log {
         let before = self.known.phase.replace(status.phase);
         let text = match (before, status.phase, status.steering) {
             (Some(before), now, _) if before == now => return,
-            (_, Phase::Paused, Steering::Process) => "you stopped the process",
-            (Some(Phase::Paused), Phase::Running, Steering::Process) => "you let the process go on",
+            (Some(Phase::Paused), Phase::Running, Steering::Process) => "the process goes on",
             (Some(Phase::Paused), Phase::Running, Steering::Loop) => "the loop goes on",
             _ => return,
         };
@@ -165,5 +162,17 @@ impl Log {
                 self.notes.push_back(note);
             }
         }
+    }
+}
+
+/// Who paused it, and why, in a sentence.
+fn paused(cause: &PauseCause, steering: Steering) -> String {
+    let what = if steering == Steering::Process { "the process" } else { "the loop" };
+    match cause {
+        PauseCause::Person if steering == Steering::Process => "you stopped the process here".to_owned(),
+        PauseCause::Person => "you paused the loop here".to_owned(),
+        PauseCause::Breakpoint(words) => format!("the breakpoint `{words}` stopped {what} here"),
+        PauseCause::Step => format!("{what} made the steps that you asked for, and stopped here"),
+        PauseCause::Suspended => format!("{what} stood here while loopscope was suspended"),
     }
 }

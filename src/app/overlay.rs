@@ -10,6 +10,9 @@ use super::picker::moved;
 /// Lines that a message keeps; a longer one says at its end how many were left out.
 const LINES_MAX: usize = 2_000;
 
+/// Characters of a file's name that is offered, before its ending.
+const FILE_CHARS_MAX: usize = 60;
+
 /// One of the things on top.
 #[derive(Clone, Debug)]
 pub enum Overlay {
@@ -73,6 +76,8 @@ pub enum Purpose {
     Command,
     /// The address of a program to attach to.
     Attach,
+    /// The name of a file to save to.
+    Save,
 }
 
 /// A line to type in.
@@ -90,6 +95,16 @@ impl Prompt {
     /// A line that starts with `text`.
     pub fn new(purpose: Purpose, text: &str) -> Self {
         Self { purpose, field: Field::new(text), chosen: 0, error: None }
+    }
+
+    /// The name of a file for what is called `name`, which may be a command or an address.
+    pub fn to_save(name: &str) -> Self {
+        let word = name.split_whitespace().next().and_then(|word| word.rsplit(['/', '\\']).next()).unwrap_or_default();
+        let stem = word.trim_end_matches(".jsonl").trim_matches('.');
+        let plain = |char: char| if char.is_alphanumeric() || "._-".contains(char) { char } else { '-' };
+        let stem: String = stem.chars().take(FILE_CHARS_MAX).map(plain).collect();
+        let file = format!("{}.loop", if stem.is_empty() { "seen" } else { stem.as_str() });
+        Self::new(Purpose::Save, &file)
     }
 
     /// The action that the typed command, or the chosen offer, means on the screen of `scope`.

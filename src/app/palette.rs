@@ -64,6 +64,12 @@ pub const VERBS: &[Verb] = &[
         },
     },
     Verb {
+        name: "save",
+        word: "seen.loop",
+        does: "save what was seen so far to a file of this name",
+        read: |_| Ok(Action::Save),
+    },
+    Verb {
         name: "break",
         word: "poll NAME | none",
         does: "stop there by itself: poll, wake or end NAME, poll > 10ms, wait > 1s, finding",
@@ -89,11 +95,23 @@ pub fn offers(scope: Scope, text: &str) -> Vec<&'static Binding> {
     keymap::lines(scope).filter(useful).filter(|line| matches(line.name, &text)).collect()
 }
 
+/// What is typed, as a command and the word after it; empty for none.
+fn parts(text: &str) -> (&str, &str) {
+    let (name, word) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+    (name, word.trim())
+}
+
+/// The name of the file that `text` says to save to, where it says so.
+pub fn file_to_save(text: &str) -> Option<&str> {
+    let (name, file) = parts(text);
+    (name == "save" && !file.is_empty()).then_some(file)
+}
+
 /// Reads a command with a word: `None` if `text` does not begin with one of the [`VERBS`].
 pub fn read(text: &str) -> Option<Result<Action, String>> {
-    let (name, word) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+    let (name, word) = parts(text);
     let verb = VERBS.iter().find(|verb| verb.name == name)?;
-    Some(match word.trim() {
+    Some(match word {
         // `step` alone is a search for the actions that step.
         "" => return None,
         word => (verb.read)(word),
@@ -125,6 +143,11 @@ mod tests {
         assert!(read("break count-1").is_some_and(|read| read.is_err_and(|error| error.contains("poll NAME"))));
         assert!(read("step 0").is_some_and(|read| read.is_err()));
         assert!(read("goto x").is_some_and(|read| read.is_err_and(|error| error.contains("`x` is not a time"))));
+        assert_eq!(
+            (read("save a b.loop"), file_to_save("save  a b.loop ")),
+            (Some(Ok(Action::Save)), Some("a b.loop"))
+        );
+        assert_eq!((read("save"), file_to_save("save"), file_to_save("sort busy")), (None, None, None));
         assert_eq!(read("step"), None);
         assert_eq!(read("quit"), None);
     }

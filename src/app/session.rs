@@ -1,6 +1,7 @@
 //! The seam to whatever is looked at: a run, an attached program or a recording, and what starts one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{Breakpoint, ClockKind, Command, Hit, Speed, Status};
@@ -34,8 +35,15 @@ pub trait Session {
         None
     }
 
-    /// Text of a source file named in locations (the workload's script), to show the awaited line.
-    fn source(&self, file: &str) -> Option<&str>;
+    /// Source files that locations name (the workload's script), each with its text, in the order in which they came.
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        &[]
+    }
+
+    /// Text of a source file named in locations, to show the awaited line.
+    fn source(&self, file: &str) -> Option<&str> {
+        self.sources().iter().find(|(name, _)| **name == *file).map(|(_, text)| text.as_str())
+    }
 }
 
 /// Starts sessions; the picker reads its catalog.
@@ -54,6 +62,12 @@ pub trait Launcher {
     /// Begins to watch the program that listens at `address`, or says what is wrong with the address.
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
         Err(format!("nothing can be attached to from here, so not {address}"))
+    }
+
+    /// Writes everything that was seen of `session`, which `launched` started if anything here did, to a file of this name.
+    /// Says what became of it, or why that cannot be.
+    fn save(&mut self, file: &str, _session: &dyn Session, _launched: Option<&Launch>) -> Result<String, String> {
+        Err(format!("nothing can be saved from here, so not {file}"))
     }
 
     /// The file of the script of this name, to be edited: a built-in one is first copied to where the person's own are.

@@ -77,6 +77,10 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
         (Action::Attach, _) => {
             model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Attach, ATTACH_OFFERED)));
         }
+        (Action::Save, Screen::Dashboard) => {
+            let name = context.session.map_or_else(String::new, |session| session.status().name);
+            model.overlay = Some(Overlay::Prompt(Prompt::to_save(&name)));
+        }
         (Action::Search, screen) => {
             let filter = match screen {
                 Screen::Picker => model.picker.filter.clone(),
@@ -315,10 +319,19 @@ const ATTACH_OFFERED: &str = "127.0.0.1:6669";
 fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: Context<'_>) -> Vec<Effect> {
     match (action, prompt.purpose) {
         (Action::Back, Purpose::Search) => search(model, "", context),
-        (Action::Accept, Purpose::Search) | (Action::Back, Purpose::Command | Purpose::Attach) => {}
+        (Action::Accept, Purpose::Search) | (Action::Back, Purpose::Command | Purpose::Attach | Purpose::Save) => {}
         (Action::Accept, Purpose::Attach) => return vec![Effect::Attach(prompt.field.text().to_owned())],
-        (Action::Move(Step::Up | Step::Down), Purpose::Attach) => model.overlay = Some(Overlay::Prompt(prompt)),
+        (Action::Accept, Purpose::Save) => return vec![Effect::Save(prompt.field.text().trim().to_owned())],
+        (Action::Move(Step::Up | Step::Down), Purpose::Attach | Purpose::Save) => {
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
         (Action::Accept, Purpose::Command) => match prompt.choice(model.screen_scope()) {
+            Ok(Action::Save) if palette::file_to_save(prompt.field.text()).is_some() => {
+                return palette::file_to_save(prompt.field.text())
+                    .map(|file| Effect::Save(file.to_owned()))
+                    .into_iter()
+                    .collect();
+            }
             Ok(action) => return update(model, action, context),
             Err(error) => {
                 prompt.error = Some(error);

@@ -1,6 +1,6 @@
 //! `loopscope attach`: a program that is not ours, on screen or headless.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
 use super::open;
+use super::record::{self, Record, Records};
 use super::run::ensure_terminal;
 use super::screen;
 use crate::app::Session;
-use crate::control::{ClockKind, LinkState, SourceKind};
+use crate::control::{ClockKind, FeedChoice, LinkState, SourceKind};
 use crate::feed::wire::{Address, DEFAULT_ADDRESS};
 use crate::report::Source;
-use crate::session::{AttachSession, Until};
+use crate::session::{self, AttachSession, Until};
 use crate::settings::Settings;
 use crate::workload::duration;
 
@@ -26,6 +27,7 @@ Examples:
   loopscope attach                            a program on this machine, at the usual port
   loopscope attach 7000 unix:/tmp/app.sock    two programs
   loopscope attach --for 3s --headless --json > report.json
+  loopscope attach --record seen.loop         write what is seen to a file, for `loopscope open`
   loopscope attach --for 3s --headless --assert 'loop.polls > 0'
 
 The program has to call console_subscriber::init(), and to be built with tokio's feature `tracing` and with
@@ -48,6 +50,8 @@ pub(super) struct AttachArguments {
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]
+    record: Record,
+    #[command(flatten)]
     wanted: Wanted,
 }
 
@@ -55,39 +59,42 @@ pub(super) struct AttachArguments {
 pub(super) fn attach(arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<Exit> {
     if let Some(recording) = &arguments.recording {
         let headless = arguments.headless.then_some((&arguments.wanted, arguments.r#for));
-        return open::recorded(recording, Until::Told, headless, settings);
+        return open::recorded(recording, Until::Told, &arguments.record, headless, settings);
     }
     if arguments.headless {
         return attach_headless(arguments, settings);
     }
     ensure_terminal("loopscope attach --headless --for 3s")?;
+    let mut records = Records::at(arguments.record.path().map(Path::to_owned));
     let mut sessions: Vec<Box<dyn Session>> = Vec::new();
     for address in &arguments.addresses {
-        sessions.push(Box::new(start(address, settings)?));
+        let file = records.next()?;
+        let head = session::head(&source(address), FeedChoice::Console);
+        sessions.push(record::onto(file, start(address, settings)?, head)?);
     }
-    screen::watch(sessions, settings)
+    screen::watch(sessions, records, settings)
 }
 
 fn attach_headless(arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let [address] = arguments.addresses.as_slice() else {
         bail!("one report is of one program: call `loopscope attach --headless` once for each address");
     };
-    let source = Source {
-        kind: SourceKind::Attach,
-        name: address.to_string(),
-        params: Vec::new(),
-        clock: ClockKind::Real,
-        seed: 0,
-    };
+    let (file, source) = (arguments.record.file()?, source(address));
     let mut session = start(address, settings)?;
     if arguments.r#for.is_none() {
         session.give_up_after(REACH_PATIENCE);
     }
-    let exit = headless::watch(&mut session, arguments.r#for, &source, &settings.thresholds, &arguments.wanted)?;
-    if let Some(link) = session.status().link.filter(|link| link.state == LinkState::Live && !link.note.is_empty()) {
+    let (wanted, thresholds) = (&arguments.wanted, &settings.thresholds);
+    let (exit, status) = headless::watch_onto(file, session, arguments.r#for, &source, thresholds, wanted)?;
+    if let Some(link) = status.link.filter(|link| link.state == LinkState::Live && !link.note.is_empty()) {
         tell(&format!("{address}: {}", link.note));
     }
     Ok(exit)
+}
+
+/// What a report, or an archive, calls what is at `address`.
+pub(super) fn source(address: &Address) -> Source {
+    Source { kind: SourceKind::Attach, name: address.to_string(), params: Vec::new(), clock: ClockKind::Real, seed: 0 }
 }
 
 fn start(address: &Address, settings: &Settings) -> anyhow::Result<AttachSession> {

@@ -66,8 +66,8 @@ async fn examine(address: &Address) -> Vec<Line> {
         Err(why) => return vec![Line::wrong(why.to_string(), NOT_THERE)],
     };
     let mut lines = vec![Line::fine("something listens there")];
-    let mut updates = match connection.watch().await {
-        Ok(updates) => updates,
+    let mut messages = match connection.messages_soon().await {
+        Ok(messages) => messages,
         Err(why) => {
             lines.push(Line::wrong(why.to_string(), OTHER));
             return lines;
@@ -79,8 +79,8 @@ async fn examine(address: &Address) -> Vec<Line> {
         let mut heard = 0;
         while heard < UPDATES_MIN || begun.elapsed() < LISTENED {
             heard += 1;
-            match updates.next().await {
-                Ok(Some(update)) => facts.learn(&update),
+            match messages.next().await {
+                Ok(Some(message)) => facts.learn(message),
                 Ok(None) => return Some("it closed the connection".to_owned()),
                 Err(status) => return Some(connection.lost(&status).to_string()),
             }

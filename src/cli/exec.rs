@@ -1,18 +1,19 @@
 //! `loopscope exec`: an app that uses console-subscriber, started and watched, on screen or headless.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
+use super::record::{self, Record, Records};
 use super::run::ensure_terminal;
 use super::screen;
-use crate::app::Session;
-use crate::control::{ClockKind, SourceKind};
+use crate::control::{ClockKind, FeedChoice, SourceKind};
 use crate::report::Source;
-use crate::session::{ExecSession, Stdin, wait_for_left};
+use crate::session::{self, ExecSession, Stdin, wait_for_left};
 use crate::settings::Settings;
 use crate::workload::duration;
 
@@ -20,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   loopscope exec -- ./target/debug/my-app --port 8080
   loopscope exec --headless --for 10s -- ./my-app
+  loopscope exec --record seen.loop -- ./my-app
   loopscope exec --headless --json -- ./my-app < input > report.json
 
 The app has to call console_subscriber::init(), and to be built with tokio's feature `tracing` and with
@@ -41,6 +43,8 @@ pub(super) struct ExecArguments {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
     #[command(flatten)]
+    record: Record,
+    #[command(flatten)]
     wanted: Wanted,
 }
 
@@ -59,12 +63,11 @@ fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit>
     } else {
         ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
     }
+    let mut records = Records::at(arguments.record.path().map(Path::to_owned));
+    let file = records.next()?;
     let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };
     let started = ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
-    let mut session = started.context(Broken(format!("{name} cannot be watched")))?;
-    if !arguments.headless {
-        return screen::watch(vec![Box::new(session)], settings);
-    }
+    let session = started.context(Broken(format!("{name} cannot be watched")))?;
     let source = Source {
         kind: SourceKind::Exec,
         name: session.name().to_owned(),
@@ -72,8 +75,13 @@ fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit>
         clock: ClockKind::Real,
         seed: 0,
     };
-    let exit = headless::watch(&mut session, arguments.r#for, &source, &settings.thresholds, &arguments.wanted)?;
-    if let Some(note) = session.status().link.map(|link| link.note).filter(|note| !note.is_empty()) {
+    if !arguments.headless {
+        let session = record::onto(file, session, session::head(&source, FeedChoice::Both))?;
+        return screen::watch(vec![session], records, settings);
+    }
+    let (wanted, thresholds) = (&arguments.wanted, &settings.thresholds);
+    let (exit, status) = headless::watch_onto(file, session, arguments.r#for, &source, thresholds, wanted)?;
+    if let Some(note) = status.link.map(|link| link.note).filter(|note| !note.is_empty()) {
         tell(&format!("{}: {note}", source.name));
     }
     Ok(exit)

@@ -11,11 +11,11 @@ use super::assertion::{Assertion, Verdict};
 use super::exit::{Exit, tell, to_stdout};
 use super::run::Plan;
 use crate::app::Session;
-use crate::control::{Command, Outcome, Phase};
+use crate::control::{Command, Outcome, Phase, Status};
 use crate::insight::Thresholds;
 use crate::lab::{Listener, Program};
 use crate::report::{Input, Report, Source, write_text};
-use crate::session::LabSession;
+use crate::session::{self, ArchiveFile, LabSession, Recorded};
 use crate::trace::Trace;
 
 /// How long an interrupted run may take to stop and to tell its last.
@@ -40,21 +40,41 @@ pub(super) struct Wanted {
 }
 
 /// Runs `program` as `plan` says, prints its report and gives the exit code.
-pub(super) fn run(plan: &Plan, program: Program, listener: Option<Listener>, wanted: &Wanted) -> anyhow::Result<Exit> {
-    let file = plan.archive_file()?;
+pub(super) fn run(
+    plan: &Plan,
+    program: Program,
+    listener: Option<Listener>,
+    file: Option<ArchiveFile>,
+    wanted: &Wanted,
+) -> anyhow::Result<Exit> {
     let trace = Trace::with_budget(plan.memory_bytes);
-    let mut session = LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener)?;
+    let session = LabSession::start_served(&plan.manifest.name, program, plan.options(), trace, listener)?;
+    let session = session.with_source(&plan.manifest.file, &plan.manifest.text);
+    Ok(watch_onto(file, session, None, &plan.source(), &plan.thresholds, wanted)?.0)
+}
+
+/// [`watch`], written to a file while it goes on, where there is one. Gives too how the session stands at the end.
+pub(super) fn watch_onto(
+    file: Option<ArchiveFile>,
+    mut session: impl Session + 'static,
+    at_most: Option<Duration>,
+    source: &Source,
+    thresholds: &Thresholds,
+    wanted: &Wanted,
+) -> anyhow::Result<(Exit, Status)> {
     let Some(file) = file else {
-        return watch(&mut session, None, &plan.source(), &plan.thresholds, wanted);
+        let exit = watch(&mut session, at_most, source, thresholds, wanted)?;
+        return Ok((exit, session.status()));
     };
-    let mut recorded = plan.recorded(session, file).context("the archive cannot be written")?;
-    let exit = watch(&mut recorded, None, &plan.source(), &plan.thresholds, wanted)?;
+    let head = session::head(source, session.status().feed);
+    let mut recorded = Recorded::new(Box::new(session), file, head).context("the archive cannot be written")?;
+    let mut exit = watch(&mut recorded, at_most, source, thresholds, wanted)?;
     recorded.finish();
     if let Some(problem) = recorded.problem() {
         tell(&problem);
-        return Ok(if exit == Exit::Success { Exit::Failed } else { exit });
+        exit = if exit == Exit::Success { Exit::Failed } else { exit };
     }
-    Ok(exit)
+    Ok((exit, recorded.watched().status()))
 }
 
 /// Takes signals for a wish to end, from now on; to be called before anything is started that must not be left behind.

@@ -4,16 +4,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
+use super::record::{self, Record, Records};
 use super::run::ensure_terminal;
 use super::screen;
-use crate::control::{ClockKind, SourceKind};
+use crate::control::{ClockKind, FeedChoice, SourceKind};
 use crate::feed::{archive, recording};
 use crate::report::Source;
-use crate::session::{ArchiveSession, RecordingSession, Until};
+use crate::session::{self, ArchiveSession, RecordingSession, Until};
 use crate::settings::Settings;
 
 /// Bytes at the beginning of a file that tell what it is.
@@ -24,6 +25,7 @@ Examples:
   TOKIO_CONSOLE_RECORD_PATH=app.jsonl ./my-app     record an app that calls console_subscriber::init()
   loopscope open app.jsonl
   loopscope open app.jsonl --headless --json > report.json
+  loopscope open app.jsonl --record app.loop       make an archive of it, in a fraction of the bytes
   loopscope run countasync --record run.loop       write a run to a file, and look at it again
   loopscope open run.loop";
 
@@ -37,6 +39,8 @@ pub(super) struct OpenArguments {
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]
+    record: Record,
+    #[command(flatten)]
     wanted: Wanted,
 }
 
@@ -44,9 +48,10 @@ pub(super) struct OpenArguments {
 pub(super) fn open(arguments: &OpenArguments, settings: &Settings) -> anyhow::Result<Exit> {
     let wanted = arguments.headless.then_some((&arguments.wanted, None));
     if is_archive(&arguments.file) {
+        ensure!(arguments.record.path().is_none(), "--record writes an archive, and that is one: copy it");
         return archived(&arguments.file, wanted.map(|(wanted, _)| wanted), settings);
     }
-    recorded(&arguments.file, Until::Whole, wanted, settings)
+    recorded(&arguments.file, Until::Whole, &arguments.record, wanted, settings)
 }
 
 /// Whether the file at `path` begins as an archive does; what cannot be read is looked at as a recording, which says why.
@@ -65,7 +70,7 @@ fn archived(path: &Path, headless: Option<&Wanted>, settings: &Settings) -> anyh
     }
     let session = ArchiveSession::open(path, settings.memory_bytes);
     let mut session = session.with_context(|| format!("{name} cannot be opened"))?;
-    let Some(wanted) = headless else { return screen::watch(vec![Box::new(session)], settings) };
+    let Some(wanted) = headless else { return screen::watch(vec![Box::new(session)], Records::default(), settings) };
     for note in session.notes() {
         tell(&format!("{name}: {note}"));
     }
@@ -77,21 +82,28 @@ fn archived(path: &Path, headless: Option<&Wanted>, settings: &Settings) -> anyh
 pub(super) fn recorded(
     path: &Path,
     until: Until,
+    record: &Record,
     headless: Option<(&Wanted, Option<Duration>)>,
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
     let name = path.display().to_string();
     check(path, until).with_context(|| format!("{name} cannot be opened"))?;
-    let start = || RecordingSession::open(path, until, settings.memory_bytes);
-    let Some((wanted, at_most)) = headless else {
+    if headless.is_none() {
         ensure_terminal(&format!("loopscope open {name} --headless"))?;
-        let session = start().with_context(|| format!("{name} cannot be opened"))?;
-        return screen::watch(vec![Box::new(session)], settings);
-    };
-    let mut session = start().with_context(|| format!("{name} cannot be opened"))?;
+    }
+    let is_itself = |written: &Path| written.canonicalize().ok().is_some_and(|at| path.canonicalize().ok() == Some(at));
+    ensure!(!record.path().is_some_and(is_itself), "--record {name}: that is the file that is read");
+    let mut records = Records::at(record.path().map(Path::to_owned));
+    let file = records.next()?;
+    let session = RecordingSession::open(path, until, settings.memory_bytes);
+    let session = session.with_context(|| format!("{name} cannot be opened"))?;
     let source =
         Source { kind: SourceKind::Recording, name: name.clone(), params: Vec::new(), clock: ClockKind::Real, seed: 0 };
-    headless::watch(&mut session, at_most, &source, &settings.thresholds, wanted)
+    let Some((wanted, at_most)) = headless else {
+        let session = record::onto(file, session, session::head(&source, FeedChoice::Probe))?;
+        return screen::watch(vec![session], records, settings);
+    };
+    Ok(headless::watch_onto(file, session, at_most, &source, &settings.thresholds, wanted)?.0)
 }
 
 /// Whether the file at `path` is of a kind that can be looked at; one that is followed may still be empty.

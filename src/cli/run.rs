@@ -1,22 +1,21 @@
 //! `loopscope run`: from what was typed to a checked plan, then on screen or headless.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::catalog::own_folder;
 use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
+use super::record::{Record, Records};
 use super::{loop_time, screen};
-use crate::app::Session;
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
 use crate::feed::wire::Address;
 use crate::insight::Thresholds;
 use crate::lab::{Listener, Options};
 use crate::report::Source;
-use crate::session::{self, ArchiveFile, Recorded};
 use crate::settings::Settings;
 use crate::trace::Nanos;
 use crate::workload::manifest::{Manifest, ParamValue};
@@ -65,9 +64,8 @@ pub(super) struct RunArguments {
     /// that begin so. May be given several times
     #[arg(long = "break", value_name = "EXPR")]
     breakpoints: Vec<Breakpoint>,
-    /// Write the run to a file while it goes on; `loopscope open FILE` looks at it again
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
+    #[command(flatten)]
+    record: Record,
     /// Let tokio-console, or another loopscope, look at this run: at http://HOST:PORT or unix:PATH
     #[arg(long, value_name = "ADDR")]
     serve: Option<Address>,
@@ -101,8 +99,6 @@ pub struct Plan {
     pub until: Option<Nanos>,
     /// Where the loop is to stop by itself.
     pub breakpoints: Vec<Breakpoint>,
-    /// Where the run is written to.
-    pub record: Option<PathBuf>,
     /// What the script may reach.
     pub permissions: Permissions,
     /// Bytes that the trace may keep.
@@ -112,26 +108,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The file that the run is to be written to, if one was asked for; to be opened before anything runs.
-    ///
-    /// # Errors
-    /// When it cannot be written, or is something else.
-    pub fn archive_file(&self) -> anyhow::Result<Option<ArchiveFile>> {
-        let Some(path) = &self.record else { return Ok(None) };
-        let file = ArchiveFile::at(path);
-        file.map(Some).map_err(|error| anyhow!("the run cannot be written to {}: {error}", path.display()))
-    }
-
-    /// `session`, written to the file while it goes on.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn recorded(&self, session: impl Session + 'static, file: ArchiveFile) -> std::io::Result<Recorded> {
-        let script = (self.manifest.file.as_str(), self.manifest.text.as_str());
-        let head = session::head(&self.source(), self.feed, Some(script));
-        Recorded::new(Box::new(session), file, &head)
-    }
-
     /// How the lab is to run it.
     pub fn options(&self) -> Options {
         Options {
@@ -164,10 +140,10 @@ pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Resul
     let plan = plan(&arguments, settings)?;
     let listener = arguments.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
     if !arguments.headless {
-        return screen::run(plan, listener, settings);
+        return screen::run(plan, listener, Records::at(arguments.record.path().map(Path::to_owned)), settings);
     }
     let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())?;
-    headless::run(&plan, program, listener, &arguments.wanted)
+    headless::run(&plan, program, listener, arguments.record.file()?, &arguments.wanted)
 }
 
 /// Opens the socket where consoles may look at the run, and says so where other machines can reach it.
@@ -222,7 +198,6 @@ fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
         paused: arguments.paused,
         until: arguments.until,
         breakpoints: arguments.breakpoints.clone(),
-        record: arguments.record.clone(),
         permissions,
         memory_bytes: settings.memory_bytes,
         thresholds: settings.thresholds,

@@ -1,15 +1,18 @@
 //! A run on screen: the catalog that the picker shows, and runs as the screen asks for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::attach;
 use super::catalog::own_folder;
 use super::exit::{Broken, Exit, tell};
+use super::record::{self, Records};
 use super::run::Plan;
 use crate::app::{Launch, Launcher, Session};
-use crate::control::{FeedChoice, Outcome};
+use crate::control::{FeedChoice, Outcome, SourceKind};
 use crate::feed::wire::Address;
 use crate::lab::Listener;
-use crate::session::{AttachSession, LabSession};
+use crate::report::{Source, human_ns};
+use crate::session::{self, ArchiveFile, AttachSession, LabSession};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, Options, Start};
 use crate::trace::{Nanos, Trace};
@@ -28,38 +31,30 @@ struct Stage {
     feed: FeedChoice,
     until: Option<Nanos>,
     permissions: Permissions,
-    /// Where runs are written to, and how many were.
-    record: Option<PathBuf>,
-    records: usize,
+    /// Where what is watched is written to.
+    records: Records,
     /// Where consoles from outside may look at what runs.
     listener: Option<Listener>,
 }
 
 impl Stage {
+    fn new(catalog: Vec<Manifest>, settings: &Settings) -> Self {
+        Self {
+            catalog,
+            broken: 0,
+            settings: *settings,
+            seed: 0,
+            feed: FeedChoice::default(),
+            until: None,
+            permissions: Permissions::default(),
+            records: Records::default(),
+            listener: None,
+        }
+    }
+
     fn named(&mut self, name: &str) -> Result<&mut Manifest, String> {
         let named = self.catalog.iter_mut().find(|manifest| manifest.name == name);
         named.ok_or_else(|| format!("no workload is called `{name}`"))
-    }
-
-    /// The first run is written to the file that was asked for, the next one to one beside it: `run-2.loop`.
-    fn next_record(&mut self) -> Option<PathBuf> {
-        let path = self.record.as_ref()?;
-        let stem = path.file_stem()?.to_string_lossy().into_owned();
-        loop {
-            self.records += 1;
-            if self.records == 1 {
-                return Some(path.clone());
-            }
-            let mut name = format!("{stem}-{}", self.records);
-            if let Some(extension) = path.extension() {
-                name = format!("{name}.{}", extension.to_string_lossy());
-            }
-            // Only the first was named by the person: nothing else that is there is written over.
-            let next = path.with_file_name(name);
-            if !next.exists() {
-                return Some(next);
-            }
-        }
     }
 
     fn plan(&mut self, launch: &Launch) -> Result<Plan, String> {
@@ -69,7 +64,6 @@ impl Stage {
             params: values(&manifest, &launch.values)?,
             manifest,
             seed: self.seed,
-            record: self.next_record(),
             clock: launch.clock.unwrap_or(clock),
             speed: launch.speed.unwrap_or(self.settings.speed),
             feed: self.feed,
@@ -115,7 +109,7 @@ impl Launcher for Stage {
         let plan = self.plan(launch)?;
         let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
             .map_err(|error| error.to_string())?;
-        let file = plan.archive_file().map_err(|error| format!("{error:#}"))?;
+        let file = self.records.next().map_err(|error| format!("{error:#}"))?;
         let trace = Trace::with_budget(plan.memory_bytes);
         let cannot = |error: std::io::Error| format!("the loop cannot be started: {error}");
         // The run before may still be served, and goes only once there is one to take its place.
@@ -125,16 +119,36 @@ impl Launcher for Stage {
             .map_err(cannot)?
             .judged_by(plan.thresholds);
         let session = session.with_source(&plan.manifest.file, &plan.manifest.text);
-        let Some(file) = file else { return Ok(Box::new(session)) };
-        let recorded =
-            plan.recorded(session, file).map_err(|error| format!("the archive cannot be written: {error}"))?;
-        Ok(Box::new(recorded))
+        record::onto(file, session, session::head(&plan.source(), plan.feed)).map_err(|error| format!("{error:#}"))
     }
 
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
         let address = address.parse::<Address>().map_err(|error| error.to_string())?;
+        let file = self.records.next().map_err(|error| format!("{error:#}"))?;
         let session = AttachSession::start(&address, self.settings.memory_bytes);
-        Ok(Box::new(session.map_err(|error| format!("no thread could be had: {error}"))?))
+        let session = session.map_err(|error| format!("no thread could be had: {error}"))?;
+        let head = session::head(&attach::source(&address), FeedChoice::Console);
+        record::onto(file, session, head).map_err(|error| format!("{error:#}"))
+    }
+
+    fn save(&mut self, file: &str, session: &dyn Session, launched: Option<&Launch>) -> Result<String, String> {
+        let status = session.status();
+        if file.is_empty() {
+            return Err("a file has a name".to_owned());
+        }
+        if status.source == SourceKind::Archive {
+            return Err("what is shown is in a file already".to_owned());
+        }
+        let params = match launched {
+            Some(launch) => values(self.named(&launch.name)?, &launch.values)?,
+            None => Vec::new(),
+        };
+        let seed = launched.map_or(0, |_| self.seed);
+        let source = Source { kind: status.source, name: status.name, params, clock: status.clock, seed };
+        let path = Path::new(file);
+        let saved = ArchiveFile::new(path).and_then(|made| made.save(session, &session::head(&source, status.feed)));
+        saved.map_err(|error| error.to_string())?;
+        Ok(format!("saved to {file}, up to {}; `loopscope open` shows it again", human_ns(session.trace().now())))
     }
 
     fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
@@ -160,25 +174,16 @@ impl Launcher for Stage {
 /// Lets the person choose a workload and runs it on screen, until they leave.
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
     let Listing { workloads: catalog, broken } = listing(&own_folder());
-    let (feed, permissions) = (FeedChoice::default(), Permissions::default());
-    let broken = broken.len();
-    let stage = Stage {
-        catalog,
-        broken,
-        settings: *settings,
-        seed: 0,
-        feed,
-        until: None,
-        listener: None,
-        permissions,
-        record: None,
-        records: 0,
-    };
-    show(stage, Start::Picker, settings)
+    show(Stage { broken: broken.len(), ..Stage::new(catalog, settings) }, Start::Picker, settings)
 }
 
 /// Runs the plan on screen until the person leaves.
-pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    plan: Plan,
+    listener: Option<Listener>,
+    records: Records,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
     let launch = Launch {
         name: plan.manifest.name.clone(),
         values: set_values(&plan),
@@ -193,27 +198,14 @@ pub(super) fn run(plan: Plan, listener: Option<Listener>, settings: &Settings) -
         catalog.retain(|manifest| manifest.name != plan.manifest.name);
         catalog.insert(0, plan.manifest.clone());
     }
-    let Plan { seed, feed, until, permissions, record, .. } = plan;
-    let stage =
-        Stage { catalog, broken: 0, settings: *settings, seed, feed, until, permissions, listener, record, records: 0 };
+    let Plan { seed, feed, until, permissions, .. } = plan;
+    let stage = Stage { seed, feed, until, permissions, listener, records, ..Stage::new(catalog, settings) };
     show(stage, Start::Launch(launch), settings)
 }
 
-/// Shows what is there already, until the person leaves.
-pub(super) fn watch(sessions: Vec<Box<dyn Session>>, settings: &Settings) -> anyhow::Result<Exit> {
-    let catalog = listing(&own_folder()).workloads;
-    let stage = Stage {
-        catalog,
-        settings: *settings,
-        seed: 0,
-        feed: FeedChoice::default(),
-        until: None,
-        permissions: Permissions::default(),
-        listener: None,
-        broken: 0,
-        record: None,
-        records: 0,
-    };
+/// Shows what is there already, until the person leaves; what comes after it is written like it.
+pub(super) fn watch(sessions: Vec<Box<dyn Session>>, records: Records, settings: &Settings) -> anyhow::Result<Exit> {
+    let stage = Stage { records, ..Stage::new(listing(&own_folder()).workloads, settings) };
     show(stage, Start::Sessions(sessions), settings)
 }
 

@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::console::Stamp;
 use super::lateness::Lateness;
+use super::wire::Message;
 
 /// Tasks that are told apart; of a larger program the first ones tell enough.
 const TASKS_MAX: usize = 100_000;
@@ -77,29 +78,35 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Takes in what one update tells.
-    pub fn learn(&mut self, update: &Update) {
+    /// Takes in what one message tells, a few entries at a time.
+    pub fn learn(&mut self, mut message: Message) {
         self.updates += 1;
-        self.lateness.begin(Stamp::of(update.now));
-        self.lateness.note(
-            update.task_update.as_ref().unwrap_or(&TaskUpdate::default()),
-            update.resource_update.as_ref().unwrap_or(&ResourceUpdate::default()),
-            update.async_op_update.as_ref().unwrap_or(&AsyncOpUpdate::default()),
-        );
-        self.lateness.finish();
-        self.late = self.late.max(self.lateness.late());
-        let now = update.now.and_then(|now| std::time::SystemTime::try_from(now).ok());
+        self.lateness.begin(Stamp::of(message.now));
+        for (sum, dropped) in self.dropped.iter_mut().zip(message.dropped()) {
+            *sum = sum.saturating_add(dropped);
+        }
+        let now = message.now.and_then(|now| std::time::SystemTime::try_from(now).ok());
         let now = now.and_then(|now| now.duration_since(std::time::UNIX_EPOCH).ok());
         self.first = self.first.or(now);
         self.last = now.or(self.last);
-        for told in update.new_metadata.iter().flat_map(|new| &new.metadata).filter_map(|new| new.metadata.as_ref()) {
+        message.parts().for_each(|part| self.learn_part(&part));
+        self.lateness.finish();
+        self.late = self.late.max(self.lateness.late());
+    }
+
+    fn learn_part(&mut self, part: &Update) {
+        self.lateness.note(
+            part.task_update.as_ref().unwrap_or(&TaskUpdate::default()),
+            part.resource_update.as_ref().unwrap_or(&ResourceUpdate::default()),
+            part.async_op_update.as_ref().unwrap_or(&AsyncOpUpdate::default()),
+        );
+        for told in part.new_metadata.iter().flat_map(|new| &new.metadata).filter_map(|new| new.metadata.as_ref()) {
             self.has_spawns |= told.name == "runtime.spawn" || (told.name == "task" && told.target == "tokio::task");
             self.has_resources |= told.name == "runtime.resource";
             let file = told.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
             self.tokio = self.tokio.take().or_else(|| tokio_version(file).map(str::to_owned));
         }
-        if let Some(told) = &update.task_update {
-            self.dropped[0] = self.dropped[0].saturating_add(told.dropped_events);
+        if let Some(told) = &part.task_update {
             for task in told.new_tasks.iter().take(TASKS_MAX.saturating_sub(self.tasks.len())) {
                 let Some(id) = &task.id else { continue };
                 self.tasks.insert(id.id);
@@ -109,9 +116,9 @@ impl Facts {
                 });
                 self.lowest_number = self.lowest_number.into_iter().chain(number).min();
             }
-            for (id, stats) in told.stats_update.iter().take(TASKS_MAX) {
+            for (id, stats) in &told.stats_update {
                 if !self.tasks.contains(id) {
-                    self.unknown.insert(*id);
+                    self.unknown.extend((self.unknown.len() < TASKS_MAX).then_some(*id));
                     continue;
                 }
                 let created =
@@ -122,12 +129,10 @@ impl Facts {
                 self.wakes = self.wakes.max(stats.wakes);
             }
         }
-        if let Some(told) = &update.resource_update {
-            self.dropped[1] = self.dropped[1].saturating_add(told.dropped_events);
+        if let Some(told) = &part.resource_update {
             self.resources += told.new_resources.len() as u64;
         }
-        if let Some(told) = &update.async_op_update {
-            self.dropped[2] = self.dropped[2].saturating_add(told.dropped_events);
+        if let Some(told) = &part.async_op_update {
             self.awaits += told.new_async_ops.len() as u64;
         }
     }
@@ -304,7 +309,7 @@ mod tests {
         let mut facts = Facts::default();
         assert_eq!(verdicts(&facts), Some(Verdict::Wrong));
         assert!(facts.diagnose()[0].cure.contains("paused"));
-        facts.learn(&Update::default());
+        facts.learn(Message::read(Vec::new().into()).expect("nothing is an update too"));
         assert!(facts.diagnose().iter().any(|line| line.cure.contains("tokio_unstable")), "no place was ever told");
     }
 }

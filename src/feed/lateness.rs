@@ -72,13 +72,17 @@ impl Lateness {
         if self.updates <= FULL_UPDATES {
             return;
         }
-        let is_full = self.events >= BUDGET_EVENTS * 9 / 10;
-        let told = self.newest.zip(self.before).zip(self.now).filter(|_| is_full);
+        let told = self.newest.zip(self.before).zip(self.now).filter(|_| self.is_full());
         self.late = told.and_then(|((newest, before), now)| {
             let is_old = newest.nanos().saturating_add(MOMENT_NS) < before.nanos();
             let late_ns = u64::try_from(now.nanos().saturating_sub(newest.nanos())).ok();
             late_ns.filter(|_| is_old).map(Duration::from_nanos)
         });
+    }
+
+    /// This update tells of as much as one can: more may be left for the next.
+    pub fn is_full(&self) -> bool {
+        self.events >= BUDGET_EVENTS * 9 / 10
     }
 
     /// How long ago that was which is told as new now; `None` where the console keeps up.

@@ -59,8 +59,6 @@ pub struct Outside {
 /// # Errors
 /// Where the system gives no more threads.
 pub fn start(door: Door, valve: Arc<Valve>, outside: Option<Outside>) -> io::Result<Console> {
-    // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
-    let anchor = Anchor::now();
     let builder = ConsoleLayer::builder().publish_interval(PUBLISH_INTERVAL).event_buffer_capacity(BUFFER_EVENTS);
     let builder = match outside {
         // Who looks from outside wants what our own screen knows better: what has ended, and how polls spread.
@@ -70,7 +68,8 @@ pub fn start(door: Door, valve: Arc<Valve>, outside: Option<Outside>) -> io::Res
             .poll_duration_histogram_max(HISTOGRAM_MAX)
             .scheduled_duration_histogram_max(HISTOGRAM_MAX),
     };
-    let (layer, server) = builder.build();
+    // console-subscriber says times of its monotonic clock in terms of the system time at which it began: here.
+    let (anchor, (layer, server)) = Anchor::around(|| builder.build());
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     let (batch_sender, batches) = mpsc::channel(BATCHES_MAX);
     let (ended, has_ended) = oneshot::channel();
@@ -149,20 +148,31 @@ struct Client {
 }
 
 impl Client {
-    /// Passes updates on until the loop has ended and everything that was counted was told.
-    async fn follow(mut self, mut updates: Updates, mut has_ended: oneshot::Receiver<Instant>) {
+    /// Passes on what updates tell, to the last.
+    async fn follow(mut self, updates: Updates, has_ended: oneshot::Receiver<Instant>) {
+        let is_complete = self.follow_updates(updates, has_ended).await;
+        let last = self.door.close(is_complete);
+        if !last.is_empty() {
+            // Nobody may be there any more who wants to know.
+            let _ = self.batches.send(last).await;
+        }
+    }
+
+    /// Passes updates on until the loop has ended and everything that was counted was told. Tells whether it was.
+    async fn follow_updates(&mut self, mut updates: Updates, mut has_ended: oneshot::Receiver<Instant>) -> bool {
         let mut ended = None;
         while !ended.is_some_and(|ended| self.valve.has_told_all_until(ended)) {
             tokio::select! {
                 at = &mut has_ended, if ended.is_none() => ended = Some(at.unwrap_or_else(|_| Instant::now())),
                 update = updates.next() => {
-                    let Ok(Some(update)) = update else { return };
-                    self.valve.updated(self.anchor.instant(update.now));
+                    let Ok(Some(update)) = update else { return false };
+                    self.valve.updated(self.anchor.earliest(update.now));
                     if self.batches.send(self.door.events(update, &self.anchor)).await.is_err() {
-                        return;
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use super::clock::LoopClock;
 use super::task::TaskCell;
 use crate::control::{ClockKind, Command, Phase, Speed};
-use crate::trace::{Nanos, TaskId};
+use crate::trace::{Nanos, PauseCause, TaskId};
 use breaks::Breaks;
 use passing::Here;
 
@@ -50,6 +50,10 @@ enum Place {
 #[derive(Debug)]
 struct Inner {
     leave: Leave,
+    /// Why it is paused, or was last.
+    cause: PauseCause,
+    /// How far it may go once loopscope goes on, where nothing else pauses it.
+    suspended: Option<Leave>,
     place: Place,
     speed: Speed,
     quit: bool,
@@ -78,8 +82,8 @@ pub struct Gate {
 
 /// What happens at the gates that the trace must know, told by whoever owns the probe.
 pub trait Witness {
-    /// The loop stopped here, at the person's wish.
-    fn paused(&self);
+    /// The loop stopped here.
+    fn paused(&self, cause: PauseCause);
     /// The person did something to a task, and the loop's thread is there to see it.
     fn deliver(&self, delivery: &Delivery);
 }
@@ -92,11 +96,37 @@ pub enum Delivery {
     Cancel(Arc<TaskCell>),
 }
 
+impl Inner {
+    fn pause(&mut self, cause: PauseCause) {
+        // What has stopped it already is why it stands.
+        if self.leave != Leave::Paused || self.suspended.take().is_some() {
+            self.cause = cause;
+        }
+        self.leave = Leave::Paused;
+    }
+
+    fn suspend(&mut self) {
+        if self.leave != Leave::Paused {
+            self.suspended = Some(self.leave);
+            self.cause = PauseCause::Suspended;
+            self.leave = Leave::Paused;
+        }
+    }
+
+    /// What was asked for is done; gives how far it may go from here.
+    fn made_steps(&mut self) -> Leave {
+        self.cause = PauseCause::Step;
+        Leave::Paused
+    }
+}
+
 impl Gate {
     pub fn new(speed: Speed, paused: bool) -> Self {
         let leave = if paused { Leave::Paused } else { Leave::Free };
         let inner = Inner {
             leave,
+            cause: PauseCause::Person,
+            suspended: None,
             place: Place::Inside,
             speed,
             quit: false,
@@ -122,11 +152,19 @@ impl Gate {
         let mut inner = self.lock();
         if command.moves_the_loop() {
             inner.breaks.go_on();
+            inner.suspended = None;
         }
+        let is_pause = matches!(command, Command::Pause | Command::Suspend(true));
         match command {
             Command::Break(breakpoint) => inner.breaks.add(breakpoint),
             Command::ForgetBreaks => inner.breaks.forget(),
-            Command::Pause => inner.leave = Leave::Paused,
+            Command::Pause => inner.pause(PauseCause::Person),
+            Command::Suspend(true) => inner.suspend(),
+            Command::Suspend(false) => {
+                if let Some(leave) = inner.suspended.take() {
+                    inner.leave = leave;
+                }
+            }
             Command::Resume => inner.leave = Leave::Free,
             // Steps asked for while earlier ones still run are made as well.
             Command::StepPolls(more) => {
@@ -142,6 +180,18 @@ impl Gate {
             Command::Hold(_) | Command::Release(_) | Command::Cancel(_) => {}
             Command::Freeze(_) | Command::Select(_) | Command::Retry => {}
         }
+        self.follow(inner, clock, is_pause)
+    }
+
+    /// Stops the loop for `cause`, seen from outside of it; see [`Gate::command`].
+    pub fn pause(&self, cause: PauseCause, clock: &LoopClock) -> bool {
+        let mut inner = self.lock();
+        inner.pause(cause);
+        self.follow(inner, Some(clock), true)
+    }
+
+    /// Sees to it that what is asked for now happens wherever the loop is. Tells whether that is a pause in the driver.
+    fn follow(&self, mut inner: MutexGuard<'_, Inner>, clock: Option<&LoopClock>, is_pause: bool) -> bool {
         // In the driver the loop cannot stop its own clock; at a gate it does, and lets it go on itself.
         let pauses_driver = inner.leave == Leave::Paused && inner.place == Place::Driver;
         match clock {
@@ -150,7 +200,7 @@ impl Gate {
             _ => {}
         }
         self.note(&mut inner);
-        pauses_driver && command == Command::Pause
+        pauses_driver && is_pause
     }
 
     /// Asks `decide` what is to be done by the loop's own thread. A loop that is about to park meanwhile must not take
@@ -230,8 +280,8 @@ impl Gate {
                     inner = self.deliver(self.stand(inner, clock, witness), witness);
                     continue;
                 }
-                Leave::Polls(0) => Leave::Paused,
-                Leave::Until(at) if clock.now() >= at => Leave::Paused,
+                Leave::Polls(0) => inner.made_steps(),
+                Leave::Until(at) if clock.now() >= at => inner.made_steps(),
                 Leave::Polls(left) => {
                     inner.leave = Leave::Polls(left - 1);
                     inner.is_charged = true;
@@ -274,12 +324,16 @@ impl Gate {
         let inner = self.lock();
         let delivered_before = inner.delivered;
         let mut inner = self.deliver(inner, witness);
+        if inner.suspended == Some(Leave::Turn) {
+            // The turn is over, whoever stands still meanwhile.
+            inner.suspended = None;
+        }
         if inner.leave == Leave::Turn {
-            inner.leave = Leave::Paused;
+            inner.leave = inner.made_steps();
             self.note(&mut inner);
         }
         if let Leave::Polls(0) = inner.leave {
-            inner.leave = Leave::Paused;
+            inner.leave = inner.made_steps();
         }
         if clock.kind() == ClockKind::Virtual && !inner.quit {
             let now = clock.now();

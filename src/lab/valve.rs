@@ -43,7 +43,7 @@ impl Valve {
         }
     }
 
-    /// An update came that was published at `at`.
+    /// An update came that was not published before `at`.
     pub fn updated(&self, at: Instant) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         *published = Published { last: Some(at), before_last: published.last };
@@ -52,10 +52,8 @@ impl Valve {
 
     /// Everything that was sent before `moment` has been published.
     pub fn has_told_all_until(&self, moment: Instant) -> bool {
-        /// How far the two clocks, each read once when the console began, may have been read apart.
-        const MARGIN: Duration = Duration::from_millis(5);
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        published.before_last.is_some_and(|at| at > moment + MARGIN)
+        published.before_last.is_some_and(|at| at > moment)
     }
 
     /// Nobody listens any more.

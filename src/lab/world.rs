@@ -23,7 +23,7 @@ use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
 use crate::feed::probe::Probe;
 use crate::plain::plain;
-use crate::trace::{Event, Location, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
+use crate::trace::{Event, Location, Nanos, PauseCause, ResourceId, Site, Spawned, TaskId, TaskKind};
 
 /// The resolution of tokio's timers.
 const TIMER_NS: Nanos = 1_000_000;
@@ -256,9 +256,9 @@ impl World {
 }
 
 impl Witness for World {
-    fn paused(&self) {
+    fn paused(&self, cause: PauseCause) {
         let at = self.0.clock.shown();
-        self.0.probe.tell(at, Event::Pause { at });
+        self.0.probe.tell(at, Event::Pause { at, cause });
     }
 
     fn deliver(&self, delivery: &Delivery) {

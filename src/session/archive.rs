@@ -1,6 +1,7 @@
 //! An archive: a run as it was, whole at once.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app;
@@ -15,14 +16,14 @@ use crate::workload::manifest::ParamValue;
 /// Why an archive cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{0}")]
+    #[error(transparent)]
     File(#[from] std::io::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Archive(#[from] Problem),
 }
 
-/// What an archive is to say of a run, besides its trace. The script is what locations call it, and its text.
-pub fn head(source: &Source, feed: FeedChoice, script: Option<(&str, &str)>) -> Head {
+/// What an archive is to say of a run, besides its trace.
+pub fn head(source: &Source, feed: FeedChoice) -> Head {
     let param = |value: &ParamValue| match value {
         ParamValue::Number(number) => Param::Number(*number),
         ParamValue::Duration(duration) => Param::Duration(*duration),
@@ -37,7 +38,6 @@ pub fn head(source: &Source, feed: FeedChoice, script: Option<(&str, &str)>) -> 
         name: source.name.clone(),
         params: source.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
         seed: source.seed,
-        script: script.map(|(file, text)| (file.to_owned(), text.to_owned())),
     }
 }
 
@@ -46,6 +46,9 @@ pub struct ArchiveSession {
     head: Head,
     trace: Trace,
     outcome: Outcome,
+    sources: Vec<(Arc<str>, String)>,
+    /// What a person was to know of what they saw when it was recorded.
+    said: String,
     notes: Vec<String>,
     pumps: u8,
 }
@@ -60,9 +63,10 @@ impl ArchiveSession {
     /// # Errors
     /// When it cannot be read, or nothing can be saved of it.
     pub fn open(path: &Path, budget_bytes: usize) -> Result<Self, OpenError> {
-        let Opened { head, trace, outcome, notes } = archive::read(std::fs::File::open(path)?, budget_bytes)?;
+        let opened = archive::read(std::fs::File::open(path)?, budget_bytes)?;
+        let Opened { head, trace, outcome, note: said, sources, notes } = opened;
         // What was not over when it was written last was left there.
-        Ok(Self { head, trace, outcome: outcome.unwrap_or(Outcome::Detached), notes, pumps: 0 })
+        Ok(Self { head, trace, outcome: outcome.unwrap_or(Outcome::Detached), sources, said, notes, pumps: 0 })
     }
 
     /// What a report calls it.
@@ -99,16 +103,16 @@ impl app::Session for ArchiveSession {
 
     fn status(&self) -> Status {
         let feeds = [FeedChoice::Console, FeedChoice::Probe, FeedChoice::Both];
-        let note = self.notes.join("; ");
+        let (whole, said) = ("complete".to_owned(), format!("when it was recorded: {}", self.said));
+        let notes = if self.notes.is_empty() { std::slice::from_ref(&whole) } else { &self.notes };
+        let said = (!self.said.is_empty()).then_some(&said);
+        let note = notes.iter().chain(said).map(String::as_str).collect::<Vec<_>>().join("; ");
         let is_over = self.pumps >= PUMPS_UNTIL_OVER;
         Status {
             name: self.head.name.clone(),
             source: SourceKind::Archive,
             steering: Steering::Nothing,
-            link: Some(Link {
-                state: LinkState::Live,
-                note: if note.is_empty() { "complete".to_owned() } else { note },
-            }),
+            link: Some(Link { state: LinkState::Live, note }),
             clock: self.clock(),
             speed: Speed::Times(1.0),
             phase: if is_over { Phase::Ended } else { Phase::Running },
@@ -131,7 +135,7 @@ impl app::Session for ArchiveSession {
         std::thread::sleep(at_most);
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.head.script.as_ref().filter(|(name, _)| name == file).map(|(_, text)| text.as_str())
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        &self.sources
     }
 }

@@ -6,6 +6,7 @@ mod network;
 mod words;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
@@ -183,7 +184,7 @@ impl app::Session for AttachSession {
         self.successor.take().map(|successor| successor as Box<dyn app::Session>)
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.sources.get(file)
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        self.sources.all()
     }
 }

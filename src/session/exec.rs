@@ -16,6 +16,7 @@ mod words;
 pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
@@ -68,6 +69,8 @@ pub struct ExecSession {
     chunk: Option<(Chunk, usize)>,
     last_came: Instant,
     is_frozen: bool,
+    /// It is to stand only for as long as the whole of loopscope does.
+    is_suspended: bool,
     /// When the person wanted it to stop, until it is.
     freezing: Option<Instant>,
     /// The person, or a limit of theirs, ends it.
@@ -112,6 +115,7 @@ impl ExecSession {
             chunk: None,
             last_came: Instant::now(),
             is_frozen: false,
+            is_suspended: false,
             freezing: None,
             is_quitting: false,
             ended: None,
@@ -162,12 +166,18 @@ impl ExecSession {
         let begun = Instant::now();
         let mut changed = false;
         while (!changed || begun.elapsed() < budget)
-            && let Some(update) = self.wire.as_mut().and_then(Wire::take)
+            && let Some(message) = self.wire.as_mut().and_then(Wire::take)
         {
-            let stamps = self.recording.stamps();
-            let told = self.joined.take(update, |epoch_ns| stamps.known_time(epoch_ns));
-            self.read_sources(&told);
-            told.into_iter().for_each(|event| self.trace.apply(event));
+            let Self { joined, recording, reader, sources, trace, .. } = self;
+            let stamps = recording.stamps();
+            joined.take(
+                message,
+                |epoch_ns| stamps.known_time(epoch_ns),
+                |told| {
+                    reader.read(&told).into_iter().for_each(|(file, text)| sources.keep(file, text));
+                    told.into_iter().for_each(|event| trace.apply(event));
+                },
+            );
             changed = true;
         }
         changed
@@ -238,9 +248,9 @@ impl ExecSession {
         let told = self.joined.catch_up(&self.recording, &self.trace);
         self.read_sources(&told);
         told.into_iter().for_each(|event| self.trace.apply(event));
-        if let Some(told) = self.joined.told_until() {
-            let told = self.recording.stamps().loop_time(told);
-            self.trace.set_compared_until(told);
+        if let Some(counted) = self.joined.counted_until() {
+            let counted = self.recording.stamps().loop_time(counted);
+            self.trace.set_compared_until(counted);
         }
         before != (self.trace.now(), self.trace.output().lines().len())
     }
@@ -351,10 +361,14 @@ impl screen::Session for ExecSession {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Freeze(true) if !self.is_frozen && self.app.is_some() && self.ended.is_none() => {
+            Command::Freeze(true) | Command::Suspend(true)
+                if !self.is_frozen && self.app.is_some() && self.ended.is_none() =>
+            {
+                self.is_suspended = command == Command::Suspend(true) && self.freezing.is_none();
                 self.freezing.get_or_insert_with(Instant::now);
             }
-            Command::Freeze(false) => self.thaw(),
+            Command::Suspend(false) if !std::mem::take(&mut self.is_suspended) => {}
+            Command::Freeze(false) | Command::Suspend(false) => self.thaw(),
             Command::Quit => {
                 self.thaw();
                 self.is_quitting = true;
@@ -374,7 +388,7 @@ impl screen::Session for ExecSession {
         let _ = self.bell.recv_timeout(at_most);
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.sources.get(file)
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        self.sources.all()
     }
 }

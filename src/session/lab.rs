@@ -1,12 +1,13 @@
 //! A workload that runs, or ran, on a loop of our own.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use super::watch::FindingWatch;
-use crate::app;
+use crate::app::{self, Session};
 use crate::control::{Breakpoint, Command, FeedChoice, Hit, Outcome, Phase, SourceKind, Status, Steering};
 use crate::feed::probe::Ring;
 use crate::insight::Thresholds;
@@ -27,7 +28,7 @@ pub struct LabSession {
     outcome: Option<Outcome>,
     outcome_comes: Option<oneshot::Receiver<Outcome>>,
     /// A file that locations name, and its text.
-    source: Option<(String, String)>,
+    source: Option<(Arc<str>, String)>,
     watch: FindingWatch,
     thresholds: Thresholds,
     /// Consoles from outside may look as long as this session is there.
@@ -102,7 +103,7 @@ impl LabSession {
     /// The text of the file that locations name as `file`.
     #[must_use]
     pub fn with_source(mut self, file: &str, text: &str) -> Self {
-        self.source = Some((file.to_owned(), text.to_owned()));
+        self.source = Some((file.into(), text.to_owned()));
         self
     }
 
@@ -111,49 +112,6 @@ impl LabSession {
     pub fn judged_by(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
         self
-    }
-
-    pub fn trace(&self) -> &Trace {
-        &self.trace
-    }
-
-    /// Where and why the loop stopped by itself, until it goes on.
-    pub fn hit(&self) -> Option<Hit> {
-        self.control.hit().or(self.watch.hit)
-    }
-
-    pub fn command(&mut self, command: Command) {
-        match command {
-            Command::Break(breakpoint) => self.watch.add(breakpoint, &self.trace),
-            Command::ForgetBreaks => self.watch.forget(),
-            command if command.moves_the_loop() => self.watch.hit = None,
-            _ => {}
-        }
-        if let Some(event) = self.control.send(command) {
-            self.trace.apply(event);
-        }
-    }
-
-    pub fn status(&self) -> Status {
-        let phase = match self.control.phase() {
-            _ if self.is_over() => Phase::Ended,
-            // The loop is done, and some of what it did is still to be told.
-            Phase::Ended => Phase::Running,
-            phase => phase,
-        };
-        Status {
-            name: self.name.clone(),
-            source: SourceKind::Workload,
-            steering: Steering::Loop,
-            link: None,
-            clock: self.options.clock,
-            speed: self.control.speed(),
-            phase,
-            now: if phase == Phase::Ended { self.trace.now() } else { self.control.shown_now() },
-            next_timer: self.control.next_timer(),
-            feed: self.options.feed,
-            outcome: self.outcome.clone(),
-        }
     }
 
     /// The run has ended, and every witness has told everything.
@@ -166,39 +124,18 @@ impl LabSession {
         self.outcome.as_ref()
     }
 
-    /// Takes in what happened, for about `budget`. Tells whether there was anything.
-    pub fn pump(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
-        let mut changed = false;
-        loop {
-            let batch_is_next = self.receive_batch();
-            let taken = self.ring.take(EVENTS_PER_LOOK, |event| self.trace.apply(event));
-            self.trace.count_probe_events(taken as u64);
-            changed |= taken > 0;
-            if taken < EVENTS_PER_LOOK {
-                if batch_is_next {
-                    changed |= self.apply_batch();
-                } else {
-                    break;
-                }
-            }
-            if begun.elapsed() >= budget {
-                break;
-            }
-        }
-        self.look_for_breaks();
-        changed | self.follow_clock() | self.receive_outcome()
-    }
-
     /// Stops the loop for what it cannot see by itself.
     fn look_for_breaks(&mut self) {
         if self.outcome.is_some() || self.control.phase() != Phase::Running {
             return;
         }
-        self.control.look_at_waits();
-        if self.watch.looks(&self.trace, &self.thresholds) {
-            self.command(Command::Pause);
+        let mut told = self.control.look_at_waits();
+        if self.watch.looks(&self.trace, &self.thresholds)
+            && let Some(hit) = self.watch.hit
+        {
+            told = self.control.stop_for(hit.breakpoint).or(told);
         }
+        told.into_iter().for_each(|event| self.trace.apply(event));
     }
 
     /// Moves the trace's newest end on through time in which nothing happens.
@@ -211,12 +148,6 @@ impl LabSession {
             self.trace.apply(Event::Now { at: shown });
         }
         moved
-    }
-
-    /// Waits until something may have happened, or `at_most`.
-    pub fn wait(&self, at_most: Duration) {
-        // The ring is where nearly everything happens.
-        self.ring.wait(at_most);
     }
 
     fn receive_batch(&mut self) -> bool {
@@ -274,30 +205,77 @@ impl Drop for LabSession {
 
 impl app::Session for LabSession {
     fn trace(&self) -> &Trace {
-        self.trace()
+        &self.trace
     }
 
     fn status(&self) -> Status {
-        self.status()
+        let phase = match self.control.phase() {
+            _ if self.is_over() => Phase::Ended,
+            // The loop is done, and some of what it did is still to be told.
+            Phase::Ended => Phase::Running,
+            phase => phase,
+        };
+        Status {
+            name: self.name.clone(),
+            source: SourceKind::Workload,
+            steering: Steering::Loop,
+            link: None,
+            clock: self.options.clock,
+            speed: self.control.speed(),
+            phase,
+            now: if phase == Phase::Ended { self.trace.now() } else { self.control.shown_now() },
+            next_timer: self.control.next_timer(),
+            feed: self.options.feed,
+            outcome: self.outcome.clone(),
+        }
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        self.pump(budget)
+        let begun = Instant::now();
+        let mut changed = false;
+        loop {
+            let batch_is_next = self.receive_batch();
+            let has_more = self.ring.waiting() > EVENTS_PER_LOOK;
+            let taken = self.ring.take(EVENTS_PER_LOOK, |event| self.trace.apply(event));
+            self.trace.count_probe_events(taken as u64);
+            changed |= taken > 0;
+            if !has_more && taken < EVENTS_PER_LOOK {
+                if batch_is_next {
+                    changed |= self.apply_batch();
+                } else {
+                    break;
+                }
+            }
+            if begun.elapsed() >= budget {
+                break;
+            }
+        }
+        self.look_for_breaks();
+        changed | self.follow_clock() | self.receive_outcome()
     }
 
     fn command(&mut self, command: Command) {
-        self.command(command);
+        match command {
+            Command::Break(breakpoint) => self.watch.add(breakpoint, &self.trace),
+            Command::ForgetBreaks => self.watch.forget(),
+            command if command.moves_the_loop() => self.watch.hit = None,
+            _ => {}
+        }
+        if let Some(event) = self.control.send(command) {
+            self.trace.apply(event);
+        }
     }
 
     fn hit(&self) -> Option<Hit> {
-        self.hit()
+        self.control.hit().or(self.watch.hit)
     }
 
     fn wait(&self, at_most: Duration) {
-        self.wait(at_most);
+        // The ring is where nearly everything happens.
+        self.ring.wait(at_most);
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.source.as_ref().filter(|(name, _)| name == file).map(|(_, text)| text.as_str())
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        self.source.as_slice()
     }
 }

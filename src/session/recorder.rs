@@ -1,8 +1,9 @@
 //! A session that is written to a file while it goes on, whatever it looks at.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::app;
@@ -23,11 +24,16 @@ const REST_INTERVAL: Duration = Duration::from_secs(1);
 /// To write that may take up to this part of the time.
 const REST_SHARE: u32 = 20;
 
+/// Files that stand beside each other at most.
+const BESIDE_MAX: u32 = 10_000;
+
 /// See the module. The file is good at any time; it lacks what came since it was written last.
 pub struct Recorded {
     session: Box<dyn app::Session>,
     path: PathBuf,
-    file: File,
+    /// `None` where it could not be had.
+    file: Option<File>,
+    head: Head,
     writer: Writer,
     /// Chunks that wait.
     waiting: Vec<u8>,
@@ -40,6 +46,7 @@ pub struct Recorded {
 }
 
 /// A file that an archive may be written to.
+#[derive(Debug)]
 pub struct ArchiveFile {
     path: PathBuf,
     file: File,
@@ -63,6 +70,74 @@ impl ArchiveFile {
         }
         Ok(Self { path: path.to_owned(), file })
     }
+
+    /// Makes a file of which there is none at `path`.
+    ///
+    /// # Errors
+    /// Where the file cannot be made, or there is one already.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let made = OpenOptions::new().write(true).create_new(true).open(path);
+        let file = made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::Error::new(error.kind(), "there is a file of this name already"),
+            _ => error,
+        })?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Makes a file beside the one at `path`, called after it: `run-2.loop`. What is there is not written over.
+    ///
+    /// # Errors
+    /// Where no file can be made there.
+    pub fn beside(path: &Path) -> io::Result<Self> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let extension =
+            path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+        let mut number = 2_u32;
+        loop {
+            match Self::new(&path.with_file_name(format!("{stem}-{number}{extension}"))) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < BESIDE_MAX => number += 1,
+                made => return made,
+            }
+        }
+    }
+
+    /// Empties it and writes how it begins; gives it with its path and the bytes that it has.
+    fn begin(self, head: &Head) -> io::Result<(PathBuf, (File, u64))> {
+        let Self { path, mut file } = self;
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        let beginning = archive::beginning(head);
+        file.write_all(&beginning)?;
+        Ok((path, (file, beginning.len() as u64)))
+    }
+
+    /// Writes all of `session` that there is now, to a file that was made for it.
+    ///
+    /// # Errors
+    /// Where the file cannot be written; it is gone then.
+    pub fn save(self, session: &dyn app::Session, head: &Head) -> io::Result<()> {
+        let saved = Self::write_all(self.file, session, head);
+        if saved.is_err() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        saved
+    }
+
+    fn write_all(file: File, session: &dyn app::Session, head: &Head) -> io::Result<()> {
+        let mut out = BufWriter::new(file);
+        out.write_all(&archive::beginning(head))?;
+        let (mut writer, status) = (Writer::default(), session.status());
+        writer.new_sources(session.sources(), &mut out)?;
+        writer.new_chunks(session.trace(), &mut out)?;
+        writer.flush(&mut out)?;
+        out.write_all(&writer.rest(session.trace(), status.outcome.as_ref(), &note(&status))?)?;
+        out.flush()
+    }
+}
+
+/// What is to be known of what is seen, where it stands otherwise well.
+fn note(status: &Status) -> String {
+    status.link.as_ref().map_or_else(String::new, |link| link.note.clone())
 }
 
 impl Recorded {
@@ -70,25 +145,44 @@ impl Recorded {
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn new(session: Box<dyn app::Session>, file: ArchiveFile, head: &Head) -> io::Result<Self> {
-        let ArchiveFile { path, mut file } = file;
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        let beginning = archive::beginning(head);
-        file.write_all(&beginning)?;
-        let end = beginning.len() as u64;
-        Ok(Self {
+    pub fn new(session: Box<dyn app::Session>, file: ArchiveFile, head: Head) -> io::Result<Self> {
+        let (path, begun) = file.begin(&head)?;
+        Ok(Self::with(session, path, head, Ok(begun)))
+    }
+
+    /// Writes to the file that was begun; without one it only says why there is none.
+    fn with(session: Box<dyn app::Session>, path: PathBuf, head: Head, file: io::Result<(File, u64)>) -> Self {
+        let (begun, problem) = match file {
+            Ok(begun) => (Some(begun), None),
+            Err(error) => (None, Some(format!("what came after it could not be written beside it: {error}"))),
+        };
+        let (file, end) = begun.map_or((None, 0), |(file, end)| (Some(file), end));
+        Self {
             session,
             path,
             file,
+            head,
             writer: Writer::default(),
             waiting: Vec::new(),
             end,
             file_bytes: end,
             rest_due: Instant::now() + REST_INTERVAL,
             is_finished: false,
-            problem: None,
-        })
+            problem,
+        }
+    }
+
+    /// What this one led to, written to a file beside its own.
+    fn beside(&self, session: Box<dyn app::Session>) -> Self {
+        match ArchiveFile::beside(&self.path).and_then(|file| file.begin(&self.head)) {
+            Ok((path, begun)) => Self::with(session, path, self.head.clone(), Ok(begun)),
+            Err(error) => Self::with(session, self.path.clone(), self.head.clone(), Err(error)),
+        }
+    }
+
+    /// What is written.
+    pub fn watched(&self) -> &dyn app::Session {
+        self.session.as_ref()
     }
 
     /// What keeps the file from being whole, if anything does.
@@ -98,12 +192,12 @@ impl Recorded {
         self.problem.clone().or(lost).map(|problem| format!("{}: {problem}", self.path.display()))
     }
 
-    /// Writes what is new, if it is time.
+    /// Takes what is new, and writes it if it is time.
     fn follow(&mut self) {
         if self.is_finished || self.problem.is_some() {
             return;
         }
-        self.writer.new_chunks(self.session.trace(), &mut self.waiting);
+        self.take();
         let now = Instant::now();
         if now >= self.rest_due {
             self.write(true);
@@ -113,39 +207,53 @@ impl Recorded {
         }
     }
 
+    fn take(&mut self) {
+        let (writer, waiting) = (&mut self.writer, &mut self.waiting);
+        let taken = writer.new_sources(self.session.sources(), waiting);
+        let taken = taken.and_then(|()| writer.new_chunks(self.session.trace(), waiting));
+        self.note_problem(taken);
+    }
+
     /// Writes what waits and, where wanted, all that still changes.
     fn write(&mut self, with_rest: bool) {
-        let outcome = self.session.status().outcome;
         let mut bytes = std::mem::take(&mut self.waiting);
+        let written = self.write_bytes(&mut bytes, with_rest);
+        self.note_problem(written);
+        bytes.clear();
+        self.waiting = bytes;
+    }
+
+    fn write_bytes(&mut self, bytes: &mut Vec<u8>, with_rest: bool) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         if with_rest {
-            self.writer.flush(&mut bytes);
+            self.writer.flush(bytes)?;
         }
         let kept = bytes.len() as u64;
         if with_rest {
-            bytes.extend(self.writer.rest(self.session.trace(), outcome.as_ref()));
+            let status = self.session.status();
+            bytes.extend(self.writer.rest(self.session.trace(), status.outcome.as_ref(), &note(&status))?);
         }
-        let written = (|| {
-            self.file.seek(SeekFrom::Start(self.end))?;
-            self.file.write_all(&bytes)?;
-            let file_bytes = self.end + bytes.len() as u64;
-            if file_bytes < self.file_bytes {
-                self.file.set_len(file_bytes)?;
-            }
-            self.file_bytes = file_bytes;
-            self.end += kept;
-            Ok::<(), io::Error>(())
-        })();
-        if let Err(error) = written {
-            self.problem = Some(format!("the archive could not be written on: {error}"));
+        file.seek(SeekFrom::Start(self.end))?;
+        file.write_all(bytes)?;
+        let file_bytes = self.end + bytes.len() as u64;
+        if file_bytes < self.file_bytes {
+            file.set_len(file_bytes)?;
         }
-        bytes.clear();
-        self.waiting = bytes;
+        self.file_bytes = file_bytes;
+        self.end += kept;
+        Ok(())
+    }
+
+    fn note_problem(&mut self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            self.problem.get_or_insert_with(|| format!("the archive could not be written on: {error}"));
+        }
     }
 
     /// Writes everything that there is; what comes later is not written any more.
     pub fn finish(&mut self) {
         if !self.is_finished && self.problem.is_none() {
-            self.writer.new_chunks(self.session.trace(), &mut self.waiting);
+            self.take();
             self.write(true);
         }
         self.is_finished = true;
@@ -154,6 +262,10 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
+        // What is left now is left on purpose, and its archive says so.
+        if !self.is_finished {
+            self.session.command(Command::Quit);
+        }
         self.finish();
     }
 }
@@ -203,10 +315,11 @@ impl app::Session for Recorded {
     }
 
     fn successor(&mut self) -> Option<Box<dyn app::Session>> {
-        self.session.successor()
+        let successor = self.session.successor()?;
+        Some(Box::new(self.beside(successor)))
     }
 
-    fn source(&self, file: &str) -> Option<&str> {
-        self.session.source(file)
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        self.session.sources()
     }
 }

@@ -95,62 +95,6 @@ impl RecordingSession {
         })
     }
 
-    pub fn trace(&self) -> &Trace {
-        &self.trace
-    }
-
-    /// How it came out, once everything is read.
-    pub fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.as_ref()
-    }
-
-    pub fn status(&self) -> Status {
-        let mut notes = vec![match self.state {
-            State::Reading => format!("reading, {} %", self.read_bytes * 100 / self.file_bytes.max(1)),
-            State::Growing => "growing".to_owned(),
-            State::Over if self.was_replaced => "the file was begun anew: this is what was in it before".to_owned(),
-            State::Over => "complete".to_owned(),
-        }];
-        notes.extend(notes::of_recording(self.recording.recorded()));
-        notes.extend(notes::of_threads(&self.trace));
-        Status {
-            name: self.path.display().to_string(),
-            source: SourceKind::Recording,
-            steering: Steering::Nothing,
-            link: Some(Link { state: LinkState::Live, note: notes.join("; ") }),
-            clock: ClockKind::Real,
-            speed: Speed::Times(1.0),
-            phase: if self.state == State::Over { Phase::Ended } else { Phase::Running },
-            now: self.trace.now(),
-            next_timer: None,
-            feed: FeedChoice::Probe,
-            outcome: self.outcome.clone(),
-        }
-    }
-
-    /// Reads on for about `budget`. Tells whether anything came.
-    pub fn pump(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
-        let mut changed = false;
-        while self.state != State::Over {
-            match self.step() {
-                Ok(true) => changed = true,
-                Ok(false) => break,
-                Err(outcome) => {
-                    self.end(outcome);
-                    changed = true;
-                }
-            }
-            if begun.elapsed() >= budget {
-                break;
-            }
-        }
-        if changed {
-            self.trace.set_recorded(self.recording.recorded().clone());
-        }
-        changed
-    }
-
     /// Takes some lines, or reads some bytes. Tells whether there were any.
     fn step(&mut self) -> Result<bool, Outcome> {
         let failed = |error: &dyn std::fmt::Display| Outcome::Failed(error.to_string());
@@ -212,22 +156,6 @@ impl RecordingSession {
             (_, Ok(())) => Outcome::Failed("it is empty: the app has recorded nothing".to_owned()),
         });
     }
-
-    /// Waits until something may have come, or `at_most`.
-    pub fn wait(&self, at_most: Duration) {
-        if self.state == State::Growing {
-            std::thread::sleep(LOOK_INTERVAL.min(at_most));
-        } else if self.state == State::Over {
-            std::thread::sleep(at_most);
-        }
-    }
-
-    pub fn command(&mut self, command: Command) {
-        if command == Command::Quit && self.state != State::Over {
-            self.end(if self.until == Until::Told { Outcome::Detached } else { Outcome::Cancelled });
-            self.trace.set_recorded(self.recording.recorded().clone());
-        }
-    }
 }
 
 fn is_fresh(metadata: &Metadata) -> bool {
@@ -241,23 +169,68 @@ fn is_fresh(metadata: &Metadata) -> bool {
 
 impl app::Session for RecordingSession {
     fn trace(&self) -> &Trace {
-        self.trace()
+        &self.trace
     }
 
     fn status(&self) -> Status {
-        self.status()
+        let mut notes = vec![match self.state {
+            State::Reading => format!("reading, {} %", self.read_bytes * 100 / self.file_bytes.max(1)),
+            State::Growing => "growing".to_owned(),
+            State::Over if self.was_replaced => "the file was begun anew: this is what was in it before".to_owned(),
+            State::Over => "complete".to_owned(),
+        }];
+        notes.extend(notes::of_recording(self.recording.recorded()));
+        notes.extend(notes::of_threads(&self.trace));
+        Status {
+            name: self.path.display().to_string(),
+            source: SourceKind::Recording,
+            steering: Steering::Nothing,
+            link: Some(Link { state: LinkState::Live, note: notes.join("; ") }),
+            clock: ClockKind::Real,
+            speed: Speed::Times(1.0),
+            phase: if self.state == State::Over { Phase::Ended } else { Phase::Running },
+            now: self.trace.now(),
+            next_timer: None,
+            feed: FeedChoice::Probe,
+            outcome: self.outcome.clone(),
+        }
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        self.pump(budget)
+        let begun = Instant::now();
+        let mut changed = false;
+        while self.state != State::Over {
+            match self.step() {
+                Ok(true) => changed = true,
+                Ok(false) => break,
+                Err(outcome) => {
+                    self.end(outcome);
+                    changed = true;
+                }
+            }
+            if begun.elapsed() >= budget {
+                break;
+            }
+        }
+        if changed {
+            self.trace.set_recorded(self.recording.recorded().clone());
+        }
+        changed
     }
 
     fn command(&mut self, command: Command) {
-        self.command(command);
+        if command == Command::Quit && self.state != State::Over {
+            self.end(if self.until == Until::Told { Outcome::Detached } else { Outcome::Cancelled });
+            self.trace.set_recorded(self.recording.recorded().clone());
+        }
     }
 
     fn wait(&self, at_most: Duration) {
-        self.wait(at_most);
+        if self.state == State::Growing {
+            std::thread::sleep(LOOK_INTERVAL.min(at_most));
+        } else if self.state == State::Over {
+            std::thread::sleep(at_most);
+        }
     }
 
     fn successor(&mut self) -> Option<Box<dyn app::Session>> {
@@ -268,9 +241,5 @@ impl app::Session for RecordingSession {
         let next = Self::open(&self.path, self.until, self.budget_bytes).ok()?;
         self.until = Until::Whole;
         Some(Box::new(next))
-    }
-
-    fn source(&self, _: &str) -> Option<&str> {
-        None
     }
 }

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::trace::{Event, Location};
 
@@ -17,17 +17,17 @@ const FILES_MAX: usize = 256;
 /// Bytes of one file.
 const FILE_BYTES_MAX: u64 = 2 << 20;
 
-/// Texts by the name that locations have for the file.
+/// Texts, each with the name that locations have for the file, in the order in which they came.
 #[derive(Debug, Default)]
-pub struct Sources(FxHashMap<Arc<str>, String>);
+pub struct Sources(Vec<(Arc<str>, String)>);
 
 impl Sources {
     pub fn keep(&mut self, file: Arc<str>, text: String) {
-        self.0.insert(file, text);
+        self.0.push((file, text));
     }
 
-    pub fn get(&self, file: &str) -> Option<&str> {
-        self.0.get(file).map(String::as_str)
+    pub fn all(&self) -> &[(Arc<str>, String)] {
+        &self.0
     }
 }
 

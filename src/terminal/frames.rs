@@ -12,7 +12,7 @@ use ratatui::backend::Backend;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 
 use super::errand::Errand;
-use crate::app::{Context, Effect, Input, Launch, Launcher, Model, Session, take};
+use crate::app::{Context, Effect, Input, Launch, Launcher, Model, Purpose, Session, take};
 use crate::control::Command;
 use crate::insight::Thresholds;
 use crate::view::{self, Scene, Theme};
@@ -259,8 +259,15 @@ impl<'a, B: Backend> Frames<'a, B> {
             },
             Effect::Attach(address) => match self.launcher.attach(&address) {
                 Ok(session) => self.sessions.open_and_show(&mut self.model, session),
-                Err(why) => self.model.ask_again_where_to_attach(&address, why),
+                Err(why) => self.model.ask_again(Purpose::Attach, &address, why),
             },
+            Effect::Save(file) => {
+                let Some(session) = self.sessions.shown() else { return };
+                match self.launcher.save(&file, session, self.model.launched.as_ref()) {
+                    Ok(said) => self.model.notice = Some(said),
+                    Err(why) => self.model.ask_again(Purpose::Save, &file, why),
+                }
+            }
             Effect::ShowTab(index) => self.sessions.show(&mut self.model, index),
             Effect::Leave => {
                 if !self.sessions.close(&mut self.model) {

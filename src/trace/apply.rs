@@ -4,6 +4,7 @@ use super::awaits::OpenAwaits;
 use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
 use super::id::{AwaitId, SiteId, TaskId};
 use super::output::Line;
+use super::pause::Pause;
 use super::resource::{Holding, Known, Unheard};
 use super::retention::Kept;
 use super::task::Live;
@@ -109,11 +110,9 @@ impl Trace {
                 self.advance(at);
                 self.output.push(Line { at, task, text });
             }
-            Event::Pause { at } => {
+            Event::Pause { at, cause } => {
                 self.advance(at);
-                if self.pauses.back() != Some(&at) {
-                    super::push_mark(&mut self.pauses, at);
-                }
+                self.pauses.push(Pause { at, cause });
             }
             Event::Gap { from, to, dropped } => {
                 self.probe_dropped = self.probe_dropped.saturating_add(dropped);

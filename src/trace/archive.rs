@@ -12,6 +12,8 @@ mod told;
 
 pub use load::{Damage, Loader};
 
+use super::event::Nanos;
+
 /// How far a trace has been told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
@@ -23,4 +25,8 @@ pub struct Cursor {
     ends: u64,
     /// Blocks that were forgotten before they could be told.
     pub lost_blocks: u64,
+    /// When what they were of happened: from when to when.
+    lost: Option<(Nanos, Nanos)>,
+    /// Loop time when blocks were told last.
+    until: Nanos,
 }

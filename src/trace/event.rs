@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
 use super::measure::{Histograms, Measured};
+use super::pause::PauseCause;
 use super::resource::{Attribute, Resource, Unawaited};
 
 /// Loop time, in nanoseconds since the run began.
@@ -146,9 +147,10 @@ pub enum Event {
         at: Nanos,
         text: Box<str>,
     },
-    /// The person paused here. A mark, never a span: loop time stands still meanwhile.
+    /// It was paused here. A mark, never a span: loop time stands still meanwhile.
     Pause {
         at: Nanos,
+        cause: PauseCause,
     },
     /// Facts were lost between these times.
     Gap {

@@ -182,6 +182,18 @@ impl Measures {
         &self.open
     }
 
+    /// The last one that was forgotten.
+    pub fn forgotten(&self) -> Option<Measure> {
+        self.before
+    }
+
+    /// Takes the last one that was forgotten, unless what followed the spawn is here all the same.
+    pub fn set_forgotten(&mut self, forgotten: Option<Measure>) {
+        let first = self.blocks.front().and_then(|block| block.get(0));
+        self.before =
+            forgotten.filter(|before| first.is_none_or(|first| before.at < first.at && before.polls <= first.polls));
+    }
+
     /// Writes the block that is so many from the newest, which is 1.
     pub fn write_block(&self, from_newest: usize, bytes: &mut Vec<u8>) {
         let index = self.blocks.len().checked_sub(from_newest);

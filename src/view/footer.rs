@@ -75,12 +75,14 @@ fn typed(buffer: &mut Buffer, theme: &Theme, prompt: &Prompt, area: Rect) {
         Purpose::Search => "/",
         Purpose::Command => ":",
         Purpose::Attach => "attach to ",
+        Purpose::Save => "save to ",
     };
     let mut line = Line::from(span(theme, Role::Key, format!(" {lead}")));
     let hint = match (&prompt.error, prompt.purpose) {
         (Some(error), _) => (Role::Error, format!("  {error}")),
         (None, Purpose::Search) => (Role::Dim, "  enter keeps it, esc clears it".to_owned()),
         (None, Purpose::Attach) => (Role::Dim, "  HOST:PORT or unix:PATH; enter attaches, esc leaves".to_owned()),
+        (None, Purpose::Save) => (Role::Dim, "  enter saves what was seen so far, esc leaves".to_owned()),
         (None, Purpose::Command) => (Role::Dim, "  enter does it, esc leaves".to_owned()),
     };
     let room = usize::from(area.width).saturating_sub(3 + lead.len()).clamp(1, 40);

@@ -26,6 +26,7 @@ mod holdings;
 mod label;
 mod language;
 mod net;
+mod payload;
 mod random;
 mod result;
 mod sandbox;

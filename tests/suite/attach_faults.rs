@@ -123,7 +123,7 @@ fn garbage() {
 }
 
 /// Passes connections on to `to`, and cuts each after so many bytes from there, as `bytes` says.
-fn cut_after(to: &str, mut bytes: impl FnMut() -> u64 + Send + 'static) -> String {
+pub fn cut_after(to: &str, mut bytes: impl FnMut() -> u64 + Send + 'static) -> String {
     let to = to.strip_prefix("http://").expect("it is a TCP address").to_owned();
     listen(move |near| {
         let limit = bytes();

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{Breakpoint, ClockKind, Command, FeedChoice, Hit, Phase, Speed};
 use loopscope::lab::Options;
 use loopscope::session::LabSession;
-use loopscope::trace::{Ending, Nanos, State, TaskId, Trace};
+use loopscope::trace::{Ending, Nanos, PauseCause, State, TaskId, Trace};
 use loopscope::workload::{program, script};
 
 use crate::cli::loopscope;
@@ -58,6 +59,11 @@ impl Stopping {
             }
             self.session.wait(Duration::from_millis(1));
         }
+    }
+
+    /// Why it was paused, as the trace has it.
+    fn causes(&self) -> Vec<PauseCause> {
+        self.session.trace().pauses_since(0).0.map(|pause| pause.cause.clone()).collect()
     }
 
     fn goes_on(&mut self) {
@@ -157,6 +163,7 @@ fn what_waits_already_when_the_person_says_so() {
         let hit = run.stops();
         let (name, at, length) = run.told(hit);
         assert!(name == "main" && length >= 40_000_000 && at >= length, "{clock:?}: {hit:?}");
+        assert_eq!(run.causes(), [PauseCause::Breakpoint("wait > 40ms".into())], "{clock:?}");
         run.session.stop(Duration::from_secs(5));
     }
 }
@@ -167,6 +174,7 @@ fn a_finding_stops_the_run_before_it_is_over() {
     let mut run = Stopping::new(text, ClockKind::Virtual, Speed::Times(2.0), &["finding lost-*", "finding blocked-*"]);
     let hit = run.stops().expect("it stopped");
     assert_eq!((hit.finding, hit.task), ("blocked-loop", Some(run.task("main"))));
+    assert_eq!(run.causes(), [PauseCause::Breakpoint("finding blocked-*".into())]);
     run.goes_on();
     run.session.pump(Duration::from_millis(5));
     assert_eq!(run.session.hit(), None, "what is known is not found again");

@@ -10,7 +10,8 @@ use console_api::resources::resource::{Kind, kind};
 use console_api::resources::{self, PollOp, Resource, ResourceUpdate};
 use console_api::tasks::{self, Task, TaskUpdate};
 use console_api::{Attribute, Field, Id, Location, PollStats};
-use loopscope::feed::console::{ForeignDoor, Polls, Stamp};
+use loopscope::feed::console::{ForeignDoor, Polls};
+use loopscope::feed::examination::Facts;
 use loopscope::feed::wire::Message;
 use loopscope::trace::{Ending, Event, Trace};
 use proptest::collection::{hash_map, vec};
@@ -189,15 +190,27 @@ fn trace() -> Trace {
 }
 
 /// Takes an update as the network does: as bytes, in parts.
-fn in_parts(door: &mut ForeignDoor, update: &Update, arrived: u64) -> Vec<Event> {
-    let mut message = Message::read(update.encode_to_vec().into()).expect("it was just written");
-    let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
-    door.begin(message.now, earliest, Some(arrived), message.dropped());
-    let parts: Vec<Update> = message.parts().collect();
-    assert_eq!(message.cut(), 0, "it was just written");
-    let mut events: Vec<Event> = parts.into_iter().flat_map(|part| door.take(part)).collect();
-    events.extend(door.finish());
+fn in_parts(door: &mut ForeignDoor, update: &Update, arrived: Option<u64>) -> Vec<Event> {
+    let message = Message::read(update.encode_to_vec().into()).expect("it was just written");
+    let mut events = Vec::new();
+    door.hear(message, arrived, |told| events.extend(told));
     events
+}
+
+/// The same, told at once.
+fn as_a_whole(door: &mut ForeignDoor, update: Update, arrived: Option<u64>) -> Vec<Event> {
+    door.begin(&Message::read(update.encode_to_vec().into()).expect("it was just written"), arrived);
+    let mut events = door.take(update);
+    events.extend(door.finish(0));
+    events
+}
+
+/// What bytes of somebody's tell, where they are a message at all.
+fn heard(bytes: Vec<u8>) -> Option<Trace> {
+    let message = Message::read(bytes.into()).ok()?;
+    let mut trace = trace();
+    ForeignDoor::new(Polls::Told).hear(message, None, |told| told.into_iter().for_each(|event| trace.apply(event)));
+    Some(trace)
 }
 
 /// What must hold of whatever was told.
@@ -235,7 +248,7 @@ proptest! {
             if index == 4 {
                 door.rejoin();
             }
-            for event in door.events(update, Some(index as u64 * 1_000_000_000)) {
+            for event in in_parts(&mut door, &update, Some(index as u64 * 1_000_000_000)) {
                 trace.apply(event);
                 prop_assert!(trace.now() >= now);
                 now = trace.now();
@@ -251,9 +264,9 @@ proptest! {
         let [mut whole, mut apart] = doors;
         let (mut one, mut other) = (trace(), trace());
         for (index, update) in updates.into_iter().enumerate() {
-            let arrived = index as u64 * 1_000_000_000;
+            let arrived = Some(index as u64 * 1_000_000_000);
             in_parts(&mut apart, &update, arrived).into_iter().for_each(|event| other.apply(event));
-            whole.events(update, Some(arrived)).into_iter().for_each(|event| one.apply(event));
+            as_a_whole(&mut whole, update, arrived).into_iter().for_each(|event| one.apply(event));
         }
         holds(&other);
         let laid_out = |trace: &Trace| -> HashMap<_, usize> {
@@ -270,12 +283,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300)) {
-        if let Ok(mut message) = Message::read(bytes.into()) {
-            let mut door = ForeignDoor::new(Polls::Told);
-            door.begin(message.now, None, None, message.dropped());
-            let parts: Vec<Update> = message.parts().collect();
-            let mut trace = trace();
-            parts.into_iter().flat_map(|part| door.take(part)).for_each(|event| trace.apply(event));
+        if let Some(trace) = heard(bytes) {
             holds(&trace);
         }
     }
@@ -289,12 +297,7 @@ proptest! {
                 bytes[place] = byte;
             }
         }
-        if let Ok(mut message) = Message::read(bytes.into()) {
-            let mut door = ForeignDoor::new(Polls::Told);
-            door.begin(message.now, None, None, message.dropped());
-            let parts: Vec<Update> = message.parts().collect();
-            let mut trace = trace();
-            parts.into_iter().flat_map(|part| door.take(part)).for_each(|event| trace.apply(event));
+        if let Some(mut trace) = heard(bytes) {
             trace.apply(Event::Now { at: 5 });
             holds(&trace);
         }
@@ -312,7 +315,7 @@ fn a_span_id_that_is_used_again_is_another_task_and_a_full_update_told_twice_the
     };
     let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
     for update in [told(1, 2), told(1, 3), told(4, 5)] {
-        door.events(update, None).into_iter().for_each(|event| trace.apply(event));
+        in_parts(&mut door, &update, None).into_iter().for_each(|event| trace.apply(event));
     }
     assert_eq!(trace.tasks().len(), 2);
     let [first, second] = trace.tasks().iter().collect::<Vec<_>>()[..] else { panic!("two tasks") };
@@ -327,15 +330,32 @@ fn tasks_of_which_only_counts_are_told_are_there_without_a_name() {
     let task_update = Some(TaskUpdate { stats_update: [(9, stats)].into(), ..TaskUpdate::default() });
     let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
     let update = Update { task_update, ..Update::default() };
-    door.events(update, None).into_iter().for_each(|event| trace.apply(event));
-    assert_eq!(
-        (
-            trace.tasks().nth(0).expect("it is there").name().into_owned(),
-            trace.tasks().nth(0).expect("it is there").counts.wakes
-        ),
-        ("task 1".into(), 3)
-    );
+    in_parts(&mut door, &update, None).into_iter().for_each(|event| trace.apply(event));
+    let first = trace.tasks().first().expect("it is told");
+    assert_eq!((first.name().into_owned(), first.counts.wakes), ("task 1".into(), 3));
     assert!(door.caveats().starts_with("1 tasks have no name"), "{}", door.caveats());
+}
+
+/// A field of which nothing is told is two bytes, and forty times as much in memory.
+#[test]
+fn bytes_that_stand_for_many_more_in_memory_are_never_decoded_all_at_once() {
+    const FIELDS: usize = 30_000;
+    let empty = Field { metadata_id: None, name: None, value: None };
+    let task = |id| Task { id: Some(Id { id }), fields: vec![empty.clone(); FIELDS], ..Task::default() };
+    let told = TaskUpdate { new_tasks: (1..=200).map(task).collect(), ..TaskUpdate::default() };
+    let bytes = Update { task_update: Some(told), ..Update::default() }.encode_to_vec();
+    let (sent, whole) = (bytes.len() as u64, (200 * FIELDS * size_of::<Field>()) as u64);
+    assert!(whole > 30 * sent);
+    let message = || Message::read(bytes.clone().into()).expect("it was just written");
+    let mut told = 0;
+    let heard = allocation_counter::measure(|| {
+        ForeignDoor::new(Polls::Elsewhere).hear(message(), None, |events| told += events.len());
+    });
+    let learnt = allocation_counter::measure(|| Facts::default().learn(message()));
+    assert!(told >= 200, "all of them are told of");
+    for allocated in [heard.bytes_max, learnt.bytes_max] {
+        assert!(allocated < sent + whole / 4, "{allocated} bytes at once for {sent}, of {whole}");
+    }
 }
 
 /// One update of so many new tasks, all created then.
@@ -352,7 +372,7 @@ fn new_tasks(now: i64, ids: std::ops::Range<u64>, created: i64) -> Update {
 fn a_console_that_tells_late_what_is_new_is_said_to_and_no_longer_once_it_keeps_up() {
     let mut door = ForeignDoor::new(Polls::Told);
     let mut note = |update: Update| {
-        door.events(update, None);
+        in_parts(&mut door, &update, None);
         door.caveats()
     };
     assert_eq!(note(new_tasks(10, 0..500, 1)), "", "everything from before");
@@ -361,4 +381,80 @@ fn a_console_that_tells_late_what_is_new_is_said_to_and_no_longer_once_it_keeps_
     assert!(late.contains("cannot keep up") && late.contains("10 s old"), "{late}");
     assert_eq!(note(new_tasks(13, 628..640, 2)), "", "that was all of it");
     assert_eq!(note(new_tasks(14, 640..768, 14)), "", "many at once, and told at once");
+}
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds, nanos: 0 })
+}
+
+fn operation(polls: u64, dropped_at: Option<Timestamp>) -> AsyncOpUpdate {
+    let poll_stats = Some(PollStats { polls, ..PollStats::default() });
+    let task_id = Some(Id { id: 1 });
+    let stats = async_ops::Stats { created_at: at(1_002), dropped_at, task_id, poll_stats, attributes: Vec::new() };
+    let told = AsyncOp { id: Some(Id { id: 3 }), resource_id: Some(Id { id: 2 }), ..AsyncOp::default() };
+    AsyncOpUpdate { new_async_ops: vec![told], stats_update: HashMap::from([(3, stats)]), dropped_events: 0 }
+}
+
+fn polled(operation: u64, is_ready: bool) -> PollOp {
+    PollOp { async_op_id: Some(Id { id: operation }), is_ready, ..PollOp::default() }
+}
+
+/// An operation that is over by the third update, which tells of one poll, and of `others` as well; what the fourth one
+/// tells; and how the await came out, if that can be said at that time.
+fn came_out(others: usize, fourth: Option<Update>) -> [(&'static str, u32, Option<u64>); 2] {
+    let task = Task { id: Some(Id { id: 1 }), ..Task::default() };
+    let told = tasks::Stats { created_at: at(1_000), ..tasks::Stats::default() };
+    let resource = Resource { id: Some(Id { id: 2 }), concrete_type: "Mutex".into(), ..Resource::default() };
+    let first = Update {
+        now: at(1_001),
+        task_update: Some(TaskUpdate {
+            new_tasks: vec![task],
+            stats_update: HashMap::from([(1, told)]),
+            dropped_events: 0,
+        }),
+        resource_update: Some(ResourceUpdate { new_resources: vec![resource], ..ResourceUpdate::default() }),
+        ..Update::default()
+    };
+    let polls = |count| ResourceUpdate { new_poll_ops: vec![polled(7, false); count], ..ResourceUpdate::default() };
+    let third = Update {
+        now: at(1_004),
+        resource_update: Some(polls(others)),
+        async_op_update: Some(operation(1, at(1_003))),
+        ..Update::default()
+    };
+    let (mut door, mut trace) = (ForeignDoor::new(Polls::Told), trace());
+    let mut is_told = |events: Vec<Event>| {
+        events.into_iter().for_each(|event| trace.apply(event));
+        trace.awaits().iter().next().map(|(_, told)| (told.outcome().name(), told.polls, told.end()))
+    };
+    for update in [first.clone(), first] {
+        assert_eq!(is_told(in_parts(&mut door, &update, None)), None);
+    }
+    let told = is_told(in_parts(&mut door, &third, None)).expect("it is there");
+    let last = match fourth {
+        Some(mut update) => {
+            update.resource_update.get_or_insert_with(|| polls(others));
+            in_parts(&mut door, &update, None)
+        }
+        None => door.close(),
+    };
+    [told, is_told(last).expect("it is still there")]
+}
+
+#[test]
+fn how_an_await_came_out_is_said_only_once_its_last_poll_must_have_been_told() {
+    let over = Some(3_000_000_000);
+    let open = ("pending", 1, None);
+    let update = |resource_update, async_op_update| {
+        Some(Update { now: at(1_005), resource_update, async_op_update, ..Update::default() })
+    };
+    let ready = || ResourceUpdate { new_poll_ops: vec![polled(3, true)], ..ResourceUpdate::default() };
+    // That it was over was read in the midst of its last poll's way through the buffer.
+    assert_eq!(came_out(0, update(Some(ready()), Some(operation(2, at(1_003))))), [open, ("ready", 2, over)]);
+    assert_eq!(came_out(0, update(Some(ready()), None)), [open, ("ready", 1, over)]);
+    assert_eq!(came_out(0, update(None, Some(operation(2, at(1_003))))), [open, ("cancelled", 2, over)]);
+    assert_eq!(came_out(0, update(None, None)), [open, ("cancelled", 1, over)]);
+    // More may be left in the buffer than one update takes; or nobody tells any more.
+    assert_eq!(came_out(128, update(None, None)), [open, ("unknown", 1, over)]);
+    assert_eq!(came_out(0, None), [open, ("unknown", 1, over)]);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::cli::run_to_end;
 use loopscope::control::{ClockKind, FeedChoice, SourceKind, Speed};
 use loopscope::insight::Thresholds;

@@ -1,12 +1,15 @@
 //! The lab, driven as the screen drives it: programs in Rust on the real loop, with both witnesses.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
 use loopscope::insight::{Thresholds, findings};
 use loopscope::lab::{Options, Program, TaskSpec, World};
 use loopscope::session::LabSession;
-use loopscope::trace::{AwaitKind, Site, State, TaskId, Trace};
+use loopscope::trace::{AwaitKind, PauseCause, Site, State, TaskId, Trace};
 
 /// Long past anything that is still going to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,6 +106,46 @@ fn the_exhibition_takes_an_hour_and_the_witnesses_agree() {
     assert_eq!(trace.tasks().len(), 25);
     assert_eq!(trace.awaits().iter().count(), 24 * 30 * 2 + 24);
     assert_eq!(trace.output().lines()[0].text.as_ref(), "done\u{fffd}[2J", "no control character gets through");
+}
+
+/// Generations of tasks, each spawned once the one before is over; `has_ended` is set by the last of them.
+fn generations(count: usize, has_ended: Arc<AtomicBool>) -> Program {
+    const TASKS: usize = 10;
+    Box::new(move |world: World| {
+        let main = async move {
+            for generation in 0..count {
+                let spawn = |number: usize| {
+                    let inner = world.clone();
+                    world.spawn(spec(&format!("task-{generation}-{number}")), async move {
+                        sleep(&inner, 1).await;
+                        // Much for the probe to tell, and little for the console.
+                        for _ in 0..100 {
+                            tokio::task::yield_now().await;
+                        }
+                        Ok(())
+                    })
+                };
+                for task in (0..TASKS).map(spawn).collect::<Vec<_>>() {
+                    world.await_at(&site(AwaitKind::Task, "join"), task).await.map_err(|error| error.to_string())??;
+                }
+            }
+            has_ended.store(true, Ordering::Release);
+            Ok(serde_json::Value::Null)
+        };
+        (spec("main"), Box::pin(main))
+    })
+}
+
+#[test]
+fn what_the_console_told_waits_until_the_tasks_are_there_however_much_has_gathered() {
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let mut session = start(generations(60, has_ended.clone()), options());
+    // Nobody takes anything in meanwhile: the probe's records gather, and so does what the console told of them. There is
+    // room for all of it: otherwise the loop would wait.
+    crate::outside::until("its end", || has_ended.load(Ordering::Acquire));
+    finish(&mut session);
+    assert_eq!(session.trace().tasks().len(), 601);
+    assert_eq!(session.trace().disagreements().first(), None, "of {:?} updates", session.trace().console());
 }
 
 #[test]
@@ -297,6 +340,68 @@ fn a_release_while_paused_is_seen_at_once_and_time_still_stands() {
     session.command(Command::Resume);
     finish(&mut session);
     assert_eq!(session.trace().disagreements(), []);
+}
+
+/// `main` sleeps now and then, on the real clock, and `never` waits for nothing.
+fn restless() -> Program {
+    Box::new(|world: World| {
+        let main = async move {
+            let inner = world.clone();
+            drop(world.spawn(spec("never"), async move {
+                inner.await_at(&site(AwaitKind::Other, "nothing"), std::future::pending::<()>()).await;
+                Ok(())
+            }));
+            loop {
+                let nap = world.sleep(Duration::from_millis(1));
+                world.await_at(&site(AwaitKind::Timer, "sleep"), nap).await;
+            }
+        };
+        (spec("main"), Box::pin(main))
+    })
+}
+
+#[test]
+fn what_was_asked_for_is_still_to_be_done_when_the_whole_program_stood_still_meanwhile() {
+    let has = |phase| move |session: &LabSession| session.status().phase == phase;
+    let stand = |session: &mut LabSession| {
+        until(session, "it to go on", has(Phase::Running));
+        session.command(Command::Suspend(true));
+        until(session, "it to stand", has(Phase::Paused));
+        session.command(Command::Suspend(false));
+        until(session, "it to go on", has(Phase::Running));
+    };
+    let stays = |session: &mut LabSession| {
+        // Where it stands already it stays, and nobody but the person lets it go on.
+        session.command(Command::Suspend(true));
+        session.command(Command::Suspend(false));
+        assert_eq!(session.status().phase, Phase::Paused);
+        session.pump(Duration::from_millis(5));
+        let causes: Vec<_> = session.trace().pauses_since(0).0.map(|pause| pause.cause.clone()).collect();
+        assert_eq!(causes, [PauseCause::Suspended, PauseCause::Step]);
+    };
+    // So slow that nothing of it happens by itself.
+    let slow = Options { speed: Speed::Times(0.001), ..options() };
+    let (mut session, stop) = (start(exhibition(2, 3), slow), 42_000_000_000);
+    session.command(Command::RunUntil(stop));
+    stand(&mut session);
+    session.command(Command::Speed(Speed::Max));
+    until(&mut session, "what was asked for", has(Phase::Paused));
+    assert_eq!(session.status().now, stop);
+    stays(&mut session);
+
+    let mut session = start(restless(), Options { clock: ClockKind::Real, ..options() });
+    until(&mut session, "both", |session| {
+        session.trace().tasks().iter().filter(|task| task.counts.polls > 0).count() > 1
+    });
+    let never = task(session.trace(), "never");
+    session.command(Command::StepTo(never));
+    stand(&mut session);
+    let polls = session.trace().counts().polls;
+    until(&mut session, "others to be polled", |session| session.trace().counts().polls > polls + 2);
+    session.command(Command::Cancel(never));
+    until(&mut session, "its turn", has(Phase::Paused));
+    stays(&mut session);
+    session.stop(PATIENCE);
 }
 
 #[test]

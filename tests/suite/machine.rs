@@ -223,3 +223,38 @@ fn a_connection_goes_with_the_last_who_could_reach_it() {
     let body = body.replace("await(client:write('x'))", "server:cancel()");
     assert_eq!(result(&body), json!(true));
 }
+
+/// What waits to be written is the script's, and within the script's own limit: nobody else keeps a copy of it.
+#[test]
+fn what_waits_to_be_written_is_not_copied() {
+    const LIMIT_KIB: u64 = 3 << 20;
+    let folder = crate::outside::Folder::new("not-copied");
+    let file = folder.file("hoard.lua");
+    // 3 GiB in each of four ways, of one text of 64 MiB; only the last one is sent.
+    let script = "return { title = 't', lesson = 'l', main = async(function()
+        local text, to, hoard = ('x'):rep(64 << 20), udp():port(), {}
+        local listener, sender = tcp_listen(), udp()
+        local socket, file = await(tcp_connect(listener:port())), await(open_file('f', 'write'))
+        for n = 1, 48 do
+            hoard[n] = { sender:send_to(text, to), socket:write(text), n < 24 and file:write(text),
+                         n < 24 and write_file('g', text) }
+        end
+        await(hoard[1][4])
+        local other = await(listener:accept())
+        local writing = create_task(async(function() await(hoard[1][2]) end)())
+        local read = 0
+        while read < #text do read = read + #await(other:read(1 << 20)) end
+        await(writing)
+        local ok, message = pcall(function() await(hoard[1][1]) end)
+        return { #await(read_file('g')), read, ok }
+    end) }";
+    fs::write(&file, script).expect("the folder is ours");
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &format!("ulimit -v {LIMIT_KIB}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_loopscope")])
+        .args(["run", file.to_str().expect("text"), "--clock", "real", "--headless", "--json"])
+        .output()
+        .expect("there is a shell");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(report["result"], json!([64 << 20, 64 << 20, false]), "{said}");
+}

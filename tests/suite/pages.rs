@@ -3,7 +3,9 @@
 use loopscope::app::columns::COLUMNS;
 use loopscope::app::{Action, Mouse, MouseKind, Order, Page, Step, Tasks};
 use loopscope::control::{Link, LinkState, Phase};
-use loopscope::trace::{AwaitId, AwaitKind, Cause, Event, Resource, ResourceId, ResourceKind, SiteId, State, TaskId};
+use loopscope::trace::{
+    AwaitId, AwaitKind, Cause, Event, PauseCause, Resource, ResourceId, ResourceKind, SiteId, State, TaskId,
+};
 
 use crate::foreign::service;
 use crate::person::Person;
@@ -248,12 +250,13 @@ fn rows_of_forgotten_tasks_go() {
     settle(&mut person);
     let trace = &person.session.as_ref().expect("it is watched").trace;
     assert!(trace.forgotten().tasks > 5_000);
-    let (kept, mut shown) = (trace.tasks().iter().map(|task| task.id.index() + 1), rows(&person));
+    let kept: Vec<usize> = trace.tasks().iter().map(|task| task.id.index() + 1).collect();
+    let mut shown = rows(&person);
     shown.sort_unstable();
-    assert!(kept.clone().eq(shown));
+    assert_eq!(kept, shown);
     let screen = text(&person.screen(&ANSI, (200, 60)));
     assert!(screen.contains("TASKS") && screen.contains("of them forgotten"), "{screen}");
-    let (first, last) = (kept.clone().next().expect("some are kept"), kept.last().expect("some are kept"));
+    let [first, .., last] = kept[..] else { panic!("some are kept") };
     person.types(":sort id\n");
     person.does(Action::Move(Step::First));
     assert_eq!(person.model.dashboard.selected, Some(task(first)));
@@ -435,6 +438,32 @@ fn the_log_has_links_losses_and_pauses_with_their_time() {
         "several threads poll: who woke whom is a guess from here on",
     ];
     assert_eq!(notes, expected, "each once, and attempts in one line");
+}
+
+#[test]
+fn the_log_says_who_paused_and_why() {
+    let mut person = Person::watching(stage::ended());
+    let told = [
+        (S, PauseCause::Person, "you paused the loop here"),
+        (S, PauseCause::Step, "the loop made the steps that you asked for, and stopped here"),
+        (S, PauseCause::Breakpoint("poll count-*".into()), "the breakpoint `poll count-*` stopped the loop here"),
+        (2 * S, PauseCause::Suspended, "the loop stood here while loopscope was suspended"),
+    ];
+    let notes = |person: &Person| -> Vec<String> {
+        person.model.dashboard.log.notes().iter().map(|note| note.text.clone()).collect()
+    };
+    let before = notes(&person).len();
+    for (at, cause, _) in &told {
+        let session = person.session.as_mut().expect("it is watched");
+        session.trace.apply(Event::Pause { at: *at, cause: cause.clone() });
+        person.refresh();
+    }
+    assert!(notes(&person)[before..].iter().eq(told.iter().map(|(.., said)| said)), "{:?}", notes(&person));
+
+    // The whole process of a program that we started, and not a loop of ours.
+    let mut session = crate::foreign::executed();
+    session.trace.apply(Event::Pause { at: S, cause: PauseCause::Person });
+    assert_eq!(notes(&Person::watching(session)).last().map(String::as_str), Some("you stopped the process here"));
 }
 
 /// The wire of a console does not tell single wakes, and the page does not pretend to know them.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use loopscope::app::Session;
 use loopscope::control::{FeedChoice, Outcome};
 use loopscope::lab::Program;
 use loopscope::trace::{Await, Cycle, Ending, Nanos, State, Task, Trace};

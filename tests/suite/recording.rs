@@ -251,7 +251,7 @@ fn a_growing_file_is_followed_and_one_that_is_begun_anew_is_another_session() {
 
     std::fs::write(&path, written("+1 (1 )1")).expect("the folder is ours");
     pump_until(&mut session, "the end of the first", |session| session.status().phase == Phase::Ended);
-    assert_eq!(session.outcome(), Some(&Outcome::Detached));
+    assert_eq!(session.status().outcome, Some(Outcome::Detached));
     let mut next = session.successor().expect("there is another now");
     until("the second", || {
         next.pump(Duration::from_millis(5));
@@ -269,7 +269,7 @@ fn a_whole_file_ends_and_a_cut_one_says_so() {
     std::fs::write(&path, &text[..cut]).expect("the folder is ours");
     let mut session = RecordingSession::open(&path, Until::Whole, 1 << 30).expect("it is a file");
     pump_until(&mut session, "its end", |session| session.status().phase == Phase::Ended);
-    assert_eq!(session.outcome(), Some(&Outcome::Completed(Value::Null)));
+    assert_eq!(session.status().outcome, Some(Outcome::Completed(Value::Null)));
     let note = session.status().link.expect("it says how it stands").note;
     assert!(note.contains("complete") && note.contains("cut off"), "{note}");
 }

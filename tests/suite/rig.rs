@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Speed};
 use loopscope::lab::{Options, Program};
 use loopscope::session::LabSession;

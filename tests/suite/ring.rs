@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Outcome, Speed};
 use loopscope::lab::{Options, Program, TaskSpec};
 use loopscope::session::LabSession;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
 use loopscope::lab::Options;
 use loopscope::session::LabSession;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use console_api::field::{Name, Value};
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, PauseRequest};
+use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
 use loopscope::feed::wire::{Address, Connection};
 use loopscope::lab::{Listener, Options, Program, TaskSpec, World, uninstrumented};
@@ -69,9 +70,9 @@ fn visit<R>(visit: impl Future<Output = R>) -> R {
 /// What a console sees at once: polls by task name. The drop of a future counts as one more.
 async fn polls_seen(address: &Address) -> BTreeMap<String, u64> {
     let connection = Connection::open(address).await.expect("it listens");
-    let mut updates = connection.watch().await.expect("it speaks the protocol");
-    let first = updates.next().await.expect("it goes on").expect("there is a first update");
-    let told = first.task_update.expect("a first update tells of tasks");
+    let mut messages = connection.messages().await.expect("it speaks the protocol");
+    let mut first = messages.next().await.expect("it goes on").expect("there is a first message");
+    let told = first.parts().find_map(|part| part.task_update).expect("a first message tells of tasks");
     let name = |task: &console_api::tasks::Task| {
         task.fields.iter().find_map(|field| match (&field.name, &field.value) {
             (Some(Name::StrName(name)), Some(Value::StrVal(value) | Value::DebugVal(value))) if name == "task.name" => {

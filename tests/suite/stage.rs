@@ -8,7 +8,8 @@ use std::time::Duration;
 use loopscope::app::{Launch, Launcher, Session};
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, SourceKind, Speed, Status, Steering};
 use loopscope::trace::{
-    AwaitId, AwaitKind, Cause, Ending, Event, Location, Nanos, Site, SiteId, Spawned, TaskId, TaskKind, Trace,
+    AwaitId, AwaitKind, Cause, Ending, Event, Location, Nanos, PauseCause, Site, SiteId, Spawned, TaskId, TaskKind,
+    Trace,
 };
 use loopscope::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
 
@@ -201,7 +202,7 @@ pub fn played(events: Vec<Event>, phase: Phase) -> Played {
 /// The counting, stopped at 400 ms.
 pub fn paused() -> Played {
     let mut events: Vec<Event> = counting().into_iter().take_while(|event| time_of(event) <= 400 * MS).collect();
-    events.push(Event::Pause { at: 400 * MS });
+    events.push(Event::Pause { at: 400 * MS, cause: PauseCause::Person });
     let mut session = played(events, Phase::Paused);
     session.status.next_timer = Some(S);
     session
@@ -246,7 +247,7 @@ pub fn zoo() -> Played {
         }
     }
     events.push(Event::Gap { from: 1_500 * MS, to: 1_550 * MS, dropped: 3 });
-    events.push(Event::Pause { at: 2 * S });
+    events.push(Event::Pause { at: 2 * S, cause: PauseCause::Person });
     events.push(Event::Now { at: 3 * S });
     played(events, Phase::Paused)
 }

@@ -1,8 +1,8 @@
 //! The trace, fed by hand: what it keeps, what it forgets, and what it answers.
 
 use loopscope::trace::{
-    AwaitId, AwaitKind, Axis, Cause, Counts, Doing, Ending, Event, Measured, Sampled, Site, SiteId, Spawned, State,
-    Task, TaskId, TaskKind, Trace,
+    AwaitId, AwaitKind, Axis, Cause, Counts, Doing, Ending, Event, Measured, Recorded, Sampled, Site, SiteId, Spawned,
+    State, Task, TaskId, TaskKind, Trace,
 };
 
 fn spawn(trace: &mut Trace, name: &str, at: u64) -> TaskId {
@@ -248,4 +248,36 @@ fn a_task_may_have_any_number_of_open_awaits() {
     }
     let left: Vec<AwaitId> = trace.task(task).expect("it is there").open_awaits().collect();
     assert_eq!(left, [AwaitId::from_index(AWAITS - 1)]);
+}
+
+/// The console and the recording of a program that is not ours, of one task: what each has counted of its polls, whether
+/// its end was recorded, and until when the console had counted.
+fn agree(recorded: u64, console: u64, ended: bool, counted_until: u64) -> bool {
+    let mut trace = Trace::default();
+    trace.set_foreign();
+    let task = spawn(&mut trace, "foreign", 0);
+    for poll in 0..recorded {
+        trace.apply(Event::PollStart { task, at: poll * 10 });
+        trace.apply(Event::PollEnd { task, at: poll * 10 + 1 });
+    }
+    if ended {
+        trace.apply(Event::End { task, at: recorded * 10, outcome: Ending::Done });
+    }
+    let counts = Counts { polls: console, ..Counts::default() };
+    trace.apply(Event::Counted { task, counts });
+    trace.set_compared_until(counted_until);
+    trace.set_recorded(Recorded { is_unfinished: !ended, ..Recorded::default() });
+    trace.disagreements().is_empty()
+}
+
+#[test]
+fn two_witnesses_of_a_foreign_task_contradict_each_other_only_in_what_both_could_have_told() {
+    const LONG_AFTER: u64 = 1_000;
+    for ended in [true, false] {
+        assert!(agree(3, 3, ended, LONG_AFTER) && agree(3, 3, ended, 0));
+        assert!(!agree(3, 2, ended, LONG_AFTER), "the console had counted everything, and counted less");
+        assert!(agree(3, 2, ended, 20), "it fell silent before the last poll");
+    }
+    assert!(!agree(3, 4, true, LONG_AFTER) && !agree(3, 4, true, 0), "all of its life was recorded");
+    assert!(agree(3, 4, false, LONG_AFTER) && agree(3, 4, false, 0), "its last moments were not");
 }

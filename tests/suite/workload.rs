@@ -1,6 +1,7 @@
 //! The workloads and their language, run on the lab.
 
 use crate::rig::{self, Ran};
+use loopscope::app::Session;
 use loopscope::trace::AwaitKind;
 use loopscope::workload::{catalog, manifest::Manifest, params, program, script};
 

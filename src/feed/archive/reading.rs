@@ -1,10 +1,14 @@
 //! Reading: as much as there is, of a file that may be cut off, damaged, or made to do harm.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::writing::checksum;
-use super::{CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, HEAD, Head, MAGIC, REST, SEALED, TOLD, VERSION, outcome_of};
-use crate::control::Outcome;
+use super::{
+    CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, HEAD, Head, MAGIC, REST, SEALED, SOURCE, SOURCES_BYTES_MAX, SOURCES_MAX,
+    Standing, TOLD, VERSION, outcome_of,
+};
+use crate::control::{FeedChoice, Outcome, SourceKind};
 use crate::plain::plain_cow;
 use crate::trace::Trace;
 use crate::trace::archive::{Damage, Loader};
@@ -14,8 +18,10 @@ use crate::trace::archive::{Damage, Loader};
 pub enum Problem {
     #[error("it is no archive of loopscope")]
     NoArchive,
-    #[error("it is an archive of version {0}, and this loopscope reads up to {VERSION}: a newer one will open it")]
+    #[error("it is an archive of version {0}, and this loopscope reads version {VERSION}: a newer one will open it")]
     Newer(u16),
+    #[error("it is an archive of version {0}, which this loopscope does not read any more: it reads version {VERSION}")]
+    Older(u16),
     #[error("it is an archive that ends before it says what ran: nothing can be saved of it")]
     NoHead,
 }
@@ -27,8 +33,20 @@ pub struct Opened {
     pub trace: Trace,
     /// `None` where the run was not over when it was written last.
     pub outcome: Option<Outcome>,
+    /// What a person was to know of what they saw; empty for nothing.
+    pub note: String,
+    /// Files that locations name, with their texts.
+    pub sources: Vec<(Arc<str>, String)>,
     /// What is wrong with it, in sentences; empty where it is whole.
     pub notes: Vec<String>,
+}
+
+/// What there is besides the trace.
+#[derive(Default)]
+struct Beside {
+    standing: Option<Standing>,
+    sources: Vec<(Arc<str>, String)>,
+    source_bytes: usize,
 }
 
 /// Whether a file that begins with these bytes is an archive.
@@ -98,18 +116,25 @@ pub fn read(file: impl Read, budget_bytes: usize) -> Result<Opened, Problem> {
     match chunks.payload.first_chunk().map(|version| u16::from_le_bytes(*version)) {
         Some(VERSION) => {}
         Some(newer) if newer > VERSION => return Err(Problem::Newer(newer)),
-        _ => return Err(Problem::NoArchive),
+        Some(older) => return Err(Problem::Older(older)),
+        None => return Err(Problem::NoHead),
     }
-    let head = match chunks.next() {
+    let head: Head = match chunks.next() {
         Ok(Some((HEAD, payload))) => postcard::from_bytes(payload).map_err(|_| Problem::NoHead)?,
         _ => return Err(Problem::NoHead),
     };
     let mut loader = Loader::new(budget_bytes, plain_cow);
-    let (mut outcome, mut notes) = (None, Vec::new());
+    if head.feed == FeedChoice::Console.name() {
+        loader.set_sampled();
+    }
+    if [SourceKind::Attach, SourceKind::Exec, SourceKind::Recording].iter().any(|kind| kind.name() == head.source) {
+        loader.set_foreign();
+    }
+    let (mut beside, mut notes) = (Beside::default(), Vec::new());
     loop {
         let at = chunks.at;
         let taken = chunks.next().and_then(|chunk| match chunk {
-            Some((kind, payload)) => take(&mut loader, kind, payload, &mut outcome).map(|()| true),
+            Some((kind, payload)) => take(&mut loader, kind, payload, &mut beside).map(|()| true),
             None => Ok(false),
         });
         notes.push(match taken {
@@ -124,15 +149,17 @@ pub fn read(file: impl Read, budget_bytes: usize) -> Result<Opened, Problem> {
         break;
     }
     let (trace, is_whole) = loader.finish();
+    let Standing { outcome, note } = beside.standing.unwrap_or_default();
+    let outcome = outcome_of(outcome);
     if !is_whole {
         notes.push("its newest end was not written, so sums and the last moments of each task are missing".to_owned());
     } else if outcome.is_none() {
         notes.push("it ends before the run did".to_owned());
     }
-    Ok(Opened { head, trace, outcome, notes })
+    Ok(Opened { head, trace, outcome, note: plain_cow(&note).into_owned(), sources: beside.sources, notes })
 }
 
-fn take(loader: &mut Loader, kind: u8, payload: &[u8], outcome: &mut Option<Outcome>) -> Result<(), Stop> {
+fn take(loader: &mut Loader, kind: u8, payload: &[u8], beside: &mut Beside) -> Result<(), Stop> {
     let damaged = |damage: Damage| match damage {
         Damage::Unknown => Stop::Damaged("a piece that names what was never told of"),
         Damage::Malformed => Stop::Damaged("a piece that is not what it says"),
@@ -145,7 +172,16 @@ fn take(loader: &mut Loader, kind: u8, payload: &[u8], outcome: &mut Option<Outc
             let length = u32::from_le_bytes(*length) as usize;
             let (told, trace) = after.split_at_checked(length).ok_or(Stop::Damaged("a piece that is too short"))?;
             loader.rest(trace).map_err(damaged)?;
-            *outcome = postcard::from_bytes(told).ok().and_then(outcome_of);
+            beside.standing = postcard::from_bytes(told).ok();
+            Ok(())
+        }
+        SOURCE => {
+            let (file, text): (Arc<str>, String) =
+                postcard::from_bytes(payload).map_err(|_| Stop::Damaged("a piece that is not what it says"))?;
+            beside.source_bytes += text.len();
+            if beside.sources.len() < SOURCES_MAX && beside.source_bytes <= SOURCES_BYTES_MAX {
+                beside.sources.push((file, text));
+            }
             Ok(())
         }
         // What a later version adds without changing what is here is passed over.

@@ -18,6 +18,7 @@ use super::spans::Spans;
 use super::stamps::{Stamp, Stamps, Times};
 use super::texts::Texts;
 use crate::feed::lateness::Lateness;
+use crate::feed::wire::Message;
 use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
@@ -134,11 +135,6 @@ impl ForeignDoor {
         self.caveats.text(self.operations.unshown(), &self.stamps, self.lateness.late())
     }
 
-    /// `count` things of an update could not be taken in.
-    pub fn note_cut(&mut self, count: u64) {
-        self.caveats.cut += count;
-    }
-
     /// The program told of tokio's own span for tasks: it is built with what it takes.
     pub fn knows_of_tasks(&self) -> bool {
         self.caveats.knows_of_tasks || self.count > 0
@@ -151,6 +147,11 @@ impl ForeignDoor {
             let created = Stamp::of(created);
             created.is_some() && self.tasks.is_known(span, created)
         })
+    }
+
+    /// The program is gone, or the connection to it: gives what would have waited for the next update.
+    pub fn close(&mut self) -> Vec<Event> {
+        self.operations.close(false)
     }
 
     /// The next update comes over a new connection to the same process. Gives loop time so far, where the hole begins.
@@ -183,33 +184,20 @@ impl ForeignDoor {
         Some(Event::Spawn { task, at, spawned: Box::new(spawned) })
     }
 
-    /// What `update` says, as events; `arrived` is our own clock's time, where there is one.
-    pub fn events(&mut self, update: Update, arrived: Option<Nanos>) -> Vec<Event> {
-        let created = update.task_update.iter().flat_map(|told| told.stats_update.values()).map(|told| told.created_at);
-        let resources = update.resource_update.iter().flat_map(|told| told.stats_update.values());
-        let created = created.chain(resources.map(|told| told.created_at));
-        let operations = update.async_op_update.iter().flat_map(|told| told.stats_update.values());
-        let earliest = created.chain(operations.map(|told| told.created_at)).filter_map(Stamp::of).min();
-        let dropped = [
-            update.task_update.as_ref().map_or(0, |told| told.dropped_events),
-            update.resource_update.as_ref().map_or(0, |told| told.dropped_events),
-            update.async_op_update.as_ref().map_or(0, |told| told.dropped_events),
-        ];
-        self.begin(update.now, earliest, arrived, dropped);
-        let mut events = self.take(update);
-        events.extend(self.finish());
-        events
+    /// Takes in all of `message`, a few entries at a time, and gives `tell` the events of each part; `arrived` is our own
+    /// clock's time, where there is one.
+    pub fn hear(&mut self, mut message: Message, arrived: Option<Nanos>, mut tell: impl FnMut(Vec<Event>)) {
+        self.begin(&message, arrived);
+        for part in message.parts() {
+            tell(self.take(part));
+        }
+        tell(self.finish(message.cut()));
     }
 
-    /// An update begins that is handed over in parts. It was published at `now` and tells of things of which the
-    /// `earliest` was created then; so many events of tasks, resources and async operations were `dropped`.
-    pub fn begin(
-        &mut self,
-        now: Option<Timestamp>,
-        earliest: Option<Stamp>,
-        arrived: Option<Nanos>,
-        dropped: [u64; 3],
-    ) {
+    /// A message begins that is handed over in parts.
+    pub fn begin(&mut self, message: &Message, arrived: Option<Nanos>) {
+        let (now, dropped) = (message.now, message.dropped());
+        let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
         self.stamps.begin(earliest.into_iter().chain(Stamp::of(now)).min());
         self.caveats.begin();
         self.lateness.begin(Stamp::of(now));
@@ -224,7 +212,7 @@ impl ForeignDoor {
         self.caveats.dropped = self.caveats.dropped.saturating_add(self.dropped);
     }
 
-    /// Takes in a part of the update that has begun: things come with what is told of them, tasks and resources before
+    /// Takes in a part of the message that has begun: things come with what is told of them, tasks and resources before
     /// what refers to them.
     pub fn take(&mut self, part: Update) -> Vec<Event> {
         let tasks = part.task_update.unwrap_or_default();
@@ -252,13 +240,14 @@ impl ForeignDoor {
         events
     }
 
-    /// All of the update was handed over.
-    pub fn finish(&mut self) -> Vec<Event> {
+    /// All of the message was handed over, but for `cut` things that could not be taken in.
+    pub fn finish(&mut self, cut: u64) -> Vec<Event> {
         let mut events = Vec::new();
+        self.caveats.cut += cut;
         self.follow_running(&mut events);
         self.rejoined_after = None;
-        self.operations.finish();
         self.lateness.finish();
+        events.extend(self.operations.finish(!self.lateness.is_full()));
         let now = self.stamps.now();
         events.push(match self.polls {
             Polls::Told => Event::LoopMeasured { at: now },

@@ -32,6 +32,10 @@ pub struct Operations {
     untold_until: Nanos,
     /// Operations that were ready at a poll, as this update tells.
     ready: FxHashSet<u64>,
+    /// Operations that are over, and of which no poll was told that was ready, with when they ended: those that this
+    /// update tells of, and those of the one before.
+    over: Vec<(u64, Nanos)>,
+    over_before: Vec<(u64, Nanos)>,
 }
 
 #[derive(Debug)]
@@ -43,6 +47,16 @@ struct Operation {
     start: Nanos,
     polls: u64,
     ready: bool,
+    /// It is over since then, and how it came out is still to be told.
+    over: Option<Nanos>,
+}
+
+impl Operation {
+    /// How often it was polled so far, where it is known whose it is.
+    fn polled(&self) -> Option<Event> {
+        let polls = u32::try_from(self.polls).unwrap_or(u32::MAX);
+        self.id.map(|id| Event::AwaitPolled { id, polls, ready: self.ready })
+    }
 }
 
 /// An await that begins with this update.
@@ -102,21 +116,27 @@ impl Operations {
         let mut ended = Vec::new();
         for (span, stats) in &operations.stats_update {
             let Some(operation) = self.spans.live_mut(*span) else { continue };
+            let was_ready = operation.ready;
             operation.ready |= self.ready.contains(span);
             let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
-            if let Some(id) = operation.id.filter(|_| polls > operation.polls) {
-                operation.polls = polls;
-                let polls = u32::try_from(polls).unwrap_or(u32::MAX);
-                events.push(Event::AwaitPolled { id, polls, ready: operation.ready });
+            if polls > operation.polls || operation.ready != was_ready {
+                operation.polls = polls.max(operation.polls);
+                events.extend(operation.polled());
             }
-            if stats.dropped_at.is_some() {
-                if let Some(id) = operation.id {
-                    if !operation.ready && operation.start < self.untold_until {
-                        events.push(Event::AwaitUntold { id });
-                    }
-                    ended.push((times.at(stats.dropped_at), id));
+            if stats.dropped_at.is_none() || operation.over.is_some() {
+                continue;
+            }
+            let at = times.at(stats.dropped_at);
+            match operation.id {
+                // What else was told of it may have been read just before its last poll, and its end just after.
+                Some(_) if !operation.ready => {
+                    operation.over = Some(at);
+                    self.over.push((*span, at));
                 }
-                self.spans.end(*span);
+                id => {
+                    ended.extend(id.map(|id| (at, id)));
+                    self.spans.end(*span);
+                }
             }
         }
         ended.sort_unstable();
@@ -125,9 +145,43 @@ impl Operations {
         events
     }
 
-    /// All of an update was told: polls of the next one are other polls.
-    pub fn finish(&mut self) {
-        self.ready = FxHashSet::default();
+    /// All of an update was told: polls of the next one are other polls. `is_complete` says that the program had no polls
+    /// from before in its buffer any more. Gives the ends of awaits of which this is the last that will be heard.
+    ///
+    /// That an operation is over is read where it stands, but its polls come through a buffer, which is emptied before
+    /// that: the poll at which it was ready may come with the next update only.
+    pub fn finish(&mut self, is_complete: bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        for span in std::mem::take(&mut self.ready) {
+            let Some(operation) = self.spans.live_mut(span).filter(|operation| !operation.ready) else { continue };
+            operation.ready = true;
+            events.extend(operation.polled());
+        }
+        let mut due = std::mem::replace(&mut self.over_before, std::mem::take(&mut self.over));
+        self.over_before.retain(|over| {
+            let is_ready = self.spans.get(over.0).is_some_and(|operation| operation.ready);
+            due.extend(is_ready.then_some(*over));
+            !is_ready
+        });
+        due.sort_unstable_by_key(|(span, at)| (*at, *span));
+        for (span, at) in due {
+            // Its id may mean another by now.
+            let Some(operation) = self.spans.live_mut(span).filter(|operation| operation.over == Some(at)) else {
+                continue;
+            };
+            let is_untold = !operation.ready && (!is_complete || operation.start < self.untold_until);
+            events.extend(operation.id.filter(|_| is_untold).map(|id| Event::AwaitUntold { id }));
+            events.extend(operation.id.map(|id| Event::AwaitEnd { id, at }));
+            self.spans.end(span);
+        }
+        events
+    }
+
+    /// No update will come any more: tells what would have waited for the next.
+    pub fn close(&mut self, is_complete: bool) -> Vec<Event> {
+        let mut events = self.finish(is_complete);
+        events.extend(self.finish(is_complete));
+        events
     }
 
     fn meet(
@@ -155,11 +209,12 @@ impl Operations {
         let location = resource.and_then(|resource| resource.location.clone());
         let site = Site { kind, source: texts.keep(&told.source, NAME_BYTES_MAX), location };
         let resource = resource.and_then(|resource| resource.id);
-        let operation = Operation { site, resource, id: None, start: times.at(created), polls: 0, ready: false };
+        let operation =
+            Operation { site, resource, id: None, start: times.at(created), polls: 0, ready: false, over: None };
         let replaced = self.spans.meet(span.id, Stamp::of(created), operation);
         // Its end went untold, but its id is another's now.
-        let ended = replaced.and_then(|operation| operation.id);
-        events.extend(ended.map(|id| Event::AwaitEnd { id, at: times.at(created) }));
+        let ended = replaced.and_then(|operation| Some((operation.id?, operation.over)));
+        events.extend(ended.map(|(id, over)| Event::AwaitEnd { id, at: over.unwrap_or_else(|| times.at(created)) }));
     }
 
     fn begin(

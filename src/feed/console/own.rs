@@ -44,15 +44,29 @@ impl TaskNumbers {
 }
 
 /// When console-subscriber began, on both clocks: it says times of the monotonic one in terms of the system's.
+///
+/// It reads one clock after the other, and so do we. A thread that loses its processor in between reads them far apart, and
+/// from then on all of its stamps are off by as much; how much at the most is all that can be known.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor {
     began: Instant,
     began_at: SystemTime,
+    /// How far from the truth a stamp may be at the most.
+    margin: Duration,
 }
 
 impl Anchor {
-    pub fn now() -> Self {
-        Self { began: Instant::now(), began_at: SystemTime::now() }
+    /// Runs `begin`, within which console-subscriber reads its clocks.
+    pub fn around<R>(begin: impl FnOnce() -> R) -> (Self, R) {
+        let (began, began_at) = (Instant::now(), SystemTime::now());
+        let begun = begin();
+        (Self { began, began_at, margin: began.elapsed() }, begun)
+    }
+
+    /// The earliest instant that `stamp` can mean.
+    pub fn earliest(&self, stamp: Option<Timestamp>) -> Instant {
+        let instant = self.instant(stamp);
+        instant.checked_sub(self.margin).unwrap_or(self.began)
     }
 
     /// The instant that `stamp` means; the beginning for anything before it.
@@ -123,7 +137,8 @@ impl Door {
             let times = LoopTimes { map, anchor };
             let task = |span: u64| self.tasks.get(span).map(|known| known.task);
             events = operations.events(&told_resources, &told_operations, task, &mut self.texts, &times);
-            operations.finish();
+            // Its aggregator empties its buffer each time.
+            events.extend(operations.finish(true));
             for (span, stats) in &told_tasks.stats_update {
                 let (polled, woken) = facts::last(stats, &times);
                 events.extend(task(*span).map(|task| Event::Sampled { task, polled, woken }));
@@ -138,6 +153,12 @@ impl Door {
             self.tasks.end(*span);
         }
         events
+    }
+
+    /// No update will come any more: gives what would have waited for the next one. `is_complete` says that everything
+    /// was told.
+    pub fn close(&mut self, is_complete: bool) -> Vec<Event> {
+        self.sole.as_mut().map_or_else(Vec::new, |(_, operations)| operations.close(is_complete))
     }
 
     fn meet(&mut self, task: &tasks::Task, told: &tasks::TaskUpdate) {
@@ -176,5 +197,27 @@ struct LoopTimes<'a> {
 impl Times for LoopTimes<'_> {
     fn at(&self, stamp: Option<Timestamp>) -> Nanos {
         self.map.loop_time(self.anchor.instant(stamp))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_believed_no_further_than_the_two_clocks_can_have_been_read_apart() {
+        const APART: Duration = Duration::from_millis(30);
+        // As console-subscriber does it, and loses its processor in the midst of it.
+        let (anchor, (began, began_at)) = Anchor::around(|| {
+            let began = Instant::now();
+            while began.elapsed() < APART {
+                std::thread::yield_now();
+            }
+            (began, SystemTime::now())
+        });
+        let now = Instant::now();
+        let stamp = Some(Timestamp::from(began_at + (now - began)));
+        assert!(anchor.instant(stamp) >= now + APART / 2, "it says a later time than it was");
+        assert!(anchor.earliest(stamp) <= now, "it was not later than that");
     }
 }

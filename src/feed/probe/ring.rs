@@ -34,6 +34,11 @@ impl Ring {
         self.records.is_empty() && self.other.is_none() && self.others.is_empty()
     }
 
+    /// How many records of the loop's thread wait. Not each becomes an event.
+    pub fn waiting(&self) -> usize {
+        self.records.slots()
+    }
+
     /// Takes up to about `at_most` events, in order, and tells how many there were.
     ///
     /// Other threads' events go in between by their times. Whatever happened on another thread before something that the

@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::first_bytes::{FirstBytes, Listened, Speech};
-use super::{Address, Details, Messages, Updates};
+use super::{Address, Details, Messages};
 
 /// How long the other side may take to accept a connection, and then to answer the first request.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
@@ -98,24 +98,24 @@ impl Connection {
         }
     }
 
-    /// Begins to watch.
-    ///
-    /// # Errors
-    /// Where the other side is no console, or does not answer in time.
-    pub async fn watch(&self) -> Result<Updates, Unreachable> {
-        match timeout(ANSWER_PATIENCE, Updates::watch(self.channel.clone())).await {
-            Ok(Ok(updates)) => Ok(updates),
-            Ok(Err(status)) => Err(self.lost(&status)),
-            Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),
-        }
-    }
-
-    /// Begins to watch, message by message.
+    /// Begins to watch for good.
     ///
     /// # Errors
     /// Where the other side is no console, or does not answer in time.
     pub async fn messages(&self) -> Result<Messages, Unreachable> {
-        match timeout(WATCH_PATIENCE, Messages::watch(self.channel.clone())).await {
+        self.messages_within(WATCH_PATIENCE).await
+    }
+
+    /// Begins to watch, or gives up where no answer comes in a few seconds.
+    ///
+    /// # Errors
+    /// Where the other side is no console, or does not answer in time.
+    pub async fn messages_soon(&self) -> Result<Messages, Unreachable> {
+        self.messages_within(ANSWER_PATIENCE).await
+    }
+
+    async fn messages_within(&self, patience: Duration) -> Result<Messages, Unreachable> {
+        match timeout(patience, Messages::watch(self.channel.clone())).await {
             Ok(Ok(messages)) => Ok(messages),
             Ok(Err(status)) => Err(self.lost(&status)),
             Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),

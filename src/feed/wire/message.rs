@@ -27,8 +27,9 @@ const ENTRY_BYTES_MAX: usize = 1 << 16;
 /// Entries of one kind in one message.
 const ENTRIES_MAX: usize = 1 << 20;
 
-/// Entries that are decoded at once.
+/// Entries that are decoded at once, and about so many bytes of them: decoded they may take forty times as much.
 const PART_ENTRIES: usize = 512;
+const PART_BYTES: usize = 1 << 20;
 
 /// A piece of the message.
 type Place = Range<usize>;
@@ -86,6 +87,10 @@ impl Message {
                 (5, Field::Bytes(place)) => message.cut += places(&bytes, place, 1, &mut message.metadata)?,
                 _ => {}
             }
+        }
+        // Once, for a message may bring a section in as many pieces as it likes.
+        for section in [&mut message.tasks, &mut message.resources, &mut message.operations] {
+            section.stats.sort_by_key(|(span, _)| *span);
         }
         Ok(message)
     }
@@ -156,30 +161,30 @@ impl Iterator for Parts<'_> {
         let message = &mut *self.message;
         let mut part = Update::default();
         if self.metadata.len() > 0 {
-            let places = self.metadata.by_ref().take(PART_ENTRIES);
+            let places = portion(&mut self.metadata, Place::len);
             let metadata = places.filter_map(|place| message.decode::<NewMetadata>(&place)).collect();
             part.new_metadata = Some(RegisterMetadata { metadata });
         } else if self.tasks.len() > 0 {
             let mut told = TaskUpdate::default();
-            for (_, new, stats) in self.tasks.by_ref().take(PART_ENTRIES) {
+            for (_, new, stats) in portion(&mut self.tasks, entry_bytes) {
                 told.new_tasks.extend(new.and_then(|place| message.decode::<Task>(&place)));
                 told.stats_update.extend(stats.and_then(|stats| message.decode_stats::<tasks::Stats>(&stats)));
             }
             part.task_update = Some(told);
         } else if self.resources.len() > 0 {
             let mut told = ResourceUpdate::default();
-            for (_, new, stats) in self.resources.by_ref().take(PART_ENTRIES) {
+            for (_, new, stats) in portion(&mut self.resources, entry_bytes) {
                 told.new_resources.extend(new.and_then(|place| message.decode::<Resource>(&place)));
                 told.stats_update.extend(stats.and_then(|stats| message.decode_stats::<resources::Stats>(&stats)));
             }
             part.resource_update = Some(told);
         } else if self.poll_ops.len() > 0 {
-            let places = self.poll_ops.by_ref().take(PART_ENTRIES);
+            let places = portion(&mut self.poll_ops, Place::len);
             let new_poll_ops = places.filter_map(|place| message.decode::<PollOp>(&place)).collect();
             part.resource_update = Some(ResourceUpdate { new_poll_ops, ..ResourceUpdate::default() });
         } else if self.operations.len() > 0 {
             let mut told = AsyncOpUpdate::default();
-            for (_, new, stats) in self.operations.by_ref().take(PART_ENTRIES) {
+            for (_, new, stats) in portion(&mut self.operations, entry_bytes) {
                 told.new_async_ops.extend(new.and_then(|place| message.decode::<AsyncOp>(&place)));
                 told.stats_update.extend(stats.and_then(|stats| message.decode_stats::<async_ops::Stats>(&stats)));
             }
@@ -189,6 +194,22 @@ impl Iterator for Parts<'_> {
         }
         Some(part)
     }
+}
+
+/// So much of what is left as is decoded at once.
+fn portion<T>(left: &mut std::vec::IntoIter<T>, bytes_of: impl Fn(&T) -> usize) -> impl Iterator<Item = T> {
+    let mut bytes = 0;
+    let fits = |entry: &&T| {
+        let fits = bytes < PART_BYTES;
+        bytes += bytes_of(entry);
+        fits
+    };
+    let count = left.as_slice().iter().take(PART_ENTRIES).take_while(fits).count();
+    left.by_ref().take(count)
+}
+
+fn entry_bytes((_, new, stats): &Entry) -> usize {
+    new.as_ref().map_or(0, Place::len) + stats.as_ref().map_or(0, |(_, place)| place.len())
 }
 
 impl Section {
@@ -210,7 +231,6 @@ impl Section {
                 _ => {}
             }
         }
-        self.stats.sort_by_key(|(span, _)| *span);
         Ok(cut)
     }
 

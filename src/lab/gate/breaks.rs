@@ -4,7 +4,7 @@ use super::{Gate, Inner, Leave, LongWait};
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, Hit, Who};
 use crate::lab::task::TaskCell;
 use crate::lab::world::World;
-use crate::trace::Nanos;
+use crate::trace::{Nanos, PauseCause};
 
 /// What is to be stopped at, and what was stopped at last.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Inner {
         if self.leave != Leave::Paused || self.breaks.hit.is_none() {
             self.breaks.hit = Some(Hit { breakpoint, task: Some(task.id()), at, length_ns, finding: "" });
         }
-        self.leave = Leave::Paused;
+        self.pause(PauseCause::Breakpoint(breakpoint.to_string().into()));
         true
     }
 }

@@ -63,8 +63,9 @@ impl Gate {
         if inner.place != Place::Stopped {
             inner.place = Place::Stopped;
             // Telling may wait for room in the ring, and whoever is to make room may first want this lock.
+            let cause = inner.cause.clone();
             drop(inner);
-            witness.paused();
+            witness.paused(cause);
             inner = self.lock();
         }
         while inner.asked == asked {
@@ -95,7 +96,7 @@ impl Gate {
                 break;
             }
             if matches!(inner.leave, Leave::Until(stop) if at >= stop) {
-                inner.leave = Leave::Paused;
+                inner.leave = inner.made_steps();
             }
             if let Some((long, later)) = waits.split_first().filter(|(long, _)| at >= long.at) {
                 waits = later;

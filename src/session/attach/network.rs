@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::line::{Far, Left, News, line};
 use super::words;
 use crate::control::{Link, LinkState};
-use crate::feed::console::{ForeignDoor, Polls, Stamp, histograms};
+use crate::feed::console::{ForeignDoor, Polls, histograms};
 use crate::feed::wire::{Address, Connection, Details, Message, Messages, Unreachable};
 use crate::lab::uninstrumented;
 use crate::session::sources::Reader;
@@ -92,6 +92,10 @@ impl Network {
                 Err(Ended::Left) => return,
                 Ok(never) => match never {},
             };
+            let last = self.door.close();
+            if !last.is_empty() && self.tell(last).await.is_err() {
+                return;
+            }
             if self.wait(&why).await.is_err() {
                 return;
             }
@@ -186,14 +190,12 @@ impl Network {
             }
         }
         let arrived = Nanos::try_from(self.began.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
-        let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
-        self.door.begin(message.now, earliest, Some(arrived), message.dropped());
+        self.door.begin(&message, Some(arrived));
         for part in message.parts() {
             let events = self.door.take(part);
             self.tell(events).await?;
         }
-        self.door.note_cut(message.cut());
-        let mut events = self.door.finish();
+        let mut events = self.door.finish(message.cut());
         events.extend(hole_from.map(|from| Event::Unwatched { from, to: self.door.stamps().now() }));
         self.tell(events).await?;
         (self.was_live, self.attempts) = (true, 0);

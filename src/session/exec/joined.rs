@@ -4,10 +4,9 @@
 //! Tasks, polls, wakes and awaits are the recording's; of the wire's facts only those are taken that it alone knows. A
 //! task is the same in both by its span and the moment of its spawn, which is stamped once.
 
-use console_api::instrument::Update;
-
 use crate::feed::console::{ForeignDoor, Polls, Stamp};
 use crate::feed::recording::Recording;
+use crate::feed::wire::Message;
 use crate::trace::{Counts, Event, Location, Nanos, TaskId, Trace};
 
 /// Ends of resources that wait for the recording to come as far; past that the oldest are told at once.
@@ -43,13 +42,23 @@ pub struct Joined {
     ends: Vec<Event>,
     /// Until when the wire has told, in nanoseconds since 1970.
     told_until: Option<u64>,
+    /// Until when everything is in its counts: until the update before the last.
+    counted_until: Option<u64>,
 }
 
 impl Joined {
     pub fn new(origin: u64) -> Self {
         let mut door = ForeignDoor::new(Polls::Elsewhere);
         door.stamps_mut().begin(i64::try_from(origin).ok().map(Stamp::from_nanos));
-        Self { door, origin, tasks: Vec::new(), waiting: Vec::new(), ends: Vec::new(), told_until: None }
+        Self {
+            door,
+            origin,
+            tasks: Vec::new(),
+            waiting: Vec::new(),
+            ends: Vec::new(),
+            told_until: None,
+            counted_until: None,
+        }
     }
 
     /// What the wire knows of spans.
@@ -62,16 +71,40 @@ impl Joined {
         self.told_until
     }
 
+    /// Until when everything that happened is in what the wire counted, in nanoseconds since 1970. An update is stamped
+    /// once all of it was read, which may take a while: only what happened before it was begun is certainly in it.
+    pub fn counted_until(&self) -> Option<u64> {
+        self.counted_until
+    }
+
     /// What a person should know of what the wire told.
     pub fn caveats(&self) -> String {
         self.door.caveats()
     }
 
-    /// Takes in an update, and gives what can be told at once, with the program's own times put right by `time`.
-    pub fn take(&mut self, update: Update, time: impl Fn(u64) -> Nanos) -> Vec<Event> {
+    /// Takes in a message, and gives `tell`, part by part, what can be told at once, with the program's own times put right
+    /// by `time`.
+    pub fn take(&mut self, mut message: Message, time: impl Fn(u64) -> Nanos, mut tell: impl FnMut(Vec<Event>)) {
+        let origin = self.origin;
+        let time = |at: Nanos| time(origin.saturating_add(at));
+        self.door.begin(&message, None);
+        for part in message.parts() {
+            let events = self.door.take(part);
+            tell(self.sort(events, time));
+        }
+        let events = self.door.finish(message.cut());
+        let mut told = self.sort(events, time);
+        self.counted_until = self.told_until;
+        self.told_until = Some(origin.saturating_add(self.door.stamps().now()));
+        let too_many = self.ends.len().saturating_sub(ENDS_MAX);
+        told.extend(self.ends.drain(..too_many));
+        tell(told);
+    }
+
+    /// Keeps what has to wait, and gives the rest.
+    fn sort(&mut self, events: Vec<Event>, time: impl Fn(Nanos) -> Nanos) -> Vec<Event> {
         let mut told = Vec::new();
-        let time = |at: Nanos| time(self.origin.saturating_add(at));
-        for event in self.door.events(update, None) {
+        for event in events {
             match event {
                 Event::Spawn { task, at, spawned } => {
                     debug_assert_eq!(task.index(), self.tasks.len(), "the door gives its ids in order");
@@ -96,9 +129,6 @@ impl Joined {
                 _ => {}
             }
         }
-        self.told_until = Some(self.origin.saturating_add(self.door.stamps().now()));
-        let too_many = self.ends.len().saturating_sub(ENDS_MAX);
-        told.extend(self.ends.drain(..too_many));
         told
     }
 
@@ -130,5 +160,29 @@ fn wait(tasks: &mut [Told], waiting: &mut Vec<TaskId>, task: TaskId, change: imp
     change(told);
     if !std::mem::replace(&mut told.waits, true) {
         waiting.push(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use console_api::instrument::Update;
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn what_happened_while_an_update_was_made_is_not_taken_to_be_in_its_counts() {
+        let mut joined = Joined::new(1_000);
+        let update = |nanos| Update { now: Some(prost_types::Timestamp { seconds: 0, nanos }), ..Update::default() };
+        let mut told = Vec::new();
+        for nanos in [1_500, 1_700, 1_900] {
+            joined.take(
+                Message::read(update(nanos).encode_to_vec().into()).expect("it was just written"),
+                |at| at,
+                |_| (),
+            );
+            told.push((joined.told_until(), joined.counted_until()));
+        }
+        assert_eq!(told, [(Some(1_500), None), (Some(1_700), Some(1_500)), (Some(1_900), Some(1_700))]);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ExecSession;
-use crate::trace::Event;
+use crate::trace::{Event, PauseCause};
 
 /// How long a stop waits for the console: it tells ten times a second.
 const FREEZE_PATIENCE: Duration = Duration::from_millis(250);
@@ -23,7 +23,8 @@ impl ExecSession {
             let now = self.clock.now();
             let at = self.recording.stamps().loop_time(now);
             self.recording.stamps().stop(now);
-            self.timed.push(at, Event::Pause { at });
+            let cause = if self.is_suspended { PauseCause::Suspended } else { PauseCause::Person };
+            self.timed.push(at, Event::Pause { at, cause });
         }
     }
 

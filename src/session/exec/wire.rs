@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use console_api::instrument::Update;
 use crossbeam_channel::Sender;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::feed::wire::{Address, Connection};
+use crate::feed::wire::{Address, Connection, Message};
 use crate::lab::uninstrumented;
 
-/// Updates that wait to be taken in. When the screen is slow the network waits, and the app keeps what it has to tell.
-const UPDATES_MAX: usize = 4;
+/// Messages that wait to be taken in. When the screen is slow the network waits, and the app keeps what it has to tell.
+const MESSAGES_MAX: usize = 4;
 
 /// How long to wait between two attempts: the app has only just been started.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(25);
@@ -21,7 +20,7 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_millis(25);
 /// See the module.
 #[derive(Debug)]
 pub struct Wire {
-    updates: mpsc::Receiver<Update>,
+    messages: mpsc::Receiver<Message>,
     /// Somebody answers.
     is_connected: Arc<AtomicBool>,
 }
@@ -33,7 +32,7 @@ impl Wire {
     /// Where the system gives no thread.
     pub fn listen(port: u16, bell: Sender<()>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (sender, updates) = mpsc::channel(UPDATES_MAX);
+        let (sender, messages) = mpsc::channel(MESSAGES_MAX);
         let is_connected = Arc::new(AtomicBool::new(false));
         let connected = Arc::clone(&is_connected);
         std::thread::Builder::new().name("loopscope-wire".into()).spawn(move || {
@@ -48,28 +47,28 @@ impl Wire {
                 runtime.shutdown_background();
             });
         })?;
-        Ok(Self { updates, is_connected })
+        Ok(Self { messages, is_connected })
     }
 
     /// Nobody answers, and everything that anybody said is taken.
     pub fn is_silent(&self) -> bool {
-        !self.is_connected.load(Ordering::Acquire) && self.updates.is_empty()
+        !self.is_connected.load(Ordering::Acquire) && self.messages.is_empty()
     }
 
-    pub fn take(&mut self) -> Option<Update> {
-        self.updates.try_recv().ok()
+    pub fn take(&mut self) -> Option<Message> {
+        self.messages.try_recv().ok()
     }
 }
 
-async fn follow(port: u16, updates: &mpsc::Sender<Update>, bell: &Sender<()>, is_connected: &AtomicBool) {
+async fn follow(port: u16, messages: &mpsc::Sender<Message>, bell: &Sender<()>, is_connected: &AtomicBool) {
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
     loop {
         if let Ok(connection) = Connection::open(&address).await
-            && let Ok(mut told) = connection.watch().await
+            && let Ok(mut told) = connection.messages_soon().await
         {
             is_connected.store(true, Ordering::Release);
-            while let Ok(Some(update)) = told.next().await {
-                if updates.send(update).await.is_err() {
+            while let Ok(Some(message)) = told.next().await {
+                if messages.send(message).await.is_err() {
                     return;
                 }
                 // A bell that is ringing already is heard.

@@ -145,22 +145,10 @@ impl Sessions {
     /// Does something that stops the whole program. Loops of ours stand still meanwhile, in their own time too, and so do
     /// apps that we started: nobody would read what they record, and they would wait for that.
     pub fn stop_time(&mut self, stop: impl FnOnce()) {
-        let mut running = Vec::new();
-        for (index, watched) in self.all.iter_mut().enumerate() {
-            let status = watched.session.status();
-            let (halt, go_on) = match (status.steering, status.phase) {
-                (Steering::Loop, Phase::Running) => (Command::Pause, Command::Resume),
-                (Steering::Process, Phase::Running) => (Command::Freeze(true), Command::Freeze(false)),
-                _ => continue,
-            };
-            watched.session.command(halt);
-            running.push((index, go_on));
-        }
+        self.all.iter_mut().for_each(|watched| watched.session.command(Command::Suspend(true)));
         self.await_processes();
         stop();
-        for (index, go_on) in running {
-            self.all[index].session.command(go_on);
-        }
+        self.all.iter_mut().for_each(|watched| watched.session.command(Command::Suspend(false)));
     }
 
     /// Waits until every process that is to stop does, for so long as that may take.

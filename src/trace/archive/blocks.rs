@@ -51,10 +51,17 @@ pub(super) fn take_owner(bytes: &mut &[u8]) -> Option<Kept> {
 }
 
 impl Trace {
-    /// Appends every block that was sealed since `cursor`, which it moves on.
-    pub fn sealed_since(&self, cursor: &mut Cursor, bytes: &mut Vec<u8>) {
+    /// Appends every block that was sealed since `cursor`, which it moves on. After each, `take` may take some away.
+    pub fn sealed_since(&self, cursor: &mut Cursor, bytes: &mut Vec<u8>, mut take: impl FnMut(&mut Vec<u8>)) {
         let first = self.sealed_count - self.sealed.len() as u64;
-        cursor.lost_blocks += first.saturating_sub(cursor.blocks);
+        let lost_blocks = first.saturating_sub(cursor.blocks);
+        if lost_blocks > 0 {
+            let forgotten = self.gaps.iter().rfind(|gap| gap.is_forgotten());
+            let (from, until) = (cursor.lost.map_or(cursor.until, |(from, _)| from), forgotten.map_or(0, |gap| gap.to));
+            cursor.lost = Some((from.min(until), until));
+        }
+        cursor.lost_blocks += lost_blocks;
+        cursor.until = self.now;
         let from = cursor.blocks.saturating_sub(first) as usize;
         cursor.blocks = self.sealed_count;
         // Of each owner the newest blocks are those that were sealed last.
@@ -77,6 +84,7 @@ impl Trace {
                 push_number(bytes, task.number().into());
             }
             self.write_block(*kept, from_newest, bytes);
+            take(bytes);
         }
     }
 

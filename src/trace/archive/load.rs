@@ -36,6 +36,16 @@ impl Loader {
         Self { trace: Trace::with_budget(budget_bytes), clean, has_rest: false, last: 0 }
     }
 
+    /// Polls and wakes are sampled, also where the rest does not come to say so.
+    pub fn set_sampled(&mut self) {
+        self.trace.set_sampled();
+    }
+
+    /// It is of somebody else's program, likewise.
+    pub fn set_foreign(&mut self) {
+        self.trace.set_foreign();
+    }
+
     /// Takes what [`Trace::told_since`] gave.
     ///
     /// # Errors
@@ -123,7 +133,7 @@ impl Loader {
     /// # Errors
     /// When it is something else, or does not fit what was taken before.
     pub fn rest(&mut self, bytes: &[u8]) -> Result<(), Damage> {
-        self.trace.set_rest(bytes)?;
+        self.trace.set_rest(bytes, self.clean)?;
         self.has_rest = true;
         Ok(())
     }

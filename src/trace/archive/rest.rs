@@ -10,12 +10,14 @@ use super::super::event::{Cause, Counts, Ending, Location, Nanos};
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::LaneRest;
 use super::super::measure::Histograms;
+use super::super::pause::Pauses;
 use super::super::ready::Ready;
 use super::super::resource::Resources;
-use super::super::task::{Live, Task};
+use super::super::task::{Live, Task, Told};
 use super::super::wakes::Wake;
 use super::super::{Fidelity, Forgotten, Gap, LoopCounts, Recorded, Trace, pack};
-use super::Damage;
+use super::load::Clean;
+use super::{Cursor, Damage};
 
 /// See the module.
 #[derive(Serialize, Deserialize)]
@@ -32,8 +34,10 @@ pub(super) struct Rest<'a> {
     pub many_threads: Option<Nanos>,
     pub recorded: Option<Recorded>,
     pub compared_until: Nanos,
-    pub pauses: Cow<'a, VecDeque<Nanos>>,
+    pub pauses: Cow<'a, Pauses>,
     pub gaps: Cow<'a, VecDeque<Gap>>,
+    /// What was forgotten before it could be told: from when to when it happened.
+    pub lost: Option<(Nanos, Nanos)>,
     pub ready: Cow<'a, Ready>,
     pub resources: Cow<'a, Resources>,
     pub awaits: AwaitsRest,
@@ -51,6 +55,7 @@ pub(super) struct Row<'a> {
     pub console: Option<Counts>,
     pub bounces: u64,
     pub last_wake: Option<(Nanos, Cause)>,
+    pub told_wake: Option<Nanos>,
     pub holds: Cow<'a, [(Nanos, Option<Nanos>)]>,
     pub hold_steps: Cow<'a, [(u32, Option<u32>)]>,
     pub wakers: Option<(u64, u64)>,
@@ -75,6 +80,7 @@ impl<'a> Row<'a> {
             console: task.console(),
             bounces: task.bounces(),
             last_wake: task.last_wake,
+            told_wake: task.told_wake(),
             holds: Cow::Borrowed(task.holds()),
             hold_steps: Cow::Borrowed(task.hold_steps()),
             wakers: task.wakers(),
@@ -100,9 +106,9 @@ impl<'a> Row<'a> {
         task.open_awaits = OpenAwaits::of(&self.open_awaits);
         task.awaits.set_unpacked(&self.awaits.0, self.awaits.1);
         let histograms = self.histograms.into_owned();
-        if self.console.is_some() || self.wakers.is_some() || histograms.is_some() {
-            let (counts, wakers) = (self.console, self.wakers);
-            task.told = Some(Box::new(super::super::task::Told { counts, wakers, histograms, wake: None }));
+        let (counts, wake, wakers) = (self.console, self.told_wake, self.wakers);
+        if counts.is_some() || wake.is_some() || wakers.is_some() || histograms.is_some() {
+            task.told = Some(Box::new(Told { counts, wake, wakers, histograms }));
         }
         if self.bounces > 0 || !self.holds.is_empty() || !self.calls.0.is_empty() || !self.calls.1.is_empty() {
             let rare = task.rare.get_or_insert_default();
@@ -126,8 +132,8 @@ struct Forgot<'a> {
 }
 
 impl Trace {
-    /// Everything that still changes, as it is now.
-    pub fn rest(&self) -> Vec<u8> {
+    /// Everything that still changes, as it is now; all the rest is told up to `cursor`.
+    pub fn rest(&self, cursor: &Cursor) -> Vec<u8> {
         let mut bytes = pack::serialized(&Rest {
             counts: self.counts,
             steps: self.steps,
@@ -143,6 +149,7 @@ impl Trace {
             compared_until: self.compared_until,
             pauses: Cow::Borrowed(&self.pauses),
             gaps: Cow::Borrowed(&self.gaps),
+            lost: cursor.lost,
             ready: Cow::Borrowed(&self.ready),
             resources: Cow::Borrowed(&self.resources),
             awaits: self.awaits.rest(),
@@ -160,8 +167,9 @@ impl Trace {
     ///
     /// # Errors
     /// When it is something else, or does not fit.
-    pub(super) fn set_rest(&mut self, bytes: &[u8]) -> Result<(), Damage> {
-        let (rest, after): (Rest, _) = pack::deserialized_first(bytes).ok_or(Damage::Malformed)?;
+    pub(super) fn set_rest(&mut self, bytes: &[u8], clean: Clean) -> Result<(), Damage> {
+        let (mut rest, after): (Rest, _) = pack::deserialized_first(bytes).ok_or(Damage::Malformed)?;
+        rest.pauses.to_mut().clean(clean);
         let forgot: Option<Forgot> = match after {
             [] => None,
             after => Some(pack::deserialized(after).ok_or(Damage::Malformed)?),
@@ -174,9 +182,11 @@ impl Trace {
                 is_in_order && is_known && forgot.rows.len() == rest.rows.len()
             }
         };
-        if !fits || !rest.resources.is_sane() || !self.awaits.set_rest(rest.awaits) {
+        if !fits || !rest.resources.is_sane() {
             return Err(Damage::Unknown);
         }
+        let freed_bytes = self.awaits.set_rest(rest.awaits).ok_or(Damage::Unknown)?;
+        self.kept_bytes = self.kept_bytes.saturating_sub(freed_bytes);
         self.counts = rest.counts;
         self.steps = rest.steps;
         self.now = rest.now;
@@ -190,8 +200,10 @@ impl Trace {
         self.recorded = rest.recorded;
         self.compared_until = rest.compared_until;
         self.pauses = rest.pauses.into_owned();
-        // What was forgotten while it was recorded is in the file all the same, but for rows of tasks.
-        self.gaps.extend(rest.gaps.iter().filter(|gap| gap.dropped > 0));
+        // What was forgotten while it was recorded is in the file all the same, but for what was so before it could be,
+        // and for rows of tasks.
+        let lost = rest.lost.map(|(from, to)| Gap { from, to, dropped: 0, is_unwatched: false });
+        self.gaps.extend(rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost));
         self.ready = rest.ready.into_owned();
         self.resources = rest.resources.into_owned();
         self.loop_lane.set_rest(rest.loop_lane);

@@ -73,12 +73,17 @@ impl Awaits {
         }
     }
 
-    /// Takes what no block has. Tells whether it follows what blocks have.
-    pub(in crate::trace) fn set_rest(&mut self, rest: AwaitsRest) -> bool {
-        let first = self.first_plain();
-        let has_room = rest.plain.len() < NUMBERS_MAX && first < NUMBERS_MAX * BLOCK_AWAITS;
-        if rest.first_plain != first || !has_room {
-            return false;
+    /// Takes what no block has, and gives the bytes that this frees; `None` where it does not follow what blocks have. Where
+    /// some in between are missing, what came before those is forgotten.
+    pub(in crate::trace) fn set_rest(&mut self, rest: AwaitsRest) -> Option<usize> {
+        let (first, mut freed_bytes) = (rest.first_plain, 0);
+        let is_number = first.is_multiple_of(BLOCK_AWAITS) && first < NUMBERS_MAX * BLOCK_AWAITS;
+        if first < self.first_plain() || !is_number || rest.plain.len() >= NUMBERS_MAX {
+            return None;
+        }
+        if first > self.first_plain() {
+            freed_bytes = self.blocks.drain(..).map(|block| block.kept_bytes()).sum();
+            self.dropped = first;
         }
         self.plain = rest.plain.into();
         let is_open = |found: &&Await| found.end == NEVER;
@@ -88,7 +93,7 @@ impl Awaits {
         for found in self.plain.iter_mut().chain(self.open.values_mut()) {
             found.end = found.end.max(found.start);
         }
-        true
+        Some(freed_bytes)
     }
 }
 

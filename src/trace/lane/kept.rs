@@ -15,8 +15,10 @@ pub(in crate::trace) struct LaneRest {
     open_before: Totals,
     /// The newest cycles, with the one that goes on; `None` where they are forgotten.
     cycles: Option<Vec<Cycle>>,
-    /// The newest measures, in a lane that has any.
-    measures: Option<Vec<Measure>>,
+    /// Totals of everything, where all of it is forgotten.
+    forgotten: Option<Box<Totals>>,
+    /// The newest measures, in a lane that has any, and the last one that is forgotten.
+    measures: Option<(Vec<Measure>, Option<Measure>)>,
 }
 
 impl Totals {
@@ -95,18 +97,24 @@ impl Lane {
             ended: self.ended(),
             open_before: self.open_before,
             cycles: self.forgotten.is_none().then(|| self.open.iter().chain(self.last()).copied().collect()),
-            measures: self.measures.as_ref().map(|measures| measures.unpacked().to_vec()),
+            forgotten: self.forgotten.clone(),
+            measures: self.measures.as_ref().map(|measures| (measures.unpacked().to_vec(), measures.forgotten())),
         }
     }
 
     /// Takes what no block has. Cycles that no clock could have told are made to be such that one could.
     pub(in crate::trace) fn set_rest(&mut self, rest: LaneRest) {
         self.ended = rest.ended.unwrap_or(NEVER);
-        if let Some(measures) = rest.measures {
+        if let Some((measures, forgotten)) = rest.measures {
             let kept = self.measures.get_or_insert_default();
+            kept.set_forgotten(forgotten);
             measures.into_iter().for_each(|measure| kept.set_unpacked(measure));
         }
-        let Some(mut cycles) = rest.cycles else { return };
+        let Some(mut cycles) = rest.cycles else {
+            // What was forgotten where it was recorded may be here all the same.
+            self.forgotten = rest.forgotten.filter(|_| self.first_kept().is_none());
+            return;
+        };
         self.open_before = rest.open_before;
         let most = u64::from(u32::MAX);
         self.open_before.polls = self.open_before.polls.min(most);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mlua::{Lua, LuaString, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
+use mlua::{Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex as Turn;
@@ -16,6 +16,7 @@ use super::awaitable::waiting;
 use super::folder::{OPEN_FILES_MAX, OpenFile, WRITTEN_BYTES_MAX};
 use super::label::{Label, whole};
 use super::language::describe;
+use super::payload::Payload;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::Fault;
 
@@ -123,31 +124,32 @@ fn put(
     (name, text): (Value, Value),
     mode: Mode,
 ) -> mlua::Result<mlua::AnyUserData> {
-    let bytes = to_write(lua, host, source, text)?;
+    let payload = to_write(lua, host, source, text)?;
     let (path, name, label) = found(lua, host, source, &name)?;
     waiting(lua, &label, AwaitKind::Io, source, move || async move {
         let mut file = open(mode, &path, &name).await?;
-        write(&mut file, &bytes).await
+        write(&mut file, &payload).await
     })
 }
 
-/// The bytes of `text`, counted as written.
-fn to_write(lua: &Lua, host: &Host, by: &str, text: Value) -> mlua::Result<Vec<u8>> {
+/// `text`, counted as written.
+fn to_write(lua: &Lua, host: &Host, by: &str, text: Value) -> mlua::Result<Payload> {
     let Value::String(text) = text else {
         let fault = Fault::new(format!("{by} needs a text, and got {}", describe(&text))).token(by);
         return Err(host.misuse(lua, fault));
     };
-    let bytes = LuaString::as_bytes(&text).to_vec();
-    if !host.folder.may_write(bytes.len()) {
+    if !host.folder.may_write(text.as_bytes().len()) {
         let gibibytes = WRITTEN_BYTES_MAX >> 30;
         let fault = Fault::new(format!("the script wants to write more than {gibibytes} GiB to files")).token(by);
         return Err(host.misuse(lua, fault));
     }
-    Ok(bytes)
+    Ok(Payload::new(lua, text))
 }
 
-async fn write(file: &mut File, bytes: &[u8]) -> Result<MultiValue, Fault> {
-    file.write_all(bytes).await.map_err(|error| failed("writing", &error))?;
+async fn write(file: &mut File, payload: &Payload) -> Result<MultiValue, Fault> {
+    for piece in payload.pieces() {
+        file.write_all(&piece).await.map_err(|error| failed("writing", &error))?;
+    }
     // tokio's file takes the bytes at once and writes them behind one's back; errors come out here.
     file.flush().await.map_err(|error| failed("writing", &error))?;
     Ok(MultiValue::new())
@@ -252,12 +254,12 @@ impl UserData for Opened {
         }
         methods.add_method("write", |lua, this, text: Value| {
             this.must_be(lua, false, "write")?;
-            let bytes = to_write(lua, &this.label.host, "write", text)?;
+            let payload = to_write(lua, &this.label.host, "write", text)?;
             let slot = Arc::clone(&this.slot);
             waiting(lua, &this.label, AwaitKind::Io, &this.at_write, move || async move {
                 let mut opened = slot.file.lock().await;
                 let Some((file, _)) = opened.as_mut() else { return Err(closed("write")) };
-                let written = write(file, &bytes).await;
+                let written = write(file, &payload).await;
                 slot.let_go_if_closed(&mut opened);
                 written
             })

@@ -17,6 +17,7 @@ use super::address::{Address, failed, needs_real_clock};
 use super::awaitable::waiting;
 use super::label::{Label, whole};
 use super::language::describe;
+use super::payload::Payload;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::Fault;
 
@@ -185,11 +186,17 @@ impl UserData for Socket {
                 let fault = Fault::new(format!("write needs a text, and got {}", describe(&text))).token("write");
                 return Err(this.label.host.misuse(lua, fault));
             };
-            let (halves, bytes) = (Arc::clone(&this.halves), text.as_bytes().to_vec());
+            let (halves, payload) = (Arc::clone(&this.halves), Payload::new(lua, text));
             waiting(lua, &this.label, AwaitKind::Io, &this.at_write, move || async move {
                 let mut slot = halves.write.lock().await;
                 let Some(half) = slot.as_mut() else { return Err(closed("write")) };
-                let written = halves.unless_closed(half.write_all(&bytes)).await;
+                let write = async {
+                    for piece in payload.pieces() {
+                        half.write_all(&piece).await?;
+                    }
+                    Ok::<_, std::io::Error>(())
+                };
+                let written = halves.unless_closed(write).await;
                 if halves.is_finished.load(Ordering::Acquire) {
                     *slot = None;
                 }

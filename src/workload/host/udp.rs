@@ -11,6 +11,7 @@ use super::awaitable::waiting;
 use super::label::Label;
 use super::language::describe;
 use super::net::local;
+use super::payload::Payload;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::Fault;
 
@@ -53,11 +54,15 @@ impl UserData for Datagrams {
                 return Err(host.misuse(lua, fault.hint("write await(socket:send_to(text, port))")));
             };
             let to = Address::read(lua, host, "send_to", &to)?;
-            let (socket, bytes) = (Arc::clone(&this.socket), text.as_bytes().to_vec());
+            let (socket, payload) = (Arc::clone(&this.socket), Payload::new(lua, text));
             waiting(lua, &this.label, AwaitKind::Io, &this.at_send, move || async move {
                 let to = to.resolve().await?.into_iter().next();
                 let to = to.ok_or_else(|| Fault::new("no such host is known").token("send_to"))?;
-                socket.send_to(&bytes, to).await.map_err(|error| failed("sending", &error))?;
+                // One that is too long is for the system to refuse.
+                socket
+                    .send_to(&payload.beginning(DATAGRAM_BYTES_MAX), to)
+                    .await
+                    .map_err(|error| failed("sending", &error))?;
                 Ok(MultiValue::new())
             })
         });
