@@ -29,6 +29,8 @@ pub struct Search {
     limits: Thresholds,
     known: Known,
     stage: Stage,
+    /// Awaits that there were when they were gone through.
+    awaits: usize,
     looking: Vec<Box<dyn Looking>>,
     found: Findings,
 }
@@ -52,6 +54,7 @@ impl Search {
             limits: *limits,
             known: Known::default(),
             stage: Stage::Awaits(0),
+            awaits: 0,
             looking: LINTS.iter().map(|lint| (lint.look)()).collect(),
             found: Findings::default(),
         }
@@ -83,6 +86,7 @@ impl Search {
                 return Stage::Awaits(id.index());
             }
             *left -= 1;
+            self.awaits = id.index() + 1;
             self.known.note(trace, id, found);
             let case = Case { trace, limits: &self.limits, known: &self.known };
             wanting.iter_mut().for_each(|lint| lint.found_await(&case, &found));
@@ -123,6 +127,13 @@ impl Search {
     fn last_word(&mut self, index: usize, trace: &Trace, left: &mut usize) -> Stage {
         *left = left.saturating_sub(LAST_WORD_COST);
         self.known.look_again(trace);
+        // Of a program that is not ours only awaits tell who got a lock last, and there are not many of them.
+        if trace.is_foreign() {
+            for (id, found) in trace.awaits().from(self.awaits) {
+                self.awaits = id.index() + 1;
+                self.known.note(trace, id, found);
+            }
+        }
         let case = Case { trace, limits: &self.limits, known: &self.known };
         if let (Some(lint), Some(looking)) = (LINTS.get(index), self.looking.get_mut(index)) {
             let mut seen = looking.last_word(&case);
