@@ -25,7 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::{Settings, ThemeChoice, Wishes};
 use crate::trace::Nanos;
-use crate::workload::{self, duration};
+use crate::workload::duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,7 +106,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let exit = exit::told(dispatch(arguments));
     // A run that was left behind may not have come to removing its own folder.
-    workload::sweep();
+    crate::belongings::sweep();
     exit
 }
 

@@ -5,6 +5,7 @@
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
 pub mod app;
+pub mod belongings;
 pub mod cli;
 pub mod control;
 pub mod feed;

@@ -17,3 +17,4 @@ pub use exec::{ExecSession, Stdin, wait_for_left};
 pub use lab::LabSession;
 pub use recorder::{ArchiveFile, Recorded};
 pub use recording::{RecordingSession, Until};
+pub use sources::built_in;

@@ -14,5 +14,5 @@ mod permissions;
 pub mod script;
 mod source;
 
-pub use host::{LOADING_MAX, MEMORY_BYTES_MAX, STRETCH_MAX, TASKS_MAX, WORDS, program, program_with, sweep};
+pub use host::{LOADING_MAX, MEMORY_BYTES_MAX, STRETCH_MAX, TASKS_MAX, WORDS, program, program_with};
 pub use permissions::Permissions;

@@ -21,6 +21,9 @@ pub fn numbers(effort: Effort) -> Measured {
     let times = rounds(effort.rounds(60), &[&|| loops::bare(YIELDING), &|| loops::probe(YIELDING).0]);
     let added_ns = Spread::of(times.iter().map(|[bare, probe]| probe - bare)).median;
     let mut numbers = vec![("ns_per_event_recorded", added_ns / EVENTS_PER_POLL, "ns")];
+    let times = rounds(effort.rounds(24), &[&|| loops::awaits(false), &|| loops::awaits(true)]);
+    let added_ns = Spread::of(times.iter().map(|[untold, told]| told - untold)).median;
+    numbers.push(("ns_per_await_recorded", added_ns, "ns"));
     let taken_in = (0..effort.rounds(60)).map(|_| {
         let (_, seen) = loops::probe(YIELDING);
         seen.told as f64 / seen.taking_in.as_secs_f64() / 1e6

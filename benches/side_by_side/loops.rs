@@ -5,6 +5,7 @@
 //! stretch in which the system let another program run stands out, and says nothing of ours.
 
 use std::cell::{Cell, RefCell};
+use std::hint::black_box;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,9 +13,9 @@ use std::time::{Duration, Instant};
 use console_subscriber::{ConsoleLayer, ServerParts};
 use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
-use loopscope::lab::{self, Options, TaskSpec};
+use loopscope::lab::{self, Options, TaskSpec, World};
 use loopscope::session::LabSession;
-use loopscope::trace::Trace;
+use loopscope::trace::{AwaitKind, Site, Trace};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -78,6 +79,30 @@ impl Load {
     }
 }
 
+/// Awaits between two readings of the clock, of which there are so many, with a rest after each so that the reader keeps up.
+const STRETCH_AWAITS: usize = 2_000;
+const STRETCHES: usize = 400;
+
+/// One task of the lab that awaits what is ready at once: nanoseconds an await, told or not. What is told of one is its
+/// start, its poll and its end.
+pub fn awaits(are_told: bool) -> f64 {
+    on_the_lab(move |world| async move {
+        let site = Site { kind: AwaitKind::Other, source: "ready".into(), location: None };
+        let mut took_ns = Vec::with_capacity(STRETCHES);
+        for _ in 0..STRETCHES {
+            let began = Instant::now();
+            for _ in 0..STRETCH_AWAITS {
+                let ready = black_box(std::future::ready(()));
+                if are_told { world.await_at(&site, ready).await } else { ready.await }
+            }
+            took_ns.push(began.elapsed().as_nanos() as f64);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        middle_mean(took_ns) / STRETCH_AWAITS as f64
+    })
+    .0
+}
+
 /// How often a screen takes in what happened.
 const FRAME: Duration = Duration::from_millis(16);
 
@@ -135,11 +160,20 @@ fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> f64 {
 /// The loop in the lab with the probe alone, on the machine's clock, with a session that files what it tells into a
 /// trace, as a screen would.
 pub fn probe(load: Load) -> (f64, Seen) {
+    on_the_lab(move |world| async move {
+        let spec = TaskSpec { name: "task".into(), location: None };
+        load.main(|load| world.spawn(spec.clone(), load.one_task())).await
+    })
+}
+
+fn on_the_lab<F>(main: impl FnOnce(World) -> F + Send + 'static) -> (f64, Seen)
+where
+    F: Future<Output = f64> + Send + 'static,
+{
     let (took_sender, took) = mpsc::channel();
     let program: lab::Program = Box::new(move |world| {
         let body = async move {
-            let spec = TaskSpec { name: "task".into(), location: None };
-            let took = load.main(|load| world.spawn(spec.clone(), load.one_task())).await;
+            let took = main(world).await;
             took_sender.send(took).map_err(|error| error.to_string())?;
             Ok(serde_json::Value::Null)
         };

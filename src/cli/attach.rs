@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
@@ -49,6 +49,9 @@ pub(super) struct AttachArguments {
     /// No screen: print a report when it is over. Exit 1 if nobody answered in that time, or within 10s
     #[arg(long, help_heading = "Headless")]
     headless: bool,
+    /// Where the program was built, to show the lines of its source: the places that it tells of are mostly relative to that
+    #[arg(long, value_name = "FOLDER", conflicts_with = "recording")]
+    source: Option<PathBuf>,
     #[command(flatten)]
     record: Record,
     #[command(flatten)]
@@ -70,7 +73,7 @@ pub(super) fn attach(arguments: &AttachArguments, settings: &Settings) -> anyhow
     for address in &arguments.addresses {
         let file = records.next()?;
         let head = session::head(&source(address), FeedChoice::Console);
-        sessions.push(record::onto(file, start(address, settings)?, head)?);
+        sessions.push(record::onto(file, start(address, arguments, settings)?, head)?);
     }
     screen::watch(sessions, records, settings)
 }
@@ -80,16 +83,26 @@ fn attach_headless(arguments: &AttachArguments, settings: &Settings) -> anyhow::
         bail!("one report is of one program: call `loopscope attach --headless` once for each address");
     };
     let (file, source) = (arguments.record.file()?, source(address));
-    let mut session = start(address, settings)?;
+    let mut session = start(address, arguments, settings)?;
     if arguments.r#for.is_none() {
         session.give_up_after(REACH_PATIENCE);
     }
     let (wanted, thresholds) = (&arguments.wanted, &settings.thresholds);
     let (exit, status) = headless::watch_onto(file, session, arguments.r#for, &source, thresholds, wanted)?;
-    if let Some(link) = status.link.filter(|link| link.state == LinkState::Live && !link.note.is_empty()) {
+    let is_seen = |state| matches!(state, LinkState::Live | LinkState::Lost);
+    if let Some(link) = status.link.filter(|link| is_seen(link.state) && !link.note.is_empty()) {
         tell(&format!("{address}: {}", link.note));
     }
     Ok(exit)
+}
+
+/// The folder that was given with `--source`.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn source_folder(folder: &Path) -> anyhow::Result<PathBuf> {
+    ensure!(folder.is_dir(), "--source {}: there is no such folder", folder.display());
+    Ok(folder.to_owned())
 }
 
 /// What a report, or an archive, calls what is at `address`.
@@ -97,7 +110,8 @@ pub(super) fn source(address: &Address) -> Source {
     Source { kind: SourceKind::Attach, name: address.to_string(), params: Vec::new(), clock: ClockKind::Real, seed: 0 }
 }
 
-fn start(address: &Address, settings: &Settings) -> anyhow::Result<AttachSession> {
-    let session = AttachSession::start(address, settings.memory_bytes);
+fn start(address: &Address, arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<AttachSession> {
+    let folder = arguments.source.as_deref().map(source_folder).transpose()?;
+    let session = AttachSession::start_built_in(folder, address, settings.memory_bytes);
     session.context(Broken("no thread could be had".to_owned()))
 }

@@ -1,11 +1,12 @@
 //! `loopscope exec`: an app that uses console-subscriber, started and watched, on screen or headless.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
+use super::attach::source_folder;
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
 use super::record::{self, Record, Records};
@@ -42,6 +43,9 @@ pub(super) struct ExecArguments {
     /// End the app after so long: seconds, or text such as 10ms or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
+    /// Where the app was built, to show the lines of its source, if that is neither here nor where its `target` is
+    #[arg(long, value_name = "FOLDER")]
+    source: Option<PathBuf>,
     #[command(flatten)]
     record: Record,
     #[command(flatten)]
@@ -63,11 +67,22 @@ fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit>
     } else {
         ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
     }
+    let folder = match &arguments.source {
+        Some(folder) => Some(source_folder(folder)?),
+        None => arguments
+            .command
+            .first()
+            .zip(std::env::current_dir().ok())
+            .and_then(|(app, here)| session::built_in(app, &here)),
+    };
     let mut records = Records::at(arguments.record.path().map(Path::to_owned));
     let file = records.next()?;
     let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };
     let started = ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
-    let session = started.context(Broken(format!("{name} cannot be watched")))?;
+    let mut session = started.context(Broken(format!("{name} cannot be watched")))?;
+    if let Some(folder) = folder {
+        session = session.built_in(folder);
+    }
     let source = Source {
         kind: SourceKind::Exec,
         name: session.name().to_owned(),

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::assertion::{Assertion, Verdict};
 use super::exit::{Exit, tell, to_stdout};
 use super::run::Plan;
 use crate::app::Session;
+use crate::belongings;
 use crate::control::{Command, Outcome, Phase, Status};
 use crate::insight::Thresholds;
 use crate::lab::{Listener, Program};
@@ -86,12 +88,16 @@ pub(super) fn heed_signals() -> anyhow::Result<&'static Arc<AtomicBool>> {
     let interrupted = INTERRUPTED.get_or_init(Arc::default);
     // Under `nohup` a terminal that goes away is no wish to end.
     let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
-        // In this order: the first signal ends the run and leaves a report, the second ends the program.
-        let code = Exit::Interrupted.code().into();
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
-        signal_hook::flag::register(signal, Arc::clone(interrupted))?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            // The first one ends the run and leaves a report, the second ends the program, with all that belongs to it.
+            if interrupted.swap(true, Ordering::Relaxed) {
+                belongings::sweep();
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+        }
+    })?;
     Ok(interrupted)
 }
 

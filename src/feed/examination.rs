@@ -11,6 +11,7 @@ use console_api::tasks::TaskUpdate;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::console::Stamp;
+use super::console::facts::is_spawn;
 use super::lateness::Lateness;
 use super::wire::Message;
 
@@ -101,7 +102,7 @@ impl Facts {
             part.async_op_update.as_ref().unwrap_or(&AsyncOpUpdate::default()),
         );
         for told in part.new_metadata.iter().flat_map(|new| &new.metadata).filter_map(|new| new.metadata.as_ref()) {
-            self.has_spawns |= told.name == "runtime.spawn" || (told.name == "task" && told.target == "tokio::task");
+            self.has_spawns |= is_spawn(told);
             self.has_resources |= told.name == "runtime.resource";
             let file = told.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
             self.tokio = self.tokio.take().or_else(|| tokio_version(file).map(str::to_owned));

@@ -9,15 +9,18 @@
 //! the stretch is marked as a gap.
 
 mod meeting;
+mod places;
 mod record;
 mod ring;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use ring::Ring;
 pub use writer::{LoopWriter, Writing};
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use rtrb::RingBuffer;
@@ -25,7 +28,8 @@ use rustc_hash::FxHashMap;
 
 use crate::trace::{AwaitId, Cause, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
 use meeting::Meeting;
-use record::{Reading, What};
+use places::Places;
+use record::{Last, Reading, What};
 
 /// Records that the ring of the loop's thread holds: 2 MiB, enough for ten milliseconds of a loop that does nothing but
 /// yield.
@@ -83,7 +87,8 @@ impl Probe {
             meeting: meeting.clone(),
             lossless,
             last_ns: 0,
-            polled: None,
+            last: Last::default(),
+            places: Places::default(),
             gap: None,
         };
         (probe, writer, Ring { records, aside, others, other: None, reading: Reading::default(), meeting })
@@ -97,22 +102,60 @@ impl Probe {
         AwaitId::from_index(self.awaits.fetch_add(1, Ordering::Relaxed) as usize)
     }
 
-    /// The id of `site`, which is told to the trace when it is first seen.
-    pub fn site(&self, site: &Site) -> SiteId {
-        let mut sites = self.sites.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(id) = sites.get(site) {
-            return *id;
+    /// [`Probe::tell`] of an await's start, and of its place where that is new. Gives the place's id.
+    #[inline]
+    pub fn await_start(&self, at: Nanos, id: AwaitId, task: TaskId, site: &Site) -> SiteId {
+        writer::start_await(at, id, task, site, self.watches).unwrap_or_else(|| {
+            let site = self.site(site);
+            self.tell(at, Event::AwaitStart { id, task, at, site });
+            site
+        })
+    }
+
+    /// [`Probe::tell`] of an await's poll.
+    #[inline]
+    pub fn await_poll(&self, id: AwaitId, ready: bool) {
+        if self.watches && !writer::poll_await(id, ready) {
+            self.tell(0, Event::AwaitPoll { id, ready });
         }
-        let id = SiteId::from_index(sites.len());
-        self.tell(0, Event::Site { site: id, described: Box::new(site.clone()) });
-        sites.insert(site.clone(), id);
+    }
+
+    /// [`Probe::tell`] of an await's end.
+    #[inline]
+    pub fn await_end(&self, at: Nanos, id: AwaitId) {
+        if self.watches && !writer::end_await(at, id) {
+            self.tell(at, Event::AwaitEnd { id, at });
+        }
+    }
+
+    /// The id of `site`, which is told to the trace when it is first seen, and known to this thread from then on.
+    #[cold]
+    fn site(&self, site: &Site) -> SiteId {
+        let mut sites = self.sites();
+        let known = sites.get(site).copied();
+        let id = known.unwrap_or_else(|| {
+            let id = SiteId::from_index(sites.len());
+            self.tell(0, Event::Site { site: id, described: Box::new(site.clone()) });
+            sites.insert(site.clone(), id);
+            id
+        });
+        writer::keep_place(site, id);
         id
+    }
+
+    /// The place of this id.
+    pub fn site_of(&self, id: SiteId) -> Option<Site> {
+        self.sites().iter().find(|(_, known)| **known == id).map(|(site, _)| site.clone())
+    }
+
+    fn sites(&self) -> MutexGuard<'_, FxHashMap<Site, SiteId>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The id of a resource, which is told to the trace. An actor is known by its name: whoever names it again means the
     /// same one.
     pub fn resource(&self, at: Nanos, resource: Resource) -> ResourceId {
-        let mut known = self.resources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut known = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, actors) = &mut *known;
         if resource.kind == ResourceKind::Actor {
             if let Some(id) = actors.get(&resource.name) {
@@ -235,146 +278,4 @@ fn is_structure(event: &Event) -> bool {
             | Event::Park { .. }
             | Event::Unpark { .. }
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_all(ring: &mut Ring) -> Vec<Event> {
-        let mut read = Vec::new();
-        while ring.take(usize::MAX, |event| read.push(event)) > 0 {}
-        read
-    }
-
-    #[test]
-    fn a_full_ring_drops_polls_counts_them_and_says_where() {
-        let (probe, writer, mut ring) = Probe::new(false, true);
-        let _writing = writer.install();
-        let task = probe.next_task();
-        for at in 0..RING_EVENTS as u64 + 5 {
-            probe.tell(at, Event::PollStart { task, at });
-        }
-        let first = read_all(&mut ring);
-        assert_eq!(first.len(), RING_EVENTS);
-        assert_eq!(first.last(), Some(&Event::PollStart { task, at: RING_EVENTS as u64 - 1 }));
-        let later = RING_EVENTS as u64 + 100;
-        probe.tell(later, Event::Park { at: later });
-        let gap = Event::Gap { from: RING_EVENTS as u64, to: later, dropped: 5 };
-        assert_eq!(read_all(&mut ring), [Event::Park { at: later }, gap]);
-        probe.tell(later, Event::Unpark { at: later });
-        assert_eq!(read_all(&mut ring), [Event::Unpark { at: later }], "the gap is over");
-    }
-
-    #[test]
-    fn a_gap_at_the_very_end_is_told_too() {
-        let (probe, writer, mut ring) = Probe::new(false, true);
-        let writing = writer.install();
-        let task = probe.next_task();
-        for at in 0..=RING_EVENTS as u64 {
-            probe.tell(at, Event::PollStart { task, at });
-        }
-        let reading = std::thread::spawn(move || {
-            let mut last = None;
-            while !ring.records.is_abandoned() || !ring.is_empty() {
-                ring.take(usize::MAX, |event| last = Some(event));
-            }
-            last
-        });
-        drop(writing);
-        let end = RING_EVENTS as u64;
-        let gap = Event::Gap { from: end, to: end, dropped: 1 };
-        assert_eq!(reading.join().expect("it only reads"), Some(gap));
-    }
-
-    #[test]
-    fn a_lossless_probe_waits_for_its_reader() {
-        let (probe, writer, mut ring) = Probe::new(true, true);
-        let told = RING_EVENTS as u64 * 3;
-        let reader = std::thread::spawn(move || {
-            let mut times = Vec::new();
-            while !ring.records.is_abandoned() || !ring.is_empty() {
-                ring.take(1000, |event| {
-                    if let Event::PollStart { at, .. } = event {
-                        times.push(at);
-                    }
-                });
-            }
-            times
-        });
-        let writing = writer.install();
-        let task = probe.next_task();
-        for at in 0..told {
-            probe.tell(at, Event::PollStart { task, at });
-        }
-        drop(writing);
-        assert!(reader.join().expect("the reader only reads").into_iter().eq(0..told));
-    }
-
-    #[test]
-    fn a_probe_without_a_reader_never_waits() {
-        let (probe, writer, ring) = Probe::new(true, true);
-        let _writing = writer.install();
-        drop(ring);
-        let task = probe.next_task();
-        for at in 0..RING_EVENTS as u64 * 2 {
-            probe.tell(at, Event::PollStart { task, at });
-            probe.tell(at, Event::Hold { task, at });
-        }
-    }
-
-    #[test]
-    fn a_probe_that_does_not_watch_tells_only_what_no_other_witness_knows() {
-        let (probe, writer, mut ring) = Probe::new(true, false);
-        let _writing = writer.install();
-        let task = probe.next_task();
-        probe.tell(0, Event::PollStart { task, at: 0 });
-        probe.tell(0, Event::Output { task: None, at: 0, text: "One".into() });
-        assert_eq!(read_all(&mut ring).len(), 1);
-    }
-
-    #[test]
-    fn rare_facts_keep_their_place_among_the_frequent() {
-        let (probe, writer, mut ring) = Probe::new(true, true);
-        let _writing = writer.install();
-        let task = probe.next_task();
-        let told: Vec<Event> = (0..3_000)
-            .map(|at| match at % 3 {
-                0 => Event::PollStart { task, at },
-                1 => Event::Output { task: Some(task), at, text: "a line".into() },
-                _ => Event::PollEnd { task, at },
-            })
-            .collect();
-        for (at, event) in (0..).zip(&told) {
-            probe.tell(at, event.clone());
-        }
-        assert_eq!(read_all(&mut ring), told);
-    }
-
-    #[test]
-    fn other_threads_facts_come_in_order_of_time() {
-        let (probe, writer, mut ring) = Probe::new(false, true);
-        let _writing = writer.install();
-        let probe = Arc::new(probe);
-        let (task, other) = (probe.next_task(), probe.next_task());
-        // A pool's thread wakes a task, and the loop's thread then polls it; both have told before anybody reads.
-        for at in [10, 30, 50] {
-            let poolside = probe.clone();
-            let wake = Event::Wake { task: other, at, cause: Cause::Thread };
-            std::thread::spawn(move || poolside.tell(at, wake)).join().expect("it only tells");
-        }
-        for at in [0, 20, 40, 60] {
-            probe.tell(at, Event::PollStart { task, at });
-        }
-        let times = |events: Vec<Event>| -> Vec<Nanos> {
-            events
-                .iter()
-                .map(|event| match event {
-                    Event::PollStart { at, .. } | Event::Wake { at, .. } => *at,
-                    other => panic!("nobody told {other:?}"),
-                })
-                .collect()
-        };
-        assert_eq!(times(read_all(&mut ring)), [0, 10, 20, 30, 40, 50, 60]);
-    }
 }

@@ -23,7 +23,7 @@ pub use stamps::Stamps;
 
 use line::Untold;
 use lines::{Lines, Piece};
-use teller::Teller;
+use teller::{ENTERED_MAX, Teller};
 
 use crate::plain::plain;
 use crate::trace::{BrokenLine, Event, Nanos, Recorded, TaskId};
@@ -224,6 +224,9 @@ impl<N: Names> Reading<'_, N> {
         let Some(epoch_ns) = at.epoch_ns() else {
             return self.broken(number, "its time is past the year 2554".to_owned(), out);
         };
+        if matches!(line, Line::Enter { .. }) && self.teller.is_full() {
+            return self.broken(number, format!("more than {ENTERED_MAX} spans are entered at once"), out);
+        }
         let mut at = self.stamps.loop_time(epoch_ns);
         if at < *self.last {
             self.recorded.clamped += 1;

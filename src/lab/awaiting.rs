@@ -7,19 +7,34 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tracing::Span;
 
 use super::world::World;
-use crate::trace::{AwaitId, Event, ResourceId, Site};
+use crate::trace::{AwaitId, ResourceId, Site};
 
-/// See the module.
-pub struct Awaiting<F> {
-    // Dropped before the spans close and the end is told.
-    future: Option<Pin<Box<F>>>,
-    spans: Option<Spans>,
-    /// `None` outside of any task, where there is no lane to draw it in.
-    id: Option<AwaitId>,
-    world: World,
+pin_project! {
+    /// See the module.
+    pub struct Awaiting<F> {
+        // Dropped before the spans close and the end is told.
+        #[pin]
+        future: Option<F>,
+        spans: Option<Spans>,
+        // `None` outside of any task, where there is no lane to draw it in.
+        id: Option<AwaitId>,
+        world: World,
+    }
+
+    impl<F> PinnedDrop for Awaiting<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            this.future.set(None);
+            *this.spans = None;
+            if let Some(id) = *this.id {
+                this.world.await_is_over(id);
+            }
+        }
+    }
 }
 
 struct Spans {
@@ -57,33 +72,22 @@ impl Spans {
 }
 
 impl<F: Future + Send> Awaiting<F> {
-    pub(super) fn new(world: &World, told: &Site, resource: Option<ResourceId>, future: F) -> Self {
-        let probe = &world.shared().probe;
-        let id = World::current().map(|task| {
-            let (id, site) = (probe.next_await(), probe.site(told));
-            world.tell(|at| Event::AwaitStart { id, task, at, site });
-            if let Some(stuck) = &world.shared().stuck {
-                stuck.opened(id, task, told);
-            }
-            if let Some(resource) = resource {
-                world.tell(|_| Event::AwaitOf { id, resource });
-            }
-            id
-        });
-        let spans = world.shared().console.is_some().then(|| Spans::new(told));
-        Self { future: Some(Box::pin(future)), spans, id, world: world.clone() }
+    pub(super) fn new(world: &World, site: &Site, resource: Option<ResourceId>, future: F) -> Self {
+        let id = World::current().map(|task| world.await_begins(task, site, resource));
+        let spans = world.shared().console.is_some().then(|| Spans::new(site));
+        Self { future: Some(future), spans, id, world: world.clone() }
     }
 }
 
 impl<F: Future> Future for Awaiting<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let Some(future) = &mut this.future else { return Poll::Pending };
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(future) = this.future.as_pin_mut() else { return Poll::Pending };
         let shared = this.world.shared();
-        let polled = match &this.spans {
-            None => future.as_mut().poll(context),
+        let polled = match this.spans {
+            None => future.poll(context),
             Some(spans) => {
                 if let Some((valve, _)) = &shared.console {
                     valve.admit(2, &shared.gate);
@@ -91,7 +95,7 @@ impl<F: Future> Future for Awaiting<F> {
                 let _resource = spans.resource.enter();
                 let _operation = spans.operation.enter();
                 let _poll = spans.poll.enter();
-                let polled = future.as_mut().poll(context);
+                let polled = future.poll(context);
                 tracing::trace!(
                     target: "runtime::resource::poll_op",
                     op_name = "poll",
@@ -100,22 +104,9 @@ impl<F: Future> Future for Awaiting<F> {
                 polled
             }
         };
-        if let Some(id) = this.id {
-            this.world.tell(|_| Event::AwaitPoll { id, ready: polled.is_ready() });
+        if let Some(id) = *this.id {
+            shared.probe.await_poll(id, polled.is_ready());
         }
         polled
-    }
-}
-
-impl<F> Drop for Awaiting<F> {
-    fn drop(&mut self) {
-        self.future = None;
-        self.spans = None;
-        if let Some(id) = self.id {
-            self.world.tell(|at| Event::AwaitEnd { id, at });
-            if let Some(stuck) = &self.world.shared().stuck {
-                stuck.closed(id);
-            }
-        }
     }
 }

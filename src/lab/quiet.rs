@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tracing::Dispatch;
 
 thread_local! {
@@ -22,21 +23,32 @@ pub(super) fn aloud(dispatch: &Dispatch, wake: impl FnOnce()) {
     if QUIET.get() { tracing::dispatcher::with_default(dispatch, wake) } else { wake() }
 }
 
-/// A future of tokio's that is made and polled without its spans.
-pub struct Quiet<F>(Pin<Box<F>>);
+pin_project! {
+    /// A future of tokio's that is made and polled without its spans.
+    pub struct Quiet<F> {
+        // Somebody listens to spans at all.
+        is_heard: bool,
+        #[pin]
+        future: F,
+    }
+}
 
 impl<F: Future> Quiet<F> {
-    pub(super) fn new(make: impl FnOnce() -> F) -> Self {
-        Self(quietly(|| Box::pin(make())))
+    pub(super) fn new(is_heard: bool, future: F) -> Self {
+        Self { is_heard, future }
     }
 }
 
 impl<F: Future> Future for Quiet<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if !*this.is_heard {
+            return this.future.poll(context);
+        }
         let before = QUIET.replace(true);
-        let polled = quietly(|| self.0.as_mut().poll(context));
+        let polled = quietly(|| this.future.poll(context));
         QUIET.set(before);
         polled
     }

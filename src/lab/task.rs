@@ -116,6 +116,7 @@ impl TaskCell {
     }
 
     /// Keeps a wake for later if the task is held.
+    #[inline]
     fn keep(&self) -> bool {
         if !self.is_held() {
             return false;
@@ -126,6 +127,7 @@ impl TaskCell {
         held
     }
 
+    #[inline]
     fn forward(&self, cause: Cause) {
         // A finished task may leave wakers behind; nobody counts those, here or in console-subscriber.
         if self.over.load(Ordering::Acquire) {
@@ -144,6 +146,7 @@ impl Wake for TaskCell {
         self.wake_by_ref();
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         let cause = self.world.cause(self.id);
         if self.keep() {

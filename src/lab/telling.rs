@@ -1,6 +1,7 @@
 //! What this thread is doing for the loop, and telling the probe of it: polls, wakes and parks.
 //!
-//! A poll passes here twice and its wake once, so nothing here takes a lock or allocates while the gate is free.
+//! A poll passes here twice, its wake once and what it awaits twice, so nothing here takes a lock or allocates while the
+//! gate is free.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use super::moment;
 use super::task::TaskCell;
 use super::world::World;
 use crate::control::ClockKind;
-use crate::trace::{Cause, Event, Nanos, TaskId};
+use crate::trace::{AwaitId, Cause, Event, Nanos, ResourceId, Site, TaskId};
 
 thread_local! {
     /// The task that this thread polls, or whose end it is working on: whoever is woken meanwhile is woken by it.
@@ -56,6 +57,31 @@ impl World {
         };
         self.shared().gate.see(cell, Seen::Woken, at);
         self.shared().probe.wake(at, cell.id(), cause);
+    }
+
+    /// Tells the probe that `task`, which is being polled, begins to await something, and gives the await's number.
+    #[inline]
+    pub(super) fn await_begins(&self, task: TaskId, site: &Site, resource: Option<ResourceId>) -> AwaitId {
+        let shared = self.shared();
+        let id = shared.probe.next_await();
+        let site = shared.probe.await_start(self.now_told(), id, task, site);
+        if let Some(stuck) = &shared.stuck {
+            stuck.opened(id, task, site);
+        }
+        if let Some(resource) = resource {
+            shared.probe.tell(0, Event::AwaitOf { id, resource });
+        }
+        id
+    }
+
+    /// Tells the probe that what was awaited is gone.
+    #[inline]
+    pub(super) fn await_is_over(&self, id: AwaitId) {
+        let shared = self.shared();
+        shared.probe.await_end(self.now_told(), id);
+        if let Some(stuck) = &shared.stuck {
+            stuck.closed(id);
+        }
     }
 
     /// Who is waking `task` right now.

@@ -3,8 +3,13 @@
 //! tokio knows its timers but does not tell, so every timer of the lab is noted here as well.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
+use pin_project_lite::pin_project;
+
+use super::world::World;
 use crate::trace::Nanos;
 
 /// One timer that was set.
@@ -49,5 +54,52 @@ impl Timers {
     pub fn next(&self, now: Nanos) -> Option<Nanos> {
         let after = Timer { due: now.saturating_add(1), number: 0 };
         self.lock().timers.range(after..).next().map(|timer| timer.due)
+    }
+}
+
+pin_project! {
+    /// A sleep of tokio's until this loop time, noted for as long as it lasts.
+    pub struct Sleep {
+        #[pin]
+        due: tokio::time::Sleep,
+        at: Nanos,
+        noted: Option<Noted>,
+    }
+}
+
+/// A timer that is noted for as long as this lives.
+struct Noted {
+    timer: Timer,
+    world: World,
+}
+
+impl Sleep {
+    pub fn new(world: World, at: Nanos, due: tokio::time::Sleep) -> Self {
+        Self { due, at, noted: Some(Noted { timer: world.shared().timers.set(at), world }) }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        while let Some(Noted { world, .. }) = &*this.noted {
+            ready!(this.due.as_mut().poll(context));
+            if world.now_ns() >= *this.at {
+                *this.noted = None;
+            } else {
+                // A pause on the real clock stops loop time, but not tokio's timers. Setting it anew aloud would make an
+                // async op of tokio's own.
+                world.quietly(|| this.due.as_mut().reset(world.shared().clock.instant(*this.at)));
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.world.shared().timers.clear(self.timer);
     }
 }

@@ -3,7 +3,10 @@
 //! Every task and await made through it is seen by both witnesses: the probe is told here, and console-subscriber hears
 //! the spans that tokio makes for tasks and that [`super::awaiting`] makes for awaits.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -17,7 +20,7 @@ use super::idle::Idle;
 use super::quiet::{Quiet, quietly};
 use super::stuck::Stuck;
 use super::task::{TaskCell, TaskFuture};
-use super::timers::{Timer, Timers};
+use super::timers::{Sleep, Timers};
 use super::valve::Valve;
 use crate::control::ClockKind;
 use crate::feed::console::TaskNumbers;
@@ -101,28 +104,19 @@ impl World {
         if self.clock() == ClockKind::Virtual {
             at = at.next_multiple_of(TIMER_NS);
         }
-        let noted = Noted { timer: self.0.timers.set(at), world: self.clone() };
-        let mut due = quietly(|| Box::pin(tokio::time::sleep_until(self.0.clock.instant(at))));
-        async move {
-            due.as_mut().await;
-            // A pause on the real clock stops loop time, but not tokio's timers.
-            while noted.world.now_ns() < at {
-                // Setting it anew would make an async op of tokio's own.
-                quietly(|| due.as_mut().reset(noted.world.0.clock.instant(at)));
-                due.as_mut().await;
-            }
-            drop(noted);
-        }
+        let due = self.quietly(|| tokio::time::sleep_until(self.0.clock.instant(at)));
+        Sleep::new(self.clone(), at, due)
     }
 
     /// A future of tokio's, made and polled without tokio's own spans; it becomes visible through [`World::await_at`].
     pub fn quiet<F: Future>(&self, make: impl FnOnce() -> F) -> Quiet<F> {
-        Quiet::new(make)
+        let is_heard = self.0.console.is_some();
+        Quiet::new(is_heard, self.quietly(make))
     }
 
-    /// Makes something of tokio's without its own spans.
+    /// Makes something of tokio's without its own spans, where anybody listens to them.
     pub fn quietly<R>(&self, make: impl FnOnce() -> R) -> R {
-        quietly(make)
+        if self.0.console.is_some() { quietly(make) } else { make() }
     }
 
     /// Makes `future` visible as an await of the task that is being polled, from now until it is dropped.
@@ -145,16 +139,16 @@ impl World {
     /// Blocks the whole loop for `duration` of loop time, inside the poll that is under way.
     pub fn block(&self, site: &Site, duration: Duration) -> Result<(), Stopped> {
         let until = self.after(duration);
-        let mut blocking = self.await_at(
+        let blocking = self.await_at(
             site,
-            std::future::poll_fn(|_| {
+            poll_fn(|_| {
                 let waits = self.long_waits();
-                std::task::Poll::Ready(self.0.gate.block_until(until, &waits, &self.0.clock, self))
+                Poll::Ready(self.0.gate.block_until(until, &waits, &self.0.clock, self))
             }),
         );
-        match std::pin::Pin::new(&mut blocking).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
-            std::task::Poll::Ready(passed) => passed,
-            std::task::Poll::Pending => Err(Stopped),
+        match pin!(blocking).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(passed) => passed,
+            Poll::Pending => Err(Stopped),
         }
     }
 
@@ -249,7 +243,8 @@ impl World {
         // In this order: what is released counts as held until its wake is there to be delivered.
         let one_is_held = alive.by_id.values().any(|(_, cell)| cell.is_held()) || !self.0.gate.is_settled();
         if main_waits && !one_is_held && self.0.timers.is_empty() {
-            stuck.decide(|task| alive.by_id.get(&task).map_or_else(String::new, |(_, cell)| cell.name().to_owned()));
+            let name = |task| alive.by_id.get(&task).map_or_else(String::new, |(_, cell)| cell.name().to_owned());
+            stuck.decide(name, |site| self.0.probe.site_of(site));
             self.0.kick.notify_one();
         }
     }
@@ -266,18 +261,6 @@ impl Witness for World {
             Delivery::Wake(task) => task.deliver(),
             Delivery::Cancel(task) => task.cancel(),
         }
-    }
-}
-
-/// A timer that is noted for as long as its sleep lives.
-struct Noted {
-    timer: Timer,
-    world: World,
-}
-
-impl Drop for Noted {
-    fn drop(&mut self) {
-        self.world.0.timers.clear(self.timer);
     }
 }
 

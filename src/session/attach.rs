@@ -6,12 +6,13 @@ mod network;
 mod words;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::sources::Sources;
+use super::sources::{Reader, Sources};
 use crate::app;
 use crate::control::{
     ClockKind, Command, FeedChoice, Link, LinkState, Outcome, Phase, SourceKind, Speed, Status, Steering,
@@ -50,8 +51,16 @@ impl AttachSession {
     /// # Errors
     /// Where the system gives no thread.
     pub fn start(address: &Address, memory_bytes: usize) -> std::io::Result<Self> {
+        Self::start_built_in(None, address, memory_bytes)
+    }
+
+    /// [`AttachSession::start`], for a program that was built in `folder`, to show the lines that it names.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start_built_in(folder: Option<PathBuf>, address: &Address, memory_bytes: usize) -> std::io::Result<Self> {
         let (near, far) = line::line();
-        network::start(address.clone(), far)?;
+        network::start(address.clone(), far, Reader::of(folder))?;
         Ok(Self::at(address.clone(), memory_bytes, near))
     }
 

@@ -5,9 +5,11 @@
 
 mod app;
 mod clock;
+mod ending;
 mod joined;
 mod output;
 mod pipe;
+mod port;
 mod stop;
 mod timed;
 mod wire;
@@ -16,6 +18,7 @@ mod words;
 pub use app::{Stdin, wait_for_left};
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,7 @@ use clock::Clock;
 use joined::Joined;
 use output::Output;
 use pipe::{Chunk, Pipe};
+use port::Port;
 use timed::Timed;
 use wire::Wire;
 
@@ -41,9 +45,6 @@ const BEHIND_MAX_NS: u64 = 500_000_000;
 
 /// How far the newest end of the trace stays behind what was told: lines may take so long to come.
 const LATE_NS: u64 = 20_000_000;
-
-/// How long after its end an app's output and recording may go on, from what it leaves behind.
-const REST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Characters of a command that are shown.
 const NAME_CHARS_MAX: usize = 200;
@@ -56,6 +57,7 @@ pub struct ExecSession {
     /// `None` where it could not be started, and once it is over.
     app: Option<App>,
     pipe: Option<Pipe>,
+    port: Option<Port>,
     wire: Option<Wire>,
     output: Output,
     recording: Recording,
@@ -93,7 +95,7 @@ impl ExecSession {
         let clock = Clock::start();
         let (rings, bell) = bounded(1);
         let pipe = Pipe::open(clock, rings.clone())?;
-        let port = app::free_port()?;
+        let port = Port::keep()?;
         let mut trace = Trace::with_budget(memory_bytes);
         trace.set_foreign();
         let recording = Recording::new(Stamps::from_epoch_ns(clock.origin())).with_awaits();
@@ -104,6 +106,7 @@ impl ExecSession {
             clock,
             app: None,
             pipe: None,
+            port: None,
             wire: None,
             output: Output::nothing(),
             recording,
@@ -123,17 +126,25 @@ impl ExecSession {
             came_out: None,
             outcome: None,
         };
-        match App::start(command, port, &pipe.path(), stdin) {
+        match App::start(command, port.number(), &pipe.path(), stdin) {
             Err(why) => session.outcome = Some(Outcome::Failed(why)),
             Ok(mut app) => {
                 let (out, err) = app.streams();
                 session.app = Some(app);
                 session.output = Output::read(out, err, clock, &rings)?;
-                session.wire = Some(Wire::listen(port, rings)?);
+                session.wire = Some(Wire::listen(port.number(), rings)?);
                 session.pipe = Some(pipe);
+                session.port = Some(port);
             }
         }
         Ok(session)
+    }
+
+    /// It was built in this folder, to show the lines that it names.
+    #[must_use]
+    pub fn built_in(mut self, folder: PathBuf) -> Self {
+        self.reader = Reader::of(Some(folder));
+        self
     }
 
     /// What is to be known as this app's name.
@@ -253,48 +264,6 @@ impl ExecSession {
             self.trace.set_compared_until(counted);
         }
         before != (self.trace.now(), self.trace.output().lines().len())
-    }
-
-    fn follow_app(&mut self) -> bool {
-        let Some(status) = self.app.as_mut().and_then(App::ended) else { return false };
-        if self.ended.is_none() {
-            self.ended = Some((Instant::now(), self.pipe.as_ref().map_or(0, Pipe::empty)));
-            (self.is_frozen, self.freezing) = (false, None);
-            let came_out = if self.is_quitting { Outcome::Cancelled } else { app::outcome(status) };
-            self.came_out.get_or_insert(came_out);
-        }
-        let Some((ended, empty)) = self.ended else { return false };
-        let Some(pipe) = &self.pipe else { return false };
-        let is_quiet = self.last_came.max(ended).elapsed() > REST_PATIENCE;
-        let is_told = pipe.empty() > empty && self.output.is_over() && self.wire.as_ref().is_none_or(Wire::is_silent);
-        if (is_told || is_quiet) && !pipe.has_more() && self.chunk.is_none() {
-            self.finish();
-            return true;
-        }
-        false
-    }
-
-    fn finish(&mut self) {
-        self.take_updates(REST_PATIENCE);
-        self.take_output();
-        if let Some(lines) = self.pipe.as_ref().and_then(Pipe::missed_last) {
-            self.miss(lines);
-        }
-        let (trace, timed) = (&mut self.trace, &mut self.timed);
-        // One that records nothing has no first line either.
-        let finished = self.recording.finish(&mut |event| timed.before(event, trace));
-        self.timed.all(&mut self.trace);
-        self.catch_up(u64::MAX);
-        let outcome = self.came_out.take().unwrap_or(Outcome::Cancelled);
-        self.outcome = Some(match (outcome, finished) {
-            (Outcome::Completed(_), Err(error)) => Outcome::Failed(error.to_string()),
-            (outcome, _) => outcome,
-        });
-        if self.trace.tasks().iter().any(|task| task.ending.is_none()) {
-            self.recording.note_unfinished();
-        }
-        self.trace.set_recorded(self.recording.recorded().clone());
-        (self.app, self.pipe, self.wire) = (None, None, None);
     }
 }
 

@@ -95,6 +95,11 @@ impl RecordingSession {
         })
     }
 
+    fn read_percent(&self) -> u64 {
+        let untaken = (self.untaken.1 - self.untaken.0) as u64;
+        self.read_bytes.saturating_sub(untaken).saturating_mul(100) / self.file_bytes.max(1)
+    }
+
     /// Takes some lines, or reads some bytes. Tells whether there were any.
     fn step(&mut self) -> Result<bool, Outcome> {
         let failed = |error: &dyn std::fmt::Display| Outcome::Failed(error.to_string());
@@ -174,10 +179,15 @@ impl app::Session for RecordingSession {
 
     fn status(&self) -> Status {
         let mut notes = vec![match self.state {
-            State::Reading => format!("reading, {} %", self.read_bytes * 100 / self.file_bytes.max(1)),
+            State::Reading => format!("reading, {} %", self.read_percent()),
             State::Growing => "growing".to_owned(),
             State::Over if self.was_replaced => "the file was begun anew: this is what was in it before".to_owned(),
-            State::Over => "complete".to_owned(),
+            State::Over => match &self.outcome {
+                Some(Outcome::Failed(why)) => why.clone(),
+                Some(Outcome::Cancelled) => format!("left before its end, at {} %", self.read_percent()),
+                Some(Outcome::Detached) => "up to where it was left".to_owned(),
+                Some(Outcome::Completed(_)) | None => "complete".to_owned(),
+            },
         }];
         notes.extend(notes::of_recording(self.recording.recorded()));
         notes.extend(notes::of_threads(&self.trace));

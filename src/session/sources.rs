@@ -1,10 +1,13 @@
 //! Source files that locations name, as far as they can be read here: to show the line that awaits.
 //!
-//! A location is what somebody else's program says. Only ordinary Rust files of a sensible size are opened, and few.
+//! A location is what somebody else's program says. Only ordinary Rust files of a sensible size are opened, and few. One that
+//! is relative is so to the folder in which the program was built: where that is not known no line is shown, for the wrong
+//! project's would look as true as the right one's.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -33,22 +36,55 @@ impl Sources {
 
 /// Reads each file that is named, once.
 #[derive(Debug, Default)]
-pub struct Reader(FxHashSet<Arc<str>>);
+pub struct Reader {
+    /// Where the program was built, if that is known.
+    folder: Option<PathBuf>,
+    known: FxHashSet<Arc<str>>,
+}
 
 impl Reader {
+    /// For a program that was built in `folder`; where that is not known, only files with an absolute path are read.
+    pub fn of(folder: Option<PathBuf>) -> Self {
+        Self { folder, known: FxHashSet::default() }
+    }
+
+    /// For another program that was built in the same place.
+    pub fn anew(&self) -> Self {
+        Self::of(self.folder.clone())
+    }
+
     /// The files that these events name and no earlier ones did, with their texts.
     pub fn read(&mut self, events: &[Event]) -> Vec<(Arc<str>, String)> {
         let mut found = Vec::new();
         for event in events {
             let Some(Location { file, .. }) = location(event) else { continue };
-            if self.0.len() >= FILES_MAX || self.0.contains(file) {
+            if self.known.len() >= FILES_MAX || self.known.contains(file) {
                 continue;
             }
-            self.0.insert(Arc::clone(file));
-            found.extend(text(Path::new(&**file)).map(|text| (Arc::clone(file), text)));
+            self.known.insert(Arc::clone(file));
+            found.extend(self.path(file).and_then(|path| text(&path)).map(|text| (Arc::clone(file), text)));
         }
         found
     }
+
+    fn path(&self, file: &str) -> Option<PathBuf> {
+        let path = Path::new(file);
+        if path.is_absolute() { Some(path.to_owned()) } else { Some(self.folder.as_ref()?.join(path)) }
+    }
+}
+
+/// The folder in which what `command` starts `here` was built, as far as that shows: cargo builds where it is called; what
+/// cargo has built lies in its `target` there; and what lies below the folder in which one works belongs to it.
+pub fn built_in(command: &OsStr, here: &Path) -> Option<PathBuf> {
+    if Path::new(command).file_name() == Some(OsStr::new("cargo")) {
+        return Some(here.to_owned());
+    }
+    // A name alone is looked up in the system's own folders.
+    let is_path = Path::new(command).components().nth(1).is_some();
+    let program = here.join(command).canonicalize().ok().filter(|_| is_path)?;
+    let target = program.ancestors().find(|folder| folder.file_name() == Some(OsStr::new("target")));
+    let here = here.canonicalize().ok()?;
+    target.and_then(Path::parent).map(Path::to_owned).or_else(|| program.starts_with(&here).then_some(here))
 }
 
 fn location(event: &Event) -> Option<&Location> {
@@ -75,6 +111,43 @@ fn text(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::TaskId;
+
+    fn named(file: &str) -> Event {
+        let location = Box::new(Location { file: file.into(), line: 1 });
+        Event::Located { task: TaskId::from_index(0), location }
+    }
+
+    #[test]
+    fn a_relative_path_is_looked_for_where_the_program_was_built_and_nowhere_else() {
+        let project = tempfile::tempdir().expect("a folder can be made");
+        std::fs::write(project.path().join("sources.rs"), "right").expect("the folder is ours");
+        let absolute = project.path().join("sources.rs").display().to_string();
+        let events = [named("sources.rs"), named(&absolute), named(file!())];
+        let texts = |mut reader: Reader| reader.read(&events).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(texts(Reader::of(None)), ["right"], "this very file is below the folder in which tests run");
+        assert_eq!(texts(Reader::of(Some(project.path().to_owned()))), ["right", "right"]);
+    }
+
+    #[test]
+    fn where_a_program_was_built_shows_in_its_path() {
+        let root = tempfile::tempdir().expect("a folder can be made");
+        let root = root.path().canonicalize().expect("it is there");
+        let make = |path: &str| {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().expect("it has one")).expect("the folder is ours");
+            std::fs::write(path, "").expect("the folder is ours");
+        };
+        ["one/target/debug/app", "two/src/main.rs", "two/bin/tool", "tool"].into_iter().for_each(make);
+        let built = |command: &str, here: &str| built_in(OsStr::new(command), &root.join(here));
+        let (one, two) = (Some(root.join("one")), Some(root.join("two")));
+        assert_eq!(built("./target/debug/app", "one"), one);
+        assert_eq!(built("../one/target/debug/app", "two"), one, "and not where one works");
+        assert_eq!(built(&root.join("one/target/debug/app").display().to_string(), "two"), one);
+        assert_eq!(built("bin/tool", "two"), two);
+        assert_eq!((built("../tool", "two"), built("tool", "two"), built("./nothing", "two")), (None, None, None));
+        assert_eq!((built("cargo", "two"), built("/usr/bin/cargo", "two")), (two.clone(), two));
+    }
 
     #[test]
     fn only_ordinary_rust_files_are_read() {

@@ -65,6 +65,7 @@ impl Inputs {
                 if count > 1 {
                     // Whoever asks twice was not heard: the screen's own thread is stuck.
                     super::guard::restore();
+                    crate::belongings::sweep();
                     std::process::exit(128 + signal);
                 }
                 if signal_sender.send(Input::Signal(signal)).is_err() {

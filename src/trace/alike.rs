@@ -57,12 +57,10 @@ fn unshared(spawned: &Arc<Spawned>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::TaskKind;
     use super::*;
 
     fn named(name: &str) -> Spawned {
-        let kind = TaskKind::Task;
-        Spawned { name: name.into(), kind, parent: None, location: None, size_bytes: None, boxed_from_bytes: None }
+        Spawned { name: name.into(), ..Spawned::default() }
     }
 
     #[test]

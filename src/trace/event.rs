@@ -208,8 +208,8 @@ pub enum Event {
     },
 }
 
-/// What is known of a task from the moment it is spawned.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What is known of a task from the moment it is spawned; by default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spawned {
     pub name: Arc<str>,
     pub kind: TaskKind,
@@ -222,17 +222,10 @@ pub struct Spawned {
     pub boxed_from_bytes: Option<u64>,
 }
 
-impl Spawned {
-    /// Of a task of which nothing was told.
-    pub fn unknown() -> Self {
-        let kind = TaskKind::Task;
-        Self { name: "".into(), kind, parent: None, location: None, size_bytes: None, boxed_from_bytes: None }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskKind {
     /// A future on the loop.
+    #[default]
     Task,
     /// A future that stays on one thread of a multi-threaded runtime.
     Local,

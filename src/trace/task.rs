@@ -88,7 +88,7 @@ impl Task {
 
     /// One that takes what is read of a task that is forgotten.
     pub(super) fn nobody(id: TaskId) -> Self {
-        Self::new(id, Arc::new(Spawned::unknown()), 0, 0)
+        Self::new(id, Arc::new(Spawned::default()), 0, 0)
     }
 
     /// Bytes of its row, without what is sealed of it, and without what it shares with others.

@@ -184,19 +184,10 @@ impl<'a> IntoIterator for &'a Tasks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Spawned, TaskKind};
     use super::*;
 
-    fn spawned() -> std::sync::Arc<Spawned> {
-        let kind = TaskKind::Task;
-        std::sync::Arc::new(Spawned {
-            name: "".into(),
-            kind,
-            parent: None,
-            location: None,
-            size_bytes: None,
-            boxed_from_bytes: None,
-        })
+    fn task(index: usize) -> Task {
+        Task::nobody(TaskId::from_index(index))
     }
 
     #[test]
@@ -204,7 +195,7 @@ mod tests {
         const COUNT: usize = PAGE_TASKS * GROUP_PAGES + 3 * PAGE_TASKS + 7;
         let mut tasks = Tasks::default();
         let mut kept: Vec<usize> = (0..COUNT).collect();
-        (0..COUNT).for_each(|index| tasks.push(Task::new(TaskId::from_index(index), spawned(), 0, 0)));
+        (0..COUNT).for_each(|index| tasks.push(task(index)));
         let forget = |tasks: &mut Tasks, kept: &mut Vec<usize>, is_gone: &dyn Fn(usize) -> bool| {
             for index in kept.iter().filter(|index| is_gone(**index)) {
                 assert!(tasks.remove(TaskId::from_index(*index)).is_some());
@@ -236,7 +227,7 @@ mod tests {
         assert!(tasks.get(TaskId::from_index(7)).is_none() && tasks.remove(TaskId::from_index(7)).is_none());
         forget(&mut tasks, &mut kept, &|_| true);
         check(&tasks, &kept);
-        tasks.push(Task::new(TaskId::from_index(COUNT), spawned(), 0, 0));
+        tasks.push(task(COUNT));
         assert_eq!(tasks.nth(0).map(|task| task.id.index()), Some(COUNT));
     }
 }

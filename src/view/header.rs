@@ -32,17 +32,22 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     }
     first.push(speed(scene));
     if area.height < 2 {
-        first.extend(counts(scene));
+        first.extend(counts(scene, area.width));
     }
     pen::line(buffer, area, 0, &row(first, area.width));
-    pen::line(buffer, area, 1, &row(counts(scene), area.width));
+    pen::line(buffer, area, 1, &row(counts(scene, area.width), area.width));
+}
+
+/// Columns that a segment takes.
+fn columns(segment: &Segment) -> usize {
+    segment.iter().map(Span::width).sum()
 }
 
 /// The segments that fit, two spaces apart.
 fn row(segments: Vec<Segment>, width: u16) -> Line<'static> {
     let mut line = Line::default();
     for segment in segments {
-        let needed: usize = segment.iter().map(Span::width).sum();
+        let needed = columns(&segment);
         let is_first = line.spans.is_empty();
         if !is_first && line.width() + 2 + needed > usize::from(width) {
             break;
@@ -95,7 +100,8 @@ fn speed(scene: Watching<'_>) -> Segment {
     vec![span(scene.theme, Role::Dim, text)]
 }
 
-fn counts(scene: Watching<'_>) -> Vec<Segment> {
+/// How the tasks stand, in as many words as fit before `others`: of states that nobody is in, of what is over, of any.
+fn tasks(scene: Watching<'_>, width: u16, others: &Segment) -> Segment {
     let (theme, trace) = (scene.theme, scene.session.trace());
     let counts = trace.counts();
     let states = [
@@ -112,19 +118,34 @@ fn counts(scene: Watching<'_>) -> Vec<Segment> {
         Some(_) => format!("now: {}", trace.tasks().len()),
         None => trace.tasks().len().to_string(),
     };
-    let mut tasks = vec![span(theme, Role::Strong, number), span(theme, Role::Dim, " tasks")];
-    for (index, (name, role, count)) in states.into_iter().enumerate() {
-        // The unhappy ones only take room when there are any.
-        if index < 4 || count > 0 {
-            tasks.push(span(theme, Role::Dim, if tasks.len() == 2 { ": " } else { ", " }));
+    // The unhappy ones only take room when there are any.
+    let is_usual = |role, count: u32| count > 0 || !matches!(role, Role::Cancelled | Role::Failed);
+    let is_news = |role, count: u32| count > 0 && !matches!(role, Role::Done | Role::Cancelled);
+    let levels: [&dyn Fn(Role, u32) -> bool; 4] = [&is_usual, &|_, count| count > 0, &is_news, &|_, _| false];
+    let told = levels.into_iter().map(|is_told| {
+        let mut told = vec![span(theme, Role::Strong, number.clone()), span(theme, Role::Dim, " tasks")];
+        for (name, role, count) in states.into_iter().filter(|(_, role, count)| is_told(*role, *count)) {
+            told.push(span(theme, Role::Dim, if told.len() == 2 { ": " } else { ", " }));
             let role = if count == 0 { Role::Dim } else { role };
-            tasks.push(span(theme, role, format!("{count} {name}")));
+            told.push(span(theme, role, format!("{count} {name}")));
         }
-    }
+        told
+    });
+    let fits = |told: &Segment| 1 + columns(told) + 2 + columns(others) <= usize::from(width);
+    let mut told: Vec<Segment> = told.collect();
+    let level = told.iter().position(fits).unwrap_or(told.len() - 1);
+    told.swap_remove(level)
+}
+
+/// The counts; how much was seen at all is said before how busy it was.
+fn counts(scene: Watching<'_>, width: u16) -> Vec<Segment> {
+    let (theme, trace) = (scene.theme, scene.session.trace());
+    let counts = trace.counts();
+    let losses = losses(theme, trace);
     let numbers = format!("{} polls, {} wakes", counts.polls, counts.wakes);
     vec![
-        tasks,
-        losses(theme, trace),
+        tasks(scene, width, &losses),
+        losses,
         vec![span(
             theme,
             Role::Text,

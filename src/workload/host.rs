@@ -54,7 +54,6 @@ use crate::lab::{Program, TaskSpec, World};
 use crate::trace::{AwaitKind, Site};
 
 pub(super) use coroutine::definition_of;
-pub use folder::sweep;
 pub use language::NAMES as WORDS;
 pub(super) use language::{describe, number_of};
 pub use sandbox::MEMORY_BYTES_MAX;

@@ -1,17 +1,13 @@
 //! What a task counts of itself: its polls, and the calls of the waker that it hands to what it awaits.
 //!
-//! A task that is told to stop lets go of what it does within a poll of its own, and ends a little later: a wake that is
-//! on its way from another thread meanwhile still finds it there, so that nobody can count it differently.
+//! A task that is told to stop lets go of what it does within a poll of its own, and ends with that. A wake from another
+//! thread either finds it there, or comes too late and is no wake: nobody can count it differently.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
-
-/// How long a task that was told to stop stays.
-const SETTLE: Duration = Duration::from_millis(50);
 
 /// Every task's counts, by its name.
 #[derive(Clone, Default)]
@@ -22,7 +18,8 @@ struct Count {
     polls: AtomicU64,
     wakes: AtomicU64,
     stops: AtomicBool,
-    is_over: AtomicBool,
+    /// Locked by whoever wakes it, and by its end.
+    is_over: Mutex<bool>,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -31,7 +28,7 @@ impl Counts {
     pub fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         let count = Arc::new(Count::default());
         self.0.lock().expect("nobody panics with this lock").insert(name.to_owned(), count.clone());
-        let counted = Counted { future: Box::pin(future), count, is_stopping: false };
+        let counted = Counted { future: Some(Box::pin(future)), count };
         tokio::task::Builder::new().name(name).spawn(counted).expect("spawned from inside the runtime")
     }
 
@@ -41,8 +38,8 @@ impl Counts {
         for count in counts {
             count.stops.store(true, Ordering::SeqCst);
             let waker = count.waker.lock().expect("nobody panics with this lock").clone();
-            // One that was never polled will be, and one that is over cannot be woken.
-            if let Some(waker) = waker.filter(|_| !count.is_over.load(Ordering::SeqCst)) {
+            // One that was never polled will be.
+            if let Some(waker) = waker {
                 waker.wake();
             }
         }
@@ -60,9 +57,9 @@ impl Counts {
 }
 
 struct Counted {
-    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// `None` once it is over.
+    future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     count: Arc<Count>,
-    is_stopping: bool,
 }
 
 impl Future for Counted {
@@ -75,17 +72,22 @@ impl Future for Counted {
             let counting = || Counting { count: self.count.clone(), tokio: context.waker().clone() };
             kept.get_or_insert_with(|| Arc::new(counting()).into()).clone()
         };
-        if self.count.stops.load(Ordering::SeqCst) && !self.is_stopping {
-            self.is_stopping = true;
-            self.future = Box::pin(tokio::time::sleep(SETTLE));
+        let is_stopped = self.count.stops.load(Ordering::SeqCst);
+        let mut polled = |future: &mut Pin<Box<dyn Future<Output = ()> + Send>>| {
+            future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+        };
+        if !is_stopped && self.future.as_mut().is_some_and(&mut polled) {
+            return Poll::Pending;
         }
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+        self.future = None;
+        *self.count.is_over.lock().expect("nobody panics with this lock") = true;
+        Poll::Ready(())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.count.is_over.store(true, Ordering::SeqCst);
+        *self.count.is_over.lock().expect("nobody panics with this lock") = true;
     }
 }
 
@@ -100,6 +102,10 @@ impl Wake for Counting {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        let is_over = self.count.is_over.lock().expect("nobody panics with this lock");
+        if *is_over {
+            return;
+        }
         self.count.wakes.fetch_add(1, Ordering::SeqCst);
         self.tokio.wake_by_ref();
     }

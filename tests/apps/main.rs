@@ -1,9 +1,10 @@
 //! A program of somebody else's, as far as loopscope knows: plain tokio with console-subscriber, and nothing of ours in
 //! it. The suite attaches to it and starts it.
 //!
-//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort]`. It says `ready` once its tasks are spawned, ends when its
-//! standard input does (`quits` ends by itself), and then prints, as one JSON object, how often each task was polled
-//! and woken by its own count.
+//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort]`. It says `ready` once its tasks are spawned, lets
+//! them end when it reads `stop`, and then prints, as one JSON object, how often each task was polled and woken by its own
+//! count. It stays until its standard input ends, so that whoever watches can wait until everything is told; one that
+//! was never told to stop does so then. Only `quits` ends by itself.
 
 mod counted;
 mod scenarios;
@@ -50,28 +51,30 @@ fn main() {
             for task in running {
                 task.await.expect("the scenario does not panic");
             }
+            say(&counts.json());
             return publish_last().await;
         }
         std::thread::spawn(move || {
             let mut line = String::new();
-            while std::io::stdin().lock().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {}
-            let _ = end.send(());
+            while std::io::stdin().lock().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                let _ = end.send(());
+            }
         });
         is_over.recv().await;
         if has("--abort") {
             running.iter().for_each(|task| task.abort());
         } else {
             counts.stop();
-            for task in running {
-                task.await.expect("the scenario does not panic");
-            }
         }
-        publish_last().await;
+        for task in running {
+            assert!(!task.await.is_err_and(|error| error.is_panic()), "the scenario does not panic");
+        }
+        say(&counts.json());
+        while is_over.recv().await.is_some() {}
     });
-    say(&counts.json());
 }
 
-/// A last update has to be published before the program goes.
+/// Nobody can say when all of this is told: a last update has to be published before the program goes.
 async fn publish_last() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }

@@ -30,6 +30,7 @@ pub fn start(name: &str, counts: &Counts, tasks: usize) -> Tasks {
         "mixed" => {
             [mutex, rwlock, semaphore, barrier, channels, self_waker].iter().flat_map(|start| start(counts)).collect()
         }
+        "panics" => panics(),
         "nothing" => Vec::new(),
         other => panic!("there is no scenario `{other}`"),
     }
@@ -205,6 +206,15 @@ fn stuck(counts: &Counts) -> Tasks {
         cross("philosopher-2", &right, &left),
         counts.spawn("forgotten", async move { signal.notified().await }),
     ]
+}
+
+/// A task that panics, which nobody hears of but who reads what it prints.
+fn panics() -> Tasks {
+    drop(tokio::task::Builder::new().name("panicker").spawn(async {
+        sleep(TICK).await;
+        panic!("on purpose");
+    }));
+    Vec::new()
 }
 
 fn quits(counts: &Counts) -> Tasks {

@@ -281,8 +281,7 @@ fn sums_of_which_the_oldest_are_forgotten_are_saved_as_they_are() {
     trace.set_foreign();
     for index in 0..20 {
         let kind = TaskKind::Task;
-        let spawned =
-            Spawned { name: "".into(), kind, parent: None, location: None, size_bytes: None, boxed_from_bytes: None };
+        let spawned = Spawned { kind, ..Spawned::default() };
         trace.apply(Event::Spawn { task: id(index), at: 0, spawned: Box::new(spawned) });
     }
     for update in 1..2_000_u64 {

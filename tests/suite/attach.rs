@@ -1,6 +1,7 @@
 //! Attaching to real programs over real sockets: the right tasks, what they do, what they await, and how often.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use loopscope::app::Session;
@@ -54,16 +55,20 @@ const UPDATES: u64 = 6;
 /// Attaches to `app`, looks at it while it runs, tells it to end, and holds what the wire counted against what its tasks
 /// counted themselves.
 #[track_caller]
-fn look(app: App, look: impl Fn(&Trace)) {
+fn look(mut app: App, look: impl Fn(&Trace)) {
     let mut session = attach(&app.address);
     until(&mut session, "updates", |trace, _| trace.console().0 >= UPDATES);
     look(session.trace());
     let seen: Vec<(String, u64, u64)> = (session.trace().tasks().iter())
         .map(|task| (task.spawned.name.to_string(), task.counts.polls, task.counts.wakes))
         .collect();
-    let counts = std::thread::spawn(move || app.counts());
+    let counts = app.stop();
+    until(&mut session, "all of it", |trace, _| counts.keys().all(|name| named(trace, name).ending.is_some()));
+    // One more update, in case the last one was read while the last of it happened.
+    let updates = session.trace().console().0;
+    until(&mut session, "all of it", |trace, _| trace.console().0 > updates);
+    drop(app);
     until(&mut session, "the end", |_, status| status.phase == Phase::Ended);
-    let counts = counts.join().expect("it ends well");
     let status = session.status();
     assert_eq!((status.outcome.as_ref(), state(&status)), (Some(&Outcome::Detached), LinkState::Lost));
     for (name, count) in &counts {
@@ -271,10 +276,17 @@ fn the_selected_tasks_histograms_come_on_request() {
 #[test]
 fn the_line_that_awaits_can_be_read() {
     let app = App::start(&["mutex"]);
-    let mut session = attach(&app.address);
-    until(&mut session, "tasks", |trace, _| !trace.awaits().is_empty());
-    let file = named(session.trace(), "locker-0").spawned.location.clone().expect("it is told").file;
-    assert!(session.source(&file).is_some_and(|text| text.contains("fn spawn")), "{file}");
+    let address = app.address.parse().expect("it is an address");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (folder, is_shown) in [(Some(here), true), (None, false), (Some(&*here.join("src")), false)] {
+        let folder = folder.map(Path::to_owned);
+        let session = AttachSession::start_built_in(folder, &address, MEMORY_BYTES);
+        let mut session = session.expect("a thread can be had");
+        until(&mut session, "tasks", |trace, _| !trace.awaits().is_empty());
+        let file = named(session.trace(), "locker-0").spawned.location.clone().expect("it is told").file;
+        let has_line = session.source(&file).is_some_and(|text| text.contains("fn spawn"));
+        assert_eq!(has_line, is_shown, "{file}");
+    }
 }
 
 #[test]

@@ -279,30 +279,24 @@ fn two_hundred_megabytes_in_one_message() {
     // One entry that alone is larger than anything sensible.
     let endless = told(TASKS + 1, "y".repeat(10 << 20), 990, 995);
     first.task_update.as_mut().expect("just made").new_tasks.push(endless.0);
-    let console = FakeConsole::start(vec![first, update(1_001, [])]);
+    let console = FakeConsole::start_once(vec![first, update(1_001, [])]);
+    let folder = crate::outside::Folder::new("attach-two-hundred");
+    let out = folder.file("report");
     let mut child = Process::new(env!("CARGO_BIN_EXE_loopscope"))
-        .args(["attach", &console.address, "--for", "60s", "--headless", "--json"])
-        .stdout(Stdio::piped())
+        .args(["attach", &console.address, "--headless", "--json"])
+        .stdout(Stdio::from(std::fs::File::create(&out).expect("the folder is ours")))
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary is built with the tests");
-    // Interrupted once it has taken in everything, which it shows by needing no more time.
+    // It ends once it has taken in everything, for then its program is gone.
     let mut most_mb = 0;
-    let (mut used, mut since) = (0, Instant::now());
-    while since.elapsed() < Duration::from_secs(2) || used == 0 {
+    crate::outside::until("its end", || {
         most_mb = most_mb.max(most_memory_mb(child.id()).unwrap_or(0));
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
-        let ticks: u64 = stat.rsplit(' ').nth(52 - 14).and_then(|ticks| ticks.parse().ok()).unwrap_or(0);
-        if ticks != used && most_mb > 0 {
-            (used, since) = (ticks, Instant::now());
-        }
-        assert!(child.try_wait().expect("it is ours").is_none(), "it goes on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let interrupted = Process::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill is there").success());
+        child.try_wait().expect("it is ours").is_some()
+    });
     let output = child.wait_with_output().expect("it is ours");
-    let report: Json = serde_json::from_slice(&output.stdout).expect("one document");
+    let report = std::fs::read(&out).expect("it is there");
+    let report: Json = serde_json::from_slice(&report).expect("one document");
     let tasks = report["tasks"].as_array().expect("it is a list");
     assert_eq!(tasks.len() as u64, TASKS, "every task of a sensible size");
     assert!(tasks.iter().all(|task| task["name"].as_str().is_some_and(|name| name.len() <= 256)));

@@ -9,7 +9,7 @@ use console_api::instrument::Update;
 use console_api::resources::resource::{Kind, kind};
 use console_api::resources::{self, PollOp, Resource, ResourceUpdate};
 use console_api::tasks::{self, Task, TaskUpdate};
-use console_api::{Attribute, Field, Id, Location, PollStats};
+use console_api::{Attribute, Field, Id, Location, Metadata, PollStats, RegisterMetadata, register_metadata};
 use loopscope::feed::console::{ForeignDoor, Polls};
 use loopscope::feed::examination::Facts;
 use loopscope::feed::wire::Message;
@@ -457,4 +457,22 @@ fn how_an_await_came_out_is_said_only_once_its_last_poll_must_have_been_told() {
     // More may be left in the buffer than one update takes; or nobody tells any more.
     assert_eq!(came_out(128, update(None, None)), [open, ("unknown", 1, over)]);
     assert_eq!(came_out(0, None), [open, ("unknown", 1, over)]);
+}
+
+#[test]
+fn both_names_of_tokios_own_span_say_that_it_is_instrumented() {
+    let said = |name: &str, target: &str| {
+        let metadata = Metadata { name: name.into(), target: target.into(), ..Metadata::default() };
+        let new_metadata = register_metadata::NewMetadata { id: None, metadata: Some(metadata) };
+        let new_metadata = Some(RegisterMetadata { metadata: vec![new_metadata] });
+        let update = Update { now: at(1), new_metadata, ..Update::default() };
+        let (mut door, mut facts) = (ForeignDoor::new(Polls::Told), Facts::default());
+        facts.learn(Message::read(update.encode_to_vec().into()).expect("it was just written"));
+        in_parts(&mut door, &update, None);
+        let is_told = facts.diagnose().iter().any(|line| line.cause.contains("tokio is instrumented"));
+        assert_eq!(door.knows_of_tasks(), is_told, "{name}: everybody judges alike");
+        is_told
+    };
+    assert!(said("runtime.spawn", "tokio::task") && said("task", "tokio::task"));
+    assert!(!said("task", "my_app") && !said("runtime.resource", "tokio::sync"));
 }

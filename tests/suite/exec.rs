@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
@@ -11,12 +12,12 @@ use std::time::{Duration, Instant};
 use loopscope::app::Session;
 use loopscope::control::{Command, LinkState, Outcome, Phase, Status, Steering};
 use loopscope::session::{ExecSession, Stdin};
-use loopscope::trace::{AwaitKind, Cause, Ending, TaskKind, Trace};
+use loopscope::trace::{AwaitKind, Cause, Ending, Task, TaskKind, Trace};
 use serde_json::Value;
 
 use crate::attach::until;
 use crate::cli::loopscope;
-use crate::outside::{Folder, PATIENCE, app, counts};
+use crate::outside::{Folder, app, counts};
 
 const MEMORY_BYTES: usize = 256 << 20;
 
@@ -46,6 +47,7 @@ fn start(scenario: &[&str]) -> Started {
     let mut command = words(&["sh", "-c", script, input.to_str().expect("text"), app.to_str().expect("text")]);
     command.extend(words(scenario));
     let session = ExecSession::start(&command, Stdin::Nothing, MEMORY_BYTES).expect("it can be tried");
+    let session = session.built_in(env!("CARGO_MANIFEST_DIR").into());
     let input = OpenOptions::new().write(true).open(&input).expect("the app reads it");
     Started { session, input: Some(input), _folder: folder }
 }
@@ -54,6 +56,30 @@ impl Started {
     fn pid(&mut self) -> String {
         until(&mut self.session, "its first line", |trace, _| !trace.output().lines().is_empty());
         self.session.trace().output().lines()[0].text.to_string()
+    }
+
+    /// Lets its tasks end, waits until everything of them is told by both witnesses, and ends it. Gives what they counted
+    /// themselves, and how it came out.
+    fn stop(&mut self) -> (serde_json::Map<String, Value>, Outcome) {
+        writeln!(self.input.as_mut().expect("it runs"), "stop").expect("it reads");
+        let is_counts = |line: &str| line.starts_with('{');
+        until(&mut self.session, "its counts", |trace, _| {
+            trace.output().lines().back().is_some_and(|line| is_counts(&line.text))
+        });
+        let own = counts(&self.session.trace().output().lines().back().expect("it printed").text);
+        until(&mut self.session, "its tasks' ends", |trace, _| {
+            own.iter().all(|(name, own)| {
+                let task = trace.tasks().iter().find(|task| task.name() == *name);
+                let is_whole = |task: &Task| {
+                    task.console().is_some_and(|told| own["polls"] == told.polls && own["wakes"] == told.wakes)
+                        && task.spawned.location.is_some()
+                        && task.ending.is_some()
+                };
+                task.is_some_and(is_whole)
+            })
+        });
+        self.input = None;
+        (own, end(&mut self.session))
     }
 }
 
@@ -81,11 +107,9 @@ fn run(scenario: &[&str], polls: u64) -> ExecSession {
     let mut started = start(scenario);
     until(&mut started.session, "its polls", |trace, _| trace.counts().polls >= polls && trace.console().0 >= 4);
     assert_eq!(started.session.status().steering, Steering::Process);
-    started.input = None;
-    let outcome = end(&mut started.session);
+    let (own, outcome) = started.stop();
     let trace = started.session.trace();
     assert_eq!(outcome, Outcome::Completed(Value::Null));
-    let own = counts(&trace.output().lines().back().expect("it printed").text);
     assert!(!own.is_empty() || scenario[0] == "nothing");
     for (name, own) in own {
         let task = trace.tasks().iter().find(|task| task.name() == name).unwrap_or_else(|| panic!("no task {name}"));
@@ -191,7 +215,10 @@ fn every_scenario_on_three_threads() {
         assert!(session.trace().many_threads().is_some(), "{scenario}");
         assert!(note(&session).contains("who woke whom is a guess"), "{}", note(&session));
         // The runtime's own workers run all the time, and keep no loop.
-        assert!(session.trace().counts().longest_poll_ns < session.trace().now() / 2, "{scenario}");
+        let trace = session.trace();
+        let others = trace.tasks().iter().filter(|task| task.spawned.kind != TaskKind::Blocking);
+        let polls = others.flat_map(|task| task.lane.cycles().filter_map(|cycle| Some(cycle.end()? - cycle.start)));
+        assert!(trace.counts().longest_poll_ns <= polls.max().unwrap_or(0), "{scenario}");
     }
 }
 
@@ -217,6 +244,21 @@ fn a_report_of_an_app_is_one_document() {
     // main's own end may or may not be written in time.
     assert!(report["feeds"]["recording"]["unfinished"].is_boolean(), "{}", report["feeds"]["recording"]);
     assert!(report["feeds"]["console"]["updates"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_panic_is_told_as_far_as_anybody_tells_of_it() {
+    let mut started = start(&["panics"]);
+    until(&mut started.session, "the panic and the task's end", |trace, _| {
+        let has_ended = trace.tasks().iter().any(|task| task.name() == "panicker" && task.ending.is_some());
+        has_ended && trace.output().lines().iter().any(|line| line.text.contains("panicked at"))
+    });
+    let trace = started.session.trace();
+    let panicker = trace.tasks().iter().find(|task| task.name() == "panicker").expect("it is there");
+    assert_eq!(panicker.ending, Some(Ending::Done), "its recording tells no more than that it is gone");
+    assert!(note(&started.session).contains("its output tells of a panic"), "{}", note(&started.session));
+    let (_, outcome) = started.stop();
+    assert_eq!(outcome, Outcome::Completed(Value::Null), "the app itself goes on");
 }
 
 #[test]
@@ -352,8 +394,7 @@ fn a_stop_of_the_process_takes_no_loop_time() {
     session.command(Command::Freeze(false));
     assert_eq!(session.status().phase, Phase::Running);
     until(session, "it to go on", |trace, _| trace.counts().polls > polls + 30);
-    started.input = None;
-    end(&mut started.session);
+    let (own, _) = started.stop();
     let trace = started.session.trace();
     assert_eq!(trace.pauses().count(), 1, "it is a mark");
     let wall_ns = u64::try_from(began.elapsed().as_nanos()).expect("it is not that long");
@@ -363,7 +404,6 @@ fn a_stop_of_the_process_takes_no_loop_time() {
         let totals = task.lane.totals_at(trace.now());
         assert!(totals.busy_ns < stop_ns && trace.counts().longest_poll_ns < stop_ns, "{}: {totals:?}", task.name());
     }
-    let own = counts(&trace.output().lines().back().expect("it printed").text);
     for (name, own) in own {
         let task = trace.tasks().iter().find(|task| task.name() == name).expect("it is told");
         assert_eq!(own["polls"], task.counts.polls, "{name}");
@@ -446,17 +486,43 @@ fn end_by(signal: &str) {
 }
 
 #[test]
+fn a_second_signal_ends_the_app_and_all_that_belongs_to_it_at_once() {
+    let folder = Folder::new("exec-second-signal");
+    let [asked, said] = ["asked", "pid"].map(|name| folder.file(name));
+    // It takes no notice of being asked, but says that it was, and where it was to record.
+    let script = format!(
+        "trap 'echo > {}' TERM; echo $$ $TOKIO_CONSOLE_RECORD_PATH > {}; while true; do sleep 0.01; done",
+        asked.display(),
+        said.display()
+    );
+    let mut child = Process::new(env!("CARGO_BIN_EXE_loopscope"))
+        .args(["exec", "--headless", "--json", "--", "sh", "-c", &script])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary is built with the tests");
+    let read = || std::fs::read_to_string(&said).ok().filter(|text| text.ends_with('\n'));
+    crate::outside::until("the app", || read().is_some());
+    let read = read().expect("it said so");
+    let (pid, recording) = read.trim().split_once(' ').expect("both");
+    let ask = || Process::new("kill").arg(child.id().to_string()).status().expect("there is kill");
+    ask();
+    crate::outside::until("the app to be asked", || asked.exists());
+    ask();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    crate::outside::until("the app to go", || state_of(pid).is_none_or(|state| state == 'Z'));
+    assert!(!std::path::Path::new(recording).parent().expect("a folder").exists(), "nothing is left behind");
+}
+
+#[test]
 fn a_flood_of_output_holds_nobody_up_and_what_is_lost_is_said() {
-    let mut session = shell("yes 0123456789 | head -c 50000000; echo done >&2");
+    let folder = Folder::new("exec-flood");
+    let written = folder.file("written");
+    let mut session = shell(&format!("yes 0123456789 | head -c 50000000; echo > {}", written.display()));
     // Nobody takes anything in until it has written everything.
-    let deadline = Instant::now() + PATIENCE;
-    let mut outcome = None;
-    while outcome.is_none() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(200));
-        session.pump(Duration::from_micros(1));
-        outcome = session.status().outcome;
-    }
+    crate::outside::until("all of it to be written", || written.exists());
+    end(&mut session);
     let lines = session.trace().output().lines();
     let lost = lines.iter().filter(|line| line.text.contains("came too fast")).count();
     assert!(lost > 0 || lines.len() + usize::try_from(session.trace().output().dropped()).unwrap_or(0) > 4_000_000);

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
 use console_api::instrument::{
@@ -26,8 +26,17 @@ pub struct FakeConsole {
 impl FakeConsole {
     /// Every client is told `updates`, and then nothing more.
     pub fn start(updates: Vec<Update>) -> Self {
+        Self::start_with(updates, None)
+    }
+
+    /// The first client is told `updates`, and that this is the end of it; nobody is told anything after that.
+    pub fn start_once(updates: Vec<Update>) -> Self {
+        Self::start_with(updates, Some(AtomicBool::new(true)))
+    }
+
+    fn start_with(updates: Vec<Update>, once: Option<AtomicBool>) -> Self {
         let pauses = Arc::new(AtomicUsize::new(0));
-        let service = Service { updates: Arc::new(updates), pauses: pauses.clone() };
+        let service = Service { updates: Arc::new(updates), once, pauses: pauses.clone() };
         let (ends, is_over) = tokio::sync::oneshot::channel();
         let (tells, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -61,6 +70,8 @@ async fn serve(
 
 struct Service {
     updates: Arc<Vec<Update>>,
+    /// Where only one client is told anything: that this is still to come.
+    once: Option<AtomicBool>,
     pauses: Arc<AtomicUsize>,
 }
 
@@ -71,15 +82,20 @@ impl Instrument for Service {
     type WatchStateStream = ReceiverStream<Result<State, Status>>;
 
     async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Self::WatchUpdatesStream>, Status> {
+        if self.once.as_ref().is_some_and(|once| !once.swap(false, Ordering::SeqCst)) {
+            return Err(Status::unavailable("that was all"));
+        }
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        let updates = self.updates.clone();
+        let (updates, ends) = (self.updates.clone(), self.once.is_some());
         tokio::spawn(async move {
             for update in updates.iter() {
                 if sender.send(Ok(update.clone())).await.is_err() {
                     return;
                 }
             }
-            sender.closed().await;
+            if !ends {
+                sender.closed().await;
+            }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }

@@ -10,18 +10,19 @@ use crate::paths::{paths, without_comments_and_text};
 /// anything: the binary and the outermost rooms.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("plain", &[]),
+    ("belongings", &[]),
     ("trace", &[]),
     ("control", &["trace"]),
     ("insight", &["trace"]),
     ("feed", &["plain", "trace", "control"]),
     ("lab", &["plain", "feed", "trace", "control"]),
-    ("workload", &["plain", "lab", "trace", "control"]),
+    ("workload", &["plain", "belongings", "lab", "trace", "control"]),
     ("workload::manifest", &["control"]),
     ("app", &["plain", "insight", "trace", "control", "workload::manifest"]),
     ("view", &["plain", "app", "insight", "trace", "control", "workload::manifest"]),
     ("report", &["plain", "insight", "trace", "control", "workload::manifest"]),
     ("settings", &["plain", "report", "insight", "trace", "control"]),
-    ("terminal", &["app", "view", "insight", "trace", "control", "workload::manifest", "settings"]),
+    ("terminal", &["belongings", "app", "view", "insight", "trace", "control", "workload::manifest", "settings"]),
 ];
 
 /// Rooms that tie the others together.

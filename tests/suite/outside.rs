@@ -1,7 +1,7 @@
 //! Programs of somebody else's: the example `app`, and what it says of itself.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -42,14 +42,38 @@ pub fn record(words: &[&str], file: &Path, lines: usize) -> Map<String, Value> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the app can be started");
-    let stdin = child.stdin.take().expect("it is piped");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let mut out = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
     // A line is about a hundred bytes.
     until("a recording", || std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > lines as u64 * 95));
+    let last = match words[0] {
+        "quits" => out.last(),
+        _ => {
+            writeln!(stdin, "stop").expect("it reads");
+            let counts = out.nth(1);
+            until("its tasks' ends", || has_every_end(file));
+            counts
+        }
+    };
     drop(stdin);
-    let out = BufReader::new(child.stdout.take().expect("it is piped"));
-    let last = out.lines().map_while(Result::ok).last().expect("it prints its counts");
     child.wait().expect("it ends");
-    counts(&last)
+    counts(&last.expect("it prints its counts"))
+}
+
+/// The end of each task that was spawned is in this recording; the runtime's own future and workers may go on.
+fn has_every_end(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut alive = BTreeSet::new();
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let is_task = |field: &Value| field["name"] == "kind" && field["value"] == "task";
+        if line["Spawn"]["fields"].as_array().is_some_and(|fields| fields.iter().any(is_task)) {
+            alive.insert(line["Spawn"]["id"].as_u64());
+        }
+        if line["Close"].is_object() {
+            alive.remove(&line["Close"]["id"].as_u64());
+        }
+    }
+    alive.is_empty()
 }
 
 /// The app's counts: by task, polls and wakes.
@@ -151,17 +175,25 @@ impl App {
         self.lines.recv_timeout(PATIENCE).expect("the program says something")
     }
 
+    /// Lets its tasks end, and gives what they counted, by name. It stays, so that everything of it can be told.
+    pub fn stop(&mut self) -> BTreeMap<String, Count> {
+        // One that has ended by itself reads no more.
+        let _ = self.input.as_mut().map(|input| writeln!(input, "stop"));
+        let counts: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(&self.line()).expect("it is JSON");
+        counts.into_iter().map(|(name, count)| (name, Count { polls: count["polls"], wakes: count["wakes"] })).collect()
+    }
+
     /// Tells it to end. What it counted comes later.
     pub fn tell_to_end(&mut self) {
         self.input = None;
     }
 
-    /// Waits for its end and gives what its tasks counted, by name.
+    /// Ends it, and gives what its tasks counted, by name.
     pub fn counts(mut self) -> BTreeMap<String, Count> {
+        let counts = self.stop();
         self.tell_to_end();
-        let counts: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(&self.line()).expect("it is JSON");
         assert!(self.child.wait().expect("it is ours").success());
-        counts.into_iter().map(|(name, count)| (name, Count { polls: count["polls"], wakes: count["wakes"] })).collect()
+        counts
     }
 
     /// Kills it, as a crash would.

@@ -56,7 +56,8 @@ fn opened(file: &Path) -> Option<Opened> {
 fn an_attached_program_is_seen_again_with_its_awaits_resources_and_source_lines() {
     let (folder, app) = (Folder::new("recorded-attach"), App::start(&["mutex"]));
     let file = folder.file("seen.loop");
-    let report = is_seen_again(&["attach", &app.address, "--for", "1500ms"], &file);
+    let report =
+        is_seen_again(&["attach", &app.address, "--for", "1500ms", "--source", env!("CARGO_MANIFEST_DIR")], &file);
     assert_eq!((&report["source"]["name"], &report["fidelity"]), (&app.address.as_str().into(), &"sampled".into()));
     assert_eq!(report["outcome"], "detached");
     assert!(report["awaits"].as_array().is_some_and(|awaits| !awaits.is_empty()), "{report}");
@@ -79,6 +80,9 @@ fn an_app_that_was_started_is_seen_again_to_the_poll() {
     assert_eq!(report["feeds"]["agree"], true);
     assert!(report["feeds"]["recording"]["events"].as_u64().is_some_and(|events| events > 100), "{report}");
     assert!(report["wakes"].as_array().is_some_and(|wakes| wakes.len() > 50));
+    // Its program lies where it was built, or below where it is tested.
+    let session = ArchiveSession::open(&folder.file("seen.loop"), usize::MAX).expect("it opens");
+    assert!(session.source("tests/apps/counted.rs").is_some_and(|text| text.contains("fn spawn")));
 }
 
 #[test]

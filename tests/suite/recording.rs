@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use loopscope::app::Session;
-use loopscope::control::{Outcome, Phase};
+use loopscope::control::{Command, Outcome, Phase};
 use loopscope::feed::recording::{Error, Recording, Stamps};
 use loopscope::session::{RecordingSession, Until};
 use loopscope::trace::{Cause, Ending, Trace};
@@ -272,6 +272,57 @@ fn a_whole_file_ends_and_a_cut_one_says_so() {
     assert_eq!(session.status().outcome, Some(Outcome::Completed(Value::Null)));
     let note = session.status().link.expect("it says how it stands").note;
     assert!(note.contains("complete") && note.contains("cut off"), "{note}");
+}
+
+#[test]
+fn a_file_that_was_not_read_to_its_end_is_not_said_to_be_complete() {
+    let (text, _) = real();
+    let folder = Folder::new("left");
+    let path = folder.file("left.jsonl");
+    let many = [text.as_slice(), &text[text.iter().position(|byte| *byte == b'\n').expect("lines") + 1..]].concat();
+    std::fs::write(&path, many).expect("the folder is ours");
+    for (until, outcome, said) in [
+        (Until::Whole, Outcome::Cancelled, "left before its end, at "),
+        (Until::Told, Outcome::Detached, "up to where it was left"),
+    ] {
+        let mut session = RecordingSession::open(&path, until, 1 << 30).expect("it is a file");
+        pump_until(&mut session, "some of it", |session| session.trace().counts().polls > 0);
+        session.command(Command::Quit);
+        let status = session.status();
+        assert_eq!((status.phase, status.outcome), (Phase::Ended, Some(outcome)));
+        let note = status.link.expect("it says how it stands").note;
+        assert!(note.starts_with(said) && !note.contains("complete"), "{note}");
+    }
+}
+
+/// The memory of a process is a file whose first bytes nobody can read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_read_is_not_said_to_be_complete() {
+    let path = std::path::Path::new("/proc/self/mem");
+    let mut session = RecordingSession::open(path, Until::Whole, 1 << 30).expect("it is a file");
+    pump_until(&mut session, "its end", |session| session.status().phase == Phase::Ended);
+    let status = session.status();
+    assert!(matches!(&status.outcome, Some(Outcome::Failed(why)) if why.contains("cannot be read")), "{status:?}");
+    assert!(status.link.expect("it says how it stands").note.starts_with("it cannot be read any further"));
+}
+
+/// A real program has a few spans for each thread; where thousands are entered, lines that left them are lost.
+#[test]
+fn more_spans_than_can_be_entered_at_once_are_a_gap_and_polls_after_it_are_seen() {
+    let most = 4_096;
+    let mut story: String = (1..=most + 1).map(|id| format!("+{id} ")).collect();
+    story.extend((1..=most + 1).map(|id| format!("({id} ")));
+    story.extend((1..=most + 1).map(|id| format!("){id} ")));
+    story.extend([1, most, most + 1].map(|id| format!("w{id} ({id} ){id} ")));
+    let (trace, recording, outcome) = read(written(&story).as_bytes(), 1 << 20);
+    assert_eq!(outcome, Ok(()));
+    let recorded = recording.recorded();
+    assert_eq!((recorded.skipped, trace.gaps().map(|gap| gap.dropped).sum::<u64>()), (1, 1));
+    assert!(recorded.broken[0].why.contains("entered at once"), "{:?}", recorded.broken);
+    let polls = [1, most, most + 1].map(|id| trace.tasks().nth(id - 1).expect("it is told").counts.polls);
+    assert_eq!(polls, [2, 2, 1], "all but the one that was left out");
+    assert!(trace.tasks().iter().all(|task| task.lane.last().is_none_or(|poll| poll.end().is_some())));
 }
 
 #[test]

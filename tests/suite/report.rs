@@ -6,7 +6,7 @@ use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
 use loopscope::insight::{Summary, Thresholds, busiest, most_woken};
 use loopscope::report::{AWAITS_MAX, Input, Report, Source, WAKES_MAX, write_text};
 use loopscope::trace::{
-    AwaitId, AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, SiteId, Spawned, TaskId, TaskKind, Trace,
+    AwaitId, AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, SiteId, Spawned, TaskId, Trace,
 };
 use loopscope::workload::manifest::ParamValue;
 use serde_json::{Value, json};
@@ -23,14 +23,7 @@ fn at_line(line: u32) -> Option<Location> {
 
 fn spawn(number: usize, at: Nanos, name: &str, parent: Option<usize>) -> Event {
     let parent = parent.map(task);
-    let spawned = Spawned {
-        name: name.into(),
-        kind: TaskKind::Task,
-        parent,
-        location: at_line(16),
-        size_bytes: None,
-        boxed_from_bytes: None,
-    };
+    let spawned = Spawned { name: name.into(), parent, location: at_line(16), ..Spawned::default() };
     Event::Spawn { task: task(number), at, spawned: Box::new(spawned) }
 }
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use loopscope::app::{Launch, Launcher, Session};
 use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, SourceKind, Speed, Status, Steering};
 use loopscope::trace::{
-    AwaitId, AwaitKind, Cause, Ending, Event, Location, Nanos, PauseCause, Site, SiteId, Spawned, TaskId, TaskKind,
-    Trace,
+    AwaitId, AwaitKind, Cause, Ending, Event, Location, Nanos, PauseCause, Site, SiteId, Spawned, TaskId, Trace,
 };
 use loopscope::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
 
@@ -95,14 +94,7 @@ fn location(line: u32) -> Option<Location> {
 }
 
 pub fn spawn(id: TaskId, name: &str, parent: Option<TaskId>, at: Nanos) -> Event {
-    let spawned = Spawned {
-        name: Arc::from(name),
-        kind: TaskKind::Task,
-        parent,
-        location: location(12),
-        size_bytes: None,
-        boxed_from_bytes: None,
-    };
+    let spawned = Spawned { name: Arc::from(name), parent, location: location(12), ..Spawned::default() };
     Event::Spawn { task: id, at, spawned: Box::new(spawned) }
 }
 

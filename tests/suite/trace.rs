@@ -2,19 +2,12 @@
 
 use loopscope::trace::{
     AwaitId, AwaitKind, Axis, Cause, Counts, Doing, Ending, Event, Measured, Recorded, Sampled, Site, SiteId, Spawned,
-    State, Task, TaskId, TaskKind, Trace,
+    State, Task, TaskId, Trace,
 };
 
 fn spawn(trace: &mut Trace, name: &str, at: u64) -> TaskId {
     let task = TaskId::from_index(trace.tasks().len());
-    let spawned = Spawned {
-        name: name.into(),
-        kind: TaskKind::Task,
-        parent: None,
-        location: None,
-        size_bytes: None,
-        boxed_from_bytes: None,
-    };
+    let spawned = Spawned { name: name.into(), ..Spawned::default() };
     trace.apply(Event::Spawn { task, at, spawned: Box::new(spawned) });
     task
 }

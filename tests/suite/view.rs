@@ -3,7 +3,7 @@
 use loopscope::app::keymap::Scope;
 use loopscope::app::{Action, Context, Launcher, Model, Mouse, MouseKind, Session, Step, update};
 use loopscope::control::Phase;
-use loopscope::trace::{Event, TaskId, Trace};
+use loopscope::trace::{Ending, Event, Spawned, TaskId, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -164,14 +164,7 @@ fn no_size_panics_with_anything_on_top() {
 fn hostile_names_and_output_stay_text() {
     let mut session = stage::paused();
     let hostile = "\u{1b}[2J\u{202e}evil\u{9b}31m";
-    let spawned = loopscope::trace::Spawned {
-        name: hostile.into(),
-        kind: loopscope::trace::TaskKind::Task,
-        parent: None,
-        location: None,
-        size_bytes: None,
-        boxed_from_bytes: None,
-    };
+    let spawned = Spawned { name: hostile.into(), ..Spawned::default() };
     session.trace.apply(Event::Spawn { task: task(5), at: 0, spawned: Box::new(spawned) });
     session.trace.apply(Event::Output { task: Some(task(5)), at: 0, text: hostile.into() });
     session.status.name = hostile.into();
@@ -272,4 +265,39 @@ fn any_order_of_actions_draws() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_lost_is_said_at_any_width_that_has_room_for_it() {
+    // More words for its tasks than fit beside it: some in every state.
+    let mut session = stage::zoo();
+    let from = session.trace.tasks().len();
+    for index in from..from + 12_000 {
+        let id = TaskId::from_index(index);
+        session.trace.apply(stage::spawn(id, "more", None, 3 * stage::S));
+        let outcome = if index % 2 == 0 { Ending::Cancelled } else { Ending::Failed("no".into()) };
+        session.trace.apply(Event::End { task: id, at: 3 * stage::S, outcome });
+    }
+    for width in [40, 60, 80, 100, 120, 200] {
+        let shown = text(&screen(Some(&session), &ANSI, (width, 24), &[]));
+        let counts = shown.lines().nth(1).expect("the counts").to_owned();
+        assert!(counts.contains("12") && counts.contains(" tasks") && counts.contains("3 FACTS LOST"), "{counts}");
+    }
+    let shown = text(&screen(Some(&session), &ANSI, (80, 24), &[]));
+    let counts = shown.lines().nth(1).expect("the counts");
+    assert!(counts.contains("6001 failed") && counts.contains("waiting"), "what went wrong is told first: {counts}");
+
+    // A deadlock's end: nobody runs any more, and that needs no words.
+    let mut session = stage::failed();
+    session.trace = Trace::default();
+    for (index, outcome) in
+        [Ending::Failed("stuck".into()), Ending::Cancelled, Ending::Cancelled].into_iter().enumerate()
+    {
+        let id = TaskId::from_index(index);
+        session.trace.apply(stage::spawn(id, "task", None, 0));
+        session.trace.apply(Event::End { task: id, at: 10 * stage::S, outcome });
+    }
+    let shown = text(&screen(Some(&session), &ANSI, (80, 24), &[]));
+    let counts = shown.lines().nth(1).expect("the counts").trim_end();
+    assert!(counts.starts_with(" 3 tasks: 2 cancelled, 1 failed  nothing lost  loop "), "{counts}");
 }

@@ -1,7 +1,7 @@
 //! What the wire says of one task, read field by field: nothing here remembers anything.
 
 use console_api::field::{Name, Value};
-use console_api::{Field, Location as Place, tasks};
+use console_api::{Field, Location as Place, Metadata, tasks};
 use prost_types::{Duration, Timestamp};
 
 use super::stamps::{Stamp, Times};
@@ -10,6 +10,11 @@ use crate::trace::{Counts, Doing, Location, Measured, Nanos, Spawned, TaskKind};
 
 /// Fields of one thing that are looked at.
 pub const FIELDS_MAX: usize = 64;
+
+/// Spans like this are tokio's own, for tasks: the program is built with what it takes. Older versions have another name.
+pub fn is_spawn(span: &Metadata) -> bool {
+    span.name == "runtime.spawn" || (span.name == "task" && span.target == "tokio::task")
+}
 
 /// What a task is from its spawn on. The wire does not tell who spawned it.
 pub fn spawned(task: &tasks::Task, texts: &mut Texts) -> Spawned {

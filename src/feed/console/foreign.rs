@@ -280,14 +280,7 @@ impl ForeignDoor {
                 Some(task) => facts::spawned(task, &mut self.texts),
                 None => {
                     self.caveats.untold += 1;
-                    Spawned {
-                        name: "".into(),
-                        kind: TaskKind::Task,
-                        parent: None,
-                        location: None,
-                        size_bytes: None,
-                        boxed_from_bytes: None,
-                    }
+                    Spawned::default()
                 }
             };
             // Its id is used again, so what it meant is gone, though nobody said when.

@@ -10,6 +10,9 @@ use super::stamps::Stamp;
 /// Things that are remembered though they are gone: a program that is joined again tells of its dead once more.
 const GONE_MAX: usize = 1 << 16;
 
+/// Those of them, the newest, of which more is remembered than that they were: what is told may still refer to them.
+const WHOLE_MAX: usize = 1 << 13;
+
 #[derive(Debug)]
 struct Known<T> {
     created: Option<Stamp>,
@@ -23,12 +26,14 @@ pub struct Spans<T> {
     known: FxHashMap<u64, Known<T>>,
     /// What is gone, in the order of going.
     gone: VecDeque<(u64, Option<Stamp>)>,
+    /// Of what has been gone for long: when it was created.
+    past: FxHashMap<u64, Option<Stamp>>,
     live: usize,
 }
 
 impl<T> Default for Spans<T> {
     fn default() -> Self {
-        Self { known: FxHashMap::default(), gone: VecDeque::new(), live: 0 }
+        Self { known: FxHashMap::default(), gone: VecDeque::new(), past: FxHashMap::default(), live: 0 }
     }
 }
 
@@ -54,7 +59,7 @@ impl<T> Spans<T> {
 
     /// `span` is known, and means what was created then.
     pub fn is_known(&self, span: u64, created: Option<Stamp>) -> bool {
-        self.known.get(&span).is_some_and(|known| known.created == created)
+        self.known.get(&span).is_some_and(|known| known.created == created) || self.past.get(&span) == Some(&created)
     }
 
     pub fn is_gone(&self, span: u64) -> bool {
@@ -75,11 +80,18 @@ impl<T> Spans<T> {
         known.is_gone = true;
         self.live -= 1;
         self.gone.push_back((span, known.created));
+        let old = self.gone.len().checked_sub(WHOLE_MAX + 1).and_then(|index| self.gone.get(index).copied());
+        if let Some((old, created)) = old
+            && self.known.get(&old).is_some_and(|known| known.is_gone && known.created == created)
+        {
+            self.known.remove(&old);
+            self.past.insert(old, created);
+        }
         if self.gone.len() > GONE_MAX
             && let Some((oldest, created)) = self.gone.pop_front()
-            && self.known.get(&oldest).is_some_and(|known| known.is_gone && known.created == created)
+            && self.past.get(&oldest) == Some(&created)
         {
-            self.known.remove(&oldest);
+            self.past.remove(&oldest);
         }
         true
     }
@@ -100,10 +112,17 @@ mod tests {
         assert_eq!((spans.get(7), spans.live()), (Some(&"new"), 0));
         assert_eq!(spans.live_mut(7), None);
         assert!(spans.is_known(7, second), "it is remembered");
-        for span in 8..8 + GONE_MAX as u64 {
-            spans.meet(span, first, "more");
-            spans.end(span);
-        }
-        assert_eq!(spans.get(7), None, "but not for ever");
+        let go = |spans: &mut Spans<_>, ids: std::ops::Range<usize>| {
+            for span in ids {
+                spans.meet(span as u64, first, "more");
+                spans.end(span as u64);
+            }
+        };
+        go(&mut spans, 8..8 + WHOLE_MAX);
+        assert_eq!((spans.get(7), spans.is_known(7, second), spans.is_known(7, first)), (None, true, false));
+        go(&mut spans, 8 + WHOLE_MAX..8 + GONE_MAX);
+        assert!(!spans.is_known(7, second) && spans.is_known(8, first), "but not for ever");
+        spans.meet(8, second, "new");
+        assert!(spans.is_known(8, second) && spans.live() == 1);
     }
 }

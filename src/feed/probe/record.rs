@@ -1,12 +1,12 @@
-//! What happens often, in eight bytes: every poll, wake, await and park. Anything else is told aside, as it is, and
-//! leaves a record here that says when its turn has come.
+//! What happens often, in eight bytes: every poll, wake, await, holding, good end and park. Anything else is told aside, as it is,
+//! and leaves a record here that says when its turn has come.
 //!
-//! From the top: what it is (4 bits), nanoseconds since the record before (28 bits), and whom it is about (32 bits). Where
+//! From the top: what it is (5 bits), nanoseconds since the record before (27 bits), and whom it is about (32 bits). Where
 //! more time has passed, a record that is nothing but a time comes first.
 
-use crate::trace::{AwaitId, Cause, Event, Nanos, SiteId, TaskId};
+use crate::trace::{AwaitId, Cause, Ending, Event, Nanos, ResourceId, SiteId, TaskId};
 
-const WHAT_SHIFT: u32 = 60;
+const WHAT_SHIFT: u32 = 59;
 const AFTER_SHIFT: u32 = 32;
 const AFTER_BITS: u32 = WHAT_SHIFT - AFTER_SHIFT;
 
@@ -19,7 +19,7 @@ pub struct Record(u64);
 pub enum What {
     /// The next of what was told aside; no index.
     Aside,
-    /// Nothing but a time, in 60 bits.
+    /// Nothing but a time, in 59 bits.
     Time,
     PollStart,
     PollEnd,
@@ -33,14 +33,30 @@ pub enum What {
     AwaitSite,
     /// An await of the task that was polled last.
     AwaitStart,
+    /// What the await that started last is for.
+    AwaitOf,
     AwaitPending,
     AwaitReady,
     AwaitEnd,
+    /// The task that was polled last holds this from now on, or gives it back.
+    Acquire,
+    GiveBack,
+    /// A task ended, and well.
+    Done,
     Park,
     Unpark,
 }
 
-const ALL: [What; 16] = [
+/// What both ends know of the records before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Last {
+    /// The task of the last poll.
+    pub polled: Option<TaskId>,
+    /// The await that started last.
+    pub started: Option<AwaitId>,
+}
+
+const ALL: [What; 20] = [
     What::Aside,
     What::Time,
     What::PollStart,
@@ -52,9 +68,13 @@ const ALL: [What; 16] = [
     What::WakeByPerson,
     What::AwaitSite,
     What::AwaitStart,
+    What::AwaitOf,
     What::AwaitPending,
     What::AwaitReady,
     What::AwaitEnd,
+    What::Acquire,
+    What::GiveBack,
+    What::Done,
     What::Park,
     What::Unpark,
 ];
@@ -73,23 +93,24 @@ impl What {
         })
     }
 
-    /// What `event` is, of whom and where, if it is one of the frequent ones. `polled` is the task of the last poll that
-    /// was told.
-    pub fn of(event: &Event, polled: Option<TaskId>) -> Option<(Self, usize, Option<SiteId>)> {
-        let (what, about) = match *event {
+    /// What `event` is and of whom, if it is one of the frequent ones, after what was told last.
+    pub fn of(event: &Event, Last { polled, started }: Last) -> Option<(Self, usize)> {
+        Some(match *event {
             Event::PollStart { task, .. } => (Self::PollStart, task.index()),
             Event::PollEnd { task, .. } => (Self::PollEnd, task.index()),
             Event::Wake { task, cause, .. } => (Self::wake(cause, polled)?, task.index()),
-            Event::AwaitStart { id, task, site, .. } if polled == Some(task) => {
-                return Some((Self::AwaitStart, id.index(), Some(site)));
-            }
+            // Its place comes before it.
+            Event::AwaitStart { id, task, .. } if polled == Some(task) => (Self::AwaitStart, id.index()),
+            Event::AwaitOf { id, resource } if started == Some(id) => (Self::AwaitOf, resource.index()),
             Event::AwaitPoll { id, ready } => (if ready { Self::AwaitReady } else { Self::AwaitPending }, id.index()),
             Event::AwaitEnd { id, .. } => (Self::AwaitEnd, id.index()),
+            Event::Acquire { resource, task, .. } if polled == Some(task) => (Self::Acquire, resource.index()),
+            Event::GiveBack { resource, task, .. } if polled == Some(task) => (Self::GiveBack, resource.index()),
+            Event::End { task, outcome: Ending::Done, .. } => (Self::Done, task.index()),
             Event::Park { .. } => (Self::Park, 0),
             Event::Unpark { .. } => (Self::Unpark, 0),
             _ => return None,
-        };
-        Some((what, about, None))
+        })
     }
 }
 
@@ -105,7 +126,7 @@ impl Record {
         (after_ns >> AFTER_BITS == 0).then_some(Self(record))
     }
 
-    /// Nothing but a time; `None` after 36 years.
+    /// Nothing but a time; `None` after 18 years.
     pub fn time(at: Nanos) -> Option<Self> {
         (at >> WHAT_SHIFT == 0).then_some(Self((What::Time as u64) << WHAT_SHIFT | at))
     }
@@ -115,7 +136,7 @@ impl Record {
 #[derive(Debug, Default)]
 pub struct Reading {
     at: Nanos,
-    polled: Option<TaskId>,
+    last: Last,
     site: Option<SiteId>,
 }
 
@@ -139,7 +160,7 @@ impl Reading {
     /// Reads the next record.
     #[inline]
     pub fn read(&mut self, Record(record): Record) -> Read {
-        let what = ALL[(record >> WHAT_SHIFT) as usize];
+        let Some(&what) = ALL.get((record >> WHAT_SHIFT) as usize) else { return Read::Nothing };
         if what == What::Time {
             self.at = record & ((1 << WHAT_SHIFT) - 1);
             return Read::Nothing;
@@ -149,6 +170,7 @@ impl Reading {
         let about = record as u32 as usize;
         let task = TaskId::from_index(about);
         let id = AwaitId::from_index(about);
+        let resource = ResourceId::from_index(about);
         let wake = |cause| Event::Wake { task, at, cause };
         Read::Event(match what {
             What::Aside => return Read::Aside,
@@ -158,23 +180,36 @@ impl Reading {
                 return Read::Nothing;
             }
             What::PollStart => {
-                self.polled = Some(task);
+                self.last.polled = Some(task);
                 Event::PollStart { task, at }
             }
             What::PollEnd => Event::PollEnd { task, at },
-            What::WakeByPolled => wake(self.polled.map_or(Cause::Driver, Cause::Task)),
+            What::WakeByPolled => wake(self.last.polled.map_or(Cause::Driver, Cause::Task)),
             What::WakeByItself => wake(Cause::Own),
             What::WakeByDriver => wake(Cause::Driver),
             What::WakeByThread => wake(Cause::Thread),
             What::WakeByPerson => wake(Cause::Person),
             // The writer saw to it that there is a poll, and said the place just before.
-            What::AwaitStart => match (self.polled, self.site) {
-                (Some(task), Some(site)) => Event::AwaitStart { id, task, at, site },
+            What::AwaitStart => match (self.last.polled, self.site) {
+                (Some(task), Some(site)) => {
+                    self.last.started = Some(id);
+                    Event::AwaitStart { id, task, at, site }
+                }
                 _ => return Read::Nothing,
+            },
+            What::AwaitOf => match self.last.started {
+                Some(id) => Event::AwaitOf { id, resource },
+                None => return Read::Nothing,
             },
             What::AwaitPending => Event::AwaitPoll { id, ready: false },
             What::AwaitReady => Event::AwaitPoll { id, ready: true },
             What::AwaitEnd => Event::AwaitEnd { id, at },
+            What::Acquire | What::GiveBack => match self.last.polled {
+                Some(task) if what == What::Acquire => Event::Acquire { resource, task, at },
+                Some(task) => Event::GiveBack { resource, task, at },
+                None => return Read::Nothing,
+            },
+            What::Done => Event::End { task, at, outcome: Ending::Done },
             What::Park => Event::Park { at },
             What::Unpark => Event::Unpark { at },
         })
@@ -189,25 +224,31 @@ mod tests {
     fn what_is_packed_comes_out_as_it_was() {
         let (task, other) = (TaskId::from_index(7), TaskId::from_index(u32::MAX as usize - 1));
         let (id, site) = (AwaitId::from_index(3), SiteId::from_index(9));
-        let at = (1 << 59) + 5;
+        let resource = ResourceId::from_index(4);
+        let at = (1 << 58) + 5;
         let mut events = vec![
             Event::PollStart { task, at },
             Event::AwaitStart { id, task, at, site },
+            Event::AwaitOf { id, resource },
+            Event::Acquire { resource, task, at },
+            Event::GiveBack { resource, task, at },
             Event::AwaitPoll { id, ready: true },
             Event::AwaitPoll { id, ready: false },
             Event::AwaitEnd { id, at },
             Event::PollEnd { task, at },
+            Event::End { task, at, outcome: Ending::Done },
             Event::Park { at },
             Event::Unpark { at },
         ];
         for cause in [Cause::Task(task), Cause::Own, Cause::Driver, Cause::Thread, Cause::Person] {
             events.push(Event::Wake { task: other, at, cause });
         }
+        let last = Last { polled: Some(task), started: Some(id) };
         let mut reading = Reading::default();
         assert_eq!(reading.read(Record::time(at).expect("it is soon enough")), Read::Nothing);
         for event in events {
-            let (what, about, site) = What::of(&event, Some(task)).expect("it is a frequent one");
-            if let Some(site) = site {
+            let (what, about) = What::of(&event, last).expect("it is a frequent one");
+            if let Event::AwaitStart { site, .. } = event {
                 let place = Record::new(What::AwaitSite, 0, site.index()).expect("no time has passed");
                 assert_eq!(reading.read(place), Read::Nothing);
             }
@@ -220,11 +261,15 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let (task, other) = (TaskId::from_index(7), TaskId::from_index(8));
         let start = Event::AwaitStart { id: AwaitId::from_index(0), task, at: 0, site: SiteId::from_index(0) };
-        assert_eq!(What::of(&start, Some(other)), None, "of a task that is not the one being polled");
-        assert_eq!(What::of(&Event::Wake { task, at: 0, cause: Cause::Task(task) }, Some(other)), None, "by another");
-        assert_eq!(What::of(&Event::Hold { task, at: 0 }, None), None, "a rare one");
+        let last = Last { polled: Some(other), started: Some(AwaitId::from_index(0)) };
+        assert_eq!(What::of(&start, last), None, "of a task that is not the one being polled");
+        assert_eq!(What::of(&Event::Wake { task, at: 0, cause: Cause::Task(task) }, last), None, "by another");
+        let resource = ResourceId::from_index(0);
+        assert_eq!(What::of(&Event::AwaitOf { id: AwaitId::from_index(1), resource }, last), None, "of an earlier one");
+        assert_eq!(What::of(&Event::GiveBack { resource, task, at: 0 }, last), None, "by another");
+        assert_eq!(What::of(&Event::Hold { task, at: 0 }, last), None, "a rare one");
         assert_eq!(Record::new(What::PollEnd, 1 << AFTER_BITS, 0), None, "too long after");
         assert_eq!(Record::new(What::PollEnd, 0_u64.wrapping_sub(1), 0), None, "before");
-        assert_eq!(Record::time(1 << WHAT_SHIFT), None, "in 36 years");
+        assert_eq!(Record::time(1 << WHAT_SHIFT), None, "in 18 years");
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use rtrb::Producer;
 
 use super::meeting::{Meeting, Sleep};
-use super::record::{Record, What};
+use super::places::Places;
+use super::record::{Last, Record, What};
 use super::{RING_EVENTS, is_structure};
-use crate::trace::{Event, Nanos, TaskId};
+use crate::trace::{AwaitId, Event, Nanos, Site, SiteId, TaskId};
 
 /// Room that must be free before a gap ends. Less, and a reader that is only just too slow would be told of one gap
 /// after another.
@@ -35,9 +36,10 @@ pub struct LoopWriter {
     pub(super) meeting: Arc<Meeting>,
     /// Waiting for room takes no loop time.
     pub(super) lossless: bool,
-    /// The time of the last record, and the task of the last poll that was written.
+    /// The time of the last record, and what was written last.
     pub(super) last_ns: Nanos,
-    pub(super) polled: Option<TaskId>,
+    pub(super) last: Last,
+    pub(super) places: Places,
     pub(super) gap: Option<Gap>,
 }
 
@@ -71,28 +73,40 @@ impl LoopWriter {
 
     fn tell(&mut self, at: Nanos, event: Event) {
         let is_structure = is_structure(&event);
-        let at = if let Event::AwaitPoll { .. } = event { self.last_ns } else { at };
-        match What::of(&event, self.polled) {
-            // A place without its await does no harm; but such an await always waits for room.
-            Some((what, about, Some(site))) => {
-                if self.write(at, What::AwaitSite, site.index(), true) && !self.write(at, what, about, true) {
+        // They have no time of their own.
+        let is_timeless = matches!(event, Event::AwaitPoll { .. } | Event::AwaitOf { .. });
+        let at = if is_timeless { self.last_ns } else { at };
+        match (What::of(&event, self.last), &event) {
+            (Some(_), &Event::AwaitStart { id, site, .. }) => {
+                if !self.start_await(at, id, site) {
                     self.tell_aside(at, event);
                 }
             }
-            Some((what, about, None)) => {
+            (Some((what, about)), _) => {
                 if !self.write(at, what, about, is_structure) {
                     self.tell_aside(at, event);
                 } else if let Event::PollStart { task, .. } = event
                     && self.gap.is_none()
                 {
-                    self.polled = Some(task);
+                    self.last.polled = Some(task);
                 }
             }
-            None if self.drops_without_room(is_structure) && (self.gap.is_some() || self.aside.slots() == 0) => {
+            (None, _) if self.drops_without_room(is_structure) && (self.gap.is_some() || self.aside.slots() == 0) => {
                 self.drop_one(at);
             }
-            None => self.tell_aside(at, event),
+            (None, _) => self.tell_aside(at, event),
         }
+    }
+
+    /// Writes the place of an await and its start, which both wait for room. A place without its await does no harm.
+    #[inline]
+    fn start_await(&mut self, at: Nanos, id: AwaitId, site: SiteId) -> bool {
+        let is_written =
+            self.write(at, What::AwaitSite, site.index(), true) && self.write(at, What::AwaitStart, id.index(), true);
+        if is_written {
+            self.last.started = Some(id);
+        }
+        is_written
     }
 
     /// Writes a record, or drops it where there is no room and it is no structure. False where it cannot be a record.
@@ -195,24 +209,58 @@ impl Drop for LoopWriter {
     }
 }
 
+/// False where the thread has no ring. Nothing that is called while writing tells anything: it is never borrowed twice.
+#[inline]
+fn with_own(write: impl FnOnce(&mut LoopWriter) -> bool) -> bool {
+    OWN.try_with(|own| own.try_borrow_mut().is_ok_and(|mut own| own.as_mut().is_some_and(write))).unwrap_or(false)
+}
+
 /// Writes a record of a poll or a wake through this thread's own ring. False where the thread has no ring, or it cannot
 /// be a record.
 #[inline]
 pub fn write(at: Nanos, task: TaskId, what: impl FnOnce(Option<TaskId>) -> Option<What>) -> bool {
-    let written = OWN.try_with(|own| {
-        // Nothing that is called while writing tells anything: it cannot be borrowed already.
-        let Ok(mut own) = own.try_borrow_mut() else { return false };
-        let Some(own) = &mut *own else { return false };
-        let Some(what) = what(own.polled) else { return false };
+    with_own(|own| {
+        let Some(what) = what(own.last.polled) else { return false };
         if !own.write(at, what, task.index(), false) {
             return false;
         }
         if what == What::PollStart && own.gap.is_none() {
-            own.polled = Some(task);
+            own.last.polled = Some(task);
         }
         true
+    })
+}
+
+/// The same of an await's start, at a place that this thread knows. It is only looked up where nothing is to be told.
+#[inline]
+pub fn start_await(at: Nanos, id: AwaitId, task: TaskId, site: &Site, is_told: bool) -> Option<SiteId> {
+    let mut known = None;
+    let is_written = with_own(|own| {
+        known = own.places.find(site);
+        known.is_some_and(|site| !is_told || own.last.polled == Some(task) && own.start_await(at, id, site))
     });
-    written.unwrap_or(false)
+    known.filter(|_| is_written)
+}
+
+/// The same of its poll, which has the time of the record before.
+#[inline]
+pub fn poll_await(id: AwaitId, ready: bool) -> bool {
+    let what = if ready { What::AwaitReady } else { What::AwaitPending };
+    with_own(|own| own.write(own.last_ns, what, id.index(), false))
+}
+
+/// The same of its end.
+#[inline]
+pub fn end_await(at: Nanos, id: AwaitId) -> bool {
+    with_own(|own| own.write(at, What::AwaitEnd, id.index(), true))
+}
+
+/// From now on this thread knows the place by itself.
+pub fn keep_place(site: &Site, id: SiteId) {
+    with_own(|own| {
+        own.places.keep(site, id);
+        true
+    });
 }
 
 /// Writes through this thread's own ring; gives the event back where it has none.

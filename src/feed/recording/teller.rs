@@ -12,8 +12,8 @@ use super::line::{Field, Line, Value, WakerOp};
 use crate::plain::plain_cow;
 use crate::trace::{Cause, Ending, Event, Nanos, Spawned, TaskId, TaskKind};
 
-/// Spans that are entered at once, of all threads together; what is entered past that is not looked at.
-const ENTERED_MAX: usize = 4_096;
+/// Spans that are entered at once, of all threads together. Of so many some must have been left by lines that are lost.
+pub const ENTERED_MAX: usize = 4_096;
 
 /// Characters of a task's name that are kept.
 const NAME_CHARS_MAX: usize = 256;
@@ -103,6 +103,11 @@ impl Teller {
         self.held.pass(at, out);
     }
 
+    /// Nothing more can be entered before something is left.
+    pub fn is_full(&self) -> bool {
+        self.entered.len() >= ENTERED_MAX
+    }
+
     /// The task with this span that was spawned at this moment, in nanoseconds since 1970.
     pub fn born(&self, span: u64, epoch_ns: u64) -> Option<TaskId> {
         self.born.get(&(span, epoch_ns)).copied()
@@ -190,9 +195,7 @@ impl Teller {
                 }
             }
         }
-        if self.entered.len() < ENTERED_MAX {
-            self.entered.push(entered);
-        }
+        self.entered.push(entered);
         if is_pool {
             // A closure of the blocking pool runs beside the loop.
             self.many(at, out);
@@ -254,14 +257,7 @@ impl Teller {
     fn wake(&mut self, span: u64, at: Nanos, self_wake: bool, out: &mut impl FnMut(Event)) {
         if !self.tasks.contains_key(&span) {
             // Only tasks have wakers: the line that told of this one was lost.
-            let nameless = Spawned {
-                name: "".into(),
-                kind: TaskKind::Task,
-                parent: None,
-                location: None,
-                size_bytes: None,
-                boxed_from_bytes: None,
-            };
+            let nameless = Spawned::default();
             let told = self.add(span, at, nameless, out);
             self.unspawned += u64::from(told.is_some());
         }

@@ -26,12 +26,12 @@ const DETAILS_PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Where the system gives no thread.
-pub fn start(address: Address, far: Far) -> std::io::Result<()> {
+pub fn start(address: Address, far: Far, sources: Reader) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("loopscope-attach".into()).spawn(move || {
         // What this runtime does is nothing that anybody studies.
         tracing::dispatcher::with_default(&uninstrumented(), || {
-            runtime.block_on(Network::new(address, far).run());
+            runtime.block_on(Network::new(address, far, sources).run());
             // A host's name that is still being looked up must not keep the thread.
             runtime.shutdown_background();
         });
@@ -72,12 +72,12 @@ impl From<Unreachable> for Ended {
 }
 
 impl Network {
-    fn new(address: Address, far: Far) -> Self {
+    fn new(address: Address, far: Far, sources: Reader) -> Self {
         Self {
             address,
             far,
             door: ForeignDoor::new(Polls::Told),
-            sources: Reader::default(),
+            sources,
             began: Instant::now(),
             was_live: false,
             said: None,
@@ -108,7 +108,7 @@ impl Network {
         // What goes away may be back at once: it counts as lost when it does not answer to that.
         let is_lost = self.was_live && self.attempts > 0;
         let (state, note) = if is_lost {
-            (LinkState::Lost, words::lost(why, self.attempts))
+            (LinkState::Lost, words::lost(why, self.attempts, &self.door))
         } else {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             (LinkState::Retrying { attempts: self.attempts + 1, wait_ms }, why.to_owned())
@@ -216,7 +216,7 @@ impl Network {
         self.far.tell(News::Another(Box::new(near))).await?;
         self.far = far;
         self.door = ForeignDoor::new(Polls::Told);
-        self.sources = Reader::default();
+        self.sources = self.sources.anew();
         (self.was_live, self.said, self.attempts) = (false, None, 0);
         Ok(())
     }

@@ -46,12 +46,14 @@ fn no_tasks(knows_of_tasks: bool) -> &'static str {
     }
 }
 
-/// Why a program is lost, and what is done about it.
-pub fn lost(why: &str, attempts: u32) -> String {
-    match attempts {
+/// Why a program is lost, what is done about it, and what is to be known of what it had told.
+pub fn lost(why: &str, attempts: u32, door: &ForeignDoor) -> String {
+    let why = match attempts {
         0 | 1 => why.to_owned(),
         more => format!("{why} (tried {more} times)"),
-    }
+    };
+    let sentences = [why, door.caveats()].into_iter().filter(|text| !text.is_empty());
+    sentences.collect::<Vec<_>>().join("; ")
 }
 
 pub const REPLACED: &str = "another process answers at its address now";

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
+use crate::belongings::OwnProcess;
 use crate::control::Outcome;
 
 /// How long the app may take to end when it is asked to, before it is made to.
@@ -46,19 +46,12 @@ pub enum Stdin {
 #[derive(Debug)]
 pub struct App {
     /// `None` once it is somebody else's to end.
-    child: Option<Child>,
-    /// It leads a process group of its own.
-    has_group: bool,
+    child: Option<(Child, OwnProcess)>,
     ended: Option<ExitStatus>,
     /// When it is made to end.
     deadline: Option<Instant>,
     /// Whoever drops this has the time to wait.
     may_wait: bool,
-}
-
-/// A port on this machine that nobody listens at.
-pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 impl App {
@@ -84,19 +77,21 @@ impl App {
             starting.process_group(0);
         }
         let child = starting.spawn().map_err(|error| refusal(program, &error))?;
-        Ok(Self { child: Some(child), has_group, ended: None, deadline: None, may_wait: false })
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("the system gave it no number")?;
+        let child = Some((child, OwnProcess::new(pid, has_group)));
+        Ok(Self { child, ended: None, deadline: None, may_wait: false })
     }
 
     /// Its standard output and standard error, once.
     pub fn streams(&mut self) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {
-        let Some(child) = &mut self.child else { return (None, None) };
+        let Some((child, _)) = &mut self.child else { return (None, None) };
         (child.stdout.take(), child.stderr.take())
     }
 
     /// How it came out, once it has. What was asked to end and takes too long is made to, the rest of its group as well.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            self.ended = self.pid().and_then(look);
+            self.ended = self.child.as_ref().and_then(|(_, process)| look(process.pid()));
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.signal(Signal::KILL);
@@ -119,18 +114,8 @@ impl App {
         self.ended().is_none() && self.signal(if is_frozen { Signal::STOP } else { Signal::CONT })
     }
 
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.child.as_ref()?.id()).ok().and_then(Pid::from_raw)
-    }
-
     fn signal(&self, signal: Signal) -> bool {
-        let Some(pid) = self.pid() else { return false };
-        let sent = if self.has_group {
-            rustix::process::kill_process_group(pid, signal)
-        } else {
-            rustix::process::kill_process(pid, signal)
-        };
-        sent.is_ok()
+        self.child.as_ref().is_some_and(|(_, process)| process.signal(signal))
     }
 
     /// Waits for it to end, or makes it, and what is left of its group with it.
@@ -140,7 +125,8 @@ impl App {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.signal(Signal::KILL);
-        if let Some(mut child) = self.child.take() {
+        if let Some((mut child, process)) = self.child.take() {
+            drop(process);
             // It has ended, or cannot but do so now: this gives its number back.
             let _ = child.wait();
         }
@@ -159,8 +145,8 @@ impl Drop for App {
             return self.reap();
         }
         // Whoever drops it may have a screen to draw.
-        let &mut Self { has_group, ended, deadline, .. } = self;
-        let left = Self { child: self.child.take(), has_group, ended, deadline, may_wait: true };
+        let &mut Self { ended, deadline, .. } = self;
+        let left = Self { child: self.child.take(), ended, deadline, may_wait: true };
         let (gone, leaving) = bounded(0);
         let mut all = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|one| one.try_recv() == Err(crossbeam_channel::TryRecvError::Empty));

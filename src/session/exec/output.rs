@@ -33,6 +33,14 @@ pub struct Output {
     waiting: Arc<AtomicUsize>,
     /// Streams that have not ended.
     open: Arc<AtomicUsize>,
+    /// Panics that lines which were taken tell of.
+    panics: u64,
+}
+
+/// What Rust itself says on standard error where a thread panics, also where that is the end of one task only.
+fn is_panic(line: &str) -> bool {
+    let thread = line.strip_prefix(ERROR_MARK).and_then(|line| line.strip_prefix("thread '"));
+    thread.is_some_and(|rest| rest.contains(" panicked at "))
 }
 
 impl Output {
@@ -47,7 +55,7 @@ impl Output {
         bell: &Sender<()>,
     ) -> std::io::Result<Self> {
         let (sender, lines) = bounded(LINES_MAX);
-        let output = Self { lines, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default() };
+        let output = Self { lines, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default(), panics: 0 };
         let out = out.map(|out| (Box::new(out) as Box<dyn Read + Send>, ""));
         let err = err.map(|err| (Box::new(err) as Box<dyn Read + Send>, ERROR_MARK));
         for (stream, mark) in out.into_iter().chain(err) {
@@ -75,13 +83,19 @@ impl Output {
 
     /// Nothing that was ever read.
     pub fn nothing() -> Self {
-        Self { lines: bounded(0).1, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default() }
+        Self { lines: bounded(0).1, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default(), panics: 0 }
     }
 
-    pub fn take(&self) -> Option<Line> {
+    pub fn take(&mut self) -> Option<Line> {
         let line = self.lines.try_recv().ok()?;
+        self.panics += u64::from(is_panic(&line.1));
         self.waiting.fetch_sub(line.1.len(), Ordering::Relaxed);
         Some(line)
+    }
+
+    /// Panics that it told of.
+    pub fn panics(&self) -> u64 {
+        self.panics
     }
 
     /// Lines that were dropped since this was asked last.

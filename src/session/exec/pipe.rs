@@ -2,9 +2,9 @@
 //! wait to be written, so whatever comes is taken at once, and what cannot be kept is dropped and counted.
 
 use std::collections::VecDeque;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{CWD, Mode, OFlags};
 
 use super::clock::Clock;
+use crate::belongings::PrivateFolder;
 
 /// Bytes that wait to be read by the session; past that what comes is dropped.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 20;
@@ -24,9 +25,6 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// How long to wait for bytes before looking whether anybody still wants them.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Attempts to find a name for the folder that nobody has.
-const ATTEMPTS_MAX: u32 = 100;
 
 /// Bytes that came at one time.
 #[derive(Debug)]
@@ -53,21 +51,10 @@ struct Backlog {
 /// The session's end of the pipe.
 #[derive(Debug)]
 pub struct Pipe {
-    folder: Folder,
+    folder: PrivateFolder,
     backlog: Arc<Mutex<Backlog>>,
     /// Nobody wants anything any more.
     is_left: Arc<AtomicBool>,
-}
-
-/// A folder of our own that goes with it.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left behind in the temporary folder is somebody else's to clean up.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 impl Pipe {
@@ -80,7 +67,7 @@ impl Pipe {
     }
 
     fn with_limit(clock: Clock, bell: Sender<()>, limit_bytes: usize) -> io::Result<Self> {
-        let folder = private_folder()?;
+        let folder = PrivateFolder::make()?;
         let pipe = Self { folder, backlog: Arc::default(), is_left: Arc::default() };
         rustix::fs::mknodat(CWD, pipe.path(), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         // Opening must not wait for an app that perhaps never records, and its own opening must find a reader.
@@ -95,7 +82,7 @@ impl Pipe {
 
     /// Where it is.
     pub fn path(&self) -> PathBuf {
-        self.folder.0.join("recording")
+        self.folder.path().join("recording")
     }
 
     /// The first bytes that came by `until`, in nanoseconds since 1970.
@@ -137,21 +124,6 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         self.is_left.store(true, Ordering::Relaxed);
     }
-}
-
-/// A folder with a name that nobody has, which only this user can enter.
-fn private_folder() -> io::Result<Folder> {
-    let seed = Clock::start().now();
-    for attempt in 0..ATTEMPTS_MAX {
-        let name = format!("loopscope-{}-{:x}", std::process::id(), seed.wrapping_add(attempt.into()));
-        let path = std::env::temp_dir().join(name);
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => return Ok(Folder(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "no name for a temporary folder is free"))
 }
 
 /// The thread.

@@ -21,6 +21,7 @@ impl ExecSession {
         }
         notes.extend(notes::of_recording(self.recording.recorded()));
         notes.extend(notes::of_threads(&self.trace));
+        notes.extend(Some(self.output.panics()).filter(|panics| *panics > 0).map(of_panics));
         notes.extend(Some(self.joined.caveats()).filter(|text| !text.is_empty()));
         notes.join("; ")
     }
@@ -51,4 +52,10 @@ impl ExecSession {
         };
         Some(why.to_owned())
     }
+}
+
+/// Neither its recording nor its console tells of a panic: the future is dropped as one that is ready.
+fn of_panics(panics: u64) -> String {
+    let how_often = if panics == 1 { "a panic".to_owned() } else { format!("{panics} panics") };
+    format!("its output tells of {how_often}: nothing tells which task it was, and one that panicked shows as done")
 }

@@ -43,7 +43,7 @@ impl Trace {
                 Born { spawned: Cow::Borrowed(&*task.spawned), at: task.lane.spawned(), step: task.spawn_step }
             }
             // It came and went since the last time, and its row with it. Ids are dense, so somebody takes its place.
-            None => Born { spawned: Cow::Owned(Spawned::unknown()), at: self.now, step: self.steps },
+            None => Born { spawned: Cow::Owned(Spawned::default()), at: self.now, step: self.steps },
         };
         let told = Told {
             tasks_before: cursor.tasks,

@@ -3,19 +3,23 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
-use mlua::{AnyUserData, Error, Function, IntoLuaMulti, Lua, MultiValue, UserData, Value};
+use futures_util::TryFutureExt;
+use futures_util::future::{BoxFuture, Either};
+use mlua::{AnyUserData, Error, Function, Lua, MultiValue, UserData, Value};
 
 use super::coroutine::{self, coroutine_of};
 use super::label::Label;
 use super::task::Task;
 use super::{Host, locked};
-use crate::lab::World;
+use crate::lab::{Awaiting, World};
 use crate::trace::{AwaitKind, ResourceId, Site};
 use crate::workload::fault::Fault;
 
 /// A future that begins when it is awaited, at this line of the script.
-pub(super) type Start = Box<dyn FnOnce(&World, Option<u32>) -> BoxFuture<'static, mlua::Result<MultiValue>> + Send>;
+pub(super) type Start = Box<dyn FnOnce(&World, Option<u32>) -> Begun + Send>;
+
+/// It has begun.
+pub(super) type Begun = BoxFuture<'static, mlua::Result<MultiValue>>;
 
 /// Something to await that is neither a coroutine nor a task. It is awaited once.
 pub(super) struct Awaitable {
@@ -40,20 +44,15 @@ impl Awaitable {
         let (host, source, resource, made) = (Arc::clone(host), Arc::clone(&self.source), self.resource, self.line);
         Box::new(move |world, line| {
             let site = host.site(kind, &source, made.or(line));
-            visible(world, &site, resource, start(world, line))
+            Box::pin(visible(world, &site, resource, start(world, line)))
         })
     }
 }
 
-fn visible(
-    world: &World,
-    site: &Site,
-    resource: Option<ResourceId>,
-    future: BoxFuture<'static, mlua::Result<MultiValue>>,
-) -> BoxFuture<'static, mlua::Result<MultiValue>> {
+fn visible(world: &World, site: &Site, resource: Option<ResourceId>, future: Begun) -> Awaiting<Begun> {
     match resource {
-        Some(resource) => Box::pin(world.await_of(site, resource, future)),
-        None => Box::pin(world.await_at(site, future)),
+        Some(resource) => world.await_of(site, resource, future),
+        None => world.await_at(site, future),
     }
 }
 
@@ -105,18 +104,13 @@ where
         if kind == AwaitKind::Io {
             host.uses_system.store(true, Ordering::Relaxed);
         }
-        let told = world.quiet(make);
-        Box::pin(async move { told.await.map_err(|fault| Error::external(fault.line(line))) })
+        Box::pin(world.quiet(make).map_err(move |fault| Error::external(fault.line(line))))
     });
     awaitable_of(lua, &label.host, kind, source, Some(label.resource), start)
 }
 
 /// A function of the script's, run by whoever polls this, on a Lua stack of its own.
-pub(super) fn inline(
-    host: &Host,
-    function: Function,
-    mut arguments: MultiValue,
-) -> BoxFuture<'static, mlua::Result<MultiValue>> {
+pub(super) fn inline(host: &Host, function: Function, mut arguments: MultiValue) -> Begun {
     arguments.push_front(Value::Function(function));
     let call = host.run_function().call_async::<MultiValue>(arguments);
     Box::pin(async move {
@@ -164,7 +158,8 @@ fn enter(lua: &Lua, host: &Host, value: &Value) -> mlua::Result<MultiValue> {
             return Ok(values);
         }
         if userdata.is::<Awaitable>() || userdata.is::<Task>() {
-            return (Value::Nil, host.caller_line(lua)).into_lua_multi(lua);
+            let line = host.caller_line(lua).map_or(Value::Nil, |line| Value::Integer(line.into()));
+            return Ok(MultiValue::from_iter([Value::Nil, line]));
         }
     }
     Err(not_awaitable(lua, host, value))
@@ -177,11 +172,11 @@ fn start(
     value: &AnyUserData,
     line: Option<u32>,
     task_source: &Arc<str>,
-) -> mlua::Result<BoxFuture<'static, mlua::Result<MultiValue>>> {
+) -> mlua::Result<Either<Awaiting<Begun>, Begun>> {
     let world = host.world(lua, "await")?;
     if let Ok(task) = value.borrow::<Task>() {
         let site = host.site(AwaitKind::Task, task_source, line);
-        return Ok(Box::pin(world.await_at(&site, task.result(line))));
+        return Ok(Either::Left(visible(world, &site, None, Box::pin(task.result(line)))));
     }
     let awaitable = value.borrow::<Awaitable>()?;
     let line = line.or(awaitable.line);
@@ -192,9 +187,9 @@ fn start(
         return Err(Error::external(fault.line(line).token("await").hint(hint)));
     };
     let future = start(world, line);
-    let Some(kind) = awaitable.kind else { return Ok(future) };
+    let Some(kind) = awaitable.kind else { return Ok(Either::Right(future)) };
     let site = host.site(kind, &awaitable.source, line);
-    Ok(visible(world, &site, awaitable.resource, future))
+    Ok(Either::Left(visible(world, &site, awaitable.resource, future)))
 }
 
 fn not_awaitable(lua: &Lua, host: &Host, value: &Value) -> Error {

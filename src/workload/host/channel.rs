@@ -20,7 +20,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
         // `channel{name = "…"}` has no capacity, and so no limit.
         let (capacity, options) = if capacity.is_table() { (Value::Nil, capacity) } else { (capacity, options) };
         let size = if capacity.is_nil() { 0 } else { whole(lua, host, "channel", &capacity, 1, CAPACITY_MAX)? };
-        let label = Label::new(lua, host, "channel", ResourceKind::Channel, size as u64, &options)?;
+        let label = Arc::new(Label::new(lua, host, "channel", ResourceKind::Channel, size as u64, &options)?);
         let (sender, receiver) = if size == 0 {
             let (sender, receiver) = label.made(lua, mpsc::unbounded_channel)?;
             (Sender::Unbounded(sender), Receiver::Unbounded(receiver))
@@ -33,7 +33,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
         Ok(Channel { sender: Mutex::new(Some(sender)), receiver, at_send, at_recv, label })
     });
     word!(lua, host, "oneshot", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "oneshot", ResourceKind::Channel, 1, &options)?;
+        let label = Arc::new(Label::new(lua, host, "oneshot", ResourceKind::Channel, 1, &options)?);
         let (sender, receiver) = label.made(lua, oneshot::channel)?;
         let receiver = label.made(lua, || Arc::new(Turn::new(Some(receiver))))?;
         Ok(Oneshot { sender: Mutex::new(Some(sender)), receiver, at_recv: label.source("recv"), label })
@@ -71,7 +71,7 @@ fn one(value: Value) -> MultiValue {
 
 /// Both ends of an mpsc channel: asyncio's Queue. Several receivers take turns, as tokio's would behind a mutex.
 struct Channel {
-    label: Label,
+    label: Arc<Label>,
     sender: Mutex<Option<Sender>>,
     receiver: Arc<Turn<Receiver>>,
     at_send: Arc<str>,
@@ -124,9 +124,9 @@ impl UserData for Channel {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("send", |lua, this, value: Value| {
             let (value, sender) = (something(lua, &this.label, value)?, this.sender(lua)?);
-            let fault = closed(&this.label);
+            let label = Arc::clone(&this.label);
             waiting(lua, &this.label, AwaitKind::Channel, &this.at_send, move || async move {
-                if sender.send(value).await { Ok(MultiValue::new()) } else { Err(fault) }
+                if sender.send(value).await { Ok(MultiValue::new()) } else { Err(closed(&label)) }
             })
         });
         methods.add_method("try_send", |lua, this, value: Value| {
@@ -158,7 +158,7 @@ impl UserData for Channel {
 
 /// One answer, sent once and received once.
 struct Oneshot {
-    label: Label,
+    label: Arc<Label>,
     sender: Mutex<Option<oneshot::Sender<Value>>>,
     receiver: Arc<Turn<Option<oneshot::Receiver<Value>>>>,
     at_recv: Arc<str>,
@@ -175,15 +175,14 @@ impl UserData for Oneshot {
             }
         });
         methods.add_method("recv", |lua, this, ()| {
-            let receiver = Arc::clone(&this.receiver);
-            let gone = Fault::new(format!("the {} was closed without an answer", this.label)).token("await");
-            let twice = Fault::new(format!("the {} was received before", this.label)).token("await");
+            let (receiver, label) = (Arc::clone(&this.receiver), Arc::clone(&this.label));
             waiting(lua, &this.label, AwaitKind::Channel, &this.at_recv, move || async move {
                 let mut receiver = receiver.lock_owned().await;
-                let Some(waited) = receiver.as_mut() else { return Err(twice) };
+                let ill = |how| Fault::new(format!("the {label} was {how}")).token("await");
+                let Some(waited) = receiver.as_mut() else { return Err(ill("received before")) };
                 let answer = waited.await;
                 *receiver = None;
-                answer.map(one).map_err(|_| gone)
+                answer.map(one).map_err(|_| ill("closed without an answer"))
             })
         });
         methods.add_method("close", |_, this, ()| {

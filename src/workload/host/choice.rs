@@ -5,10 +5,9 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use futures_util::future::BoxFuture;
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, Value};
 
-use super::awaitable::{Awaitable, Start, awaitable};
+use super::awaitable::{Awaitable, Begun, Start, awaitable};
 use super::gather::CancelOnDrop;
 use super::task::{Task, create, task_of};
 use super::{Host, language, locked};
@@ -57,7 +56,7 @@ pub(super) fn branch(lua: &Lua, host: &Arc<Host>, value: &Value, by: &str) -> ml
         Some(task) => task,
         None => create(lua, host, value, None, by)?,
     };
-    Ok(Box::new(move |_, line| -> BoxFuture<'static, mlua::Result<MultiValue>> {
+    Ok(Box::new(move |_, line| -> Begun {
         let result = task.result(line);
         let mut guard = CancelOnDrop { tasks: vec![task] };
         Box::pin(async move {

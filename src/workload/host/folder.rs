@@ -3,15 +3,13 @@
 //! Unless the person names one, it is an empty folder of the run's own, made when it is first wanted and gone with the
 //! run. Names lead nowhere else: no absolute paths, no `..`, no links out of it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tempfile::TempDir;
-
 use super::{Host, locked};
+use crate::belongings::PrivateFolder;
 
 /// Bytes that one run may write in all.
 pub(super) const WRITTEN_BYTES_MAX: u64 = 4 << 30;
@@ -19,33 +17,33 @@ pub(super) const WRITTEN_BYTES_MAX: u64 = 4 << 30;
 /// Files that one run may have open at once.
 pub(super) const OPEN_FILES_MAX: usize = 64;
 
-/// The folders of runs that are not over, kept here so that none is left behind when the program ends before them.
-static OWN: Mutex<BTreeMap<PathBuf, TempDir>> = Mutex::new(BTreeMap::new());
-
-/// Removes whatever folders of runs are left: for the end of the program.
-pub fn sweep() {
-    drop(std::mem::take(&mut *locked(&OWN)));
-}
-
 /// See the module.
 pub(super) struct Folder {
     allowed: Option<PathBuf>,
     /// Where it is, once it was wanted; or why there is none.
     path: OnceLock<Result<PathBuf, String>>,
+    /// The run's own, until that is over.
+    own: Mutex<Option<PrivateFolder>>,
     written_bytes: AtomicU64,
     open_files: Arc<AtomicUsize>,
 }
 
 impl Folder {
     pub fn new(allowed: Option<PathBuf>) -> Self {
-        Self { allowed, path: OnceLock::new(), written_bytes: AtomicU64::new(0), open_files: Arc::default() }
+        Self {
+            allowed,
+            path: OnceLock::new(),
+            own: Mutex::default(),
+            written_bytes: AtomicU64::new(0),
+            open_files: Arc::default(),
+        }
     }
 
     fn path(&self) -> Result<&Path, String> {
         let made = self.path.get_or_init(|| {
             let made = match &self.allowed {
                 Some(allowed) => allowed.canonicalize(),
-                None => own().and_then(|own| own.canonicalize()),
+                None => PrivateFolder::make().and_then(|own| locked(&self.own).insert(own).path().canonicalize()),
             };
             made.map_err(|error| format!("the script's folder cannot be had: {error}"))
         });
@@ -95,13 +93,6 @@ impl Folder {
     }
 }
 
-fn own() -> io::Result<PathBuf> {
-    let own = tempfile::Builder::new().prefix("loopscope-").tempdir()?;
-    let path = own.path().to_owned();
-    locked(&OWN).insert(path.clone(), own);
-    Ok(path)
-}
-
 /// One file that is open, until it is dropped.
 pub(super) struct OpenFile(Arc<AtomicUsize>);
 
@@ -116,15 +107,8 @@ pub(super) struct GoesWithRun(pub Arc<Host>);
 
 impl Drop for GoesWithRun {
     fn drop(&mut self) {
-        if let Some(Ok(path)) = self.0.folder.path.get() {
-            // Its name there is as it was made; here it is where that leads.
-            let gone = {
-                let mut own = locked(&OWN);
-                let key = own.keys().find(|key| key.canonicalize().is_ok_and(|key| key == *path)).cloned();
-                key.and_then(|key| own.remove(&key))
-            };
-            drop(gone);
-        }
+        let gone = locked(&self.0.folder.own).take();
+        drop(gone);
     }
 }
 
@@ -169,7 +153,7 @@ mod tests {
         drop(open);
         assert!(folder.open_one().is_some());
         let own = path.parent().expect("it is in a folder").to_owned();
-        sweep();
+        drop(folder);
         assert!(!own.exists(), "nothing is left behind");
     }
 }

@@ -4,10 +4,9 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use futures_util::future::BoxFuture;
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, ObjectLike, UserData, UserDataMethods, Value};
 
-use super::awaitable::{Start, inline, unseen};
+use super::awaitable::{Begun, Start, inline, unseen};
 use super::coroutine::Definition;
 use super::holdings::Held;
 use super::{Host, coroutine, locked};
@@ -37,7 +36,7 @@ enum State {
 }
 
 struct Running {
-    body: BoxFuture<'static, mlua::Result<MultiValue>>,
+    body: Begun,
     handed: Handed,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
 use super::awaitable::{Start, awaitable, awaitable_of};
@@ -18,13 +19,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, (value, options): (Value, Value)| {
         let duration = length_of_time(lua, host, source, &value)?;
         let actor = actor::named(lua, host, source, &options)?;
-        let start: Start = Box::new(move |world, _| {
-            let sleep = world.sleep(duration);
-            Box::pin(async move {
-                sleep.await;
-                Ok(MultiValue::new())
-            })
-        });
+        let start: Start = Box::new(move |world, _| Box::pin(world.sleep(duration).map(nothing)));
         awaitable_of(lua, host, AwaitKind::Timer, source, actor, start)
     });
     word!(lua, host, "sleep_until", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value| {
@@ -46,18 +41,16 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
     Ok(())
 }
 
+fn nothing((): ()) -> mlua::Result<MultiValue> {
+    Ok(MultiValue::new())
+}
+
 fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn sleep_until(lua: &Lua, host: &Host, source: &Arc<str>, at: Nanos) -> mlua::Result<AnyUserData> {
-    let start: Start = Box::new(move |world, _| {
-        let sleep = world.sleep_until(at);
-        Box::pin(async move {
-            sleep.await;
-            Ok(MultiValue::new())
-        })
-    });
+    let start: Start = Box::new(move |world, _| Box::pin(world.sleep_until(at).map(nothing)));
     awaitable(lua, host, AwaitKind::Timer, source, start)
 }
 
@@ -83,11 +76,7 @@ fn spawn_blocking(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) 
     }
     let pooled = world.quietly(|| tokio::task::spawn_blocking(move || std::thread::sleep(duration)));
     let start: Start = Box::new(move |world, _| {
-        let pooled = world.quiet(|| pooled);
-        Box::pin(async move {
-            pooled.await.map_err(Error::external)?;
-            Ok(MultiValue::new())
-        })
+        Box::pin(world.quiet(|| pooled).map(|slept| slept.map_err(Error::external).and_then(nothing)))
     });
     awaitable(lua, host, AwaitKind::Task, source, start)
 }
@@ -184,12 +173,10 @@ impl UserData for Interval {
                 let (due, period, missed) = (Arc::clone(&this.due), this.period, this.missed);
                 let start: Start = Box::new(move |world, _| {
                     let (at, world) = (*locked(&due), world.clone());
-                    let sleep = world.sleep_until(at);
-                    Box::pin(async move {
-                        sleep.await;
+                    Box::pin(world.sleep_until(at).map(move |()| {
                         *locked(&due) = missed.next(at, world.now_ns(), period);
                         Ok(MultiValue::from_iter([Value::Number(at as f64 / 1e9)]))
-                    })
+                    }))
                 });
                 let resource = Some(this.label.resource);
                 awaitable_of(lua, &this.label.host, AwaitKind::Timer, &this.source, resource, start)

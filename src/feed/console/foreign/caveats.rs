@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use console_api::RegisterMetadata;
 
+use crate::feed::console::facts::is_spawn;
 use crate::feed::console::stamps::Stamps;
 
 /// See the module. Everything counts from the session's beginning.
@@ -27,7 +28,7 @@ impl Caveats {
     /// Takes note of the spans that a program says it knows.
     pub fn hear_of(&mut self, new: &RegisterMetadata) {
         let spans = new.metadata.iter().filter_map(|new| new.metadata.as_ref());
-        self.knows_of_tasks |= spans.into_iter().any(|span| span.name == "runtime.spawn");
+        self.knows_of_tasks |= spans.into_iter().any(is_spawn);
     }
 
     /// Another update begins.
