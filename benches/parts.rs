@@ -18,7 +18,7 @@ use console_api::{Id, PollStats};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use loopscope::feed::archive::{Head, Writer, beginning, read};
-use loopscope::feed::console::{ForeignDoor, Polls, Stamp};
+use loopscope::feed::console::{ForeignDoor, Polls};
 use loopscope::feed::probe::{Probe, Ring};
 use loopscope::feed::recording::{Line, Recording, Stamps};
 use loopscope::feed::wire::Message;
@@ -230,9 +230,9 @@ mod archive {
     fn written(trace: &Trace) -> Vec<u8> {
         let mut bytes = beginning(&Head { name: "synthetic".to_owned(), ..Head::default() });
         let mut writer = Writer::default();
-        writer.new_chunks(trace, &mut bytes);
-        writer.flush(&mut bytes);
-        bytes.extend(writer.rest(trace, None));
+        writer.new_chunks(trace, &mut bytes).expect("memory takes it");
+        writer.flush(&mut bytes).expect("memory takes it");
+        bytes.extend(writer.rest(trace, None, "").expect("it is short"));
         bytes
     }
 
@@ -271,12 +271,9 @@ fn wire_message(bencher: Bencher) {
     let update = console_api::instrument::Update { now: at(10_000), task_update: Some(told), ..Default::default() };
     let bytes = tonic::codegen::Bytes::from(update.encode_to_vec());
     bencher.counter(ItemsCount::new(TASKS)).bench_local(|| {
-        let mut message = Message::read(bytes.clone()).expect("it was just written");
-        let mut door = ForeignDoor::new(Polls::Told);
-        let earliest = message.creations().filter_map(|created| Stamp::of(Some(created))).min();
-        door.begin(message.now, earliest, None, message.dropped());
-        let mut events: usize = message.parts().map(|part| door.take(part).len()).sum();
-        events += door.finish().len();
+        let message = Message::read(bytes.clone()).expect("it was just written");
+        let mut events = 0;
+        ForeignDoor::new(Polls::Told).hear(message, None, |told| events += told.len());
         assert!(events >= TASKS, "each is told of");
     });
 }

@@ -172,7 +172,7 @@ fn paused(cause: &PauseCause, steering: Steering) -> String {
         PauseCause::Person if steering == Steering::Process => "you stopped the process here".to_owned(),
         PauseCause::Person => "you paused the loop here".to_owned(),
         PauseCause::Breakpoint(words) => format!("the breakpoint `{words}` stopped {what} here"),
-        PauseCause::Step => format!("{what} made the steps that you asked for, and stopped here"),
+        PauseCause::Step => format!("{what} came as far as you asked for, and stopped here"),
         PauseCause::Suspended => format!("{what} stood here while loopscope was suspended"),
     }
 }

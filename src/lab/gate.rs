@@ -154,7 +154,8 @@ impl Gate {
             inner.breaks.go_on();
             inner.suspended = None;
         }
-        let is_pause = matches!(command, Command::Pause | Command::Suspend(true));
+        // What stands already is not paused once more.
+        let is_pause = inner.leave != Leave::Paused && matches!(command, Command::Pause | Command::Suspend(true));
         match command {
             Command::Break(breakpoint) => inner.breaks.add(breakpoint),
             Command::ForgetBreaks => inner.breaks.forget(),
@@ -343,6 +344,11 @@ impl Gate {
         inner.place = Place::Driver;
         if inner.leave == Leave::Paused {
             clock.freeze();
+            let cause = inner.cause.clone();
+            // As where it stands at the gate.
+            drop(inner);
+            witness.paused(cause);
+            inner = self.lock();
         }
         let nobody_acts = inner.leave != Leave::Paused && !inner.quit && inner.delivered == delivered_before;
         clock.kind() == ClockKind::Real || deadline.is_some() || !nobody_acts

@@ -21,7 +21,7 @@ pub enum PauseCause {
     Person,
     /// A breakpoint, in the words in which it was set.
     Breakpoint(Box<str>),
-    /// The steps that a person had asked for were made.
+    /// It came as far as a person had asked for: steps, a turn, a time.
     Step,
     /// The whole of loopscope stood still, as after Ctrl-Z.
     Suspended,

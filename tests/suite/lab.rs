@@ -375,7 +375,8 @@ fn what_was_asked_for_is_still_to_be_done_when_the_whole_program_stood_still_mea
         session.command(Command::Suspend(true));
         session.command(Command::Suspend(false));
         assert_eq!(session.status().phase, Phase::Paused);
-        session.pump(Duration::from_millis(5));
+        let has_step = |session: &LabSession| session.trace().pauses_since(0).0.any(|p| p.cause == PauseCause::Step);
+        until(session, "the pause to be told", has_step);
         let causes: Vec<_> = session.trace().pauses_since(0).0.map(|pause| pause.cause.clone()).collect();
         assert_eq!(causes, [PauseCause::Suspended, PauseCause::Step]);
     };

@@ -445,7 +445,7 @@ fn the_log_says_who_paused_and_why() {
     let mut person = Person::watching(stage::ended());
     let told = [
         (S, PauseCause::Person, "you paused the loop here"),
-        (S, PauseCause::Step, "the loop made the steps that you asked for, and stopped here"),
+        (S, PauseCause::Step, "the loop came as far as you asked for, and stopped here"),
         (S, PauseCause::Breakpoint("poll count-*".into()), "the breakpoint `poll count-*` stopped the loop here"),
         (2 * S, PauseCause::Suspended, "the loop stood here while loopscope was suspended"),
     ];
