@@ -45,9 +45,13 @@ pub use update::{Context, take, update};
 pub use viewport::{Mode, Viewport};
 
 use crate::control::Phase;
-use crate::insight::{Findings, Thresholds, findings};
+use crate::insight::{Findings, Search, Thresholds};
+use crate::trace::Nanos;
 use crate::workload::manifest::Manifest;
 use keymap::Scope;
+
+/// Awaits that are gone through for findings for each look, or what takes as long: some milliseconds.
+const SEARCHED_PER_LOOK: usize = 100_000;
 
 /// Which screen is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +81,8 @@ pub struct Model {
     pub thresholds: Thresholds,
     /// What was found in the run, once it has ended.
     pub findings: Option<Findings>,
+    /// That is looked for just now: whether in a run that is over, and since when in loop time.
+    pub search: Option<(bool, Nanos, Search)>,
     /// The sessions that there are, this one among them.
     pub tabs: Tabs,
 }
@@ -105,7 +111,7 @@ impl Model {
         self.screen = Screen::Dashboard;
         self.dashboard = Dashboard::with_details(self.dashboard.details);
         self.launched = launched;
-        self.findings = None;
+        (self.findings, self.search) = (None, None);
         self.overlay = None;
     }
 
@@ -113,6 +119,7 @@ impl Model {
     #[must_use]
     pub fn exchange(&mut self, kept: Kept) -> Kept {
         (self.screen, self.overlay, self.is_leaving) = (Screen::Dashboard, None, false);
+        self.search = None;
         Kept {
             dashboard: std::mem::replace(&mut self.dashboard, kept.dashboard),
             launched: std::mem::replace(&mut self.launched, kept.launched),
@@ -136,18 +143,48 @@ impl Model {
         self.overlay = Some(Overlay::Message(Message::new(title, text)));
     }
 
+    /// Findings are looked for just now.
+    pub fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// A look is not enough: there is more to do for what is shown, though nothing more should happen.
+    pub fn is_behind(&self, session: Option<&dyn Session>) -> bool {
+        self.search.is_some()
+            || session
+                .is_some_and(|session| self.screen == Screen::Dashboard && self.dashboard.is_behind(session.trace()))
+    }
+
     /// Takes note of what is new, before a frame is drawn.
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {
             (Screen::Dashboard, Some(session)) => {
                 self.dashboard.stopped(session.hit(), session.trace());
                 self.dashboard.refresh(session);
-                if self.findings.is_none() && session.status().phase == Phase::Ended {
-                    self.findings = Some(findings(session.trace(), &self.thresholds));
-                }
+                self.look_for_findings(session);
             }
             (Screen::Dashboard, None) => {}
             (Screen::Picker, _) => self.picker.refresh(catalog),
+        }
+    }
+
+    /// Goes on with looking for findings, where the run is over or somebody asked. It takes a pass over the whole trace, so
+    /// in a run that goes on this is done when somebody asks, and then stands until they ask again.
+    pub(crate) fn look_for_findings(&mut self, session: &dyn Session) {
+        let is_over = session.status().phase == Phase::Ended;
+        let is_asked = self.dashboard.page == Page::Findings && self.dashboard.found.is_none();
+        if self.findings.is_some() || !(is_over || is_asked) {
+            self.search = None;
+            return;
+        }
+        // What was gone through before the run's last moment is not all there is.
+        let begun = self.search.take().filter(|(was_over, ..)| *was_over == is_over);
+        let now = session.trace().now();
+        let (_, at, mut search) = begun.unwrap_or_else(|| (is_over, now, Search::new(&self.thresholds)));
+        match search.go_on(session.trace(), SEARCHED_PER_LOOK) {
+            None => self.search = Some((is_over, at, search)),
+            Some(found) if is_over => self.findings = Some(found),
+            Some(found) => self.dashboard.found = Some((at, found)),
         }
     }
 }

@@ -6,11 +6,13 @@
 mod case;
 mod finding;
 mod lints;
+mod search;
 mod summary;
 mod thresholds;
 pub mod units;
 
 pub use finding::{FINDINGS_MAX, Finding, Findings, Severity};
-pub use lints::{LINTS, Lint, findings};
+pub use lints::{LINTS, Lint};
+pub use search::{Search, findings};
 pub use summary::{Summary, busiest, most_woken};
 pub use thresholds::{Measure, Threshold, Thresholds};

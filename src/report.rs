@@ -78,6 +78,10 @@ impl<'a> Input<'a> {
             let console = found.console.as_ref().map_or_else(|| "never told of it".to_owned(), counted);
             format!("{}: the {exact} counted {}; the console {console}", whose.trim_end(), counted(&found.probe))
         };
-        self.trace.disagreements().iter().map(sentence).collect()
+        let unlisted = match self.trace.forgotten().unlisted {
+            0 => None,
+            unlisted => Some(format!("{} more, of which nothing else is kept", units::how_many(unlisted, "task"))),
+        };
+        self.trace.disagreements().iter().map(sentence).chain(unlisted).collect()
     }
 }

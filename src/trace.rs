@@ -3,11 +3,13 @@
 //! Pure: no I/O, no clock, no thread. Feeds say [`Event`]s, [`Trace::apply`] files them, and everybody else asks.
 
 mod agreement;
+mod alike;
 mod apply;
 pub mod archive;
 mod awaits;
 mod blocking;
 mod event;
+mod forgotten;
 mod id;
 mod lane;
 mod measure;
@@ -19,15 +21,18 @@ mod ready;
 mod recorded;
 mod resource;
 mod retention;
+mod rows;
 mod sampling;
 mod seen;
 mod task;
+mod tasks;
 mod wakes;
 mod window;
 
 pub use agreement::Disagreement;
 pub use awaits::{Await, Awaits, Outcome};
 pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
+pub use forgotten::Forgotten;
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, Totals};
 pub use measure::{Doing, Histogram, Histograms, Measured, Sampled};
@@ -37,8 +42,10 @@ pub use query::State;
 pub use recorded::{BrokenLine, Recorded};
 pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
+pub use tasks::Tasks;
 pub use window::{Axis, Cell, column_edge};
 
+use alike::Alike;
 use pause::Pauses;
 use ready::Ready;
 use retention::Kept;
@@ -117,7 +124,9 @@ pub struct LoopCounts {
 /// What happened; see the module.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    tasks: Vec<Task>,
+    tasks: Tasks,
+    alike: Alike,
+    forgotten: Forgotten,
     sites: Vec<Site>,
     awaits: Awaits,
     resources: Resources,
@@ -148,6 +157,10 @@ pub struct Trace {
     compared_until: Nanos,
     budget_bytes: usize,
     kept_bytes: usize,
+    /// Of these, what rows of tasks take.
+    rows_bytes: usize,
+    /// Tasks that are over, in the order in which they ended.
+    over: VecDeque<TaskId>,
     /// Whose blocks are kept, in the order in which they were sealed.
     sealed: VecDeque<Kept>,
     /// How many there ever were.
@@ -167,7 +180,9 @@ impl Trace {
     /// An empty trace that keeps at most about `budget_bytes`.
     pub fn with_budget(budget_bytes: usize) -> Self {
         Self {
-            tasks: Vec::new(),
+            tasks: Tasks::default(),
+            alike: Alike::default(),
+            forgotten: Forgotten::default(),
             sites: Vec::new(),
             awaits: Awaits::default(),
             resources: Resources::default(),
@@ -192,6 +207,8 @@ impl Trace {
             compared_until: 0,
             budget_bytes,
             kept_bytes: 0,
+            rows_bytes: 0,
+            over: VecDeque::new(),
             sealed: VecDeque::new(),
             sealed_count: 0,
             scratch: Vec::new(),
@@ -238,13 +255,19 @@ impl Trace {
         self.fidelity
     }
 
-    /// Every task, in order of spawning.
-    pub fn tasks(&self) -> &[Task] {
+    /// Every task that is kept, in order of spawning.
+    pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
+    /// One task; `None` where there is none, or its row is forgotten.
     pub fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(id.index())
+        self.tasks.get(id)
+    }
+
+    /// The sums of tasks whose rows are forgotten.
+    pub fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
     }
 
     pub fn site(&self, id: SiteId) -> Option<&Site> {
@@ -315,7 +338,7 @@ impl Trace {
     /// About how many bytes this trace keeps, with what an allocator adds.
     pub fn kept_bytes(&self) -> usize {
         let sealed_bytes = self.sealed.capacity() * size_of::<Kept>();
-        self.kept_bytes + self.awaits.plain_bytes() + self.ready.kept_bytes() + sealed_bytes
+        self.kept_bytes + self.kept_rows_bytes() + self.awaits.plain_bytes() + self.ready.kept_bytes() + sealed_bytes
     }
 
     /// The most tasks that were ready at once from `from` up to, not including, `to`.

@@ -2,6 +2,7 @@
 
 mod mouse;
 mod page;
+mod selection;
 
 use super::action::{Action, Step};
 use super::columns::COLUMNS;
@@ -43,6 +44,8 @@ pub struct Dashboard {
     pub selected: Option<TaskId>,
     /// The first row that is shown.
     pub top: usize,
+    /// Rows on the screen when a task was brought there last.
+    height: usize,
     pub rows: Rows,
     pub viewport: Viewport,
     /// The place on the axis that the person looks back to; everything is shown as it was then.
@@ -77,6 +80,7 @@ impl Default for Dashboard {
         Self {
             selected: None,
             top: 0,
+            height: 0,
             rows: Rows::default(),
             viewport: Viewport::whole(Axis::Time),
             cursor: None,
@@ -153,36 +157,6 @@ impl Dashboard {
     pub fn looking_at(&self) -> Option<Nanos> {
         let on_time = |at: &u64| self.viewport.axis == Axis::Time || Some(*at) != self.cursor;
         self.cursor.or(self.frozen.map(|frozen| frozen.at)).filter(on_time)
-    }
-
-    /// Takes note of what is new in the session.
-    pub fn refresh(&mut self, session: &dyn Session) {
-        let trace = session.trace();
-        self.log.observe(trace, &session.status());
-        self.refresh_page(trace);
-        self.rows.refresh(trace);
-        let is_shown = self.selected.is_some_and(|id| self.rows.row_of(id, trace).is_some());
-        if !is_shown {
-            self.selected = self.rows.get(0, trace);
-            self.top = 0;
-        }
-        self.top = self.top.min(self.rows.count(trace).saturating_sub(1));
-    }
-
-    /// Shows only tasks whose name has `filter` in it.
-    pub fn search(&mut self, filter: &str, session: &dyn Session, geometry: &Geometry) {
-        self.rows.set_filter(filter, session.trace());
-        self.refresh(session);
-        self.show_selected(session, geometry);
-    }
-
-    /// Selects `id` and brings its row on the screen.
-    pub fn select(&mut self, id: TaskId, session: &dyn Session, geometry: &Geometry) {
-        if self.selected != Some(id) {
-            self.details_top = 0;
-        }
-        self.selected = Some(id);
-        self.show_selected(session, geometry);
     }
 
     /// Takes an action that only changes what is shown; false if it is not one of these.
@@ -381,15 +355,6 @@ impl Dashboard {
                 let places = (geometry.details_lines + 1).saturating_sub(page).max(1);
                 self.details_top = moved(self.details_top, step, page, places);
             }
-        }
-    }
-
-    fn show_selected(&mut self, session: &dyn Session, geometry: &Geometry) {
-        let row = self.selected.and_then(|id| self.rows.row_of(id, session.trace()));
-        if let Some(row) = row {
-            let height = usize::from(geometry.rows.height).max(1);
-            let last_top = self.rows.count(session.trace()).saturating_sub(height);
-            self.top = self.top.min(last_top).clamp((row + 1).saturating_sub(height), row);
         }
     }
 }

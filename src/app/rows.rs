@@ -1,12 +1,29 @@
 //! Which tasks have a row, and where: all in order of spawning, those whose name matches the search, in the order of any
 //! column.
+//!
+//! Each look at the rows goes on with what there is to do about them by a bounded piece: looking through names for what is
+//! searched for, and putting rows in order again. Meanwhile the rows are those that were found so far, in the order before.
 
-use super::columns::{COLUMNS, Key, Look};
-use crate::trace::{Task, TaskId, Trace};
+mod ordering;
 
-/// Rows that are put in order anew for each time that the rows are looked at: more rows are ordered less often, so that a
-/// frame never pays for more than this many.
+use std::cell::Cell;
+
+use super::columns::{self, COLUMNS};
+use crate::trace::{TaskId, Trace};
+use ordering::Sorter;
+
+/// Rows that are looked at for each look, to put them in order anew: more of them are in order less often. Of columns that
+/// weigh more it is so many fewer.
 const ORDERED_PER_LOOK: usize = 2_000;
+
+/// The same where somebody asked for another order and waits for it.
+const ORDERED_WHEN_ASKED: usize = 20_000;
+
+/// Names that are looked through for each look.
+const SEARCHED_PER_LOOK: usize = 20_000;
+
+/// Tasks that get their row for each look, where every one has one.
+const LISTED_PER_LOOK: usize = 200_000;
 
 /// What rows are in order by: the column's place in [`COLUMNS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,18 +45,20 @@ impl Order {
 pub struct Rows {
     filter: String,
     order: Order,
-    /// Tasks that have a row, in order; unused while all have one in order of spawning, so that 100,000 tasks cost
-    /// nothing.
+    /// Tasks that have a row, in order; unused while all have one in order of spawning, so that these cost nothing.
     listed: Vec<TaskId>,
-    /// The row of each task that has one, by its number.
-    places: Vec<Option<u32>>,
-    /// Tasks of the trace that were looked at already.
+    /// Tasks that there were and that were looked at.
     seen: usize,
-    /// Looks since the rows were put in order, and what the trace knew then.
-    looks: usize,
-    ordered_at: u64,
+    /// The order that is in the making.
+    sorter: Option<Sorter>,
+    /// What the trace knew when the rows were put in order last, or begun to be.
+    ordered_at: Option<u64>,
+    /// Somebody waits for these rows.
+    is_asked: bool,
     /// So many tasks there were when the picture was frozen; later ones have no row.
     limit: Option<usize>,
+    /// Where the task that was asked for last has its row: it is asked for again and again.
+    hint: Cell<usize>,
 }
 
 impl Rows {
@@ -55,31 +74,35 @@ impl Rows {
     /// Shows only tasks whose name has `filter` in it, whatever the case.
     pub fn set_filter(&mut self, filter: &str, trace: &Trace) {
         self.filter = filter.to_lowercase();
+        (self.listed, self.seen) = (Vec::new(), 0);
         self.restart(trace);
     }
 
-    /// Puts the rows in order by something else, at once.
+    /// Puts the rows in order by something else: few at once, many soon.
     pub fn set_order(&mut self, order: Order, trace: &Trace) {
         self.order = order;
         self.restart(trace);
     }
 
     fn restart(&mut self, trace: &Trace) {
-        let (filter, order, limit) = (std::mem::take(&mut self.filter), self.order, self.limit);
-        *self = Self { filter, order, limit, ..Self::default() };
-        self.refresh(trace);
-        self.sort(trace);
+        (self.sorter, self.ordered_at, self.is_asked) = (None, None, true);
+        if self.is_plain() {
+            (self.listed, self.seen) = (Vec::new(), 0);
+        }
+        self.go_on(trace);
     }
 
     /// Only the first `limit` tasks have rows until this is called again.
     pub fn freeze(&mut self, limit: Option<usize>) {
         self.limit = limit;
+        if limit.is_some() && !self.is_asked {
+            self.sorter = None;
+        }
     }
 
-    /// The tasks that may have a row.
-    fn tasks<'a>(&self, trace: &'a Trace) -> &'a [Task] {
-        let tasks = trace.tasks();
-        &tasks[..self.limit.unwrap_or(tasks.len()).min(tasks.len())]
+    /// How many tasks there were that may have a row.
+    fn tasks(&self, trace: &Trace) -> usize {
+        self.limit.unwrap_or(usize::MAX).min(trace.tasks().len())
     }
 
     /// Every task has a row, in order of spawning.
@@ -87,67 +110,99 @@ impl Rows {
         self.filter.is_empty() && self.order == Order::default()
     }
 
-    /// Looks at the tasks that are new since the last time, and puts the rows in order again if it is time to.
-    pub fn refresh(&mut self, trace: &Trace) {
-        if self.is_plain() {
-            return;
-        }
-        let tasks = self.tasks(trace);
-        for task in tasks.get(self.seen..).unwrap_or_default() {
-            let is_listed = self.filter.is_empty() || matches(&task.name(), &self.filter);
-            // What is new comes last until the next order.
-            self.places.push(is_listed.then(|| u32::try_from(self.listed.len()).unwrap_or(u32::MAX)));
-            if is_listed {
-                self.listed.push(task.id);
-            }
-        }
-        self.seen = self.seen.max(tasks.len());
-        self.looks += 1;
-        let is_due = self.looks.saturating_mul(ORDERED_PER_LOOK) >= self.listed.len();
-        if is_due && self.limit.is_none() && self.ordered_at != trace.counts().events {
+    /// Not every task was looked at that may have a row.
+    fn is_searching(&self, trace: &Trace) -> bool {
+        !self.is_plain() && self.seen < self.tasks(trace)
+    }
+
+    /// `id` may yet get a row.
+    pub fn may_come(&self, id: TaskId, trace: &Trace) -> bool {
+        self.is_searching(trace) && id.index() >= self.seen && trace.task(id).is_some()
+    }
+
+    /// Somebody asked for rows that are not there yet.
+    pub fn is_awaited(&self) -> bool {
+        self.is_asked
+    }
+
+    /// There is something left to do about the rows, though nothing more should happen.
+    pub fn is_behind(&self, trace: &Trace) -> bool {
+        self.is_searching(trace) || self.sorter.is_some() || self.is_to_be_ordered(trace)
+    }
+
+    fn is_to_be_ordered(&self, trace: &Trace) -> bool {
+        let is_new = self.ordered_at != Some(trace.counts().events);
+        !self.is_plain() && is_new && (self.limit.is_none() || self.is_asked)
+    }
+
+    /// Looks at tasks that are new since the last time, and goes on with putting the rows in order. Tells whether what
+    /// somebody waited for is there now.
+    pub fn go_on(&mut self, trace: &Trace) -> bool {
+        if !self.is_plain() {
+            self.search(trace);
             self.sort(trace);
+        }
+        let is_done = self.sorter.is_none() && !self.is_searching(trace);
+        is_done && std::mem::take(&mut self.is_asked)
+    }
+
+    fn search(&mut self, trace: &Trace) {
+        let tasks = self.tasks(trace);
+        let (tasks_from, filter) = (self.seen, &self.filter);
+        if filter.is_empty() {
+            self.seen = tasks.min(self.seen.saturating_add(LISTED_PER_LOOK));
+            let ids = trace.tasks().ids_from(tasks_from);
+            self.listed.extend(ids.take_while(|id| id.index() < self.seen));
+        } else {
+            self.seen = tasks.min(self.seen.saturating_add(SEARCHED_PER_LOOK));
+            let found = trace.tasks().from(tasks_from).take_while(|task| task.id.index() < self.seen);
+            // What is new comes last until the next order.
+            self.listed.extend(found.filter(|task| matches(&task.name(), filter)).map(|task| task.id));
         }
     }
 
     fn sort(&mut self, trace: &Trace) {
-        (self.looks, self.ordered_at) = (0, trace.counts().events);
         let Some(column) = COLUMNS.get(self.order.column) else { return };
-        if self.is_plain() {
-            return;
+        if self.sorter.is_none() && self.is_to_be_ordered(trace) && !(self.is_asked && self.is_searching(trace)) {
+            (self.sorter, self.ordered_at) = (Some(Sorter::default()), Some(trace.counts().events));
         }
-        let look = Look::now(trace);
-        let mut keyed: Vec<(Key<'_>, TaskId)> =
-            self.listed.iter().filter_map(|id| Some((column.key(look, trace.task(*id)?), *id))).collect();
-        // Tasks that are alike stay in order of spawning, whichever way.
-        let descending = self.order.is_descending;
-        keyed.sort_unstable_by(|(a, a_id), (b, b_id)| {
-            let order = if descending { b.cmp(a) } else { a.cmp(b) };
-            order.then(a_id.cmp(b_id))
-        });
-        self.listed = keyed.into_iter().map(|(_, id)| id).collect();
-        for (row, id) in (0..).zip(&self.listed) {
-            if let Some(place) = self.places.get_mut(id.index()) {
-                *place = Some(row);
-            }
+        let Some(sorter) = &mut self.sorter else { return };
+        let budget = if self.is_asked { ORDERED_WHEN_ASKED } else { ORDERED_PER_LOOK };
+        let budget = budget / columns::weight(self.order.column);
+        let ordered = sorter.go_on(&self.listed, (column, self.order.is_descending), trace, budget);
+        if let Some(mut ordered) = ordered {
+            ordered.extend(self.listed.drain(..).skip(sorter.looked_at));
+            (self.listed, self.sorter) = (ordered, None);
         }
     }
 
     /// How many rows there are.
     pub fn count(&self, trace: &Trace) -> usize {
-        if self.is_plain() { self.tasks(trace).len() } else { self.listed.len() }
+        match self.limit {
+            _ if !self.is_plain() => self.listed.len(),
+            None => trace.tasks().kept(),
+            Some(limit) => trace.tasks().before(TaskId::from_index(limit)),
+        }
     }
 
     /// The task of a row.
     pub fn get(&self, row: usize, trace: &Trace) -> Option<TaskId> {
-        if self.is_plain() { self.tasks(trace).get(row).map(|task| task.id) } else { self.listed.get(row).copied() }
+        if !self.is_plain() {
+            return self.listed.get(row).copied();
+        }
+        trace.tasks().nth(row).map(|task| task.id).filter(|id| id.index() < self.tasks(trace))
     }
 
     /// The row of a task.
     pub fn row_of(&self, id: TaskId, trace: &Trace) -> Option<usize> {
+        let task = trace.task(id).filter(|task| task.id.index() < self.tasks(trace))?;
         if self.is_plain() {
-            return self.tasks(trace).get(id.index()).map(|_| id.index());
+            return Some(trace.tasks().before(task.id));
         }
-        self.places.get(id.index()).copied().flatten().map(|row| row as usize)
+        if self.listed.get(self.hint.get()) != Some(&id) {
+            self.hint.set(self.listed.iter().position(|listed| *listed == id)?);
+        }
+        Some(self.hint.get())
     }
 }
 

@@ -1,15 +1,21 @@
-//! Who holds what and who waits for what, gathered now and then for the table of resources.
+//! Who holds what and who waits for what, gathered now and then for the table of resources: a piece for each look at it,
+//! while what was gathered before is shown.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
-use crate::trace::{ResourceId, TaskId, Trace};
+use crate::trace::{Nanos, ResourceId, TaskId, Trace};
 
 /// Tasks that are named of each resource; the rest is counted.
 const NAMED_MAX: usize = 8;
 /// Resources that are gone and still listed, the newest.
 const GONE_MAX: usize = 500;
-/// Tasks and resources that are gone through for each time that one looks: with more of them this is done less often.
+/// Resources, tasks and what they hold that are gone through for each look.
 const GATHERED_PER_LOOK: usize = 5_000;
+/// The same while there is nothing to show yet.
+const GATHERED_AT_FIRST: usize = 20_000;
 
 /// A few of them by id, and how many there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +44,34 @@ pub struct Sharing {
     pub unlisted: usize,
     holders: FxHashMap<ResourceId, Tasks>,
     waiters: FxHashMap<ResourceId, Tasks>,
-    looks: usize,
+    /// What the trace knew when this was begun.
     gathered_at: Option<u64>,
+    next: Option<Box<Gathering>>,
+}
+
+/// The next one, in the making.
+#[derive(Clone, Debug, Default)]
+struct Gathering {
+    into: Sharing,
+    stage: Stage,
+    /// The newest that are gone, the oldest of them on top, and how many are gone in all.
+    gone: BinaryHeap<Reverse<(Nanos, ResourceId)>>,
+    gone_count: usize,
+}
+
+/// How far it is, each with where to go on.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Resources(usize),
+    Held(Option<(ResourceId, TaskId)>),
+    Tasks(usize),
+    Done,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::Resources(0)
+    }
 }
 
 impl Sharing {
@@ -51,42 +83,97 @@ impl Sharing {
         self.waiters.get(&id)
     }
 
-    /// Gathers again, if anything happened and it is time to. Tells whether it did.
-    pub fn refresh(&mut self, trace: &Trace) -> bool {
-        self.looks += 1;
-        let size = trace.tasks().len() + trace.resources().iter().size_hint().0;
-        let is_due = self.gathered_at.is_none() || self.looks.saturating_mul(GATHERED_PER_LOOK) >= size;
-        let is_new = self.gathered_at != Some(trace.counts().events);
-        if is_due && is_new {
-            *self = Self::gather(trace);
-        }
-        is_due && is_new
+    /// There is something left to gather, though nothing more should happen.
+    pub fn is_behind(&self, trace: &Trace) -> bool {
+        self.next.is_some() || self.is_old(trace)
     }
 
-    fn gather(trace: &Trace) -> Self {
-        let mut sharing = Self { gathered_at: Some(trace.counts().events), ..Self::default() };
-        let mut gone = Vec::new();
-        for (id, known) in trace.resources().iter() {
-            match known.to() {
-                None => sharing.listed.push(id),
-                Some(to) => gone.push((to, id)),
+    fn is_old(&self, trace: &Trace) -> bool {
+        self.gathered_at != Some(trace.counts().events)
+    }
+
+    /// Goes on with gathering, if anything happened since that was begun last. Tells whether there is anything new.
+    pub fn go_on(&mut self, trace: &Trace) -> bool {
+        if self.next.is_none() && self.is_old(trace) {
+            self.next = Some(Box::default());
+            let events = Some(trace.counts().events);
+            self.next.iter_mut().for_each(|next| next.into.gathered_at = events);
+        }
+        let Some(next) = &mut self.next else { return false };
+        let budget = if self.gathered_at.is_none() { GATHERED_AT_FIRST } else { GATHERED_PER_LOOK };
+        let is_done = next.go_on(trace, budget);
+        if let Some(next) = self.next.take_if(|_| is_done) {
+            *self = next.into;
+        }
+        is_done
+    }
+}
+
+impl Gathering {
+    /// Goes on by about `budget` things. Tells whether it is done.
+    fn go_on(&mut self, trace: &Trace, mut budget: usize) -> bool {
+        while budget > 0 {
+            self.stage = match self.stage {
+                Stage::Resources(from) => self.resources(from, trace, &mut budget),
+                Stage::Held(last) => self.held(last, trace, &mut budget),
+                Stage::Tasks(from) => self.tasks(from, trace, &mut budget),
+                Stage::Done => return true,
+            };
+        }
+        false
+    }
+
+    fn resources(&mut self, from: usize, trace: &Trace, budget: &mut usize) -> Stage {
+        for (id, known) in trace.resources().from(from) {
+            if *budget == 0 {
+                return Stage::Resources(id.index());
+            }
+            *budget -= 1;
+            let Some(to) = known.to() else {
+                self.into.listed.push(id);
+                continue;
+            };
+            self.gone_count += 1;
+            self.gone.push(Reverse((to, id)));
+            if self.gone.len() > GONE_MAX {
+                self.gone.pop();
             }
         }
-        gone.sort_unstable();
-        sharing.alive = sharing.listed.len();
-        sharing.unlisted = gone.len().saturating_sub(GONE_MAX);
-        sharing.listed.extend(gone.into_iter().rev().take(GONE_MAX).map(|(_, id)| id));
-        let mut held: Vec<_> = trace.resources().held().collect();
-        held.sort_unstable();
-        for (resource, task) in held {
-            sharing.holders.entry(resource).or_default().add(task);
+        self.into.alive = self.into.listed.len();
+        self.into.unlisted = self.gone_count.saturating_sub(GONE_MAX);
+        // From the greatest time to the least.
+        let gone = std::mem::take(&mut self.gone).into_sorted_vec();
+        self.into.listed.extend(gone.into_iter().map(|Reverse((_, id))| id));
+        Stage::Held(None)
+    }
+
+    fn held(&mut self, last: Option<(ResourceId, TaskId)>, trace: &Trace, budget: &mut usize) -> Stage {
+        let mut last = last;
+        for (resource, task) in trace.resources().held(last) {
+            if *budget == 0 {
+                return Stage::Held(last);
+            }
+            *budget -= 1;
+            last = Some((resource, task));
+            self.into.holders.entry(resource).or_default().add(task);
         }
-        for task in trace.tasks().iter().filter(|task| task.ending.is_none()) {
-            let open = task.open_awaits().iter().filter_map(|id| trace.awaits().get(*id)?.resource());
-            for resource in open {
-                sharing.waiters.entry(resource).or_default().add(task.id);
+        Stage::Tasks(0)
+    }
+
+    fn tasks(&mut self, from: usize, trace: &Trace, budget: &mut usize) -> Stage {
+        for task in trace.tasks().from(from) {
+            if *budget == 0 {
+                return Stage::Tasks(task.id.index());
+            }
+            *budget -= 1;
+            for open in task.open_awaits().filter(|_| task.ending.is_none()) {
+                // Most have one. Somebody who has a hundred thousand costs this look what they cost.
+                *budget = budget.saturating_sub(1);
+                if let Some(resource) = trace.awaits().get(open).and_then(|found| found.resource()) {
+                    self.into.waiters.entry(resource).or_default().add(task.id);
+                }
             }
         }
-        sharing
+        Stage::Done
     }
 }

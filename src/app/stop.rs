@@ -36,8 +36,8 @@ impl Dashboard {
         if self.rows.row_of(task, trace).is_none() {
             self.rows.set_filter("", trace);
         }
+        (self.selected, self.details_top) = (Some(task), 0);
         if let Some(row) = self.rows.row_of(task, trace) {
-            (self.selected, self.details_top) = (Some(task), 0);
             // With a few rows above it, whatever the size of the screen.
             let is_near = (self.top..self.top + 5).contains(&row);
             self.top = if is_near { self.top } else { row.saturating_sub(3) };

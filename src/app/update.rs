@@ -12,8 +12,7 @@ use super::palette;
 use super::session::{Launch, Session};
 use super::{Model, Screen};
 use crate::control::{BREAKPOINTS_MAX, ClockKind, Command, Outcome, Phase, Speed, Status, Steering};
-use crate::insight;
-use crate::trace::{Axis, Fidelity, Trace};
+use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
 
 /// What an update may look at.
@@ -189,17 +188,8 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
             Err(notice) => model.notice = Some(notice.to_owned()),
         },
     }
-    look_for_findings(model, session.trace());
+    model.look_for_findings(session);
     Vec::new()
-}
-
-/// Looks for findings where the page that shows them has none yet. It takes a pass over the whole trace, so in a run that
-/// goes on this is done when somebody asks, and then stands until they ask again.
-fn look_for_findings(model: &mut Model, trace: &Trace) {
-    let dashboard = &mut model.dashboard;
-    if dashboard.page == Page::Findings && model.findings.is_none() && dashboard.found.is_none() {
-        dashboard.found = Some((trace.now(), insight::findings(trace, &model.thresholds)));
-    }
 }
 
 /// Sets a breakpoint, or forgets all of them: for this run, and for when it is run again.

@@ -5,19 +5,60 @@ use rustc_hash::FxHashMap;
 use super::thresholds::Thresholds;
 use super::units::human_ns;
 use crate::trace::{
-    Await, Cycle, Ending, Location, Nanos, Outcome, ResourceId, ResourceKind, Site, Task, TaskId, Trace,
+    Await, AwaitId, Cycle, Ending, Location, Nanos, Outcome, ResourceId, ResourceKind, Site, Task, TaskId, Trace,
 };
 
 /// See the module.
+#[derive(Clone, Copy)]
 pub struct Case<'a> {
     pub trace: &'a Trace,
     pub limits: &'a Thresholds,
+    pub known: &'a Known,
+}
+
+/// The look-ups.
+#[derive(Default)]
+pub struct Known {
     /// Calls that kept the loop, by the task that made them, in order of time.
     calls: FxHashMap<TaskId, Vec<Await>>,
     /// Awaits of something known by identity, by what it is, in order of their start.
     pub awaited: FxHashMap<ResourceId, Vec<Await>>,
+    /// Of these, which were open, and where they are.
+    open: Vec<(ResourceId, usize, AwaitId)>,
     /// Polls that compute and give no turn away, in order of time.
     pub greedy: Vec<Greedy>,
+}
+
+impl Known {
+    /// Takes an await; they come in order of their creation.
+    pub fn note(&mut self, trace: &Trace, id: AwaitId, found: Await) {
+        if trace.site(found.site).is_some_and(|site| site.is_blocking() || site.is_computing()) {
+            self.calls.entry(found.task).or_default().push(found);
+        }
+        if let Some(resource) = found.resource() {
+            let awaited = self.awaited.entry(resource).or_default();
+            if found.end().is_none() {
+                self.open.push((resource, awaited.len(), id));
+            }
+            awaited.push(found);
+        }
+    }
+
+    /// What was open when it was taken is as it is now. One that is forgotten meanwhile had ended, nobody knows how.
+    pub fn look_again(&mut self, trace: &Trace) {
+        let awaited = &mut self.awaited;
+        self.open.retain(|(resource, index, id)| {
+            let place = awaited.get_mut(resource).and_then(|awaits| awaits.get_mut(*index));
+            let (Some(place), Some(now)) = (place, trace.awaits().get(*id)) else { return false };
+            *place = now;
+            now.end().is_none()
+        });
+    }
+
+    /// `task` made calls that kept the loop.
+    pub fn has_called(&self, task: TaskId) -> bool {
+        self.calls.contains_key(&task)
+    }
 }
 
 /// One poll that does not yield.
@@ -53,37 +94,21 @@ impl Stretch {
 }
 
 impl<'a> Case<'a> {
-    pub fn new(trace: &'a Trace, limits: &'a Thresholds) -> Self {
-        let mut case =
-            Self { trace, limits, calls: FxHashMap::default(), awaited: FxHashMap::default(), greedy: Vec::new() };
-        for (_, found) in trace.awaits().iter() {
-            if trace.site(found.site).is_some_and(|site| site.is_blocking() || site.is_computing()) {
-                case.calls.entry(found.task).or_default().push(found);
-            }
-            if let Some(resource) = found.resource() {
-                case.awaited.entry(resource).or_default().push(found);
-            }
-        }
+    /// The polls of a task that compute and give no turn away.
+    pub fn greedy_polls(&self, task: &'a Task) -> Vec<Greedy> {
+        let limits = self.limits;
         let is_greedy = |stretch: &Stretch| {
             stretch.computing_ns > limits.never_yields_ns
                 || (stretch.pieces >= limits.never_yields_pieces && stretch.computing_ns > limits.blocked_loop_ns)
         };
-        let mut greedy: Vec<Greedy> = trace
-            .tasks()
-            .iter()
-            .filter(|task| case.calls.contains_key(&task.id))
-            .flat_map(|task| case.long_polls(task).filter(is_greedy).map(|poll| (task.id, poll)).collect::<Vec<_>>())
-            .map(|(task, poll)| Greedy { task, from: poll.from, to: poll.to })
-            .collect();
-        greedy.sort_unstable_by_key(|poll| (poll.from, poll.task));
-        case.greedy = greedy;
-        case
+        let polls = self.long_polls(task).filter(is_greedy);
+        polls.map(|poll| Greedy { task: task.id, from: poll.from, to: poll.to }).collect()
     }
 
     /// The polls of a task that took longer than the limit of a blocked loop. What is under way counts up to now.
-    pub fn long_polls(&self, task: &'a Task) -> impl Iterator<Item = Stretch> {
+    pub fn long_polls(&self, task: &'a Task) -> impl Iterator<Item = Stretch> + use<'a, '_> {
         let (now, limit_ns) = (self.trace.now(), self.limits.blocked_loop_ns);
-        let calls = self.calls.get(&task.id).map_or(&[][..], Vec::as_slice);
+        let calls = self.known.calls.get(&task.id).map_or(&[][..], Vec::as_slice);
         // A task that was never busy so long in all was not so in one poll.
         // One that keeps no loop may take as long as it likes.
         let busy = !task.is_beside_the_loop() && task.lane.totals_at(now).busy_ns > limit_ns;
@@ -128,15 +153,20 @@ impl<'a> Case<'a> {
     /// Awaits by what they are for, where that is of `kind`, in order of the resources.
     pub fn awaits_of(&self, kind: ResourceKind) -> Vec<(ResourceId, &[Await])> {
         let of_kind = |id: &ResourceId| self.trace.resources().get(*id).is_some_and(|found| found.kind == kind);
-        let mut found: Vec<_> =
-            self.awaited.iter().filter(|(id, _)| of_kind(id)).map(|(id, awaits)| (*id, awaits.as_slice())).collect();
+        let mut found: Vec<_> = self
+            .known
+            .awaited
+            .iter()
+            .filter(|(id, _)| of_kind(id))
+            .map(|(id, awaits)| (*id, awaits.as_slice()))
+            .collect();
         found.sort_unstable_by_key(|(id, _)| *id);
         found
     }
 
     /// The time at which what was left of the run was given up: main's end, or now.
     pub fn run_end(&self) -> Nanos {
-        self.trace.tasks().first().and_then(|main| main.lane.ended()).unwrap_or(self.trace.now())
+        self.trace.task(TaskId::from_index(0)).and_then(|main| main.lane.ended()).unwrap_or(self.trace.now())
     }
 
     /// The task was there for as long as the run was: it did not end, or only because the run did.

@@ -1,7 +1,7 @@
 //! The lints: each looks at a whole trace for one way in which loops go wrong.
 //!
-//! Each says in its file what it sees, why that is bad, and what to do. They run once a report, in one pass over tasks
-//! and awaits each, and never guess: where a trace lacks what a lint rests on, the lint is silent.
+//! Each says in its file what it sees, why that is bad, and what to do. They are shown each await and each task once, and
+//! never guess: where a trace lacks what a lint rests on, the lint is silent.
 
 mod back_pressure;
 mod blocked_loop;
@@ -20,9 +20,8 @@ mod starvation;
 mod thundering_herd;
 
 use super::case::Case;
-use super::finding::{FINDINGS_MAX, Finding, Findings, Severity};
-use super::thresholds::Thresholds;
-use crate::trace::{Nanos, TaskId, Trace};
+use super::finding::Severity;
+use crate::trace::{Await, Nanos, Task, TaskId};
 
 /// One way in which loops go wrong, and how to see it.
 #[derive(Clone, Copy)]
@@ -32,16 +31,16 @@ pub struct Lint {
     pub severity: Severity,
     /// What a person can do about it.
     pub advice: &'static str,
-    look: fn(&Case) -> Vec<Sighting>,
+    pub(super) look: fn() -> Box<dyn Looking>,
 }
 
 /// What a lint saw, before it has a name.
-struct Sighting {
-    task: Option<TaskId>,
-    at_ns: Nanos,
+pub(super) struct Sighting {
+    pub(super) task: Option<TaskId>,
+    pub(super) at_ns: Nanos,
     /// What was seen, as a sentence without its full stop.
-    seen: String,
-    evidence: String,
+    pub(super) seen: String,
+    pub(super) evidence: String,
 }
 
 /// Every lint, by name.
@@ -63,24 +62,52 @@ pub const LINTS: [Lint; 15] = [
     thundering_herd::LINT,
 ];
 
-/// Every finding in the trace so far.
-pub fn findings(trace: &Trace, thresholds: &Thresholds) -> Findings {
-    let case = Case::new(trace, thresholds);
-    let mut findings = Findings::default();
-    for lint in LINTS {
-        let mut seen = (lint.look)(&case);
-        seen.sort_by_key(|sighting| (sighting.at_ns, sighting.task));
-        findings.unlisted += seen.len().saturating_sub(FINDINGS_MAX) as u64;
-        seen.truncate(FINDINGS_MAX);
-        findings.listed.extend(seen.into_iter().map(|sighting| Finding {
-            name: lint.name,
-            severity: lint.severity,
-            task: sighting.task,
-            at_ns: sighting.at_ns,
-            message: format!("{}: {}", sighting.seen, lint.advice),
-            evidence: sighting.evidence,
-        }));
+/// One lint at work: what it is shown, and what it says at the end.
+pub(super) trait Looking {
+    /// It wants to be shown every await.
+    fn looks_at_awaits(&self) -> bool {
+        false
     }
-    findings.listed.sort_by_key(|finding| (finding.at_ns, finding.task, finding.name));
-    findings
+
+    fn found_await(&mut self, _case: &Case, _found: &Await) {}
+
+    /// Every await was gone through.
+    fn begin(&mut self, _case: &Case) {}
+
+    fn task(&mut self, _case: &Case, _task: &Task) {}
+
+    fn last_word(&mut self, case: &Case) -> Vec<Sighting>;
+}
+
+/// Looks at each task by itself.
+struct Each {
+    of_task: fn(&Case, &Task) -> Option<Sighting>,
+    seen: Vec<Sighting>,
+}
+
+fn each(of_task: fn(&Case, &Task) -> Option<Sighting>) -> Box<dyn Looking> {
+    Box::new(Each { of_task, seen: Vec::new() })
+}
+
+impl Looking for Each {
+    fn task(&mut self, case: &Case, task: &Task) {
+        self.seen.extend((self.of_task)(case, task));
+    }
+
+    fn last_word(&mut self, _case: &Case) -> Vec<Sighting> {
+        std::mem::take(&mut self.seen)
+    }
+}
+
+/// Looks at what is known once everything is.
+struct Last(fn(&Case) -> Vec<Sighting>);
+
+fn last(look: fn(&Case) -> Vec<Sighting>) -> Box<dyn Looking> {
+    Box::new(Last(look))
+}
+
+impl Looking for Last {
+    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
+        (self.0)(case)
+    }
 }

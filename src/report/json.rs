@@ -11,15 +11,15 @@ pub use schema::Report;
 use serde_json::Value;
 
 use schema::{
-    AwaitEntry, BrokenEntry, ConsoleEntry, FeedsEntry, FindingEntry, GapEntry, LoopEntry, OutputEntry, ProbeEntry,
-    RecordingEntry, SiteEntry, SourceEntry, TaskEntry, WakeEntry,
+    AwaitEntry, BrokenEntry, ConsoleEntry, FeedsEntry, FindingEntry, ForgottenEntry, GapEntry, LoopEntry, OutputEntry,
+    ProbeEntry, RecordingEntry, SiteEntry, SourceEntry, TaskEntry, WakeEntry,
 };
 
 use super::{Input, wakes};
-use crate::control::Outcome;
+use crate::control::{FeedChoice, Outcome};
 use crate::insight::{self, Summary};
 use crate::plain::is_unsafe;
-use crate::trace::{Await, AwaitId, Fidelity, Lane, Recorded, Site, State, Task, Trace};
+use crate::trace::{Await, AwaitId, Counts, Fidelity, Lane, Recorded, Site, State, Task, Trace};
 use crate::workload::manifest::ParamValue;
 
 pub const SCHEMA: u32 = 1;
@@ -64,6 +64,7 @@ impl<'a> Report<'a> {
                 _ => None,
             },
             tasks: trace.tasks().iter().map(|task| task_entry(trace, task)).collect(),
+            forgotten: (trace.forgotten().tasks > 0).then(|| forgotten(input)),
             awaits,
             wakes,
             truncated: awaits_cut || wakes_cut,
@@ -219,6 +220,28 @@ fn finding_entry(finding: insight::Finding) -> FindingEntry {
     }
 }
 
+fn forgotten(input: &Input) -> ForgottenEntry {
+    let forgotten = input.trace.forgotten();
+    let Counts { polls, wakes, self_wakes, awaits } = forgotten.counts;
+    let [done, cancelled, failed] = forgotten.endings;
+    let exact = |sum_ns: u64| (input.trace.fidelity() == Fidelity::Exact).then_some(sum_ns);
+    ForgottenEntry {
+        tasks: forgotten.tasks,
+        done,
+        cancelled,
+        failed,
+        until_ns: forgotten.until,
+        polls,
+        wakes,
+        self_wakes,
+        awaits,
+        busy_ns: exact(forgotten.busy_ns),
+        scheduled_ns: exact(forgotten.scheduled_ns),
+        waiting_ns: exact(forgotten.waiting_ns),
+        uncompared: if input.feed == FeedChoice::Both { forgotten.uncompared } else { 0 },
+    }
+}
+
 fn feeds<'a>(input: &Input<'a>) -> FeedsEntry<'a> {
     let (updates, console_dropped) = input.trace.console();
     let (events, mut probe_dropped) = input.trace.probe();
@@ -229,7 +252,8 @@ fn feeds<'a>(input: &Input<'a>) -> FeedsEntry<'a> {
     let disagreements = input.disagreements();
     FeedsEntry {
         console: ConsoleEntry {
-            tasks: input.trace.tasks().iter().filter(|task| task.console.is_some()).count(),
+            tasks: input.trace.tasks().iter().filter(|task| task.console().is_some()).count()
+                + input.trace.forgotten().told as usize,
             updates,
             dropped: console_dropped,
         },

@@ -125,7 +125,20 @@ fn tasks(input: &Input, out: &mut impl Write) -> io::Result<()> {
     rows.extend(chosen.iter().filter_map(|id| trace.task(*id)).map(|task| task_row(trace, task)));
     let (left, right) = (Lean::Left, Lean::Right);
     write_table(out, &[right, left, left, right, right, right, right, right, left], &rows)?;
-    more(out, all - chosen.len(), "task")
+    let forgotten = trace.forgotten();
+    more(out, trace.tasks().kept() - chosen.len(), "task")?;
+    if forgotten.tasks == 0 {
+        return Ok(());
+    }
+    let known = if trace.fidelity() == Fidelity::Exact { human_ns(forgotten.busy_ns) } else { "?".to_owned() };
+    writeln!(
+        out,
+        "  and {} that ended by {} and are forgotten, for the memory budget was reached: {}, {}, busy {known}",
+        how_many(forgotten.tasks, "task"),
+        human_ns(forgotten.until),
+        how_many(forgotten.counts.polls, "poll"),
+        how_many(forgotten.counts.wakes, "wake"),
+    )
 }
 
 fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
@@ -179,7 +192,8 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nfeeds")?;
     let disagreements = input.disagreements();
     let exact = input.exact_witness();
-    let is_told = input.trace.tasks().iter().any(|task| task.console.is_some());
+    let forgotten = input.trace.forgotten();
+    let is_told = forgotten.told > 0 || input.trace.tasks().iter().any(|task| task.console().is_some());
     match (input.feed, disagreements.len()) {
         (FeedChoice::Both, 0) if input.trace.is_foreign() && !is_told => {
             writeln!(out, "  {exact} only: the console told of no task, so nothing confirms it")?;
@@ -196,6 +210,10 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  {}", plain_cow(sentence))?;
     }
     more(out, disagreements.len().saturating_sub(shown), "task")?;
+    if input.feed == FeedChoice::Both && forgotten.uncompared > 0 {
+        let tasks = how_many(forgotten.uncompared, "task");
+        writeln!(out, "  {tasks} were forgotten before the console had told all of them, and not compared")?;
+    }
     for (feed, dropped) in [(exact, probe_dropped), ("console", console_dropped)] {
         if dropped > 0 {
             writeln!(out, "  the {feed} dropped {}", how_many(dropped, "event"))?;

@@ -83,7 +83,7 @@ impl LabSession {
             trace.set_sampled();
         }
         let (mut watch, thresholds) = (FindingWatch::default(), Thresholds::default());
-        breakpoints.iter().for_each(|breakpoint| watch.add(*breakpoint, &trace, &thresholds));
+        breakpoints.iter().for_each(|breakpoint| watch.add(*breakpoint, &trace));
         Ok(Self {
             watch,
             thresholds,
@@ -256,7 +256,7 @@ impl app::Session for LabSession {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Break(breakpoint) => self.watch.add(breakpoint, &self.trace, &self.thresholds),
+            Command::Break(breakpoint) => self.watch.add(breakpoint, &self.trace),
             Command::ForgetBreaks => self.watch.forget(),
             command if command.moves_the_loop() => self.watch.hit = None,
             _ => {}

@@ -26,6 +26,8 @@ const PUMP_BUDGET: Duration = Duration::from_millis(8);
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// Inputs that are taken before the next frame.
 const INPUTS_MAX: usize = 512;
+/// How long taking them may keep the next frame waiting.
+const INPUTS_BUDGET: Duration = Duration::from_millis(8);
 
 /// Why the loop is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,8 +205,9 @@ impl<'a, B: Backend> Frames<'a, B> {
     }
 
     fn take_inputs(&mut self) {
+        let begun = Instant::now();
         for _ in 0..INPUTS_MAX {
-            if self.finish.is_some() {
+            if self.finish.is_some() || begun.elapsed() >= INPUTS_BUDGET {
                 return;
             }
             if self.errand.is_some() {
@@ -308,7 +311,7 @@ impl<'a, B: Backend> Frames<'a, B> {
         })?;
         // What is selected may have come only now.
         self.sessions.select(self.model.dashboard.selected);
-        (self.is_stale, self.drawn_at) = (false, Some(now));
+        (self.is_stale, self.drawn_at) = (self.model.is_behind(self.sessions.shown()), Some(now));
         self.drawn += 1;
         Ok(())
     }

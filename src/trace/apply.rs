@@ -1,13 +1,14 @@
 //! Filing events: each changes the task that it names, the loop's counts, and what is kept.
 
+use super::awaits::OpenAwaits;
 use super::event::{AwaitKind, Cause, Ending, Event, Nanos};
 use super::id::{AwaitId, SiteId, TaskId};
 use super::output::Line;
 use super::pause::Pause;
 use super::resource::{Holding, Known, Unheard};
 use super::retention::Kept;
-use super::task::{Live, Task};
-use super::{ALLOCATION_BYTES, Fidelity, Gap, Trace};
+use super::task::Live;
+use super::{Fidelity, Gap, Trace};
 
 impl Trace {
     /// Files one event. Events of one task come in order of time; an event that names a task nobody told of is
@@ -17,10 +18,8 @@ impl Trace {
         match event {
             Event::Spawn { task, at, spawned } => {
                 self.advance(at);
-                let bytes = size_of::<Task>() + spawned.name.len() + 2 * ALLOCATION_BYTES;
                 debug_assert_eq!(task.index(), self.tasks.len(), "task ids are given in order at the door");
-                self.tasks.push(Task::new(task, *spawned, at, self.steps));
-                self.grow(bytes);
+                self.spawn(*spawned, at, self.steps);
                 self.counts.scheduled += 1;
                 self.note_ready();
             }
@@ -28,26 +27,28 @@ impl Trace {
             Event::PollEnd { task, at } => self.poll_end(task, at),
             Event::Bounce { task, at } => {
                 self.advance(at);
-                if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.bounces += 1;
+                if let Some(rare) = self.rare(task) {
+                    rare.bounces += 1;
                 }
             }
             Event::Wake { task, at, cause } => self.wake(task, at, cause),
             Event::WakeKept { task, at, cause } => {
                 self.advance(at);
-                if let Some(task) = self.tasks.get_mut(task.index()) {
+                if let Some(task) = self.tasks.get_mut(task) {
                     task.last_wake = Some((at, cause));
                 }
             }
             Event::Hold { task, at } => {
                 self.advance(at);
-                if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.hold(at, self.steps);
+                let step = self.steps;
+                if let Some(rare) = self.rare(task) {
+                    rare.holds.push((at, None));
+                    rare.hold_steps.push((step, None));
                 }
             }
             Event::Release { task, at } => {
                 self.advance(at);
-                if let Some(task) = self.tasks.get_mut(task.index()) {
+                if let Some(task) = self.tasks.get_mut(task) {
                     task.release(at, self.steps);
                 }
             }
@@ -121,30 +122,28 @@ impl Trace {
                 super::push_mark(&mut self.gaps, Gap { from, to, dropped: 0, is_unwatched: true });
             }
             Event::Counted { task, counts } => {
-                if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.console = Some(counts);
-                    if self.fidelity == Fidelity::Sampled {
-                        // Somebody else's numbers may be any.
-                        let new = counts.polls.saturating_sub(task.counts.polls);
-                        self.counts.polls = self.counts.polls.saturating_add(new);
-                        let new = counts.wakes.saturating_sub(task.counts.wakes);
-                        self.counts.wakes = self.counts.wakes.saturating_add(new);
-                        task.counts = counts;
-                    }
+                if let Some(told) = self.told(task) {
+                    told.counts = Some(counts);
+                }
+                if let Some(task) = self.tasks.get_mut(task).filter(|_| self.fidelity == Fidelity::Sampled) {
+                    // Somebody else's numbers may be any.
+                    let new = counts.polls.saturating_sub(task.counts.polls);
+                    self.counts.polls = self.counts.polls.saturating_add(new);
+                    let new = counts.wakes.saturating_sub(task.counts.wakes);
+                    self.counts.wakes = self.counts.wakes.saturating_add(new);
+                    task.counts = counts;
                 }
             }
             Event::Sampled { task, polled, woken } => self.sample(task, polled, woken),
             Event::Measured { task, at, measured } => self.measure(task, at, &measured),
             Event::LoopMeasured { at } => self.measure_loop(at),
             Event::Histograms { task, histograms } => {
-                if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.histograms = Some(histograms);
+                if let Some(told) = self.told(task) {
+                    told.histograms = Some(histograms);
                 }
             }
             Event::Located { task, location } => {
-                if let Some(task) = self.tasks.get_mut(task.index()) {
-                    task.spawned.location = Some(*location);
-                }
+                self.locate(task, Some(*location));
             }
             Event::ManyThreads { at } => {
                 self.many_threads.get_or_insert(at);
@@ -159,7 +158,7 @@ impl Trace {
 
     fn await_polled(&mut self, id: AwaitId, polls: u32, ready: bool) {
         let first_of = self.awaits.polled(id, polls, ready);
-        if let Some(task) = first_of.and_then(|task| self.tasks.get_mut(task.index())) {
+        if let Some(task) = first_of.and_then(|task| self.tasks.get_mut(task)) {
             task.counts.awaits += u64::from(self.fidelity == Fidelity::Exact);
         }
     }
@@ -187,7 +186,7 @@ impl Trace {
     pub(super) fn poll_start(&mut self, id: TaskId, at: Nanos) {
         self.advance(at);
         let step = self.steps;
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id) else { return };
         let counted = u64::from(self.fidelity == Fidelity::Exact);
         task.counts.polls += counted;
         let filed = task.lane.poll_start(at, step, &mut self.scratch);
@@ -204,12 +203,12 @@ impl Trace {
             self.grow(sealed_bytes);
         }
         let is_call = self.sites.get(site.index()).is_some_and(|site| site.kind == AwaitKind::Block);
-        let Some(owner) = self.tasks.get_mut(task.index()) else { return };
+        let Some(owner) = self.tasks.get_mut(task) else { return };
         owner.open_awaits.push(id);
         let filed = owner.awaits.push(id);
-        let call = if is_call { Some(owner.calls.get_or_insert_default().push(id)) } else { None };
         self.keep(filed, Kept::AwaitsOf(task));
-        if let Some(filed) = call {
+        if let Some(rare) = if is_call { self.rare(task) } else { None } {
+            let filed = rare.calls.push(id);
             self.keep(filed, Kept::CallsOf(task));
         }
     }
@@ -221,22 +220,17 @@ impl Trace {
             self.seal(Kept::Awaits);
             self.grow(sealed_bytes);
         }
-        if let Some(task) = self.tasks.get_mut(task.index()) {
-            match task.open_awaits.last() {
-                Some(last) if *last == id => {
-                    task.open_awaits.pop();
-                }
-                _ => task.open_awaits.retain(|open| *open != id),
-            }
+        if let Some(task) = self.tasks.get_mut(task) {
+            task.open_awaits.remove(id);
         }
     }
 
     pub(super) fn poll_end(&mut self, id: TaskId, at: Nanos) {
         self.advance(at);
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id) else { return };
         let waiting_on = task.open_awaits.last().map(|id| {
-            let site = self.awaits.site_of_open(*id).and_then(|site| self.sites.get(site.index()));
-            (*id, site.map_or(AwaitKind::Other, |site| site.kind))
+            let site = self.awaits.site_of_open(id).and_then(|site| self.sites.get(site.index()));
+            (id, site.map_or(AwaitKind::Other, |site| site.kind))
         });
         task.lane.poll_end(at, waiting_on);
         let (started, woken) = task.lane.last().map_or((at, false), |cycle| (cycle.start, cycle.woken().is_some()));
@@ -253,7 +247,7 @@ impl Trace {
     fn wake(&mut self, id: TaskId, at: Nanos, cause: Cause) {
         self.advance(at);
         let step = self.steps;
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
+        let Some(task) = self.tasks.get_mut(id) else { return };
         task.counts.wakes += 1;
         task.counts.self_wakes += u64::from(cause == Cause::Own);
         task.last_wake = Some((at, cause));
@@ -271,10 +265,10 @@ impl Trace {
 
     fn end(&mut self, id: TaskId, at: Nanos, outcome: Ending) {
         self.advance(at);
-        let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.ending.is_none()) else { return };
+        let Some(task) = self.tasks.get_mut(id).filter(|task| task.ending.is_none()) else { return };
         let filed = task.lane.end(at);
         task.end_step = Some(self.steps);
-        task.open_awaits = Vec::new();
+        task.open_awaits = OpenAwaits::default();
         task.release(at, self.steps);
         match &outcome {
             Ending::Done => self.counts.done += 1,
@@ -282,13 +276,14 @@ impl Trace {
             Ending::Failed(_) => self.counts.failed += 1,
         }
         task.ending = Some(outcome);
-        self.keep(filed, Kept::Ended(id));
         self.set_live(id, Live::Over);
+        self.over.push_back(id);
+        self.keep(filed, Kept::Ended(id));
     }
 
     pub(super) fn set_live(&mut self, id: TaskId, live: Live) {
         // Sampled facts may come after the end of what they are of.
-        let Some(task) = self.tasks.get_mut(id.index()).filter(|task| task.live != Live::Over) else { return };
+        let Some(task) = self.tasks.get_mut(id).filter(|task| task.live != Live::Over) else { return };
         let before = std::mem::replace(&mut task.live, live);
         if task.is_beside_the_loop() {
             let sign = i32::from(live == Live::Running) - i32::from(before == Live::Running);

@@ -6,10 +6,12 @@
 mod block;
 mod kept;
 mod list;
+mod open;
 
 pub(super) use block::{BLOCK_AWAITS, Block};
 pub(super) use kept::AwaitsRest;
 pub(super) use list::AwaitIds;
+pub(super) use open::OpenAwaits;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -238,18 +240,36 @@ impl Awaits {
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (AwaitId, Await)> + '_ {
         let dropped = AwaitId::from_index(self.dropped);
         let old = self.open.range(..dropped).map(|(id, found)| (*id, *found));
-        let packed = self.blocks.iter().enumerate().flat_map(move |(number, block)| {
+        old.chain(self.in_blocks(0)).chain(self.in_the_open(0))
+    }
+
+    /// What is packed, but for so many blocks.
+    fn in_blocks(&self, skipped: usize) -> impl DoubleEndedIterator<Item = (AwaitId, Await)> + '_ {
+        self.blocks.iter().enumerate().skip(skipped).flat_map(move |(number, block)| {
             let first = self.dropped + number * BLOCK_AWAITS;
             block.all().into_iter().enumerate().map(move |(index, found)| {
                 let id = AwaitId::from_index(first + index);
                 let open = if found.end == NEVER { self.open.get(&id) } else { None };
                 (id, open.copied().unwrap_or(found))
             })
-        });
+        })
+    }
+
+    /// What is plain, but for the first so many.
+    fn in_the_open(&self, skipped: usize) -> impl DoubleEndedIterator<Item = (AwaitId, Await)> + '_ {
         let first = self.first_plain();
-        let plain = self.plain.iter().enumerate();
-        let plain = plain.map(move |(index, found)| (AwaitId::from_index(first + index), *found));
-        old.chain(packed).chain(plain)
+        let plain = self.plain.iter().enumerate().skip(skipped);
+        plain.map(move |(index, found)| (AwaitId::from_index(first + index), *found))
+    }
+
+    /// The same from the `index`-th on that there ever was.
+    pub fn from(&self, index: usize) -> impl Iterator<Item = (AwaitId, Await)> + '_ {
+        let from = AwaitId::from_index(index);
+        let dropped = AwaitId::from_index(self.dropped.max(index));
+        let old = self.open.range(from..dropped).map(|(id, found)| (*id, *found));
+        let packed = self.in_blocks(index.saturating_sub(self.dropped) / BLOCK_AWAITS);
+        let plain = self.in_the_open(index.saturating_sub(self.first_plain()));
+        old.chain(packed.skip_while(move |(id, _)| *id < from)).chain(plain)
     }
 
     /// How many are kept, without those that are kept only for being open.

@@ -10,7 +10,7 @@ const LOOK_BACK: usize = 32;
 impl Trace {
     /// A blocking call that `id` made at some time from `from` up to but not including `to`.
     pub fn blocking_call(&self, id: TaskId, from: Nanos, to: Nanos) -> Option<AwaitId> {
-        let calls = self.task(id)?.calls.as_deref()?;
+        let calls = self.task(id)?.calls()?;
         let until = calls.until(to.checked_sub(1)?, &self.awaits);
         until
             .take(LOOK_BACK)

@@ -209,7 +209,7 @@ pub enum Event {
 }
 
 /// What is known of a task from the moment it is spawned; by default nothing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spawned {
     pub name: Arc<str>,
     pub kind: TaskKind,
@@ -222,7 +222,7 @@ pub struct Spawned {
     pub boxed_from_bytes: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskKind {
     /// A future on the loop.
     #[default]

@@ -284,6 +284,12 @@ impl Measures {
         (begin, after.map_or(begin, |measure| measure.at), polls(after).saturating_sub(polls(before)))
     }
 
+    /// Bytes that they take.
+    pub fn kept_bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(Block::kept_bytes).sum();
+        blocks + self.open.capacity() * size_of::<Measure>()
+    }
+
     /// Forgets the oldest block. Returns the bytes that this frees.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         let block = self.blocks.pop_front()?;

@@ -5,8 +5,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::event::{Location, Nanos};
@@ -146,7 +144,7 @@ pub struct Resources {
     dropped: usize,
     holdings: VecDeque<Holding>,
     /// Where the open holdings of a task are, counted from the first one ever.
-    open: FxHashMap<(ResourceId, TaskId), Vec<usize>>,
+    open: BTreeMap<(ResourceId, TaskId), Vec<usize>>,
     unheard: Vec<Unheard>,
     unawaited: Vec<(Option<TaskId>, Nanos, Unawaited)>,
 }
@@ -184,6 +182,14 @@ impl Resources {
         self.old.iter().map(|(id, known)| (*id, known)).chain(kept)
     }
 
+    /// The same from the `index`-th on that there ever was.
+    pub fn from(&self, index: usize) -> impl Iterator<Item = (ResourceId, &Known)> {
+        let first = self.forgotten + index.saturating_sub(self.forgotten);
+        let kept = self.kept.iter().enumerate().skip(first - self.forgotten);
+        let kept = kept.map(|(index, known)| (ResourceId::from_index(self.forgotten + index), known));
+        self.old.range(ResourceId::from_index(index)..).map(|(id, known)| (*id, known)).chain(kept)
+    }
+
     /// How many there ever were.
     pub fn len(&self) -> usize {
         self.forgotten + self.kept.len()
@@ -198,9 +204,10 @@ impl Resources {
         self.holdings.iter()
     }
 
-    /// What is held now, and by whom; in no order.
-    pub fn held(&self) -> impl Iterator<Item = (ResourceId, TaskId)> + '_ {
-        self.open.keys().copied()
+    /// What is held now, and by whom, in order of the resources; from what follows `last` on.
+    pub fn held(&self, last: Option<(ResourceId, TaskId)>) -> impl Iterator<Item = (ResourceId, TaskId)> + '_ {
+        let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        self.open.range((from, std::ops::Bound::Unbounded)).map(|(held, _)| *held)
     }
 
     /// Signals that reached nobody, oldest first.

@@ -3,10 +3,15 @@
 //! Lanes, awaits, lists of awaits and further wakes are sealed block by block, and each block is one entry here. To forget
 //! is to take the oldest entry and drop its block, which costs the same whatever else is kept.
 
+use std::collections::VecDeque;
+
 use super::id::TaskId;
 use super::lane::Filed;
 use super::resource::Holding;
 use super::{Gap, Nanos, Trace};
+
+/// Entries for which a queue keeps room, however few it has.
+const ROOM_MIN: usize = 1_024;
 
 /// Whose oldest block was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +28,21 @@ pub(super) enum Kept {
     AwaitsOf(TaskId),
     CallsOf(TaskId),
     WakesOf(TaskId),
+}
+
+impl Kept {
+    /// Whose it is, where it is a task's.
+    pub fn task(self) -> Option<TaskId> {
+        match self {
+            Self::Loop | Self::LoopMeasures | Self::Awaits => None,
+            Self::Lane(id)
+            | Self::Ended(id)
+            | Self::Measures(id)
+            | Self::AwaitsOf(id)
+            | Self::CallsOf(id)
+            | Self::WakesOf(id) => Some(id),
+        }
+    }
 }
 
 impl Trace {
@@ -57,8 +77,26 @@ impl Trace {
     #[cold]
     fn forget_oldest(&mut self) {
         while self.kept_bytes() > self.budget_bytes {
-            let Some(oldest) = self.sealed.pop_front() else { return };
+            if self.has_too_many_rows()
+                && let Some(id) = self.over.pop_front()
+            {
+                self.forget_task(id);
+                self.pass_over_nobody();
+                continue;
+            }
+            let Some(oldest) = self.sealed.pop_front() else { break };
             self.forget(oldest);
+        }
+        give_back_room(&mut self.sealed);
+        give_back_room(&mut self.over);
+    }
+
+    /// Blocks of tasks whose rows are forgotten went with these.
+    fn pass_over_nobody(&mut self) {
+        while let Some(oldest) = self.sealed.front()
+            && oldest.task().is_some_and(|id| self.task(id).is_none())
+        {
+            self.sealed.pop_front();
         }
     }
 
@@ -79,12 +117,12 @@ impl Trace {
             | Kept::AwaitsOf(id)
             | Kept::CallsOf(id)
             | Kept::WakesOf(id) => {
-                let Some(task) = self.tasks.get_mut(id.index()) else { return };
+                let Some(task) = self.tasks.get_mut(id) else { return };
                 let freed = match oldest {
                     Kept::Ended(_) => task.lane.drop_rest(),
                     Kept::Measures(_) => task.lane.drop_oldest_measures(),
                     Kept::AwaitsOf(_) => task.awaits.drop_oldest(&self.awaits),
-                    Kept::CallsOf(_) => task.calls.as_mut().and_then(|calls| calls.drop_oldest(&self.awaits)),
+                    Kept::CallsOf(_) => task.rare.as_mut().and_then(|rare| rare.calls.drop_oldest(&self.awaits)),
                     Kept::WakesOf(_) => task.wakes.as_mut().and_then(|wakes| wakes.drop_oldest()),
                     _ => task.lane.drop_oldest(),
                 };
@@ -98,10 +136,17 @@ impl Trace {
         self.note_forgotten(until);
     }
 
-    fn note_forgotten(&mut self, until: Nanos) {
+    pub(super) fn note_forgotten(&mut self, until: Nanos) {
         match self.gaps.back_mut().filter(|gap| gap.is_forgotten()) {
             Some(gap) => gap.to = gap.to.max(until),
             None => super::push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_unwatched: false }),
         }
+    }
+}
+
+/// Room that a queue once needed, and needs no more.
+fn give_back_room<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > 4 * queue.len() + ROOM_MIN {
+        queue.shrink_to(2 * queue.len() + ROOM_MIN);
     }
 }

@@ -48,8 +48,9 @@ impl Lane {
 impl Trace {
     pub(super) fn measure(&mut self, id: TaskId, at: Nanos, measured: &Measured) {
         self.advance(at);
-        let Some(task) = self.tasks.get_mut(id.index()) else { return };
-        task.wakers = Some((measured.waker_clones, measured.waker_drops));
+        let Some(told) = self.told(id) else { return };
+        told.wakers = Some((measured.waker_clones, measured.waker_drops));
+        let Some(task) = self.tasks.get_mut(id) else { return };
         let Measured { polls, busy_ns, scheduled_ns, doing, .. } = *measured;
         let known_ns = task.lane.measures().and_then(|known| known.last()).map_or(0, |last| last.busy_ns);
         // What the blocking pool does keeps the loop from nothing.
@@ -79,7 +80,7 @@ impl Trace {
     fn file_measure(&mut self, owner: Option<TaskId>, measure: Measure) {
         let (lane, kept) = match owner {
             None => (Some(&mut self.loop_lane), Kept::LoopMeasures),
-            Some(id) => (self.tasks.get_mut(id.index()).map(|task| &mut task.lane), Kept::Measures(id)),
+            Some(id) => (self.tasks.get_mut(id).map(|task| &mut task.lane), Kept::Measures(id)),
         };
         let filed = lane.map(|lane| lane.measure(measure)).unwrap_or_default();
         self.keep(filed, kept);
@@ -87,8 +88,8 @@ impl Trace {
 
     /// Files the last poll and wake that were sampled, if they are new.
     pub(super) fn sample(&mut self, id: TaskId, polled: Option<(Nanos, Option<Nanos>)>, woken: Option<Nanos>) {
-        if let Some(task) = self.tasks.get_mut(id.index()) {
-            task.told_wake = task.told_wake.max(woken);
+        if let Some(told) = self.told(id) {
+            told.wake = told.wake.max(woken);
         }
         let last = |trace: &Self| trace.task(id).and_then(|task| task.lane.last().copied());
         if let Some((start, end)) = polled {
@@ -105,7 +106,7 @@ impl Trace {
             }
         }
         let woken = woken.filter(|woken| last(self).is_some_and(|c| c.woken().is_none() && c.start <= *woken));
-        let waiting = self.tasks.get_mut(id.index()).filter(|task| task.live == Live::Waiting);
+        let waiting = self.tasks.get_mut(id).filter(|task| task.live == Live::Waiting);
         if let (Some(woken), Some(task)) = (woken, waiting) {
             task.lane.woken(woken, self.steps, None);
             self.set_live(id, Live::Scheduled);

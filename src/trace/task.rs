@@ -1,8 +1,11 @@
 //! One task: who it is, its lane, what it awaits now, and how often it was polled and woken.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::awaits::AwaitIds;
+use super::ALLOCATION_BYTES;
+use super::awaits::{AwaitIds, OpenAwaits};
 use super::event::{Cause, Counts, Ending, Nanos, Spawned, TaskKind};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
@@ -18,67 +21,126 @@ pub(super) enum Live {
     Over,
 }
 
+/// See the module. There may be millions, so what few of them have stands apart.
 #[derive(Clone, Debug)]
 pub struct Task {
     pub id: TaskId,
-    pub spawned: Spawned,
+    /// One for all tasks that are alike in it.
+    pub spawned: Arc<Spawned>,
     pub lane: Lane,
     pub ending: Option<Ending>,
     /// Counted here, from each poll and wake that was seen.
     pub counts: Counts,
-    /// Counted by console-subscriber; `None` until it said so.
-    pub console: Option<Counts>,
-    /// Times the loop turned back from this task because it was held. console-subscriber counts these as polls.
-    pub bounces: u64,
     /// Who woke it last, and when.
     pub last_wake: Option<(Nanos, Cause)>,
-    /// Where wakes are only sampled: when the last one came that was told of. By whom, nobody tells.
-    pub told_wake: Option<Nanos>,
-    /// When the person held it, and let it go again.
-    pub holds: Vec<(Nanos, Option<Nanos>)>,
-    /// Clones of its waker that were made and dropped; `None` where nobody counts them.
-    pub wakers: Option<(u64, u64)>,
-    /// How its polls spread, where somebody else keeps count of that.
-    pub histograms: Option<Box<Histograms>>,
     /// Polls that the loop had started when this was spawned.
     pub spawn_step: u32,
     /// Polls that the loop had started when this ended.
     pub end_step: Option<u32>,
-    /// The same as `holds`, in polls that the loop had started.
-    pub(super) hold_steps: Vec<(u32, Option<u32>)>,
     pub(super) live: Live,
-    pub(super) open_awaits: Vec<AwaitId>,
+    pub(super) open_awaits: OpenAwaits,
     pub(super) awaits: AwaitIds,
-    /// Those of its awaits that are blocking calls.
-    pub(super) calls: Option<Box<AwaitIds>>,
     /// Wakes beyond the first of each poll.
     pub(super) wakes: Option<Box<Wakes>>,
+    pub(super) told: Option<Box<Told>>,
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What a console tells of a task.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub counts: Option<Counts>,
+    pub wake: Option<Nanos>,
+    pub wakers: Option<(u64, u64)>,
+    pub histograms: Option<Box<Histograms>>,
+}
+
+/// What happens to few tasks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rare {
+    pub bounces: u64,
+    pub holds: Vec<(Nanos, Option<Nanos>)>,
+    /// The same as `holds`, in polls that the loop had started.
+    pub hold_steps: Vec<(u32, Option<u32>)>,
+    /// Those of its awaits that are blocking calls.
+    pub calls: AwaitIds,
 }
 
 impl Task {
-    pub(super) fn new(id: TaskId, spawned: Spawned, at: Nanos, spawn_step: u32) -> Self {
+    pub(super) fn new(id: TaskId, spawned: Arc<Spawned>, at: Nanos, spawn_step: u32) -> Self {
         Self {
             id,
             spawned,
             lane: Lane::new(at),
             ending: None,
             counts: Counts::default(),
-            console: None,
-            bounces: 0,
             last_wake: None,
-            told_wake: None,
-            holds: Vec::new(),
-            wakers: None,
-            histograms: None,
             spawn_step,
             end_step: None,
-            hold_steps: Vec::new(),
             live: Live::Scheduled,
-            open_awaits: Vec::new(),
+            open_awaits: OpenAwaits::default(),
             awaits: AwaitIds::default(),
-            calls: None,
             wakes: None,
+            told: None,
+            rare: None,
         }
+    }
+
+    /// One that takes what is read of a task that is forgotten.
+    pub(super) fn nobody(id: TaskId) -> Self {
+        Self::new(id, Arc::new(Spawned::default()), 0, 0)
+    }
+
+    /// Bytes of its row, without what is sealed of it, and without what it shares with others.
+    pub(super) fn row_bytes(&self) -> usize {
+        let told = self.told.as_ref().map_or(0, |_| size_of::<Told>() + ALLOCATION_BYTES);
+        let rare = self.rare.as_ref().map_or(0, |_| size_of::<Rare>() + ALLOCATION_BYTES);
+        size_of::<Self>() + ALLOCATION_BYTES + told + rare
+    }
+
+    /// Bytes of what was filed of it and is not forgotten.
+    pub(super) fn filed_bytes(&self) -> usize {
+        let calls = self.rare.as_ref().map_or(0, |rare| rare.calls.kept_bytes());
+        let wakes = self.wakes.as_ref().map_or(0, |wakes| wakes.kept_bytes());
+        self.lane.kept_bytes() + self.awaits.kept_bytes() + calls + wakes
+    }
+
+    /// Counted by console-subscriber; `None` until it said so.
+    pub fn console(&self) -> Option<Counts> {
+        self.told.as_ref()?.counts
+    }
+
+    /// Where wakes are only sampled: when the last one came that was told of. By whom, nobody tells.
+    pub fn told_wake(&self) -> Option<Nanos> {
+        self.told.as_ref()?.wake
+    }
+
+    /// Clones of its waker that were made and dropped; `None` where nobody counts them.
+    pub fn wakers(&self) -> Option<(u64, u64)> {
+        self.told.as_ref()?.wakers
+    }
+
+    /// How its polls spread, where somebody else keeps count of that.
+    pub fn histograms(&self) -> Option<&Histograms> {
+        self.told.as_ref()?.histograms.as_deref()
+    }
+
+    /// Times the loop turned back from this task because it was held. console-subscriber counts these as polls.
+    pub fn bounces(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.bounces)
+    }
+
+    /// When the person held it, and let it go again.
+    pub fn holds(&self) -> &[(Nanos, Option<Nanos>)] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.holds)
+    }
+
+    pub(super) fn hold_steps(&self) -> &[(u32, Option<u32>)] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.hold_steps)
+    }
+
+    pub(super) fn calls(&self) -> Option<&AwaitIds> {
+        self.rare.as_ref().map(|rare| &rare.calls)
     }
 
     /// What it is called: its name, or `task N`.
@@ -91,33 +153,28 @@ impl Task {
     }
 
     pub fn is_held_at(&self, at: Nanos) -> bool {
-        self.holds.iter().any(|(from, to)| *from <= at && to.is_none_or(|to| at < to))
+        self.holds().iter().any(|(from, to)| *from <= at && to.is_none_or(|to| at < to))
     }
 
     /// Held when the loop's `step`-th poll had begun.
     pub(super) fn is_held_at_step(&self, step: u32) -> bool {
-        self.hold_steps.iter().any(|(from, to)| *from <= step && to.is_none_or(|to| step < to))
-    }
-
-    /// Held from now on.
-    pub(super) fn hold(&mut self, at: Nanos, step: u32) {
-        self.holds.push((at, None));
-        self.hold_steps.push((step, None));
+        self.hold_steps().iter().any(|(from, to)| *from <= step && to.is_none_or(|to| step < to))
     }
 
     /// Held no more, if it was.
     pub(super) fn release(&mut self, at: Nanos, step: u32) {
-        if let Some((begin, end)) = self.holds.last_mut() {
+        let Some(rare) = &mut self.rare else { return };
+        if let Some((begin, end)) = rare.holds.last_mut() {
             end.get_or_insert(at.max(*begin));
         }
-        if let Some((begin, end)) = self.hold_steps.last_mut() {
+        if let Some((begin, end)) = rare.hold_steps.last_mut() {
             end.get_or_insert(step.max(*begin));
         }
     }
 
     /// Held now, whatever the time: a hold made and released while loop time stood still.
     pub fn is_held(&self) -> bool {
-        self.holds.last().is_some_and(|(_, to)| to.is_none())
+        self.holds().last().is_some_and(|(_, to)| to.is_none())
     }
 
     /// It keeps a thread of its own and no loop: a closure of the blocking pool, or a runtime's own worker.
@@ -126,8 +183,8 @@ impl Task {
     }
 
     /// The awaits that are open now, outermost first.
-    pub fn open_awaits(&self) -> &[AwaitId] {
-        &self.open_awaits
+    pub fn open_awaits(&self) -> impl DoubleEndedIterator<Item = AwaitId> + '_ {
+        self.open_awaits.iter()
     }
 
     /// Every kept await of this task, oldest first. Some at the front may just have been forgotten: [`super::Awaits::get`]

@@ -135,6 +135,12 @@ impl Wakes {
         Some(filed)
     }
 
+    /// Bytes that they take.
+    pub fn kept_bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(Block::kept_bytes).sum();
+        blocks + self.open.capacity() * size_of::<Wake>()
+    }
+
     /// Forgets the oldest block. Returns the bytes that this frees.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         self.blocks.pop_front().map(|block| block.kept_bytes())

@@ -15,6 +15,9 @@ use crate::app::{Pane, time};
 use crate::control::Steering;
 use crate::trace::{AwaitId, Axis, Cause, Ending, Fidelity, Location, Nanos, State, Task, TaskKind};
 
+/// Awaits that are named, the outermost first, where one is inside the other.
+const INSIDE_MAX: usize = 16;
+
 /// Wakes that are looked through for the last one before the time cursor.
 const WAKES_LOOKED_AT_MAX: usize = 4_096;
 
@@ -123,8 +126,8 @@ impl Page<'_> {
             self.awaited(lines, id);
         }
         let open = task.open_awaits();
-        if self.at.is_none() && open.len() > 1 {
-            let sources = open.iter().filter_map(|id| trace.site(trace.awaits().get(*id)?.site));
+        if self.at.is_none() && task.open_awaits().nth(1).is_some() {
+            let sources = open.take(INSIDE_MAX).filter_map(|id| trace.site(trace.awaits().get(id)?.site));
             let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(" › ");
             lines.push(self.entry("inside", &chain));
         }
@@ -166,7 +169,7 @@ impl Page<'_> {
         let trace = self.scene.session.trace();
         match last {
             None if trace.fidelity() == Fidelity::Sampled && task.counts.wakes > 0 => {
-                let told = task.told_wake.filter(|woken| self.at.is_none_or(|at| *woken <= at));
+                let told = task.told_wake().filter(|woken| self.at.is_none_or(|at| *woken <= at));
                 let when =
                     told.map_or("when, was not told".to_owned(), |woken| format!("at {}", time::duration(woken)));
                 lines.push(self.entry("last woken", &when));
@@ -242,7 +245,7 @@ impl Page<'_> {
 impl Page<'_> {
     /// Wakers of it that are kept somewhere: what could wake it.
     fn wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
-        let Some((clones, drops)) = task.wakers else { return };
+        let Some((clones, drops)) = task.wakers() else { return };
         let alive = clones.saturating_sub(drops);
         lines.push(self.entry("wakers", &format!("{alive} alive of {clones} made")));
         let waits = matches!(self.scene.session.trace().state(task.id), Some(State::Waiting(..)));

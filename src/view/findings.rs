@@ -20,6 +20,9 @@ fn found<'a>(scene: Watching<'a>) -> Option<&'a Findings> {
 }
 
 pub fn title(scene: Watching<'_>) -> String {
+    if found(scene).is_none() && scene.model.is_searching() {
+        return "findings: still looking".to_owned();
+    }
     let count = found(scene).map_or(0, |found| found.listed.len() as u64 + found.unlisted);
     let as_of = match &scene.model.dashboard.found {
         Some((at, _)) if scene.model.findings.is_none() => format!(", as of {} (n looks again)", time::duration(*at)),

@@ -184,6 +184,15 @@ fn shares(trace: &Trace, now: u64) -> (u64, u64) {
     (percent(totals.busy_ns), percent(totals.waiting_total_ns()))
 }
 
+/// How many rows of tasks are forgotten, where some are.
+fn forgotten_tasks(trace: &Trace) -> String {
+    match trace.forgotten().tasks {
+        0 => String::new(),
+        1 => ", 1 TASK".to_owned(),
+        tasks => format!(", {tasks} TASKS"),
+    }
+}
+
 /// What was not seen: an honest screen says it even when it is nothing.
 fn losses(theme: &Theme, trace: &Trace) -> Segment {
     let lost = trace.probe().1 + trace.console().1;
@@ -191,8 +200,8 @@ fn losses(theme: &Theme, trace: &Trace) -> Segment {
     let (role, text) = match (lost, forgot) {
         (0, false) if trace.gaps().any(|gap| gap.is_unwatched) => (Role::Warning, "NOT ALL WATCHED".to_owned()),
         (0, false) => (Role::Dim, "nothing lost".to_owned()),
-        (0, true) => (Role::Warning, "OLDEST FORGOTTEN".to_owned()),
-        (lost, _) => (Role::Warning, format!("{lost} FACTS LOST")),
+        (0, true) => (Role::Warning, format!("OLDEST FORGOTTEN{}", forgotten_tasks(trace))),
+        (lost, _) => (Role::Warning, format!("{lost} FACTS LOST{}", forgotten_tasks(trace))),
     };
     vec![span(theme, role, text)]
 }

@@ -16,7 +16,7 @@ const ROWS_MAX: usize = 8;
 /// The bars, in lines of `width` columns: those of somebody who counted every poll, where there are such, and else those
 /// of the polls that were seen.
 pub fn lines(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
-    match &task.histograms {
+    match task.histograms() {
         Some(told) => {
             let mut lines = counted(theme, "polls by length", &told.polls, Role::Share, width);
             lines.extend(counted(theme, "waits for its turn", &told.scheduled, Role::ScheduledShare, width));

@@ -25,19 +25,25 @@ pub fn inside(rect: Rect) -> Rect {
 pub fn title(scene: Watching<'_>) -> String {
     let (state, trace) = (&scene.model.dashboard, scene.session.trace());
     let (shown, all) = (state.rows.count(trace), trace.tasks().len());
+    let forgotten = match trace.forgotten().tasks {
+        0 => String::new(),
+        forgotten => format!(", {forgotten} of them forgotten"),
+    };
     let tasks = match state.rows.filter() {
-        "" => format!("tasks {all}"),
-        filter => format!("tasks {shown} of {all} with `{filter}`"),
+        "" => format!("tasks {all}{forgotten}"),
+        filter => format!("tasks {shown} of {all} with `{filter}`{forgotten}"),
     };
     format!("{tasks}{}", order(scene))
 }
 
-/// ` by busy ↓`; nothing while tasks are in order of spawning.
+/// ` by busy ↓`, or that it is still to come; nothing while tasks are in order of spawning.
 pub fn order(scene: Watching<'_>) -> String {
     let order = scene.model.dashboard.rows.order();
     match COLUMNS.get(order.column) {
         Some(column) if order != crate::app::Order::default() => {
-            format!(" by {} {}", column.title, if order.is_descending { '↓' } else { '↑' })
+            let arrow = if order.is_descending { '↓' } else { '↑' };
+            let later = if scene.model.dashboard.rows.is_awaited() { "…" } else { "" };
+            format!(" by {} {arrow}{later}", column.title)
         }
         _ => String::new(),
     }
@@ -66,8 +72,9 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Places) {
     }
     let look = look(scene);
     for row in 0..places.rows.height {
-        let task = state.rows.get(state.top + usize::from(row), trace).and_then(|id| trace.task(id));
-        let Some(task) = task else { break };
+        let Some(id) = state.rows.get(state.top + usize::from(row), trace) else { break };
+        // One that was forgotten since the rows were put in order leaves its row empty.
+        let Some(task) = trace.task(id) else { continue };
         self::row(buffer, scene, places.rows, row, task, look, &shown);
     }
 }

@@ -45,7 +45,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
     }
     for row in 0..places.rows.height {
         let Some(id) = state.rows.get(state.top + usize::from(row), trace) else { break };
-        let Some(task) = trace.task(id) else { break };
+        let Some(task) = trace.task(id) else { continue };
         label(buffer, scene, labels, row, task);
         draw_lane(buffer, scene, lanes, row, id, range);
     }
@@ -71,17 +71,12 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
 /// The rule with the pane's title and marks, and the axis below it.
 fn head(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, (from, to): (u64, u64)) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
-    let (shown, all) = (state.rows.count(trace), trace.tasks().len());
-    let title = match state.rows.filter() {
-        "" => format!("tasks {all}"),
-        filter => format!("tasks {shown} of {all} with `{filter}`"),
-    };
     let follows = match state.viewport.mode {
         Mode::Fit => "whole run",
         Mode::Live => "following live",
         Mode::Free => "part of the run",
     };
-    let title = format!("{title}{}", table::order(scene));
+    let title = table::title(scene);
     let axis_name = match state.viewport.axis {
         Axis::Time => "loop time",
         Axis::Steps => "polls of the loop",

@@ -12,6 +12,7 @@ use crate::cli::loopscope;
 use crate::fuzzed::{ask, mend};
 use crate::outside::{Folder, until};
 use crate::synthetic::{Synthetic, Telling};
+use crate::trace as storm;
 
 /// Polls in two files that were written when the format was made.
 const POLLS_OF_WHOLE: u64 = 114;
@@ -63,8 +64,9 @@ fn an_archive_of_this_version_is_still_read() {
     let gaps: Vec<_> = trace.gaps().map(|gap| (gap.from, gap.dropped, gap.is_unwatched)).collect();
     assert_eq!(gaps, [(2_000_000, 0, true), (4_000_000, 7, false)]);
     assert_eq!(trace.recorded().map(|recorded| (recorded.lines, recorded.untold_tasks)), Some((9, 2)));
-    assert_eq!((trace.tasks()[0].counts.polls, trace.awaits().len(), trace.is_foreign()), (5, 5, true));
-    assert!(trace.tasks()[0].told_wake.is_some());
+    let first = trace.tasks().first().expect("it is told");
+    assert_eq!((first.counts.polls, trace.awaits().len(), trace.is_foreign()), (5, 5, true));
+    assert!(first.told_wake().is_some());
 }
 
 /// Why it was paused, in order.
@@ -135,6 +137,55 @@ fn a_killed_run_leaves_an_archive_that_opens() {
     if outcome.is_none() {
         assert!(!notes.is_empty(), "that it is not whole is said");
     }
+}
+
+/// A service that spawns a task for each request, recorded with little memory: what is read again has the rows that were
+/// kept and the sums of the others, however much memory there is for it.
+#[test]
+fn forgotten_rows_are_in_the_sums_of_an_archive_too() {
+    let (mut trace, mut awaits) = (Trace::with_budget(1 << 20), 0);
+    storm::site(&mut trace);
+    let mut bytes = beginning(&Head { name: "storm".into(), ..Head::default() });
+    let mut writer = Writer::default();
+    for _ in 0..100 {
+        storm::storm(&mut trace, 200, &mut awaits, true);
+        writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    }
+    writer.flush(&mut bytes).expect("memory takes it");
+    let without_rest = bytes.len();
+    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    assert_eq!(writer.lost_blocks(), 0);
+    assert!(trace.forgotten().tasks > 10_000, "{} are forgotten", trace.forgotten().tasks);
+    let ids = |trace: &Trace| trace.tasks().iter().map(|task| task.id).collect::<Vec<_>>();
+    for budget_bytes in [usize::MAX, 1 << 20] {
+        let opened = read(&bytes[..], budget_bytes).expect("it opens");
+        assert!(opened.notes.is_empty(), "{:?}", opened.notes);
+        assert_eq!(opened.trace.counts(), trace.counts());
+        let kept = ids(&opened.trace);
+        let told = ids(&trace);
+        assert!(
+            told.ends_with(&kept) && (budget_bytes < usize::MAX || kept == told),
+            "{} of {}",
+            kept.len(),
+            told.len()
+        );
+        let forgotten = opened.trace.forgotten();
+        let polls: u64 = opened.trace.tasks().iter().map(|task| task.counts.polls).sum();
+        assert_eq!(forgotten.counts.polls + polls, trace.counts().polls);
+        assert_eq!(forgotten.tasks + kept.len() as u64, 20_000);
+        if budget_bytes == usize::MAX {
+            assert_eq!(forgotten, trace.forgotten());
+            assert_eq!(report(&opened.trace).contains("\"forgotten\""), report(&trace).contains("\"forgotten\""));
+        }
+        ask(&opened.trace);
+    }
+    // A program that died while this was written: all that was told is there, and sums are what blocks tell.
+    let opened = read(&bytes[..without_rest], usize::MAX).expect("it opens");
+    assert_eq!((opened.trace.tasks().kept(), opened.trace.forgotten().tasks, opened.notes.len()), (20_000, 0, 1));
+    let opened = read(&bytes[..without_rest], 1 << 20).expect("it opens");
+    assert_eq!(opened.trace.forgotten().tasks + opened.trace.tasks().kept() as u64, 20_000);
+    assert_eq!(opened.trace.counts().polls, 40_000);
+    assert!(opened.trace.kept_bytes() < (1 << 20) + 40_000, "{} bytes", opened.trace.kept_bytes());
 }
 
 /// A trace as a file, written in so many goes.

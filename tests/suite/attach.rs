@@ -204,7 +204,7 @@ fn a_task_that_wakes_itself_is_counted_as_such() {
     look(App::start(&["self-waker"]), |trace| {
         let counts = named(trace, "self-waker").counts;
         assert!(counts.self_wakes > 0 && counts.self_wakes < counts.wakes, "{counts:?}");
-        assert!(named(trace, "self-waker").wakers.is_some_and(|(clones, drops)| clones >= drops));
+        assert!(named(trace, "self-waker").wakers().is_some_and(|(clones, drops)| clones >= drops));
     });
 }
 
@@ -264,13 +264,13 @@ fn the_selected_tasks_histograms_come_on_request() {
     for name in ["locker-1", "locker-2"] {
         let id = named(session.trace(), name).id;
         session.command(Command::Select(id));
-        until(&mut session, "its histograms", |trace, _| named(trace, name).histograms.is_some());
-        let histograms = named(session.trace(), name).histograms.as_ref().expect("just seen");
+        until(&mut session, "its histograms", |trace, _| named(trace, name).histograms().is_some());
+        let histograms = named(session.trace(), name).histograms().expect("just seen");
         let polls: u64 = histograms.polls.buckets.iter().map(|(_, count)| count).sum();
         assert!(polls + histograms.polls.outliers > 0, "{histograms:?}");
         assert!(histograms.polls.buckets.is_sorted_by_key(|(ends_ns, _)| *ends_ns));
     }
-    assert!(named(session.trace(), "locker-0").histograms.is_none(), "nobody asked");
+    assert!(named(session.trace(), "locker-0").histograms().is_none(), "nobody asked");
 }
 
 #[test]

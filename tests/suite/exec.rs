@@ -71,7 +71,7 @@ impl Started {
             own.iter().all(|(name, own)| {
                 let task = trace.tasks().iter().find(|task| task.name() == *name);
                 let is_whole = |task: &Task| {
-                    task.console.is_some_and(|told| own["polls"] == told.polls && own["wakes"] == told.wakes)
+                    task.console().is_some_and(|told| own["polls"] == told.polls && own["wakes"] == told.wakes)
                         && task.spawned.location.is_some()
                         && task.ending.is_some()
                 };
@@ -127,11 +127,11 @@ fn run_until(scenario: &[&str], reached: impl Fn(&Trace) -> bool) -> ExecSession
             Some("tests/apps/counted.rs"),
             "{scenario:?}: {name} of {:?}, {:?}",
             trace.console(),
-            task.console
+            task.console()
         );
     }
     assert_eq!(trace.disagreements(), [], "{scenario:?}: its console counted the same");
-    assert!(trace.tasks().iter().filter(|task| task.console.is_some()).count() > 0);
+    assert!(trace.tasks().iter().filter(|task| task.console().is_some()).count() > 0);
     let recorded = trace.recorded().expect("it is recorded");
     assert_eq!((recorded.skipped, recorded.unknown, recorded.lost, recorded.unspawned), (0, 0, 0, 0));
     started.session

@@ -248,7 +248,7 @@ fn a_task_that_is_held_while_scheduled_does_not_run() {
     session.command(Command::Resume);
     until(&mut session, "the others' end", |session| session.trace().counts().done == 2);
     let stuck = session.trace().task(held).expect("it is there");
-    assert_eq!((stuck.counts.polls, stuck.bounces), (0, 1));
+    assert_eq!((stuck.counts.polls, stuck.bounces()), (0, 1));
     session.command(Command::Release(held));
     finish(&mut session);
     assert_eq!(session.trace().disagreements(), [], "a bounce is a poll to console-subscriber only");

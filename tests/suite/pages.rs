@@ -1,7 +1,7 @@
 //! The pages beside the timeline: what they show, and where they lead.
 
 use loopscope::app::columns::COLUMNS;
-use loopscope::app::{Action, Mouse, MouseKind, Order, Page, Step};
+use loopscope::app::{Action, Mouse, MouseKind, Order, Page, Step, Tasks};
 use loopscope::control::{Link, LinkState, Phase};
 use loopscope::trace::{
     AwaitId, AwaitKind, Cause, Event, PauseCause, Resource, ResourceId, ResourceKind, SiteId, State, TaskId,
@@ -162,6 +162,157 @@ fn a_sorted_crowd_costs_what_the_screen_costs() {
     };
     let (few, many) = (quickest(100), quickest(100_000));
     assert!(many < few * 10, "{few:?} for 100 tasks, {many:?} for 100,000");
+}
+
+/// Looks at the screen until nothing is left to do for it, and says how many that took.
+fn settle(person: &mut Person) -> usize {
+    for looks in 0..10_000 {
+        if !person.model.is_behind(person.session.as_ref().map(|session| session as _)) {
+            return looks;
+        }
+        person.refresh();
+    }
+    panic!("it never comes to an end");
+}
+
+/// However many tasks there are, one look puts no more than so many of them in order; meanwhile every one has its row.
+#[test]
+fn a_large_crowd_is_put_in_order_and_searched_over_many_frames() {
+    const TASKS: usize = 100_000;
+    let mut person = Person::watching(stage::crowd(TASKS));
+    person.types("jj:sort spawned\n");
+    assert!(person.model.dashboard.rows.is_awaited(), "not all of them at once");
+    let every = |person: &Person| {
+        let mut rows = rows(person);
+        rows.sort_unstable();
+        rows.dedup();
+        rows.len()
+    };
+    assert_eq!(every(&person), TASKS, "the order before is shown");
+    assert!(text(&person.screen(&ANSI, (120, 40))).contains("by spawned ↓…"), "and that it is not the one asked for");
+    let looks = settle(&mut person);
+    assert!((3..40).contains(&looks), "{looks} looks");
+    assert!(!person.model.dashboard.rows.is_awaited());
+    person.types(":sort polls\n:sort polls\n");
+    settle(&mut person);
+    assert_eq!(rows(&person), (1..=TASKS).collect::<Vec<_>>(), "alike tasks stand in order of spawning");
+    person.types(":sort task\n");
+    settle(&mut person);
+    let mut names: Vec<(String, usize)> = (1..=TASKS).map(|number| (format!("worker-{number}"), number)).collect();
+    names.sort_unstable();
+    assert!(rows(&person).iter().eq(names.iter().map(|(_, number)| number)));
+    assert_eq!(person.model.dashboard.selected, Some(task(3)), "the selection is by id");
+    let top = person.model.dashboard.top;
+    let row = person.model.dashboard.rows.row_of(task(3), &person.session.as_ref().expect("it is watched").trace);
+    assert!(row.is_some_and(|row| (top..top + 40).contains(&row)), "and on the screen: {row:?} from {top}");
+    // A search finds the first at once, and the last a little later.
+    person.types("/-99999\n");
+    assert_eq!((rows(&person), person.model.dashboard.rows.is_awaited()), (vec![], true));
+    assert!(settle(&mut person) >= 3);
+    assert_eq!(rows(&person), [99_999]);
+    person.does(Action::Back);
+    person.types("/worker-7\n");
+    assert!(rows(&person).len() > 1_000 && rows(&person).len() < 11_111, "what was found so far");
+    settle(&mut person);
+    assert_eq!(rows(&person).len(), 11_111);
+}
+
+/// What is selected stays so while it is not yet known whether it has a row.
+#[test]
+fn a_search_over_many_frames_keeps_the_selection_if_that_is_found() {
+    let mut person = Person::watching(stage::crowd(100_000));
+    person.does(Action::Move(Step::Last));
+    assert_eq!(person.model.dashboard.selected, Some(task(100_000)));
+    person.types("/worker-1\n");
+    assert_eq!(person.model.dashboard.selected, Some(task(100_000)));
+    settle(&mut person);
+    assert_eq!(person.model.dashboard.selected, Some(task(100_000)));
+    person.does(Action::Back);
+    person.types("/worker-2\n");
+    settle(&mut person);
+    assert_eq!(person.model.dashboard.selected, Some(task(2)), "and else the first that is");
+}
+
+/// Rows of tasks that are forgotten go, whatever the rows are in order by, and the others stay where they can be reached.
+#[test]
+fn rows_of_forgotten_tasks_go() {
+    let mut session = stage::crowd(0);
+    session.trace = loopscope::trace::Trace::with_budget(1 << 20);
+    crate::trace::site(&mut session.trace);
+    let mut person = Person::watching(session);
+    person.types(":sort busy\n:page tasks\n");
+    let mut awaits = 0;
+    for _ in 0..10 {
+        let session = person.session.as_mut().expect("it is watched");
+        crate::trace::storm(&mut session.trace, 1_000, &mut awaits, false);
+        person.refresh();
+    }
+    settle(&mut person);
+    let trace = &person.session.as_ref().expect("it is watched").trace;
+    assert!(trace.forgotten().tasks > 5_000);
+    let kept: Vec<usize> = trace.tasks().iter().map(|task| task.id.index() + 1).collect();
+    let mut shown = rows(&person);
+    shown.sort_unstable();
+    assert_eq!(kept, shown);
+    let screen = text(&person.screen(&ANSI, (200, 60)));
+    assert!(screen.contains("TASKS") && screen.contains("of them forgotten"), "{screen}");
+    let [first, .., last] = kept[..] else { panic!("some are kept") };
+    person.types(":sort id\n");
+    person.does(Action::Move(Step::First));
+    assert_eq!(person.model.dashboard.selected, Some(task(first)));
+    person.does(Action::Move(Step::Last));
+    assert_eq!(person.model.dashboard.selected, Some(task(last)));
+    person.types("k");
+    assert_eq!(person.model.dashboard.selected, Some(task(last - 1)));
+}
+
+/// Who has and who waits for a hundred thousand resources is gathered over many looks.
+#[test]
+fn a_multitude_of_resources_is_gathered_over_many_frames() {
+    const RESOURCES: usize = 60_000;
+    let mut session = stage::crowd(100);
+    session.trace.apply(site(0, AwaitKind::Sync, "lock", 4));
+    for index in 0..RESOURCES {
+        let (resource, id) = (ResourceId::from_index(index), AwaitId::from_index(index));
+        let described = Resource { kind: ResourceKind::Lock, name: "lock".into(), location: None, size: 0 };
+        session.trace.apply(Event::Resource { resource, at: S, described: Box::new(described) });
+        session.trace.apply(Event::Acquire { resource, task: task(1 + index % 50), at: S });
+        let waits = task(51 + index % 50);
+        session.trace.apply(Event::AwaitStart { id, task: waits, at: S, site: SiteId::from_index(0) });
+        session.trace.apply(Event::AwaitOf { id, resource });
+        if index % 2 == 1 {
+            session.trace.apply(Event::ResourceEnd { resource, at: S + index as u64 });
+        }
+    }
+    let mut person = Person::watching(session);
+    person.types(":page resources\n");
+    assert!(person.model.dashboard.sharing.listed.is_empty(), "not all of it at once");
+    assert!(settle(&mut person) >= 3);
+    let sharing = &person.model.dashboard.sharing;
+    assert_eq!((sharing.alive, sharing.unlisted, sharing.listed.len()), (30_000, 3_596, 30_500));
+    assert_eq!(sharing.listed[30_000], ResourceId::from_index(RESOURCES - 1), "the newest that is gone");
+    for index in (0..RESOURCES).step_by(997) {
+        let resource = ResourceId::from_index(index);
+        let named = |tasks: Option<&Tasks>| tasks.map(|tasks| (tasks.named.clone(), tasks.count));
+        assert_eq!(named(sharing.holders(resource)), Some((vec![task(1 + index % 50)], 1)), "{index}");
+        assert_eq!(named(sharing.waiters(resource)), Some((vec![task(51 + index % 50)], 1)), "{index}");
+    }
+}
+
+/// A long run that ends is answered for while its findings are looked for.
+#[test]
+fn findings_of_a_long_run_are_looked_for_over_many_frames() {
+    let mut session = stage::crowd(100_000);
+    session.status.phase = Phase::Ended;
+    let mut person = Person::watching(session);
+    assert!(person.model.findings.is_none() && person.model.is_searching(), "not at once");
+    person.types(":page findings\n");
+    assert!(text(&person.screen(&ANSI, (120, 40))).contains("still looking"));
+    assert!(settle(&mut person) >= 5);
+    assert!(person.model.findings.is_some());
+    let mut few = stage::crowd(10);
+    few.status.phase = Phase::Ended;
+    assert!(Person::watching(few).model.findings.is_some(), "a short one has them in its first frame");
 }
 
 #[test]

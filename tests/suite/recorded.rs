@@ -66,7 +66,7 @@ fn an_attached_program_is_seen_again_with_its_awaits_resources_and_source_lines(
     let (_, lock) = trace.resources().iter().find(|(_, known)| &*known.resource.name == "Mutex").expect("it was told");
     assert!(lock.attributes().iter().any(|told| &*told.name == "locked"));
     let locker = trace.tasks().iter().find(|task| task.name() == "locker-1").expect("it was told");
-    assert!(locker.told_wake.is_some() && locker.wakers.is_some() && trace.is_foreign());
+    assert!(locker.told_wake().is_some() && locker.wakers().is_some() && trace.is_foreign());
     let spawned = locker.spawned.location.as_ref().expect("tokio says where");
     assert!(session.source(&spawned.file).is_some_and(|text| text.contains("fn spawn")), "{spawned}");
 }

@@ -105,24 +105,29 @@ fn the_dropping_of_a_future_is_no_poll_and_tells_how_the_task_ended() {
 #[test]
 fn who_is_polled_is_who_wakes() {
     let trace = told("+1 +2 (1 )1 (2 (7 w1 )7 s2 )2 w2 (2 )2");
-    let causes = |index: usize| trace.tasks()[index].wakes().map(|(_, cause)| cause).collect::<Vec<_>>();
-    assert_eq!(causes(0), [Cause::Task(trace.tasks()[1].id)]);
+    let causes = |index: usize| {
+        trace.tasks().nth(index).expect("it is there").wakes().map(|(_, cause)| cause).collect::<Vec<_>>()
+    };
+    assert_eq!(causes(0), [Cause::Task(trace.tasks().nth(1).expect("it is there").id)]);
     assert_eq!(causes(1), [Cause::Own, Cause::Driver]);
     assert_eq!((trace.many_threads(), trace.counts().polls), (None, 3));
-    assert_eq!(trace.tasks()[1].counts.self_wakes, 1);
+    assert_eq!(trace.tasks().nth(1).expect("it is there").counts.self_wakes, 1);
 }
 
 #[test]
 fn polls_that_nest_are_one_thread_and_polls_that_overlap_are_several() {
     let nested = told("+1:block_on +2:local (1 +3 (2 )2 w1 )1 (2 w1 )2");
     assert_eq!(nested.many_threads(), None);
-    assert_eq!(nested.tasks()[2].spawned.parent, Some(nested.tasks()[0].id));
+    assert_eq!(
+        nested.tasks().nth(2).expect("it is there").spawned.parent,
+        Some(nested.tasks().nth(0).expect("it is there").id)
+    );
     let overlapping = told("+1 +2 +3 (1 (2 w3 )1 w3 )2 (1 (2 w3 s1");
-    let causes: Vec<_> = overlapping.tasks()[2].wakes().map(|(_, cause)| cause).collect();
-    let second = overlapping.tasks()[1].id;
+    let causes: Vec<_> = overlapping.tasks().nth(2).expect("it is there").wakes().map(|(_, cause)| cause).collect();
+    let second = overlapping.tasks().nth(1).expect("it is there").id;
     assert_eq!(overlapping.many_threads(), Some(6_000));
     assert_eq!(causes, [Cause::Task(second), Cause::Task(second), Cause::Thread]);
-    assert_eq!(overlapping.tasks()[0].last_wake.map(|(_, cause)| cause), Some(Cause::Own));
+    assert_eq!(overlapping.tasks().nth(0).expect("it is there").last_wake.map(|(_, cause)| cause), Some(Cause::Own));
     assert!(told("+1:blocking (1").many_threads().is_some(), "the blocking pool is beside the loop");
 }
 
@@ -138,7 +143,7 @@ fn ids_are_used_again_and_never_mixed() {
     assert_eq!(summary(&trace), ["t1 1p 0w done", "t1 1p 1w open"]);
     let lost_close = told("+1 (1 )1 +1 (1 )1");
     assert_eq!(lost_close.tasks().len(), 2);
-    assert!(lost_close.tasks()[0].ending.is_some());
+    assert!(lost_close.tasks().nth(0).expect("it is there").ending.is_some());
 }
 
 #[test]
@@ -315,7 +320,7 @@ fn more_spans_than_can_be_entered_at_once_are_a_gap_and_polls_after_it_are_seen(
     let recorded = recording.recorded();
     assert_eq!((recorded.skipped, trace.gaps().map(|gap| gap.dropped).sum::<u64>()), (1, 1));
     assert!(recorded.broken[0].why.contains("entered at once"), "{:?}", recorded.broken);
-    let polls = [1, most, most + 1].map(|id| trace.tasks()[id - 1].counts.polls);
+    let polls = [1, most, most + 1].map(|id| trace.tasks().nth(id - 1).expect("it is told").counts.polls);
     assert_eq!(polls, [2, 2, 1], "all but the one that was left out");
     assert!(trace.tasks().iter().all(|task| task.lane.last().is_none_or(|poll| poll.end().is_some())));
 }
@@ -461,6 +466,6 @@ fn a_task_comes_with_the_size_of_its_future() {
     let text = format!("{{\"v\":1}}\n{{\"Spawn\":{{\"id\":1,{at},\"fields\":{fields}}}}}\n");
     let (trace, _, read) = read(text.as_bytes(), 7);
     assert_eq!(read, Ok(()));
-    let spawned = &trace.tasks()[0].spawned;
+    let spawned = &trace.tasks().nth(0).expect("it is there").spawned;
     assert_eq!((spawned.size_bytes, spawned.boxed_from_bytes), (Some(8), Some(40_000)));
 }

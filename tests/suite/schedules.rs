@@ -291,7 +291,7 @@ impl Played {
 /// Every await is over with its task, and no task was left behind.
 fn is_tidy(trace: &Trace) -> Result<(), String> {
     for task in trace.tasks() {
-        if task.ending.is_none() || !task.open_awaits().is_empty() {
+        if task.ending.is_none() || task.open_awaits().next().is_some() {
             return Err(format!("{} is left behind", task.name()));
         }
     }

@@ -1,6 +1,6 @@
 //! Traces told by hand, event by event, for the lints to look at.
 
-use loopscope::insight::{Thresholds, findings};
+use loopscope::insight::{Finding, Search, Thresholds, findings};
 use loopscope::trace::{
     AwaitId, AwaitKind, Cause, Ending, Event, Location, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId,
     Spawned, TaskId, TaskKind, Trace,
@@ -124,14 +124,23 @@ impl Story {
         self.tell(Event::GiveBack { resource, task, at: self.now });
     }
 
+    /// Every finding, which is the same whether it is looked for at once or by the smallest pieces.
+    fn findings(&self) -> Vec<Finding> {
+        let thresholds = Thresholds::default();
+        let (found, mut search) = (findings(&self.trace, &thresholds), Search::new(&thresholds));
+        let by_the_piece = (0..1_000_000).find_map(|_| search.go_on(&self.trace, 1)).expect("it comes to an end");
+        assert_eq!(by_the_piece, found);
+        found.listed
+    }
+
     /// The names of what is found, one a finding.
     pub fn found(&self) -> Vec<&'static str> {
-        findings(&self.trace, &Thresholds::default()).listed.into_iter().map(|finding| finding.name).collect()
+        self.findings().into_iter().map(|finding| finding.name).collect()
     }
 
     /// Message and evidence of the only finding.
     pub fn only(&self) -> String {
-        let found = findings(&self.trace, &Thresholds::default()).listed;
+        let found = self.findings();
         let [only] = found.as_slice() else { panic!("one finding and not {found:?}") };
         format!("{} | {}", only.message, only.evidence)
     }

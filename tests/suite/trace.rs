@@ -2,7 +2,7 @@
 
 use loopscope::trace::{
     AwaitId, AwaitKind, Axis, Cause, Counts, Doing, Ending, Event, Measured, Recorded, Sampled, Site, SiteId, Spawned,
-    State, TaskId, Trace,
+    State, Task, TaskId, Trace,
 };
 
 fn spawn(trace: &mut Trace, name: &str, at: u64) -> TaskId {
@@ -113,6 +113,134 @@ fn a_sampled_column_says_what_was_seen_and_what_was_not() {
     assert_eq!(seen, [5, 15]);
     assert_eq!((sampled[2].unseen_polls, sampled[12].unseen_polls), (0, 9));
     assert_eq!((sampled[20].is_told, sampled[21].is_told), (true, false), "the last measure was at 200");
+}
+
+/// Tasks that are spawned, polled twice with an await between, and end; `console` tells of each what the probe counted.
+pub fn storm(trace: &mut Trace, tasks: usize, first_await: &mut usize, console: bool) {
+    for index in 0..tasks {
+        let at = trace.now() + 10;
+        let task = spawn(trace, "request", at);
+        let id = AwaitId::from_index(*first_await);
+        *first_await += 1;
+        trace.apply(Event::PollStart { task, at: at + 1 });
+        trace.apply(Event::AwaitStart { id, task, at: at + 1, site: SiteId::from_index(0) });
+        trace.apply(Event::AwaitPoll { id, ready: false });
+        trace.apply(Event::PollEnd { task, at: at + 3 });
+        trace.apply(Event::Wake { task, at: at + 5, cause: Cause::Driver });
+        trace.apply(Event::PollStart { task, at: at + 6 });
+        trace.apply(Event::AwaitEnd { id, at: at + 6 });
+        trace.apply(Event::PollEnd { task, at: at + 7 });
+        let counts = Counts { polls: 2, wakes: 1, self_wakes: 0, awaits: 1 };
+        if console && index % 10 != 9 {
+            trace.apply(Event::Counted { task, counts });
+        }
+        let outcome = if index % 10 == 0 { Ending::Cancelled } else { Ending::Done };
+        trace.apply(Event::End { task, at: at + 7, outcome });
+    }
+}
+
+pub fn site(trace: &mut Trace) {
+    let described = Site { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
+    trace.apply(Event::Site { site: SiteId::from_index(0), described: Box::new(described) });
+}
+
+/// A service that spawns a task for each request, for ever: memory stays within the budget, sums stay right, and what is
+/// gone is nobody.
+#[test]
+fn rows_of_tasks_that_ended_are_forgotten_once_they_take_too_much_and_stay_in_the_sums() {
+    const BUDGET_BYTES: usize = 1 << 20;
+    const TASKS: usize = 100_000;
+    let mut trace = Trace::with_budget(BUDGET_BYTES);
+    site(&mut trace);
+    let (main, mut awaits, mut most) = (spawn(&mut trace, "main", 0), 0, 0);
+    trace.apply(Event::PollStart { task: main, at: 1 });
+    trace.apply(Event::PollEnd { task: main, at: 2 });
+    for _ in 0..TASKS / 1_000 {
+        storm(&mut trace, 1_000, &mut awaits, true);
+        most = most.max(trace.kept_bytes());
+    }
+    assert!(most <= BUDGET_BYTES + 40_000, "{most} bytes were kept");
+    let forgotten = trace.forgotten().clone();
+    assert_eq!(forgotten.tasks + trace.tasks().kept() as u64, TASKS as u64 + 1);
+    assert!(trace.tasks().kept() > 300 && trace.tasks().kept() < TASKS / 10, "{} are kept", trace.tasks().kept());
+    assert!(trace.task(main).is_some(), "who is there is kept, however old");
+    let kept = trace.tasks().iter().skip(1);
+    let first = kept.clone().next().expect("the newest are kept").id;
+    let gone = TaskId::from_index(first.index() - 1);
+    assert!(kept.map(|task| task.id.index()).eq(first.index()..=TASKS), "those are forgotten that ended first");
+    // Nobody answers for them, and safely.
+    assert!(trace.task(gone).is_none() && trace.state(gone).is_none() && trace.state_at(gone, 5).is_none());
+    assert!(trace.window(gone, Axis::Time, 0, 100, 10).iter().all(|cell| cell.state.is_none()));
+    assert!(trace.blocking_call(gone, 0, 100).is_none());
+    let awaits_of_the_gone = trace.awaits().iter().filter(|(_, found)| trace.task(found.task).is_none()).count();
+    let events = trace.counts().events;
+    trace.apply(Event::Wake { task: gone, at: trace.now(), cause: Cause::Task(gone) });
+    trace.apply(Event::PollStart { task: gone, at: trace.now() });
+    trace.apply(Event::End { task: gone, at: trace.now(), outcome: Ending::Done });
+    assert_eq!(trace.counts().events, events + 3);
+    // Sums over the whole run are what they would be if nothing had been forgotten.
+    let sum = |of: fn(&Task) -> u64| trace.tasks().iter().map(of).sum::<u64>();
+    let counts = trace.counts();
+    assert_eq!(counts.polls, TASKS as u64 * 2 + 1);
+    assert_eq!(counts.polls, forgotten.counts.polls + sum(|task| task.counts.polls));
+    assert_eq!(counts.wakes, forgotten.counts.wakes + sum(|task| task.counts.wakes));
+    assert_eq!(TASKS as u64, forgotten.counts.awaits + sum(|task| task.counts.awaits));
+    let busy_ns = sum(|task| task.lane.totals_at(u64::MAX).busy_ns);
+    assert_eq!(counts.busy_ns, forgotten.busy_ns + busy_ns);
+    assert_eq!((counts.done + counts.cancelled) as usize, TASKS);
+    assert_eq!(u64::from(forgotten.endings[0] + forgotten.endings[1]), forgotten.tasks);
+    // The console had told nine of ten; of the tenth it may still have been about to.
+    assert_eq!(forgotten.told + forgotten.uncompared, forgotten.tasks);
+    assert!(forgotten.uncompared.abs_diff(forgotten.tasks / 10) <= 1 && forgotten.unlisted == 0);
+    let named: Vec<TaskId> = trace.disagreements().iter().map(|found| found.task).collect();
+    assert!(
+        named.iter().all(|id| *id == main || id.index() >= first.index()),
+        "only what is kept can still be told of"
+    );
+    let gap = trace.gaps().next().expect("it is a gap");
+    assert!(gap.is_forgotten() && gap.to >= forgotten.until, "{gap:?}");
+    assert!(awaits_of_the_gone < trace.awaits().len());
+}
+
+/// What the feeds certainly differed on is not forgotten with the row.
+#[test]
+fn a_task_on_which_the_feeds_differed_is_named_though_its_row_is_forgotten() {
+    let mut trace = Trace::with_budget(1 << 19);
+    site(&mut trace);
+    let (odd, mut awaits) = (TaskId::from_index(3), 0);
+    storm(&mut trace, 10, &mut awaits, true);
+    let counts = Counts { polls: 3, wakes: 1, self_wakes: 0, awaits: 1 };
+    trace.apply(Event::Counted { task: odd, counts });
+    storm(&mut trace, 20_000, &mut awaits, true);
+    assert!(trace.task(odd).is_none());
+    let found = trace.disagreements();
+    let odd = found.iter().find(|found| found.task == odd).expect("it is named");
+    assert_eq!((odd.probe.polls, odd.console.map(|counts| counts.polls)), (2, Some(3)));
+}
+
+/// A hundred thousand awaits of one task that are all open, and end in any order.
+#[test]
+fn a_task_may_have_any_number_of_open_awaits() {
+    const AWAITS: usize = 100_000;
+    let mut trace = Trace::default();
+    site(&mut trace);
+    let task = spawn(&mut trace, "gather", 0);
+    trace.apply(Event::PollStart { task, at: 1 });
+    for index in 0..AWAITS {
+        let (id, at) = (AwaitId::from_index(index), 2);
+        trace.apply(Event::AwaitStart { id, task, at, site: SiteId::from_index(0) });
+    }
+    trace.apply(Event::PollEnd { task, at: 3 });
+    let kept = trace.task(task).expect("it is there");
+    assert_eq!(kept.open_awaits().count(), AWAITS);
+    let waits_on = |trace: &Trace| trace.state(task);
+    let innermost = State::Waiting(Some(AwaitId::from_index(AWAITS - 1)), AwaitKind::Timer);
+    assert_eq!(waits_on(&trace), Some(innermost));
+    for step in 0..AWAITS - 1 {
+        trace.apply(Event::AwaitEnd { id: AwaitId::from_index(step * 7_919 % (AWAITS - 1)), at: 4 + step as u64 });
+    }
+    let left: Vec<AwaitId> = trace.task(task).expect("it is there").open_awaits().collect();
+    assert_eq!(left, [AwaitId::from_index(AWAITS - 1)]);
 }
 
 /// The console and the recording of a program that is not ours, of one task: what each has counted of its polls, whether

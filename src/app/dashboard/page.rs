@@ -26,7 +26,7 @@ impl Dashboard {
             return;
         }
         let chosen = self.resource();
-        if self.sharing.refresh(trace) {
+        if self.sharing.go_on(trace) {
             // By id, never by row.
             let row = chosen.and_then(|chosen| self.sharing.listed.iter().position(|id| *id == chosen));
             self.lists[Page::Resources as usize].row = Some(row.unwrap_or(0));

@@ -22,8 +22,14 @@ use crate::feed::wire::Message;
 use crate::trace::{Counts, Event, Measured, Nanos, ResourceId, Site, Spawned, TaskId, TaskKind};
 use caveats::Caveats;
 
-/// Tasks of one session; more are counted and not shown. A trace keeps about half a kilobyte of each for good.
+/// Tasks that are there at once; more are counted and not shown.
 const TASKS_MAX: usize = 1 << 20;
+
+/// Tasks in all: there are no more ids of the trace.
+const IDS_MAX: usize = u32::MAX as usize - 1;
+
+/// Span ids of tasks that are looked through for those that mean nothing any more, at least.
+const SPANS_MIN: usize = 1 << 12;
 
 /// Who tells of polls and wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +57,12 @@ struct Known {
 pub struct ForeignDoor {
     polls: Polls,
     tasks: Spans<Known>,
-    /// The span id of each task, by its own.
-    spans: Vec<u64>,
+    /// How many were told of.
+    count: usize,
+    /// The span id of each task that is still remembered, by its own.
+    spans: FxHashMap<TaskId, u64>,
+    /// With how many of these they are looked through.
+    swept_at: usize,
     /// Tasks that were in a poll when they were told of last, by span id.
     running: FxHashSet<u64>,
     operations: Operations,
@@ -74,7 +84,9 @@ impl ForeignDoor {
         Self {
             polls,
             tasks: Spans::default(),
-            spans: Vec::new(),
+            count: 0,
+            spans: FxHashMap::default(),
+            swept_at: SPANS_MIN,
             running: FxHashSet::default(),
             operations: Operations::new(true),
             stamps: Stamps::default(),
@@ -95,13 +107,13 @@ impl ForeignDoor {
 
     /// The span id of a task, to ask the program about it.
     pub fn span(&self, task: TaskId) -> Option<u64> {
-        let span = *self.spans.get(task.index())?;
+        let span = *self.spans.get(&task)?;
         (self.task(span) == Some(task)).then_some(span)
     }
 
     /// How many tasks were told of.
     pub fn tasks(&self) -> usize {
-        self.spans.len()
+        self.count
     }
 
     /// The clock of the program, in loop time; whoever tells of polls goes by it too.
@@ -125,7 +137,7 @@ impl ForeignDoor {
 
     /// The program told of tokio's own span for tasks: it is built with what it takes.
     pub fn knows_of_tasks(&self) -> bool {
-        self.caveats.knows_of_tasks || !self.spans.is_empty()
+        self.caveats.knows_of_tasks || self.count > 0
     }
 
     /// These tasks, with the times of their creation, are of the very process that this door has listened to: one of
@@ -154,16 +166,21 @@ impl ForeignDoor {
         if self.tasks.is_known(span, created) {
             return None;
         }
-        if self.spans.len() >= TASKS_MAX {
+        if self.tasks.live() >= TASKS_MAX || self.count >= IDS_MAX {
             self.caveats.unshown_now += 1;
             return None;
         }
-        let task = TaskId::from_index(self.spans.len());
+        let task = TaskId::from_index(self.count);
+        self.count += 1;
         let is_located = spawned.location.is_some();
         let known =
             Known { task, kind: spawned.kind, spawned_at: at, counts: Counts::default(), measured: None, is_located };
-        self.spans.push(span);
         self.tasks.meet(span, created, known);
+        self.spans.insert(task, span);
+        if self.spans.len() > self.swept_at {
+            self.spans.retain(|task, span| self.tasks.get(*span).is_some_and(|known| known.task == *task));
+            self.swept_at = (self.spans.len() * 2).max(SPANS_MIN);
+        }
         Some(Event::Spawn { task, at, spawned: Box::new(spawned) })
     }
 

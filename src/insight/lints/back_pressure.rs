@@ -9,14 +9,14 @@
 use std::collections::BTreeMap;
 
 use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Looking, Severity, Sighting};
 use crate::trace::{Await, AwaitKind, Nanos, ResourceId, Site, SiteId, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "back-pressure",
     severity: Severity::Note,
     advice: "the receivers are slower; more of them, or faster ones, would help, a larger channel only against bursts",
-    look,
+    look: || Box::new(Channels::default()),
 };
 
 /// What one task's sends into one channel came to.
@@ -45,23 +45,37 @@ fn is_send(site: &Site) -> bool {
 /// The channel, or where it is not known, the place that sends.
 type Channel = (Option<ResourceId>, Option<SiteId>);
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let mut channels: BTreeMap<Channel, BTreeMap<TaskId, Sends>> = BTreeMap::new();
-    for (_, found) in case.trace.awaits().iter().filter(|(_, found)| case.site(found).is_some_and(is_send)) {
+#[derive(Default)]
+struct Channels(BTreeMap<Channel, BTreeMap<TaskId, Sends>>);
+
+impl Looking for Channels {
+    fn looks_at_awaits(&self) -> bool {
+        true
+    }
+
+    fn found_await(&mut self, case: &Case, found: &Await) {
+        if !case.site(found).is_some_and(is_send) {
+            return;
+        }
         let channel = (found.resource(), found.resource().is_none().then_some(found.site));
-        let sends = channels
+        let sends = self
+            .0
             .entry(channel)
             .or_default()
             .entry(found.task)
             .or_insert(Sends { first: found.start, ..Sends::default() });
-        sends.last = sends.last.max(case.end(&found));
-        if case.length_ns(&found) > 0 {
+        sends.last = sends.last.max(case.end(found));
+        if case.length_ns(found) > 0 {
             sends.waited += 1;
-            sends.waited_ns += case.length_ns(&found);
-            sends.example.get_or_insert(found);
+            sends.waited_ns += case.length_ns(found);
+            sends.example.get_or_insert(*found);
         }
     }
-    channels.into_iter().filter_map(|(channel, senders)| of_channel(case, channel, &senders)).collect()
+
+    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
+        let channels = std::mem::take(&mut self.0).into_iter();
+        channels.filter_map(|(channel, senders)| of_channel(case, channel, &senders)).collect()
+    }
 }
 
 fn of_channel(case: &Case, channel: Channel, senders: &BTreeMap<TaskId, Sends>) -> Option<Sighting> {

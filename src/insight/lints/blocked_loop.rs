@@ -9,22 +9,18 @@
 
 use super::super::case::Stretch;
 use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, each};
 use crate::trace::{Nanos, State, Task};
 
 pub const LINT: Lint = Lint {
     name: "blocked-loop",
     severity: Severity::Warn,
     advice: "await what it waits for, or move the call to the blocking pool",
-    look,
+    look: || each(of_task),
 };
 
 /// Tasks that are asked whether they were ready meanwhile.
 const ASKED_MAX: usize = 1_000;
-
-fn look(case: &Case) -> Vec<Sighting> {
-    case.trace.tasks().iter().filter_map(|task| of_task(case, task)).collect()
-}
 
 fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
     let blocked = |poll: &Stretch| poll.blocked_ns() > case.limits.blocked_loop_ns;

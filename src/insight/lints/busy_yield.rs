@@ -6,15 +6,15 @@
 //! *To do*: await what is being asked for: a notify, a channel, a timer.
 
 use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, each};
 use crate::trace::{AwaitKind, Cycle, Nanos, Task};
 
-pub const LINT: Lint =
-    Lint { name: "busy-yield", severity: Severity::Warn, advice: "await what it asks for again and again", look };
-
-fn look(case: &Case) -> Vec<Sighting> {
-    case.trace.tasks().iter().filter_map(|task| of_task(case, task)).collect()
-}
+pub const LINT: Lint = Lint {
+    name: "busy-yield",
+    severity: Severity::Warn,
+    advice: "await what it asks for again and again",
+    look: || each(of_task),
+};
 
 fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
     let limits = case.limits;

@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 
 use super::super::case::from_to;
 use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, last};
 use crate::trace::{Await, Nanos, Outcome, ResourceId, ResourceKind, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "convoy",
     severity: Severity::Warn,
     advice: "hold the lock for less, never across a long await, or share less",
-    look,
+    look: || last(look),
 };
 
 /// A stretch of time in which somebody waited all along.

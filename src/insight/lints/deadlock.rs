@@ -15,14 +15,14 @@ use rustc_hash::FxHashMap;
 
 use super::super::case::is_unmet;
 use super::super::units::human_ns;
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, last};
 use crate::trace::{Attribute, Await, Ending, Holding, Nanos, ResourceId, ResourceKind, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "deadlock",
     severity: Severity::Error,
     advice: "acquire locks in the same order everywhere, or hold one at a time",
-    look,
+    look: || last(look),
 };
 
 /// Tasks of the longest circle that is followed.
@@ -54,7 +54,7 @@ fn look(case: &Case) -> Vec<Sighting> {
         holdings.entry(holding.resource).or_default().push(holding);
     }
     let mut waits: FxHashMap<TaskId, Vec<&Await>> = FxHashMap::default();
-    let held = case.awaited.iter().filter(|(resource, _)| holdings.contains_key(resource));
+    let held = case.known.awaited.iter().filter(|(resource, _)| holdings.contains_key(resource));
     let mut unmet: Vec<&Await> = Vec::new();
     for wait in held.flat_map(|(_, awaits)| awaits) {
         let lasts = wait.end().unwrap_or(case.trace.now()).saturating_sub(wait.start);
@@ -99,7 +99,7 @@ fn likely_holdings(case: &Case) -> Vec<Holding> {
     let got = |wait: &&Await| !is_unmet(wait) && wait.end().is_some();
     let last = |awaits: &[Await]| awaits.iter().filter(got).max_by_key(|wait| wait.end()).copied();
     let mut likely = Vec::new();
-    for (resource, awaits) in case.awaited.iter().filter(|(resource, _)| locked(resource)) {
+    for (resource, awaits) in case.known.awaited.iter().filter(|(resource, _)| locked(resource)) {
         likely.extend(last(awaits).map(|wait| Holding::open(*resource, wait.task, wait.end().unwrap_or(wait.start))));
     }
     likely

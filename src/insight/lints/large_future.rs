@@ -8,25 +8,27 @@
 //! async functions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::units::{human_bytes, human_number};
-use super::{Case, Lint, Severity, Sighting};
-use crate::trace::{Location, Task};
+use super::{Case, Lint, Looking, Severity, Sighting};
+use crate::trace::{Location, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "large-future",
     severity: Severity::Note,
     advice: "put large buffers into a Vec or a Box, and let go of them before the next await",
-    look,
+    look: || Box::new(Places::default()),
 };
 
 /// Where tasks are spawned: file and line; and, where nothing tells that, what they are called.
-type Whence<'a> = (Option<(&'a str, u32)>, &'a str);
+type Whence = (Option<(Arc<str>, u32)>, Arc<str>);
 
 /// The tasks of one place.
-struct Place<'a> {
-    /// The first of those with the largest future.
-    largest: &'a Task,
+struct Place {
+    /// The first of those with the largest future, and how large it is.
+    largest: TaskId,
+    bytes: u64,
     tasks: u64,
     boxed: u64,
 }
@@ -40,39 +42,43 @@ fn size_of(task: &Task) -> Option<(u64, bool)> {
     }
 }
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let mut places: BTreeMap<Whence, Place> = BTreeMap::new();
-    for task in case.trace.tasks() {
-        let Some((bytes, is_boxed)) = size_of(task) else { continue };
+#[derive(Default)]
+struct Places(BTreeMap<Whence, Place>);
+
+impl Looking for Places {
+    fn task(&mut self, case: &Case, task: &Task) {
+        let Some((bytes, is_boxed)) = size_of(task) else { return };
         if bytes < case.limits.large_future_bytes && !is_boxed {
-            continue;
+            return;
         }
-        let at = task.spawned.location.as_ref().map(|Location { file, line, .. }| (&**file, *line));
-        let name = if at.is_some() { "" } else { &*task.spawned.name };
-        let place = places.entry((at, name)).or_insert(Place { largest: task, tasks: 0, boxed: 0 });
+        let at = task.spawned.location.as_ref().map(|Location { file, line }| (Arc::clone(file), *line));
+        let name = if at.is_some() { "".into() } else { Arc::clone(&task.spawned.name) };
+        let place = self.0.entry((at, name)).or_insert(Place { largest: task.id, bytes, tasks: 0, boxed: 0 });
         place.tasks += 1;
         place.boxed += u64::from(is_boxed);
-        if size_of(place.largest).is_none_or(|(largest, _)| bytes > largest) {
-            place.largest = task;
+        if bytes > place.bytes {
+            (place.largest, place.bytes) = (task.id, bytes);
         }
     }
-    let sighting = |((at, _), place): (Whence, Place)| {
-        let bytes = size_of(place.largest).map_or(0, |(bytes, _)| bytes);
-        let whence = at.map_or_else(String::new, |(file, line)| format!(" spawned at {file}:{line}"));
-        let boxed = match place.boxed {
-            0 => String::new(),
-            boxed => format!(", of which the runtime boxed {}", human_number(boxed)),
+
+    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
+        let sighting = |((at, _), place): (Whence, Place)| {
+            let whence = at.map_or_else(String::new, |(file, line)| format!(" spawned at {file}:{line}"));
+            let boxed = match place.boxed {
+                0 => String::new(),
+                boxed => format!(", of which the runtime boxed {}", human_number(boxed)),
+            };
+            Sighting {
+                task: Some(place.largest),
+                at_ns: case.trace.task(place.largest).map_or(0, |task| task.lane.spawned()),
+                seen: format!("the future of {} has {}", case.name(place.largest), human_bytes(place.bytes)),
+                evidence: format!(
+                    "{} such {}{whence}{boxed}",
+                    human_number(place.tasks),
+                    if place.tasks == 1 { "task" } else { "tasks" }
+                ),
+            }
         };
-        Sighting {
-            task: Some(place.largest.id),
-            at_ns: place.largest.lane.spawned(),
-            seen: format!("the future of {} has {}", place.largest.name(), human_bytes(bytes)),
-            evidence: format!(
-                "{} such {}{whence}{boxed}",
-                human_number(place.tasks),
-                if place.tasks == 1 { "task" } else { "tasks" }
-            ),
-        }
-    };
-    places.into_iter().map(sighting).collect()
+        std::mem::take(&mut self.0).into_iter().map(sighting).collect()
+    }
 }

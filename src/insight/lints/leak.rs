@@ -6,16 +6,17 @@
 //! *To do*: keep their handles and await or cancel them, or bound how many there are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Looking, Severity, Sighting};
 use crate::trace::{Nanos, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "leak",
     severity: Severity::Warn,
     advice: "keep their handles and await or cancel them, or bound how many there are",
-    look,
+    look: || Box::new(Places::default()),
 };
 
 /// Fewer moments than these are a burst, not a growth.
@@ -27,8 +28,9 @@ const SAME_MOMENT_NS: u64 = 10_000_000;
 /// A moment that goes on for so long is followed by another: nobody starts for ever.
 const MOMENT_NS_MAX: u64 = 2_000_000_000;
 
-struct Place<'a> {
-    first: &'a Task,
+struct Place {
+    first: TaskId,
+    first_spawn: Nanos,
     spawned: u64,
     ended: u64,
     /// Different times at which tasks were spawned.
@@ -40,13 +42,18 @@ struct Place<'a> {
     at_limit: Option<Nanos>,
 }
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let limits = case.limits;
-    let mut places: BTreeMap<(Option<TaskId>, &str, u32), Place> = BTreeMap::new();
-    for task in case.trace.tasks() {
-        let Some(location) = &task.spawned.location else { continue };
-        let place = places.entry((task.spawned.parent, &location.file, location.line)).or_insert(Place {
-            first: task,
+/// By parent, file and line.
+#[derive(Default)]
+struct Places(BTreeMap<(Option<TaskId>, Arc<str>, u32), Place>);
+
+impl Looking for Places {
+    fn task(&mut self, case: &Case, task: &Task) {
+        let Some(location) = &task.spawned.location else { return };
+        let place = (task.spawned.parent, Arc::clone(&location.file), location.line);
+        let at = task.lane.spawned();
+        let place = self.0.entry(place).or_insert(Place {
+            first: task.id,
+            first_spawn: at,
             spawned: 0,
             ended: 0,
             moments: 0,
@@ -54,7 +61,6 @@ fn look(case: &Case) -> Vec<Sighting> {
             moment: 0,
             at_limit: None,
         });
-        let at = task.lane.spawned();
         place.spawned += 1;
         place.ended += u64::from(!case.never_ended(task));
         let is_same =
@@ -64,28 +70,34 @@ fn look(case: &Case) -> Vec<Sighting> {
             place.moment = at;
         }
         place.last_spawn = at;
-        if place.spawned - place.ended >= limits.leak_tasks {
+        if place.spawned - place.ended >= case.limits.leak_tasks {
             place.at_limit.get_or_insert(at);
         }
     }
-    let mut seen = Vec::new();
-    for ((_, file, line), place) in places {
-        let grows = place.moments >= MOMENTS_MIN;
-        let ends = place.ended * 100 >= place.spawned * limits.leak_ended_percent.max(1);
-        let Some(at_ns) = place.at_limit.filter(|_| grows && !ends) else { continue };
-        let left = place.spawned - place.ended;
-        seen.push(Sighting {
-            task: Some(place.first.id),
-            at_ns,
-            seen: format!("{} like {} never ended", how_many(left, "task"), place.first.name()),
-            evidence: format!(
-                "{} spawned at {file}:{line} from {} to {}, of which {} ended",
-                human_number(place.spawned),
-                human_ns(place.first.lane.spawned()),
-                human_ns(place.last_spawn),
-                human_number(place.ended),
-            ),
-        });
+
+    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
+        // Those that are forgotten had ended, and may have been of any place.
+        let forgotten = case.trace.forgotten().tasks;
+        let mut seen = Vec::new();
+        for ((_, file, line), place) in std::mem::take(&mut self.0) {
+            let grows = place.moments >= MOMENTS_MIN;
+            let percent = case.limits.leak_ended_percent.max(1);
+            let ends = (place.ended + forgotten).saturating_mul(100) >= (place.spawned + forgotten) * percent;
+            let Some(at_ns) = place.at_limit.filter(|_| grows && !ends) else { continue };
+            let left = place.spawned - place.ended;
+            seen.push(Sighting {
+                task: Some(place.first),
+                at_ns,
+                seen: format!("{} like {} never ended", how_many(left, "task"), case.name(place.first)),
+                evidence: format!(
+                    "{} spawned at {file}:{line} from {} to {}, of which {} ended",
+                    human_number(place.spawned),
+                    human_ns(place.first_spawn),
+                    human_ns(place.last_spawn),
+                    human_number(place.ended),
+                ),
+            });
+        }
+        seen
     }
-    seen
 }

@@ -9,14 +9,14 @@
 
 use super::super::case::is_unmet;
 use super::super::units::human_ns;
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, last};
 use crate::trace::{Nanos, ResourceId};
 
 pub const LINT: Lint = Lint {
     name: "lost-wake",
     severity: Severity::Error,
     advice: "begin to wait before looking at the condition, or use a signal that is kept for whoever comes later",
-    look,
+    look: || last(look),
 };
 
 fn look(case: &Case) -> Vec<Sighting> {
@@ -27,7 +27,7 @@ fn look(case: &Case) -> Vec<Sighting> {
     let mut resources: Vec<ResourceId> = signals.iter().map(|(resource, _)| *resource).collect();
     resources.dedup();
     for resource in resources {
-        for wait in case.awaited.get(&resource).into_iter().flatten().filter(|wait| is_unmet(wait)) {
+        for wait in case.known.awaited.get(&resource).into_iter().flatten().filter(|wait| is_unmet(wait)) {
             // The latest signal that was given before this wait began.
             let place = signals.partition_point(|signal| *signal <= (resource, wait.start));
             let Some((_, given)) = place.checked_sub(1).map(|last| signals[last]).filter(|(id, _)| *id == resource)

@@ -6,11 +6,15 @@
 //! *To do*: await it, or make it a task.
 
 use super::super::case::at_place;
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, last};
 use crate::trace::Ending;
 
-pub const LINT: Lint =
-    Lint { name: "never-awaited", severity: Severity::Warn, advice: "await it, or make it a task", look };
+pub const LINT: Lint = Lint {
+    name: "never-awaited",
+    severity: Severity::Warn,
+    advice: "await it, or make it a task",
+    look: || last(look),
+};
 
 fn look(case: &Case) -> Vec<Sighting> {
     let cut_short = |task| {

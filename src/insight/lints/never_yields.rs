@@ -6,23 +6,24 @@
 //! *To do*: `yield_now` between the pieces, or hand the whole of it to the blocking pool.
 
 use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, last};
 
 pub const LINT: Lint = Lint {
     name: "never-yields",
     severity: Severity::Warn,
     advice: "give a turn away between the pieces, or move the computing off the loop",
-    look,
+    look: || last(look),
 };
 
 fn look(case: &Case) -> Vec<Sighting> {
     let mut seen: Vec<Sighting> = Vec::new();
-    let mut tasks: Vec<_> = case.greedy.iter().map(|poll| poll.task).collect();
+    let mut tasks: Vec<_> = case.known.greedy.iter().map(|poll| poll.task).collect();
     tasks.sort_unstable();
     tasks.dedup();
     for task in tasks.into_iter().filter_map(|id| case.trace.task(id)) {
         let polls: Vec<_> = case.long_polls(task).collect();
-        let greedy = |from| case.greedy.binary_search_by_key(&(from, task.id), |poll| (poll.from, poll.task)).is_ok();
+        let greedy =
+            |from| case.known.greedy.binary_search_by_key(&(from, task.id), |poll| (poll.from, poll.task)).is_ok();
         let count = polls.iter().filter(|poll| greedy(poll.from)).count();
         let Some(first) = polls.iter().find(|poll| greedy(poll.from)) else { continue };
         let Some(worst) = polls.iter().max_by_key(|poll| (poll.computing_ns, std::cmp::Reverse(poll.from))) else {

@@ -8,14 +8,14 @@
 use std::collections::BTreeSet;
 
 use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, last};
 use crate::trace::{Await, Nanos, ResourceId, ResourceKind, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "overlapping-work",
     severity: Severity::Warn,
     advice: "do this work one piece at a time: without awaiting it, or under a lock",
-    look,
+    look: || last(look),
 };
 
 fn look(case: &Case) -> Vec<Sighting> {

@@ -7,24 +7,24 @@
 
 use super::super::case::from_to;
 use super::super::units::human_ns;
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Severity, Sighting, each};
 use crate::trace::{Nanos, Task};
 
-pub const LINT: Lint =
-    Lint { name: "starvation", severity: Severity::Warn, advice: "make the greedy one give turns away", look };
-
-fn look(case: &Case) -> Vec<Sighting> {
-    if case.greedy.is_empty() {
-        return Vec::new();
-    }
-    case.trace.tasks().iter().filter_map(|task| of_task(case, task)).collect()
-}
+pub const LINT: Lint = Lint {
+    name: "starvation",
+    severity: Severity::Warn,
+    advice: "make the greedy one give turns away",
+    look: || each(of_task),
+};
 
 fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
+    if case.known.greedy.is_empty() {
+        return None;
+    }
     let mut worst: Option<(u64, Nanos, usize)> = None;
     for (from, to) in ready_stretches(case, task) {
-        let first = case.greedy.partition_point(|poll| poll.to <= from);
-        for (index, poll) in case.greedy.iter().enumerate().skip(first).take_while(|(_, poll)| poll.from < to) {
+        let first = case.known.greedy.partition_point(|poll| poll.to <= from);
+        for (index, poll) in case.known.greedy.iter().enumerate().skip(first).take_while(|(_, poll)| poll.from < to) {
             let shared_ns = poll.to.min(to).saturating_sub(poll.from.max(from));
             let longer = worst.is_none_or(|(longest, ..)| shared_ns > longest);
             if poll.task != task.id && shared_ns > case.limits.starvation_ns && longer {
@@ -33,7 +33,7 @@ fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
         }
     }
     let (starved_ns, at_ns, greedy) = worst?;
-    let greedy = case.greedy[greedy];
+    let greedy = case.known.greedy[greedy];
     Some(Sighting {
         task: Some(task.id),
         at_ns,

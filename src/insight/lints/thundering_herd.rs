@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Severity, Sighting};
+use super::{Case, Lint, Looking, Severity, Sighting};
 use crate::trace::{AwaitId, AwaitKind, Cause, Cycle, Nanos, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "thundering-herd",
     severity: Severity::Warn,
     advice: "wake as many as can go on, and leave the others asleep",
-    look,
+    look: || Box::new(Herds::default()),
 };
 
 #[derive(Default)]
@@ -28,28 +28,49 @@ struct Herd {
     example: Option<AwaitId>,
 }
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let printed: FxHashSet<(TaskId, Nanos)> =
-        case.trace.output().lines().iter().filter_map(|line| Some((line.task?, line.at))).collect();
-    let mut acquired: FxHashMap<TaskId, Vec<Nanos>> = FxHashMap::default();
-    for holding in case.trace.resources().holdings() {
-        acquired.entry(holding.task).or_default().push(holding.from);
+/// By who woke them, and when.
+#[derive(Default)]
+struct Herds {
+    all: FxHashMap<(TaskId, Nanos), Herd>,
+    printed: FxHashSet<(TaskId, Nanos)>,
+    acquired: FxHashMap<TaskId, Vec<Nanos>>,
+    /// When these two were gathered: what came of wakes after that is not known.
+    until: Nanos,
+}
+
+impl Looking for Herds {
+    fn begin(&mut self, case: &Case) {
+        self.until = case.trace.now();
+        self.printed = case.trace.output().lines().iter().filter_map(|line| Some((line.task?, line.at))).collect();
+        for holding in case.trace.resources().holdings() {
+            self.acquired.entry(holding.task).or_default().push(holding.from);
+        }
     }
-    let mut herds: FxHashMap<(TaskId, Nanos), Herd> = FxHashMap::default();
-    for task in case.trace.tasks() {
+
+    fn task(&mut self, case: &Case, task: &Task) {
         let wakes = wakes_by_tasks(case, task);
         let awaits: Vec<AwaitId> = if wakes.is_empty() { Vec::new() } else { task.awaits().collect() };
-        let acquired = acquired.get(&task.id).map_or(&[][..], Vec::as_slice);
+        let acquired = self.acquired.get(&task.id).map_or(&[][..], Vec::as_slice);
         let life = Life { case, task, awaits: &awaits, acquired };
         for (waker, at, before, after) in wakes {
-            let herd = herds.entry((waker, at)).or_default();
+            if after.end().unwrap_or(after.start) > self.until {
+                continue;
+            }
+            let herd = self.all.entry((waker, at)).or_default();
             herd.woken += 1;
-            if life.is_back(&before, &after) && !printed.contains(&(task.id, after.start)) {
+            if life.is_back(&before, &after) && !self.printed.contains(&(task.id, after.start)) {
                 herd.in_vain += 1;
                 herd.example = herd.example.or(before.waiting_on().0);
             }
         }
     }
+
+    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
+        sightings(case, std::mem::take(&mut self.all))
+    }
+}
+
+fn sightings(case: &Case, herds: FxHashMap<(TaskId, Nanos), Herd>) -> Vec<Sighting> {
     let limits = case.limits;
     let is_herd = |herd: &Herd| {
         let went_on = herd.woken - herd.in_vain;

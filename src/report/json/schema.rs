@@ -22,6 +22,9 @@ pub struct Report<'a> {
     pub(super) result: Option<&'a Value>,
     /// In order of spawning.
     pub(super) tasks: Vec<TaskEntry<'a>>,
+    /// Tasks that the trace no longer has a row of, in sum; left out while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) forgotten: Option<ForgottenEntry>,
     /// By start, then in order of creation.
     pub(super) awaits: Vec<AwaitEntry<'a>>,
     /// By time, then by task.
@@ -65,6 +68,25 @@ pub(super) struct OutputEntry<'a> {
     pub(super) at_ns: u64,
     pub(super) task: Option<u32>,
     pub(super) text: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ForgottenEntry {
+    pub(super) tasks: u64,
+    pub(super) done: u32,
+    pub(super) cancelled: u32,
+    pub(super) failed: u32,
+    /// All of them had ended by then.
+    pub(super) until_ns: u64,
+    pub(super) polls: u64,
+    pub(super) wakes: u64,
+    pub(super) self_wakes: u64,
+    pub(super) awaits: u64,
+    pub(super) busy_ns: Option<u64>,
+    pub(super) scheduled_ns: Option<u64>,
+    pub(super) waiting_ns: Option<u64>,
+    /// Forgotten before both feeds had told all of them.
+    pub(super) uncompared: u64,
 }
 
 #[derive(Debug, Serialize)]

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 
 use super::super::event::Nanos;
-use super::super::id::TaskId;
 use super::super::retention::Kept;
 use super::super::task::{Live, Task};
-use super::super::{Trace, pack};
+use super::super::{Forgotten, Trace, pack};
 use super::blocks::take_owner;
-use super::rest::Rest;
 use super::told::Told;
 
 /// What is wrong with a piece.
@@ -59,10 +57,7 @@ impl Loader {
             return Err(Damage::Unknown);
         }
         for born in told.tasks {
-            let id = TaskId::from_index(trace.tasks.len());
-            let bytes = size_of::<Task>() + born.spawned.name.len() + 2 * super::super::ALLOCATION_BYTES;
-            trace.tasks.push(Task::new(id, born.spawned.into_owned(), born.at, born.step));
-            trace.grow(bytes);
+            trace.spawn(born.spawned.into_owned(), born.at, born.step);
         }
         trace.sites.extend(told.sites.into_owned());
         for line in told.output {
@@ -71,13 +66,19 @@ impl Loader {
             trace.output.push(line);
         }
         for (id, lane, ending, step) in told.ends {
-            if let Some(task) = trace.tasks.get_mut(id.index()) {
-                task.lane.set_rest(lane);
-                self.last = self.last.max(task.lane.ended().unwrap_or(0));
-                task.ending = Some(ending);
-                task.end_step = Some(step);
-                task.live = Live::Over;
+            let Some(task) = trace.tasks.get_mut(id) else { continue };
+            let filed_bytes = task.filed_bytes();
+            task.lane.set_rest(lane);
+            self.last = self.last.max(task.lane.ended().unwrap_or(0));
+            task.ending = Some(ending);
+            task.end_step = Some(step);
+            // Until the rest says more.
+            (task.counts.polls, task.counts.wakes) = (task.lane.number(), task.wakes().len() as u64);
+            if std::mem::replace(&mut task.live, Live::Over) != Live::Over {
+                trace.over.push_back(id);
             }
+            trace.kept_bytes = (trace.kept_bytes + task.filed_bytes()).saturating_sub(filed_bytes);
+            trace.grow(0);
         }
         told.late.into_iter().for_each(|(id, found)| trace.awaits.amend(id, found));
         Ok(())
@@ -91,25 +92,38 @@ impl Loader {
         while !bytes.is_empty() {
             let kept = take_owner(&mut bytes).ok_or(Damage::Malformed)?;
             let trace = &mut self.trace;
-            let tasks = &mut trace.tasks;
+            // Of one whose row is forgotten already it is read all the same, and let go.
+            let mut nobody = None;
+            let count = trace.tasks.len();
+            let task = match kept.task() {
+                None => Err(Damage::Malformed),
+                Some(id) if id.index() >= count => Err(Damage::Unknown),
+                Some(id) => match trace.tasks.get_mut(id) {
+                    Some(task) => Ok(task),
+                    None => Ok(nobody.insert(Task::nobody(id))),
+                },
+            };
             let rest = &mut bytes;
             let filed = match kept {
                 Kept::Loop => trace.loop_lane.read_block(rest),
                 Kept::LoopMeasures => trace.loop_lane.read_measures(rest),
                 Kept::Awaits => trace.awaits.read_block(rest),
-                Kept::Lane(id) => {
-                    let lane = &mut task(tasks, id)?.lane;
+                Kept::Lane(_) => {
+                    let lane = &mut task?.lane;
                     let filed = lane.read_block(rest);
                     self.last = self.last.max(lane.sealed_until());
                     filed
                 }
-                Kept::Measures(id) => task(tasks, id)?.lane.read_measures(rest),
-                Kept::AwaitsOf(id) => task(tasks, id)?.awaits.read_block(rest),
-                Kept::CallsOf(id) => task(tasks, id)?.calls.get_or_insert_default().read_block(rest),
-                Kept::WakesOf(id) => task(tasks, id)?.wakes.get_or_insert_default().read_block(rest),
+                Kept::Measures(_) => task?.lane.read_measures(rest),
+                Kept::AwaitsOf(_) => task?.awaits.read_block(rest),
+                Kept::CallsOf(_) => task?.rare.get_or_insert_default().calls.read_block(rest),
+                Kept::WakesOf(_) => task?.wakes.get_or_insert_default().read_block(rest),
                 Kept::Ended(_) => None,
             };
-            trace.keep(filed.ok_or(Damage::Malformed)?, kept);
+            let filed = filed.ok_or(Damage::Malformed)?;
+            if nobody.is_none() {
+                trace.keep(filed, kept);
+            }
         }
         Ok(())
     }
@@ -119,11 +133,7 @@ impl Loader {
     /// # Errors
     /// When it is something else, or does not fit what was taken before.
     pub fn rest(&mut self, bytes: &[u8]) -> Result<(), Damage> {
-        let mut rest: Rest = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
-        rest.pauses.to_mut().clean(self.clean);
-        if !self.trace.set_rest(rest) {
-            return Err(Damage::Unknown);
-        }
+        self.trace.set_rest(bytes, self.clean)?;
         self.has_rest = true;
         Ok(())
     }
@@ -139,15 +149,11 @@ impl Loader {
     }
 }
 
-fn task(tasks: &mut [Task], id: TaskId) -> Result<&mut Task, Damage> {
-    tasks.get_mut(id.index()).ok_or(Damage::Unknown)
-}
-
 impl Trace {
     /// Sums as far as sealed blocks tell them, where nothing else does.
     fn recount(&mut self, last: Nanos) {
         self.now = last.max(self.loop_lane.sealed_until());
-        for task in &mut self.tasks {
+        for task in self.tasks.iter_mut() {
             let totals = task.lane.totals_at(Nanos::MAX);
             task.counts.polls = task.lane.number();
             let wakes = task.wakes().len() as u64;
@@ -166,6 +172,13 @@ impl Trace {
             };
             *count += 1;
         }
+        let Forgotten { counts, busy_ns, endings: [done, cancelled, failed], .. } = &self.forgotten;
+        self.counts.polls = self.counts.polls.saturating_add(counts.polls);
+        self.counts.wakes = self.counts.wakes.saturating_add(counts.wakes);
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(*busy_ns);
+        self.counts.done = self.counts.done.saturating_add(*done);
+        self.counts.cancelled = self.counts.cancelled.saturating_add(*cancelled);
+        self.counts.failed = self.counts.failed.saturating_add(*failed);
         self.steps = u32::try_from(self.counts.polls).unwrap_or(u32::MAX);
         self.counts.turns = self.loop_lane.number();
         self.counts.parks = self.counts.turns;

@@ -5,18 +5,19 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::awaits::AwaitsRest;
+use super::super::awaits::{AwaitsRest, OpenAwaits};
 use super::super::event::{Cause, Counts, Ending, Location, Nanos};
-use super::super::id::AwaitId;
+use super::super::id::{AwaitId, TaskId};
 use super::super::lane::LaneRest;
 use super::super::measure::Histograms;
 use super::super::pause::Pauses;
 use super::super::ready::Ready;
 use super::super::resource::Resources;
-use super::super::task::{Live, Task};
+use super::super::task::{Live, Task, Told};
 use super::super::wakes::Wake;
-use super::super::{Fidelity, Gap, LoopCounts, Recorded, Trace, pack};
-use super::Cursor;
+use super::super::{Fidelity, Forgotten, Gap, LoopCounts, Recorded, Trace, pack};
+use super::load::Clean;
+use super::{Cursor, Damage};
 
 /// See the module.
 #[derive(Serialize, Deserialize)]
@@ -70,23 +71,23 @@ pub(super) struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(task: &'a Task) -> Self {
-        let calls = task.calls.as_ref();
+        let calls = task.calls();
         Self {
             lane: task.lane.rest(),
             ending: Cow::Borrowed(&task.ending),
             location: Cow::Borrowed(&task.spawned.location),
             counts: task.counts,
-            console: task.console,
-            bounces: task.bounces,
+            console: task.console(),
+            bounces: task.bounces(),
             last_wake: task.last_wake,
-            told_wake: task.told_wake,
-            holds: Cow::Borrowed(&task.holds),
-            hold_steps: Cow::Borrowed(&task.hold_steps),
-            wakers: task.wakers,
-            histograms: Cow::Borrowed(&task.histograms),
+            told_wake: task.told_wake(),
+            holds: Cow::Borrowed(task.holds()),
+            hold_steps: Cow::Borrowed(task.hold_steps()),
+            wakers: task.wakers(),
+            histograms: Cow::Owned(task.histograms().cloned().map(Box::new)),
             end_step: task.end_step,
             live: task.live,
-            open_awaits: Cow::Borrowed(&task.open_awaits),
+            open_awaits: task.open_awaits().collect(),
             awaits: (Cow::Borrowed(task.awaits.unpacked()), task.awaits.outlived().to_vec()),
             calls: calls
                 .map_or_else(Default::default, |calls| (Cow::Borrowed(calls.unpacked()), calls.outlived().to_vec())),
@@ -94,36 +95,46 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn fill(self, task: &mut Task) {
+    /// Fills in all but where it was spawned, which this gives.
+    fn fill(self, task: &mut Task) -> Option<Location> {
         task.lane.set_rest(self.lane);
         task.ending = self.ending.into_owned();
-        task.spawned.location = self.location.into_owned();
         task.counts = self.counts;
-        task.console = self.console;
-        task.bounces = self.bounces;
         task.last_wake = self.last_wake;
-        task.told_wake = self.told_wake;
-        task.holds = self.holds.into_owned();
-        task.hold_steps = self.hold_steps.into_owned();
-        task.wakers = self.wakers;
-        task.histograms = self.histograms.into_owned();
         task.end_step = self.end_step;
         task.live = self.live;
-        task.open_awaits = self.open_awaits.into_owned();
+        task.open_awaits = OpenAwaits::of(&self.open_awaits);
         task.awaits.set_unpacked(&self.awaits.0, self.awaits.1);
-        if !self.calls.0.is_empty() || !self.calls.1.is_empty() {
-            task.calls.get_or_insert_default().set_unpacked(&self.calls.0, self.calls.1);
+        let histograms = self.histograms.into_owned();
+        let (counts, wake, wakers) = (self.console, self.told_wake, self.wakers);
+        if counts.is_some() || wake.is_some() || wakers.is_some() || histograms.is_some() {
+            task.told = Some(Box::new(Told { counts, wake, wakers, histograms }));
+        }
+        if self.bounces > 0 || !self.holds.is_empty() || !self.calls.0.is_empty() || !self.calls.1.is_empty() {
+            let rare = task.rare.get_or_insert_default();
+            (rare.bounces, rare.holds) = (self.bounces, self.holds.into_owned());
+            rare.hold_steps = self.hold_steps.into_owned();
+            rare.calls.set_unpacked(&self.calls.0, self.calls.1);
         }
         if !self.wakes.is_empty() {
             task.wakes.get_or_insert_default().set_unpacked(self.wakes.into_owned());
         }
+        self.location.into_owned()
     }
+}
+
+/// What follows the rest where rows are forgotten: their sums, and whose rows there are.
+#[derive(Serialize, Deserialize)]
+struct Forgot<'a> {
+    forgotten: Cow<'a, Forgotten>,
+    /// In order of spawning.
+    rows: Vec<TaskId>,
 }
 
 impl Trace {
     /// Everything that still changes, as it is now; all the rest is told up to `cursor`.
     pub fn rest(&self, cursor: &Cursor) -> Vec<u8> {
-        pack::serialized(&Rest {
+        let mut bytes = pack::serialized(&Rest {
             counts: self.counts,
             steps: self.steps,
             now: self.now,
@@ -144,15 +155,37 @@ impl Trace {
             awaits: self.awaits.rest(),
             loop_lane: self.loop_lane.rest(),
             rows: self.tasks.iter().map(Row::of).collect(),
-        })
+        });
+        if self.forgotten.tasks > 0 {
+            let rows = self.tasks.iter().map(|task| task.id).collect();
+            bytes.extend(pack::serialized(&Forgot { forgotten: Cow::Borrowed(&self.forgotten), rows }));
+        }
+        bytes
     }
 
-    /// Takes the rest of a trace of which everything else is here. Tells whether it fits.
-    pub(super) fn set_rest(&mut self, rest: Rest) -> bool {
-        if rest.rows.len() != self.tasks.len() || !rest.resources.is_sane() {
-            return false;
+    /// Takes the rest of a trace of which everything else is here.
+    ///
+    /// # Errors
+    /// When it is something else, or does not fit.
+    pub(super) fn set_rest(&mut self, bytes: &[u8], clean: Clean) -> Result<(), Damage> {
+        let (mut rest, after): (Rest, _) = pack::deserialized_first(bytes).ok_or(Damage::Malformed)?;
+        rest.pauses.to_mut().clean(clean);
+        let forgot: Option<Forgot> = match after {
+            [] => None,
+            after => Some(pack::deserialized(after).ok_or(Damage::Malformed)?),
+        };
+        let fits = match &forgot {
+            None => rest.rows.len() == self.tasks.len(),
+            Some(forgot) => {
+                let is_in_order = forgot.rows.is_sorted_by(|a, b| a < b);
+                let is_known = forgot.rows.last().is_none_or(|last| last.index() < self.tasks.len());
+                is_in_order && is_known && forgot.rows.len() == rest.rows.len()
+            }
+        };
+        if !fits || !rest.resources.is_sane() {
+            return Err(Damage::Unknown);
         }
-        let Some(freed_bytes) = self.awaits.set_rest(rest.awaits) else { return false };
+        let freed_bytes = self.awaits.set_rest(rest.awaits).ok_or(Damage::Unknown)?;
         self.kept_bytes = self.kept_bytes.saturating_sub(freed_bytes);
         self.counts = rest.counts;
         self.steps = rest.steps;
@@ -167,15 +200,47 @@ impl Trace {
         self.recorded = rest.recorded;
         self.compared_until = rest.compared_until;
         self.pauses = rest.pauses.into_owned();
-        // What was forgotten while it was recorded is in the file all the same, but for what was so before it could be.
+        // What was forgotten while it was recorded is in the file all the same, but for what was so before it could be,
+        // and for rows of tasks.
         let lost = rest.lost.map(|(from, to)| Gap { from, to, dropped: 0, is_unwatched: false });
         self.gaps.extend(rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost));
         self.ready = rest.ready.into_owned();
         self.resources = rest.resources.into_owned();
         self.loop_lane.set_rest(rest.loop_lane);
-        for (row, task) in rest.rows.into_iter().zip(&mut self.tasks) {
-            row.fill(task);
+        self.set_rows(rest.rows, forgot);
+        Ok(())
+    }
+
+    /// Takes rows, of each task or of those that were not forgotten where this was recorded.
+    fn set_rows(&mut self, rows: Vec<Row>, forgot: Option<Forgot>) {
+        let every = (0..self.tasks.len()).map(TaskId::from_index);
+        let (forgotten, ids) = match forgot {
+            None => (Forgotten::default(), every.collect()),
+            Some(forgot) => {
+                let is_gone = |id: &TaskId| forgot.rows.binary_search(id).is_err();
+                every.filter(is_gone).for_each(|id| drop(self.unfile(id)));
+                self.note_forgotten(forgot.forgotten.until);
+                (forgot.forgotten.into_owned(), forgot.rows)
+            }
+        };
+        // What was forgotten here while this was read had no sums yet: they are in its row.
+        self.forgotten = forgotten;
+        for (row, id) in rows.into_iter().zip(ids) {
+            if let Some(task) = self.tasks.get_mut(id) {
+                let (bytes, filed_bytes, was_over) = (task.row_bytes(), task.filed_bytes(), task.live == Live::Over);
+                let location = row.fill(task);
+                self.rows_bytes = (self.rows_bytes + task.row_bytes()).saturating_sub(bytes);
+                self.kept_bytes = (self.kept_bytes + task.filed_bytes()).saturating_sub(filed_bytes);
+                if task.live == Live::Over && !was_over {
+                    self.over.push_back(id);
+                }
+                self.locate(id, location);
+            } else {
+                let mut nobody = Task::nobody(id);
+                row.fill(&mut nobody);
+                let verdict = self.verdict(&nobody);
+                self.forgotten.note(&nobody, verdict);
+            }
         }
-        true
     }
 }

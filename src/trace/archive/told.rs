@@ -38,15 +38,17 @@ impl Trace {
     /// Tasks, sites and output that came since `cursor`, which it moves on; `None` where nothing did. To be written before
     /// the blocks of the same moment.
     pub fn told_since(&self, cursor: &mut Cursor) -> Option<Vec<u8>> {
-        let tasks = self.tasks.get(cursor.tasks..).unwrap_or_default();
-        let born = |task: &'_ Task| (task.lane.spawned(), task.spawn_step);
+        let born = |index: usize| match self.task(TaskId::from_index(index)) {
+            Some(task) => {
+                Born { spawned: Cow::Borrowed(&*task.spawned), at: task.lane.spawned(), step: task.spawn_step }
+            }
+            // It came and went since the last time, and its row with it. Ids are dense, so somebody takes its place.
+            None => Born { spawned: Cow::Owned(Spawned::default()), at: self.now, step: self.steps },
+        };
         let told = Told {
             tasks_before: cursor.tasks,
             sites_before: cursor.sites,
-            tasks: tasks
-                .iter()
-                .map(|task| Born { spawned: Cow::Borrowed(&task.spawned), at: born(task).0, step: born(task).1 })
-                .collect(),
+            tasks: (cursor.tasks..self.tasks.len()).map(born).collect(),
             sites: Cow::Borrowed(self.sites.get(cursor.sites..).unwrap_or_default()),
             output: self.output.since(cursor.lines).map(Cow::Borrowed).collect(),
             ..Told::default()

@@ -23,6 +23,8 @@ pub(in crate::trace) struct AwaitIds {
 struct Packed {
     /// Of blocks that are forgotten: those that are still open, or were when that was looked at last.
     old: Vec<AwaitId>,
+    /// With how many of them they are looked at again.
+    swept_at: usize,
     blocks: VecDeque<Block>,
 }
 
@@ -146,11 +148,21 @@ impl AwaitIds {
         Some(filed)
     }
 
+    /// Bytes that they take, but for those that outlived their block.
+    pub fn kept_bytes(&self) -> usize {
+        let blocks = self.packed.as_ref().map_or(0, |packed| packed.blocks.iter().map(Block::kept_bytes).sum());
+        blocks + self.open.capacity() * size_of::<AwaitId>()
+    }
+
     /// Forgets the oldest block, but for what is open. Returns the bytes that this frees.
     pub fn drop_oldest(&mut self, awaits: &Awaits) -> Option<usize> {
         let packed = self.packed.as_mut()?;
         let block = packed.blocks.pop_front()?;
-        packed.old.retain(|id| !awaits.is_dropped(*id));
+        // Those that are over by now are looked for each time that there may be twice as many as were open.
+        if packed.old.len() >= packed.swept_at {
+            packed.old.retain(|id| !awaits.is_dropped(*id));
+            packed.swept_at = (packed.old.len() * 2).max(BLOCK_IDS);
+        }
         packed.old.extend(block.ids().filter(|id| awaits.get(*id).is_some_and(|found| found.end().is_none())));
         Some(block.kept_bytes())
     }

@@ -61,6 +61,13 @@ impl Lane {
         open.chain(self.blocks.iter().rev().flat_map(|block| block.polls_ns()))
     }
 
+    /// Bytes of what it keeps beside itself.
+    pub(in crate::trace) fn kept_bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|block| block.kept_bytes()).sum();
+        let measures = self.measures.as_ref().map_or(0, |measures| measures.kept_bytes());
+        blocks + self.open.capacity() * size_of::<Cycle>() + measures
+    }
+
     /// How many polls there were, with the newest.
     pub(in crate::trace) fn number(&self) -> u64 {
         self.open_before.polls.saturating_add(self.open.len() as u64) + u64::from(self.last().is_some())
