@@ -30,6 +30,7 @@ struct Doing {
 }
 
 /// See the module. It is an iterator without end.
+#[derive(Clone)]
 pub struct Synthetic {
     telling: Telling,
     random: u64,

@@ -27,6 +27,7 @@ mod seen;
 mod task;
 mod tasks;
 mod wakes;
+mod window;
 
 pub use agreement::Disagreement;
 pub use awaits::{Await, Awaits, Outcome};
@@ -37,11 +38,12 @@ pub use lane::{Cycle, Lane, Totals};
 pub use measure::{Doing, Histogram, Histograms, Measured, Sampled};
 pub use output::{Line, OUTPUT_LINES_MAX, Output};
 pub use pause::{Pause, PauseCause};
-pub use query::{Axis, Cell, State, column_edge};
+pub use query::State;
 pub use recorded::{BrokenLine, Recorded};
 pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources, Unawaited, Unheard};
 pub use task::Task;
 pub use tasks::Tasks;
+pub use window::{Axis, Cell, column_edge};
 
 use alike::Alike;
 use pause::Pauses;
@@ -345,15 +347,6 @@ impl Trace {
             _ if from > self.now => 0,
             Some(last) if to <= last => self.seen.ready_max((from, to), || self.ready.most(from, to)),
             _ => self.ready.most(from, to),
-        }
-    }
-
-    /// Totals of the loop's own row up to `at`.
-    pub fn loop_totals_at(&self, at: Nanos) -> Totals {
-        if at < self.loop_lane.settled_until() {
-            self.seen.loop_totals(at, || self.loop_lane.totals_at(at))
-        } else {
-            self.loop_lane.totals_at(at)
         }
     }
 }

@@ -116,5 +116,6 @@ pub fn ask(trace: &Trace) {
         assert!(awaits.all(|found| found.end().is_none_or(|end| end >= found.start)));
     }
     trace.ready_max(0, u64::MAX);
-    trace.loop_totals_at(trace.now() / 2);
+    trace.loop_window(0, trace.now(), 40, trace.now());
+    trace.loop_window(trace.now() / 2, u64::MAX, 40, u64::MAX);
 }

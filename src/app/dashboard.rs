@@ -164,7 +164,7 @@ impl Dashboard {
 
     /// Takes an action that only changes what is shown; false if it is not one of these.
     pub fn update(&mut self, action: Action, session: &dyn Session, geometry: &Geometry) -> bool {
-        let end = self.axis_end(session, self.viewport.axis);
+        let (end, columns) = (self.axis_end(session, self.viewport.axis), geometry.lanes.width);
         let was_panning = std::mem::take(&mut self.panning);
         match action {
             Action::ShowPage(page) => self.show_page(page),
@@ -177,11 +177,11 @@ impl Dashboard {
             Action::Move(Step::Right) if self.page != Page::Timeline => {
                 self.columns_left = (self.columns_left + 1).min(COLUMNS.len() - 2);
             }
-            Action::Move(Step::Left) => self.pan(-2, end, was_panning),
-            Action::Move(Step::Right) => self.pan(2, end, was_panning),
+            Action::Move(Step::Left) => self.pan(-2, (end, columns), was_panning),
+            Action::Move(Step::Right) => self.pan(2, (end, columns), was_panning),
             Action::Move(step) => self.step(step, session, geometry),
-            Action::ZoomIn => self.zoom((1, 2), None, end),
-            Action::ZoomOut => self.zoom((2, 1), None, end),
+            Action::ZoomIn => self.zoom((1, 2), None, (end, columns)),
+            Action::ZoomOut => self.zoom((2, 1), None, (end, columns)),
             Action::FitAll => {
                 self.remember();
                 self.viewport = Viewport::whole(self.viewport.axis);
@@ -191,7 +191,7 @@ impl Dashboard {
                 self.remember();
                 self.cursor = None;
                 self.output_back = 0;
-                self.viewport.follow(end);
+                self.viewport.follow(end, columns);
             }
             Action::UndoView => {
                 if let Some(viewport) = self.undo.pop() {
@@ -209,9 +209,9 @@ impl Dashboard {
                     Axis::Steps => Axis::Time,
                 });
             }
-            Action::CursorBack => self.move_cursor(-1, end, geometry),
-            Action::CursorForward => self.move_cursor(1, end, geometry),
-            Action::GoTo(at) => self.look_back_to(at, self.axis_end(session, Axis::Time)),
+            Action::CursorBack => self.move_cursor(-1, (end, columns)),
+            Action::CursorForward => self.move_cursor(1, (end, columns)),
+            Action::GoTo(at) => self.look_back_to(at, (self.axis_end(session, Axis::Time), columns)),
             Action::ToggleDetails => {
                 self.details = Some(geometry.details.height == 0);
                 if self.details == Some(false) && self.focus == Pane::Details {
@@ -257,17 +257,17 @@ impl Dashboard {
         }
     }
 
-    fn pan(&mut self, tenths: i64, end: u64, was_panning: bool) {
+    fn pan(&mut self, tenths: i64, (end, columns): (u64, u16), was_panning: bool) {
         if !was_panning {
             self.remember();
         }
         self.panning = true;
-        self.viewport.pan(tenths, end);
+        self.viewport.pan(tenths, end, columns);
     }
 
-    fn zoom(&mut self, by: (u64, u64), anchor: Option<u64>, end: u64) {
+    fn zoom(&mut self, by: (u64, u64), anchor: Option<u64>, (end, columns): (u64, u16)) {
         self.remember();
-        let (from, to) = self.viewport.range(end);
+        let (from, to) = self.viewport.range(end, columns);
         let shown = |at: &u64| (from..to).contains(at);
         let middle = from + (to - from) / 2;
         let anchor = anchor.or(self.cursor.filter(shown)).unwrap_or(match self.viewport.mode {
@@ -275,9 +275,9 @@ impl Dashboard {
             Mode::Fit | Mode::Free => middle,
         });
         let was_live = self.viewport.mode == Mode::Live;
-        self.viewport.zoom(by.0, by.1, anchor, end);
+        self.viewport.zoom(by, anchor, end, columns);
         if was_live {
-            self.viewport.follow(end);
+            self.viewport.follow(end, columns);
         }
     }
 
@@ -296,18 +296,18 @@ impl Dashboard {
     }
 
     /// Sets the cursor to a time, on the axis of time.
-    fn look_back_to(&mut self, at: Nanos, end: Nanos) {
+    fn look_back_to(&mut self, at: Nanos, shown: (Nanos, u16)) {
         if self.viewport.axis == Axis::Steps {
             self.remember();
             self.viewport = Viewport::whole(Axis::Time);
         }
-        self.set_cursor(at, end);
+        self.set_cursor(at, shown);
     }
 
-    fn set_cursor(&mut self, at: u64, end: u64) {
+    fn set_cursor(&mut self, at: u64, (end, columns): (u64, u16)) {
         let at = at.min(end);
         self.cursor = Some(at);
-        let (from, to) = self.viewport.range(end);
+        let (from, to) = self.viewport.range(end, columns);
         if !(from..to).contains(&at) {
             self.remember();
             let width = to - from;
@@ -316,12 +316,12 @@ impl Dashboard {
         }
     }
 
-    fn move_cursor(&mut self, columns: i64, end: u64, geometry: &Geometry) {
-        let (from, to) = self.viewport.range(end);
-        let column = ((to - from) / u64::from(geometry.lanes.width.max(1))).max(1);
+    fn move_cursor(&mut self, by: i64, (end, columns): (u64, u16)) {
+        let (from, to) = self.viewport.range(end, columns);
+        let column = ((to - from) / u64::from(columns.max(1))).max(1);
         let start = self.cursor.unwrap_or(end.clamp(from, to - 1));
-        let at = if columns < 0 { start.saturating_sub(column) } else { start.saturating_add(column) };
-        self.set_cursor(at, end);
+        let at = if by < 0 { start.saturating_sub(column) } else { start.saturating_add(column) };
+        self.set_cursor(at, (end, columns));
     }
 
     fn next_pane(&self, geometry: &Geometry, order: [Pane; 3]) -> Pane {

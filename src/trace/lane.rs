@@ -3,7 +3,7 @@
 //! A cycle is one poll and what followed it: running from `start` to its end, waiting until woken, scheduled until the
 //! next cycle starts. The newest cycles are plain; a full block of them is sealed, packed into a few bytes a cycle. Each
 //! block remembers the totals of everything before it, so the totals of any window are a difference of two look-ups, each
-//! a binary search over blocks and a walk through one: what a frame costs depends on its columns, not on how much
+//! a search over blocks and a walk through one (`walk`): what a frame costs depends on its columns, not on how much
 //! happened.
 //!
 //! Where single polls cannot be seen, a lane is told sums now and then instead; see [`super::measure`]. Such a lane has
@@ -13,11 +13,14 @@ mod block;
 mod cycle;
 mod kept;
 mod rows;
+mod steps;
+mod walk;
 
 pub use cycle::{Cycle, Totals};
 
 pub(super) use block::{Block, cause_code, cause_of};
 pub(super) use kept::LaneRest;
+pub(super) use walk::{Crowd, Stretch, Sweep};
 
 use block::BLOCK_CYCLES;
 
@@ -142,9 +145,14 @@ impl Lane {
         let (block, totals) = Block::pack(&self.open, self.open_before, self.current.start, scratch);
         filed.bytes += block.kept_bytes() as isize;
         filed.is_sealed = true;
-        self.blocks.push_back(block);
+        self.push_block(block);
         self.open.clear();
         self.open_before = totals;
+    }
+
+    fn push_block(&mut self, mut block: Block) {
+        block.wakes_before = self.blocks.back().map_or(0, Block::wakes_until);
+        self.blocks.push_back(block);
     }
 
     /// The poll that is under way ends; from now the task waits on `waiting_on`.
@@ -189,34 +197,9 @@ impl Lane {
         }
     }
 
-    /// The totals from the spawn to `at`, and the last cycle that started at or before that; of a sealed one the step and
-    /// the cause are not looked up, nor what is awaited, unless it is waiting then.
+    /// The totals from the spawn to `at`, and the last cycle that started at or before that; see [`Sweep::glance_at`].
     pub(super) fn glance_at(&self, at: Nanos) -> (Totals, Option<Cycle>) {
-        if let Some(measures) = &self.measures {
-            return (self.measured_totals_at(measures, at), None);
-        }
-        let until = at.min(self.ended);
-        if let Some(open) = self.open_until(|cycle| cycle.start <= until) {
-            let mut totals = self.open_before;
-            for (cycle, next) in open.iter().zip(open.iter().skip(1)) {
-                totals.add(cycle, next.start);
-            }
-            let (last, next) = match open.last() {
-                Some(last) if self.current.start > until => (last, until),
-                Some(last) => {
-                    totals.add(last, self.current.start);
-                    (&self.current, until)
-                }
-                None => (&self.current, until),
-            };
-            totals.add(last, next);
-            return (totals, Some(*last));
-        }
-        let index = self.blocks.partition_point(|block| block.start <= until);
-        if let Some(block) = index.checked_sub(1).and_then(|index| self.blocks.get(index)) {
-            return block.glance_at(until).map_or((block.before, None), |(totals, cycle)| (totals, Some(cycle)));
-        }
-        (self.totals_before_first(until), None)
+        Sweep::new(self).glance_at(at)
     }
 
     /// Totals up to `at`, which is before the first cycle that is kept.

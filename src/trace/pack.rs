@@ -18,7 +18,28 @@ pub(super) fn push_number(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes the number at the front of `bytes`; `None` where they end within it or it has more than 64 bits.
+#[inline]
 pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+    /// In each byte the bit that says whether another follows.
+    const FOLLOWED: u64 = 0x8080_8080_8080_8080;
+    let Some(eight) = bytes.first_chunk::<8>() else { return take_number_slowly(bytes) };
+    let raw = u64::from_le_bytes(*eight);
+    let lasts = !raw & FOLLOWED;
+    if lasts == 0 {
+        return take_number_slowly(bytes);
+    }
+    // Without a branch for each byte: how long a number is cannot be foreseen, and every look-up takes several.
+    let bits = lasts.trailing_zeros() + 1;
+    let sevens = raw & (u64::MAX >> (u64::BITS - bits)) & !FOLLOWED;
+    let pairs = (sevens & 0x007f_007f_007f_007f) | ((sevens & 0x7f00_7f00_7f00_7f00) >> 1);
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
+    *bytes = &bytes[bits as usize / 8..];
+    Some((fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4))
+}
+
+/// Near the end of the bytes, or where the number has more than eight.
+#[cold]
+fn take_number_slowly(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().enumerate().take(10) {
         let part = u64::from(byte & 0x7f);
@@ -96,8 +117,12 @@ pub(super) fn push_column(bytes: &mut Vec<u8>, values: &[u64]) {
 pub(super) struct Column<'a> {
     /// From its first value to the end of what it lies in.
     bytes: &'a [u8],
+    /// The same where one read of eight bytes always has a value whole, and nothing elsewhere.
+    whole: &'a [u8],
     least: u64,
     width: u32,
+    /// The lowest so many bits.
+    mask: u64,
 }
 
 impl<'a> Column<'a> {
@@ -118,26 +143,21 @@ impl<'a> Column<'a> {
             return None;
         }
         *bytes = &rest[length..];
-        Some(Self { bytes: rest, least, width })
+        let whole = if width <= ONE_READ_BITS_MAX { rest } else { &[] };
+        let mask = u64::MAX.checked_shr(u64::BITS - width).unwrap_or(0);
+        Some(Self { bytes: rest, whole, least, width, mask })
     }
 
     /// The value at `index`, which is below the column's count.
     #[inline]
     pub fn get(&self, index: usize) -> u64 {
-        if self.width == 0 {
-            return self.least;
-        }
         let bit = index * self.width as usize;
         let (byte, shift) = (bit / 8, (bit % 8) as u32);
-        let raw = match self.bytes.get(byte..byte + 8) {
-            Some(eight) if self.width <= ONE_READ_BITS_MAX => {
-                let mut whole = [0; 8];
-                whole.copy_from_slice(eight);
-                u64::from_le_bytes(whole) >> shift
-            }
-            _ => self.read_slowly(byte, shift),
+        let raw = match self.whole.get(byte..).and_then(|from| from.first_chunk::<8>()) {
+            Some(eight) => u64::from_le_bytes(*eight) >> shift,
+            None => self.read_slowly(byte, shift),
         };
-        self.least.wrapping_add(raw & (u64::MAX >> (u64::BITS - self.width)))
+        self.least.wrapping_add(raw & self.mask)
     }
 
     /// Near the end of the bytes, or where the value may lie in nine of them.
@@ -192,12 +212,17 @@ mod tests {
 
     #[test]
     fn numbers_of_any_size_come_back() {
-        for value in [0, 1, 127, 128, 1 << 35, u64::MAX] {
+        let of_every_length = (0..64).map(|bits| 0x9234_5678_9abc_def1_u64 >> bits);
+        for value in of_every_length.chain([0, 1, 127, 128, 1 << 35, u64::MAX]) {
             let mut bytes = vec![];
             push_number(&mut bytes, value);
             let mut rest = &bytes[..];
             assert_eq!((take_number(&mut rest), rest.len()), (Some(value), 0));
             assert_eq!(take_number(&mut &bytes[..bytes.len() - 1]), None, "{value}");
+            // Where more follows it is read in another way.
+            bytes.extend([0xff; 8]);
+            let mut rest = &bytes[..];
+            assert_eq!((take_number(&mut rest), rest.len()), (Some(value), 8));
         }
         assert_eq!(take_number(&mut &[0xff; 10][..]), None, "more than 64 bits");
     }

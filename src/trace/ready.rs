@@ -11,7 +11,8 @@ use super::event::Nanos;
 /// Changes closer together than this share an entry at first: 0.1 ms.
 const RESOLUTION_NS: Nanos = 100_000;
 
-const BLOCK_ENTRIES: usize = 64;
+/// Entries in a block, and blocks in a large one.
+const BLOCK_ENTRIES: usize = 32;
 
 /// Entries that are kept at most: 4 MiB.
 const ENTRIES_MAX: usize = 1 << 18;
@@ -29,8 +30,16 @@ struct Entry {
 pub(super) struct Ready {
     resolution_ns: Nanos,
     entries: Vec<Entry>,
-    /// The most in each full block of entries.
-    blocks: Vec<u32>,
+    /// Of each full block of entries, and of each full block of these.
+    blocks: Vec<Block>,
+    large: Vec<Block>,
+}
+
+/// When the first of some entries was, and the most in all of them.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    at: Nanos,
+    most: u32,
 }
 
 /// How long after the one before, the most, and the last.
@@ -59,7 +68,7 @@ impl From<Ready> for Told {
 
 impl Default for Ready {
     fn default() -> Self {
-        Self { resolution_ns: RESOLUTION_NS, entries: Vec::new(), blocks: Vec::new() }
+        Self { resolution_ns: RESOLUTION_NS, entries: Vec::new(), blocks: Vec::new(), large: Vec::new() }
     }
 }
 
@@ -88,9 +97,16 @@ impl Ready {
     }
 
     fn push(&mut self, entry: Entry) {
-        if self.entries.len().is_multiple_of(BLOCK_ENTRIES) && !self.entries.is_empty() {
-            let full = &self.entries[self.entries.len() - BLOCK_ENTRIES..];
-            self.blocks.push(full.iter().map(|entry| entry.most).max().unwrap_or(0));
+        let full = |length: usize| length.is_multiple_of(BLOCK_ENTRIES) && length > 0;
+        if full(self.entries.len()) {
+            let block = &self.entries[self.entries.len() - BLOCK_ENTRIES..];
+            let most = block.iter().map(|entry| entry.most).max().unwrap_or(0);
+            self.blocks.push(Block { at: block[0].at, most });
+            if full(self.blocks.len()) {
+                let large = &self.blocks[self.blocks.len() - BLOCK_ENTRIES..];
+                let most = large.iter().map(|block| block.most).max().unwrap_or(0);
+                self.large.push(Block { at: large[0].at, most });
+            }
         }
         self.entries.push(entry);
     }
@@ -106,35 +122,47 @@ impl Ready {
         let old = std::mem::take(&mut self.entries);
         self.entries = Vec::with_capacity(old.capacity());
         self.blocks.clear();
+        self.large.clear();
         old.chunks(2).for_each(|pair| self.push(merged(pair)));
     }
 
     /// The most that were ready at any time from `from` up to, not including, `to`.
     pub fn most(&self, from: Nanos, to: Nanos) -> u32 {
-        let first = self.entries.partition_point(|entry| entry.at < from);
-        let end = first + self.entries[first..].partition_point(|entry| entry.at < to);
+        let (first, end) = (self.count_before(from), self.count_before(to));
         // What was in force when the window began.
         let mut most = first.checked_sub(1).map_or(0, |index| self.entries[index].last);
         let mut index = first;
         while index < end {
-            let block = index / BLOCK_ENTRIES;
-            let is_whole = index.is_multiple_of(BLOCK_ENTRIES) && index + BLOCK_ENTRIES <= end;
-            match self.blocks.get(block).filter(|_| is_whole) {
-                Some(whole) => {
-                    most = most.max(*whole);
-                    index += BLOCK_ENTRIES;
-                }
-                None => {
-                    most = most.max(self.entries[index].most);
-                    index += 1;
-                }
-            }
+            let whole = |blocks: &[Block], entries: usize| {
+                let is_whole = index.is_multiple_of(entries) && index + entries <= end;
+                blocks.get(index / entries).filter(|_| is_whole).map(|block| (block.most, entries))
+            };
+            let of_blocks =
+                whole(&self.large, BLOCK_ENTRIES * BLOCK_ENTRIES).or_else(|| whole(&self.blocks, BLOCK_ENTRIES));
+            let (of_these, count) = of_blocks.unwrap_or((self.entries[index].most, 1));
+            most = most.max(of_these);
+            index += count;
         }
         most
     }
 
+    /// Entries before `at`: looked for among the large blocks, which are few enough to be at hand, then among the blocks of
+    /// the last of these that begins before it, and of what follows, and then among entries alike.
+    fn count_before(&self, at: Nanos) -> usize {
+        let near = |count: usize, of: usize| {
+            let first = count.saturating_sub(1) * BLOCK_ENTRIES;
+            first..of.min(first + 2 * BLOCK_ENTRIES)
+        };
+        let is_before = |block: &Block| block.at < at;
+        let blocks = near(self.large.partition_point(is_before), self.blocks.len());
+        let count = blocks.start + self.blocks[blocks].partition_point(is_before);
+        let entries = near(count, self.entries.len());
+        entries.start + self.entries[entries].partition_point(|entry| entry.at < at)
+    }
+
     pub fn kept_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.blocks.capacity() * size_of::<u32>()
+        self.entries.capacity() * size_of::<Entry>()
+            + (self.blocks.capacity() + self.large.capacity()) * size_of::<Block>()
     }
 }
 
@@ -147,13 +175,15 @@ mod tests {
         let mut ready = Ready::default();
         let mut noted = vec![];
         let mut state = 7_u64;
-        for index in 0..3_000_u64 {
+        for index in 0..9_000_u64 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let (at, value) = (index * RESOLUTION_NS, (state >> 40) as u32 % 100);
             ready.note(at, value);
             noted.push((at, value));
         }
-        for (from, to) in [(0, 1), (5, 9), (100, 2_000), (255, 257), (256, 512), (700, 2_999), (2_999, 5_000)] {
+        for (from, to) in
+            [(0, 1), (5, 9), (100, 2_000), (255, 257), (256, 512), (700, 2_999), (1_000, 8_100), (8_999, 9_900)]
+        {
             let (from, to) = (from * RESOLUTION_NS + 3, to * RESOLUTION_NS + 5);
             let inside = noted.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, value)| *value);
             let in_force = noted.iter().rev().find(|(at, _)| *at < from).map_or(0, |(_, value)| *value);

@@ -103,7 +103,6 @@ impl Trace {
     fn forget(&mut self, oldest: Kept) {
         let (freed, until) = match oldest {
             Kept::Loop | Kept::LoopMeasures => {
-                self.seen.forget_loop();
                 let lane = &mut self.loop_lane;
                 let freed = if oldest == Kept::Loop { lane.drop_oldest() } else { lane.drop_oldest_measures() };
                 (freed, lane.forgotten_until())

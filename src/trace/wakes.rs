@@ -185,7 +185,7 @@ impl Firsts<'_> {
     }
 
     fn len(&self) -> usize {
-        let between: usize = self.pieces.clone().map(|index| self.lane.wakes_of_piece(index)).sum();
+        let between = self.lane.wakes_of_pieces(self.pieces.end) - self.lane.wakes_of_pieces(self.pieces.start);
         self.front.len() + between + self.back.len()
     }
 
@@ -212,14 +212,20 @@ impl Firsts<'_> {
             return 0;
         }
         self.front = Vec::new().into_iter();
-        while self.pieces.start < self.pieces.end {
-            let of_piece = self.lane.wakes_of_piece(self.pieces.start);
-            if passed + of_piece > count {
-                break;
+        let before = self.lane.wakes_of_pieces(self.pieces.start);
+        let until = |piece: usize| self.lane.wakes_of_pieces(piece) - before;
+        // The last piece before which no more than so many are.
+        let (mut low, mut high) = (self.pieces.start, self.pieces.end);
+        while low < high {
+            let middle = high - (high - low) / 2;
+            if passed + until(middle) <= count {
+                low = middle;
+            } else {
+                high = middle - 1;
             }
-            passed += of_piece;
-            self.pieces.start += 1;
         }
+        passed += until(low);
+        self.pieces.start = low;
         passed
     }
 
@@ -229,14 +235,20 @@ impl Firsts<'_> {
             return 0;
         }
         self.back = Vec::new().into_iter();
-        while self.pieces.start < self.pieces.end {
-            let of_piece = self.lane.wakes_of_piece(self.pieces.end - 1);
-            if passed + of_piece > count {
-                break;
+        let after = self.lane.wakes_of_pieces(self.pieces.end);
+        let from = |piece: usize| after - self.lane.wakes_of_pieces(piece);
+        // The first piece from which on no more than so many are.
+        let (mut low, mut high) = (self.pieces.start, self.pieces.end);
+        while low < high {
+            let middle = low.midpoint(high);
+            if passed + from(middle) <= count {
+                high = middle;
+            } else {
+                low = middle + 1;
             }
-            passed += of_piece;
-            self.pieces.end -= 1;
         }
+        passed += from(low);
+        self.pieces.end = low;
         passed
     }
 }

@@ -59,8 +59,7 @@ fn bars(theme: &Theme, lines: &mut Vec<Line<'static>>, buckets: &[(u64, u64)], a
 
 /// The bars of the polls that were seen one by one.
 fn seen(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static>> {
-    let ended = task.lane.cycles().rev().take(POLLS_MAX).filter_map(|cycle| Some(cycle.end()? - cycle.start));
-    let times: Vec<u64> = ended.collect();
+    let times: Vec<u64> = task.lane.polls_ns().take(POLLS_MAX).collect();
     let label = |text: String| Line::from(span(theme, Role::Dim, text));
     let mut lines = vec![Line::default()];
     let longest = times.iter().copied().max();
@@ -87,7 +86,15 @@ fn limit(index: usize) -> u64 {
 
 /// Counts by length: each bucket's upper limit, and how many are below it and not below the one before.
 fn grouped(times: impl Iterator<Item = (u64, u64)> + Clone) -> Vec<(u64, u64)> {
-    let index = |ns: u64| (0..).find(|index| limit(*index) > ns || limit(*index) == u64::MAX).unwrap_or(0);
+    let index = |ns: u64| {
+        let Some(decade) = ns.checked_ilog10() else { return 0 };
+        let above = match ns / 10_u64.pow(decade) {
+            0..2 => 1,
+            2..5 => 2,
+            _ => 3,
+        };
+        decade as usize * 3 + above
+    };
     let times = times.filter(|(_, count)| *count > 0);
     let lengths = || times.clone().map(|(ns, _)| ns);
     let (Some(least), Some(most)) = (lengths().min(), lengths().max()) else { return Vec::new() };
@@ -113,6 +120,16 @@ mod tests {
         let wide = once(&[0, 1, 1 << 40, u64::MAX]);
         assert_eq!(wide.len(), ROWS_MAX);
         assert_eq!(wide.iter().map(|(_, count)| count).sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn a_bucket_is_below_its_limit_and_not_below_the_one_before() {
+        for ns in (0..64)
+            .flat_map(|bits| [(1_u64 << bits) - 1, 1 << bits, 5_u64.saturating_pow(bits), 10_u64.saturating_pow(bits)])
+        {
+            let index = (0..).find(|index| limit(*index) > ns || limit(*index) == u64::MAX).unwrap_or(0);
+            assert_eq!(grouped([(ns, 1)].into_iter()), [(limit(index), 1)], "{ns}");
+        }
     }
 
     #[test]

@@ -20,8 +20,7 @@ pub fn mark(cell: &Cell, axis: Axis, is_blocking: bool) -> Option<(char, Role)> 
     if let Some(sampled) = cell.sampled {
         return sampled_mark(cell, state, sampled);
     }
-    let spent_ns = cell.busy_ns + cell.scheduled_ns + cell.waiting_ns;
-    if cell.running_throughout || (cell.busy_ns > 0 && cell.busy_ns * 2 >= spent_ns) {
+    if cell.mostly_running {
         return Some(if is_blocking {
             (glyph::waiting(AwaitKind::Block), Role::Waiting(AwaitKind::Block))
         } else {
@@ -116,15 +115,12 @@ mod tests {
         let wait = Cell { waiting_ns: 90, wait: Some(AwaitKind::Timer), ..cell() };
         assert_eq!(glyph(wait), Some('─'));
         assert_eq!(glyph(Cell { polls: 1, ..wait }), Some('▌'), "an instant poll among waiting is seen");
-        assert_eq!(glyph(Cell { polls: 1, busy_ns: 90, ..wait }), Some('█'));
+        assert_eq!(glyph(Cell { polls: 1, mostly_running: true, ..wait }), Some('█'));
         assert_eq!(glyph(Cell { scheduled_ns: 91, ..wait }), Some('░'));
         assert_eq!(glyph(Cell { polls: 1, ended: true, state: Some(State::Done), ..wait }), Some('✓'));
         assert_eq!(glyph(Cell { state: Some(State::Held), ..wait }), Some('■'));
         assert_eq!(glyph(Cell { state: None, ..Cell::default() }), None, "not yet born");
         assert_eq!(glyph(Cell { state: Some(State::Done), ..Cell::default() }), None, "over");
-        assert_eq!(
-            mark(&Cell { running_throughout: true, ..wait }, Axis::Time, true).map(|(glyph, _)| glyph),
-            Some('▓')
-        );
+        assert_eq!(mark(&Cell { mostly_running: true, ..wait }, Axis::Time, true).map(|(glyph, _)| glyph), Some('▓'));
     }
 }

@@ -39,9 +39,8 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
         return;
     }
     let end = state.axis_end(scene.session, Axis::Time);
-    let (from, to) = state.viewport.range(end);
+    let (from, to) = state.viewport.range(end, lanes.width);
     let edge = |column: u16| column_edge(from, to, column, lanes.width);
-    let before = |at: u64| trace.loop_totals_at(at.saturating_sub(1));
     // Of the time before the first update the sums are known, and not who was ready when.
     let told_from = trace.loop_lane().told_from().unwrap_or(0);
     let ready = |column: u16| match edge(column + 1).max(edge(column) + 1) {
@@ -50,8 +49,8 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
     };
     let readies: Vec<u32> = (0..lanes.width).map(ready).collect();
     let most = readies.iter().copied().max().unwrap_or(0).max(1);
-    let mut earlier = if from == 0 { Default::default() } else { before(from) };
-    for (column, ready) in (0..lanes.width).zip(readies) {
+    let cells = trace.loop_window(from, to, lanes.width, end);
+    for ((column, ready), here) in (0..lanes.width).zip(readies).zip(&cells) {
         let to = edge(column + 1).max(edge(column) + 1);
         if edge(column) > end {
             break;
@@ -61,14 +60,11 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
             mark(buffer, lanes, (column, 1), glyph::UNTOLD, theme.style(Role::Dim));
             continue;
         }
-        let later = before(to.min(end + 1));
-        let here = later.since(&earlier);
-        earlier = later;
         let (glyph, role) = if is_measured && (here.busy_ns > 0 || here.polls > 0) {
             let told = trace.loop_lane().told_until().unwrap_or(0).saturating_add(1);
             let whole = to.min(told).saturating_sub(edge(column));
             (glyph::height(&glyph::SHARES, here.busy_ns, whole), Role::Share)
-        } else if here.busy_ns > 0 && here.busy_ns >= here.waiting_total_ns() {
+        } else if here.mostly_running {
             (glyph::RUNNING, Role::Running)
         } else if here.polls > 0 {
             (glyph::POLL, Role::Poll)

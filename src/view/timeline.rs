@@ -29,9 +29,9 @@ const COUNT_COLUMNS: usize = 7;
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
     let state = &scene.model.dashboard;
     let end = state.axis_end(scene.session, state.viewport.axis);
-    let range = state.viewport.range(end);
-    head(buffer, scene, places, range);
     let lanes = places.lanes(places.rows);
+    let range = state.viewport.range(end, lanes.width);
+    head(buffer, scene, places, range);
     let labels = places.labels(places.rows);
     let trace = scene.session.trace();
     let count = state.rows.count(trace);
@@ -154,7 +154,7 @@ fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id:
         // A poll may be many columns of the steps axis wide: only the last of them is the end.
         let next_ends = axis == Axis::Steps && cells.get(usize::from(column) + 1).is_some_and(|next| next.ended);
         let cell = Cell { ended: cell.ended && !next_ends, ..*cell };
-        let blocks = cell.busy_ns > 0
+        let blocks = cell.mostly_running
             && axis == Axis::Time
             && trace.blocking_call(id, edge(column), edge(column + 1).max(edge(column) + 1)).is_some();
         if let Some((mut glyph, role)) = lane::mark(&cell, axis, blocks) {
@@ -201,7 +201,7 @@ fn minimap(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline, end: u64
     if area.width == 0 || area.height == 0 {
         return;
     }
-    let (_, whole) = Viewport::whole(scene.model.dashboard.viewport.axis).range(end);
+    let (_, whole) = Viewport::whole(scene.model.dashboard.viewport.axis).range(end, area.width);
     let (theme, last) = (scene.theme, area.width - 1);
     let column = |at: u64| axis::column_of(at, 0, whole, area.width).unwrap_or(last);
     let past = u128::from(to) * u128::from(area.width);

@@ -103,7 +103,8 @@ fn a_click_on_a_lane_selects_and_looks_back() {
     let dashboard = &person.model.dashboard;
     assert_eq!(dashboard.selected, Some(task(3)));
     let at = dashboard.looking_at().expect("a click sets the cursor");
-    assert!(at.abs_diff(S / 2) < 20 * MS, "{at}");
+    assert_eq!(at, person.range().1 / 2, "the middle of the lanes");
+    assert!(at.abs_diff(S / 2) < 50 * MS, "{at}");
     assert!(matches!(dashboard.state(task(3), &session.trace), Some(State::Waiting(..))), "as it was then");
     assert!(person.does(Action::Back).is_empty(), "back first ends the looking back");
     let session = person.session.as_ref().expect("it is watched");
@@ -194,5 +195,10 @@ fn following_live_moves_with_the_run() {
     person.does(Action::Follow);
     let width = person.range().1 - person.range().0;
     person.session.as_mut().expect("it is watched").status.now = 10 * S;
-    assert_eq!(person.range(), (10 * S + 1 - width, 10 * S + 1));
+    let (from, to) = person.range();
+    assert_eq!(to - from, width);
+    assert!(to > 10 * S && to - 10 * S <= width / 100, "now is in the last of a hundred columns");
+    person.session.as_mut().expect("it is watched").status.now += width / 200;
+    let moved = person.range().0 - from;
+    assert!(moved == 0 || moved == width / 100, "it moves by whole columns: {moved}");
 }

@@ -78,7 +78,7 @@ impl Person {
     pub fn range(&self) -> (u64, u64) {
         let session = self.session.as_ref().expect("a session is watched");
         let viewport = self.model.dashboard.viewport;
-        viewport.range(axis_end(session, viewport.axis))
+        viewport.range(axis_end(session, viewport.axis), GEOMETRY.lanes.width)
     }
 
     /// Does it on a screen of this size, with everything where it is drawn there.

@@ -1,7 +1,7 @@
 //! The trace as a store: what it costs to keep an event and to take one in, and that what was asked before is told again
 //! as it is now.
 
-use loopscope::trace::{Axis, Cell, TaskId, Trace};
+use loopscope::trace::{Axis, Cell, State, TaskId, Trace};
 
 use crate::synthetic::{Synthetic, Telling};
 
@@ -58,14 +58,21 @@ fn what_was_asked_before_is_answered_as_if_it_were_asked_for_the_first_time() {
             trace.apply(event);
             trace
         });
-        let windows =
-            [(0, end.now(), 120), (end.now() / 3, end.now() / 2, 77), (end.now() - 5_000_000, end.now(), 200)];
+        // All but the last are of columns of one width, which are remembered; two of them have columns in common.
+        let column = end.now() / 120;
+        let windows = [
+            (0, column * 121, 121),
+            (column * 40, column * 110, 70),
+            (end.now() - 5_000_000, end.now(), 200),
+            (end.now() / 3, end.now() / 2 + 1, 77),
+        ];
         let ask = |trace: &Trace, (from, to, columns): (u64, u64, u16)| -> Vec<Vec<Cell>> {
             rows.iter().map(|id| trace.window(*id, Axis::Time, from, to, columns)).collect()
         };
-        let strip = |trace: &Trace| -> Vec<_> {
+        let strip = |trace: &Trace| {
             let edges = (0..100).map(|column| (end.now() / 100 * column, end.now() / 100 * (column + 1)));
-            edges.map(|(from, to)| (trace.ready_max(from, to), trace.loop_totals_at(from))).collect()
+            let readies: Vec<_> = edges.map(|(from, to)| trace.ready_max(from, to)).collect();
+            (readies, trace.loop_window(0, end.now() / 100 * 100, 100, trace.now()))
         };
         for round in 0..30 {
             for event in told.by_ref().take(EVENTS / 30) {
@@ -73,6 +80,7 @@ fn what_was_asked_before_is_answered_as_if_it_were_asked_for_the_first_time() {
                 fresh.apply(event);
             }
             ask(&asked, windows[round / 10]);
+            ask(&asked, windows[round % 2]);
             strip(&asked);
             assert_eq!(ask(&asked, windows[0]), ask(&asked.clone(), windows[0]));
         }
@@ -87,4 +95,46 @@ fn what_was_asked_before_is_answered_as_if_it_were_asked_for_the_first_time() {
             "something is forgotten where there is no room"
         );
     }
+}
+
+/// Whatever is looked up by the blocks of a lane alone, what is drawn is what every single cycle says.
+#[test]
+fn a_window_is_drawn_as_a_sum_over_all_cycles_says() {
+    let trace = filled(Telling::Whole, 5, 200_000);
+    let (end, steps) = (trace.now(), u64::from(trace.steps()));
+    let mut crowded = 0;
+    for task in trace.tasks() {
+        let cycles: Vec<_> = task.lane.cycles().collect();
+        for (from, to, columns) in [(0, end, 100), (end / 3, end / 2, 33), (end / 7, end / 7 + 3_000_000, 50)] {
+            let cells = trace.window(task.id, Axis::Time, from, to, columns);
+            for (column, cell) in (0..columns).zip(cells) {
+                let edge = |column| loopscope::trace::column_edge(from, to, column, columns);
+                let (start, end) = (edge(column), edge(column + 1));
+                let totals = |at: u64| at.checked_sub(1).map(|at| task.lane.totals_at(at)).unwrap_or_default();
+                let truth = totals(end).since(&totals(start));
+                let polls = cycles.iter().filter(|cycle| (start..end).contains(&cycle.start)).count() as u64;
+                let waiting_ns = truth.waiting_total_ns();
+                assert_eq!(cell.polls > 0, polls > 0, "{start} to {end}");
+                assert_eq!(cell.mostly_running, truth.busy_ns > 0 && truth.busy_ns >= truth.scheduled_ns + waiting_ns);
+                if !cell.is_crowded {
+                    let exact = (truth.polls, truth.busy_ns, truth.scheduled_ns, waiting_ns);
+                    assert_eq!((cell.polls, cell.busy_ns, cell.scheduled_ns, cell.waiting_ns), exact);
+                    assert_eq!((cell.polls, cell.state), (polls, trace.state_at(task.id, end - 1)), "{start} to {end}");
+                }
+                crowded += usize::from(cell.is_crowded);
+            }
+        }
+        for (from, to, columns) in [(0, steps, 100), (steps / 2, steps / 2 + 60, 60), (0, 9, 40)] {
+            let cells = trace.window(task.id, Axis::Steps, from, to, columns);
+            for (column, cell) in (0..columns).zip(cells) {
+                let edge = |column| loopscope::trace::column_edge(from, to, column, columns);
+                let (first, until) = (edge(column), edge(column + 1).max(edge(column) + 1));
+                let inside = cycles.iter().filter(|cycle| (first..until).contains(&cycle.step.into())).count() as u64;
+                assert!(cell.polls == inside || (cell.is_crowded && cell.polls.abs_diff(inside) < 64));
+                assert_eq!(cell.state == Some(State::Running), inside > 0, "steps {first} to {until}");
+                crowded += usize::from(cell.is_crowded);
+            }
+        }
+    }
+    assert!(crowded > 100, "{crowded} columns are looked up by blocks");
 }

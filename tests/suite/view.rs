@@ -260,7 +260,7 @@ fn any_order_of_actions_draws() {
             view::render(&mut buffer, Scene { model: &model, session, catalog: stage.catalog(), theme: &ANSI }, area);
             if let Some(session) = session {
                 let viewport = model.dashboard.viewport;
-                let (from, to) = viewport.range(loopscope::app::axis_end(session, viewport.axis));
+                let (from, to) = viewport.range(loopscope::app::axis_end(session, viewport.axis), geometry.lanes.width);
                 assert!(from < to, "{action:?} left {from} to {to}");
             }
         }

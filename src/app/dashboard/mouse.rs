@@ -13,8 +13,9 @@ use crate::trace::column_edge;
 impl Dashboard {
     pub(super) fn mouse(&mut self, mouse: Mouse, session: &dyn Session, geometry: &Geometry, was_panning: bool) {
         let end = self.axis_end(session, self.viewport.axis);
-        let (from, to) = self.viewport.range(end);
         let lanes = geometry.lanes;
+        let shown = (end, lanes.width);
+        let (from, to) = self.viewport.range(end, lanes.width);
         let over_lanes = lanes.has(mouse.column, mouse.row);
         let pointed = over_lanes.then(|| column_edge(from, to, mouse.column - lanes.x, lanes.width));
         let over_output = geometry.output.has(mouse.column, mouse.row);
@@ -22,7 +23,7 @@ impl Dashboard {
         let count = self.rows.count(session.trace());
         match mouse.kind {
             MouseKind::Press | MouseKind::Drag if geometry.minimap.has(mouse.column, mouse.row) => {
-                let (start, whole) = Viewport::whole(self.viewport.axis).range(end);
+                let (start, whole) = Viewport::whole(self.viewport.axis).range(end, geometry.minimap.width);
                 let middle = column_edge(start, whole, mouse.column - geometry.minimap.x, geometry.minimap.width);
                 self.remember();
                 let width = to - from;
@@ -47,7 +48,7 @@ impl Dashboard {
                     self.select(id, session, geometry);
                 }
                 if let Some(at) = pointed {
-                    self.set_cursor(at, end);
+                    self.set_cursor(at, shown);
                 }
             }
             MouseKind::Press if over_output => self.focus = Pane::Output,
@@ -55,19 +56,19 @@ impl Dashboard {
             MouseKind::Press => {}
             MouseKind::Drag => {
                 if let Some(at) = pointed {
-                    self.set_cursor(at, end);
+                    self.set_cursor(at, shown);
                 }
             }
-            MouseKind::WheelUp if mouse.zooming && self.page == Page::Timeline => self.zoom((2, 3), pointed, end),
-            MouseKind::WheelDown if mouse.zooming && self.page == Page::Timeline => self.zoom((3, 2), pointed, end),
+            MouseKind::WheelUp if mouse.zooming && self.page == Page::Timeline => self.zoom((2, 3), pointed, shown),
+            MouseKind::WheelDown if mouse.zooming && self.page == Page::Timeline => self.zoom((3, 2), pointed, shown),
             MouseKind::WheelLeft if self.page != Page::Timeline => {
                 self.columns_left = self.columns_left.saturating_sub(1);
             }
             MouseKind::WheelRight if self.page != Page::Timeline => {
                 self.columns_left = (self.columns_left + 1).min(COLUMNS.len() - 2);
             }
-            MouseKind::WheelLeft => self.pan(-1, end, was_panning),
-            MouseKind::WheelRight => self.pan(1, end, was_panning),
+            MouseKind::WheelLeft => self.pan(-1, shown, was_panning),
+            MouseKind::WheelRight => self.pan(1, shown, was_panning),
             MouseKind::WheelUp if over_output => self.output_back = self.output_back.saturating_add(3),
             MouseKind::WheelDown if over_output => self.output_back = self.output_back.saturating_sub(3),
             MouseKind::WheelUp if over_details => self.details_top = self.details_top.saturating_sub(1),

@@ -123,7 +123,8 @@ impl Dashboard {
 
     fn go_to(&mut self, at: Nanos, session: &dyn Session) {
         self.show_page(Page::Timeline);
-        self.look_back_to(at, self.axis_end(session, Axis::Time));
+        // The lanes have no columns until the timeline is there again.
+        self.look_back_to(at, (self.axis_end(session, Axis::Time), 0));
     }
 
     /// Who is behind the `row`-th wake of the selected task, if a task is.

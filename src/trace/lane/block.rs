@@ -7,6 +7,8 @@
 use super::super::event::{AwaitKind, Cause, Nanos};
 use super::super::id::{AwaitId, TaskId};
 use super::super::pack::{Column, push_column, push_number, take_number};
+use super::steps::StepGlance;
+use super::walk::Walk;
 use super::{Cycle, NEVER, Totals};
 
 /// Cycles in a block: the longest walk that a look-up makes.
@@ -18,7 +20,7 @@ const IN_POLL: u8 = 1 << 3;
 const UNWOKEN: u8 = 1 << 4;
 /// Nobody told when the poll ended.
 const UNENDED: u8 = 1 << 5;
-const KIND: u8 = IN_POLL - 1;
+pub(super) const KIND: u8 = IN_POLL - 1;
 
 /// Codes of causes; a task's is its number after these.
 const NOBODY: u64 = 0;
@@ -61,23 +63,30 @@ pub(in crate::trace) struct Block {
     /// When what follows it starts.
     until: Nanos,
     count: u8,
-    /// Cycles with a wake of which is known who called it.
+    /// Cycles with a wake of which is known who called it, and how many the lane's blocks before it have.
     wakes: u8,
+    pub(super) wakes_before: u32,
     bytes: Box<[u8]>,
 }
 
 /// The columns that say what was going on when.
-struct Times<'a> {
+pub(super) struct Times<'a> {
     busy: Column<'a>,
     marks: Marks<'a>,
     wait: Column<'a>,
     scheduled: Column<'a>,
 }
 
-/// The columns that say more of one cycle.
-struct Rest<'a> {
+/// What was awaited after each poll.
+#[derive(Clone, Copy)]
+pub(super) struct Awaited<'a> {
     least_await: u64,
     awaits: Column<'a>,
+}
+
+/// The columns that say more of one cycle.
+struct Rest<'a> {
+    awaits: Awaited<'a>,
     steps: Column<'a>,
     woken_steps: Column<'a>,
     causes: Column<'a>,
@@ -85,7 +94,7 @@ struct Rest<'a> {
 
 /// When a cycle that starts at `start` is over. A file that lies may say of it what does not fit before what follows.
 #[inline]
-fn after(start: Nanos, (busy, wait, scheduled): (u64, u64, u64), until: Nanos) -> Nanos {
+pub(super) fn after(start: Nanos, (busy, wait, scheduled): (u64, u64, u64), until: Nanos) -> Nanos {
     start.saturating_add(busy).saturating_add(wait).saturating_add(scheduled).min(until)
 }
 
@@ -107,15 +116,16 @@ impl Marks<'_> {
 }
 
 impl Times<'_> {
-    /// How long the cycle at `index` ran, waited and was scheduled.
+    /// How long the cycle at `index` ran, waited and was scheduled, and in which place of the kinds it waited.
     #[inline]
-    fn spent(&self, index: usize) -> (u64, u64, u64) {
-        let wait = if self.marks.get(index) & IN_POLL == 0 { self.wait.get(index) } else { 0 };
-        (self.busy.get(index), wait, self.scheduled.get(index))
+    pub fn spent(&self, index: usize) -> ((u64, u64, u64), usize) {
+        let mark = self.marks.get(index);
+        let wait = if mark & IN_POLL == 0 { self.wait.get(index) } else { 0 };
+        ((self.busy.get(index), wait, self.scheduled.get(index)), usize::from(mark & KIND))
     }
 
     /// The cycle at `index`, which starts at `start`, as far as these columns tell.
-    fn cycle(&self, index: usize, start: Nanos, until: Nanos) -> Cycle {
+    pub fn cycle(&self, index: usize, start: Nanos, until: Nanos) -> Cycle {
         let (mark, wait) = (self.marks.get(index), self.wait.get(index));
         let end = start.saturating_add(self.busy.get(index)).min(until);
         let wake = match mark & (UNWOKEN | IN_POLL) {
@@ -128,14 +138,16 @@ impl Times<'_> {
     }
 }
 
-impl Rest<'_> {
-    fn waiting_on(&self, index: usize) -> Option<AwaitId> {
+impl Awaited<'_> {
+    pub fn get(&self, index: usize) -> Option<AwaitId> {
         let place = self.awaits.get(index).checked_sub(1)?;
         u32::try_from(self.least_await.wrapping_add(place)).ok().and_then(AwaitId::from_number)
     }
+}
 
+impl Rest<'_> {
     fn fill(&self, index: usize, first_step: u32, cycle: &mut Cycle) {
-        cycle.waiting_on = self.waiting_on(index);
+        cycle.waiting_on = self.awaits.get(index);
         cycle.step = first_step.wrapping_add(self.steps.get(index) as u32);
         if cycle.wake != NEVER {
             cycle.woken_step = cycle.step.wrapping_add(self.woken_steps.get(index) as u32);
@@ -206,7 +218,8 @@ impl Block {
         }
         let wakes = cycles.iter().filter(|cycle| cycle.wake().is_some()).count() as u8;
         let (start, bytes) = (cycles[0].start, scratch.as_slice().into());
-        let block = Self { before, start, step, until: until.max(start), count: count as u8, wakes, bytes };
+        let (until, count, wakes_before) = (until.max(start), count as u8, 0);
+        let block = Self { before, start, step, until, count, wakes, wakes_before, bytes };
         (block, totals)
     }
 
@@ -214,9 +227,9 @@ impl Block {
         self.count.into()
     }
 
-    /// Wakes that its cycles tell of.
-    pub fn wakes(&self) -> usize {
-        self.wakes.into()
+    /// Wakes that its cycles and those of the lane's blocks before it tell of.
+    pub fn wakes_until(&self) -> u32 {
+        self.wakes_before.wrapping_add(self.wakes.into())
     }
 
     pub fn until(&self) -> Nanos {
@@ -234,7 +247,7 @@ impl Block {
         (start, step): (Nanos, u32),
         (until, count, wakes, bytes): (Nanos, u8, u8, &[u8]),
     ) -> Option<Self> {
-        let block = Self { before, start, step, until, count, wakes, bytes: bytes.into() };
+        let block = Self { before, start, step, until, count, wakes, wakes_before: 0, bytes: bytes.into() };
         if !(1..=BLOCK_CYCLES).contains(&block.len()) {
             return None;
         }
@@ -270,61 +283,69 @@ impl Block {
         let steps = Column::take(&mut rest, count)?;
         let woken_steps = Column::take(&mut rest, count)?;
         let causes = Column::take(&mut rest, count)?;
-        Some((Rest { least_await, awaits, steps, woken_steps, causes }, rest))
+        Some((Rest { awaits: Awaited { least_await, awaits }, steps, woken_steps, causes }, rest))
     }
 
-    /// The totals up to `at` and, as far as the times tell it, the last cycle that starts at or before that.
-    fn walk(&self, at: Nanos) -> Option<(Totals, Cycle, usize, &[u8])> {
+    /// The walk to the last cycle that starts at or before `at`, which is not before this block. `after`, the totals up
+    /// to its end, lets it come from there where that is nearer.
+    #[inline]
+    pub(super) fn walk_to(&self, at: Nanos, after: Option<&Totals>) -> Option<Walk<'_>> {
         let (times, rest) = self.times()?;
-        let (mut index, mut start, mut totals) = (0, self.start, self.before);
-        while index + 1 < self.len() {
-            let (busy, wait, scheduled) = times.spent(index);
-            let next = after(start, (busy, wait, scheduled), self.until);
-            if next > at {
-                break;
+        let is_late = at.saturating_sub(self.start) > self.until.saturating_sub(self.start) / 2;
+        let (start, totals) = (self.start, self.before);
+        let mut walk = Walk { block: self, times, rest, awaits: None, index: 0, start, totals };
+        match after.filter(|_| is_late) {
+            Some(after) => {
+                (walk.index, walk.start, walk.totals) = (self.len(), self.until, *after);
+                walk.back_to(at);
             }
-            totals.busy_ns = totals.busy_ns.wrapping_add(busy);
-            totals.wait(AwaitKind::ALL[usize::from(times.marks.get(index) & KIND)], wait);
-            totals.scheduled_ns = totals.scheduled_ns.wrapping_add(scheduled);
-            start = next;
-            index += 1;
+            None => walk.on_to(at),
         }
-        totals.polls = totals.polls.wrapping_add(index as u64);
-        let cycle = times.cycle(index, start, self.until);
-        totals.add(&cycle, at.max(start));
-        Some((totals, cycle, index, rest))
+        Some(walk)
     }
 
-    /// The totals up to `at`, which is not before this block, and the last cycle that starts at or before `at`, without its steps and its cause.
-    pub fn glance_at(&self, at: Nanos) -> Option<(Totals, Cycle)> {
-        let (totals, mut cycle, index, rest) = self.walk(at)?;
-        if cycle.is_waiting_at(at) {
-            cycle.waiting_on = self.rest(rest)?.0.waiting_on(index);
-        }
-        Some((totals, cycle))
+    /// What the task waited on after each poll, of which `rest` are the columns behind the times.
+    pub(super) fn awaits<'a>(&self, mut rest: &'a [u8]) -> Option<Awaited<'a>> {
+        let least_await = take_number(&mut rest)?;
+        Some(Awaited { least_await, awaits: Column::take(&mut rest, self.len())? })
     }
 
     /// The last cycle that starts at or before `at`.
     pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
-        let (_, mut cycle, index, rest) = self.walk(at)?;
-        self.rest(rest)?.0.fill(index, self.step, &mut cycle);
+        let walk = self.walk_to(at, None)?;
+        let mut cycle = walk.times.cycle(walk.index, walk.start, self.until);
+        self.rest(walk.rest)?.0.fill(walk.index, self.step, &mut cycle);
         Some(cycle)
     }
 
-    /// Cycles of this block whose poll was at or before the loop's `step`-th.
-    pub fn polls_until_step(&self, step: u32) -> usize {
-        let rest = self.times().and_then(|(_, rest)| self.rest(rest));
-        let Some((rest, _)) = rest else { return 0 };
+    /// What it tells of the loop's `step`-th poll; `None` where none of its polls was at or before that.
+    pub fn glance_at_step(&self, step: u32) -> Option<StepGlance> {
+        let (times, rest) = self.times()?;
+        let (rest, _) = self.rest(rest)?;
+        let step_of = |index: usize| self.step.wrapping_add(rest.steps.get(index) as u32);
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
-            if self.step.wrapping_add(rest.steps.get(middle) as u32) <= step {
+            if step_of(middle) <= step {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        low
+        let (index, mark) = (low.checked_sub(1)?, times.marks.get(low - 1));
+        let is_woken = mark & UNWOKEN == 0;
+        let woken_step = is_woken.then(|| step_of(index).wrapping_add(rest.woken_steps.get(index) as u32));
+        let waiting_on = rest.awaits.get(index);
+        let kind = AwaitKind::ALL[usize::from(mark & KIND)];
+        let polls = self.before.polls.wrapping_add(low as u64);
+        Some(StepGlance { polls, woken_step, waiting_on: (waiting_on, kind) })
+    }
+
+    /// How long its polls took that ended, the newest first.
+    pub fn polls_ns(&self) -> impl Iterator<Item = u64> + '_ {
+        let times = self.times().map(|(times, _)| times);
+        let length = |times: &Times<'_>, index| (times.marks.get(index) & UNENDED == 0).then(|| times.busy.get(index));
+        (0..self.len()).rev().filter_map(move |index| times.as_ref().and_then(|times| length(times, index)))
     }
 
     /// Every cycle, in order.
@@ -336,8 +357,7 @@ impl Block {
             .map(|index| {
                 let mut cycle = times.cycle(index, start, self.until);
                 rest.fill(index, self.step, &mut cycle);
-                let (busy, wait, scheduled) = times.spent(index);
-                start = after(start, (busy, wait, scheduled), self.until);
+                start = after(start, times.spent(index).0, self.until);
                 cycle
             })
             .collect()

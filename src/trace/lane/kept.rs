@@ -73,7 +73,7 @@ impl Lane {
         let until = before.polls.saturating_add(block.len() as u64);
         self.open_before.polls = self.open_before.polls.max(until);
         let filed = Filed { bytes: block.kept_bytes() as isize, is_sealed: true };
-        self.blocks.push_back(block);
+        self.push_block(block);
         Some(filed)
     }
 

@@ -1,46 +1,9 @@
-//! What a lane tells of its cycles by their order: by the loop's steps, one after the other, and which are forgotten.
+//! What a lane tells of its cycles by their order: one after the other, and which are forgotten.
 
 use super::super::event::Nanos;
-use super::{Cycle, Lane, NEVER};
+use super::{Block, Cycle, Lane, NEVER};
 
 impl Lane {
-    /// The last cycle whose poll was at or before the loop's `step`-th.
-    pub fn cycle_at_step(&self, step: u32) -> Option<Cycle> {
-        if self.last().is_some_and(|current| current.step <= step) {
-            return self.last().copied();
-        }
-        let inside = self.open.partition_point(|cycle| cycle.step <= step);
-        if let Some(index) = inside.checked_sub(1) {
-            return self.open.get(index).copied();
-        }
-        let index = self.blocks.partition_point(|block| block.step <= step);
-        let block = self.blocks.get(index.checked_sub(1)?)?;
-        let inside = block.polls_until_step(step);
-        block.cycles().get(inside.checked_sub(1)?).copied()
-    }
-
-    /// Polls of this lane among the loop's polls `from` to `last`, both included.
-    pub fn polls_in_steps(&self, from: u32, last: u32) -> u64 {
-        let rank = |step: Option<u32>| step.and_then(|step| self.polls_until_step(step)).unwrap_or(0);
-        rank(Some(last)) - rank(from.checked_sub(1)).min(rank(Some(last)))
-    }
-
-    /// Polls of this lane up to and including the loop's `step`-th.
-    fn polls_until_step(&self, step: u32) -> Option<u64> {
-        let (first, before) = match self.open.first().or(self.last()) {
-            Some(first) => (first.step, self.open_before.polls),
-            None => return None,
-        };
-        if first <= step {
-            let inside = self.open.partition_point(|cycle| cycle.step <= step);
-            let current = self.last().is_some_and(|current| current.step <= step);
-            return Some(before + inside as u64 + u64::from(current));
-        }
-        let index = self.blocks.partition_point(|block| block.step <= step);
-        let block = self.blocks.get(index.checked_sub(1)?)?;
-        Some(block.before.polls.wrapping_add(block.polls_until_step(step) as u64))
-    }
-
     /// All cycles that are kept, oldest first.
     pub fn cycles(&self) -> impl DoubleEndedIterator<Item = Cycle> + '_ {
         let open = self.open.iter().copied().chain(self.last().copied());
@@ -60,23 +23,24 @@ impl Lane {
         }
     }
 
-    /// Wakes that the cycles of one piece tell of.
-    pub(in crate::trace) fn wakes_of_piece(&self, index: usize) -> usize {
-        match self.blocks.get(index) {
-            Some(block) => block.wakes(),
-            None => self.open.iter().chain(self.last()).filter(|cycle| cycle.wake().is_some()).count(),
-        }
+    /// Wakes that the cycles of so many pieces tell of, from the first on.
+    pub(in crate::trace) fn wakes_of_pieces(&self, count: usize) -> usize {
+        let until = self.blocks.get(count.saturating_sub(1)).or(self.blocks.back()).map_or(0, Block::wakes_until);
+        let before = self.blocks.front().map_or(0, |first| first.wakes_before);
+        let of_blocks = if count == 0 { 0 } else { until.wrapping_sub(before) as usize };
+        let open = self.open.iter().chain(self.last()).filter(|_| count > self.blocks.len());
+        of_blocks + open.filter(|cycle| cycle.wake().is_some()).count()
     }
 
     /// Wakes at or before `at` that the cycles tell of.
     pub(in crate::trace) fn wakes_until(&self, at: Nanos) -> usize {
         // A block's wakes come before what follows it.
         let whole = self.blocks.partition_point(|block| block.until() <= at);
-        let counted: usize = self.blocks.range(..whole).map(|block| block.wakes()).sum();
         let (_, cycles) = self.piece(whole);
         let in_time = cycles.iter().filter(|cycle| cycle.wake().is_some_and(|(woken, _)| woken <= at)).count();
         let rest = whole < self.blocks.len() && self.settled_until() <= at;
-        counted + in_time + if rest { self.wakes_of_piece(self.blocks.len()) } else { 0 }
+        let open = self.wakes_of_pieces(self.pieces()) - self.wakes_of_pieces(self.blocks.len());
+        self.wakes_of_pieces(whole) + in_time + if rest { open } else { 0 }
     }
 
     /// What happened before this is sealed; it changes no more but by being forgotten. 0 in a lane that is measured.
@@ -90,6 +54,18 @@ impl Lane {
         let blocks: usize = self.blocks.iter().map(|block| block.kept_bytes()).sum();
         let measures = self.measures.as_ref().map_or(0, |measures| measures.kept_bytes());
         blocks + self.open.capacity() * size_of::<Cycle>() + measures
+    }
+
+    /// The same as a step of the loop.
+    pub(in crate::trace) fn settled_until_step(&self) -> u32 {
+        self.open.first().or(self.last()).map_or(0, |first| first.step)
+    }
+
+    /// The lengths in nanoseconds of the polls that are kept and have ended, the newest first.
+    pub fn polls_ns(&self) -> impl Iterator<Item = u64> + '_ {
+        let open = self.last().into_iter().chain(self.open.iter().rev());
+        let open = open.filter_map(|cycle| Some(cycle.end()? - cycle.start));
+        open.chain(self.blocks.iter().rev().flat_map(|block| block.polls_ns()))
     }
 
     /// How many polls there were, with the newest.
@@ -151,7 +127,7 @@ impl Lane {
 mod tests {
     use super::super::super::event::{AwaitKind, Cause};
     use super::super::super::id::{AwaitId, TaskId};
-    use super::super::Totals;
+    use super::super::{Sweep, Totals};
     use super::*;
 
     fn start(lane: &mut Lane, at: Nanos, step: u32) {
@@ -207,9 +183,13 @@ mod tests {
         }
         for step in 0..620 {
             let until = told.iter().filter(|cycle| cycle.step <= step).count();
-            assert_eq!(lane.cycle_at_step(step), until.checked_sub(1).map(|index| told[index]), "at step {step}");
-            assert_eq!(lane.polls_in_steps(0, step), until as u64);
+            let glance = Sweep::new(&lane).glance_at_step(step).expect("the first poll was the loop's first");
+            let last = &told[until - 1];
+            assert_eq!((glance.polls, glance.woken_step), (until as u64, last.woken_step()), "at step {step}");
+            assert_eq!(glance.waiting_on, last.waiting_on(), "at step {step}");
         }
+        let lengths: Vec<u64> = told.iter().rev().filter_map(|cycle| Some(cycle.end()? - cycle.start)).collect();
+        assert_eq!(lane.polls_ns().collect::<Vec<_>>(), lengths);
         let all = lane.totals_at(NEVER);
         assert_eq!(
             all.busy_ns + all.scheduled_ns + all.waiting_total_ns(),
