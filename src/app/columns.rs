@@ -73,13 +73,9 @@ pub fn named(title: &str) -> Option<usize> {
 }
 
 /// How long it takes to look up what a task is in order by, in look-ups of what stands in its row: what it awaits is in a
-/// packed block, and sums of times are differences of two of these.
+/// packed block.
 pub fn weight(index: usize) -> usize {
-    match COLUMNS.get(index).map(|column| column.title) {
-        Some("on") => 16,
-        Some("state" | "waits" | "busy" | "busy%" | "ready" | "waited") => 2,
-        _ => 1,
-    }
+    if COLUMNS.get(index).is_some_and(|column| column.title == "on") { 5 } else { 1 }
 }
 
 /// All columns, in the order of the table. The first is the order in which rows stand unless another is asked for.

@@ -46,6 +46,8 @@ pub struct Dashboard {
     pub top: usize,
     /// Rows on the screen when a task was brought there last.
     height: usize,
+    /// The row of what was selected at the last look, and how many tasks were forgotten by then.
+    selected_row: Option<(TaskId, usize, u64)>,
     pub rows: Rows,
     pub viewport: Viewport,
     /// The place on the axis that the person looks back to; everything is shown as it was then.
@@ -81,6 +83,7 @@ impl Default for Dashboard {
             selected: None,
             top: 0,
             height: 0,
+            selected_row: None,
             rows: Rows::default(),
             viewport: Viewport::whole(Axis::Time),
             cursor: None,

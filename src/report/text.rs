@@ -198,6 +198,9 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
         (FeedChoice::Both, 0) if input.trace.is_foreign() && !is_told => {
             writeln!(out, "  {exact} only: the console told of no task, so nothing confirms it")?;
         }
+        (FeedChoice::Both, 0) if forgotten.uncompared > 0 => {
+            writeln!(out, "  {exact} and console agree on every task that was compared")?;
+        }
         (FeedChoice::Both, 0) => writeln!(out, "  {exact} and console agree on every task")?,
         (FeedChoice::Both, count) => {
             writeln!(out, "  {exact} and console differ on {}", how_many(count as u64, "task"))?;
@@ -212,7 +215,7 @@ fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
     more(out, disagreements.len().saturating_sub(shown), "task")?;
     if input.feed == FeedChoice::Both && forgotten.uncompared > 0 {
         let tasks = how_many(forgotten.uncompared, "task");
-        writeln!(out, "  {tasks} were forgotten before the console had told all of them, and not compared")?;
+        writeln!(out, "  {tasks} not compared: forgotten before the console had told everything")?;
     }
     for (feed, dropped) in [(exact, probe_dropped), ("console", console_dropped)] {
         if dropped > 0 {

@@ -264,6 +264,20 @@ fn rows_of_forgotten_tasks_go() {
     assert_eq!(person.model.dashboard.selected, Some(task(last)));
     person.types("k");
     assert_eq!(person.model.dashboard.selected, Some(task(last - 1)));
+    // What is selected stays where it is on the screen while rows above it go, and the screen stays full.
+    let place = |person: &Person| {
+        let (dashboard, trace) = (&person.model.dashboard, &person.session.as_ref().expect("it is watched").trace);
+        let row = dashboard.selected.and_then(|id| dashboard.rows.row_of(id, trace));
+        (dashboard.selected, row.map(|row| row - dashboard.top))
+    };
+    person.refresh();
+    let before = place(&person);
+    let session = person.session.as_mut().expect("it is watched");
+    crate::trace::storm(&mut session.trace, 100, &mut awaits, false);
+    person.refresh();
+    assert_eq!(place(&person), before);
+    let (dashboard, trace) = (&person.model.dashboard, &person.session.as_ref().expect("it is watched").trace);
+    assert!(dashboard.rows.count(trace) - dashboard.top >= 20, "the screen is full");
 }
 
 /// Who has and who waits for a hundred thousand resources is gathered over many looks.

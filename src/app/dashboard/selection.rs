@@ -31,7 +31,15 @@ impl Dashboard {
             self.selected = self.rows.get(0, trace);
             self.top = 0;
         }
-        self.top = self.top.min(self.rows.count(trace).saturating_sub(1));
+        // Rows above may be forgotten: what is selected stays where it is on the screen.
+        let row = self.selected.and_then(|id| Some((id, self.rows.row_of(id, trace)?, trace.forgotten().tasks)));
+        if let (Some((id, row, forgotten)), Some((before, row_before, forgotten_before))) = (row, self.selected_row)
+            && (id == before && forgotten > forgotten_before)
+        {
+            self.top = self.top.saturating_sub(row_before.saturating_sub(row));
+        }
+        self.selected_row = row;
+        self.top = self.top.min(self.rows.count(trace).saturating_sub(self.height.max(1)));
     }
 
     /// Shows only tasks whose name has `filter` in it.
