@@ -20,7 +20,9 @@ pub use cycle::{Cycle, Totals};
 
 pub(super) use block::{Block, cause_code, cause_of};
 pub(super) use kept::LaneRest;
-pub(super) use walk::{Crowd, Stretch, Sweep};
+#[cfg(test)]
+pub(super) use walk::LOOKED;
+pub(super) use walk::{Crowd, Stretch, Sweep, looked};
 
 use block::BLOCK_CYCLES;
 

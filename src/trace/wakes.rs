@@ -1,13 +1,17 @@
 //! The wakes of one task beyond the first of each poll, which its lane keeps: packed but for the newest, and told
 //! together with those.
 
+mod all;
+
+pub(super) use all::all;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::ALLOCATION_BYTES;
 use super::event::{Cause, Nanos};
-use super::lane::{Filed, Lane, cause_code, cause_of};
+use super::lane::{Filed, cause_code, cause_of, looked};
 use super::pack::{Column, push_bytes, push_column, push_number, take_bytes, take_number};
 
 /// Wakes in a block.
@@ -31,11 +35,31 @@ pub(super) struct Wakes {
 #[derive(Clone, Debug)]
 struct Block {
     count: u8,
+    /// How many the blocks before it had, with those that are forgotten.
+    before: u32,
     bytes: Box<[u8]>,
 }
 
+/// A block as it is read: any wake of it by itself.
+struct Columns<'a> {
+    first: Nanos,
+    poll: Column<'a>,
+    at: Column<'a>,
+    cause: Column<'a>,
+}
+
+impl Columns<'_> {
+    fn at(&self, index: usize) -> Nanos {
+        self.first.saturating_add(self.at.get(index))
+    }
+
+    fn wake(&self, index: usize) -> Wake {
+        Wake { poll: self.poll.get(index), at: self.at(index), cause: cause_of(self.cause.get(index)) }
+    }
+}
+
 impl Block {
-    fn pack(wakes: &[Wake]) -> Self {
+    fn pack(wakes: &[Wake], before: u32) -> Self {
         let mut bytes = Vec::with_capacity(wakes.len() * 8);
         let count = wakes.len().min(BLOCK_WAKES);
         let first = wakes.iter().map(|wake| wake.at).min().unwrap_or(0);
@@ -47,25 +71,48 @@ impl Block {
             column.iter_mut().zip(wakes).for_each(|(into, wake)| *into = value(wake));
             push_column(&mut bytes, &column[..count]);
         }
-        Self { count: count as u8, bytes: bytes.into() }
+        Self { count: count as u8, before, bytes: bytes.into() }
     }
 
-    fn wakes(&self) -> Vec<Wake> {
-        self.columns().unwrap_or_default()
+    fn len(&self) -> usize {
+        self.count.into()
     }
 
-    fn columns(&self) -> Option<Vec<Wake>> {
-        let (mut rest, count) = (&*self.bytes, usize::from(self.count));
+    /// How many it and the blocks before it have.
+    fn until(&self) -> u32 {
+        self.before.wrapping_add(self.count.into())
+    }
+
+    /// `None` never, for blocks that were packed here or read.
+    fn columns(&self) -> Option<Columns<'_>> {
+        looked();
+        let (mut rest, count) = (&*self.bytes, self.len());
         let first = take_number(&mut rest)?;
         let poll = Column::take(&mut rest, count)?;
         let at = Column::take(&mut rest, count)?;
         let cause = Column::take(&mut rest, count)?;
-        let wake = |index| Wake {
-            poll: poll.get(index),
-            at: first.saturating_add(at.get(index)),
-            cause: cause_of(cause.get(index)),
-        };
-        Some((0..count).map(wake).collect())
+        Some(Columns { first, poll, at, cause })
+    }
+
+    fn wakes(&self) -> Vec<Wake> {
+        let columns = self.columns();
+        columns.map_or_else(Vec::new, |columns| (0..self.len()).map(|index| columns.wake(index)).collect())
+    }
+
+    /// How many of these came at or before `at`.
+    fn count_until(&self, at: Nanos) -> usize {
+        let Some(columns) = self.columns() else { return 0 };
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            looked();
+            let middle = low.midpoint(high);
+            if columns.at(middle) <= at {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     fn kept_bytes(&self) -> usize {
@@ -77,7 +124,7 @@ impl Wakes {
     pub fn push(&mut self, poll: u64, at: Nanos, cause: Cause) -> Filed {
         let mut filed = Filed::default();
         if self.open.len() == BLOCK_WAKES {
-            let block = Block::pack(&self.open);
+            let block = Block::pack(&self.open, self.sealed_count());
             filed.bytes += block.kept_bytes() as isize;
             filed.is_sealed = true;
             self.blocks.push_back(block);
@@ -88,18 +135,67 @@ impl Wakes {
         filed
     }
 
-    fn iter(&self) -> impl DoubleEndedIterator<Item = Wake> + '_ {
-        self.blocks.iter().flat_map(Block::wakes).chain(self.open.iter().copied())
+    /// How many its blocks had, with those that are forgotten.
+    fn sealed_count(&self) -> u32 {
+        self.blocks.back().map_or(0, Block::until)
     }
 
-    fn len(&self) -> usize {
-        self.blocks.iter().map(|block| usize::from(block.count)).sum::<usize>() + self.open.len()
+    /// How many are kept before the block at `index`.
+    fn before_block(&self, index: usize) -> usize {
+        let of = self.blocks.get(index).map_or_else(|| self.sealed_count(), |block| block.before);
+        of.wrapping_sub(self.blocks.front().map_or(0, |first| first.before)) as usize
+    }
+
+    pub fn len(&self) -> usize {
+        self.before_block(self.blocks.len()) + self.open.len()
     }
 
     /// How many of these came at or before `at`.
     pub fn until(&self, at: Nanos) -> usize {
-        let later = self.iter().rev().take_while(|wake| wake.at > at).count();
-        self.len() - later
+        let is_in_time = |block: &Block| block.columns().is_none_or(|columns| columns.at(0) <= at);
+        let is_open = self.open.first().is_some_and(|first| first.at <= at);
+        let blocks = if is_open { self.blocks.len() } else { self.blocks.partition_point(is_in_time) };
+        match self.blocks.get(blocks.wrapping_sub(1)).filter(|_| !is_open) {
+            Some(block) => self.before_block(blocks - 1) + block.count_until(at),
+            None => self.before_block(blocks) + self.open.partition_point(|wake| wake.at <= at),
+        }
+    }
+
+    /// In which block the `index`-th that is kept is; one more than there are for those that no block has.
+    fn block_of(&self, index: usize) -> usize {
+        // Blocks are full, but for those of a file that lies.
+        let full = index / BLOCK_WAKES;
+        let is_in = |block: usize| (self.before_block(block)..self.before_block(block + 1)).contains(&index);
+        if full < self.blocks.len() && is_in(full) {
+            return full;
+        }
+        let (mut low, mut high) = (full.min(self.blocks.len()), self.blocks.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.before_block(middle + 1) <= index {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// After which poll the `index`-th that is kept came; `None` where there are not so many.
+    fn poll(&self, index: usize) -> Option<u64> {
+        let block = self.block_of(index);
+        let within = index - self.before_block(block);
+        match self.blocks.get(block) {
+            Some(block) => Some(block.columns()?.poll.get(within)),
+            None => Some(self.open.get(within)?.poll),
+        }
+    }
+
+    /// Those of the block that has the `index`-th, and how many are before them.
+    fn around(&self, index: usize) -> (usize, Vec<Wake>) {
+        let block = self.block_of(index);
+        let wakes = self.blocks.get(block).map_or_else(|| self.open.clone(), Block::wakes);
+        (self.before_block(block), wakes)
     }
 
     /// Those that no block has.
@@ -126,8 +222,9 @@ impl Wakes {
     pub fn read_block(&mut self, bytes: &mut &[u8]) -> Option<Filed> {
         let (count, rest) = bytes.split_first()?;
         *bytes = rest;
-        let block = Block { count: *count, bytes: take_bytes(bytes)?.into() };
-        if usize::from(*count) > BLOCK_WAKES || block.columns()?.iter().any(|wake| wake.cause.is_none()) {
+        let block = Block { count: *count, before: self.sealed_count(), bytes: take_bytes(bytes)?.into() };
+        let columns = block.columns()?;
+        if block.len() > BLOCK_WAKES || (0..block.len()).any(|index| columns.wake(index).cause.is_none()) {
             return None;
         }
         let filed = Filed { bytes: block.kept_bytes() as isize, is_sealed: true };
@@ -144,243 +241,5 @@ impl Wakes {
     /// Forgets the oldest block. Returns the bytes that this frees.
     pub fn drop_oldest(&mut self) -> Option<usize> {
         self.blocks.pop_front().map(|block| block.kept_bytes())
-    }
-}
-
-/// Every kept wake, in order: those of `lane`, each the first after its poll, and `more`.
-pub(super) fn all<'a>(
-    lane: &'a Lane,
-    more: Option<&'a Wakes>,
-) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + ExactSizeIterator + 'a {
-    let firsts = Firsts { lane, pieces: 0..lane.pieces(), front: Vec::new().into_iter(), back: Vec::new().into_iter() };
-    let left = firsts.len() + more.map_or(0, Wakes::len);
-    let has_more = more.is_some();
-    Both {
-        firsts,
-        more: more.into_iter().flat_map(Wakes::iter),
-        has_more,
-        front: (None, None),
-        back: (None, None),
-        left,
-    }
-}
-
-/// The first wakes after polls; whole blocks of them are passed over by their count.
-struct Firsts<'a> {
-    lane: &'a Lane,
-    pieces: std::ops::Range<usize>,
-    front: std::vec::IntoIter<Wake>,
-    back: std::vec::IntoIter<Wake>,
-}
-
-impl Firsts<'_> {
-    fn piece(&self, index: usize) -> std::vec::IntoIter<Wake> {
-        let (before, cycles) = self.lane.piece(index);
-        let numbered = cycles.into_iter().enumerate();
-        let wake = |(index, cycle): (usize, super::lane::Cycle)| {
-            let (at, cause) = cycle.wake()?;
-            Some(Wake { poll: before.saturating_add(index as u64 + 1), at, cause: Some(cause) })
-        };
-        numbered.filter_map(wake).collect::<Vec<_>>().into_iter()
-    }
-
-    fn len(&self) -> usize {
-        let between = self.lane.wakes_of_pieces(self.pieces.end) - self.lane.wakes_of_pieces(self.pieces.start);
-        self.front.len() + between + self.back.len()
-    }
-
-    fn next(&mut self) -> Option<Wake> {
-        while self.front.len() == 0 {
-            let Some(index) = self.pieces.next() else { return self.back.next() };
-            self.front = self.piece(index);
-        }
-        self.front.next()
-    }
-
-    fn next_back(&mut self) -> Option<Wake> {
-        while self.back.len() == 0 {
-            let Some(index) = self.pieces.next_back() else { return self.front.next_back() };
-            self.back = self.piece(index);
-        }
-        self.back.next_back()
-    }
-
-    /// Passes over blocks of which all are among the first `count`; says how many that were.
-    fn pass(&mut self, count: usize) -> usize {
-        let mut passed = self.front.len();
-        if passed > count {
-            return 0;
-        }
-        self.front = Vec::new().into_iter();
-        let before = self.lane.wakes_of_pieces(self.pieces.start);
-        let until = |piece: usize| self.lane.wakes_of_pieces(piece) - before;
-        // The last piece before which no more than so many are.
-        let (mut low, mut high) = (self.pieces.start, self.pieces.end);
-        while low < high {
-            let middle = high - (high - low) / 2;
-            if passed + until(middle) <= count {
-                low = middle;
-            } else {
-                high = middle - 1;
-            }
-        }
-        passed += until(low);
-        self.pieces.start = low;
-        passed
-    }
-
-    fn pass_back(&mut self, count: usize) -> usize {
-        let mut passed = self.back.len();
-        if passed > count {
-            return 0;
-        }
-        self.back = Vec::new().into_iter();
-        let after = self.lane.wakes_of_pieces(self.pieces.end);
-        let from = |piece: usize| after - self.lane.wakes_of_pieces(piece);
-        // The first piece from which on no more than so many are.
-        let (mut low, mut high) = (self.pieces.start, self.pieces.end);
-        while low < high {
-            let middle = low.midpoint(high);
-            if passed + from(middle) <= count {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        passed += from(low);
-        self.pieces.end = low;
-        passed
-    }
-}
-
-/// Two rows of wakes as one, in order of the polls that they came after; of one poll the first comes first.
-struct Both<'a, B> {
-    firsts: Firsts<'a>,
-    more: B,
-    has_more: bool,
-    /// What was taken from each row and not told yet, from either end.
-    front: (Option<Wake>, Option<Wake>),
-    back: (Option<Wake>, Option<Wake>),
-    left: usize,
-}
-
-impl<B: DoubleEndedIterator<Item = Wake>> Both<'_, B> {
-    fn told(&mut self, wake: Option<Wake>) -> Option<(Nanos, Cause)> {
-        self.left = self.left.saturating_sub(1);
-        wake.and_then(|wake| Some((wake.at, wake.cause?)))
-    }
-}
-
-impl<B: DoubleEndedIterator<Item = Wake>> Iterator for Both<'_, B> {
-    type Item = (Nanos, Cause);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (first, more) = &mut self.front;
-        *first = first.take().or_else(|| self.firsts.next()).or_else(|| self.back.0.take());
-        *more = more.take().or_else(|| self.more.next()).or_else(|| self.back.1.take());
-        let wake = match (&first, &more) {
-            (Some(one), Some(other)) if other.poll < one.poll => more.take(),
-            (Some(_), _) => first.take(),
-            (None, _) => more.take(),
-        };
-        self.told(wake)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-
-    /// Where each poll came with one wake, as most do, whole blocks are passed over.
-    fn nth(&mut self, mut count: usize) -> Option<Self::Item> {
-        if !self.has_more && self.front.0.is_none() {
-            let passed = self.firsts.pass(count);
-            count -= passed;
-            self.left = self.left.saturating_sub(passed);
-        }
-        for _ in 0..count {
-            self.next()?;
-        }
-        self.next()
-    }
-}
-
-impl<B: DoubleEndedIterator<Item = Wake>> DoubleEndedIterator for Both<'_, B> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        let (first, more) = &mut self.back;
-        *first = first.take().or_else(|| self.firsts.next_back()).or_else(|| self.front.0.take());
-        *more = more.take().or_else(|| self.more.next_back()).or_else(|| self.front.1.take());
-        let wake = match (&first, &more) {
-            (Some(one), Some(other)) if other.poll < one.poll => first.take(),
-            (_, Some(_)) => more.take(),
-            (_, None) => first.take(),
-        };
-        self.told(wake)
-    }
-
-    fn nth_back(&mut self, mut count: usize) -> Option<Self::Item> {
-        if !self.has_more && self.back.0.is_none() {
-            let passed = self.firsts.pass_back(count);
-            count -= passed;
-            self.left = self.left.saturating_sub(passed);
-        }
-        for _ in 0..count {
-            self.next_back()?;
-        }
-        self.next_back()
-    }
-}
-
-impl<B: DoubleEndedIterator<Item = Wake>> ExactSizeIterator for Both<'_, B> {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_wake_is_told_in_its_order_from_either_end() {
-        let (mut lane, mut more, mut told) = (Lane::new(0), Wakes::default(), vec![]);
-        let (mut simple, mut simply_told) = (Lane::new(0), vec![]);
-        let mut sealed = 0;
-        for poll in 0..300_u64 {
-            // Nothing takes time here, so only the order of the polls says which came first.
-            for index in 0..poll % 4 {
-                let (at, cause) = (poll / 7, if index == 0 { Cause::Own } else { Cause::Driver });
-                if !lane.woken(at, 0, Some(cause)) {
-                    sealed += usize::from(more.push(lane.number(), at, cause).is_sealed);
-                }
-                told.push((at, cause));
-            }
-            lane.poll_start(poll / 7, poll as u32, &mut Vec::new());
-            lane.poll_end(poll / 7, None);
-            simple.poll_start(poll * 9, poll as u32, &mut Vec::new());
-            simple.poll_end(poll * 9 + 1, None);
-            if poll % 5 > 0 && simple.woken(poll * 9 + 4, 0, Some(Cause::Driver)) {
-                simply_told.push((poll * 9 + 4, Cause::Driver));
-            }
-        }
-        assert!(sealed > 1);
-        assert_eq!(all(&lane, Some(&more)).collect::<Vec<_>>(), told);
-        told.reverse();
-        assert_eq!(all(&lane, Some(&more)).rev().collect::<Vec<_>>(), told);
-        let mut both = all(&lane, Some(&more));
-        let mut met = 0;
-        while both.next().is_some() && both.next_back().is_some() {
-            met += 2;
-        }
-        assert_eq!(met, told.len() / 2 * 2, "from both ends to the middle");
-        told.reverse();
-        for (lane, more, told) in [(&lane, Some(&more), &told), (&simple, None, &simply_told)] {
-            assert_eq!(all(lane, more).len(), told.len());
-            for index in 0..told.len() + 2 {
-                assert_eq!(all(lane, more).nth(index), told.get(index).copied());
-                assert_eq!(all(lane, more).skip(index).count(), told.len().saturating_sub(index));
-                let back = told.len().checked_sub(index + 1).map(|index| told[index]);
-                assert_eq!(all(lane, more).rev().nth(index), back);
-            }
-            for at in 0..2_710 {
-                let until = lane.wakes_until(at) + more.map_or(0, |more| more.until(at));
-                assert_eq!(until, told.iter().filter(|(woken, _)| *woken <= at).count(), "at {at}");
-            }
-        }
     }
 }

@@ -18,9 +18,6 @@ use crate::trace::{AwaitId, Axis, Cause, Ending, Fidelity, Location, Nanos, Stat
 /// Awaits that are named, the outermost first, where one is inside the other.
 const INSIDE_MAX: usize = 16;
 
-/// Wakes that are looked through for the last one before the time cursor.
-const WAKES_LOOKED_AT_MAX: usize = 4_096;
-
 /// Draws the pane.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     if area.height == 0 {
@@ -164,7 +161,7 @@ impl Page<'_> {
         lines.push(Line::default());
         let last = match self.at {
             None => task.last_wake,
-            Some(at) => task.wakes().rev().take(WAKES_LOOKED_AT_MAX).find(|(woken, _)| *woken <= at),
+            Some(at) => task.wakes_until(at).checked_sub(1).and_then(|last| task.wakes().nth(last)),
         };
         let trace = self.scene.session.trace();
         match last {

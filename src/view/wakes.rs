@@ -42,8 +42,9 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Places) {
         return;
     }
     let top = state.list().top(count, places.rows.height.into());
-    let mut before = top.checked_sub(1).and_then(|index| task.wakes().nth(index)).map(|(at, _)| at);
-    for (row, (index, (at, by))) in (0..places.rows.height).zip((top..count).zip(task.wakes().skip(top))) {
+    let mut wakes = task.wakes();
+    let mut before = top.checked_sub(1).and_then(|index| wakes.nth(index)).map(|(at, _)| at);
+    for (row, (index, (at, by))) in (0..places.rows.height).zip((top..count).zip(wakes)) {
         let after = before.map_or_else(String::new, |before| time::duration(at.saturating_sub(before)));
         before = Some(at);
         let role = if matches!(by, Cause::Task(_)) { Role::Text } else { Role::Dim };

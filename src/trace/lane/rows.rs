@@ -1,7 +1,7 @@
 //! What a lane tells of its cycles by their order: one after the other, and which are forgotten.
 
 use super::super::event::Nanos;
-use super::{Block, Cycle, Lane, NEVER};
+use super::{Block, Cycle, Lane, NEVER, looked};
 
 impl Lane {
     /// All cycles that are kept, oldest first.
@@ -23,6 +23,11 @@ impl Lane {
         }
     }
 
+    /// How many polls there were before those of one piece.
+    pub(in crate::trace) fn polls_before_piece(&self, index: usize) -> u64 {
+        self.blocks.get(index).map_or(self.open_before.polls, |block| block.before.polls)
+    }
+
     /// Wakes that the cycles of so many pieces tell of, from the first on.
     pub(in crate::trace) fn wakes_of_pieces(&self, count: usize) -> usize {
         let until = self.blocks.get(count.saturating_sub(1)).or(self.blocks.back()).map_or(0, Block::wakes_until);
@@ -35,9 +40,16 @@ impl Lane {
     /// Wakes at or before `at` that the cycles tell of.
     pub(in crate::trace) fn wakes_until(&self, at: Nanos) -> usize {
         // A block's wakes come before what follows it.
-        let whole = self.blocks.partition_point(|block| block.until() <= at);
+        let whole = self.blocks.partition_point(|block| {
+            looked();
+            block.until() <= at
+        });
         let (_, cycles) = self.piece(whole);
-        let in_time = cycles.iter().filter(|cycle| cycle.wake().is_some_and(|(woken, _)| woken <= at)).count();
+        let is_in_time = |cycle: &&Cycle| {
+            looked();
+            cycle.wake().is_some_and(|(woken, _)| woken <= at)
+        };
+        let in_time = cycles.iter().filter(is_in_time).count();
         let rest = whole < self.blocks.len() && self.settled_until() <= at;
         let open = self.wakes_of_pieces(self.pieces()) - self.wakes_of_pieces(self.blocks.len());
         self.wakes_of_pieces(whole) + in_time + if rest { open } else { 0 }

@@ -244,7 +244,7 @@ impl Lane {
 
 /// Takes note of one look at a block or a cycle, where that is counted.
 #[inline]
-fn looked() {
+pub(in crate::trace) fn looked() {
     #[cfg(test)]
     LOOKED.with(|looked| looked.set(looked.get() + 1));
 }
