@@ -124,6 +124,17 @@ impl Screened {
                 dashboard.viewport = Viewport::whole(Axis::Time);
                 return Action::GoTo(end / 1_000 * (frame * 7 % 1_000));
             }
+            Looking::Search => {
+                dashboard.viewport = Viewport::whole(Axis::Time);
+                return match frame % 10 {
+                    0 => Action::Search,
+                    1 => Action::Type('k'),
+                    2 => Action::Type('-'),
+                    3 => Action::Type(char::from(b'1' + (frame / 10 % 9) as u8)),
+                    9 => Action::Back,
+                    _ => Action::Move(Step::Right),
+                };
+            }
         }
         match looking {
             Looking::Page(page) if frame == 0 => Action::ShowPage(page),
@@ -170,6 +181,8 @@ enum Looking {
     Polls,
     /// The whole run, as it was at one time and another.
     Back,
+    /// The same while one types what the names of tasks are to have in them, and takes it back.
+    Search,
     Page(Page),
 }
 
@@ -241,6 +254,8 @@ fn median(times: &[f64]) -> f64 {
 const TASKS: usize = 1_000;
 const MANY: (usize, usize) = (TASKS, 50_000_000);
 const FEW: (usize, usize) = (TASKS, 50_000);
+const MANY_TASKS: (usize, usize) = (100_000, 2_000_000);
+const FEW_TASKS: (usize, usize) = (100, 2_000_000);
 
 /// p99 of a frame over fifty million events ÷ over fifty thousand.
 pub fn by_events(effort: Effort) -> Measured {
@@ -261,11 +276,27 @@ pub fn following(effort: Effort) -> Measured {
 
 /// p99 of a frame over a hundred thousand tasks ÷ over a hundred.
 pub fn by_tasks(effort: Effort) -> Measured {
-    const EVENTS: usize = 2_000_000;
-    of_p99(times(effort.rounds(1_200), Looking::Still, "the whole run in view", (100_000, EVENTS), (100, EVENTS)))
+    of_p99(times(effort.rounds(1_200), Looking::Still, "the whole run in view", MANY_TASKS, FEW_TASKS))
 }
 
-/// The median of a frame over fifty million events ÷ over fifty thousand, in every other way of looking.
+/// The median of a frame over `many` ÷ over `few`, in each way of looking.
+fn medians(
+    effort: Effort,
+    ways: &[(&'static str, Looking)],
+    many: (usize, usize),
+    few: (usize, usize),
+) -> Vec<(&'static str, f64, &'static str)> {
+    let (mut one, mut other) = (Screened::new(many.0, many.1), Screened::new(few.0, few.1));
+    let numbers = ways.iter().map(|(name, looking)| {
+        let [times, others] = compare(effort.rounds(120), *looking, &mut one, &mut other);
+        println!("{name}: {:.3} ms in the middle over {:.3}", median(&times), median(&others));
+        (*name, median(&times) / median(&others), "times")
+    });
+    numbers.collect()
+}
+
+/// Fifty million events over fifty thousand, in every other way of looking; of a thousand tasks, and of two, which then
+/// are polled and await millions of times each.
 pub fn other_ways(effort: Effort) -> Measured {
     let ways = [
         ("frame_panned_50m_over_50k", Looking::Pan),
@@ -281,10 +312,27 @@ pub fn other_ways(effort: Effort) -> Measured {
         ("frame_wakes_50m_over_50k", Looking::Page(Page::Wakes)),
         ("frame_findings_50m_over_50k", Looking::Page(Page::Findings)),
     ];
-    let (mut one, mut other) = (Screened::new(MANY.0, MANY.1), Screened::new(FEW.0, FEW.1));
-    let numbers = ways.into_iter().map(|(name, looking)| {
-        let [times, others] = compare(effort.rounds(120), looking, &mut one, &mut other);
-        (name, median(&times) / median(&others), "times")
-    });
-    Measured::Numbers(numbers.collect())
+    let of_two = [
+        ("frame_of_2_tasks_50m_over_50k", Looking::Still),
+        ("frame_of_2_tasks_new_50m_over_50k", Looking::New),
+        ("frame_of_2_tasks_looking_back_50m_over_50k", Looking::Back),
+        ("frame_of_2_tasks_wakes_50m_over_50k", Looking::Page(Page::Wakes)),
+    ];
+    let mut numbers = medians(effort, &ways, MANY, FEW);
+    numbers.extend(medians(effort, &of_two, (2, MANY.1), (2, FEW.1)));
+    Measured::Numbers(numbers)
+}
+
+/// A hundred thousand tasks over a hundred, in other ways of looking.
+pub fn by_tasks_in_other_ways(effort: Effort) -> Measured {
+    let ways = [
+        ("frame_new_100k_tasks_over_100", Looking::New),
+        ("frame_new_tenth_100k_tasks_over_100", Looking::Part(10)),
+        ("frame_polls_100k_tasks_over_100", Looking::Polls),
+        ("frame_looking_back_100k_tasks_over_100", Looking::Back),
+        ("frame_search_100k_tasks_over_100", Looking::Search),
+        ("frame_wakes_100k_tasks_over_100", Looking::Page(Page::Wakes)),
+        ("frame_follow_100k_tasks_over_100", Looking::Fit),
+    ];
+    Measured::Numbers(medians(effort, &ways, MANY_TASKS, FEW_TASKS))
 }

@@ -70,12 +70,16 @@ const CLAIMS: &[Claim] = &[
     Claim { name: "frame_follow_50m_over_50k", reach: Some(1.5), measure: frame::following },
     Claim { name: "frame_100k_tasks_over_100", reach: Some(1.5), measure: frame::by_tasks },
     Claim { name: "frame_other_ways", reach: None, measure: frame::other_ways },
+    Claim { name: "frame_by_tasks_in_other_ways", reach: None, measure: frame::by_tasks_in_other_ways },
     Claim { name: "archive_bytes_per_event", reach: Some(5.0), measure: archive::bytes_per_event },
     Claim { name: "archive_load_over_read", reach: Some(10.0), measure: archive::load_over_read },
     Claim { name: "recording_load_over_serde", reach: Some(1.2), measure: recording::load_over_serde },
     Claim { name: "attach_cpu_over_console", reach: Some(0.5), measure: attach::cpu_over_console },
     Claim { name: "absolute", reach: None, measure: absolute::numbers },
 ];
+
+/// What cargo says to a bench that is to run as one.
+const BENCH: &str = "--bench";
 
 /// Said to a process that measures one claim for another that measures several.
 const ALONE: &str = "--alone";
@@ -85,6 +89,11 @@ fn main() -> ExitCode {
         store::keep(&telling);
         return ExitCode::SUCCESS;
     }
+    // `cargo test --all-targets` runs benches too, as tests.
+    if !std::env::args().any(|argument| argument == BENCH || argument == ALONE) {
+        println!("nothing was measured: that is what `cargo bench --bench side_by_side` is for");
+        return ExitCode::SUCCESS;
+    }
     let mut effort = Effort::Full;
     let mut wanted = Vec::new();
     let mut is_alone = false;
@@ -92,8 +101,7 @@ fn main() -> ExitCode {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
             ALONE => is_alone = true,
-            // cargo says this to every bench.
-            "--bench" => {}
+            BENCH => {}
             name if CLAIMS.iter().any(|claim| claim.name == name) => wanted.push(argument),
             other => {
                 let names: Vec<_> = CLAIMS.iter().map(|claim| claim.name).collect();

@@ -13,7 +13,7 @@ use crate::app::time;
 use crate::trace::{Cause, Task};
 
 /// Wakes that are summed up by waker, from the newest back.
-const SUMMED_MAX: usize = 4_096;
+const SUMMED_MAX: usize = 1_024;
 /// Columns of each cell: when, after the wake before, by whom.
 const WIDTHS: [u16; 3] = [14, 14, 40];
 

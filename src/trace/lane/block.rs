@@ -348,6 +348,21 @@ impl Block {
         (0..self.len()).rev().filter_map(move |index| times.as_ref().and_then(|times| length(times, index)))
     }
 
+    /// Every wake of which is known who called it, in order, and in which cycle; no other column is read.
+    pub fn wakes(&self) -> Vec<(usize, Nanos, Cause)> {
+        let Some((times, rest)) = self.times() else { return Vec::new() };
+        let Some((rest, _)) = self.rest(rest) else { return Vec::new() };
+        let (mut start, mut wakes) = (self.start, Vec::with_capacity(self.wakes.into()));
+        for index in 0..self.len() {
+            if let Some(cause) = cause_of(rest.causes.get(index)) {
+                let wake = times.cycle(index, start, self.until).wake;
+                wakes.extend((wake != NEVER).then_some((index, wake, cause)));
+            }
+            start = after(start, times.spent(index).0, self.until);
+        }
+        wakes
+    }
+
     /// Every cycle, in order.
     pub fn cycles(&self) -> Vec<Cycle> {
         let Some((times, rest)) = self.times() else { return Vec::new() };

@@ -1,6 +1,6 @@
 //! What a lane tells of its cycles by their order: one after the other, and which are forgotten.
 
-use super::super::event::Nanos;
+use super::super::event::{Cause, Nanos};
 use super::{Block, Cycle, Lane, NEVER, looked};
 
 impl Lane {
@@ -13,14 +13,6 @@ impl Lane {
     /// Its blocks, and what no block has yet as one more.
     pub(in crate::trace) fn pieces(&self) -> usize {
         self.blocks.len() + 1
-    }
-
-    /// The cycles of one piece, and how many polls there were before them.
-    pub(in crate::trace) fn piece(&self, index: usize) -> (u64, Vec<Cycle>) {
-        match self.blocks.get(index) {
-            Some(block) => (block.before.polls, block.cycles()),
-            None => (self.open_before.polls, self.open.iter().chain(self.last()).copied().collect()),
-        }
     }
 
     /// How many polls there were before those of one piece.
@@ -37,6 +29,21 @@ impl Lane {
         of_blocks + open.filter(|cycle| cycle.wake().is_some()).count()
     }
 
+    /// The wakes that the cycles of one piece tell of, each with the number of the poll that it came after.
+    pub(in crate::trace) fn wakes_of_piece(&self, index: usize) -> Vec<(u64, Nanos, Cause)> {
+        let before = self.polls_before_piece(index);
+        let numbered = |(index, at, cause)| {
+            looked();
+            (before.saturating_add(index as u64 + 1), at, cause)
+        };
+        let open = || self.open.iter().chain(self.last()).enumerate();
+        let wake = |(index, cycle): (usize, &Cycle)| cycle.wake().map(|(at, cause)| (index, at, cause));
+        match self.blocks.get(index) {
+            Some(block) => block.wakes().into_iter().map(numbered).collect(),
+            None => open().filter_map(wake).map(numbered).collect(),
+        }
+    }
+
     /// Wakes at or before `at` that the cycles tell of.
     pub(in crate::trace) fn wakes_until(&self, at: Nanos) -> usize {
         // A block's wakes come before what follows it.
@@ -44,12 +51,7 @@ impl Lane {
             looked();
             block.until() <= at
         });
-        let (_, cycles) = self.piece(whole);
-        let is_in_time = |cycle: &&Cycle| {
-            looked();
-            cycle.wake().is_some_and(|(woken, _)| woken <= at)
-        };
-        let in_time = cycles.iter().filter(is_in_time).count();
+        let in_time = self.wakes_of_piece(whole).into_iter().filter(|(_, woken, _)| *woken <= at).count();
         let rest = whole < self.blocks.len() && self.settled_until() <= at;
         let open = self.wakes_of_pieces(self.pieces()) - self.wakes_of_pieces(self.blocks.len());
         self.wakes_of_pieces(whole) + in_time + if rest { open } else { 0 }
@@ -137,7 +139,7 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::event::{AwaitKind, Cause};
+    use super::super::super::event::AwaitKind;
     use super::super::super::id::{AwaitId, TaskId};
     use super::super::{Sweep, Totals};
     use super::*;

@@ -2,7 +2,7 @@
 //! found by a search over the lane's blocks, each step of which looks at one of the further wakes (`All::split`).
 
 use super::super::event::{Cause, Nanos};
-use super::super::lane::{Cycle, Lane, looked};
+use super::super::lane::{Lane, looked};
 use super::{Wake, Wakes};
 
 /// Every kept wake, in order: those of `lane`, each the first after its poll, and `more`.
@@ -50,15 +50,11 @@ impl Near {
 }
 
 impl Lane {
-    /// The wakes that the cycles of one piece tell of, and how many are kept before them.
-    fn wakes_of_piece(&self, piece: usize) -> (usize, Vec<Wake>) {
-        let (before, cycles) = self.piece(piece);
-        let wake = |(index, cycle): (usize, Cycle)| {
-            looked();
-            let (at, cause) = cycle.wake()?;
-            Some(Wake { poll: before.saturating_add(index as u64 + 1), at, cause: Some(cause) })
-        };
-        (self.wakes_of_pieces(piece), cycles.into_iter().enumerate().filter_map(wake).collect())
+    /// The wakes of one piece, and how many are kept before them.
+    fn wakes_in_piece(&self, piece: usize) -> (usize, Vec<Wake>) {
+        let wakes =
+            self.wakes_of_piece(piece).into_iter().map(|(poll, at, cause)| Wake { poll, at, cause: Some(cause) });
+        (self.wakes_of_pieces(piece), wakes.collect())
     }
 
     /// The last piece that `is_in_time`, as all before it are; the first where none is.
@@ -77,7 +73,7 @@ impl Lane {
     }
 
     fn wakes_around(&self, index: usize) -> (usize, Vec<Wake>) {
-        self.wakes_of_piece(self.last_piece(|piece| self.wakes_of_pieces(piece) <= index))
+        self.wakes_in_piece(self.last_piece(|piece| self.wakes_of_pieces(piece) <= index))
     }
 }
 
@@ -95,7 +91,7 @@ impl All<'_> {
             further.is_some_and(|further| self.further(further).is_none_or(|first_out| first_out >= poll))
         };
         let are_before = |piece: usize| are_in(self.lane.wakes_of_pieces(piece), self.lane.polls_before_piece(piece));
-        let (before, wakes) = self.lane.wakes_of_piece(self.lane.last_piece(are_before));
+        let (before, wakes) = self.lane.wakes_in_piece(self.lane.last_piece(are_before));
         let within = (before + 1..).zip(&wakes).take_while(|(firsts, wake)| are_in(*firsts, wake.poll)).count();
         let firsts = (before + within).min(count);
         (firsts, count - firsts)
@@ -188,7 +184,7 @@ impl ExactSizeIterator for All<'_> {}
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::lane::LOOKED;
+    use super::super::super::lane::{Cycle, LOOKED};
     use super::super::Block;
     use super::*;
 
