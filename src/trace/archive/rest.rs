@@ -15,7 +15,7 @@ use super::super::ready::Ready;
 use super::super::resource::Resources;
 use super::super::task::{Live, Task, Told};
 use super::super::wakes::Wake;
-use super::super::{Fidelity, Forgotten, Gap, LoopCounts, Recorded, Trace, pack};
+use super::super::{Fidelity, Forgotten, Gap, LoopCounts, Recorded, Trace, pack, push_mark};
 use super::load::Clean;
 use super::{Cursor, Damage};
 
@@ -42,12 +42,16 @@ pub(super) struct Rest<'a> {
     pub resources: Cow<'a, Resources>,
     pub awaits: AwaitsRest,
     pub loop_lane: LaneRest,
+    /// The sums of tasks whose rows are forgotten.
+    pub forgotten: Cow<'a, Forgotten>,
+    /// Of every other task, in order of spawning.
     pub rows: Vec<Row<'a>>,
 }
 
 /// One task but for what told it and what is sealed.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Row<'a> {
+    pub id: TaskId,
     pub lane: LaneRest,
     pub ending: Cow<'a, Option<Ending>>,
     pub location: Cow<'a, Option<Location>>,
@@ -73,6 +77,7 @@ impl<'a> Row<'a> {
     fn of(task: &'a Task) -> Self {
         let calls = task.calls();
         Self {
+            id: task.id,
             lane: task.lane.rest(),
             ending: Cow::Borrowed(&task.ending),
             location: Cow::Borrowed(&task.spawned.location),
@@ -123,18 +128,10 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What follows the rest where rows are forgotten: their sums, and whose rows there are.
-#[derive(Serialize, Deserialize)]
-struct Forgot<'a> {
-    forgotten: Cow<'a, Forgotten>,
-    /// In order of spawning.
-    rows: Vec<TaskId>,
-}
-
 impl Trace {
     /// Everything that still changes, as it is now; all the rest is told up to `cursor`.
     pub fn rest(&self, cursor: &Cursor) -> Vec<u8> {
-        let mut bytes = pack::serialized(&Rest {
+        pack::serialized(&Rest {
             counts: self.counts,
             steps: self.steps,
             now: self.now,
@@ -154,13 +151,9 @@ impl Trace {
             resources: Cow::Borrowed(&self.resources),
             awaits: self.awaits.rest(),
             loop_lane: self.loop_lane.rest(),
+            forgotten: Cow::Borrowed(&self.forgotten),
             rows: self.tasks.iter().map(Row::of).collect(),
-        });
-        if self.forgotten.tasks > 0 {
-            let rows = self.tasks.iter().map(|task| task.id).collect();
-            bytes.extend(pack::serialized(&Forgot { forgotten: Cow::Borrowed(&self.forgotten), rows }));
-        }
-        bytes
+        })
     }
 
     /// Takes the rest of a trace of which everything else is here.
@@ -168,20 +161,13 @@ impl Trace {
     /// # Errors
     /// When it is something else, or does not fit.
     pub(super) fn set_rest(&mut self, bytes: &[u8], clean: Clean) -> Result<(), Damage> {
-        let (mut rest, after): (Rest, _) = pack::deserialized_first(bytes).ok_or(Damage::Malformed)?;
+        let mut rest: Rest = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
         rest.pauses.to_mut().clean(clean);
-        let forgot: Option<Forgot> = match after {
-            [] => None,
-            after => Some(pack::deserialized(after).ok_or(Damage::Malformed)?),
-        };
-        let fits = match &forgot {
-            None => rest.rows.len() == self.tasks.len(),
-            Some(forgot) => {
-                let is_in_order = forgot.rows.is_sorted_by(|a, b| a < b);
-                let is_known = forgot.rows.last().is_none_or(|last| last.index() < self.tasks.len());
-                is_in_order && is_known && forgot.rows.len() == rest.rows.len()
-            }
-        };
+        let is_in_order = rest.rows.is_sorted_by(|a, b| a.id < b.id);
+        let is_known = rest.rows.last().is_none_or(|last| last.id.index() < self.tasks.len());
+        // Each task has a row or is forgotten.
+        let is_every = rest.forgotten.tasks.checked_add(rest.rows.len() as u64) == Some(self.tasks.len() as u64);
+        let fits = is_in_order && is_known && is_every;
         if !fits || !rest.resources.is_sane() {
             return Err(Damage::Unknown);
         }
@@ -203,29 +189,27 @@ impl Trace {
         // What was forgotten while it was recorded is in the file all the same, but for what was so before it could be,
         // and for rows of tasks.
         let lost = rest.lost.map(|(from, to)| Gap { from, to, dropped: 0, is_unwatched: false });
-        self.gaps.extend(rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost));
+        let gaps = rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost);
+        gaps.for_each(|gap| push_mark(&mut self.gaps, gap));
         self.ready = rest.ready.into_owned();
         self.resources = rest.resources.into_owned();
         self.loop_lane.set_rest(rest.loop_lane);
-        self.set_rows(rest.rows, forgot);
+        self.set_rows(rest.rows, rest.forgotten.into_owned());
         Ok(())
     }
 
-    /// Takes rows, of each task or of those that were not forgotten where this was recorded.
-    fn set_rows(&mut self, rows: Vec<Row>, forgot: Option<Forgot>) {
-        let every = (0..self.tasks.len()).map(TaskId::from_index);
-        let (forgotten, ids) = match forgot {
-            None => (Forgotten::default(), every.collect()),
-            Some(forgot) => {
-                let is_gone = |id: &TaskId| forgot.rows.binary_search(id).is_err();
-                every.filter(is_gone).for_each(|id| drop(self.unfile(id)));
-                self.note_forgotten(forgot.forgotten.until);
-                (forgot.forgotten.into_owned(), forgot.rows)
-            }
-        };
+    /// Takes rows of all tasks but those that were forgotten where this was recorded.
+    fn set_rows(&mut self, rows: Vec<Row>, forgotten: Forgotten) {
+        if forgotten.tasks > 0 {
+            let is_gone = |id: &TaskId| rows.binary_search_by_key(id, |row| row.id).is_err();
+            let every = (0..self.tasks.len()).map(TaskId::from_index);
+            every.filter(is_gone).for_each(|id| drop(self.unfile(id)));
+            self.note_forgotten(forgotten.until);
+        }
         // What was forgotten here while this was read had no sums yet: they are in its row.
         self.forgotten = forgotten;
-        for (row, id) in rows.into_iter().zip(ids) {
+        for row in rows {
+            let id = row.id;
             if let Some(task) = self.tasks.get_mut(id) {
                 let (bytes, filed_bytes, was_over) = (task.row_bytes(), task.filed_bytes(), task.live == Live::Over);
                 let location = row.fill(task);
@@ -242,5 +226,22 @@ impl Trace {
                 self.forgotten.note(&nobody, verdict);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::MARKS_MAX;
+    use super::*;
+
+    #[test]
+    fn of_a_file_with_too_many_gaps_the_newest_are_kept() {
+        let mut told = Trace::default();
+        let gap = |from| Gap { from, to: from + 1, dropped: 1, is_unwatched: false };
+        let count = MARKS_MAX as u64 + 7;
+        told.gaps.extend((0..count).map(gap));
+        let mut read = Trace::default();
+        read.set_rest(&told.rest(&Cursor::default()), |text| text.into()).expect("it was just written");
+        assert!(read.gaps().copied().eq((7..count).map(gap)));
     }
 }
