@@ -118,7 +118,8 @@ fn a_sampled_column_says_what_was_seen_and_what_was_not() {
 #[test]
 fn a_measure_from_before_the_last_one_counts_for_nothing() {
     let mut trace = Trace::default();
-    (trace.set_sampled(), trace.set_foreign());
+    trace.set_sampled();
+    trace.set_foreign();
     let task = spawn(&mut trace, "far away", 0);
     for (at, busy_ns) in [(100, 50), (90, 60), (110, 70)] {
         let measured = Measured { busy_ns, doing: Doing::Waiting, ..Measured::default() };

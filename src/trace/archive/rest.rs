@@ -203,7 +203,11 @@ impl Trace {
         if forgotten.tasks > 0 {
             let is_gone = |id: &TaskId| rows.binary_search_by_key(id, |row| row.id).is_err();
             let every = (0..self.tasks.len()).map(TaskId::from_index);
-            every.filter(is_gone).for_each(|id| drop(self.unfile(id)));
+            for id in every.filter(is_gone) {
+                if let Some(task) = self.unfile(id) {
+                    self.give_up(*task);
+                }
+            }
             self.note_forgotten(forgotten.until);
         }
         // What was forgotten here while this was read had no sums yet: they are in its row.
@@ -232,7 +236,50 @@ impl Trace {
 #[cfg(test)]
 mod tests {
     use super::super::super::MARKS_MAX;
+    use super::super::super::event::{Event, Spawned};
+    use super::super::Loader;
     use super::*;
+
+    #[test]
+    fn a_rest_that_leaves_a_task_out_is_refused() {
+        let mut told = Trace::default();
+        (0..2).for_each(|_| told.spawn(Spawned::default(), 0, 0));
+        let reads = |told: &Trace| {
+            let mut read = Trace::default();
+            (0..2).for_each(|_| read.spawn(Spawned::default(), 0, 0));
+            read.set_rest(&told.rest(&Cursor::default()), |text| text.into())
+        };
+        assert!(reads(&told).is_ok());
+        for tasks in [1, u64::MAX] {
+            told.forgotten.tasks = tasks;
+            assert_eq!(reads(&told), Err(Damage::Unknown), "none is forgotten");
+        }
+        told.forgotten.tasks = 1;
+        assert!(told.unfile(TaskId::from_index(0)).is_some());
+        assert!(reads(&told).is_ok());
+    }
+
+    /// Many tasks that all have names of their own, as connections do: those that are forgotten take nothing.
+    #[test]
+    fn names_of_rows_that_were_forgotten_are_not_counted_as_kept() {
+        const BUDGET_BYTES: usize = 200_000;
+        let (mut told, mut loader) = (Trace::with_budget(BUDGET_BYTES), Loader::new(usize::MAX, |text| text.into()));
+        let mut cursor = Cursor::default();
+        for index in 0..5_000 {
+            let (task, at) = (TaskId::from_index(index), index as u64);
+            let spawned = Box::new(Spawned { name: format!("{index:0300}").into(), ..Spawned::default() });
+            told.apply(Event::Spawn { task, at, spawned });
+            told.apply(Event::End { task, at, outcome: Ending::Done });
+            let pieces = [told.told_since(&mut cursor), told.ended_since(&mut cursor)];
+            pieces.into_iter().flatten().for_each(|piece| loader.told(&piece).expect("it was just written"));
+        }
+        loader.rest(&told.rest(&cursor)).expect("it was just written");
+        let (read, is_whole) = loader.finish();
+        assert!(is_whole && read.forgotten() == told.forgotten() && told.forgotten().tasks > 4_000);
+        // The newest names are held against in any case, and what the pages take is little.
+        let names_bytes = 1_024 * 500;
+        assert!(read.kept_bytes() < told.kept_bytes() + names_bytes, "{} bytes", read.kept_bytes());
+    }
 
     #[test]
     fn of_a_file_with_too_many_gaps_the_newest_are_kept() {
