@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::awaits::{AwaitsRest, OpenAwaits};
 use super::super::event::{Cause, Counts, Ending, Location, Nanos};
 use super::super::id::{AwaitId, TaskId};
-use super::super::lane::LaneRest;
+use super::super::lane::{Lane, LaneRest};
 use super::super::measure::Histograms;
 use super::super::pause::Pauses;
 use super::super::ready::Ready;
@@ -52,6 +52,7 @@ pub(super) struct Rest<'a> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Row<'a> {
     pub id: TaskId,
+    pub spawned: Nanos,
     pub lane: LaneRest,
     pub ending: Cow<'a, Option<Ending>>,
     pub location: Cow<'a, Option<Location>>,
@@ -78,6 +79,7 @@ impl<'a> Row<'a> {
         let calls = task.calls();
         Self {
             id: task.id,
+            spawned: task.lane.spawned(),
             lane: task.lane.rest(),
             ending: Cow::Borrowed(&task.ending),
             location: Cow::Borrowed(&task.spawned.location),
@@ -224,7 +226,7 @@ impl Trace {
                 }
                 self.locate(id, location);
             } else {
-                let mut nobody = Task::nobody(id);
+                let mut nobody = Task { lane: Lane::new(row.spawned), ..Task::nobody(id) };
                 row.fill(&mut nobody);
                 let verdict = self.verdict(&nobody);
                 self.forgotten.note(&nobody, verdict);
@@ -279,6 +281,23 @@ mod tests {
         // The newest names are held against in any case, and what the pages take is little.
         let names_bytes = 1_024 * 500;
         assert!(read.kept_bytes() < told.kept_bytes() + names_bytes, "{} bytes", read.kept_bytes());
+    }
+
+    #[test]
+    fn what_is_forgotten_while_it_is_read_has_its_sums_from_its_spawn_on() {
+        let (mut told, mut loader) = (Trace::default(), Loader::new(50_000, |text| text.into()));
+        for index in 0..2_000 {
+            let (task, at) = (TaskId::from_index(index), 1_000 * index as u64);
+            told.apply(Event::Spawn { task, at, spawned: Box::default() });
+            told.apply(Event::End { task, at: at + 5, outcome: Ending::Cancelled });
+        }
+        let mut cursor = Cursor::default();
+        let pieces = [told.told_since(&mut cursor), told.ended_since(&mut cursor)];
+        pieces.into_iter().flatten().for_each(|piece| loader.told(&piece).expect("it was just written"));
+        loader.rest(&told.rest(&cursor)).expect("it was just written");
+        let (read, _) = loader.finish();
+        let forgotten = read.forgotten();
+        assert!(forgotten.tasks > 1_000 && forgotten.scheduled_ns == 5 * forgotten.tasks, "{forgotten:?}");
     }
 
     #[test]
