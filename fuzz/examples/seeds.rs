@@ -14,7 +14,7 @@ use loopscope::control::Outcome;
 use loopscope::feed::archive::{Head, Param, Writer, beginning};
 use loopscope::feed::console::{ForeignDoor, Polls};
 use loopscope::feed::wire::Message;
-use loopscope::trace::{BrokenLine, Event, Recorded, Trace};
+use loopscope::trace::{BrokenLine, Cause, Ending, Event, Recorded, TaskId, Trace};
 use prost::Message as _;
 use prost_types::Timestamp;
 
@@ -38,6 +38,25 @@ fn archive(telling: Telling, tasks: usize, events: usize, with_rest: bool) -> Ve
     if with_rest {
         bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
     }
+    bytes
+}
+
+/// One of so many short tasks that most of their rows are forgotten by the end.
+fn forgotten() -> Vec<u8> {
+    let mut bytes = beginning(&Head { name: "seed".to_owned(), ..Head::default() });
+    let (mut trace, mut writer) = (Trace::with_budget(10_000), Writer::default());
+    for index in 0..60 {
+        let (task, at) = (TaskId::from_index(index), index as u64 * 10);
+        trace.apply(Event::Spawn { task, at, spawned: Box::default() });
+        trace.apply(Event::PollStart { task, at: at + 1 });
+        trace.apply(Event::Wake { task, at: at + 2, cause: Cause::Own });
+        trace.apply(Event::PollEnd { task, at: at + 3 });
+        if index > 0 {
+            trace.apply(Event::End { task, at: at + 4, outcome: Ending::Done });
+        }
+        writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    }
+    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
     bytes
 }
 
@@ -168,6 +187,7 @@ fn main() -> io::Result<()> {
     write("archive", "polls", &archive(Telling::Polls, 2, 400, true))?;
     write("archive", "cut", &archive(Telling::Whole, 2, 600, false))?;
     write("archive", "foreign", &foreign())?;
+    write("archive", "forgotten", &forgotten())?;
     write("recording", "one-task", recording().as_bytes())?;
     write("wire", "five-updates", &wire())
 }

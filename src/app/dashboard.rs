@@ -152,7 +152,7 @@ impl Dashboard {
         match (self.cursor.or(frozen), self.viewport.axis) {
             (None, _) => trace.state(id),
             (Some(at), Axis::Time) => trace.state_at(id, at),
-            (Some(step), Axis::Steps) => trace.window(id, Axis::Steps, step, step + 1, 1).first()?.state,
+            (Some(step), Axis::Steps) => trace.state_at_step(id, step),
         }
     }
 

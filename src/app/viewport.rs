@@ -50,13 +50,16 @@ impl Viewport {
         let Some(column) = grid_column(width, columns) else {
             return match self.mode {
                 Mode::Fit => (0, width),
-                Mode::Live => ((end + 1).saturating_sub(width), (end + 1).max(width)),
+                Mode::Live => {
+                    let end = end.saturating_add(1);
+                    (end.saturating_sub(width), end.max(width))
+                }
                 Mode::Free => (self.from, self.to),
             };
         };
         let (column, from) = match self.mode {
             Mode::Fit => (seldom_another(column), 0),
-            Mode::Live => (column, (end / column + 1).saturating_sub(columns) * column),
+            Mode::Live => (column, (end / column).saturating_add(1).saturating_sub(columns).saturating_mul(column)),
             Mode::Free => (column, self.from / column * column),
         };
         (from, from.saturating_add(column.saturating_mul(columns)))
@@ -65,7 +68,7 @@ impl Viewport {
     /// A little past the end, so that what happens at the very end, and its tick, can be seen.
     fn whole_to(&self, end: u64) -> u64 {
         match self.axis {
-            Axis::Time => (end + end / 40 + 1).max(1_000),
+            Axis::Time => end.saturating_add(end / 40 + 1).max(1_000),
             Axis::Steps => end.max(NARROWEST_STEPS),
         }
     }
@@ -214,6 +217,27 @@ mod tests {
             assert!(from < 2_000_000 && to < 10_000_000, "{from} {to}");
             viewport.pan(-1_000, 1_000_000, columns);
             assert_eq!(viewport.range(1_000_000, columns).0, 0);
+        }
+    }
+
+    #[test]
+    fn an_end_that_no_clock_has_is_no_panic() {
+        for axis in [Axis::Time, Axis::Steps] {
+            for (end, columns) in [u64::MAX, u64::MAX - 1, u64::MAX / 2].into_iter().zip([0, 1, 105]) {
+                let mut viewport = Viewport::whole(axis);
+                let is_stretch = |viewport: &Viewport| {
+                    let (from, to) = viewport.range(end, columns);
+                    assert!(from < to && to >= end, "{from} to {to} of {end}");
+                };
+                is_stretch(&viewport);
+                viewport.follow(end, columns);
+                is_stretch(&viewport);
+                viewport.zoom((3, 2), end, end, columns);
+                viewport.zoom((1, 2), end / 2, end, columns);
+                viewport.pan(30, end, columns);
+                viewport.follow(end, columns);
+                is_stretch(&viewport);
+            }
         }
     }
 

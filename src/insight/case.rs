@@ -125,7 +125,8 @@ impl<'a> Case<'a> {
         for call in calls[first..].iter().take_while(|call| call.start < to) {
             let end = call.end().unwrap_or(to).min(to);
             if self.site(call).is_some_and(Site::is_computing) {
-                stretch.computing_ns += end.saturating_sub(call.start.max(from));
+                let computing_ns = end.saturating_sub(call.start.max(from));
+                stretch.computing_ns = stretch.computing_ns.saturating_add(computing_ns);
                 stretch.pieces += 1;
                 continue;
             }

@@ -29,8 +29,9 @@ impl Summary {
         } else {
             0
         };
-        let busy_ns = counts.busy_ns + open_poll_ns;
-        let parked_ns = counts.parked_ns + open_park_ns;
+        // Somebody else's numbers, and those of a file, may be any.
+        let busy_ns = counts.busy_ns.saturating_add(open_poll_ns);
+        let parked_ns = counts.parked_ns.saturating_add(open_park_ns);
         Self {
             elapsed_ns: now,
             busy_ns,
@@ -67,7 +68,8 @@ fn open_poll_ns(trace: &Trace) -> u64 {
     }
     let running = trace.tasks().iter().filter(|task| trace.state(task.id) == Some(State::Running));
     let running = running.filter(|task| !task.is_beside_the_loop());
-    running.filter_map(|task| Some(trace.now().saturating_sub(task.lane.last()?.start))).sum()
+    let open = running.filter_map(|task| Some(trace.now().saturating_sub(task.lane.last()?.start)));
+    open.fold(0, u64::saturating_add)
 }
 
 /// At most `limit` tasks, those first that kept the loop busy longest; of equals the one woken more often, then the

@@ -109,15 +109,16 @@ fn output(input: &Input, out: &mut impl Write) -> io::Result<()> {
 
 fn tasks(input: &Input, out: &mut impl Write) -> io::Result<()> {
     let trace = input.trace;
-    let all = trace.tasks().len();
-    if all == 0 {
+    if trace.tasks().is_empty() {
         return writeln!(out, "\nno task was spawned");
     }
-    let chosen: Vec<TaskId> = if input.full || all <= TASKS_SHOWN {
-        writeln!(out, "\ntasks ({})", human_number(all as u64))?;
+    // Of those that are forgotten nobody knows how busy each kept the loop.
+    let kept = trace.tasks().kept();
+    let chosen: Vec<TaskId> = if input.full || kept <= TASKS_SHOWN {
+        writeln!(out, "\ntasks ({})", human_number(kept as u64))?;
         trace.tasks().iter().map(|task| task.id).collect()
     } else {
-        writeln!(out, "\ntasks (the {TASKS_SHOWN} that kept the loop busiest, of {})", human_number(all as u64))?;
+        writeln!(out, "\ntasks (the {TASKS_SHOWN} that kept the loop busiest, of {})", human_number(kept as u64))?;
         insight::busiest(trace, TASKS_SHOWN)
     };
     let heading = ["id", "name", "state", "polls", "wakes", "busy", "scheduled", "waiting", "waiting on"];
@@ -126,7 +127,7 @@ fn tasks(input: &Input, out: &mut impl Write) -> io::Result<()> {
     let (left, right) = (Lean::Left, Lean::Right);
     write_table(out, &[right, left, left, right, right, right, right, right, left], &rows)?;
     let forgotten = trace.forgotten();
-    more(out, trace.tasks().kept() - chosen.len(), "task")?;
+    more(out, kept - chosen.len(), "task")?;
     if forgotten.tasks == 0 {
         return Ok(());
     }

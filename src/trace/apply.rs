@@ -238,7 +238,8 @@ impl Trace {
         // Somebody else's program that tells sums has this poll in them.
         let is_in_a_sum = self.is_foreign && self.fidelity == Fidelity::Sampled;
         if !task.is_beside_the_loop() {
-            self.counts.busy_ns += if is_in_a_sum { 0 } else { busy_ns };
+            let new_ns = if is_in_a_sum { 0 } else { busy_ns };
+            self.counts.busy_ns = self.counts.busy_ns.saturating_add(new_ns);
             self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
         }
         self.set_live(id, if woken { Live::Scheduled } else { Live::Waiting });

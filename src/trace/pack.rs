@@ -79,11 +79,6 @@ pub(super) fn deserialized<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Op
     postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
 }
 
-/// What `bytes` begin with, and what follows it.
-pub(super) fn deserialized_first<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
-    postcard::take_from_bytes(bytes).ok()
-}
-
 /// Appends a column.
 pub(super) fn push_column(bytes: &mut Vec<u8>, values: &[u64]) {
     let (mut least, mut greatest) = (u64::MAX, 0);

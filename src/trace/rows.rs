@@ -60,7 +60,12 @@ impl Trace {
         let verdict = self.verdict(&task);
         self.forgotten.note(&task, verdict);
         self.note_forgotten(task.lane.ended().unwrap_or(0));
-        let Task { spawned, .. } = *task;
+        self.give_up(*task);
+    }
+
+    /// What a task had in common with others is no more because of it.
+    pub(super) fn give_up(&mut self, task: Task) {
+        let Task { spawned, .. } = task;
         self.alike.release(spawned);
     }
 

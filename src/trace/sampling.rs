@@ -1,7 +1,7 @@
 //! Filing what is told in sums and samples, where nobody tells every poll.
 
 use super::Trace;
-use super::event::{Nanos, TaskKind};
+use super::event::Nanos;
 use super::id::TaskId;
 use super::lane::Lane;
 use super::measure::{Doing, Measure, Measured, Sampled};
@@ -52,12 +52,13 @@ impl Trace {
         told.wakers = Some((measured.waker_clones, measured.waker_drops));
         let Some(task) = self.tasks.get_mut(id) else { return };
         let Measured { polls, busy_ns, scheduled_ns, doing, .. } = *measured;
-        let known_ns = task.lane.measures().and_then(|known| known.last()).map_or(0, |last| last.busy_ns);
+        let busy_of = |lane: &Lane| lane.measures().and_then(|known| known.last()).map_or(0, |last| last.busy_ns);
         // What the blocking pool does keeps the loop from nothing.
-        let is_on_the_loop = task.spawned.kind != TaskKind::Blocking;
-        let new_ns = if is_on_the_loop { busy_ns.saturating_sub(known_ns) } else { 0 };
-        self.counts.busy_ns = self.counts.busy_ns.saturating_add(new_ns);
+        let (known_ns, is_on_the_loop) = (busy_of(&task.lane), !task.is_beside_the_loop());
         self.file_measure(Some(id), Measure { at, polls, busy_ns, scheduled_ns, doing });
+        // As much as the lane took of it: nothing where the clock stepped back.
+        let now_ns = self.task(id).filter(|_| is_on_the_loop).map_or(0, |task| busy_of(&task.lane));
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(now_ns.saturating_sub(known_ns));
         self.set_live(
             id,
             match doing {

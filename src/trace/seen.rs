@@ -44,8 +44,8 @@ pub(super) struct Settled {
     /// The number of the first of them in their grid.
     pub first: u64,
     pub cells: Vec<Cell>,
-    /// Up to when the lane was forgotten then.
-    pub forgotten_until: Nanos,
+    /// How many polls of the lane were forgotten then. Not until when: of one instant there may be many blocks.
+    pub forgotten_polls: u64,
 }
 
 impl Settled {
@@ -69,13 +69,13 @@ pub(super) struct Seen {
 
 impl Seen {
     /// What is known in `grid` of the lane of a task, or of the loop's own; it is to be given back.
-    pub fn take(&self, grid: Grid, of: Option<TaskId>, forgotten_until: Nanos) -> Option<Settled> {
+    pub fn take(&self, grid: Grid, of: Option<TaskId>, forgotten_polls: u64) -> Option<Settled> {
         let (known, lanes) = &mut *self.lanes.borrow_mut();
         if *known != grid || lanes.len() >= LANES_MAX {
             *known = grid;
             lanes.clear();
         }
-        lanes.remove(&of).filter(|settled| settled.forgotten_until == forgotten_until)
+        lanes.remove(&of).filter(|settled| settled.forgotten_polls == forgotten_polls)
     }
 
     pub fn give_back(&self, of: Option<TaskId>, settled: Settled) {

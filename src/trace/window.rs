@@ -98,6 +98,14 @@ impl Trace {
         }
     }
 
+    /// The state of `id` when the loop's `step`-th poll was over; `None` before it was spawned, and where that was forgotten.
+    /// Columns that are remembered stay so.
+    pub fn state_at_step(&self, id: TaskId, step: u64) -> Option<State> {
+        let task = self.task(id)?;
+        let mut sweep = Sweep::new(&task.lane);
+        step_cell(task, &mut sweep, step, step.saturating_add(1), self.steps().into()).state
+    }
+
     /// The loop's own row from `from` to `to`, cut into `columns` equal cells without a state; up to `now`, which may be
     /// later than anything that was told.
     pub fn loop_window(&self, from: Nanos, to: Nanos, columns: u16, now: Nanos) -> Vec<Cell> {
@@ -123,9 +131,9 @@ impl Trace {
             Axis::Time => lane.settled_until(),
             Axis::Steps => lane.settled_until_step().into(),
         };
-        let forgotten_until = lane.forgotten_until();
+        let forgotten_polls = lane.forgotten_polls();
         let grid = Grid::of(axis, from, to, columns);
-        let known = grid.and_then(|(grid, _)| self.seen.take(grid, of, forgotten_until)).unwrap_or_default();
+        let known = grid.and_then(|(grid, _)| self.seen.take(grid, of, forgotten_polls)).unwrap_or_default();
         let (within, known_cells) = grid.map_or((0..0, &[][..]), |(_, first)| known.within(first, columns));
         let (mut cells, mut settled_count, mut column) = (Vec::with_capacity(columns.into()), 0, 0);
         while column < columns {
@@ -146,7 +154,7 @@ impl Trace {
             let settled = if is_known {
                 known
             } else {
-                Settled { first, cells: cells[..settled_count].to_vec(), forgotten_until }
+                Settled { first, cells: cells[..settled_count].to_vec(), forgotten_polls }
             };
             self.seen.give_back(of, settled);
         }
@@ -205,4 +213,58 @@ fn step_cell(task: &Task, sweep: &mut Sweep<'_>, from: u64, to: u64, steps: u64)
     let state = if is_held { State::Held } else { state };
     let wait = if let State::Waiting(_, kind) = state { Some(kind) } else { None };
     Cell { polls, state: Some(state), ended, wait, ..Cell::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::{Event, Spawned};
+    use super::*;
+
+    /// Polls of a task at one instant, as on a virtual clock where nothing takes time.
+    fn poll(trace: &mut Trace, task: TaskId, times: usize) {
+        for _ in 0..times {
+            trace.apply(Event::PollStart { task, at: 5 });
+            trace.apply(Event::PollEnd { task, at: 5 });
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_of_one_instant_is_not_remembered_by_steps() {
+        let mut trace = Trace::with_budget(20_000);
+        let task = TaskId::from_index(0);
+        trace.apply(Event::Spawn { task, at: 0, spawned: Box::new(Spawned::default()) });
+        poll(&mut trace, task, 64);
+        let window = |trace: &Trace| trace.window(task, Axis::Steps, 0, 60, 6);
+        assert!(window(&trace).iter().all(|cell| cell.polls == 10));
+        let mut rounds = 0;
+        while !trace.lane_is_forgotten(task) {
+            poll(&mut trace, task, 64);
+            window(&trace);
+            rounds += 1;
+            assert!(rounds < 10_000, "the budget is small");
+        }
+        assert!(window(&trace).iter().all(|cell| *cell == Cell::default()), "nothing of it is known any more");
+    }
+
+    impl Trace {
+        fn lane_is_forgotten(&self, id: TaskId) -> bool {
+            self.task(id).is_some_and(|task| task.lane.is_forgotten_at_step(60))
+        }
+    }
+
+    #[test]
+    fn who_looks_at_one_step_leaves_what_is_remembered() {
+        let mut trace = Trace::default();
+        let task = TaskId::from_index(0);
+        trace.apply(Event::Spawn { task, at: 0, spawned: Box::new(Spawned::default()) });
+        poll(&mut trace, task, 200);
+        trace.window(task, Axis::Steps, 0, 160, 16);
+        for step in [0, 7, 199, 200, u64::MAX] {
+            let one = (step < u64::MAX).then(|| trace.clone().window(task, Axis::Steps, step, step + 1, 1)[0].state);
+            assert_eq!(trace.state_at_step(task, step), one.flatten(), "at step {step}");
+        }
+        let (grid, first) = Grid::of(Axis::Steps, 0, 160, 16).expect("its columns are of one width");
+        let known = trace.seen.take(grid, Some(task), 0).expect("it was asked for");
+        assert_eq!(known.within(first, 16).0, 0..16);
+    }
 }

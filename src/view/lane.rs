@@ -64,7 +64,7 @@ fn sampled_mark(cell: &Cell, state: State, sampled: Sampled) -> Option<(char, Ro
     if !sampled.is_told {
         return Some((glyph::UNTOLD, Role::Dim));
     }
-    let spent_ns = cell.busy_ns + cell.scheduled_ns + cell.waiting_ns;
+    let spent_ns = cell.busy_ns.saturating_add(cell.scheduled_ns).saturating_add(cell.waiting_ns);
     // Half of what the lowest bar stands for: below this the waiting is what there is to see.
     let is_visible = |ns: u64| u128::from(ns) * 2 * (glyph::SHARES.len() as u128) >= u128::from(spent_ns.max(1));
     if cell.scheduled_ns > cell.busy_ns && is_visible(cell.scheduled_ns) {

@@ -4,7 +4,7 @@ use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
 use loopscope::feed::archive::{Head, Opened, Problem, Writer, beginning, read};
 use loopscope::insight::Thresholds;
 use loopscope::report::{Input, Report, Source};
-use loopscope::trace::{Axis, Event, Measured, PauseCause, Spawned, TaskId, TaskKind, Trace};
+use loopscope::trace::{Axis, Ending, Event, Measured, PauseCause, Spawned, TaskId, TaskKind, Trace};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -48,16 +48,23 @@ fn the_report_of_an_archive_is_the_report_of_the_run() {
 /// another version.
 #[test]
 fn an_archive_of_this_version_is_still_read() {
-    for (name, polls) in [("whole", POLLS_OF_WHOLE), ("polls", POLLS_OF_POLLS)] {
+    let seed = |name: &str| {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive").join(name);
-        let opened =
-            read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
+        read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens")
+    };
+    for (name, polls) in [("whole", POLLS_OF_WHOLE), ("polls", POLLS_OF_POLLS)] {
+        let opened = seed(name);
         assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
         assert_eq!((opened.head.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
         ask(&opened.trace);
     }
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive/foreign");
-    let opened = read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens");
+    let opened = seed("forgotten");
+    assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
+    let (forgotten, kept) = (opened.trace.forgotten(), opened.trace.tasks().kept() as u64);
+    assert_eq!((forgotten.tasks + kept, forgotten.counts.polls + kept), (60, 60));
+    assert!(forgotten.tasks > 30 && opened.trace.tasks().first().is_some_and(|task| task.ending.is_none()));
+    ask(&opened.trace);
+    let opened = seed("foreign");
     assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Detached)));
     assert_eq!((opened.note.as_str(), &*opened.sources[0].0), ("seed", "src/seed.rs"));
     let trace = opened.trace;
@@ -186,6 +193,27 @@ fn forgotten_rows_are_in_the_sums_of_an_archive_too() {
     assert_eq!(opened.trace.forgotten().tasks + opened.trace.tasks().kept() as u64, 20_000);
     assert_eq!(opened.trace.counts().polls, 40_000);
     assert!(opened.trace.kept_bytes() < (1 << 20) + 40_000, "{} bytes", opened.trace.kept_bytes());
+}
+
+/// What the blocking pool does keeps no loop, also where sums are what blocks tell.
+#[test]
+fn of_a_file_that_was_cut_off_the_loop_was_busy_with_its_own_tasks() {
+    let mut bytes = beginning(&Head::default());
+    let (mut trace, mut writer) = (Trace::default(), Writer::default());
+    for index in 0..200 {
+        let (task, at) = (TaskId::from_index(index), trace.now());
+        let kind = if index % 2 == 0 { TaskKind::Task } else { TaskKind::Blocking };
+        trace.apply(Event::Spawn { task, at, spawned: Box::new(Spawned { kind, ..Spawned::default() }) });
+        trace.apply(Event::PollStart { task, at });
+        trace.apply(Event::PollEnd { task, at: at + 7 });
+        trace.apply(Event::End { task, at: at + 7, outcome: Ending::Done });
+    }
+    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+    for (budget_bytes, is_forgotten) in [(usize::MAX, false), (50_000, true)] {
+        let opened = read(&bytes[..], budget_bytes).expect("it opens").trace;
+        assert_eq!((opened.counts().busy_ns, trace.counts().busy_ns), (700, 700));
+        assert_eq!(opened.forgotten().tasks > 0, is_forgotten);
+    }
 }
 
 /// A trace as a file, written in so many goes.

@@ -1,6 +1,6 @@
 //! The lints, each on a trace that it must find something in, and on one nearby that it must leave alone.
 
-use loopscope::insight::{FINDINGS_MAX, LINTS, Thresholds, findings};
+use loopscope::insight::{FINDINGS_MAX, LINTS, Summary, Thresholds, findings};
 use loopscope::trace::{
     Attribute, AwaitKind, Cause, Doing, Ending, Event, Location, Measured, ResourceId, ResourceKind, TaskId, Unawaited,
 };
@@ -30,6 +30,32 @@ fn a_blocked_loop_is_a_poll_over_the_limit_that_does_not_compute() {
     silent.start(task);
     silent.at(SECOND);
     assert_eq!(silent.found(), ["blocked-loop"], "a poll under way counts up to now, whatever is in it");
+}
+
+/// Somebody else's program, or a file, may tell of any times: their sums are the most that there is, and nothing panics.
+#[test]
+fn times_that_no_run_has_are_summed_up_all_the_same() {
+    let mut story = Story::default();
+    let actor = story.resource(ResourceKind::Actor, "player", 1);
+    let tasks = [story.spawn("main"), story.spawn("other")];
+    for task in tasks {
+        story.start(task);
+        for (kind, source, of) in [
+            (AwaitKind::Block, "work", None),
+            (AwaitKind::Channel, "send", None),
+            (AwaitKind::Timer, "sleep", Some(actor)),
+        ] {
+            for _ in 0..2 {
+                story.wait(task, kind, source, of);
+            }
+        }
+    }
+    story.at(u64::MAX - 1);
+    assert_eq!(Summary::of(&story.trace).busy_ns, u64::MAX);
+    assert!(story.found().contains(&"overlapping-work"));
+    tasks.into_iter().for_each(|task| story.stop(task));
+    assert_eq!(Summary::of(&story.trace).busy_ns, u64::MAX);
+    assert!(story.found().contains(&"overlapping-work"));
 }
 
 #[test]

@@ -242,12 +242,16 @@ fn rows_of_forgotten_tasks_go() {
     let mut person = Person::watching(session);
     person.types(":sort busy\n:page tasks\n");
     let mut awaits = 0;
-    for _ in 0..10 {
+    for round in 0..10 {
         let session = person.session.as_mut().expect("it is watched");
         crate::trace::storm(&mut session.trace, 1_000, &mut awaits, false);
         person.refresh();
+        if round == 0 {
+            person.model.dashboard.details_top = 3;
+        }
     }
     settle(&mut person);
+    assert_eq!(person.model.dashboard.details_top, 0, "whose details these were is forgotten");
     let trace = &person.session.as_ref().expect("it is watched").trace;
     assert!(trace.forgotten().tasks > 5_000);
     let kept: Vec<usize> = trace.tasks().iter().map(|task| task.id.index() + 1).collect();

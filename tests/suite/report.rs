@@ -216,6 +216,21 @@ fn a_short_report_says_where_it_stops() {
     assert!(times.is_sorted() && times.len() == WAKES_MAX + 1, "wakes of several tasks are merged by time");
 }
 
+/// Who is forgotten may have kept the loop busiest; nobody says that others did of them all.
+#[test]
+fn text_for_people_tells_tasks_that_are_kept_from_those_that_are_forgotten() {
+    let mut trace = Trace::with_budget(1 << 20);
+    crate::trace::site(&mut trace);
+    crate::trace::storm(&mut trace, 10_000, &mut 0, true);
+    let (kept, forgotten) = (trace.tasks().kept() as u64, trace.forgotten().tasks);
+    assert!(kept > 40 && forgotten > 5_000, "{kept} are kept");
+    let text = text_of(&trace, &Outcome::Cancelled, false);
+    let [kept, more, forgotten] = [kept, kept - 40, forgotten].map(loopscope::report::human_number);
+    assert!(text.contains(&format!("tasks (the 40 that kept the loop busiest, of {kept})")), "{text}");
+    assert!(text.contains(&format!("and {more} tasks more: --full shows all")), "{text}");
+    assert!(text.contains(&format!("and {forgotten} tasks that ended by")), "{text}");
+}
+
 #[test]
 fn text_for_people_is_short_unless_full_and_never_an_escape() {
     let mut trace = Trace::default();

@@ -115,6 +115,20 @@ fn a_sampled_column_says_what_was_seen_and_what_was_not() {
     assert_eq!((sampled[20].is_told, sampled[21].is_told), (true, false), "the last measure was at 200");
 }
 
+#[test]
+fn a_measure_from_before_the_last_one_counts_for_nothing() {
+    let mut trace = Trace::default();
+    trace.set_sampled();
+    trace.set_foreign();
+    let task = spawn(&mut trace, "far away", 0);
+    for (at, busy_ns) in [(100, 50), (90, 60), (110, 70)] {
+        let measured = Measured { busy_ns, doing: Doing::Waiting, ..Measured::default() };
+        trace.apply(Event::Measured { task, at, measured: Box::new(measured) });
+    }
+    let lane = trace.tasks().iter().map(|task| task.lane.totals_at(110).busy_ns).sum();
+    assert_eq!((trace.counts().busy_ns, lane), (70, 70));
+}
+
 /// Tasks that are spawned, polled twice with an await between, and end; `console` tells of each what the probe counted.
 pub fn storm(trace: &mut Trace, tasks: usize, first_await: &mut usize, console: bool) {
     for index in 0..tasks {

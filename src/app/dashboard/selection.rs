@@ -29,7 +29,7 @@ impl Dashboard {
             self.selected.is_some_and(|id| self.rows.row_of(id, trace).is_some() || self.rows.may_come(id, trace));
         if !is_shown {
             self.selected = self.rows.get(0, trace);
-            self.top = 0;
+            (self.top, self.details_top) = (0, 0);
         }
         // Rows above may be forgotten: what is selected stays where it is on the screen.
         let row = self.selected.and_then(|id| Some((id, self.rows.row_of(id, trace)?, trace.forgotten().tasks)));

@@ -32,7 +32,7 @@ struct Sends {
 
 impl Sends {
     fn percent(&self) -> u64 {
-        self.waited_ns.saturating_mul(100) / (self.last - self.first).max(1)
+        self.waited_ns.saturating_mul(100) / self.last.saturating_sub(self.first).max(1)
     }
 }
 
@@ -67,7 +67,7 @@ impl Looking for Channels {
         sends.last = sends.last.max(case.end(found));
         if case.length_ns(found) > 0 {
             sends.waited += 1;
-            sends.waited_ns += case.length_ns(found);
+            sends.waited_ns = sends.waited_ns.saturating_add(case.length_ns(found));
             sends.example.get_or_insert(*found);
         }
     }

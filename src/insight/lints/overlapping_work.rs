@@ -26,9 +26,9 @@ fn look(case: &Case) -> Vec<Sighting> {
 fn of_actor(case: &Case, actor: ResourceId, awaits: &[Await]) -> Option<Sighting> {
     // A start weighs one place more and an end one less; at the same instant ends come first.
     let mut edges: Vec<(Nanos, i32, TaskId)> = Vec::with_capacity(awaits.len() * 2);
-    let mut work_ns = 0;
+    let mut work_ns: u64 = 0;
     for found in awaits.iter().filter(|found| case.length_ns(found) > 0) {
-        work_ns += case.length_ns(found);
+        work_ns = work_ns.saturating_add(case.length_ns(found));
         edges.push((found.start, 1, found.task));
         edges.push((case.end(found), -1, found.task));
     }

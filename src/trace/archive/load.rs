@@ -163,7 +163,8 @@ impl Trace {
             }
             self.counts.polls = self.counts.polls.saturating_add(task.counts.polls);
             self.counts.wakes = self.counts.wakes.saturating_add(task.counts.wakes);
-            self.counts.busy_ns = self.counts.busy_ns.saturating_add(totals.busy_ns);
+            let busy_ns = if task.is_beside_the_loop() { 0 } else { totals.busy_ns };
+            self.counts.busy_ns = self.counts.busy_ns.saturating_add(busy_ns);
             let count = match (&task.ending, task.live) {
                 (Some(super::super::Ending::Done), _) => &mut self.counts.done,
                 (Some(super::super::Ending::Cancelled), _) => &mut self.counts.cancelled,
@@ -172,10 +173,10 @@ impl Trace {
             };
             *count += 1;
         }
-        let Forgotten { counts, busy_ns, endings: [done, cancelled, failed], .. } = &self.forgotten;
+        let Forgotten { counts, loop_busy_ns, endings: [done, cancelled, failed], .. } = &self.forgotten;
         self.counts.polls = self.counts.polls.saturating_add(counts.polls);
         self.counts.wakes = self.counts.wakes.saturating_add(counts.wakes);
-        self.counts.busy_ns = self.counts.busy_ns.saturating_add(*busy_ns);
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(*loop_busy_ns);
         self.counts.done = self.counts.done.saturating_add(*done);
         self.counts.cancelled = self.counts.cancelled.saturating_add(*cancelled);
         self.counts.failed = self.counts.failed.saturating_add(*failed);

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::super::awaits::{AwaitsRest, OpenAwaits};
 use super::super::event::{Cause, Counts, Ending, Location, Nanos};
 use super::super::id::{AwaitId, TaskId};
-use super::super::lane::LaneRest;
+use super::super::lane::{Lane, LaneRest};
 use super::super::measure::Histograms;
 use super::super::pause::Pauses;
 use super::super::ready::Ready;
 use super::super::resource::Resources;
 use super::super::task::{Live, Task, Told};
 use super::super::wakes::Wake;
-use super::super::{Fidelity, Forgotten, Gap, LoopCounts, Recorded, Trace, pack};
+use super::super::{Fidelity, Forgotten, Gap, LoopCounts, Recorded, Trace, pack, push_mark};
 use super::load::Clean;
 use super::{Cursor, Damage};
 
@@ -42,12 +42,17 @@ pub(super) struct Rest<'a> {
     pub resources: Cow<'a, Resources>,
     pub awaits: AwaitsRest,
     pub loop_lane: LaneRest,
+    /// The sums of tasks whose rows are forgotten.
+    pub forgotten: Cow<'a, Forgotten>,
+    /// Of every other task, in order of spawning.
     pub rows: Vec<Row<'a>>,
 }
 
 /// One task but for what told it and what is sealed.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Row<'a> {
+    pub id: TaskId,
+    pub spawned: Nanos,
     pub lane: LaneRest,
     pub ending: Cow<'a, Option<Ending>>,
     pub location: Cow<'a, Option<Location>>,
@@ -73,6 +78,8 @@ impl<'a> Row<'a> {
     fn of(task: &'a Task) -> Self {
         let calls = task.calls();
         Self {
+            id: task.id,
+            spawned: task.lane.spawned(),
             lane: task.lane.rest(),
             ending: Cow::Borrowed(&task.ending),
             location: Cow::Borrowed(&task.spawned.location),
@@ -123,18 +130,10 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What follows the rest where rows are forgotten: their sums, and whose rows there are.
-#[derive(Serialize, Deserialize)]
-struct Forgot<'a> {
-    forgotten: Cow<'a, Forgotten>,
-    /// In order of spawning.
-    rows: Vec<TaskId>,
-}
-
 impl Trace {
     /// Everything that still changes, as it is now; all the rest is told up to `cursor`.
     pub fn rest(&self, cursor: &Cursor) -> Vec<u8> {
-        let mut bytes = pack::serialized(&Rest {
+        pack::serialized(&Rest {
             counts: self.counts,
             steps: self.steps,
             now: self.now,
@@ -154,13 +153,9 @@ impl Trace {
             resources: Cow::Borrowed(&self.resources),
             awaits: self.awaits.rest(),
             loop_lane: self.loop_lane.rest(),
+            forgotten: Cow::Borrowed(&self.forgotten),
             rows: self.tasks.iter().map(Row::of).collect(),
-        });
-        if self.forgotten.tasks > 0 {
-            let rows = self.tasks.iter().map(|task| task.id).collect();
-            bytes.extend(pack::serialized(&Forgot { forgotten: Cow::Borrowed(&self.forgotten), rows }));
-        }
-        bytes
+        })
     }
 
     /// Takes the rest of a trace of which everything else is here.
@@ -168,20 +163,13 @@ impl Trace {
     /// # Errors
     /// When it is something else, or does not fit.
     pub(super) fn set_rest(&mut self, bytes: &[u8], clean: Clean) -> Result<(), Damage> {
-        let (mut rest, after): (Rest, _) = pack::deserialized_first(bytes).ok_or(Damage::Malformed)?;
+        let mut rest: Rest = pack::deserialized(bytes).ok_or(Damage::Malformed)?;
         rest.pauses.to_mut().clean(clean);
-        let forgot: Option<Forgot> = match after {
-            [] => None,
-            after => Some(pack::deserialized(after).ok_or(Damage::Malformed)?),
-        };
-        let fits = match &forgot {
-            None => rest.rows.len() == self.tasks.len(),
-            Some(forgot) => {
-                let is_in_order = forgot.rows.is_sorted_by(|a, b| a < b);
-                let is_known = forgot.rows.last().is_none_or(|last| last.index() < self.tasks.len());
-                is_in_order && is_known && forgot.rows.len() == rest.rows.len()
-            }
-        };
+        let is_in_order = rest.rows.is_sorted_by(|a, b| a.id < b.id);
+        let is_known = rest.rows.last().is_none_or(|last| last.id.index() < self.tasks.len());
+        // Each task has a row or is forgotten.
+        let is_every = rest.forgotten.tasks.checked_add(rest.rows.len() as u64) == Some(self.tasks.len() as u64);
+        let fits = is_in_order && is_known && is_every;
         if !fits || !rest.resources.is_sane() {
             return Err(Damage::Unknown);
         }
@@ -203,29 +191,31 @@ impl Trace {
         // What was forgotten while it was recorded is in the file all the same, but for what was so before it could be,
         // and for rows of tasks.
         let lost = rest.lost.map(|(from, to)| Gap { from, to, dropped: 0, is_unwatched: false });
-        self.gaps.extend(rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost));
+        let gaps = rest.gaps.iter().filter(|gap| !gap.is_forgotten()).copied().chain(lost);
+        gaps.for_each(|gap| push_mark(&mut self.gaps, gap));
         self.ready = rest.ready.into_owned();
         self.resources = rest.resources.into_owned();
         self.loop_lane.set_rest(rest.loop_lane);
-        self.set_rows(rest.rows, forgot);
+        self.set_rows(rest.rows, rest.forgotten.into_owned());
         Ok(())
     }
 
-    /// Takes rows, of each task or of those that were not forgotten where this was recorded.
-    fn set_rows(&mut self, rows: Vec<Row>, forgot: Option<Forgot>) {
-        let every = (0..self.tasks.len()).map(TaskId::from_index);
-        let (forgotten, ids) = match forgot {
-            None => (Forgotten::default(), every.collect()),
-            Some(forgot) => {
-                let is_gone = |id: &TaskId| forgot.rows.binary_search(id).is_err();
-                every.filter(is_gone).for_each(|id| drop(self.unfile(id)));
-                self.note_forgotten(forgot.forgotten.until);
-                (forgot.forgotten.into_owned(), forgot.rows)
+    /// Takes rows of all tasks but those that were forgotten where this was recorded.
+    fn set_rows(&mut self, rows: Vec<Row>, forgotten: Forgotten) {
+        if forgotten.tasks > 0 {
+            let is_gone = |id: &TaskId| rows.binary_search_by_key(id, |row| row.id).is_err();
+            let every = (0..self.tasks.len()).map(TaskId::from_index);
+            for id in every.filter(is_gone) {
+                if let Some(task) = self.unfile(id) {
+                    self.give_up(*task);
+                }
             }
-        };
+            self.note_forgotten(forgotten.until);
+        }
         // What was forgotten here while this was read had no sums yet: they are in its row.
         self.forgotten = forgotten;
-        for (row, id) in rows.into_iter().zip(ids) {
+        for row in rows {
+            let id = row.id;
             if let Some(task) = self.tasks.get_mut(id) {
                 let (bytes, filed_bytes, was_over) = (task.row_bytes(), task.filed_bytes(), task.live == Live::Over);
                 let location = row.fill(task);
@@ -236,11 +226,88 @@ impl Trace {
                 }
                 self.locate(id, location);
             } else {
-                let mut nobody = Task::nobody(id);
+                let mut nobody = Task { lane: Lane::new(row.spawned), ..Task::nobody(id) };
                 row.fill(&mut nobody);
                 let verdict = self.verdict(&nobody);
                 self.forgotten.note(&nobody, verdict);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::MARKS_MAX;
+    use super::super::super::event::{Event, Spawned};
+    use super::super::Loader;
+    use super::*;
+
+    #[test]
+    fn a_rest_that_leaves_a_task_out_is_refused() {
+        let mut told = Trace::default();
+        (0..2).for_each(|_| told.spawn(Spawned::default(), 0, 0));
+        let reads = |told: &Trace| {
+            let mut read = Trace::default();
+            (0..2).for_each(|_| read.spawn(Spawned::default(), 0, 0));
+            read.set_rest(&told.rest(&Cursor::default()), |text| text.into())
+        };
+        assert!(reads(&told).is_ok());
+        for tasks in [1, u64::MAX] {
+            told.forgotten.tasks = tasks;
+            assert_eq!(reads(&told), Err(Damage::Unknown), "none is forgotten");
+        }
+        told.forgotten.tasks = 1;
+        assert!(told.unfile(TaskId::from_index(0)).is_some());
+        assert!(reads(&told).is_ok());
+    }
+
+    /// Many tasks that all have names of their own, as connections do: those that are forgotten take nothing.
+    #[test]
+    fn names_of_rows_that_were_forgotten_are_not_counted_as_kept() {
+        const BUDGET_BYTES: usize = 200_000;
+        let (mut told, mut loader) = (Trace::with_budget(BUDGET_BYTES), Loader::new(usize::MAX, |text| text.into()));
+        let mut cursor = Cursor::default();
+        for index in 0..5_000 {
+            let (task, at) = (TaskId::from_index(index), index as u64);
+            let spawned = Box::new(Spawned { name: format!("{index:0300}").into(), ..Spawned::default() });
+            told.apply(Event::Spawn { task, at, spawned });
+            told.apply(Event::End { task, at, outcome: Ending::Done });
+            let pieces = [told.told_since(&mut cursor), told.ended_since(&mut cursor)];
+            pieces.into_iter().flatten().for_each(|piece| loader.told(&piece).expect("it was just written"));
+        }
+        loader.rest(&told.rest(&cursor)).expect("it was just written");
+        let (read, is_whole) = loader.finish();
+        assert!(is_whole && read.forgotten() == told.forgotten() && told.forgotten().tasks > 4_000);
+        // The newest names are held against in any case, and what the pages take is little.
+        let names_bytes = 1_024 * 500;
+        assert!(read.kept_bytes() < told.kept_bytes() + names_bytes, "{} bytes", read.kept_bytes());
+    }
+
+    #[test]
+    fn what_is_forgotten_while_it_is_read_has_its_sums_from_its_spawn_on() {
+        let (mut told, mut loader) = (Trace::default(), Loader::new(50_000, |text| text.into()));
+        for index in 0..2_000 {
+            let (task, at) = (TaskId::from_index(index), 1_000 * index as u64);
+            told.apply(Event::Spawn { task, at, spawned: Box::default() });
+            told.apply(Event::End { task, at: at + 5, outcome: Ending::Cancelled });
+        }
+        let mut cursor = Cursor::default();
+        let pieces = [told.told_since(&mut cursor), told.ended_since(&mut cursor)];
+        pieces.into_iter().flatten().for_each(|piece| loader.told(&piece).expect("it was just written"));
+        loader.rest(&told.rest(&cursor)).expect("it was just written");
+        let (read, _) = loader.finish();
+        let forgotten = read.forgotten();
+        assert!(forgotten.tasks > 1_000 && forgotten.scheduled_ns == 5 * forgotten.tasks, "{forgotten:?}");
+    }
+
+    #[test]
+    fn of_a_file_with_too_many_gaps_the_newest_are_kept() {
+        let mut told = Trace::default();
+        let gap = |from| Gap { from, to: from + 1, dropped: 1, is_unwatched: false };
+        let count = MARKS_MAX as u64 + 7;
+        told.gaps.extend((0..count).map(gap));
+        let mut read = Trace::default();
+        read.set_rest(&told.rest(&Cursor::default()), |text| text.into()).expect("it was just written");
+        assert!(read.gaps().copied().eq((7..count).map(gap)));
     }
 }

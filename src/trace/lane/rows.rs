@@ -119,6 +119,12 @@ impl Lane {
         }
     }
 
+    /// How many polls are forgotten, with those that only sums tell of.
+    pub(in crate::trace) fn forgotten_polls(&self) -> u64 {
+        let forgotten = self.forgotten.as_deref();
+        self.first_kept().map(|(_, _, before)| before).or(forgotten).map_or(0, |before| before.polls)
+    }
+
     /// What happened at `at` was forgotten.
     pub fn is_forgotten_at(&self, at: Nanos) -> bool {
         at < if self.is_measured() {
