@@ -4,6 +4,9 @@
 //! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
 //! map; `tests/suite/laws.rs` holds the rooms to it.
 
+#[cfg(not(unix))]
+compile_error!("loopscope rests on signals, process groups and named pipes: it is for Linux and other Unix systems");
+
 pub mod app;
 pub mod belongings;
 pub mod cli;

@@ -68,12 +68,13 @@ pub(super) fn attach(arguments: &AttachArguments, settings: &Settings) -> anyhow
         return attach_headless(arguments, settings);
     }
     ensure_terminal("loopscope attach --headless --for 3s")?;
+    let folder = built_in(arguments)?;
     let mut records = Records::at(arguments.record.path().map(Path::to_owned));
     let mut sessions: Vec<Box<dyn Session>> = Vec::new();
     for address in &arguments.addresses {
         let file = records.next()?;
         let head = session::head(&source(address), FeedChoice::Console);
-        sessions.push(record::onto(file, start(address, arguments, settings)?, head)?);
+        sessions.push(record::onto(file, start(address, folder.clone(), settings)?, head)?);
     }
     screen::watch(sessions, records, settings)
 }
@@ -82,8 +83,9 @@ fn attach_headless(arguments: &AttachArguments, settings: &Settings) -> anyhow::
     let [address] = arguments.addresses.as_slice() else {
         bail!("one report is of one program: call `loopscope attach --headless` once for each address");
     };
+    let folder = built_in(arguments)?;
     let (file, source) = (arguments.record.file()?, source(address));
-    let mut session = start(address, arguments, settings)?;
+    let mut session = start(address, folder, settings)?;
     if arguments.r#for.is_none() {
         session.give_up_after(REACH_PATIENCE);
     }
@@ -110,8 +112,11 @@ pub(super) fn source(address: &Address) -> Source {
     Source { kind: SourceKind::Attach, name: address.to_string(), params: Vec::new(), clock: ClockKind::Real, seed: 0 }
 }
 
-fn start(address: &Address, arguments: &AttachArguments, settings: &Settings) -> anyhow::Result<AttachSession> {
-    let folder = arguments.source.as_deref().map(source_folder).transpose()?;
+fn built_in(arguments: &AttachArguments) -> anyhow::Result<Option<PathBuf>> {
+    arguments.source.as_deref().map(source_folder).transpose()
+}
+
+fn start(address: &Address, folder: Option<PathBuf>, settings: &Settings) -> anyhow::Result<AttachSession> {
     let session = AttachSession::start_built_in(folder, address, settings.memory_bytes);
     session.context(Broken("no thread could be had".to_owned()))
 }

@@ -91,8 +91,8 @@ impl Recording {
         &mut self.stamps
     }
 
-    /// The task with this span that was spawned at this moment, in nanoseconds since 1970.
-    pub fn born(&self, span: u64, epoch_ns: u64) -> Option<TaskId> {
+    /// The task with this span that was spawned at this moment, in nanoseconds since 1970; once.
+    pub fn born(&mut self, span: u64, epoch_ns: u64) -> Option<TaskId> {
         self.teller.born(span, epoch_ns)
     }
 

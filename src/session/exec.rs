@@ -256,7 +256,7 @@ impl ExecSession {
         if self.ended.is_none() {
             self.timed.before(Event::Now { at }, &mut self.trace);
         }
-        let told = self.joined.catch_up(&self.recording, &self.trace);
+        let told = self.joined.catch_up(&mut self.recording, &self.trace);
         self.read_sources(&told);
         told.into_iter().for_each(|event| self.trace.apply(event));
         if let Some(counted) = self.joined.counted_until() {

@@ -135,6 +135,22 @@ impl ArchiveFile {
     }
 }
 
+/// Writes `bytes` from `end` on to a file of `file_bytes`. What goes past its end comes first: where there is no room for
+/// that, the file stays as it was.
+fn write_over(file: &mut File, end: u64, file_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+    let inside = usize::try_from(file_bytes.saturating_sub(end)).unwrap_or(usize::MAX).min(bytes.len());
+    let (inside, past) = bytes.split_at(inside);
+    if !past.is_empty() {
+        let written = file.seek(SeekFrom::Start(file_bytes)).and_then(|_| file.write_all(past));
+        if let Err(error) = written {
+            let _ = file.set_len(file_bytes);
+            return Err(error);
+        }
+    }
+    file.seek(SeekFrom::Start(end))?;
+    file.write_all(inside)
+}
+
 /// What is to be known of what is seen, where it stands otherwise well.
 fn note(status: &Status) -> String {
     status.link.as_ref().map_or_else(String::new, |link| link.note.clone())
@@ -233,8 +249,7 @@ impl Recorded {
             let status = self.session.status();
             bytes.extend(self.writer.rest(self.session.trace(), status.outcome.as_ref(), &note(&status))?);
         }
-        file.seek(SeekFrom::Start(self.end))?;
-        file.write_all(bytes)?;
+        write_over(file, self.end, self.file_bytes, bytes)?;
         let file_bytes = self.end + bytes.len() as u64;
         if file_bytes < self.file_bytes {
             file.set_len(file_bytes)?;
@@ -321,5 +336,29 @@ impl app::Session for Recorded {
 
     fn sources(&self) -> &[(Arc<str>, String)] {
         self.session.sources()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+    #[test]
+    fn a_file_that_can_grow_no_more_keeps_what_it_has() {
+        let mut file: File = memfd_create("archive", MemfdFlags::ALLOW_SEALING).expect("there is memory").into();
+        let read = |file: &mut File| {
+            let mut text = String::new();
+            file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).expect("it is read");
+            text
+        };
+        write_over(&mut file, 0, 0, b"head, rest").expect("there is room");
+        write_over(&mut file, 6, 10, b"told, rest").expect("there is room");
+        assert_eq!(read(&mut file), "head, told, rest");
+        write_over(&mut file, 12, 16, b"end.").expect("there is room");
+        // As a full disk has it.
+        fcntl_add_seals(&file, SealFlags::GROW).expect("it is ours");
+        write_over(&mut file, 12, 16, b"told, end.").expect_err("there is no room");
+        assert_eq!(read(&mut file), "head, told, end.");
     }
 }

@@ -1,13 +1,13 @@
 //! Source files that locations name, as far as they can be read here: to show the line that awaits.
 //!
-//! A location is what somebody else's program says. Only ordinary Rust files of a sensible size are opened, and few. One that
-//! is relative is so to the folder in which the program was built: where that is not known no line is shown, for the wrong
-//! project's would look as true as the right one's.
+//! A location is what somebody else's program says. Only ordinary Rust files of a sensible size are opened, and few, on a
+//! disk of this machine. One that is relative is so to the folder in which the program was built, and lies in it: where that
+//! is not known no line is shown, for the wrong project's would look as true as the right one's.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -19,6 +19,9 @@ const FILES_MAX: usize = 256;
 
 /// Bytes of one file.
 const FILE_BYTES_MAX: u64 = 2 << 20;
+
+/// Bytes of all files of one session.
+const ALL_BYTES_MAX: usize = 16 << 20;
 
 /// Texts, each with the name that locations have for the file, in the order in which they came.
 #[derive(Debug, Default)]
@@ -40,12 +43,14 @@ pub struct Reader {
     /// Where the program was built, if that is known.
     folder: Option<PathBuf>,
     known: FxHashSet<Arc<str>>,
+    /// Bytes of all that was read.
+    bytes: usize,
 }
 
 impl Reader {
     /// For a program that was built in `folder`; where that is not known, only files with an absolute path are read.
     pub fn of(folder: Option<PathBuf>) -> Self {
-        Self { folder, known: FxHashSet::default() }
+        Self { folder, known: FxHashSet::default(), bytes: 0 }
     }
 
     /// For another program that was built in the same place.
@@ -58,18 +63,27 @@ impl Reader {
         let mut found = Vec::new();
         for event in events {
             let Some(Location { file, .. }) = location(event) else { continue };
-            if self.known.len() >= FILES_MAX || self.known.contains(file) {
+            if self.known.len() >= FILES_MAX || self.bytes >= ALL_BYTES_MAX || self.known.contains(file) {
                 continue;
             }
             self.known.insert(Arc::clone(file));
-            found.extend(self.path(file).and_then(|path| text(&path)).map(|text| (Arc::clone(file), text)));
+            let Some(text) = self.path(file).and_then(|path| text(&path)) else { continue };
+            self.bytes += text.len();
+            found.push((Arc::clone(file), text));
         }
         found
     }
 
     fn path(&self, file: &str) -> Option<PathBuf> {
         let path = Path::new(file);
-        if path.is_absolute() { Some(path.to_owned()) } else { Some(self.folder.as_ref()?.join(path)) }
+        if path.is_absolute() {
+            // To look at a share of another machine, as Windows names them, is to introduce oneself there.
+            let is_elsewhere = |first| matches!(first, Component::Prefix(on) if !matches!(on.kind(), Prefix::Disk(_)));
+            return (!path.components().next().is_some_and(is_elsewhere)).then(|| path.to_owned());
+        }
+        // Whatever leads out of it, by its name or by a link, is not of that program.
+        let folder = self.folder.as_ref()?.canonicalize().ok()?;
+        folder.join(path).canonicalize().ok().filter(|path| path.starts_with(&folder))
     }
 }
 
@@ -127,6 +141,43 @@ mod tests {
         let texts = |mut reader: Reader| reader.read(&events).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
         assert_eq!(texts(Reader::of(None)), ["right"], "this very file is below the folder in which tests run");
         assert_eq!(texts(Reader::of(Some(project.path().to_owned()))), ["right", "right"]);
+    }
+
+    #[test]
+    fn nothing_outside_of_the_folder_is_read_for_a_path_that_is_relative_to_it() {
+        let root = tempfile::tempdir().expect("a folder can be made");
+        let project = root.path().join("project");
+        std::fs::create_dir_all(project.join("src")).expect("the folder is ours");
+        for file in ["secret.rs", "project/src/main.rs"] {
+            std::fs::write(root.path().join(file), file).expect("the folder is ours");
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(root.path().join("secret.rs"), project.join("link.rs")).expect("the folder is ours");
+        let read = |file: &str| {
+            let found = Reader::of(Some(project.clone())).read(&[named(file)]);
+            found.into_iter().map(|(_, text)| text).next()
+        };
+        // As `#[path = "../src/main.rs"]` has it.
+        let inside = Some("project/src/main.rs".to_owned());
+        assert_eq!((read("src/main.rs"), read("tests/../src/main.rs")), (inside.clone(), None), "there are no tests");
+        assert_eq!(read("src/../src/main.rs"), inside);
+        for file in ["../secret.rs", "src/../../secret.rs", "link.rs"] {
+            assert_eq!(read(file), None, "{file}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_may_be_kept() {
+        let project = tempfile::tempdir().expect("a folder can be made");
+        let line = "// A long line of a long file.\n";
+        let text = line.repeat(FILE_BYTES_MAX as usize / line.len());
+        let count = 2 * ALL_BYTES_MAX / text.len();
+        let names: Vec<String> = (0..count).map(|index| format!("{index}.rs")).collect();
+        names.iter().for_each(|name| std::fs::write(project.path().join(name), &text).expect("the folder is ours"));
+        let events: Vec<Event> = names.iter().map(|name| named(name)).collect();
+        let mut reader = Reader::of(Some(project.path().to_owned()));
+        let bytes: usize = reader.read(&events).iter().map(|(_, text)| text.len()).sum();
+        assert!(bytes >= ALL_BYTES_MAX && bytes < ALL_BYTES_MAX + text.len(), "{bytes}");
     }
 
     #[test]

@@ -304,3 +304,18 @@ fn two_hundred_megabytes_in_one_message() {
     assert!(said.contains("1 entries of its messages were too long"), "{said}");
     assert!((1..600).contains(&most_mb), "{most_mb} MB for a message of 200 MB");
 }
+
+#[test]
+fn what_is_refused_leaves_no_file_behind() {
+    let folder = crate::outside::Folder::new("attach-refused");
+    let file = folder.file("seen.loop");
+    let [file, nowhere] = [file.to_str().expect("text"), "nowhere/at/all"];
+    for words in [
+        &["attach", "--headless", "--record", file, "--source", nowhere][..],
+        &["exec", "--headless", "--record", file, "--source", nowhere, "--", "true"],
+    ] {
+        let ran = loopscope(words);
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+        assert!(ran.err.contains("there is no such folder") && !std::path::Path::new(file).exists(), "{}", ran.err);
+    }
+}

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use loopscope::app::Session;
 use loopscope::control::{Command, LinkState, Outcome, Phase, Status, Steering};
 use loopscope::session::{ExecSession, Stdin};
-use loopscope::trace::{AwaitKind, Cause, Ending, Task, TaskKind, Trace};
+use loopscope::trace::{AwaitKind, Cause, Cycle, Ending, Task, TaskKind, Trace};
 use serde_json::Value;
 
 use crate::attach::until;
@@ -171,6 +171,21 @@ fn a_mutex_is_seen_to_the_poll_with_who_woke_whom_and_what_was_awaited() {
         let causes: Vec<_> = task.wakes().map(|(_, cause)| cause).collect();
         assert!(causes.contains(&Cause::Driver) && causes.iter().any(|cause| matches!(cause, Cause::Task(_))));
         assert!(!causes.contains(&Cause::Task(task.id)));
+        // However many names came in time: each is the right one, for who woke it tells what it waited for.
+        let awaited = |cycle: &Cycle| trace.site(trace.awaits().get(cycle.waiting_on().0?)?.site);
+        let cycles: Vec<Cycle> = task.lane.cycles().collect();
+        for pair in cycles.windows(2).filter(|_| task.name().starts_with("locker")) {
+            let [source, next] = [&pair[0], &pair[1]].map(|cycle| awaited(cycle).map(|site| &*site.source));
+            let (_, cause) = pair[0].wake().expect("it was polled again");
+            let is_woken_so = match source {
+                Some("sleep") => cause == Cause::Driver,
+                Some("Mutex::lock") => matches!(cause, Cause::Task(by) if by != task.id),
+                other => other.is_none(),
+            };
+            assert!(is_woken_so, "{}: {source:?} was ended by {cause:?}", task.name());
+            // Whoever has the lock sleeps next, and whoever has slept waits for it.
+            assert!(source.is_none() || source != next, "{}: twice {source:?}", task.name());
+        }
     }
     assert!(session.source("tests/apps/scenarios.rs").is_some_and(|text| text.contains("lock.lock().await")));
 }

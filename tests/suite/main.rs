@@ -50,4 +50,5 @@ mod tabs;
 mod terminal;
 mod trace;
 mod view;
+mod witnesses;
 mod workload;

@@ -4,6 +4,8 @@
 //! they do not nest there is more than one thread, and who woke whom is a guess: of the one task that was in a poll, or
 //! of nobody where several were.
 
+use std::collections::VecDeque;
+
 use rustc_hash::FxHashMap;
 
 use super::awaits::{Awaits, Names};
@@ -18,8 +20,14 @@ pub const ENTERED_MAX: usize = 4_096;
 /// Characters of a task's name that are kept.
 const NAME_CHARS_MAX: usize = 256;
 
-/// Tasks that are told of; of more it is told how many.
+/// Tasks that are there at once, of which something is told.
 const TASKS_MAX: usize = 1 << 20;
+
+/// Tasks in all: there are no more ids of the trace.
+const IDS_MAX: usize = u32::MAX as usize - 1;
+
+/// Spawns that are remembered until the wire tells of them too.
+const BORN_MAX: usize = 1 << 18;
 
 /// A task that has not ended.
 #[derive(Debug)]
@@ -52,9 +60,11 @@ struct Entered {
 #[derive(Debug, Default)]
 pub struct Teller {
     tasks: FxHashMap<u64, Known>,
-    /// Every task by its span and the moment of its spawn, in nanoseconds since 1970: so the wire knows it too. Only
-    /// where there is a wire.
+    /// Tasks by their span and the moment of their spawn, in nanoseconds since 1970: so the wire knows them too, which has
+    /// not asked for them yet. Only where there is a wire.
     born: FxHashMap<(u64, u64), TaskId>,
+    /// These, and some that were asked for, in order.
+    spawns: VecDeque<(u64, u64)>,
     told_tasks: usize,
     entered: Vec<Entered>,
     held: Held,
@@ -89,7 +99,12 @@ impl Teller {
             Line::Spawn { id, at: born, fields } => {
                 let task = self.spawn(*id, at, fields, out);
                 if let Some(task) = task.filter(|_| self.awaits.is_some()) {
-                    self.born.insert((*id, born.epoch_ns().unwrap_or(0)), task);
+                    let spawn = (*id, born.epoch_ns().unwrap_or(0));
+                    self.born.insert(spawn, task);
+                    self.spawns.push_back(spawn);
+                    if self.spawns.len() > BORN_MAX {
+                        self.spawns.pop_front().and_then(|oldest| self.born.remove(&oldest));
+                    }
                 }
             }
             Line::Enter { id, .. } => self.enter(*id, at, names, out),
@@ -108,9 +123,9 @@ impl Teller {
         self.entered.len() >= ENTERED_MAX
     }
 
-    /// The task with this span that was spawned at this moment, in nanoseconds since 1970.
-    pub fn born(&self, span: u64, epoch_ns: u64) -> Option<TaskId> {
-        self.born.get(&(span, epoch_ns)).copied()
+    /// The task with this span that was spawned at this moment, in nanoseconds since 1970; once.
+    pub fn born(&mut self, span: u64, epoch_ns: u64) -> Option<TaskId> {
+        self.born.remove(&(span, epoch_ns))
     }
 
     fn spawn(&mut self, span: u64, at: Nanos, fields: &[Field], out: &mut impl FnMut(Event)) -> Option<TaskId> {
@@ -145,7 +160,7 @@ impl Teller {
 
     /// A new task; none where there are too many already.
     fn add(&mut self, span: u64, at: Nanos, mut spawned: Spawned, out: &mut impl FnMut(Event)) -> Option<TaskId> {
-        if self.told_tasks >= TASKS_MAX {
+        if self.tasks.len() >= TASKS_MAX || self.told_tasks >= IDS_MAX {
             self.untold_tasks += 1;
             return None;
         }

@@ -5,14 +5,16 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::OFlags;
+#[cfg(not(target_vendor = "apple"))]
+use rustix::fs::{CWD, Mode};
 
 use super::clock::Clock;
 use crate::belongings::PrivateFolder;
@@ -69,7 +71,7 @@ impl Pipe {
     fn with_limit(clock: Clock, bell: Sender<()>, limit_bytes: usize) -> io::Result<Self> {
         let folder = PrivateFolder::make()?;
         let pipe = Self { folder, backlog: Arc::default(), is_left: Arc::default() };
-        rustix::fs::mknodat(CWD, pipe.path(), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        make_fifo(&pipe.path())?;
         // Opening must not wait for an app that perhaps never records, and its own opening must find a reader.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(pipe.path())?;
@@ -118,6 +120,19 @@ impl Pipe {
     fn lock(&self) -> std::sync::MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes a pipe with a name, for this user only.
+#[cfg(not(target_vendor = "apple"))]
+fn make_fifo(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)?)
+}
+
+/// The same where the system's own call is not to be had in safe code.
+#[cfg(target_vendor = "apple")]
+fn make_fifo(path: &Path) -> io::Result<()> {
+    let made = std::process::Command::new("/usr/bin/mkfifo").args(["-m", "600"]).arg(path).status()?;
+    made.success().then_some(()).ok_or_else(|| io::Error::other("mkfifo made no pipe"))
 }
 
 impl Drop for Pipe {

@@ -1,7 +1,7 @@
 //! Time: what waits for it, what spends it, and what tells it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
@@ -58,9 +58,7 @@ fn sleep_until(lua: &Lua, host: &Host, source: &Arc<str>, at: Nanos) -> mlua::Re
 fn block(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) -> mlua::Result<()> {
     let duration = length_of_time(lua, host, source, &value)?;
     let site = host.site(AwaitKind::Block, source, host.caller_line(lua));
-    let before = Instant::now();
     let blocked = host.world(lua, source)?.block(&site, duration);
-    locked(&host.stretch).excuse(before.elapsed());
     blocked.map_err(|stopped| Error::external(Fault::new(stopped.to_string()).weight(Weight::Stopped)))
 }
 

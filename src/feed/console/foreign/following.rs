@@ -19,6 +19,10 @@ impl ForeignDoor {
             known.counts = Counts { awaits: known.counts.awaits, ..facts::counts(stats) };
             events.push(Event::Counted { task, counts: known.counts });
             if self.polls == Polls::Elsewhere {
+                // Its end is told elsewhere too; what its span means need not be kept for ever.
+                if stats.dropped_at.is_some() {
+                    self.tasks.end(span);
+                }
                 continue;
             }
             let spawned_at = known.spawned_at;
