@@ -107,9 +107,14 @@ impl Default for Dashboard {
 
 /// How far the axis has come by now.
 pub fn axis_end(session: &dyn Session, axis: Axis) -> u64 {
+    reached(session.trace(), session.status().now, axis)
+}
+
+/// How far the axis has come when the session's clock shows `now`.
+fn reached(trace: &Trace, now: Nanos, axis: Axis) -> u64 {
     match axis {
-        Axis::Time => session.trace().now().max(session.status().now),
-        Axis::Steps => session.trace().steps().into(),
+        Axis::Time => trace.now().max(now),
+        Axis::Steps => trace.steps().into(),
     }
 }
 
@@ -121,8 +126,13 @@ impl Dashboard {
 
     /// How far the axis has come in the picture: by now, or by when it was frozen.
     pub fn axis_end(&self, session: &dyn Session, axis: Axis) -> u64 {
+        self.axis_end_at(session.trace(), session.status().now, axis)
+    }
+
+    /// The same where the clock was read before: all that one frame says is as of one moment.
+    pub fn axis_end_at(&self, trace: &Trace, now: Nanos, axis: Axis) -> u64 {
         match (self.frozen, axis) {
-            (None, _) => axis_end(session, axis),
+            (None, _) => reached(trace, now, axis),
             (Some(frozen), Axis::Time) => frozen.at,
             (Some(frozen), Axis::Steps) => frozen.step,
         }

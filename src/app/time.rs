@@ -53,8 +53,12 @@ pub fn tick(ns: Nanos, step: Nanos) -> String {
     if ns == 0 {
         return "0".to_owned();
     }
-    if step >= MINUTE || (ns >= MINUTE && step >= S) {
-        return whole(ns);
+    match step {
+        DAY.. => return format!("{}d", ns / DAY),
+        // A day and more is told to the minute elsewhere.
+        S..MINUTE if ns >= DAY => return format!("{} {:02}s", whole(ns), ns % MINUTE / S),
+        S.. if ns >= MINUTE => return whole(ns),
+        _ => {}
     }
     let (unit, name) = if ns >= S {
         (S, "s")

@@ -153,6 +153,11 @@ impl Recording {
         self.teller.settle(quiet_ns, out);
     }
 
+    /// More is known of spans than when they were entered: what goes on is named now, from when it began. A piece at a time.
+    pub fn name_late(&mut self, names: &impl Names, out: &mut impl FnMut(Event)) {
+        self.teller.name_late(names, out);
+    }
+
     /// The app is gone, and there are tasks whose end it has not recorded.
     pub fn note_unfinished(&mut self) {
         self.recorded.is_unfinished = true;

@@ -252,6 +252,7 @@ impl ExecSession {
         let (trace, timed) = (&mut self.trace, &mut self.timed);
         let quiet_ns = u64::try_from(self.last_came.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.recording.settle(quiet_ns, &mut |event| timed.before(event, trace));
+        self.recording.name_late(self.joined.names(), &mut |event| timed.before(event, trace));
         let at = self.recording.stamps().loop_time(horizon.min(self.clock.now()).saturating_sub(LATE_NS));
         if self.ended.is_none() {
             self.timed.before(Event::Now { at }, &mut self.trace);

@@ -202,9 +202,13 @@ impl Trace {
             self.seal(Kept::Awaits);
             self.grow(sealed_bytes);
         }
-        let is_call = self.sites.get(site.index()).is_some_and(|site| site.kind == AwaitKind::Block);
+        let kind = self.sites.get(site.index()).map_or(AwaitKind::Other, |site| site.kind);
+        let is_call = kind == AwaitKind::Block;
         let Some(owner) = self.tasks.get_mut(task) else { return };
         owner.open_awaits.push(id);
+        if self.fidelity == Fidelity::Exact {
+            owner.lane.waits_on(id, kind, at);
+        }
         let filed = owner.awaits.push(id);
         self.keep(filed, Kept::AwaitsOf(task));
         if let Some(rare) = if is_call { self.rare(task) } else { None } {

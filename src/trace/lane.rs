@@ -170,6 +170,15 @@ impl Lane {
         }
     }
 
+    /// An await that began in the last poll, at `at`, is told of only now that the poll is over: what followed it, and had no
+    /// name, was waiting on that.
+    pub(super) fn waits_on(&mut self, id: AwaitId, kind: AwaitKind, at: Nanos) {
+        let cycle = &mut self.current;
+        if cycle.waiting_on.is_none() && cycle.end != NEVER && (cycle.start..=cycle.end).contains(&at) {
+            (cycle.waiting_on, cycle.kind) = (Some(id), kind);
+        }
+    }
+
     /// The first wake since the last poll's start counts; tells whether it was that, for later ones change nothing here.
     pub(super) fn woken(&mut self, at: Nanos, step: u32, cause: Option<Cause>) -> bool {
         let cycle = &mut self.current;

@@ -11,6 +11,7 @@ use crate::trace::Axis;
 
 /// Distances between ticks that a person counts in, within one decade or one unit of time.
 const S: u64 = 1_000_000_000;
+const DAY: u64 = 24 * 3_600 * S;
 const LONG: [u64; 16] = [
     S,
     2 * S,
@@ -39,8 +40,8 @@ fn round_up(axis: Axis, wanted: u64) -> u64 {
     loop {
         for step in [decade, decade.saturating_mul(2), decade.saturating_mul(5)] {
             if axis == Axis::Time && step >= S {
-                let day = 24 * 3_600 * S;
-                return LONG.into_iter().find(|step| *step >= wanted).unwrap_or(wanted.div_ceil(day) * day);
+                let long = LONG.into_iter().find(|step| *step >= wanted);
+                return long.unwrap_or_else(|| round_up(Axis::Steps, wanted.div_ceil(DAY)).saturating_mul(DAY));
             }
             if step >= wanted {
                 return step;
@@ -103,6 +104,10 @@ mod tests {
         assert_eq!(labels(Axis::Time, 0, 3_075_000_001), ["0", "1 s", "2 s", "3 s"]);
         assert_eq!(labels(Axis::Time, 0, 40_000), ["0", "10 µs", "20 µs", "30 µs"]);
         assert_eq!(labels(Axis::Time, 0, 3_655 * S), ["0", "15m 00s", "30m 00s", "45m 00s", "1h 00m 00s"]);
+        let year = labels(Axis::Time, 0, 365 * DAY);
+        assert_eq!(year, ["0", "100d", "200d", "300d"], "days are counted as anything else is");
+        let after_a_day = labels(Axis::Time, DAY, DAY + 60 * S);
+        assert_eq!(after_a_day, ["1d 00h 00m 00s", "1d 00h 00m 15s", "1d 00h 00m 30s", "1d 00h 00m 45s"]);
         assert_eq!(labels(Axis::Steps, 0, 43), ["0", "10", "20", "30", "40"]);
         assert_eq!(ticks(Axis::Time, 0, 2 * S, 60)[1].0, 15, "500 ms is a quarter of 2 s");
     }

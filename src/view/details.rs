@@ -68,7 +68,7 @@ struct Page<'a> {
 impl Page<'_> {
     /// The time as of which everything is said.
     fn now(&self) -> Nanos {
-        self.at.unwrap_or_else(|| self.scene.model.dashboard.axis_end(self.scene.session, Axis::Time))
+        self.at.unwrap_or_else(|| self.scene.axis_end(Axis::Time))
     }
 
     fn entry(&self, label: &str, value: &str) -> Line<'static> {

@@ -38,7 +38,7 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
         put(buffer, lanes, (0, 0), text, theme.style(Role::Dim));
         return;
     }
-    let end = state.axis_end(scene.session, Axis::Time);
+    let end = scene.axis_end(Axis::Time);
     let (from, to) = state.viewport.range(end, lanes.width);
     let edge = |column: u16| column_edge(from, to, column, lanes.width);
     // Of the time before the first update the sums are known, and not who was ready when.
@@ -52,7 +52,8 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, places: &Tim
     let cells = trace.loop_window(from, to, lanes.width, end);
     for ((column, ready), here) in (0..lanes.width).zip(readies).zip(&cells) {
         let to = edge(column + 1).max(edge(column) + 1);
-        if edge(column) > end {
+        // Who is ready is known as far as the lanes are, which the clock may be ahead of.
+        if edge(column) > if is_measured { end } else { end.min(trace.now()) } {
             break;
         }
         if is_measured && trace.loop_lane().told_until().is_none_or(|until| edge(column) > until) {

@@ -3,6 +3,7 @@
 use super::theme::Theme;
 use crate::app::{Model, Session};
 use crate::control::Status;
+use crate::trace::Axis;
 use crate::workload::manifest::Manifest;
 
 /// Everything that there is to draw.
@@ -21,4 +22,12 @@ pub struct Watching<'a> {
     pub session: &'a dyn Session,
     pub status: &'a Status,
     pub theme: &'a Theme,
+}
+
+impl Watching<'_> {
+    /// How far the axis has come in this frame. A loop that runs tells a later time whenever it is asked, so nobody asks it
+    /// twice: lanes, strip, header and details are of one moment.
+    pub fn axis_end(self, axis: Axis) -> u64 {
+        self.model.dashboard.axis_end_at(self.session.trace(), self.status.now, axis)
+    }
 }

@@ -52,7 +52,7 @@ pub fn order(scene: Watching<'_>) -> String {
 /// What the columns look at: as it is to be shown.
 pub fn look(scene: Watching<'_>) -> Look<'_> {
     let state = &scene.model.dashboard;
-    let now = state.looking_at().unwrap_or_else(|| state.axis_end(scene.session, Axis::Time));
+    let now = state.looking_at().unwrap_or_else(|| scene.axis_end(Axis::Time));
     Look { trace: scene.session.trace(), now, is_past: state.looking_at().is_some() }
 }
 

@@ -28,7 +28,7 @@ const COUNT_COLUMNS: usize = 7;
 /// Draws the whole timeline.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Timeline) {
     let state = &scene.model.dashboard;
-    let end = state.axis_end(scene.session, state.viewport.axis);
+    let end = scene.axis_end(state.viewport.axis);
     let lanes = places.lanes(places.rows);
     let range = state.viewport.range(end, lanes.width);
     head(buffer, scene, places, range);
@@ -140,7 +140,7 @@ fn label(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, task: &
 fn draw_lane(buffer: &mut Buffer, scene: Watching<'_>, area: Rect, row: u16, id: TaskId, (from, to): (u64, u64)) {
     let axis = scene.model.dashboard.viewport.axis;
     let trace = scene.session.trace();
-    let end = scene.model.dashboard.axis_end(scene.session, axis);
+    let end = scene.axis_end(axis);
     let edge = |column: u16| column_edge(from, to, column, area.width);
     let cells = trace.window(id, axis, from, to, area.width);
     for (column, cell) in (0..area.width).zip(&cells) {

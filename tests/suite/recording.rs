@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use loopscope::app::Session;
 use loopscope::control::{Command, Outcome, Phase};
-use loopscope::feed::recording::{Error, Recording, Stamps};
+use loopscope::feed::recording::{Error, Names, Recording, Stamps};
 use loopscope::session::{RecordingSession, Until};
-use loopscope::trace::{Cause, Ending, Trace};
+use loopscope::trace::{AwaitKind, Cause, Ending, ResourceId, Site, State, TaskId, Trace};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -468,4 +468,58 @@ fn a_task_comes_with_the_size_of_its_future() {
     assert_eq!(read, Ok(()));
     let spawned = &trace.tasks().nth(0).expect("it is there").spawned;
     assert_eq!((spawned.size_bytes, spawned.boxed_from_bytes), (Some(8), Some(40_000)));
+}
+
+/// A console that is late: what spans mean it knows only once `knows`. 10 is an operation of a lock, made of one, 12, of a
+/// semaphore; 9 is the lock itself.
+struct Late {
+    knows: bool,
+}
+
+impl Names for Late {
+    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+        let (kind, source) = match span {
+            10 => (AwaitKind::Sync, "Mutex::lock"),
+            12 => (AwaitKind::Sync, "Semaphore::acquire"),
+            _ => return None,
+        };
+        self.knows.then(|| (Site { kind, source: source.into(), location: None }, None))
+    }
+}
+
+/// What a task is stuck on is known although its name came only after the task had waited, and is told once.
+#[test]
+fn what_is_awaited_is_named_late_where_the_console_is_late() {
+    let mut trace = Trace::default();
+    trace.set_foreign();
+    let mut recording = Recording::new(Stamps::from_first()).with_awaits();
+    let story = written("+1 (1 (9 (10 (12 )12 )10 )9 )1 +2 (2 )2 +3 w1 (1 (9 (10 (12 )12 x12 )10 x10 )9 )1 x1");
+    let lines: Vec<String> = story.lines().map(|line| format!("{line}\n")).collect();
+    // Until the third task is there nobody has a name.
+    let (before, after) = lines.split_at(14);
+    let take = |recording: &mut Recording, trace: &mut Trace, lines: &[String], names: &Late| {
+        for line in lines {
+            recording.take(line.as_bytes(), names, &mut |event| trace.apply(event)).expect("it is a recording");
+        }
+    };
+    take(&mut recording, &mut trace, before, &Late { knows: false });
+    let first = TaskId::from_index(0);
+    assert_eq!(trace.state(first), Some(State::Waiting(None, AwaitKind::Other)), "the console has not told yet");
+    recording.name_late(&Late { knows: false }, &mut |event| trace.apply(event));
+    assert!(trace.awaits().is_empty());
+    for _ in 0..2 {
+        recording.name_late(&Late { knows: true }, &mut |event| trace.apply(event));
+    }
+    let told = |trace: &Trace| -> Vec<_> {
+        let awaits = trace.awaits().iter();
+        awaits.map(|(id, told)| (id, told.task, told.start, told.end(), told.outcome().name())).collect()
+    };
+    let id = trace.awaits().iter().next().expect("it is named now").0;
+    assert_eq!(told(&trace), [(id, first, 3_000, None, "pending")], "once, since it was first entered");
+    assert_eq!(trace.state(first), Some(State::Waiting(Some(id), AwaitKind::Sync)));
+    assert_eq!(trace.state_at(first, 9_000), Some(State::Waiting(Some(id), AwaitKind::Sync)), "then too");
+    take(&mut recording, &mut trace, after, &Late { knows: true });
+    let told = told(&trace);
+    assert_eq!(told.len(), 1, "its parts are not told beside it: {told:?}");
+    assert_eq!((told[0].2, told[0].4), (3_000, "ready"));
 }

@@ -301,3 +301,60 @@ fn what_was_lost_is_said_at_any_width_that_has_room_for_it() {
     let counts = shown.lines().nth(1).expect("the counts").trim_end();
     assert!(counts.starts_with(" 3 tasks: 2 cancelled, 1 failed  nothing lost  loop "), "{counts}");
 }
+
+/// A session whose clock goes on whenever it is asked for the time, as that of a loop that runs does.
+struct Ticking {
+    played: Played,
+    asked: std::cell::Cell<u64>,
+}
+
+impl Session for Ticking {
+    fn trace(&self) -> &Trace {
+        &self.played.trace
+    }
+
+    fn status(&self) -> loopscope::control::Status {
+        self.asked.set(self.asked.get() + 1);
+        loopscope::control::Status { now: self.asked.get() * stage::S, ..self.played.status.clone() }
+    }
+
+    fn pump(&mut self, _budget: std::time::Duration) -> bool {
+        false
+    }
+
+    fn wait(&self, _at_most: std::time::Duration) {}
+
+    fn command(&mut self, _command: loopscope::control::Command) {}
+
+    fn source(&self, _file: &str) -> Option<&str> {
+        None
+    }
+}
+
+#[test]
+fn a_frame_is_of_one_moment() {
+    let mut played = stage::paused();
+    played.status.phase = Phase::Running;
+    let session = Ticking { played, asked: std::cell::Cell::new(0) };
+    let (stage, area) = (Stage::default(), Rect::new(0, 0, 120, 40));
+    let mut model = Model::default();
+    model.watch(None);
+    model.refresh(Some(&session), stage.catalog());
+    let mut buffer = Buffer::empty(area);
+    view::render(
+        &mut buffer,
+        Scene { model: &model, session: Some(&session), catalog: stage.catalog(), theme: &ANSI },
+        area,
+    );
+    let screen = text(&buffer);
+    let now = screen.split_whitespace().find(|word| word.ends_with(".000")).expect("the header's clock").to_owned();
+    let seconds = now.trim_end_matches(".000");
+    assert!(screen.contains(&format!("waiting    {seconds} s")), "since when, by the header's clock:\n{screen}");
+    let lines: Vec<&str> = screen.lines().collect();
+    let columns = |label: &str, marks: &[char]| {
+        let line = lines.iter().find(|line| line.contains(label)).unwrap_or_else(|| panic!("no {label}:\n{screen}"));
+        line.chars().skip_while(|mark| *mark != '▌').take_while(|mark| marks.contains(mark)).count()
+    };
+    let (lane, strip) = (columns(" main  ", &['▌', '═']), columns("   busy  ", &['▌', '·']));
+    assert_eq!(lane, strip, "main's lane ends where the loop's strip does:\n{screen}");
+}

@@ -4,6 +4,9 @@
 //! a timer that is entered in a task's poll, and not as part of another await, is a sleep of that task. An await that
 //! ends in the very poll in which it was last polled was ready; one that ends at another time was dropped.
 
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 use crate::trace::{AwaitId, Event, Nanos, ResourceId, Site, SiteId, TaskId};
@@ -17,15 +20,24 @@ const OPEN_MAX: usize = 1 << 20;
 /// Awaits of one recording. Ids of the trace end at four times this.
 const AWAITS_MAX: usize = 1 << 30;
 
+/// Unnamed spans that are asked for again at a time.
+const ASKED_AGAIN: usize = 512;
+
+/// Unnamed spans inside one another that are looked through for the outermost that is named.
+const INSIDE_MAX: usize = 16;
+
+/// What is awaited where a span is entered, and of which resource.
+pub type Meaning = (Site, Option<ResourceId>);
+
 /// Somebody who knows what spans are.
 pub trait Names {
     /// What is awaited where `span` is entered, and for which resource; `None` where it is no await.
-    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)>;
+    fn meaning(&self, span: u64) -> Option<Meaning>;
 }
 
 /// Nobody does.
 impl Names for () {
-    fn meaning(&self, _: u64) -> Option<(Site, Option<ResourceId>)> {
+    fn meaning(&self, _: u64) -> Option<Meaning> {
         None
     }
 }
@@ -38,26 +50,44 @@ struct Open {
     is_fresh: bool,
 }
 
+/// A span that means nothing so far.
+#[derive(Clone, Copy, Debug)]
+struct Unnamed {
+    /// Who entered it first, and when.
+    task: TaskId,
+    at: Nanos,
+    /// The span inside which that was.
+    outer: Option<u64>,
+}
+
+/// A span that was entered in a poll.
+#[derive(Clone, Copy, Debug)]
+pub struct Polled {
+    pub task: TaskId,
+    pub span: u64,
+    /// The span of no task inside which it was entered.
+    pub outer: Option<u64>,
+    pub at: Nanos,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Awaits {
     open: FxHashMap<u64, Open>,
     /// Spans of those that are fresh.
     fresh: Vec<u64>,
-    /// Spans that mean nothing so far, by who entered them first, and when: they may be named yet.
-    unnamed: FxHashMap<u64, (TaskId, Nanos)>,
+    /// They may be named yet.
+    unnamed: FxHashMap<u64, Unnamed>,
+    /// Which of them is to be asked for next; those that are gone from there are passed over.
+    asked_next: VecDeque<u64>,
     sites: FxHashMap<Site, SiteId>,
     told: usize,
 }
 
 impl Awaits {
-    /// `span` was entered in a poll of `task`. Tells whether it is an await.
-    pub fn polled(
-        &mut self,
-        (task, span, at): (TaskId, u64, Nanos),
-        names: &impl Names,
-        out: &mut impl FnMut(Event),
-    ) -> bool {
+    /// A span was entered in a poll. Tells whether it is an await.
+    pub fn polled(&mut self, polled: Polled, names: &impl Names, out: &mut impl FnMut(Event)) -> bool {
+        let Polled { task, span, outer, at } = polled;
         if let Some(open) = self.open.get_mut(&span) {
             if std::mem::replace(&mut open.is_fresh, true) {
                 out(Event::AwaitPoll { id: open.id, ready: false });
@@ -66,18 +96,75 @@ impl Awaits {
             }
             return true;
         }
-        let Some((described, resource)) = names.meaning(span) else {
-            if self.unnamed.len() < OPEN_MAX {
-                self.unnamed.entry(span).or_insert((task, at));
+        let Some(meaning) = names.meaning(span) else {
+            if self.asked_next.len() < OPEN_MAX
+                && let Entry::Vacant(entry) = self.unnamed.entry(span)
+            {
+                entry.insert(Unnamed { task, at, outer });
+                self.asked_next.push_back(span);
             }
             return false;
         };
-        let first = self.unnamed.remove(&span).filter(|(first, _)| *first == task);
-        let at = first.map_or(at, |(_, first)| first);
+        let first = self.unnamed.remove(&span).filter(|first| first.task == task);
+        if self.begin((task, span, first.map_or(at, |first| first.at)), meaning, out)
+            && let Some(open) = self.open.get_mut(&span)
+        {
+            open.is_fresh = true;
+            self.fresh.push(span);
+        }
+        true
+    }
+
+    /// Asks once more for some of the spans that nobody had a name for when they were entered: a task that waits for good
+    /// never enters its own again.
+    pub fn name_late(&mut self, names: &impl Names, out: &mut impl FnMut(Event)) {
+        for _ in 0..ASKED_AGAIN.min(self.asked_next.len()) {
+            let Some(span) = self.asked_next.pop_front() else { return };
+            if !self.unnamed.contains_key(&span) {
+                continue;
+            }
+            let Some((span, meaning)) = self.outermost(span, names) else {
+                self.asked_next.push_back(span);
+                continue;
+            };
+            let Some(Unnamed { task, at, .. }) = self.unnamed.remove(&span) else { continue };
+            if let Some(meaning) = meaning
+                && self.begin((task, span, at), meaning, out)
+                && let Some(open) = self.open.get(&span)
+            {
+                out(Event::AwaitPoll { id: open.id, ready: false });
+            }
+        }
+    }
+
+    /// Of the unnamed `span` and those inside which it was entered, the outermost that is named by now, with what it means;
+    /// with no meaning where `span` is but a part of an await that is known.
+    fn outermost(&self, span: u64, names: &impl Names) -> Option<(u64, Option<Meaning>)> {
+        let mut found = None;
+        let mut next = Some(span);
+        for _ in 0..INSIDE_MAX {
+            let Some(here) = next else { break };
+            if self.open.contains_key(&here) {
+                return Some((span, None));
+            }
+            let Some(unnamed) = self.unnamed.get(&here) else { break };
+            found = names.meaning(here).map(|meaning| (here, Some(meaning))).or(found);
+            next = unnamed.outer;
+        }
+        found
+    }
+
+    /// An await begins, unless there are too many.
+    fn begin(
+        &mut self,
+        (task, span, at): (TaskId, u64, Nanos),
+        (described, resource): Meaning,
+        out: &mut impl FnMut(Event),
+    ) -> bool {
         let next_site = SiteId::from_index(self.sites.len());
         let has_room = self.sites.len() < SITES_MAX || self.sites.contains_key(&described);
         if !has_room || self.open.len() >= OPEN_MAX || self.told >= AWAITS_MAX {
-            return true;
+            return false;
         }
         let site = *self.sites.entry(described.clone()).or_insert(next_site);
         if site == next_site {
@@ -89,8 +176,7 @@ impl Awaits {
         if let Some(resource) = resource {
             out(Event::AwaitOf { id, resource });
         }
-        self.open.insert(span, Open { id, task, is_fresh: true });
-        self.fresh.push(span);
+        self.open.insert(span, Open { id, task, is_fresh: false });
         true
     }
 

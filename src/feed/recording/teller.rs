@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::awaits::{Awaits, Names};
+use super::awaits::{Awaits, Names, Polled};
 use super::held::{Asked, Held};
 use super::line::{Field, Line, Value, WakerOp};
 use crate::plain::plain_cow;
@@ -218,13 +218,26 @@ impl Teller {
     }
 
     /// A span that is no task's was entered in a poll. Tells whether that is an await.
-    fn await_polled(&mut self, polled: (TaskId, u64, Nanos), names: &impl Names, out: &mut impl FnMut(Event)) -> bool {
+    fn await_polled(
+        &mut self,
+        (task, span, at): (TaskId, u64, Nanos),
+        names: &impl Names,
+        out: &mut impl FnMut(Event),
+    ) -> bool {
         let Some(awaits) = &mut self.awaits else { return false };
+        let outer = self.entered.last().filter(|entered| entered.task.is_none()).map(|entered| entered.span);
         let inside = self.entered.iter().rev().take_while(|entered| entered.task.is_none());
         if inside.into_iter().any(|entered| entered.awaited) {
             return false;
         }
-        awaits.polled(polled, names, &mut |event| self.held.tell(event, out))
+        awaits.polled(Polled { task, span, outer, at }, names, &mut |event| self.held.tell(event, out))
+    }
+
+    /// What was awaited without a name so far may have one by now.
+    pub fn name_late(&mut self, names: &impl Names, out: &mut impl FnMut(Event)) {
+        if let Some(awaits) = &mut self.awaits {
+            awaits.name_late(names, &mut |event| self.held.tell(event, out));
+        }
     }
 
     fn exit(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
