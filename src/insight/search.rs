@@ -13,7 +13,7 @@ use crate::trace::{Task, Trace};
 const LAST_WORD_COST: usize = 5_000;
 
 /// What a task costs, whatever it did, and each of its polls.
-const TASK_COST: usize = 4;
+const TASK_COST: usize = 8;
 
 /// How far it is, each with where to go on.
 #[derive(Clone, Copy, Debug)]

@@ -229,6 +229,15 @@ impl Awaits {
         }
     }
 
+    /// Where one was awaited, for less than all of it; `None` where it was forgotten.
+    pub fn site_of(&self, id: AwaitId) -> Option<SiteId> {
+        let block = id.index().checked_sub(self.dropped).and_then(|index| self.blocks.get(index / BLOCK_AWAITS));
+        match block {
+            Some(block) => block.site((id.index() - self.dropped) % BLOCK_AWAITS),
+            None => self.get(id).map(|found| found.site),
+        }
+    }
+
     fn open_mut(&mut self, id: AwaitId) -> Option<&mut Await> {
         match id.index().checked_sub(self.first_plain()) {
             Some(index) => self.plain.get_mut(index),
@@ -339,7 +348,9 @@ mod tests {
         let open: Vec<usize> = (0..COUNT).filter(|index| told[*index].end == NEVER).collect();
         assert!(!awaits.open.is_empty() && open.len() > awaits.open.len(), "some are open that were packed");
         for (index, told) in told.iter().enumerate() {
-            assert_eq!(awaits.get(AwaitId::from_index(index)).as_ref(), Some(told), "{index}");
+            let id = AwaitId::from_index(index);
+            assert_eq!(awaits.get(id).as_ref(), Some(told), "{index}");
+            assert_eq!(awaits.site_of(id), Some(told.site), "{index}");
         }
         let listed: Vec<Await> = awaits.iter().map(|(_, found)| found).collect();
         assert_eq!(listed, told);
@@ -351,6 +362,7 @@ mod tests {
         assert_eq!((awaits.len(), awaits.get(AwaitId::from_index(1))), (kept, None));
         let first = AwaitId::from_index(open[0]);
         assert_eq!(awaits.get(first), Some(told[open[0]]), "what is open is kept");
+        assert_eq!(awaits.site_of(first), Some(told[open[0]].site));
         assert!(awaits.end(first, 1 << 40).is_some() && awaits.get(first).is_none(), "until it ends");
     }
 }

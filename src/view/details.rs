@@ -18,6 +18,9 @@ use crate::trace::{AwaitId, Axis, Cause, Ending, Fidelity, Location, Nanos, Stat
 /// Awaits that are named, the outermost first, where one is inside the other.
 const INSIDE_MAX: usize = 16;
 
+/// A space at which no line is broken.
+const HELD_TOGETHER: &str = "\u{a0}";
+
 /// Draws the pane.
 pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
     if area.height == 0 {
@@ -95,7 +98,9 @@ impl Page<'_> {
                 let has_time = self.at.is_some() || self.scene.model.dashboard.cursor.is_none();
                 awaited = Some(id);
                 if let Some(found) = trace.awaits().get(id).filter(|_| has_time) {
-                    text.push_str(&format!(" for {}", time::duration(self.now().saturating_sub(found.start))));
+                    // No line ends between a number and its unit.
+                    let length = time::duration(self.now().saturating_sub(found.start)).replace(' ', HELD_TOGETHER);
+                    text.push_str(&format!(" for {length}"));
                 }
             }
             State::Waiting(None, _) if trace.is_foreign() => text.push_str(": what for, nobody tells"),
@@ -110,7 +115,11 @@ impl Page<'_> {
         }
         for (index, line) in text::wrap(&text, self.width.saturating_sub(3)).into_iter().enumerate() {
             let indent = if index == 0 { "" } else { "   " };
-            lines.push(Line::from(span(theme, Role::of(state), format!("{indent}{line}"))));
+            lines.push(Line::from(span(
+                theme,
+                Role::of(state),
+                format!("{indent}{}", line.replace(HELD_TOGETHER, " ")),
+            )));
         }
         if let (State::Failed, Some(Ending::Failed(error))) = (state, &task.ending) {
             lines.extend(

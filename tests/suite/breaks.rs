@@ -174,6 +174,12 @@ fn a_finding_stops_the_run_before_it_is_over() {
     let mut run = Stopping::new(text, ClockKind::Virtual, Speed::Times(2.0), &["finding lost-*", "finding blocked-*"]);
     let hit = run.stops().expect("it stopped");
     assert_eq!((hit.finding, hit.task), ("blocked-loop", Some(run.task("main"))));
+    // A finding is noticed from outside: the loop may be seen to stand still before the pause is read.
+    let deadline = Instant::now() + PATIENCE;
+    while run.causes().is_empty() && Instant::now() < deadline {
+        run.session.wait(Duration::from_millis(1));
+        run.session.pump(Duration::from_millis(5));
+    }
     assert_eq!(run.causes(), [PauseCause::Breakpoint("finding blocked-*".into())]);
     run.goes_on();
     run.session.pump(Duration::from_millis(5));

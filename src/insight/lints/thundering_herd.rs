@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::units::{how_many, human_ns, human_number};
 use super::{Case, Lint, Looking, Severity, Sighting};
-use crate::trace::{AwaitId, AwaitKind, Cause, Cycle, Nanos, Task, TaskId};
+use crate::trace::{AwaitId, AwaitKind, Cause, Cycle, Nanos, SiteId, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "thundering-herd",
@@ -147,27 +147,33 @@ struct Life<'a> {
 impl Life<'_> {
     /// Whether the poll `after` a wake led nowhere: the task waits where it waited `before`, or in a lock's queue.
     fn is_back(&self, before: &Cycle, after: &Cycle) -> bool {
-        let ((Some(old), _), (Some(new), kind)) = (before.waiting_on(), after.waiting_on()) else { return false };
+        let ((Some(old), old_kind), (Some(new), kind)) = (before.waiting_on(), after.waiting_on()) else {
+            return false;
+        };
+        // One place is of one kind; to look an await up takes longer than all else here.
+        if old_kind != kind && kind != AwaitKind::Sync {
+            return false;
+        }
         let is_last = self.task.lane.last().is_some_and(|last| last.step == after.step);
         let ended = is_last && self.task.lane.ended().is_some_and(|ended| Some(ended) == after.end());
         let spent_ns = after.end().map_or(u64::MAX, |end| end - after.start);
         if ended || spent_ns > self.case.limits.busy_yield_poll_ns {
             return false;
         }
-        let site = |id| self.case.trace.awaits().get(id).map(|found| found.site);
+        let site = |id| self.case.trace.awaits().site_of(id);
         let (Some(old_site), Some(new_site)) = (site(old), site(new)) else { return false };
         if old_site == new_site {
-            old == new || !self.awaited_else(old, new)
+            old == new || !self.awaited_else(old_site, old, new)
         } else {
             kind == AwaitKind::Sync && !self.acquired_in(after)
         }
     }
 
-    /// Something of another place was awaited between these two.
-    fn awaited_else(&self, old: AwaitId, new: AwaitId) -> bool {
-        let site = |id| self.case.trace.awaits().get(id).map(|found| found.site);
-        let (from, to) = (self.awaits.partition_point(|id| *id <= old), self.awaits.partition_point(|id| *id < new));
-        self.awaits.get(from..to).is_some_and(|between| between.iter().any(|id| site(*id) != site(old)))
+    /// Something of another place than `here` was awaited between these two.
+    fn awaited_else(&self, here: SiteId, old: AwaitId, new: AwaitId) -> bool {
+        let later = self.awaits.get(self.awaits.partition_point(|id| *id <= old)..).unwrap_or_default();
+        let mut between = later.iter().take_while(|id| **id < new);
+        between.any(|id| self.case.trace.awaits().site_of(*id) != Some(here))
     }
 
     fn acquired_in(&self, poll: &Cycle) -> bool {

@@ -66,6 +66,15 @@ impl Block {
         Some(unpack(first, columns.map(|column| column.get(index))))
     }
 
+    /// Where the await at `index` was made.
+    pub fn site(&self, index: usize) -> Option<SiteId> {
+        let mut rest = &*self.bytes;
+        take_number(&mut rest)?;
+        let mut column = || Column::take(&mut rest, BLOCK_AWAITS);
+        let (_, _, _, sites) = (column()?, column()?, column()?, column()?);
+        Some(site(sites.get(index)))
+    }
+
     pub fn all(&self) -> [Await; BLOCK_AWAITS] {
         let Some((first, columns)) = self.columns() else { return [Await::NONE; BLOCK_AWAITS] };
         std::array::from_fn(|index| unpack(first, columns.map(|column| column.get(index))))
@@ -76,13 +85,17 @@ impl Block {
     }
 }
 
+fn site(number: u64) -> SiteId {
+    u32::try_from(number).ok().and_then(SiteId::from_number).unwrap_or(SiteId::ONE)
+}
+
 /// Numbers of a file that lies may be any: those that nothing has become the first.
 fn unpack(first: u64, [start, length, task, site, polls, marks]: [u64; 6]) -> Await {
     let number = |number: u64| u32::try_from(number).unwrap_or(0);
     let start = first.saturating_add(start).min(NEVER - 1);
     Await {
         task: TaskId::from_number(number(task)).unwrap_or(TaskId::ONE),
-        site: SiteId::from_number(number(site)).unwrap_or(SiteId::ONE),
+        site: self::site(site),
         start,
         end: length.checked_sub(1).map_or(NEVER, |length| start.saturating_add(length).min(NEVER - 1)),
         polls: number(polls),
