@@ -1,8 +1,8 @@
 //! What comes in: keys and the mouse on one thread, signals on another, all into one channel.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -19,6 +19,31 @@ use crate::app::{Code, Input, Key, Mouse, MouseKind};
 const WAITING_MAX: usize = 1_024;
 /// How long the reading thread sleeps before it looks whether it should end.
 const STOP_CHECK: Duration = Duration::from_millis(100);
+
+/// Who heeds signals until the screen does.
+static EARLY: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// From now on, until there is a screen, a signal ends the program with all that belongs to it: to be called before anything
+/// is started that must not be left behind.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub fn heed_signals() -> io::Result<()> {
+    let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    if early.is_none() {
+        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT])?;
+        *early = Some(signals.handle());
+        thread::Builder::new().name("signals".into()).spawn(move || signals.forever().next().map(end))?;
+    }
+    Ok(())
+}
+
+/// Ends the program for a signal, at once.
+fn end(signal: i32) {
+    super::guard::restore();
+    crate::belongings::sweep();
+    std::process::exit(128 + signal);
+}
 
 /// The threads that read; they end when this is dropped.
 pub struct Inputs {
@@ -64,15 +89,16 @@ impl Inputs {
                 count += u32::from(![SIGTSTP, SIGCONT].contains(&signal));
                 if count > 1 {
                     // Whoever asks twice was not heard: the screen's own thread is stuck.
-                    super::guard::restore();
-                    crate::belongings::sweep();
-                    std::process::exit(128 + signal);
+                    end(signal);
                 }
                 if signal_sender.send(Input::Signal(signal)).is_err() {
                     break;
                 }
             }
         })?;
+        if let Some(early) = EARLY.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            early.close();
+        }
         let keys = Some(Keys::start(sender.clone())?);
         Ok(Self { sender, receiver, keys, signals: handle, is_away })
     }
