@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal};
@@ -19,13 +21,15 @@ fn locked<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends and removes all that is left: for the end of the program, however it comes to that.
+/// Ends and removes all that is left, at the very end of the program, however it comes to that: nothing more can be
+/// started or made after it.
 pub fn sweep() {
-    for (pid, has_group) in std::mem::take(&mut *locked(&PROCESSES)) {
+    let (mut processes, mut folders) = (locked(&PROCESSES), locked(&FOLDERS));
+    for (pid, has_group) in std::mem::take(&mut *processes) {
         signal(pid, has_group, Signal::KILL);
     }
-    let left = std::mem::take(&mut *locked(&FOLDERS));
-    drop(left);
+    drop(std::mem::take(&mut *folders));
+    std::mem::forget((processes, folders));
 }
 
 /// A process that was started here, until it is about to be waited for: up to then its number is nobody else's.
@@ -36,10 +40,21 @@ pub struct OwnProcess {
 }
 
 impl OwnProcess {
-    /// `has_group` says that it leads a process group, which then goes with it.
-    pub fn new(pid: Pid, has_group: bool) -> Self {
-        locked(&PROCESSES).push((pid, has_group));
-        Self { pid, has_group }
+    /// Starts `command`. `has_group` says that it is to lead a process group, which then goes with it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(command: &mut Command, has_group: bool) -> io::Result<(Child, Self)> {
+        if has_group {
+            command.process_group(0);
+        }
+        // Locked meanwhile: no process is there of which a sweep does not know.
+        let mut processes = locked(&PROCESSES);
+        let child = command.spawn()?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("the system gave it no number"))?;
+        processes.push((pid, has_group));
+        Ok((child, Self { pid, has_group }))
     }
 
     pub fn pid(&self) -> Pid {
@@ -80,9 +95,10 @@ impl PrivateFolder {
         builder.prefix("loopscope-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let mut folders = locked(&FOLDERS);
         let made = builder.tempdir()?;
         let path = made.path().to_owned();
-        locked(&FOLDERS).insert(path.clone(), made);
+        folders.insert(path.clone(), made);
         Ok(Self(path))
     }
 
@@ -93,8 +109,9 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
+        // With all that is in it, which may take long: nobody else waits for that, and a sweep goes on with it.
+        let _ = std::fs::remove_dir_all(&self.0);
         let gone = locked(&FOLDERS).remove(&self.0);
-        // With all that is in it, which may take long: nobody else waits for that.
         drop(gone);
     }
 }

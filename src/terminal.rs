@@ -7,6 +7,7 @@ mod inputs;
 
 pub use errand::Errand;
 pub use frames::{Finish, Frames, patience};
+pub use inputs::heed_signals;
 
 use std::io::{self, BufWriter, IsTerminal};
 use std::path::Path;
@@ -88,7 +89,9 @@ pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Resul
         Start::Launch(launch) => (vec![launcher.launch(&launch).map_err(Error::Launch)?], Some(launch)),
         Start::Sessions(sessions) => (sessions, None),
     };
-    let mut held = Held { guard: Some(Guard::enter(options.mouse)?), inputs: Inputs::start()?, mouse: options.mouse };
+    // From the first moment on in which the terminal is not as it was, a signal gives it back.
+    let inputs = Inputs::start()?;
+    let mut held = Held { guard: Some(Guard::enter(options.mouse)?), inputs, mouse: options.mouse };
     let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout())))?;
     let mut frames = Frames::new(terminal, held.inputs.receiver(), launcher, options.theme);
     frames.judge_by(options.thresholds);

@@ -16,6 +16,7 @@ use crate::control::{ClockKind, FeedChoice, SourceKind};
 use crate::report::Source;
 use crate::session::{self, ExecSession, Stdin, wait_for_left};
 use crate::settings::Settings;
+use crate::terminal;
 use crate::workload::duration;
 
 const EXAMPLES: &str = "\
@@ -66,6 +67,7 @@ fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit>
         headless::heed_signals()?;
     } else {
         ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
+        terminal::heed_signals()?;
     }
     let folder = match &arguments.source {
         Some(folder) => Some(source_folder(folder)?),

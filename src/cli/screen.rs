@@ -216,6 +216,7 @@ fn show(mut stage: Stage, start: Start, settings: &Settings) -> anyhow::Result<E
         ThemeChoice::Mono => Palette::Mono,
     };
     let theme = Theme { palette, ascii: settings.ascii };
+    terminal::heed_signals()?;
     let left =
         terminal::run(&mut stage, start, Options { theme, mouse: settings.mouse, thresholds: settings.thresholds })
             .map_err(|error| {

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -12,7 +13,12 @@ use crossterm::{cursor, execute};
 
 /// The screen is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Somebody is giving it back.
+static RESTORING: Mutex<()> = Mutex::new(());
 static HOOK: Once = Once::new();
+
+/// How long to wait for somebody who is giving it back.
+const RESTORE_PATIENCE: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// This thread draws the screen.
@@ -48,6 +54,13 @@ impl Drop for Guard {
 
 /// Gives the terminal back, once. Errors mean that there is no terminal any more, and nothing to give back.
 pub(super) fn restore() {
+    // Whoever ends the program waits for a thread that is just giving it back, unless that is stuck in it.
+    let deadline = Instant::now() + RESTORE_PATIENCE;
+    let mut only = RESTORING.try_lock();
+    while only.is_err() && Instant::now() < deadline {
+        std::thread::sleep(RESTORE_PATIENCE / 500);
+        only = RESTORING.try_lock();
+    }
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
         let _ = execute!(out, DisableMouseCapture, LeaveAlternateScreen, cursor::Show);

@@ -1,8 +1,8 @@
 //! What comes in: keys and the mouse on one thread, signals on another, all into one channel.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use crossterm::event::{
     self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
+use signal_hook::SigId;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
 
@@ -19,6 +20,55 @@ use crate::app::{Code, Input, Key, Mouse, MouseKind};
 const WAITING_MAX: usize = 1_024;
 /// How long the reading thread sleeps before it looks whether it should end.
 const STOP_CHECK: Duration = Duration::from_millis(100);
+
+/// Who heeds signals until the screen does.
+static EARLY: Mutex<Option<Early>> = Mutex::new(None);
+
+struct Early {
+    signals: Handle,
+    /// The signal that came last: it may have come just before the screen heeds them, and then nobody has acted on it.
+    came: Arc<AtomicUsize>,
+    flags: Vec<SigId>,
+}
+
+impl Early {
+    /// Leaves signals to somebody else. Gives the one that has come already.
+    fn close(self) -> Option<i32> {
+        self.signals.close();
+        for flag in self.flags {
+            signal_hook::low_level::unregister(flag);
+        }
+        i32::try_from(self.came.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+}
+
+/// From now on, until there is a screen, a signal ends the program with all that belongs to it: to be called before anything
+/// is started that must not be left behind.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub fn heed_signals() -> io::Result<()> {
+    let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    if early.is_none() {
+        let wanted = [SIGTERM, SIGHUP, SIGINT];
+        let came = Arc::new(AtomicUsize::new(0));
+        let flag = |signal: i32| {
+            signal_hook::flag::register_usize(signal, Arc::clone(&came), usize::try_from(signal).unwrap_or(0))
+        };
+        let flags = wanted.into_iter().map(flag).collect::<io::Result<_>>()?;
+        let mut signals = Signals::new(wanted)?;
+        *early = Some(Early { signals: signals.handle(), came, flags });
+        thread::Builder::new().name("signals".into()).spawn(move || signals.forever().next().map(end))?;
+    }
+    Ok(())
+}
+
+/// Ends the program for a signal, at once.
+fn end(signal: i32) {
+    super::guard::restore();
+    crate::belongings::sweep();
+    std::process::exit(128 + signal);
+}
 
 /// The threads that read; they end when this is dropped.
 pub struct Inputs {
@@ -64,15 +114,18 @@ impl Inputs {
                 count += u32::from(![SIGTSTP, SIGCONT].contains(&signal));
                 if count > 1 {
                     // Whoever asks twice was not heard: the screen's own thread is stuck.
-                    super::guard::restore();
-                    crate::belongings::sweep();
-                    std::process::exit(128 + signal);
+                    end(signal);
                 }
                 if signal_sender.send(Input::Signal(signal)).is_err() {
                     break;
                 }
             }
         })?;
+        let early = EARLY.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(signal) = early.and_then(Early::close) {
+            // Nothing else waits yet, so there is room.
+            let _ = sender.try_send(Input::Signal(signal));
+        }
         let keys = Some(Keys::start(sender.clone())?);
         Ok(Self { sender, receiver, keys, signals: handle, is_away })
     }

@@ -301,3 +301,24 @@ fn from_the_list_one_key_attaches_and_a_wrong_address_is_typed_again() {
     assert_eq!(terminal.ends(), 0);
     terminal.is_restored();
 }
+
+/// Whatever has begun by then goes, and the terminal is as it was.
+#[test]
+fn a_signal_that_comes_before_the_screen_leaves_nothing_behind() {
+    for attempt in 0..8 {
+        let folder = crate::outside::Folder::new(&format!("pty-early-{attempt}"));
+        let said = folder.file("said");
+        // It has us ended first of all, and would stay for long.
+        let script = format!("kill $PPID; echo $$ $TOKIO_CONSOLE_RECORD_PATH > {}; exec sleep 1000", said.display());
+        let mut terminal = Terminal::start(&["exec", "--", "sh", "-c", &script], 80, 24);
+        assert_eq!(terminal.ends(), 143);
+        terminal.is_restored();
+        // It may have been gone before it could say anything.
+        let said = std::fs::read_to_string(&said).unwrap_or_default();
+        if let Some((pid, recording)) = said.trim().split_once(' ') {
+            let is_there = || std::path::Path::new(&format!("/proc/{pid}/fd/0")).exists();
+            crate::outside::until("the app to go", || !is_there());
+            assert!(!std::path::Path::new(recording).parent().expect("a folder").exists(), "{attempt}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use loopscope::session::LabSession;
 use loopscope::trace::{Ending, Location, Nanos, Site, Trace};
 
 /// Long past anything that is still going to happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a run left behind.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -73,12 +73,7 @@ impl App {
             .stdin(if stdin == Stdin::Ours { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if has_group {
-            starting.process_group(0);
-        }
-        let child = starting.spawn().map_err(|error| refusal(program, &error))?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("the system gave it no number")?;
-        let child = Some((child, OwnProcess::new(pid, has_group)));
+        let child = Some(OwnProcess::start(&mut starting, has_group).map_err(|error| refusal(program, &error))?);
         Ok(Self { child, ended: None, deadline: None, may_wait: false })
     }
 
