@@ -11,6 +11,7 @@ use super::scene::Watching;
 use super::theme::{Role, Theme};
 use crate::app::time;
 use crate::control::{ClockKind, Link, LinkState, Phase, Speed, Steering};
+use crate::insight::units::{how_many, human_number};
 use crate::trace::{Axis, Fidelity, Gap, Trace};
 
 /// One thing that the header says.
@@ -114,20 +115,19 @@ fn tasks(scene: Watching<'_>, width: u16, others: &Segment) -> Segment {
     ];
     // These are counted now even where the lanes are looked back on.
     let is_past = scene.model.dashboard.cursor.or(scene.model.dashboard.frozen.map(|frozen| frozen.at));
-    let number = match is_past {
-        Some(_) => format!("now: {}", trace.tasks().len()),
-        None => trace.tasks().len().to_string(),
-    };
+    let number = human_number(trace.tasks().len() as u64);
+    let number = if is_past.is_some() { format!("now: {number}") } else { number };
+    let noun = if trace.tasks().len() == 1 { " task" } else { " tasks" };
     // The unhappy ones only take room when there are any.
     let is_usual = |role, count: u32| count > 0 || !matches!(role, Role::Cancelled | Role::Failed);
     let is_news = |role, count: u32| count > 0 && !matches!(role, Role::Done | Role::Cancelled);
     let levels: [&dyn Fn(Role, u32) -> bool; 4] = [&is_usual, &|_, count| count > 0, &is_news, &|_, _| false];
     let told = levels.into_iter().map(|is_told| {
-        let mut told = vec![span(theme, Role::Strong, number.clone()), span(theme, Role::Dim, " tasks")];
+        let mut told = vec![span(theme, Role::Strong, number.clone()), span(theme, Role::Dim, noun)];
         for (name, role, count) in states.into_iter().filter(|(_, role, count)| is_told(*role, *count)) {
             told.push(span(theme, Role::Dim, if told.len() == 2 { ": " } else { ", " }));
             let role = if count == 0 { Role::Dim } else { role };
-            told.push(span(theme, role, format!("{count} {name}")));
+            told.push(span(theme, role, format!("{} {name}", human_number(u64::from(count)))));
         }
         told
     });
@@ -142,7 +142,7 @@ fn counts(scene: Watching<'_>, width: u16) -> Vec<Segment> {
     let (theme, trace) = (scene.theme, scene.session.trace());
     let counts = trace.counts();
     let losses = losses(theme, trace);
-    let numbers = format!("{} polls, {} wakes", counts.polls, counts.wakes);
+    let numbers = format!("{}, {}", how_many(counts.polls, "poll"), how_many(counts.wakes, "wake"));
     vec![
         tasks(scene, width, &losses),
         losses,
@@ -184,24 +184,19 @@ fn shares(trace: &Trace, now: u64) -> (u64, u64) {
     (percent(totals.busy_ns), percent(totals.waiting_total_ns()))
 }
 
-/// How many rows of tasks are forgotten, where some are.
-fn forgotten_tasks(trace: &Trace) -> String {
-    match trace.forgotten().tasks {
-        0 => String::new(),
-        1 => ", 1 TASK".to_owned(),
-        tasks => format!(", {tasks} TASKS"),
-    }
-}
-
 /// What was not seen: an honest screen says it even when it is nothing.
 fn losses(theme: &Theme, trace: &Trace) -> Segment {
     let lost = trace.probe().1 + trace.console().1;
     let forgot = trace.gaps().any(Gap::is_forgotten);
+    let rows = |forgotten: &str| match trace.forgotten().tasks {
+        0 => String::new(),
+        tasks => format!(", {}{forgotten}", how_many(tasks, "task").to_uppercase()),
+    };
     let (role, text) = match (lost, forgot) {
         (0, false) if trace.gaps().any(|gap| gap.is_unwatched) => (Role::Warning, "NOT ALL WATCHED".to_owned()),
         (0, false) => (Role::Dim, "nothing lost".to_owned()),
-        (0, true) => (Role::Warning, format!("OLDEST FORGOTTEN{}", forgotten_tasks(trace))),
-        (lost, _) => (Role::Warning, format!("{lost} FACTS LOST{}", forgotten_tasks(trace))),
+        (0, true) => (Role::Warning, format!("OLDEST FORGOTTEN{}", rows(""))),
+        (lost, _) => (Role::Warning, format!("{} LOST{}", how_many(lost, "fact").to_uppercase(), rows(" FORGOTTEN"))),
     };
     vec![span(theme, role, text)]
 }

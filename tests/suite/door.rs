@@ -370,6 +370,15 @@ fn new_tasks(now: i64, ids: std::ops::Range<u64>, created: i64) -> Update {
 
 #[test]
 fn a_console_that_tells_late_what_is_new_is_said_to_and_no_longer_once_it_keeps_up() {
+    for (polls, can_tell_oftener) in [(Polls::Told, true), (Polls::Elsewhere, false)] {
+        let mut door = ForeignDoor::new(polls);
+        let late = [(10, 0..500, 1), (11, 0..500, 1), (12, 500..628, 2)].map(|(now, ids, created)| {
+            in_parts(&mut door, &new_tasks(now, ids, created), None);
+            door.caveats()
+        });
+        // Nobody can do that about one that we started: it tells as often as it can.
+        assert_eq!(late[2].contains("PUBLISH_INTERVAL"), can_tell_oftener, "{late:?}");
+    }
     let mut door = ForeignDoor::new(Polls::Told);
     let mut note = |update: Update| {
         in_parts(&mut door, &update, None);

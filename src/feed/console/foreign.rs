@@ -132,7 +132,9 @@ impl ForeignDoor {
 
     /// What a person should know of what they see, in a sentence or several; empty where all is as it should be.
     pub fn caveats(&self) -> String {
-        self.caveats.text(self.operations.unshown(), &self.stamps, self.lateness.late())
+        // One that we started tells as often as it can already.
+        let advice = (self.polls == Polls::Told).then_some("a shorter TOKIO_CONSOLE_PUBLISH_INTERVAL helps");
+        self.caveats.text(self.operations.unshown(), &self.stamps, self.lateness.late(), advice)
     }
 
     /// The program told of tokio's own span for tasks: it is built with what it takes.

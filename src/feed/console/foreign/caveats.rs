@@ -36,7 +36,7 @@ impl Caveats {
         self.unshown = self.unshown.max(std::mem::take(&mut self.unshown_now));
     }
 
-    pub fn text(&self, unshown: u64, stamps: &Stamps, late: Option<Duration>) -> String {
+    pub fn text(&self, unshown: u64, stamps: &Stamps, late: Option<Duration>, advice: Option<&str>) -> String {
         let unshown = self.unshown.max(self.unshown_now).saturating_add(unshown);
         let sentences = [
             (
@@ -52,10 +52,10 @@ impl Caveats {
         let told =
             sentences.iter().filter(|(count, _)| *count > 0).map(|(count, sentence)| format!("{count} {sentence}"));
         let late = late.map(|late| {
+            let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
+            let seconds = late.as_secs().max(1);
             format!(
-                "its console cannot keep up: what it tells as new is {} s old, and more is not told yet (a shorter \
-                 TOKIO_CONSOLE_PUBLISH_INTERVAL helps)",
-                late.as_secs().max(1)
+                "its console cannot keep up: what it tells as new is {seconds} s old, and more is not told yet{advice}"
             )
         });
         late.into_iter().chain(told).collect::<Vec<_>>().join("; ")
