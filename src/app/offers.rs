@@ -30,9 +30,9 @@ pub fn refusal(action: Action, status: &Status) -> Option<&'static str> {
             Some("loopscope did not start this process, so it does not stop it; `loopscope exec` starts one")
         }
         (Action::Retry, _) => match status.link.as_ref().map(|link| link.state) {
-            None => Some("there is nothing to reach: this is no attached program"),
+            _ if status.source != SourceKind::Attach => Some("there is nothing to reach: this is no attached program"),
             Some(LinkState::Live | LinkState::Waiting) => Some("it is connected"),
-            Some(LinkState::Connecting | LinkState::Retrying { .. } | LinkState::Lost) => None,
+            None | Some(LinkState::Connecting | LinkState::Retrying { .. } | LinkState::Lost) => None,
         },
         _ => None,
     }

@@ -35,6 +35,11 @@ fn the_screen_is_never_blank_and_says_how_the_link_stands() {
     let retrying = text(&screen(Some(&attached(LINKS[3].1, LINKS[3].2)), &ANSI, (80, 24), &[]));
     assert!(retrying.contains("retrying in 3 s (attempt 4; R retries now): connection refused"), "{retrying}");
     assert!(retrying.contains(" R retry now"), "the footer offers it: {retrying}");
+    let mut over = executed();
+    over.status.link = Some(Link { state: LinkState::Lost, note: String::new() });
+    over.status.phase = Phase::Ended;
+    let over = text(&screen(Some(&over), &ANSI, (200, 24), &[]));
+    assert!(!over.contains("retry now"), "an app that we started is not reached again: {over}");
 }
 
 #[test]

@@ -37,8 +37,8 @@ impl ExecSession {
         let records = self.recording.recorded().lines > 0 || self.pipe.as_ref().is_some_and(Pipe::was_opened);
         let why = match (records, self.joined.told_until().is_some(), self.is_over()) {
             (false, false, true) => {
-                "it never began to record: it does not call console_subscriber::init(), sets its console up in its own \
-                 code without the environment, or ended before it did"
+                "it never began to record: it ended before it could, does not call console_subscriber::init(), or sets its \
+                 console up in its own code without the environment"
             }
             (false, false, false) => "it has not begun to record: does it call console_subscriber::init()?",
             (false, true, _) => {
