@@ -49,6 +49,7 @@ pub fn is_offered(action: Action, session: Option<&dyn Session>, model: &Model) 
         Action::Accept => session.is_none() || model.dashboard.page != Page::Timeline,
         action if session.is_some() && model.dashboard.page != Page::Timeline && action.is_for_the_timeline() => false,
         Action::RunAgain => is_over && is_ours,
+        Action::Edit => is_ours,
         Action::ShowOutcome => is_over,
         Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),
         action if action.drives_the_loop() || action == Action::TogglePause => means_something == Some(true),

@@ -40,6 +40,7 @@ fn the_screen_is_never_blank_and_says_how_the_link_stands() {
     over.status.phase = Phase::Ended;
     let over = text(&screen(Some(&over), &ANSI, (200, 24), &[]));
     assert!(!over.contains("retry now"), "an app that we started is not reached again: {over}");
+    assert!(!over.contains(" edit"), "it has no script: {over}");
 }
 
 #[test]
