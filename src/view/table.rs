@@ -10,6 +10,7 @@ use super::text;
 use super::theme::Role;
 use super::{glyph, link, page};
 use crate::app::columns::{self, COLUMNS, Look};
+use crate::insight::units::human_number;
 use crate::trace::{Axis, Task};
 
 /// Columns before the first one: the mark of the selected row and that of its state.
@@ -25,9 +26,10 @@ pub fn inside(rect: Rect) -> Rect {
 pub fn title(scene: Watching<'_>) -> String {
     let (state, trace) = (&scene.model.dashboard, scene.session.trace());
     let (shown, all) = (state.rows.count(trace), trace.tasks().len());
+    let (shown, all) = (human_number(shown as u64), human_number(all as u64));
     let forgotten = match trace.forgotten().tasks {
         0 => String::new(),
-        forgotten => format!(", {forgotten} of them forgotten"),
+        forgotten => format!(", {} of them forgotten", human_number(forgotten)),
     };
     let tasks = match state.rows.filter() {
         "" => format!("tasks {all}{forgotten}"),
