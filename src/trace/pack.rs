@@ -5,6 +5,8 @@
 //! first value in the lowest bits, filled up to a whole byte. Every combination of bytes reads as something, so that a
 //! file that lies gives wrong numbers and never a panic.
 
+use std::ops::Range;
+
 /// The widest value that one read of eight bytes always has whole.
 const ONE_READ_BITS_MAX: u32 = 57;
 
@@ -77,6 +79,20 @@ pub(super) fn serialized(value: &impl serde::Serialize) -> Vec<u8> {
 /// The other way round; `None` where the bytes are something else, or more.
 pub(super) fn deserialized<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// The first index of `indices` that is not `before` something, where all after it are not either; their end where none is.
+pub(super) fn first_not(indices: Range<usize>, mut before: impl FnMut(usize) -> bool) -> usize {
+    let Range { start: mut low, end: mut high } = indices;
+    while low < high {
+        let middle = low.midpoint(high);
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 /// Appends a column.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ALLOCATION_BYTES;
 use super::event::{Cause, Nanos};
 use super::lane::{Filed, cause_code, cause_of, looked};
-use super::pack::{Column, push_bytes, push_column, push_number, take_bytes, take_number};
+use super::pack::{Column, first_not, push_bytes, push_column, push_number, take_bytes, take_number};
 
 /// Wakes in a block.
 const BLOCK_WAKES: usize = 64;
@@ -102,17 +102,10 @@ impl Block {
     /// How many of these came at or before `at`.
     fn count_until(&self, at: Nanos) -> usize {
         let Some(columns) = self.columns() else { return 0 };
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
+        first_not(0..self.len(), |index| {
             looked();
-            let middle = low.midpoint(high);
-            if columns.at(middle) <= at {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+            columns.at(index) <= at
+        })
     }
 
     fn kept_bytes(&self) -> usize {
@@ -169,16 +162,7 @@ impl Wakes {
         if full < self.blocks.len() && is_in(full) {
             return full;
         }
-        let (mut low, mut high) = (full.min(self.blocks.len()), self.blocks.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.before_block(middle + 1) <= index {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+        first_not(full.min(self.blocks.len())..self.blocks.len(), |block| self.before_block(block + 1) <= index)
     }
 
     /// After which poll the `index`-th that is kept came; `None` where there are not so many.

@@ -6,7 +6,7 @@ use super::super::ALLOCATION_BYTES;
 use super::super::event::Nanos;
 use super::super::id::AwaitId;
 use super::super::lane::Filed;
-use super::super::pack::{Column, push_bytes, push_column, take_bytes};
+use super::super::pack::{Column, first_not, push_bytes, push_column, take_bytes};
 use super::Awaits;
 
 /// Ids in a block.
@@ -57,16 +57,7 @@ impl Block {
 
     /// How many of its ids, from the first on, are `before` something.
     fn count_while(&self, before: impl Fn(AwaitId) -> bool) -> usize {
-        let (mut low, mut high) = (0, BLOCK_IDS);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.get(middle).is_none_or(&before) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+        first_not(0..BLOCK_IDS, |index| self.get(index).is_none_or(&before))
     }
 
     fn kept_bytes(&self) -> usize {

@@ -6,7 +6,7 @@
 
 use super::super::event::{AwaitKind, Cause, Nanos};
 use super::super::id::{AwaitId, TaskId};
-use super::super::pack::{Column, push_column, push_number, take_number};
+use super::super::pack::{Column, first_not, push_column, push_number, take_number};
 use super::steps::StepGlance;
 use super::walk::Walk;
 use super::{Cycle, NEVER, Totals};
@@ -323,21 +323,14 @@ impl Block {
         let (times, rest) = self.times()?;
         let (rest, _) = self.rest(rest)?;
         let step_of = |index: usize| self.step.wrapping_add(rest.steps.get(index) as u32);
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if step_of(middle) <= step {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let (index, mark) = (low.checked_sub(1)?, times.marks.get(low - 1));
+        let polls = first_not(0..self.len(), |index| step_of(index) <= step);
+        let index = polls.checked_sub(1)?;
+        let mark = times.marks.get(index);
         let is_woken = mark & UNWOKEN == 0;
         let woken_step = is_woken.then(|| step_of(index).wrapping_add(rest.woken_steps.get(index) as u32));
         let waiting_on = rest.awaits.get(index);
         let kind = AwaitKind::ALL[usize::from(mark & KIND)];
-        let polls = self.before.polls.wrapping_add(low as u64);
+        let polls = self.before.polls.wrapping_add(polls as u64);
         Some(StepGlance { polls, woken_step, waiting_on: (waiting_on, kind) })
     }
 

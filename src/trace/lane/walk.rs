@@ -2,6 +2,7 @@
 //! other, where each look-up begins where the last one ended.
 
 use super::super::event::Nanos;
+use super::super::pack::first_not;
 use super::block::{Awaited, Block, Times, after};
 use super::{Cycle, Lane, Totals};
 
@@ -202,7 +203,7 @@ impl<'a> Sweep<'a> {
             looked();
             blocks.get(index).is_some_and(&is_in_time)
         };
-        let (mut low, mut high) = match self.block.filter(|index| is_in_time(*index)) {
+        let (low, high) = match self.block.filter(|index| is_in_time(*index)) {
             Some(found) => {
                 let (mut low, mut reach) = (found, 1);
                 while is_in_time(low + reach) {
@@ -214,16 +215,8 @@ impl<'a> Sweep<'a> {
             None if is_in_time(0) => (0, blocks.len()),
             None => return None,
         };
-        while low + 1 < high {
-            let middle = low.midpoint(high);
-            if is_in_time(middle) {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        self.block = Some(low);
-        Some(low)
+        self.block = Some(first_not(low + 1..high, is_in_time) - 1);
+        self.block
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::super::event::{Cause, Nanos};
 use super::super::lane::{Lane, looked};
+use super::super::pack::first_not;
 use super::{Wake, Wakes};
 
 /// Every kept wake, in order: those of `lane`, each the first after its poll, and `more`.
@@ -59,17 +60,11 @@ impl Lane {
 
     /// The last piece that `is_in_time`, as all before it are; the first where none is.
     fn last_piece(&self, is_in_time: impl Fn(usize) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.pieces());
-        while low + 1 < high {
+        let not_in_time = first_not(1..self.pieces(), |piece| {
             looked();
-            let middle = low.midpoint(high);
-            if is_in_time(middle) {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        low
+            is_in_time(piece)
+        });
+        not_in_time - 1
     }
 
     fn wakes_around(&self, index: usize) -> (usize, Vec<Wake>) {
