@@ -6,7 +6,7 @@ use super::id::{AwaitId, SiteId, TaskId};
 use super::output::Line;
 use super::pause::Pause;
 use super::resource::{Holding, Known, Unheard};
-use super::retention::Kept;
+use super::retention::{Kept, Part};
 use super::task::Live;
 use super::{Fidelity, Gap, Trace};
 
@@ -190,7 +190,7 @@ impl Trace {
         let counted = u64::from(self.fidelity == Fidelity::Exact);
         task.counts.polls += counted;
         let filed = task.lane.poll_start(at, step, &mut self.scratch);
-        self.keep(filed, Kept::Lane(id));
+        self.keep(filed, Kept::Of(id, Part::Lane));
         self.steps = self.steps.saturating_add(1);
         self.counts.polls += counted;
         self.set_live(id, Live::Running);
@@ -210,10 +210,10 @@ impl Trace {
             owner.lane.waits_on(id, kind, at);
         }
         let filed = owner.awaits.push(id);
-        self.keep(filed, Kept::AwaitsOf(task));
+        self.keep(filed, Kept::Of(task, Part::Awaits));
         if let Some(rare) = if is_call { self.rare(task) } else { None } {
             let filed = rare.calls.push(id);
-            self.keep(filed, Kept::CallsOf(task));
+            self.keep(filed, Kept::Of(task, Part::Calls));
         }
     }
 
@@ -261,7 +261,7 @@ impl Trace {
         if !task.lane.woken(at, step, Some(cause)) {
             let poll = task.lane.number();
             let filed = task.wakes.get_or_insert_default().push(poll, at, cause);
-            self.keep(filed, Kept::WakesOf(id));
+            self.keep(filed, Kept::Of(id, Part::Wakes));
         }
         if is_waiting {
             self.set_live(id, Live::Scheduled);
@@ -283,7 +283,7 @@ impl Trace {
         task.ending = Some(outcome);
         self.set_live(id, Live::Over);
         self.over.push_back(id);
-        self.keep(filed, Kept::Ended(id));
+        self.keep(filed, Kept::Of(id, Part::Ended));
     }
 
     pub(super) fn set_live(&mut self, id: TaskId, live: Live) {

@@ -18,30 +18,27 @@ const ROOM_MIN: usize = 1_024;
 pub(super) enum Kept {
     /// The loop's own lane.
     Loop,
-    /// A task's lane.
-    Lane(TaskId),
-    /// Nothing was sealed, but the task is over: all that is left of its lane.
-    Ended(TaskId),
     LoopMeasures,
-    Measures(TaskId),
     Awaits,
-    AwaitsOf(TaskId),
-    CallsOf(TaskId),
-    WakesOf(TaskId),
+    Of(TaskId, Part),
+}
+
+/// What of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    Lane,
+    /// Nothing was sealed, but the task is over: all that is left of its lane.
+    Ended,
+    Measures,
+    Awaits,
+    Calls,
+    Wakes,
 }
 
 impl Kept {
     /// Whose it is, where it is a task's.
     pub fn task(self) -> Option<TaskId> {
-        match self {
-            Self::Loop | Self::LoopMeasures | Self::Awaits => None,
-            Self::Lane(id)
-            | Self::Ended(id)
-            | Self::Measures(id)
-            | Self::AwaitsOf(id)
-            | Self::CallsOf(id)
-            | Self::WakesOf(id) => Some(id),
-        }
+        if let Self::Of(id, _) = self { Some(id) } else { None }
     }
 }
 
@@ -102,29 +99,21 @@ impl Trace {
 
     fn forget(&mut self, oldest: Kept) {
         let (freed, until) = match oldest {
-            Kept::Loop | Kept::LoopMeasures => {
-                let lane = &mut self.loop_lane;
-                let freed = if oldest == Kept::Loop { lane.drop_oldest() } else { lane.drop_oldest_measures() };
-                (freed, lane.forgotten_until())
-            }
+            Kept::Loop => (self.loop_lane.drop_oldest(), self.loop_lane.forgotten_until()),
+            Kept::LoopMeasures => (self.loop_lane.drop_oldest_measures(), self.loop_lane.forgotten_until()),
             Kept::Awaits => match self.awaits.drop_oldest() {
                 Some((freed_bytes, until)) => (Some(freed_bytes), until),
                 None => (None, 0),
             },
-            Kept::Lane(id)
-            | Kept::Ended(id)
-            | Kept::Measures(id)
-            | Kept::AwaitsOf(id)
-            | Kept::CallsOf(id)
-            | Kept::WakesOf(id) => {
+            Kept::Of(id, part) => {
                 let Some(task) = self.tasks.get_mut(id) else { return };
-                let freed = match oldest {
-                    Kept::Ended(_) => task.lane.drop_rest(),
-                    Kept::Measures(_) => task.lane.drop_oldest_measures(),
-                    Kept::AwaitsOf(_) => task.awaits.drop_oldest(&self.awaits),
-                    Kept::CallsOf(_) => task.rare.as_mut().and_then(|rare| rare.calls.drop_oldest(&self.awaits)),
-                    Kept::WakesOf(_) => task.wakes.as_mut().and_then(|wakes| wakes.drop_oldest()),
-                    _ => task.lane.drop_oldest(),
+                let freed = match part {
+                    Part::Lane => task.lane.drop_oldest(),
+                    Part::Ended => task.lane.drop_rest(),
+                    Part::Measures => task.lane.drop_oldest_measures(),
+                    Part::Awaits => task.awaits.drop_oldest(&self.awaits),
+                    Part::Calls => task.rare.as_mut().and_then(|rare| rare.calls.drop_oldest(&self.awaits)),
+                    Part::Wakes => task.wakes.as_mut().and_then(|wakes| wakes.drop_oldest()),
                 };
                 (freed, task.lane.forgotten_until())
             }

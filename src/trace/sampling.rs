@@ -5,7 +5,7 @@ use super::event::Nanos;
 use super::id::TaskId;
 use super::lane::Lane;
 use super::measure::{Doing, Measure, Measured, Sampled};
-use super::retention::Kept;
+use super::retention::{Kept, Part};
 use super::task::Live;
 
 /// Polls that were seen are counted up to so many in a column; where there are more, shares tell more than marks.
@@ -81,7 +81,7 @@ impl Trace {
     fn file_measure(&mut self, owner: Option<TaskId>, measure: Measure) {
         let (lane, kept) = match owner {
             None => (Some(&mut self.loop_lane), Kept::LoopMeasures),
-            Some(id) => (self.tasks.get_mut(id).map(|task| &mut task.lane), Kept::Measures(id)),
+            Some(id) => (self.tasks.get_mut(id).map(|task| &mut task.lane), Kept::Of(id, Part::Measures)),
         };
         let filed = lane.map(|lane| lane.measure(measure)).unwrap_or_default();
         self.keep(filed, kept);

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::super::Trace;
 use super::super::id::TaskId;
 use super::super::pack::{push_number, take_number};
-use super::super::retention::Kept;
+use super::super::retention::{Kept, Part};
 use super::Cursor;
 
 /// Whose a block is: a number in the file.
@@ -21,15 +21,15 @@ const WAKES_OF: u64 = 7;
 fn owner(kept: Kept) -> Option<(u64, Option<TaskId>)> {
     Some(match kept {
         Kept::Loop => (LOOP, None),
-        Kept::Lane(id) => (LANE, Some(id)),
+        Kept::Of(id, Part::Lane) => (LANE, Some(id)),
         Kept::LoopMeasures => (LOOP_MEASURES, None),
-        Kept::Measures(id) => (MEASURES, Some(id)),
+        Kept::Of(id, Part::Measures) => (MEASURES, Some(id)),
         Kept::Awaits => (AWAITS, None),
-        Kept::AwaitsOf(id) => (AWAITS_OF, Some(id)),
-        Kept::CallsOf(id) => (CALLS_OF, Some(id)),
-        Kept::WakesOf(id) => (WAKES_OF, Some(id)),
+        Kept::Of(id, Part::Awaits) => (AWAITS_OF, Some(id)),
+        Kept::Of(id, Part::Calls) => (CALLS_OF, Some(id)),
+        Kept::Of(id, Part::Wakes) => (WAKES_OF, Some(id)),
         // Nothing was sealed: its lane is over.
-        Kept::Ended(_) => return None,
+        Kept::Of(_, Part::Ended) => return None,
     })
 }
 
@@ -39,13 +39,13 @@ pub(super) fn take_owner(bytes: &mut &[u8]) -> Option<Kept> {
     let mut task = || TaskId::from_number(u32::try_from(take_number(bytes)?).ok()?);
     Some(match kind {
         LOOP => Kept::Loop,
-        LANE => Kept::Lane(task()?),
+        LANE => Kept::Of(task()?, Part::Lane),
         LOOP_MEASURES => Kept::LoopMeasures,
-        MEASURES => Kept::Measures(task()?),
+        MEASURES => Kept::Of(task()?, Part::Measures),
         AWAITS => Kept::Awaits,
-        AWAITS_OF => Kept::AwaitsOf(task()?),
-        CALLS_OF => Kept::CallsOf(task()?),
-        WAKES_OF => Kept::WakesOf(task()?),
+        AWAITS_OF => Kept::Of(task()?, Part::Awaits),
+        CALLS_OF => Kept::Of(task()?, Part::Calls),
+        WAKES_OF => Kept::Of(task()?, Part::Wakes),
         _ => return None,
     })
 }
@@ -90,25 +90,19 @@ impl Trace {
 
     /// Writes the block of `kept` that is so many from its newest, which is 1.
     fn write_block(&self, kept: Kept, from_newest: usize, bytes: &mut Vec<u8>) {
-        let task = |id: TaskId| self.task(id);
         match kept {
             Kept::Loop => self.loop_lane.write_block(from_newest, bytes),
             Kept::LoopMeasures => self.loop_lane.write_measures(from_newest, bytes),
             Kept::Awaits => self.awaits.write_block(from_newest, bytes),
-            Kept::Lane(id)
-            | Kept::Ended(id)
-            | Kept::Measures(id)
-            | Kept::AwaitsOf(id)
-            | Kept::CallsOf(id)
-            | Kept::WakesOf(id) => {
-                let Some(task) = task(id) else { return };
-                match (kept, task.calls(), &task.wakes) {
-                    (Kept::Lane(_), ..) => task.lane.write_block(from_newest, bytes),
-                    (Kept::Measures(_), ..) => task.lane.write_measures(from_newest, bytes),
-                    (Kept::AwaitsOf(_), ..) => task.awaits.write_block(from_newest, bytes),
-                    (Kept::CallsOf(_), Some(calls), _) => calls.write_block(from_newest, bytes),
-                    (Kept::WakesOf(_), _, Some(wakes)) => wakes.write_block(from_newest, bytes),
-                    _ => {}
+            Kept::Of(id, part) => {
+                let Some(task) = self.task(id) else { return };
+                match (part, task.calls(), &task.wakes) {
+                    (Part::Lane, ..) => task.lane.write_block(from_newest, bytes),
+                    (Part::Measures, ..) => task.lane.write_measures(from_newest, bytes),
+                    (Part::Awaits, ..) => task.awaits.write_block(from_newest, bytes),
+                    (Part::Calls, Some(calls), _) => calls.write_block(from_newest, bytes),
+                    (Part::Wakes, _, Some(wakes)) => wakes.write_block(from_newest, bytes),
+                    (Part::Ended | Part::Calls | Part::Wakes, ..) => {}
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::event::Nanos;
-use super::super::retention::Kept;
+use super::super::retention::{Kept, Part};
 use super::super::task::{Live, Task};
 use super::super::{Forgotten, Trace, pack};
 use super::blocks::take_owner;
@@ -92,33 +92,29 @@ impl Loader {
         while !bytes.is_empty() {
             let kept = take_owner(&mut bytes).ok_or(Damage::Malformed)?;
             let trace = &mut self.trace;
+            let rest = &mut bytes;
             // Of one whose row is forgotten already it is read all the same, and let go.
             let mut nobody = None;
-            let count = trace.tasks.len();
-            let task = match kept.task() {
-                None => Err(Damage::Malformed),
-                Some(id) if id.index() >= count => Err(Damage::Unknown),
-                Some(id) => match trace.tasks.get_mut(id) {
-                    Some(task) => Ok(task),
-                    None => Ok(nobody.insert(Task::nobody(id))),
-                },
-            };
-            let rest = &mut bytes;
             let filed = match kept {
                 Kept::Loop => trace.loop_lane.read_block(rest),
                 Kept::LoopMeasures => trace.loop_lane.read_measures(rest),
                 Kept::Awaits => trace.awaits.read_block(rest),
-                Kept::Lane(_) => {
-                    let lane = &mut task?.lane;
-                    let filed = lane.read_block(rest);
-                    self.last = self.last.max(lane.sealed_until());
-                    filed
+                Kept::Of(id, _) if id.index() >= trace.tasks.len() => return Err(Damage::Unknown),
+                Kept::Of(id, part) => {
+                    let task = trace.tasks.get_mut(id).unwrap_or_else(|| nobody.insert(Task::nobody(id)));
+                    match part {
+                        Part::Lane => {
+                            let filed = task.lane.read_block(rest);
+                            self.last = self.last.max(task.lane.sealed_until());
+                            filed
+                        }
+                        Part::Measures => task.lane.read_measures(rest),
+                        Part::Awaits => task.awaits.read_block(rest),
+                        Part::Calls => task.rare.get_or_insert_default().calls.read_block(rest),
+                        Part::Wakes => task.wakes.get_or_insert_default().read_block(rest),
+                        Part::Ended => None,
+                    }
                 }
-                Kept::Measures(_) => task?.lane.read_measures(rest),
-                Kept::AwaitsOf(_) => task?.awaits.read_block(rest),
-                Kept::CallsOf(_) => task?.rare.get_or_insert_default().calls.read_block(rest),
-                Kept::WakesOf(_) => task?.wakes.get_or_insert_default().read_block(rest),
-                Kept::Ended(_) => None,
             };
             let filed = filed.ok_or(Damage::Malformed)?;
             if nobody.is_none() {
@@ -187,7 +183,7 @@ impl Trace {
 
     /// Lanes that are over may be forgotten whole, as where they were lived.
     fn sealed_ends(&mut self) {
-        let over = self.tasks.iter().filter(|task| task.ending.is_some()).map(|task| Kept::Ended(task.id));
+        let over = self.tasks.iter().filter(|task| task.ending.is_some()).map(|task| Kept::Of(task.id, Part::Ended));
         let over: Vec<Kept> = over.collect();
         over.into_iter().for_each(|kept| self.seal(kept));
     }

@@ -9,7 +9,7 @@ use super::super::event::{Ending, Nanos, Site, Spawned};
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::LaneRest;
 use super::super::output::Line;
-use super::super::retention::Kept;
+use super::super::retention::{Kept, Part};
 use super::super::task::Task;
 use super::super::{Trace, pack};
 use super::Cursor;
@@ -65,7 +65,7 @@ impl Trace {
         let first = self.sealed_count - self.sealed.len() as u64;
         let from = cursor.ends.saturating_sub(first) as usize;
         let ended = self.sealed.range(from.min(self.sealed.len())..).filter_map(|kept| match kept {
-            Kept::Ended(id) => self.task(*id),
+            Kept::Of(id, Part::Ended) => self.task(*id),
             _ => None,
         });
         let end = |task: &Task| {
