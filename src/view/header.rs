@@ -95,6 +95,10 @@ fn speed(scene: Watching<'_>) -> Segment {
         // Whose clock it is goes without saying.
         (ClockKind::Real, _) if scene.status.steering != Steering::Loop => scene.status.source.name().to_owned(),
         (ClockKind::Real, _) => "real clock".to_owned(),
+        // Nobody drives it here, and how fast that was done there says nothing.
+        (ClockKind::Virtual, _) if scene.status.steering != Steering::Loop => {
+            format!("{}, virtual clock", scene.status.source.name())
+        }
         (ClockKind::Virtual, Speed::Max) => "virtual clock, as fast as it goes".to_owned(),
         (ClockKind::Virtual, speed) => format!("virtual clock {speed}"),
     };

@@ -2,7 +2,7 @@
 
 use loopscope::app::keymap::Scope;
 use loopscope::app::{Action, Context, Launcher, Model, Mouse, MouseKind, Session, Step, update};
-use loopscope::control::Phase;
+use loopscope::control::{Phase, SourceKind, Steering};
 use loopscope::trace::{Ending, Event, Spawned, TaskId, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
@@ -265,6 +265,17 @@ fn any_order_of_actions_draws() {
             }
         }
     }
+}
+
+#[test]
+fn an_archive_has_no_speed() {
+    let mut session = stage::paused();
+    let first =
+        |session: &stage::Played| text(&screen(Some(session), &ANSI, (80, 24), &[])).lines().next().map(str::to_owned);
+    assert!(first(&session).is_some_and(|line| line.contains("virtual clock ×1")));
+    (session.status.source, session.status.steering) = (SourceKind::Archive, Steering::Nothing);
+    let line = first(&session).expect("the header");
+    assert!(line.contains("archive, virtual clock") && !line.contains('×'), "{line}");
 }
 
 #[test]
