@@ -29,6 +29,13 @@ pub struct Source {
     pub seed: u64,
 }
 
+impl Source {
+    /// A program of somebody else's, which has no parameters and no seed.
+    pub fn foreign(kind: SourceKind, name: String) -> Self {
+        Self { kind, name, params: Vec::new(), clock: ClockKind::Real, seed: 0 }
+    }
+}
+
 /// All that a report says, before it has a format.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {

@@ -8,11 +8,11 @@ use anyhow::{Context, bail, ensure};
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
 use super::open;
-use super::record::{self, Record, Records};
+use super::record::{self, Record};
 use super::run::ensure_terminal;
 use super::screen;
 use crate::app::Session;
-use crate::control::{ClockKind, FeedChoice, LinkState, SourceKind};
+use crate::control::{FeedChoice, LinkState, SourceKind};
 use crate::feed::wire::{Address, DEFAULT_ADDRESS};
 use crate::report::Source;
 use crate::session::{self, AttachSession, Until};
@@ -69,7 +69,7 @@ pub(super) fn attach(arguments: &AttachArguments, settings: &Settings) -> anyhow
     }
     ensure_terminal("loopscope attach --headless --for 3s")?;
     let folder = built_in(arguments)?;
-    let mut records = Records::at(arguments.record.path().map(Path::to_owned));
+    let mut records = arguments.record.records();
     let mut sessions: Vec<Box<dyn Session>> = Vec::new();
     for address in &arguments.addresses {
         let file = records.next()?;
@@ -109,7 +109,7 @@ pub(super) fn source_folder(folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// What a report, or an archive, calls what is at `address`.
 pub(super) fn source(address: &Address) -> Source {
-    Source { kind: SourceKind::Attach, name: address.to_string(), params: Vec::new(), clock: ClockKind::Real, seed: 0 }
+    Source::foreign(SourceKind::Attach, address.to_string())
 }
 
 fn built_in(arguments: &AttachArguments) -> anyhow::Result<Option<PathBuf>> {

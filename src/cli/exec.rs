@@ -1,7 +1,7 @@
 //! `loopscope exec`: an app that uses console-subscriber, started and watched, on screen or headless.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,10 +9,10 @@ use anyhow::Context;
 use super::attach::source_folder;
 use super::exit::{Broken, Exit, tell};
 use super::headless::{self, Wanted};
-use super::record::{self, Record, Records};
+use super::record::{self, Record};
 use super::run::ensure_terminal;
 use super::screen;
-use crate::control::{ClockKind, FeedChoice, SourceKind};
+use crate::control::{FeedChoice, SourceKind};
 use crate::report::Source;
 use crate::session::{self, ExecSession, Stdin, wait_for_left};
 use crate::settings::Settings;
@@ -77,7 +77,7 @@ fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit>
             .zip(std::env::current_dir().ok())
             .and_then(|(app, here)| session::built_in(app, &here)),
     };
-    let mut records = Records::at(arguments.record.path().map(Path::to_owned));
+    let mut records = arguments.record.records();
     let file = records.next()?;
     let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };
     let started = ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
@@ -85,13 +85,7 @@ fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit>
     if let Some(folder) = folder {
         session = session.built_in(folder);
     }
-    let source = Source {
-        kind: SourceKind::Exec,
-        name: session.name().to_owned(),
-        params: Vec::new(),
-        clock: ClockKind::Real,
-        seed: 0,
-    };
+    let source = Source::foreign(SourceKind::Exec, session.name().to_owned());
     if !arguments.headless {
         let session = record::onto(file, session, session::head(&source, FeedChoice::Both))?;
         return screen::watch(vec![session], records, settings);

@@ -11,7 +11,7 @@ use super::headless::{self, Wanted};
 use super::record::{self, Record, Records};
 use super::run::ensure_terminal;
 use super::screen;
-use crate::control::{ClockKind, FeedChoice, SourceKind};
+use crate::control::{FeedChoice, SourceKind};
 use crate::feed::{archive, recording};
 use crate::report::Source;
 use crate::session::{self, ArchiveSession, RecordingSession, Until};
@@ -93,12 +93,11 @@ pub(super) fn recorded(
     }
     let is_itself = |written: &Path| written.canonicalize().ok().is_some_and(|at| path.canonicalize().ok() == Some(at));
     ensure!(!record.path().is_some_and(is_itself), "--record {name}: that is the file that is read");
-    let mut records = Records::at(record.path().map(Path::to_owned));
+    let mut records = record.records();
     let file = records.next()?;
     let session = RecordingSession::open(path, until, settings.memory_bytes);
     let session = session.with_context(|| format!("{name} cannot be opened"))?;
-    let source =
-        Source { kind: SourceKind::Recording, name: name.clone(), params: Vec::new(), clock: ClockKind::Real, seed: 0 };
+    let source = Source::foreign(SourceKind::Recording, name.clone());
     let Some((wanted, at_most)) = headless else {
         let session = record::onto(file, session, session::head(&source, FeedChoice::Probe))?;
         return screen::watch(vec![session], records, settings);

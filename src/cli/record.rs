@@ -21,6 +21,11 @@ impl Record {
         self.path.as_deref()
     }
 
+    /// The files of a screen that may watch several things.
+    pub fn records(&self) -> Records {
+        Records { path: self.path.clone(), is_used: false }
+    }
+
     /// The file, if one was asked for; to be had before anything is started that would be written to it.
     ///
     /// # Errors
@@ -43,10 +48,6 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub fn at(path: Option<PathBuf>) -> Self {
-        Self { path, is_used: false }
-    }
-
     /// A file for what is started next; `None` where nothing is to be written.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! `loopscope run`: from what was typed to a checked plan, then on screen or headless.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::catalog::own_folder;
 use super::exit::{Exit, tell};
 use super::headless::{self, Wanted};
-use super::record::{Record, Records};
+use super::record::Record;
 use super::{loop_time, screen};
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
 use crate::feed::wire::Address;
@@ -140,7 +140,7 @@ pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Resul
     let plan = plan(&arguments, settings)?;
     let listener = arguments.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
     if !arguments.headless {
-        return screen::run(plan, listener, Records::at(arguments.record.path().map(Path::to_owned)), settings);
+        return screen::run(plan, listener, arguments.record.records(), settings);
     }
     let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())?;
     headless::run(&plan, program, listener, arguments.record.file()?, &arguments.wanted)
