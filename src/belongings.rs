@@ -2,7 +2,9 @@
 //! whoever made it, and at the latest with the program.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -93,8 +95,7 @@ impl PrivateFolder {
     pub fn make() -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("loopscope-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        builder.permissions(Permissions::from_mode(0o700));
         let mut folders = locked(&FOLDERS);
         let made = builder.tempdir()?;
         let path = made.path().to_owned();
@@ -124,12 +125,8 @@ mod tests {
     fn a_folder_is_empty_nobody_elses_and_goes_with_its_maker() {
         let [one, other] = [(), ()].map(|()| PrivateFolder::make().expect("there is a place for it"));
         assert_ne!(one.path(), other.path());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = one.path().metadata().expect("it is there").permissions().mode();
-            assert_eq!(mode & 0o777, 0o700);
-        }
+        let mode = one.path().metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
         assert!(one.path().read_dir().is_ok_and(|mut files| files.next().is_none()));
         std::fs::write(one.path().join("file"), "text").expect("it is ours");
         let path = one.path().to_owned();

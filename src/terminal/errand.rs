@@ -39,7 +39,6 @@ fn absolute(path: &Path) -> OsString {
 }
 
 /// Whether there is a shell that would let the program go on again.
-#[cfg(unix)]
 pub(super) fn has_shell() -> bool {
     // A shell with job control gives each job a group of its own; who shares the group of the session's first process
     // was started by something else.
@@ -48,16 +47,7 @@ pub(super) fn has_shell() -> bool {
 }
 
 /// Stops the whole job, until the shell lets it go on.
-#[cfg(unix)]
 pub(super) fn stop() {
     // The group, for a program that started this one (`cargo run`) is what the shell waits for.
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
 }
-
-#[cfg(not(unix))]
-pub(super) fn has_shell() -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-pub(super) fn stop() {}
