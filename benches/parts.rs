@@ -1,12 +1,12 @@
-//! What the parts cost, each by itself: from a record in the probe's ring to a row of the screen, an archive or a message
-//! of somebody else's. For finding out where time goes; what is promised is measured by `side_by_side`.
-//!
+//! Microbenchmarks of the parts: from a record in the probe's ring to a row of the screen, an archive, or a message of
+//! another program. They show where time goes. Promises about speed are measured by `side_by_side`.
 //! ```sh
 //! cargo bench --bench parts             # every part
-//! cargo bench --bench parts -- archive  # those with this in their names
+//! cargo bench --bench parts -- archive  # parts with `archive` in their names
 //! ```
 //!
-//! `item` is what the part is about: an event, a cell, a look-up, a line, a task. Each sample is one round of many items.
+//! An item is what a part processes: an event, a cell, a lookup, a line, a task. Each sample is one round of many
+//! items.
 
 mod synthetic;
 
@@ -17,54 +17,54 @@ use console_api::tasks::{Stats, TaskUpdate};
 use console_api::{Id, PollStats};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use loopscope::feed::archive::{Head, Writer, beginning, read};
-use loopscope::feed::console::{ForeignDoor, Polls};
-use loopscope::feed::probe::{Probe, Ring};
-use loopscope::feed::recording::{Line, Recording, Stamps};
-use loopscope::feed::wire::Message;
-use loopscope::trace::{AwaitKind, Axis, Cause, Event, Location, Nanos, Site, TaskId, Trace};
+use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
+use loopscope::feed::console::{ConsoleDecoder, PollSource};
+use loopscope::feed::probe::{Probe, ProbeReader};
+use loopscope::feed::recording::{RecordingClock, RecordingDecoder, RecordingLine};
+use loopscope::feed::wire::ConsoleMessage;
+use loopscope::trace::{AwaitKind, AwaitSite, Axis, Event, Location, Nanos, TaskId, Trace, WakeSource};
 use prost::Message as _;
 use prost_types::Timestamp;
-use synthetic::{Synthetic, Telling};
+use synthetic::{EventMix, SyntheticLoop};
 
 fn main() {
-    // Where there is little time, fewer samples are taken.
+    // Slow benchmarks take fewer samples.
     let longest = std::time::Duration::from_secs(2);
     divan::Divan::default().sample_size(1).sample_count(100).max_time(longest).config_with_args().main();
 }
 
-/// Tasks of the loop that never ran.
+/// Number of tasks of the synthetic loop.
 const TASKS: usize = 1_000;
 
-fn all_of(ring: &mut Ring) {
-    while ring.take(usize::MAX, |event| drop(black_box(event))) > 0 {}
+fn drain(ring: &mut ProbeReader) {
+    while ring.drain(usize::MAX, |event| drop(black_box(event))) > 0 {}
 }
 
-/// Records written to a ring that has room: no more than a quarter of it.
+/// Records written to a ring with free space: each round fills no more than a quarter of it.
 mod record {
     use super::*;
 
     const ROUND: usize = 10_000;
 
-    fn recorded(bencher: Bencher, tell: impl Fn(&Probe, Nanos)) {
+    fn bench_record(bencher: Bencher, record: impl Fn(&Probe, Nanos)) {
         let (probe, writer, mut ring) = Probe::new(false, true);
         let _writing = writer.install();
         let at = Cell::new(0);
-        // Awaits are told in short where their task is the one that is being polled.
+        // Awaits of the task that is being polled have a short record.
         probe.poll_start(0, TaskId::from_index(0));
-        bencher.counter(ItemsCount::new(ROUND)).with_inputs(|| all_of(&mut ring)).bench_local_values(|()| {
+        bencher.counter(ItemsCount::new(ROUND)).with_inputs(|| drain(&mut ring)).bench_local_values(|()| {
             for _ in 0..ROUND {
                 at.set(at.get() + 1_000);
-                tell(&probe, at.get());
+                record(&probe, at.get());
             }
         });
     }
 
-    /// A poll's start and its end.
+    /// The start and the end of a poll.
     #[divan::bench]
     fn poll(bencher: Bencher) {
         let task = TaskId::from_index(0);
-        recorded(bencher, |probe, at| {
+        bench_record(bencher, |probe, at| {
             probe.poll_start(at, task);
             probe.poll_end(at + 500, task);
         });
@@ -72,58 +72,58 @@ mod record {
 
     #[divan::bench]
     fn wake(bencher: Bencher) {
-        recorded(bencher, |probe, at| probe.wake(at, TaskId::from_index(0), Cause::Driver));
+        bench_record(bencher, |probe, at| probe.wake(at, TaskId::from_index(0), WakeSource::Driver));
     }
 
-    /// An await's start, one poll of it and its end.
+    /// The start of an await, one poll of it and its end.
     #[divan::bench]
     fn an_await(bencher: Bencher) {
         let task = TaskId::from_index(0);
         let location = Some(Location { file: "workload.lua".into(), line: 7 });
-        let site = Site { kind: AwaitKind::Timer, source: "sleep".into(), location };
-        recorded(bencher, |probe, at| {
-            let id = probe.next_await();
+        let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location };
+        bench_record(bencher, |probe, at| {
+            let id = probe.next_await_id();
             probe.await_start(at, id, task, &site);
             probe.await_poll(id, true);
             probe.await_end(at + 500, id);
         });
     }
 
-    /// The other end: records become events again.
+    /// Decoding records to events.
     #[divan::bench]
     fn read_poll(bencher: Bencher) {
         let (probe, writer, mut ring) = Probe::new(false, true);
         let _writing = writer.install();
         let (task, mut at) = (TaskId::from_index(0), 0);
-        let written = || {
+        let write_round = || {
             for _ in 0..ROUND {
                 at += 1_000;
                 probe.poll_start(at, task);
                 probe.poll_end(at + 500, task);
             }
         };
-        bencher.counter(ItemsCount::new(ROUND)).with_inputs(written).bench_local_values(|()| all_of(&mut ring));
+        bencher.counter(ItemsCount::new(ROUND)).with_inputs(write_round).bench_local_values(|()| drain(&mut ring));
     }
 }
 
-/// Events filed in a trace, of whichever kind.
+/// Events ingested by a trace, by kind.
 mod apply {
     use super::*;
 
     const ROUND: usize = 50_000;
 
-    fn applied(bencher: Bencher, telling: Telling, is_wanted: fn(&Event) -> bool) {
-        let told = Synthetic::new(TASKS, telling, 1);
-        let is_base = |event: &Event| matches!(event, Event::Site { .. } | Event::Spawn { .. });
-        let events: Vec<Event> = told.filter(|event| is_base(event) || is_wanted(event)).take(ROUND).collect();
+    fn bench_apply(bencher: Bencher, mix: EventMix, is_wanted: fn(&Event) -> bool) {
+        let synthetic = SyntheticLoop::new(TASKS, mix, 1);
+        let is_base = |event: &Event| matches!(event, Event::NewAwaitSite { .. } | Event::Spawn { .. });
+        let events: Vec<Event> = synthetic.filter(|event| is_base(event) || is_wanted(event)).take(ROUND).collect();
         let count = events.iter().filter(|event| !is_base(event)).count();
-        let prepared = || {
+        let prepare = || {
             let (base, rest): (Vec<Event>, Vec<Event>) = events.iter().cloned().partition(is_base);
             let mut trace = Trace::default();
             base.into_iter().for_each(|event| trace.apply(event));
             (trace, rest)
         };
-        bencher.counter(ItemsCount::new(count)).with_inputs(prepared).bench_local_values(|(mut trace, events)| {
+        bencher.counter(ItemsCount::new(count)).with_inputs(prepare).bench_local_values(|(mut trace, events)| {
             events.into_iter().for_each(|event| trace.apply(event));
             trace
         });
@@ -131,36 +131,38 @@ mod apply {
 
     #[divan::bench]
     fn polls(bencher: Bencher) {
-        applied(bencher, Telling::Polls, |event| matches!(event, Event::PollStart { .. } | Event::PollEnd { .. }));
+        bench_apply(bencher, EventMix::PollsOnly, |event| {
+            matches!(event, Event::PollStart { .. } | Event::PollEnd { .. })
+        });
     }
 
     #[divan::bench]
     fn polls_and_wakes(bencher: Bencher) {
-        applied(bencher, Telling::Polls, |_| true);
+        bench_apply(bencher, EventMix::PollsOnly, |_| true);
     }
 
     #[divan::bench]
     fn awaits(bencher: Bencher) {
-        applied(bencher, Telling::Whole, |event| {
+        bench_apply(bencher, EventMix::Full, |event| {
             matches!(event, Event::AwaitStart { .. } | Event::AwaitPoll { .. } | Event::AwaitEnd { .. })
         });
     }
 
     #[divan::bench]
     fn everything(bencher: Bencher) {
-        applied(bencher, Telling::Whole, |_| true);
+        bench_apply(bencher, EventMix::Full, |_| true);
     }
 
-    /// One lane alone, whose blocks are sealed and packed as they fill: 32 cycles a block.
+    /// A single lane, whose blocks are sealed and packed as they fill: 32 cycles per block.
     #[divan::bench]
     fn polls_of_one_lane(bencher: Bencher) {
         let cycles = |count: u64| {
-            let told = Synthetic::new(1, Telling::Polls, 1);
-            told.take(3 * count as usize).collect::<Vec<Event>>()
+            let synthetic = SyntheticLoop::new(1, EventMix::PollsOnly, 1);
+            synthetic.take(3 * count as usize).collect::<Vec<Event>>()
         };
         let events = cycles(32 * 100);
-        let prepared = || (Trace::default(), events.clone());
-        bencher.counter(ItemsCount::new(events.len())).with_inputs(prepared).bench_local_values(
+        let prepare = || (Trace::default(), events.clone());
+        bencher.counter(ItemsCount::new(events.len())).with_inputs(prepare).bench_local_values(
             |(mut trace, events)| {
                 events.into_iter().for_each(|event| trace.apply(event));
                 trace
@@ -169,14 +171,15 @@ mod apply {
     }
 }
 
+/// Builds a trace of `events` events of the synthetic loop.
 fn trace_of(events: usize) -> Trace {
     let mut trace = Trace::default();
-    Synthetic::new(TASKS, Telling::Whole, 1).take(events).for_each(|event| trace.apply(event));
+    SyntheticLoop::new(TASKS, EventMix::Full, 1).take(events).for_each(|event| trace.apply(event));
     trace
 }
 
-/// Places that nobody asked for before, for what was asked for is remembered.
-fn chances() -> impl FnMut(u64) -> u64 {
+/// Returns a generator of random numbers below a limit, so that queries miss the caches.
+fn random() -> impl FnMut(u64) -> u64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move |below| {
         state ^= state << 13;
@@ -186,7 +189,7 @@ fn chances() -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// What a frame asks a trace of so many events.
+/// Queries of a frame on a trace of `events` events.
 mod query {
     use super::*;
 
@@ -196,66 +199,66 @@ mod query {
 
     #[divan::bench(args = EVENTS)]
     fn cell_of_a_new_window(bencher: Bencher, events: usize) {
-        let (trace, mut chance) = (trace_of(events), chances());
-        let asked = || {
-            let from = chance(trace.now() / 2);
-            (TaskId::from_index(chance(TASKS as u64) as usize), from, from + trace.now() / 2)
+        let (trace, mut random) = (trace_of(events), random());
+        let query = || {
+            let from = random(trace.now() / 2);
+            (TaskId::from_index(random(TASKS as u64) as usize), from, from + trace.now() / 2)
         };
         bencher
             .counter(ItemsCount::new(COLUMNS))
-            .with_inputs(asked)
+            .with_inputs(query)
             .bench_local_values(|(task, from, to)| trace.window(task, Axis::Time, from, to, COLUMNS));
     }
 
     #[divan::bench(args = EVENTS)]
     fn state_at(bencher: Bencher, events: usize) {
         const ROUND: usize = 1_000;
-        let (trace, mut chance) = (trace_of(events), chances());
-        let asked = || {
-            let place = |_| (TaskId::from_index(chance(TASKS as u64) as usize), chance(trace.now()));
-            (0..ROUND).map(place).collect::<Vec<_>>()
+        let (trace, mut random) = (trace_of(events), random());
+        let query = || {
+            let lookup = |_| (TaskId::from_index(random(TASKS as u64) as usize), random(trace.now()));
+            (0..ROUND).map(lookup).collect::<Vec<_>>()
         };
-        bencher.counter(ItemsCount::new(ROUND)).with_inputs(asked).bench_local_values(|asked| {
-            asked.into_iter().filter(|(task, at)| trace.state_at(*task, *at).is_some()).count()
+        bencher.counter(ItemsCount::new(ROUND)).with_inputs(query).bench_local_values(|lookups| {
+            lookups.into_iter().filter(|(task, at)| trace.state_at(*task, *at).is_some()).count()
         });
     }
 }
 
-/// An archive of so many events, written at once and read.
+/// Writing and reading an archive.
 mod archive {
     use super::*;
 
     const EVENTS: usize = 500_000;
 
-    fn written(trace: &Trace) -> Vec<u8> {
-        let mut bytes = beginning(&Head { name: "synthetic".to_owned(), ..Head::default() });
-        let mut writer = Writer::default();
-        writer.new_chunks(trace, &mut bytes).expect("memory takes it");
-        writer.flush(&mut bytes).expect("memory takes it");
-        bytes.extend(writer.rest(trace, None, "").expect("it is short"));
+    fn encode(trace: &Trace) -> Vec<u8> {
+        let mut bytes = encode_beginning(&ArchiveHeader { name: "synthetic".to_owned(), ..ArchiveHeader::default() });
+        let mut writer = ArchiveWriter::default();
+        writer.write_new_chunks(trace, &mut bytes).expect("a vector accepts writes");
+        writer.flush(&mut bytes).expect("a vector accepts writes");
+        bytes.extend(writer.encode_tail(trace, None, "").expect("the note is short"));
         bytes
     }
 
     #[divan::bench]
     fn write(bencher: Bencher) {
         let trace = trace_of(EVENTS);
-        bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| written(&trace));
+        bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| encode(&trace));
     }
 
     #[divan::bench]
     fn open(bencher: Bencher) {
-        let bytes = written(&trace_of(EVENTS));
+        let bytes = encode(&trace_of(EVENTS));
         bencher
             .counter(ItemsCount::new(EVENTS))
-            .bench_local(|| read(&*bytes, usize::MAX).expect("it was just written"));
+            .bench_local(|| read_archive(&*bytes, usize::MAX).expect("it was just encoded"));
     }
 }
 
-/// A message that tells anew of so many tasks, from its bytes to events.
+/// A console message about new tasks, from its bytes to events.
 #[divan::bench]
 fn wire_message(bencher: Bencher) {
     let at = |nanos: i32| Some(Timestamp { seconds: 1_700_000_000, nanos });
-    let mut told = TaskUpdate::default();
+    let mut task_update = TaskUpdate::default();
     for id in 1..=TASKS as u64 {
         let polls = PollStats {
             polls: id,
@@ -265,20 +268,21 @@ fn wire_message(bencher: Bencher) {
             busy_time: None,
         };
         let stats = Stats { created_at: at(500), wakes: id, poll_stats: Some(polls), ..Stats::default() };
-        told.new_tasks.push(console_api::tasks::Task { id: Some(Id { id }), ..Default::default() });
-        told.stats_update.insert(id, stats);
+        task_update.new_tasks.push(console_api::tasks::Task { id: Some(Id { id }), ..Default::default() });
+        task_update.stats_update.insert(id, stats);
     }
-    let update = console_api::instrument::Update { now: at(10_000), task_update: Some(told), ..Default::default() };
+    let update =
+        console_api::instrument::Update { now: at(10_000), task_update: Some(task_update), ..Default::default() };
     let bytes = tonic::codegen::Bytes::from(update.encode_to_vec());
     bencher.counter(ItemsCount::new(TASKS)).bench_local(|| {
-        let message = Message::read(bytes.clone()).expect("it was just written");
+        let message = ConsoleMessage::parse(bytes.clone()).expect("it was just encoded");
         let mut events = 0;
-        ForeignDoor::new(Polls::Told).hear(message, None, |told| events += told.len());
-        assert!(events >= TASKS, "each is told of");
+        ConsoleDecoder::new(PollSource::Console).decode(message, None, |decoded| events += decoded.len());
+        assert!(events >= TASKS, "every task has an event");
     });
 }
 
-/// Lines of a recording: parsed alone, and to events.
+/// Lines of a recording: parsed, and decoded to events.
 mod recording {
     use super::*;
 
@@ -305,7 +309,7 @@ mod recording {
         let lines = lines().split_off(1);
         bencher.counter(ItemsCount::new(lines.len())).bench_local(|| {
             for line in &lines {
-                black_box(Line::parse(line.as_bytes()).expect("it is right"));
+                black_box(RecordingLine::parse(line.as_bytes()).expect("the line is valid"));
             }
         });
     }
@@ -315,12 +319,12 @@ mod recording {
         let lines = lines();
         let text = lines.join("\n") + "\n";
         bencher.counter(ItemsCount::new(lines.len())).bench_local(|| {
-            let (mut recording, mut events) = (Recording::new(Stamps::from_first()), 0);
+            let (mut recording, mut events) = (RecordingDecoder::new(RecordingClock::from_first()), 0);
             let mut left = text.as_bytes();
             while !left.is_empty() {
-                left = recording.take(left, &(), &mut |_| events += 1).expect("it is one");
+                left = recording.decode(left, &(), &mut |_| events += 1).expect("the recording is valid");
             }
-            assert!(events as u64 >= POLLS, "polls are told of");
+            assert!(events as u64 >= POLLS, "every poll has an event");
         });
     }
 }

@@ -1,82 +1,80 @@
-//! A loop that never ran: tasks that sleep, send each other messages and give turns away, told as the events that the
-//! probe would tell of them. The same number of tasks and the same seed give the same events, to the nanosecond.
+//! Synthetic load: generates the events of a loop whose tasks sleep, send each other messages and yield.
 //!
-//! Polls take an exponential time of 20 µs, sleeps one of such a mean that the loop is busy for about two thirds of the
-//! time, as real ones are: neither all alike, which would pack to nothing, nor all different.
+//! Equal task counts and seeds give equal events. Poll durations are exponentially distributed with a mean of 20 µs.
+//! Sleeps are too, with a mean that keeps the loop busy for about two thirds of the time. So events are neither all
+//! equal, which would compress to nothing, nor all different.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use loopscope::trace::{AwaitId, AwaitKind, Cause, Event, Nanos, Site, SiteId, Spawned, TaskId, TaskKind};
+use loopscope::trace::{AwaitId, AwaitKind, AwaitSite, Event, Nanos, SiteId, TaskId, TaskKind, TaskMeta, WakeSource};
 
+/// Mean duration of a poll, in nanoseconds.
 const POLL_MEAN_NS: f64 = 20_000.0;
 
-/// How busy the loop is: the mean time between two wakes by timers, in mean polls.
-const SPACING: f64 = 1.5;
+/// Mean time between two timer wakes, in mean poll durations.
+const TIMER_SPACING: f64 = 1.5;
 
-/// How much is told of each poll.
+/// Which events are generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
-    /// Polls, wakes and awaits: what the lab tells of its own loop.
-    Whole,
-    /// Polls and wakes alone.
-    Polls,
+pub enum EventMix {
+    /// Polls, wakes and awaits, as the probe reports them.
+    Full,
+    /// Polls and wakes only.
+    PollsOnly,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Doing {
-    open: Option<AwaitId>,
-    kind: usize,
-}
-
-/// See the module. It is an iterator without end.
+/// An infinite iterator over the events of a synthetic loop.
 #[derive(Clone)]
-pub struct Synthetic {
-    telling: Telling,
+pub struct SyntheticLoop {
+    mix: EventMix,
     random: u64,
     now: Nanos,
-    tasks: Vec<Doing>,
+    /// The open await of each task.
+    open_awaits: Vec<Option<AwaitId>>,
     ready: VecDeque<usize>,
     timers: BinaryHeap<Reverse<(Nanos, usize)>>,
     receivers: VecDeque<usize>,
     awaits: usize,
-    told: VecDeque<Event>,
+    pending: VecDeque<Event>,
 }
 
-const KINDS: [(AwaitKind, &str); 3] =
+/// The await sites, in the order of their ids.
+const SITES: [(AwaitKind, &str); 3] =
     [(AwaitKind::Timer, "sleep"), (AwaitKind::Channel, "receive"), (AwaitKind::Yield, "yield_now")];
 const SLEEP: usize = 0;
 const RECEIVE: usize = 1;
 const YIELD: usize = 2;
 
-impl Synthetic {
-    pub fn new(tasks: usize, telling: Telling, seed: u64) -> Self {
-        let mut told = VecDeque::new();
-        for (index, (kind, source)) in KINDS.into_iter().enumerate() {
-            let described = Box::new(Site { kind, source: source.into(), location: None });
-            told.push_back(Event::Site { site: SiteId::from_index(index), described });
+impl SyntheticLoop {
+    /// Creates a loop with `tasks` tasks, which are all ready at the start.
+    pub fn new(tasks: usize, mix: EventMix, seed: u64) -> Self {
+        let mut pending = VecDeque::new();
+        for (index, (kind, source)) in SITES.into_iter().enumerate() {
+            let site = Box::new(AwaitSite { kind, source: source.into(), location: None });
+            pending.push_back(Event::NewAwaitSite { id: SiteId::from_index(index), site });
         }
         for index in 0..tasks {
-            let spawned = Spawned {
+            let meta = TaskMeta {
                 name: format!("task-{index}").into(),
                 kind: TaskKind::Task,
                 parent: None,
                 location: None,
                 size_bytes: None,
-                boxed_from_bytes: None,
+                original_size_bytes: None,
             };
-            told.push_back(Event::Spawn { task: TaskId::from_index(index), at: 0, spawned: Box::new(spawned) });
+            pending.push_back(Event::Spawn { task: TaskId::from_index(index), at: 0, meta: Box::new(meta) });
         }
         Self {
-            telling,
+            mix,
             random: seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1,
             now: 0,
-            tasks: vec![Doing::default(); tasks],
+            open_awaits: vec![None; tasks],
             ready: (0..tasks).collect(),
             timers: BinaryHeap::new(),
             receivers: VecDeque::new(),
             awaits: 0,
-            told,
+            pending,
         }
     }
 
@@ -92,95 +90,94 @@ impl Synthetic {
         (-uniform.ln() * mean) as u64 + 1
     }
 
-    fn tell(&mut self, event: Event) {
-        self.told.push_back(event);
+    fn emit(&mut self, event: Event) {
+        self.pending.push_back(event);
     }
 
-    fn wake(&mut self, index: usize, cause: Cause) {
+    fn wake(&mut self, index: usize, source: WakeSource) {
         self.ready.push_back(index);
-        self.tell(Event::Wake { task: TaskId::from_index(index), at: self.now, cause });
+        self.emit(Event::Wake { task: TaskId::from_index(index), at: self.now, source });
     }
 
-    fn due(&mut self) {
+    fn fire_timers(&mut self) {
         while let Some(Reverse((at, index))) = self.timers.peek().copied() {
             if at > self.now {
                 break;
             }
             self.timers.pop();
-            self.wake(index, Cause::Driver);
+            self.wake(index, WakeSource::Driver);
         }
     }
 
-    /// One task is polled, or the loop parks until the next timer.
+    /// Polls one task, or parks the loop until the next timer.
     fn turn(&mut self) {
         let Some(index) = self.ready.pop_front() else {
-            self.tell(Event::Park { at: self.now });
+            self.emit(Event::Park { at: self.now });
             match self.timers.peek() {
                 Some(Reverse((at, _))) => self.now = self.now.max(*at),
-                // All of them wait for a message: one comes from outside.
+                // All tasks wait for a message, so one arrives from outside.
                 None => self.now += 1_000,
             }
-            self.tell(Event::Unpark { at: self.now });
-            self.due();
+            self.emit(Event::Unpark { at: self.now });
+            self.fire_timers();
             if self.ready.is_empty()
                 && let Some(receiver) = self.receivers.pop_front()
             {
-                self.wake(receiver, Cause::Driver);
+                self.wake(receiver, WakeSource::Driver);
             }
             return;
         };
         let task = TaskId::from_index(index);
         self.now += 150;
-        self.tell(Event::PollStart { task, at: self.now });
+        self.emit(Event::PollStart { task, at: self.now });
         let length = self.exponential(POLL_MEAN_NS);
-        let whole = self.telling == Telling::Whole;
-        if let Some(id) = self.tasks[index].open.take() {
+        let has_awaits = self.mix == EventMix::Full;
+        if let Some(id) = self.open_awaits[index].take() {
             self.now += 100;
-            self.tell(Event::AwaitPoll { id, ready: true });
-            self.tell(Event::AwaitEnd { id, at: self.now });
+            self.emit(Event::AwaitPoll { id, is_ready: true });
+            self.emit(Event::AwaitEnd { id, at: self.now });
         }
         self.now += length;
         if self.random(3) == 0
             && let Some(receiver) = self.receivers.pop_front()
         {
-            self.wake(receiver, Cause::Task(task));
+            self.wake(receiver, WakeSource::Task(task));
         }
-        let kind = match self.random(8) {
+        let site = match self.random(8) {
             0 => YIELD,
             1..=3 => RECEIVE,
             _ => SLEEP,
         };
-        self.tasks[index].kind = kind;
-        if whole {
+        if has_awaits {
             let id = AwaitId::from_index(self.awaits);
             self.awaits += 1;
             self.now += 100;
-            self.tell(Event::AwaitStart { id, task, at: self.now, site: SiteId::from_index(kind) });
-            self.tell(Event::AwaitPoll { id, ready: false });
-            self.tasks[index].open = Some(id);
+            self.emit(Event::AwaitStart { id, task, at: self.now, site: SiteId::from_index(site) });
+            self.emit(Event::AwaitPoll { id, is_ready: false });
+            self.open_awaits[index] = Some(id);
         }
-        match kind {
+        match site {
             SLEEP => {
-                let mean = POLL_MEAN_NS * SPACING * self.tasks.len() as f64;
+                let mean = POLL_MEAN_NS * TIMER_SPACING * self.open_awaits.len() as f64;
                 let until = self.now + self.exponential(mean);
                 self.timers.push(Reverse((until, index)));
             }
             RECEIVE => self.receivers.push_back(index),
-            _ => self.wake(index, Cause::Own),
+            _ => self.wake(index, WakeSource::SelfWake),
         }
         self.now += 50;
-        self.tell(Event::PollEnd { task, at: self.now });
-        self.due();
+        self.emit(Event::PollEnd { task, at: self.now });
+        self.fire_timers();
     }
 }
 
-impl Iterator for Synthetic {
+impl Iterator for SyntheticLoop {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        while self.told.is_empty() {
+        while self.pending.is_empty() {
             self.turn();
         }
-        self.told.pop_front()
+        self.pending.pop_front()
     }
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What does it cost to look? loopscope and tokio-console side by side at one program of 10,000 sleeping tasks, each in a
-# terminal of tmux, for the same 30 seconds: CPU seconds and peak memory of both, and how often their screens changed.
+# Compares the cost of loopscope and tokio-console, both attached to one app with 10,000 sleeping tasks for 30 seconds.
+# Each runs in a tmux terminal. Prints CPU seconds, peak memory, and how often the screen changed.
 # Usage: scripts/beside-tokio-console.sh [PUBLISH_INTERVAL [TASKS [SECONDS]]]
-# It uses release builds that are there, and makes those that are not. TOKIO_CONSOLE names a tokio-console off the PATH.
+# Builds in release mode. Set TOKIO_CONSOLE to the path of tokio-console if it is not in PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ finish() {
 }
 trap finish EXIT
 
-# The app ends with its standard input.
+# The app exits at the end of its standard input.
 mkfifo "$folder/input"
 TOKIO_CONSOLE_BIND=127.0.0.1:$port TOKIO_CONSOLE_PUBLISH_INTERVAL=$interval \
     "$target/examples/app" sleeps --tasks "$tasks" <"$folder/input" >/dev/null 2>&1 &
@@ -45,10 +45,10 @@ pid_of() { tmux -L "$socket" list-panes -t "$1" -F '#{pane_pid}'; }
 cpu_seconds() {
     local stat
     stat=$(<"/proc/$1/stat")
-    # The name, in parentheses, may hold anything: what counts comes after it.
+    # Skip the process name in parentheses, which may contain spaces.
     awk -v hertz="$(getconf CLK_TCK)" '{ printf "%.2f", ($12 + $13) / hertz }' <<<"${stat##*) }"
 }
-# How many bytes each writes to its terminal is how much its screen changes.
+# Count the bytes that each client writes to its terminal.
 for client in loopscope tokio-console; do
     tmux -L "$socket" pipe-pane -t "$client" "cat >'$folder/$client'"
 done
@@ -61,8 +61,8 @@ while [ $((SECONDS - begun)) -lt "$seconds" ]; do
     sleep 0.02
 done
 
-echo "$tasks tasks, published every $interval, watched for $seconds s by both at once:"
-printf '%-14s %12s %14s %16s %14s\n' client 'CPU seconds' 'peak RSS MiB' 'screens seen' 'bytes drawn'
+echo "$tasks tasks, publish interval $interval, $seconds s, both clients at the same time:"
+printf '%-14s %12s %14s %16s %14s\n' client 'CPU seconds' 'peak RSS MiB' 'screens drawn' 'bytes drawn'
 for client in loopscope tokio-console; do
     pid=$(pid_of "$client")
     peak=$(awk '/^VmHWM/ { printf "%.1f", $2 / 1024 }' "/proc/$pid/status")

@@ -1,190 +1,199 @@
-//! WHAT THE PERSON IS DOING: screens, selection, and how an action becomes state and effects.
+//! The UI state and its transitions: screens, selection, and how an action becomes state and effects.
 //!
-//! Nothing here draws, sleeps, reads a terminal or starts a run: [`take`] turns an [`Input`] into changes of the
-//! [`Model`] and a list of [`Effect`]s, which the frame loop carries out.
+//! Nothing here draws, sleeps, reads a terminal or starts a run. [`handle_input`] turns an [`InputEvent`] into changes
+//! of the [`Model`] and a list of [`Effect`]s, which the event loop carries out.
 
 mod action;
+mod availability;
+pub mod breakpoint_hit;
 pub mod columns;
 mod dashboard;
-mod field;
-mod form;
 mod geometry;
 mod input;
 pub mod keymap;
-mod log;
-mod offers;
+mod launch_form;
 mod overlay;
-mod pages;
+mod page;
 pub mod palette;
 mod picker;
-mod rows;
+mod resource_usage;
 mod session;
-mod sharing;
-pub mod stop;
+mod session_log;
 mod tabs;
+mod task_rows;
+mod text_field;
 pub mod time;
 mod update;
 mod viewport;
 
-pub use action::{Action, Effect, Step};
+pub use action::{Action, Effect, Motion};
+pub use availability::is_in_footer;
 pub use dashboard::{Dashboard, Pane, axis_end};
-pub use field::Field;
-pub use form::{Entry, Form};
-pub use geometry::{Geometry, Place};
-pub use input::{Code, Input, Key, Mouse, MouseKind};
-pub use log::{Log, Note, Weight};
-pub use offers::is_offered;
-pub use overlay::{Message, Overlay, Prompt, Purpose, Reading};
-pub use pages::{List, Page};
-pub use picker::{Focus, Picker};
-pub use rows::{Order, Rows};
+pub use geometry::{CellRect, ScreenGeometry};
+pub use input::{InputEvent, KeyCode, KeyPress, MouseInput, MouseKind};
+pub use launch_form::{FormField, LaunchForm};
+pub use overlay::{MessageOverlay, Overlay, Prompt, PromptKind, ScrollPosition};
+pub use page::{DashboardPage, ListPosition};
+pub use picker::{Picker, PickerFocus};
+pub use resource_usage::{ResourceUsage, TaskSample};
 pub use session::{Launch, Launcher, Session};
-pub use sharing::{Sharing, Tasks};
-pub use tabs::{Kept, Standing, TABS_MAX, Tab, Tabs};
-pub use update::{Context, take, update};
-pub use viewport::{Mode, Viewport};
+pub use session_log::{LogEntry, LogLevel, SessionLog};
+pub use tabs::{TABS_MAX, Tab, TabBar, TabState, TabStatus};
+pub use task_rows::{RowOrder, TaskRows};
+pub use text_field::TextField;
+pub use update::{UpdateContext, apply_action, handle_input};
+pub use viewport::{Viewport, ViewportMode};
 
-use crate::control::Phase;
-use crate::insight::{Findings, Search, Thresholds};
+use crate::control::RunPhase;
+use crate::insight::{Findings, LintRunner, Thresholds};
 use crate::trace::Nanos;
 use crate::workload::manifest::Manifest;
-use keymap::Scope;
+use keymap::KeyScope;
 
-/// Awaits that are gone through for findings for each look, or what takes as long: some milliseconds.
-const SEARCHED_PER_LOOK: usize = 100_000;
+/// Awaits that one refresh examines for findings, or work of the same cost: some milliseconds.
+const FINDINGS_SEARCHED_PER_FRAME: usize = 100_000;
 
 /// Which screen is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Screen {
     #[default]
+    /// The list of workloads, with their parameters and scripts.
     Picker,
+    /// A watched session.
     Dashboard,
 }
 
-/// Everything that the person has done to what they see.
+/// The complete UI state.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
+    /// The screen that is shown.
     pub screen: Screen,
+    /// State of the picker; kept while the dashboard is shown.
     pub picker: Picker,
+    /// State of the dashboard for the session that is shown.
     pub dashboard: Dashboard,
-    /// What lies on top of the screen.
+    /// The overlay on top of the screen: help, a message or a prompt.
     pub overlay: Option<Overlay>,
-    /// One line about what was just asked for, until the next key.
+    /// A one-line answer to the last action; cleared by the next key.
     pub notice: Option<String>,
-    /// The last action was to leave a run that goes on: doing it again means it.
-    pub is_leaving: bool,
-    /// The last action was to edit a script that is built in: doing it again makes a copy of it.
-    pub is_copying: bool,
-    /// What `run again` runs.
+    /// The last action was to leave a running session; repeating it confirms.
+    pub is_leave_pending: bool,
+    /// The last action was to edit a built-in script; repeating it copies the script and edits the copy.
+    pub is_copy_pending: bool,
+    /// What started the session that is shown, and what `run again` starts. `None` if loopscope did not start it.
     pub launched: Option<Launch>,
-    /// What the findings of a run are measured by.
+    /// Thresholds of the lints.
     pub thresholds: Thresholds,
-    /// What was found in the run, once it has ended.
+    /// Findings of the whole run, once it has ended.
     pub findings: Option<Findings>,
-    /// That is looked for just now: whether in a run that is over, and since when in loop time.
-    pub search: Option<(bool, Nanos, Search)>,
-    /// The sessions that there are, this one among them.
-    pub tabs: Tabs,
+    /// The findings search in progress: whether the run has ended, the loop time at which the search began, and its
+    /// state.
+    pub findings_search: Option<(bool, Nanos, LintRunner)>,
+    /// One tab for each open session, including the one that is shown.
+    pub tabs: TabBar,
 }
 
 impl Model {
-    /// Where the person is, for the keys.
-    pub fn scope(&self) -> Scope {
+    /// Returns the key scope of the topmost layer.
+    pub fn scope(&self) -> KeyScope {
         match &self.overlay {
-            Some(Overlay::Prompt(_)) => Scope::Prompt,
-            Some(Overlay::Help(_) | Overlay::Message(_)) => Scope::Reading,
+            Some(Overlay::Prompt(_)) => KeyScope::Prompt,
+            Some(Overlay::Help(_) | Overlay::Message(_)) => KeyScope::Pager,
             None => self.screen_scope(),
         }
     }
 
-    /// Where the person is, whatever lies on top.
-    pub fn screen_scope(&self) -> Scope {
+    /// Returns the key scope of the screen, ignoring overlays.
+    pub fn screen_scope(&self) -> KeyScope {
         match (self.screen, self.picker.focus) {
-            (Screen::Dashboard, _) => Scope::Dashboard,
-            (Screen::Picker, Focus::Form) => Scope::Form,
-            (Screen::Picker, Focus::List | Focus::Script) => Scope::Picker,
+            (Screen::Dashboard, _) => KeyScope::Dashboard,
+            (Screen::Picker, PickerFocus::Form) => KeyScope::Form,
+            (Screen::Picker, PickerFocus::List | PickerFocus::Script) => KeyScope::Picker,
         }
     }
 
-    /// A session was started: watch it from its beginning. What was selected, filtered or zoomed belonged to the last.
-    pub fn watch(&mut self, launched: Option<Launch>) {
+    /// Shows a new session from its beginning. Resets selection, filter and zoom; keeps only whether the details are
+    /// shown.
+    pub fn show_session(&mut self, launched: Option<Launch>) {
         self.screen = Screen::Dashboard;
         self.dashboard = Dashboard::with_details(self.dashboard.details);
         self.launched = launched;
-        (self.findings, self.search) = (None, None);
+        (self.findings, self.findings_search) = (None, None);
         self.overlay = None;
     }
 
-    /// Another tab is shown: what was done to it comes back, and what was done to the one before is returned.
+    /// Installs the state of another tab and returns the state of the tab that was shown.
     #[must_use]
-    pub fn exchange(&mut self, kept: Kept) -> Kept {
-        (self.screen, self.overlay, self.is_leaving) = (Screen::Dashboard, None, false);
-        self.search = None;
-        Kept {
-            dashboard: std::mem::replace(&mut self.dashboard, kept.dashboard),
-            launched: std::mem::replace(&mut self.launched, kept.launched),
-            findings: std::mem::replace(&mut self.findings, kept.findings),
+    pub fn swap_tab_state(&mut self, state: TabState) -> TabState {
+        (self.screen, self.overlay, self.is_leave_pending) = (Screen::Dashboard, None, false);
+        self.findings_search = None;
+        TabState {
+            dashboard: std::mem::replace(&mut self.dashboard, state.dashboard),
+            launched: std::mem::replace(&mut self.launched, state.launched),
+            findings: std::mem::replace(&mut self.findings, state.findings),
         }
     }
 
-    /// The session is gone: back to the picker, as it was left.
-    pub fn leave(&mut self) {
+    /// Returns to the picker, which keeps its state.
+    pub fn show_picker(&mut self) {
         self.screen = Screen::Picker;
         self.overlay = None;
     }
 
-    /// What was typed will not do, and why: to be typed again.
-    pub fn ask_again(&mut self, purpose: Purpose, typed: &str, why: String) {
-        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(why), ..Prompt::new(purpose, typed) }));
+    /// Reopens a prompt with the rejected text and the reason.
+    pub fn reopen_prompt(&mut self, kind: PromptKind, typed: &str, reason: String) {
+        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(reason), ..Prompt::new(kind, typed) }));
     }
 
-    /// Lays a message over the screen, every line of it.
+    /// Shows `text`, line by line, in an overlay.
     pub fn show_message(&mut self, title: &str, text: &str) {
-        self.overlay = Some(Overlay::Message(Message::new(title, text)));
+        self.overlay = Some(Overlay::Message(MessageOverlay::new(title, text)));
     }
 
-    /// Findings are looked for just now.
-    pub fn is_searching(&self) -> bool {
-        self.search.is_some()
+    /// Whether a search for findings is in progress.
+    pub fn is_searching_findings(&self) -> bool {
+        self.findings_search.is_some()
     }
 
-    /// A look is not enough: there is more to do for what is shown, though nothing more should happen.
-    pub fn is_behind(&self, session: Option<&dyn Session>) -> bool {
-        self.search.is_some()
-            || session
-                .is_some_and(|session| self.screen == Screen::Dashboard && self.dashboard.is_behind(session.trace()))
+    /// Whether incremental work is left for what is shown, even if no further events arrive.
+    pub fn has_pending_work(&self, session: Option<&dyn Session>) -> bool {
+        self.findings_search.is_some()
+            || session.is_some_and(|session| {
+                self.screen == Screen::Dashboard && self.dashboard.has_pending_work(session.trace())
+            })
     }
 
-    /// Takes note of what is new, before a frame is drawn.
+    /// Brings derived state up to date before a frame is drawn.
     pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
         match (self.screen, session) {
             (Screen::Dashboard, Some(session)) => {
-                self.dashboard.stopped(session.hit(), session.trace());
+                self.dashboard.show_hit(session.hit(), session.trace());
                 self.dashboard.refresh(session);
-                self.look_for_findings(session);
+                self.advance_findings_search(session);
             }
             (Screen::Dashboard, None) => {}
             (Screen::Picker, _) => self.picker.refresh(catalog),
         }
     }
 
-    /// Goes on with looking for findings, where the run is over or somebody asked. It takes a pass over the whole trace, so
-    /// in a run that goes on this is done when somebody asks, and then stands until they ask again.
-    pub(crate) fn look_for_findings(&mut self, session: &dyn Session) {
-        let is_over = session.status().phase == Phase::Ended;
-        let is_asked = self.dashboard.page == Page::Findings && self.dashboard.found.is_none();
-        if self.findings.is_some() || !(is_over || is_asked) {
-            self.search = None;
+    /// Continues the findings search, if the run has ended or the user asked for it. The search is a pass over the
+    /// whole trace. In a running session it therefore starts only on request, and its result stands until the next
+    /// request.
+    pub(crate) fn advance_findings_search(&mut self, session: &dyn Session) {
+        let has_ended = session.status().phase == RunPhase::Ended;
+        let is_requested = self.dashboard.page == DashboardPage::Findings && self.dashboard.interim_findings.is_none();
+        if self.findings.is_some() || !(has_ended || is_requested) {
+            self.findings_search = None;
             return;
         }
-        // What was gone through before the run's last moment is not all there is.
-        let begun = self.search.take().filter(|(was_over, ..)| *was_over == is_over);
+        // A search that began before the run ended misses its last events: start again.
+        let in_progress = self.findings_search.take().filter(|(had_ended, ..)| *had_ended == has_ended);
         let now = session.trace().now();
-        let (_, at, mut search) = begun.unwrap_or_else(|| (is_over, now, Search::new(&self.thresholds)));
-        match search.go_on(session.trace(), SEARCHED_PER_LOOK) {
-            None => self.search = Some((is_over, at, search)),
-            Some(found) if is_over => self.findings = Some(found),
-            Some(found) => self.dashboard.found = Some((at, found)),
+        let (_, at, mut search) = in_progress.unwrap_or_else(|| (has_ended, now, LintRunner::new(&self.thresholds)));
+        match search.advance(session.trace(), FINDINGS_SEARCHED_PER_FRAME) {
+            None => self.findings_search = Some((has_ended, at, search)),
+            Some(found) if has_ended => self.findings = Some(found),
+            Some(found) => self.dashboard.interim_findings = Some((at, found)),
         }
     }
 }

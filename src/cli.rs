@@ -1,4 +1,4 @@
-//! The command line: what a person types, one file a subcommand, and the exit code that a script gets back.
+//! The command line: one file per subcommand, and the exit codes.
 
 mod assertion;
 mod attach;
@@ -14,50 +14,50 @@ mod run;
 mod screen;
 mod settings;
 
-pub use assertion::{Assertion, Verdict};
-pub use exit::Exit;
+pub use assertion::{AssertResult, Assertion};
+pub use exit::CliExit;
 pub use headless::run_to_end;
-pub use run::Plan;
+pub use run::RunPlan;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::settings::{Settings, ThemeChoice, Wishes};
+use crate::settings::{PartialSettings, Settings, ThemeChoice};
 use crate::trace::Nanos;
 use crate::workload::duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  loopscope                                   choose a workload and watch it
-  loopscope run countasync                    watch one
-  loopscope run chess-async --speed 3600      an hour of loop time each second
-  loopscope run countasync --headless         no screen: print what happened
+  loopscope                                   choose a workload and run it
+  loopscope run countasync                    run a workload
+  loopscope run chess-async --speed 3600      one hour of loop time per second
+  loopscope run countasync --headless         print a report instead of a screen
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
-  loopscope exec -- ./my-app                  start an app that uses console-subscriber, and see every poll
-  loopscope attach                            look at one that runs already
-  loopscope doctor                            why is there nothing to see?
-  loopscope open recording.jsonl              look at what an app recorded of itself
+  loopscope exec -- ./my-app                  start an app and record every poll
+  loopscope attach                            attach to a running app
+  loopscope doctor                            diagnose why an app shows no tasks
+  loopscope open recording.jsonl              show an app's recording
 
-Exit code: 0 success, 1 the run failed or an assertion did not hold, 2 bad usage or bad input, 130 interrupted.";
+Exit codes: 0 success, 1 run or assertion failed, 2 invalid usage or input, 130 interrupted.";
 
-/// See what an async event loop is really doing.
+/// Inspect what an async event loop is doing
 ///
-/// loopscope runs a small async program on an event loop that it owns, or looks at a tokio program of yours, and draws
-/// every task's life: when it was polled, who woke it, and what it awaited. Without a command it lets you choose.
+/// loopscope runs a workload on its own tokio event loop, or observes an external tokio app. It shows a timeline of
+/// every task: when it was polled, what woke it and what it awaited. Without a command, it opens the workload picker.
 #[derive(Debug, Parser)]
 #[command(name = "loopscope", version, max_term_width = 100, after_help = EXAMPLES)]
-pub struct Arguments {
+pub struct Cli {
     #[command(flatten)]
-    look: Look,
+    screen: ScreenArgs,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
-/// How the screen looks, for this one start.
+/// Options for the appearance of the screen.
 #[derive(Clone, Copy, Debug, clap::Args)]
-struct Look {
-    /// Colours: ansi (the terminal's own), rgb (fixed 24-bit) or mono (none)
+struct ScreenArgs {
+    /// Colours: ansi (terminal palette), rgb (24-bit) or mono (none)
     #[arg(long, global = true, value_name = "THEME", help_heading = "Screen")]
     theme: Option<ThemeChoice>,
     /// Draw with ASCII characters only
@@ -65,81 +65,85 @@ struct Look {
     ascii: bool,
 }
 
+/// The subcommands.
 #[derive(Debug, Subcommand)]
-enum Command {
-    /// Run a workload, on screen or headless
-    Run(run::RunArguments),
-    /// Attach to somebody else's tokio program, on screen or headless
-    Attach(attach::AttachArguments),
-    /// Start an app that uses console-subscriber, and watch its every poll and wake
-    Exec(exec::ExecArguments),
-    /// Look at an archive of a run, or at a recording that console-subscriber made of an app
-    Open(open::OpenArguments),
-    /// Say why a tokio-console app shows nothing, or too little, and what to do
-    Doctor(doctor::DoctorArguments),
-    /// List the workloads, check a script of your own, or begin one
-    Workloads(catalog::WorkloadsArguments),
-    /// Show what a workload teaches, its parameters and its script
-    Show(catalog::ShowArguments),
-    /// Read a script as `run` would, run nothing, and say what is wrong with it
-    Check(catalog::CheckArguments),
-    /// Write a script to start from, which runs as it is
-    New(catalog::NewArguments),
-    /// Print a completion script for a shell
-    Completions(pages::CompletionsArguments),
-    /// Print the manual page
-    Man(pages::ManArguments),
-    /// Print the settings in force, or a settings file to start from
-    Settings(settings::SettingsArguments),
+enum CliCommand {
+    /// Run a workload
+    Run(run::RunArgs),
+    /// Attach to running apps that use console-subscriber
+    Attach(attach::AttachArgs),
+    /// Start an app that uses console-subscriber, recording every poll and wake
+    Exec(exec::ExecArgs),
+    /// Open a loopscope archive or a console-subscriber recording
+    Open(open::OpenArgs),
+    /// Diagnose why an app shows no tasks or incomplete data
+    Doctor(doctor::DoctorArgs),
+    /// List workloads, check a script, or create one
+    Workloads(catalog::WorkloadsArgs),
+    /// Show a workload's description, parameters and script
+    Show(catalog::ShowArgs),
+    /// Check a script without running it
+    Check(catalog::CheckArgs),
+    /// Create a script from a template
+    New(catalog::NewArgs),
+    /// Print a shell completion script
+    Completions(pages::CompletionsArgs),
+    /// Print a manual page
+    Man(pages::ManArgs),
+    /// Print the effective settings, or a settings file template
+    Settings(settings::SettingsArgs),
 }
 
-/// Does what the command line `words` says, program name first. Everything that can go wrong has been told on standard
-/// error when this returns.
-pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(words) {
-        Ok(arguments) => arguments,
+/// Runs the command line `args`, which begins with the program name. Prints all errors to standard error.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> CliExit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(error) => {
-            // Printed to whichever stream it belongs; a reader that went away has what it wanted.
+            // Ignore write errors: the reader may have closed the stream.
             let _ = error.print();
-            return if error.use_stderr() { Exit::BadInput } else { Exit::Success };
+            return if error.use_stderr() { CliExit::BadInput } else { CliExit::Success };
         }
     };
-    let exit = exit::told(dispatch(arguments));
-    // A run that was left behind may not have come to removing its own folder.
-    crate::belongings::sweep();
+    let exit = exit::exit_code_of(dispatch(cli));
+    // A run whose thread is still active may not have removed its folder.
+    crate::cleanup::clean_up_all();
     exit
 }
 
-/// The command line's definition, for completions and manual pages.
+/// Returns the definition of the command line, for completions and manual pages.
 pub fn command() -> clap::Command {
-    Arguments::command()
+    Cli::command()
 }
 
-fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
-    let flags =
-        Wishes { theme: arguments.look.theme, ascii: arguments.look.ascii.then_some(true), ..Wishes::default() };
+/// Runs the subcommand of `cli`, or the workload picker.
+fn dispatch(cli: Cli) -> anyhow::Result<CliExit> {
+    let flags = PartialSettings {
+        theme: cli.screen.theme,
+        ascii: cli.screen.ascii.then_some(true),
+        ..PartialSettings::default()
+    };
     let settings = || Settings::load(|name| std::env::var(name).ok(), &flags);
-    match arguments.command {
+    match cli.command {
         None => run::pick(&settings()?),
-        Some(Command::Run(run)) => run::run(run, &settings()?),
-        Some(Command::Attach(attach)) => attach::attach(&attach, &settings()?),
-        Some(Command::Workloads(workloads)) => catalog::workloads(&workloads),
-        Some(Command::Show(show)) => catalog::show(&show),
-        Some(Command::Exec(exec)) => exec::exec(&exec, &settings()?),
-        Some(Command::Open(open)) => open::open(&open, &settings()?),
-        Some(Command::Check(check)) => catalog::check(&check),
-        Some(Command::New(new)) => catalog::new(&new),
-        Some(Command::Doctor(doctor)) => doctor::doctor(&doctor),
-        Some(Command::Completions(completions)) => pages::completions(&completions),
-        Some(Command::Man(man)) => pages::man(&man),
-        // The template must be had even while the file that it should replace is broken.
-        Some(Command::Settings(arguments)) if arguments.default => settings::template(),
-        Some(Command::Settings(_)) => settings::in_force(&settings()?),
+        Some(CliCommand::Run(run)) => run::run(run, &settings()?),
+        Some(CliCommand::Attach(attach)) => attach::attach(&attach, &settings()?),
+        Some(CliCommand::Workloads(workloads)) => catalog::workloads(&workloads),
+        Some(CliCommand::Show(show)) => catalog::show(&show),
+        Some(CliCommand::Exec(exec)) => exec::exec(&exec, &settings()?),
+        Some(CliCommand::Open(open)) => open::open(&open, &settings()?),
+        Some(CliCommand::Check(check)) => catalog::check(&check),
+        Some(CliCommand::New(new)) => catalog::new(&new),
+        Some(CliCommand::Doctor(doctor)) => doctor::doctor(&doctor),
+        Some(CliCommand::Completions(completions)) => pages::completions(&completions),
+        Some(CliCommand::Man(man)) => pages::man(&man),
+        // Print the template without loading the settings file, which may be invalid.
+        Some(CliCommand::Settings(cli)) if cli.default => settings::print_template(),
+        Some(CliCommand::Settings(_)) => settings::print_effective(&settings()?),
     }
 }
 
-/// A length of loop time, written as in workloads: seconds as a number, or text such as `10ms`.
+/// Parses a length of loop time: a number of seconds, or text such as `10ms`.
 fn loop_time(text: &str) -> Result<Nanos, String> {
     let duration = duration::parse(text)?;
-    Nanos::try_from(duration.as_nanos()).map_err(|_| format!("`{text}` is too long: loop time ends after 584 years"))
+    Nanos::try_from(duration.as_nanos()).map_err(|_| format!("`{text}` is too long: the limit is 584 years"))
 }

@@ -1,9 +1,10 @@
-//! HOW A PERSON DRIVES IT: the commands that a session takes and the status that it gives, as plain words that the
-//! lab, the screen and the command line share.
+//! Shared vocabulary for controlling a session: the commands a session accepts and the status it reports.
+//!
+//! The lab, the screen and the command line all use these types, so none of them depends on another.
 
 mod breakpoint;
 
-pub use breakpoint::{BREAKPOINTS_MAX, Breakpoint, GRAMMAR, Hit, Who};
+pub use breakpoint::{BREAKPOINT_GRAMMAR, BREAKPOINTS_MAX, Breakpoint, BreakpointHit, TaskPattern};
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,62 +12,71 @@ use std::time::Duration;
 
 use crate::trace::{Nanos, TaskId};
 
-/// What a person may ask of a loop that loopscope controls.
+/// A command to a session. Sessions that cannot carry out a command ignore it; see [`ControlLevel`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Command {
-    /// Stop before the next poll.
+pub enum SessionCommand {
+    /// Stops the loop before its next poll.
     Pause,
+    /// Continues without a limit.
     Resume,
-    /// Let this many tasks be polled, one after the other, then stop again.
+    /// Polls this many tasks, one after the other, then pauses.
     StepPolls(u32),
-    /// Run until the loop has nothing ready, then stop.
+    /// Runs until no task is ready, then pauses.
     StepTurn,
-    /// Run until this task was polled, then stop.
-    StepTo(TaskId),
-    /// Run until loop time reaches this, then stop.
+    /// Runs until this task has been polled once, then pauses.
+    StepToTask(TaskId),
+    /// Runs until loop time reaches this instant, then pauses.
     RunUntil(Nanos),
-    /// Keep this task from being polled while the others go on; its wakes are kept.
+    /// Keeps this task from being polled while others run. Its wakes are deferred.
     Hold(TaskId),
-    /// Let a held task go on, and deliver its kept wakes.
+    /// Releases a held task and delivers its deferred wake.
     Release(TaskId),
-    /// Cancel this task where it waits, as its own program could: it is dropped and lets go of what it holds.
+    /// Cancels this task at its await, as `AbortHandle::abort` does: its future is dropped and releases what it owns.
     Cancel(TaskId),
-    /// Stop here by itself from now on.
-    Break(Breakpoint),
-    /// Forget every breakpoint.
-    ForgetBreaks,
-    Speed(Speed),
-    /// The whole of loopscope is about to stand still, and whatever it runs with it; or it goes on, and what it runs goes on
-    /// as far as it was meant to.
+    /// Adds a breakpoint.
+    AddBreakpoint(Breakpoint),
+    /// Removes every breakpoint.
+    ClearBreakpoints,
+    /// Sets the speed of a virtual clock.
+    SetSpeed(Speed),
+    /// Suspends (`true`) or resumes (`false`) the loop together with loopscope itself, as Ctrl-Z does. On resume, a
+    /// step or run that was under way continues.
     Suspend(bool),
-    /// Stop somebody else's program as a whole, or let it go on: loop time stands still meanwhile.
-    Freeze(bool),
-    /// This task is looked at: what is only told on request is wanted of it.
-    Select(TaskId),
-    /// Try to reach the program now, without waiting any longer.
-    Retry,
+    /// Stops (`true`) or continues (`false`) the whole process of an app that loopscope started. Loop time does not
+    /// advance while it is stopped.
+    FreezeProcess(bool),
+    /// Marks this task as selected, so that data sent only on request (its poll-time histogram) is requested for it.
+    SelectTask(TaskId),
+    /// Reconnects now instead of waiting for the next attempt.
+    Reconnect,
+    /// Stops the run.
     Quit,
 }
 
-impl Command {
-    /// The loop goes on because of it.
-    pub fn moves_the_loop(self) -> bool {
-        matches!(self, Self::Resume | Self::StepPolls(_) | Self::StepTurn | Self::StepTo(_) | Self::RunUntil(_))
+impl SessionCommand {
+    /// Returns whether this command makes a paused loop run.
+    pub fn resumes_loop(self) -> bool {
+        matches!(self, Self::Resume | Self::StepPolls(_) | Self::StepTurn | Self::StepToTask(_) | Self::RunUntil(_))
     }
 }
 
-/// What kind of thing a session looks at.
+/// The kind of source that a session shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
+    /// A built-in or scripted workload on a loop that loopscope runs itself.
     Workload,
+    /// A running program, over its console-subscriber port.
     Attach,
+    /// A program that loopscope started, over its console port and recording.
     Exec,
+    /// A console-subscriber recording, read from a file.
     Recording,
+    /// An archive that loopscope wrote.
     Archive,
 }
 
 impl SourceKind {
-    /// The word in reports.
+    /// Returns the name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Workload => "workload",
@@ -78,50 +88,57 @@ impl SourceKind {
     }
 }
 
-/// How far a person can drive what they look at.
+/// What the user can control in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Steering {
-    /// Every poll: the loop is ours.
+pub enum ControlLevel {
+    /// Every poll: the loop runs inside loopscope.
     Loop,
-    /// The process as a whole: we started it.
+    /// The process as a whole (stop and continue): loopscope started it.
     Process,
-    /// Not at all: it is somebody else's, or over.
-    Nothing,
+    /// Nothing: the program is only observed, or its run is over.
+    ReadOnly,
 }
 
-/// How it stands with a program that is not ours.
+/// The state of a data source outside loopscope, with a note for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    pub state: LinkState,
-    /// Why that is so, or what is to be known of what is seen; empty where there is nothing to say.
+pub struct ConnectionStatus {
+    /// Whether data is arriving.
+    pub state: ConnectionState,
+    /// The reason for the state, or a caveat about the data shown; empty where there is none.
     pub note: String,
 }
 
+/// The state of a connection to an external program. A file that is being read is [`Live`](Self::Live).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkState {
+pub enum ConnectionState {
+    /// The first connection attempt is under way.
     Connecting,
-    /// It answered, and has told nothing yet.
-    Waiting,
+    /// Connected, but no data has arrived yet.
+    AwaitingData,
+    /// Data is arriving.
     Live,
-    /// It could not be reached; the next attempt comes after so long.
+    /// The last attempt failed; the next one follows after a delay.
     Retrying {
+        /// Attempts that failed so far.
         attempts: u32,
+        /// Milliseconds from the last failure to the next attempt.
         wait_ms: u64,
     },
-    /// It is gone; what it told is kept.
+    /// The connection ended. The trace received so far stays available.
     Lost,
 }
 
-/// Which clock the loop lives by.
+/// The clock that defines loop time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockKind {
-    /// Deterministic: time passes only while nothing is ready, at the speed that the person sets.
+    /// Deterministic: time advances only while no task is ready, at the set [`Speed`].
     Virtual,
-    /// The machine's own.
+    /// The machine's monotonic clock, with pauses cut out.
     Real,
 }
 
 impl ClockKind {
+    /// Returns the name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Virtual => "virtual",
@@ -130,16 +147,20 @@ impl ClockKind {
     }
 }
 
-/// Which witnesses watch the embedded loop.
+/// The feeds that observe the embedded loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum FeedChoice {
+    /// console-subscriber only.
     Console,
+    /// The probe only.
     Probe,
+    /// Both feeds, whose counts are compared.
     #[default]
     Both,
 }
 
 impl FeedChoice {
+    /// Returns the name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Console => "console",
@@ -148,30 +169,34 @@ impl FeedChoice {
         }
     }
 
-    pub fn console(self) -> bool {
+    /// Returns whether console-subscriber observes the loop.
+    pub fn has_console(self) -> bool {
         self != Self::Probe
     }
 
-    pub fn probe(self) -> bool {
+    /// Returns whether the probe observes the loop.
+    pub fn has_probe(self) -> bool {
         self != Self::Console
     }
 }
 
-/// Virtual nanoseconds per real nanosecond.
+/// The speed of a virtual clock: virtual nanoseconds per real nanosecond.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
-    /// Between [`Speed::MIN`] and [`Speed::MAX`].
-    Times(f64),
-    /// Never wait.
+    /// A factor from [`Speed::MIN`] to [`Speed::MAX`].
+    Factor(f64),
+    /// No delay: virtual time jumps to the next timer at once.
     Max,
 }
 
 impl Speed {
+    /// The smallest factor.
     pub const MIN: f64 = 0.1;
+    /// The largest factor; [`Speed::Max`] is faster still.
     pub const MAX: f64 = 1_000_000.0;
 
-    /// The speeds that one key moves between.
-    const LADDER: [f64; 17] = [
+    /// The factors that [`faster`](Self::faster) and [`slower`](Self::slower) step through.
+    const PRESETS: [f64; 17] = [
         0.1,
         0.25,
         0.5,
@@ -191,29 +216,29 @@ impl Speed {
         1_000_000.0,
     ];
 
-    /// The next faster step; past the last is [`Speed::Max`].
+    /// Returns the next larger preset, or [`Speed::Max`] after the last.
     #[must_use]
     pub fn faster(self) -> Self {
         match self {
-            Self::Times(times) => Self::LADDER.into_iter().find(|step| *step > times).map_or(Self::Max, Self::Times),
+            Self::Factor(times) => Self::PRESETS.into_iter().find(|step| *step > times).map_or(Self::Max, Self::Factor),
             Self::Max => Self::Max,
         }
     }
 
-    /// The next slower step.
+    /// Returns the next smaller preset, or [`Speed::MIN`] before the first.
     #[must_use]
     pub fn slower(self) -> Self {
         let below = match self {
-            Self::Times(times) => times,
+            Self::Factor(times) => times,
             Self::Max => f64::INFINITY,
         };
-        Self::Times(Self::LADDER.into_iter().rev().find(|step| *step < below).unwrap_or(Self::MIN))
+        Self::Factor(Self::PRESETS.into_iter().rev().find(|step| *step < below).unwrap_or(Self::MIN))
     }
 
-    /// The real time that `virtual_ns` takes; `None` for no wait at all.
-    pub fn real(self, virtual_ns: u64) -> Option<Duration> {
+    /// Returns the real duration of `virtual_ns` at this speed; `None` for no delay.
+    pub fn real_duration(self, virtual_ns: u64) -> Option<Duration> {
         match self {
-            Self::Times(times) => Some(Duration::from_secs_f64(virtual_ns as f64 / 1e9 / times)),
+            Self::Factor(times) => Some(Duration::from_secs_f64(virtual_ns as f64 / 1e9 / times)),
             Self::Max => None,
         }
     }
@@ -222,7 +247,7 @@ impl Speed {
 impl fmt::Display for Speed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Times(times) => write!(f, "×{times}"),
+            Self::Factor(times) => write!(f, "×{times}"),
             Self::Max => f.write_str("max"),
         }
     }
@@ -237,24 +262,27 @@ impl FromStr for Speed {
         }
         let digits = text.strip_prefix(['x', '×']).unwrap_or(text);
         match digits.replace(['_', ','], "").parse::<f64>() {
-            Ok(times) if (Self::MIN..=Self::MAX).contains(&times) => Ok(Self::Times(times)),
-            _ => Err(format!("`{text}` is not a speed: give max, or a number from {} to {}", Self::MIN, Self::MAX)),
+            Ok(times) if (Self::MIN..=Self::MAX).contains(&times) => Ok(Self::Factor(times)),
+            _ => Err(format!("`{text}` is not a speed: use `max` or a number from {} to {}", Self::MIN, Self::MAX)),
         }
     }
 }
 
-/// What the loop as a whole is doing.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum RunPhase {
+    /// The loop runs.
     Running,
-    /// A pause was asked for, and a poll that began before it has yet to end.
+    /// A pause was requested, and the poll that began before it has not ended.
     Pausing,
+    /// The loop is stopped.
     Paused,
-    /// The run is over; the trace stays.
+    /// The run is over; its trace stays available.
     Ended,
 }
 
-impl Phase {
+impl RunPhase {
+    /// Returns the name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -265,20 +293,21 @@ impl Phase {
     }
 }
 
-/// How a run came out.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// What main returned, as JSON.
+pub enum RunOutcome {
+    /// Main returned this value, as JSON.
     Completed(serde_json::Value),
-    /// What went wrong, in lines a person can act on.
+    /// The run failed, with this message for the user.
     Failed(String),
-    /// The person, or a limit that they gave, ended it.
+    /// The user, or a limit that the user set, ended the run.
     Cancelled,
-    /// It was only watched: it goes on, or went, without us.
+    /// The program was only observed; loopscope disconnected from it.
     Detached,
 }
 
-impl Outcome {
+impl RunOutcome {
+    /// Returns the name used in reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Completed(_) => "completed",
@@ -289,22 +318,29 @@ impl Outcome {
     }
 }
 
-/// A session at a glance: what the header shows beside the trace.
+/// The state of a session that the header shows beside the trace.
 #[derive(Clone, Debug)]
-pub struct Status {
-    /// What is looked at: a workload's name, an address.
+pub struct SessionStatus {
+    /// What the session shows: a workload's name or an address.
     pub name: String,
+    /// The kind of source.
     pub source: SourceKind,
-    pub steering: Steering,
-    /// How it stands with somebody else's program; `None` for what is our own.
-    pub link: Option<Link>,
+    /// What the user can control.
+    pub control_level: ControlLevel,
+    /// The state of the data source: the connection to an external program, or the file. `None` for the embedded loop.
+    pub connection: Option<ConnectionStatus>,
+    /// The clock that defines loop time.
     pub clock: ClockKind,
+    /// The speed of a virtual clock.
     pub speed: Speed,
-    pub phase: Phase,
-    /// Loop time as it should be shown now: it moves on while the loop waits for a timer at a set speed.
+    /// The phase of the run.
+    pub phase: RunPhase,
+    /// Loop time for display. On a virtual clock it advances through a paced wait.
     pub now: Nanos,
-    /// When the earliest timer is due, in loop time.
+    /// The loop time at which the earliest timer is due.
     pub next_timer: Option<Nanos>,
+    /// The feeds that observe the loop.
     pub feed: FeedChoice,
-    pub outcome: Option<Outcome>,
+    /// The result of the run, once it is over.
+    pub outcome: Option<RunOutcome>,
 }

@@ -1,11 +1,12 @@
-//! HOW FACTS ARRIVE: each source says what it knows as [`crate::trace::Event`]s, and behind this door nobody knows
-//! where a fact came from.
+//! Event feeds: every source decodes what it receives into [`crate::trace::Event`]s.
+//!
+//! Nothing past this module depends on where an event came from.
 
 pub mod archive;
 pub mod console;
-pub mod examination;
-mod lateness;
+pub mod console_health;
 pub mod probe;
+mod publish_lag;
 pub mod recording;
 pub mod time_map;
 pub mod wire;

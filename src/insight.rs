@@ -1,18 +1,18 @@
-//! WHAT IT MEANS: what a person should look at, with the evidence, and the run in a few numbers.
+//! Analysis of a trace: findings (detected problems with evidence and advice) and a summary of the run.
 //!
-//! Pure like the trace: it asks the trace and computes, nothing more. A finding names what was seen, where, and why
-//! that is believed; what is only suspected does not become one.
+//! Pure functions of a trace: no I/O, no clock. A finding states what was observed, where, and on which evidence. A
+//! mere suspicion is not reported.
 
-mod case;
 mod finding;
+mod lint_context;
+mod lint_runner;
 mod lints;
-mod search;
 mod summary;
 mod thresholds;
 pub mod units;
 
 pub use finding::{FINDINGS_MAX, Finding, Findings, Severity};
+pub use lint_runner::{LintRunner, run_lints};
 pub use lints::{LINTS, Lint};
-pub use search::{Search, findings};
-pub use summary::{Summary, busiest, most_woken};
-pub use thresholds::{Measure, Threshold, Thresholds};
+pub use summary::{RunSummary, busiest_tasks, most_woken_tasks};
+pub use thresholds::{Threshold, ThresholdUnit, Thresholds};

@@ -1,32 +1,33 @@
-//! WHERE IT RUNS: an instrumented current-thread tokio runtime on a thread of its own, with a clock that can be virtual
-//! and a gate before every poll.
+//! The embedded loop: an instrumented tokio current-thread runtime on its own thread.
+//!
+//! Its clock can be virtual, and a gate before every poll lets the user pause and step it.
 
-mod awaiting;
+mod cached_now;
 mod clock;
-mod console;
+mod console_listener;
+mod console_server;
+mod deadlock;
 mod gate;
-mod idle;
-mod moment;
-mod pace;
-mod quiet;
-mod serve;
-mod sharing;
-mod stuck;
+mod idle_hook;
+mod instrument;
+mod instrumented_await;
+mod loop_handle;
+mod resources;
 mod task;
-mod telling;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod timers;
-mod valve;
-mod world;
+mod tsc_clock;
+mod untraced;
 
-pub use awaiting::Awaiting;
-pub use gate::Stopped;
-pub use quiet::Quiet;
-pub use serve::Listener;
-pub use sharing::Taken;
+pub use console_listener::ConsoleListener;
+pub use gate::RunStopped;
+pub use instrumented_await::InstrumentedAwait;
+pub use loop_handle::{LoopHandle, TaskSpec};
+pub use resources::ResourceGuard;
 pub use task::panic_message;
-pub use world::{TaskSpec, World};
+pub use untraced::Untraced;
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -36,224 +37,254 @@ use tokio::sync::{Notify, oneshot};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
-use crate::control::{Breakpoint, ClockKind, Command, FeedChoice, Hit, Outcome, Phase, Speed};
-use crate::feed::console::{Door, TaskNumbers};
-use crate::feed::probe::{LoopWriter, Probe, Ring};
+use crate::control::{Breakpoint, BreakpointHit, ClockKind, FeedChoice, RunOutcome, RunPhase, SessionCommand, Speed};
+use crate::feed::console::{OwnConsoleDecoder, TokioTaskIds};
+use crate::feed::probe::{LoopWriter, Probe, ProbeReader};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos, PauseCause};
+use crate::trace::{Event, Nanos, PauseReason};
 use clock::LoopClock;
-use gate::{Delivery, Gate};
-use timers::Timers;
-use valve::Valve;
+use gate::{Gate, TaskAction};
+use throttle::AggregatorThrottle;
+use timers::TimerRegistry;
 
-/// A future that owns all it needs.
+/// A boxed future without borrows.
 pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What runs: given the world, main's name and place and the future that is its body. The result is what main returned.
-pub type Program = Box<dyn FnOnce(World) -> (TaskSpec, BoxFuture<Result<serde_json::Value, String>>) + Send>;
+/// The program to run. Given a handle to the loop, it returns main's name and location and main's body. The body's
+/// result is the result of the run.
+pub type LoopProgram = Box<dyn FnOnce(LoopHandle) -> (TaskSpec, BoxFuture<Result<serde_json::Value, String>>) + Send>;
 
-/// How to run it.
+/// Options of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct LoopOptions {
+    /// The clock that defines loop time.
     pub clock: ClockKind,
+    /// The initial speed of a virtual clock.
     pub speed: Speed,
+    /// The feeds that observe the loop.
     pub feed: FeedChoice,
-    pub paused: bool,
+    /// LoopSetup paused, before the first poll.
+    pub start_paused: bool,
+    /// The random seed. On a virtual clock, equal seeds give identical runs.
     pub seed: u64,
-    /// Loop time at which the run ends by itself, as cancelled.
-    pub until: Option<Nanos>,
+    /// The loop time at which the run ends as cancelled, if any.
+    pub stop_at: Option<Nanos>,
 }
 
-/// A run: what it tells, and what may be asked of it.
-pub struct Run {
-    pub control: Control,
-    /// The probe's events.
-    pub ring: Ring,
-    /// console-subscriber's, where it listens.
-    pub console: Option<console::Batches>,
-    /// How the run came out, once it has.
-    pub outcome: oneshot::Receiver<Outcome>,
-    /// Consoles from outside are served for as long as this is kept, also when the run is over.
-    pub served: Option<Served>,
+/// A run that was started: its controls, its event streams and its result.
+pub struct LoopRun {
+    /// Controls the loop from any thread.
+    pub control: LoopControl,
+    /// The reader of the probe's events.
+    pub probe_reader: ProbeReader,
+    /// Batches of events from console-subscriber, if the console feed is on.
+    pub console: Option<console_server::EventBatches>,
+    /// Receives the result of the run when it ends.
+    pub outcome: oneshot::Receiver<RunOutcome>,
+    /// Keeps external consoles connected until it is dropped, even after the run has ended.
+    pub console_server_guard: Option<ConsoleServerGuard>,
 }
 
-/// See [`Run::served`].
+/// Keeps external consoles connected until it is dropped. See [`LoopRun::console_server_guard`].
 #[derive(Debug)]
-pub struct Served {
-    _kept: oneshot::Sender<()>,
+pub struct ConsoleServerGuard {
+    _shutdown_sender: oneshot::Sender<()>,
 }
 
-/// The dispatcher of every thread that must not be watched.
+/// Returns a dispatcher without a subscriber, for every thread that must not be traced.
 ///
-/// While exactly one dispatcher is alive in a process, a callsite that is first reached on a thread without it is
-/// switched off for good. This one stays alive, so that there are always two.
-pub fn uninstrumented() -> Dispatch {
+/// tracing caches a callsite as disabled for the whole process if it is first reached on a thread without the only live
+/// dispatcher. This dispatcher is never dropped, so at least two are always alive.
+pub fn untraced_dispatch() -> Dispatch {
     static NONE: OnceLock<Dispatch> = OnceLock::new();
     NONE.get_or_init(|| Dispatch::new(NoSubscriber::default())).clone()
 }
 
-/// Starts `program` on a loop of its own, which consoles from outside may look at through `listener`. They need the
-/// console feed: with the probe alone there is nothing to serve.
+/// Starts `program` on a new loop thread and serves external consoles on `listener`. Consoles need the console feed:
+/// with the probe alone the listener is not used.
 ///
 /// # Errors
-/// Where the system gives no thread or no event queue.
-pub fn start(program: Program, options: Options, listener: Option<Listener>) -> io::Result<Run> {
-    start_with(program, options, listener, &[])
+///
+/// If the system cannot create a thread or an event queue.
+pub fn start(program: LoopProgram, options: LoopOptions, listener: Option<ConsoleListener>) -> io::Result<LoopRun> {
+    start_with_breakpoints(program, options, listener, &[])
 }
 
-/// The same, with breakpoints that hold from before the first poll.
+/// Like [`start`], with breakpoints that apply from the first poll on.
 ///
 /// # Errors
-/// Where the system gives no thread or no event queue.
-pub fn start_with(
-    program: Program,
-    options: Options,
-    listener: Option<Listener>,
+///
+/// If the system cannot create a thread or an event queue.
+pub fn start_with_breakpoints(
+    program: LoopProgram,
+    options: LoopOptions,
+    listener: Option<ConsoleListener>,
     breakpoints: &[Breakpoint],
-) -> io::Result<Run> {
-    task::hush_panics();
-    let none = uninstrumented();
+) -> io::Result<LoopRun> {
+    task::silence_task_panics();
+    let untraced = untraced_dispatch();
     let is_virtual = options.clock == ClockKind::Virtual;
-    let (probe, writer, ring) = Probe::new(is_virtual, options.feed.probe());
+    let (probe, writer, probe_reader) = Probe::new(is_virtual, options.feed.has_probe());
     let probe = Arc::new(probe);
-    let gate = Arc::new(Gate::new(options.speed, options.paused));
+    let gate = Arc::new(Gate::new(options.speed, options.start_paused));
     breakpoints.iter().for_each(|breakpoint| {
-        gate.command(Command::Break(*breakpoint), None);
+        gate.command(SessionCommand::AddBreakpoint(*breakpoint), None);
     });
-    let numbers = TaskNumbers::default();
-    let valve = Arc::new(Valve::new(is_virtual));
-    // Only where nobody else tells polls and awaits are the wire's stamps worth translating.
-    let map = (options.feed == FeedChoice::Console).then(Arc::<TimeMap>::default);
-    let mut served = None;
-    let (dispatch, batches, ended, listening) = if options.feed.console() {
-        let door = Door::new(numbers.clone(), map.clone());
-        let outside = listener.map(|listener| {
-            let (kept, is_over) = oneshot::channel();
-            served = Some(Served { _kept: kept });
-            console::Outside { listener, is_over }
+    let task_ids = TokioTaskIds::default();
+    let throttle = Arc::new(AggregatorThrottle::new(is_virtual));
+    // The console's timestamps only need translation if the probe does not report polls and awaits.
+    let time_map = (options.feed == FeedChoice::Console).then(Arc::<TimeMap>::default);
+    let mut console_server_guard = None;
+    let (dispatch, batches, ended, ready) = if options.feed.has_console() {
+        let decoder = OwnConsoleDecoder::new(task_ids.clone(), time_map.clone());
+        let external = listener.map(|listener| {
+            let (shutdown_sender, shutdown) = oneshot::channel();
+            console_server_guard = Some(ConsoleServerGuard { _shutdown_sender: shutdown_sender });
+            console_server::ExternalConsoles { listener, shutdown }
         });
-        let console = console::start(door, valve.clone(), outside)?;
-        (console.dispatch, Some(console.batches), Some(console.ended), Some(console.listening))
+        let console = console_server::start(decoder, throttle.clone(), external)?;
+        (console.dispatch, Some(console.batches), Some(console.loop_ended), Some(console.ready))
     } else {
-        (none, None, None, None)
+        (untraced, None, None, None)
     };
-    let console = options.feed.console().then_some((valve, numbers));
-    let world = Arc::new(OnceLock::new());
-    let control = Control { gate: gate.clone(), world: world.clone(), kick: Arc::default() };
-    let kick = control.kick.clone();
+    let console = options.feed.has_console().then_some((throttle, task_ids));
+    let loop_handle = Arc::new(OnceLock::new());
+    let control = LoopControl { gate: gate.clone(), loop_handle: loop_handle.clone(), root_wakeup: Arc::default() };
+    let root_wakeup = control.root_wakeup.clone();
     let (outcome_sender, outcome) = oneshot::channel();
 
     std::thread::Builder::new().name("loopscope-loop".into()).spawn(move || {
-        if let Some(listening) = listening {
-            let _ = listening.recv();
+        if let Some(ready) = ready {
+            let _ = ready.recv();
         }
-        let start = Start { dispatch, gate: gate.clone(), probe, writer, console, world, kick, map, options };
-        let outcome = tracing::dispatcher::with_default(&uninstrumented(), || start.run(program));
-        gate.end();
+        let setup = LoopSetup {
+            dispatch,
+            gate: gate.clone(),
+            probe,
+            writer,
+            console,
+            loop_handle,
+            root_wakeup,
+            time_map,
+            options,
+        };
+        let outcome = tracing::dispatcher::with_default(&untraced_dispatch(), || setup.run(program));
+        gate.mark_over();
         let _ = outcome_sender.send(outcome);
         if let Some(ended) = ended {
             let _ = ended.send(Instant::now());
         }
     })?;
-    Ok(Run { control, ring, console: batches, outcome, served })
+    Ok(LoopRun { control, probe_reader: probe_reader, console: batches, outcome, console_server_guard })
 }
 
-/// Everything that the loop's thread begins with.
-struct Start {
+/// Everything that the loop thread starts with.
+struct LoopSetup {
     dispatch: Dispatch,
     gate: Arc<Gate>,
     probe: Arc<Probe>,
     writer: LoopWriter,
-    console: Option<(Arc<Valve>, TaskNumbers)>,
-    world: Arc<OnceLock<World>>,
-    kick: Arc<Notify>,
-    map: Option<Arc<TimeMap>>,
-    options: Options,
+    console: Option<(Arc<AggregatorThrottle>, TokioTaskIds)>,
+    loop_handle: Arc<OnceLock<LoopHandle>>,
+    root_wakeup: Arc<Notify>,
+    time_map: Option<Arc<TimeMap>>,
+    options: LoopOptions,
 }
 
-impl Start {
-    fn run(self, program: Program) -> Outcome {
+impl LoopSetup {
+    fn run(self, program: LoopProgram) -> RunOutcome {
         let runtime = match self.runtime() {
             Ok(runtime) => runtime,
-            Err(error) => return Outcome::Failed(format!("the loop could not be made: {error}")),
+            Err(error) => return RunOutcome::Failed(format!("cannot create the runtime: {error}")),
         };
-        let _writing = self.writer.install();
-        let entered = runtime.enter();
-        let shared = world::Shared {
-            clock: LoopClock::start(self.options.clock, self.map),
+        let _writer_guard = self.writer.install();
+        let runtime_guard = runtime.enter();
+        let shared = loop_handle::LoopShared {
+            clock: LoopClock::start(self.options.clock, self.time_map),
             gate: self.gate.clone(),
             probe: self.probe.clone(),
-            timers: Timers::default(),
+            timers: TimerRegistry::default(),
             console: self.console,
             seed: self.options.seed,
-            alive: Mutex::default(),
+            live_tasks: Mutex::default(),
             dispatch: self.dispatch.clone(),
-            kick: self.kick.clone(),
-            idle: idle::Idle::default(),
-            stuck: (self.options.clock == ClockKind::Virtual).then(stuck::Stuck::default),
+            root_wakeup: self.root_wakeup.clone(),
+            idle_hook: idle_hook::IdleHook::default(),
+            deadlock: (self.options.clock == ClockKind::Virtual).then(deadlock::DeadlockDetector::default),
         };
-        let world = self.world.get_or_init(|| World::new(shared)).clone();
-        drop(entered);
-        World::enter_loop();
-        world.tell(|at| Event::Unpark { at });
+        let loop_handle = self.loop_handle.get_or_init(|| LoopHandle::new(shared)).clone();
+        drop(runtime_guard);
+        LoopHandle::mark_loop_thread();
+        loop_handle.emit(|at| Event::Unpark { at });
         let outcome = runtime.block_on(async {
-            // Only from here on: the root itself is nobody's business, and would be listed as a task without a name.
-            let _watched = tracing::dispatcher::set_default(&self.dispatch);
-            root(&world, &self.kick, program, self.options.until).await
+            // Trace only inside the root future: the root would otherwise be listed as an unnamed task.
+            let _dispatch_guard = tracing::dispatcher::set_default(&self.dispatch);
+            run_root(&loop_handle, &self.root_wakeup, program, self.options.stop_at).await
         });
-        // Dropping the runtime drops what is left of its tasks, which is told as their end.
+        // Dropping the runtime drops its remaining tasks, which is reported as their end.
         tracing::dispatcher::with_default(&self.dispatch, || drop(runtime));
-        world.tell(|at| Event::Now { at });
+        loop_handle.emit(|at| Event::Advance { at });
         outcome
     }
 
     fn runtime(&self) -> io::Result<tokio::runtime::Runtime> {
-        let (poll_gate, poll_world) = (self.gate.clone(), self.world.clone());
-        let (polled_world, park_world, unpark_world) = (self.world.clone(), self.world.clone(), self.world.clone());
+        let (poll_gate, poll_handle) = (self.gate.clone(), self.loop_handle.clone());
+        let (polled_handle, park_handle, unpark_handle) =
+            (self.loop_handle.clone(), self.loop_handle.clone(), self.loop_handle.clone());
         let dispatch = self.dispatch.clone();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // What tokio leaves to chance (which of a watch channel's waiters comes first) is the seed's too.
+            // Seed tokio's own random choices too, such as which waiter of a watch channel is first.
             .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.options.seed.to_le_bytes()))
             .start_paused(self.options.clock == ClockKind::Virtual)
             .on_before_task_poll(move |meta| {
-                if poll_gate.is_free() {
+                if poll_gate.is_open() {
                     return;
                 }
-                moment::forget();
-                if let Some(world) = poll_world.get() {
-                    poll_gate.before_poll(|| world.find_tokio(meta.id()), &world.shared().clock, world);
+                cached_now::invalidate();
+                if let Some(loop_handle) = poll_handle.get() {
+                    poll_gate.before_poll(
+                        || loop_handle.find_by_tokio_id(meta.id()),
+                        &loop_handle.shared().clock,
+                        loop_handle,
+                    );
                 }
             })
             .on_after_task_poll(move |_| {
-                if let Some(world) = polled_world.get() {
-                    world.poll_is_over();
+                if let Some(loop_handle) = polled_handle.get() {
+                    loop_handle.after_poll();
                 }
             })
             .on_thread_park(move || {
-                if let Some(world) = park_world.get() {
-                    world.park();
+                if let Some(loop_handle) = park_handle.get() {
+                    loop_handle.before_park();
                 }
             })
             .on_thread_unpark(move || {
-                if let Some(world) = unpark_world.get() {
-                    world.unpark();
+                if let Some(loop_handle) = unpark_handle.get() {
+                    loop_handle.after_park();
                 }
             })
-            // A scoped dispatcher reaches only its own thread; the pool's threads live as long as the runtime.
+            // A scoped dispatcher covers only its own thread, so the blocking pool needs it too. Those threads live as
+            // long as the runtime, so the guard is leaked.
             .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&dispatch)))
             .build()
     }
 }
 
-/// The one future that the loop blocks on: it only waits for main, and for the person.
-async fn root(world: &World, kick: &Notify, program: Program, until: Option<Nanos>) -> Outcome {
-    let (spec, body) = program(world.clone());
+/// The future that the loop blocks on: it waits for main, for the time limit and for commands.
+async fn run_root(
+    loop_handle: &LoopHandle,
+    root_wakeup: &Notify,
+    program: LoopProgram,
+    until: Option<Nanos>,
+) -> RunOutcome {
+    let (spec, body) = program(loop_handle.clone());
     let name = spec.name.clone();
-    let mut main = world.spawn(spec, body);
+    let mut main = loop_handle.spawn(spec, body);
     let limit = async {
         match until {
-            Some(until) => world.sleep(Duration::from_nanos(until)).await,
+            Some(until) => loop_handle.sleep(Duration::from_nanos(until)).await,
             None => std::future::pending().await,
         }
     };
@@ -263,112 +294,120 @@ async fn root(world: &World, kick: &Notify, program: Program, until: Option<Nano
             biased;
             ended = &mut main => {
                 return match ended {
-                    Ok(Ok(result)) => Outcome::Completed(result),
-                    Ok(Err(_)) if world.shared().gate.is_quitting() => Outcome::Cancelled,
-                    Ok(Err(message)) => Outcome::Failed(message),
+                    Ok(Ok(result)) => RunOutcome::Completed(result),
+                    Ok(Err(_)) if loop_handle.shared().gate.is_quitting() => RunOutcome::Cancelled,
+                    Ok(Err(message)) => RunOutcome::Failed(message),
                     Err(error) => match error.try_into_panic() {
-                        Ok(panic) => Outcome::Failed(format!("{name} panicked: {}", task::panic_message(&*panic))),
-                        Err(_) => Outcome::Cancelled,
+                        Ok(panic) => RunOutcome::Failed(format!("{name} panicked: {}", task::panic_message(&*panic))),
+                        Err(_) => RunOutcome::Cancelled,
                     },
                 };
             }
-            () = &mut limit => return Outcome::Cancelled,
-            () = kick.notified() => {
-                if world.shared().gate.is_quitting() {
-                    return Outcome::Cancelled;
+            () = &mut limit => return RunOutcome::Cancelled,
+            () = root_wakeup.notified() => {
+                if loop_handle.shared().gate.is_quitting() {
+                    return RunOutcome::Cancelled;
                 }
-                if let Some(verdict) = world.shared().stuck.as_ref().and_then(stuck::Stuck::verdict) {
-                    return Outcome::Failed(verdict.to_owned());
+                if let Some(message) = loop_handle.shared().deadlock.as_ref().and_then(deadlock::DeadlockDetector::message) {
+                    return RunOutcome::Failed(message.to_owned());
                 }
-                world.shared().gate.service(world);
+                loop_handle.shared().gate.run_actions(loop_handle);
             }
         }
     }
 }
 
-/// What a person may ask of a run, from any thread, without ever waiting.
+/// Controls a run from any thread, without blocking on the loop.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub struct LoopControl {
     gate: Arc<Gate>,
-    world: Arc<OnceLock<World>>,
-    /// Wakes the loop's root, wherever the loop is.
-    kick: Arc<Notify>,
+    loop_handle: Arc<OnceLock<LoopHandle>>,
+    /// Wakes the loop's root future, wherever the loop is.
+    root_wakeup: Arc<Notify>,
 }
 
-impl Control {
-    /// Asks for `command`. Returns what the trace is to know of it: the caller files that itself, for the ring may be
-    /// full and its reader is who calls.
-    pub fn send(&self, command: Command) -> Option<Event> {
-        let Some(world) = self.world.get() else {
-            // Before the loop's first moment there is nothing to hold and no time to stop.
+impl LoopControl {
+    /// Sends `command` to the loop. Returns the event that it caused, if any: the caller must apply it to the trace.
+    ///
+    /// The event does not go through the ring, because the ring may be full while its reader is the caller.
+    pub fn send(&self, command: SessionCommand) -> Option<Event> {
+        let Some(loop_handle) = self.loop_handle.get() else {
+            // Before the loop has started there is no task to hold and no clock to stop.
             self.gate.command(command, None);
             return None;
         };
-        let at = world.shared().clock.shown();
-        let told = match command {
-            Command::Hold(task) => world.find(task).filter(|cell| cell.hold()).map(|_| Event::Hold { task, at }),
-            Command::Release(task) => world.find(task).and_then(|cell| {
-                let mut wake_is_kept = None;
-                self.gate.deliver_later(|| {
-                    wake_is_kept = cell.release();
-                    wake_is_kept.is_some_and(|kept| kept).then(|| Delivery::Wake(cell))
+        let at = loop_handle.shared().clock.display_now();
+        let event = match command {
+            SessionCommand::Hold(task) => {
+                loop_handle.find_task(task).filter(|control| control.hold()).map(|_| Event::Hold { task, at })
+            }
+            SessionCommand::Release(task) => loop_handle.find_task(task).and_then(|control| {
+                let mut has_deferred_wake = None;
+                self.gate.queue_action(|| {
+                    has_deferred_wake = control.release();
+                    has_deferred_wake.unwrap_or(false).then(|| TaskAction::Wake(control))
                 });
-                wake_is_kept.map(|_| Event::Release { task, at })
+                has_deferred_wake.map(|_| Event::Release { task, at })
             }),
-            Command::Cancel(task) => {
-                self.gate.deliver_later(|| world.find(task).map(Delivery::Cancel));
+            SessionCommand::Cancel(task) => {
+                self.gate.queue_action(|| loop_handle.find_task(task).map(TaskAction::Cancel));
                 None
             }
             _ => None,
         };
-        let pauses_driver = self.gate.command(command, Some(&world.shared().clock));
-        self.kick.notify_one();
-        let cause = if command == Command::Pause { PauseCause::Person } else { PauseCause::Suspended };
-        told.or_else(|| pauses_driver.then(|| Event::Pause { at: world.shared().clock.now(), cause }))
+        let pauses_driver = self.gate.command(command, Some(&loop_handle.shared().clock));
+        self.root_wakeup.notify_one();
+        let cause = if command == SessionCommand::Pause { PauseReason::User } else { PauseReason::Suspended };
+        event.or_else(|| pauses_driver.then(|| Event::Pause { at: loop_handle.shared().clock.now(), reason: cause }))
     }
 
-    /// Stops the loop for something that is seen from outside of it. Returns what the trace is to know, as
-    /// [`Control::send`] does.
-    pub fn stop_for(&self, breakpoint: Breakpoint) -> Option<Event> {
-        let world = self.world.get()?;
-        let cause = PauseCause::Breakpoint(breakpoint.to_string().into());
-        let pauses_driver = self.gate.pause(cause.clone(), &world.shared().clock);
-        self.kick.notify_one();
-        pauses_driver.then(|| Event::Pause { at: world.shared().clock.now(), cause })
+    /// Pauses the loop for a breakpoint that was hit outside the loop thread. Returns the event for the trace, as
+    /// [`send`](Self::send) does.
+    pub fn pause_at_breakpoint(&self, breakpoint: Breakpoint) -> Option<Event> {
+        let loop_handle = self.loop_handle.get()?;
+        let cause = PauseReason::Breakpoint(breakpoint.to_string().into());
+        let pauses_driver = self.gate.pause(cause.clone(), &loop_handle.shared().clock);
+        self.root_wakeup.notify_one();
+        pauses_driver.then(|| Event::Pause { at: loop_handle.shared().clock.now(), reason: cause })
     }
 
-    /// Where and why the loop stopped by itself, until it goes on.
-    pub fn hit(&self) -> Option<Hit> {
+    /// Returns the breakpoint that paused the loop, until the loop continues.
+    pub fn breakpoint_hit(&self) -> Option<BreakpointHit> {
         self.gate.hit()
     }
 
-    /// Stops the loop for a wait that is too long for a breakpoint. On a virtual clock the loop sees to that itself, to
-    /// the nanosecond; on the real one it may be in the driver, and somebody has to look from outside now and then.
-    /// Returns what the trace is to know, as [`Control::send`] does.
-    pub fn look_at_waits(&self) -> Option<Event> {
-        let world = self.world.get().filter(|world| world.clock() == ClockKind::Real)?;
-        let now = world.now_ns();
-        let wait = world.long_waits().into_iter().next().filter(|wait| now >= wait.at)?;
-        self.gate.see(&wait.task, gate::Seen::WaitOver(now.saturating_sub(wait.since)), now);
-        wait.task.wait_is_told();
-        // The pause that this is, for whoever draws it and for a clock that stands still.
-        self.stop_for(self.gate.hit()?.breakpoint)
+    /// Pauses the loop if a task has waited longer than a breakpoint allows. Returns the event for the trace, as
+    /// [`send`](Self::send) does.
+    ///
+    /// On a virtual clock the loop checks this itself, exactly. On the real clock the loop may be in the driver, so the
+    /// session calls this at intervals.
+    pub fn check_long_waits(&self) -> Option<Event> {
+        let loop_handle = self.loop_handle.get().filter(|loop_handle| loop_handle.clock() == ClockKind::Real)?;
+        let now = loop_handle.now_ns();
+        let wait = loop_handle.long_waits().into_iter().next().filter(|wait| now >= wait.at)?;
+        self.gate.check_breakpoints(&wait.task, gate::BreakpointTrigger::Waiting(now.saturating_sub(wait.since)), now);
+        wait.task.mark_wait_reported();
+        // Reports the pause, and stops the clock if the loop is in the driver.
+        self.pause_at_breakpoint(self.gate.hit()?.breakpoint)
     }
 
-    pub fn phase(&self) -> Phase {
+    /// Returns the phase of the run.
+    pub fn phase(&self) -> RunPhase {
         self.gate.phase()
     }
 
+    /// Returns the current speed.
     pub fn speed(&self) -> Speed {
         self.gate.speed()
     }
 
-    /// Loop time for the eye; see [`clock::LoopClock::shown`].
-    pub fn shown_now(&self) -> Nanos {
-        self.world.get().map_or(0, |world| world.shared().clock.shown())
+    /// Returns loop time for display, which advances through a paced wait. Returns 0 before the loop has started.
+    pub fn display_now(&self) -> Nanos {
+        self.loop_handle.get().map_or(0, |loop_handle| loop_handle.shared().clock.display_now())
     }
 
+    /// Returns the loop time at which the earliest timer is due.
     pub fn next_timer(&self) -> Option<Nanos> {
-        self.world.get().and_then(|world| world.shared().timers.next(world.now_ns()))
+        self.loop_handle.get().and_then(|loop_handle| loop_handle.shared().timers.next_due(loop_handle.now_ns()))
     }
 }

@@ -1,21 +1,21 @@
-//! loopscope shows what an async event loop is really doing.
+//! loopscope is a terminal inspector for tokio event loops.
 //!
-//! Facts flow one way: a [`workload`] runs in the [`lab`], a [`feed`] carries what happens there into the [`trace`],
-//! [`insight`] says what it means, and [`app`], [`view`] and [`report`] bring it to people. ARCHITECTURE.md draws the
-//! map; `tests/suite/laws.rs` holds the rooms to it.
+//! Data flows in one direction. A [`workload`] runs in the [`lab`]; a [`feed`] turns what happens into events in the
+//! [`trace`]; [`insight`] analyses the trace; [`app`], [`view`] and [`report`] present it. ARCHITECTURE.md describes
+//! the modules, and `tests/suite/layering.rs` enforces their dependencies.
 
 #[cfg(not(unix))]
-compile_error!("loopscope rests on signals, process groups and named pipes: it is for Linux and other Unix systems");
+compile_error!("loopscope supports Unix systems only: it needs signals, process groups and named pipes");
 
 pub mod app;
-pub mod belongings;
+pub mod cleanup;
 pub mod cli;
 pub mod control;
 pub mod feed;
 pub mod insight;
 pub mod lab;
-pub mod plain;
 pub mod report;
+pub mod sanitize;
 pub mod session;
 pub mod settings;
 pub mod terminal;

@@ -1,13 +1,13 @@
-//! The binary: parse, dispatch, exit code.
+//! The `loopscope` binary. It runs [`loopscope::cli::main`] and returns its exit code.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if cfg!(not(tokio_unstable)) {
-        // console-subscriber panics in such a build, in words that help nobody who only wanted to install a program.
+        // console-subscriber would panic in such a build, with a message that does not help to install loopscope.
         eprintln!(
-            "loopscope: this build cannot see inside tokio, for it was compiled without `--cfg tokio_unstable`.\n\
-             Build it again from its own folder, where .cargo/config.toml sets that, or with:\n\
+            "loopscope: built without `--cfg tokio_unstable`, so tokio's instrumentation is missing\n\
+             help: build in the repository, where .cargo/config.toml sets the flag, or run:\n\
              \n    RUSTFLAGS=\"--cfg tokio_unstable\" cargo install loopscope"
         );
         return ExitCode::from(2);

@@ -1,94 +1,103 @@
-//! WHAT OTHERS READ: a finished run as a document, one small file a format. Every format is written from the same
-//! [`Input`], and nothing here keeps state or asks the clock.
+//! Reports of a finished run, as JSON and as text.
+//!
+//! Both formats are produced from the same [`ReportInput`]. Reports are pure functions of it: no state and no clock.
 
 mod json;
 mod table;
 mod text;
 mod wakes;
 
-pub use crate::plain::{plain, plain_cow};
-pub use json::{AWAITS_MAX, Report, SCHEMA, WAKES_MAX};
-pub use table::{Lean, lines as table_lines};
+pub use crate::sanitize::{sanitize, sanitize_cow};
+pub use json::{AWAITS_MAX, JsonReport, SCHEMA_VERSION, WAKES_MAX};
+pub use table::{ColumnAlign, lines as table_lines};
 pub use text::write_text;
 
 pub use crate::insight::units::{human_ns, human_number, human_share};
 
-use crate::control::{ClockKind, FeedChoice, Outcome, SourceKind};
+use crate::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use crate::insight::{Thresholds, units};
-use crate::trace::{Counts, Disagreement, Trace};
+use crate::trace::{FeedDisagreement, TaskCounts, Trace};
 use crate::workload::manifest::ParamValue;
 
-/// What was looked at.
+/// The source of a run: a workload or an external program.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct RunSource {
+    /// Kind of the source.
     pub kind: SourceKind,
+    /// Name of the workload, or the address, command or file of an external program.
     pub name: String,
-    /// In the order of the manifest, defaults included.
+    /// Parameters in the order of the manifest, including defaults.
     pub params: Vec<(String, ParamValue)>,
+    /// Clock of the loop.
     pub clock: ClockKind,
+    /// Random seed; 0 for external programs.
     pub seed: u64,
 }
 
-impl Source {
-    /// A program of somebody else's, which has no parameters and no seed.
-    pub fn foreign(kind: SourceKind, name: String) -> Self {
+impl RunSource {
+    /// Creates the source for an external program, which has no parameters and no seed.
+    pub fn external(kind: SourceKind, name: String) -> Self {
         Self { kind, name, params: Vec::new(), clock: ClockKind::Real, seed: 0 }
     }
 }
 
-/// All that a report says, before it has a format.
+/// The data of a report, independent of its format.
 #[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
-    pub source: &'a Source,
+pub struct ReportInput<'a> {
+    /// The source of the run.
+    pub source: &'a RunSource,
+    /// The events of the run.
     pub trace: &'a Trace,
-    pub outcome: &'a Outcome,
+    /// The outcome of the run.
+    pub outcome: &'a RunOutcome,
+    /// The feeds that were enabled.
     pub feed: FeedChoice,
-    /// From where on something is worth a finding.
+    /// Thresholds for findings.
     pub thresholds: &'a Thresholds,
-    /// Everything, however long: else lists stop at a limit and say so.
+    /// Include everything. Otherwise lists are truncated, which the report indicates.
     pub full: bool,
 }
 
-impl<'a> Input<'a> {
-    /// How well the trace knows what happened: the probe sees each poll, the console wire only counts and last times.
+impl<'a> ReportInput<'a> {
+    /// Returns the fidelity of the trace: `exact` if each poll was recorded, `sampled` if only sums are known.
     pub fn fidelity(&self) -> &'static str {
         self.trace.fidelity().name()
     }
 
-    /// Who saw each poll, where somebody did.
-    pub(crate) fn exact_witness(&self) -> &'static str {
-        if self.trace.recorded().is_some() { "recording" } else { "probe" }
+    /// Returns the name of the feed that records each poll.
+    pub(crate) fn exact_feed_name(&self) -> &'static str {
+        if self.trace.recording_stats().is_some() { "recording" } else { "probe" }
     }
 
-    /// What went wrong, where the run failed.
+    /// Returns the error message of a failed run.
     pub fn error(&self) -> Option<&'a str> {
         match self.outcome {
-            Outcome::Failed(error) => Some(error),
-            Outcome::Completed(_) | Outcome::Cancelled | Outcome::Detached => None,
+            RunOutcome::Failed(error) => Some(error),
+            RunOutcome::Completed(_) | RunOutcome::Cancelled | RunOutcome::Detached => None,
         }
     }
 
-    /// Where the two feeds differ, one sentence a task. Empty where only one feed ran: it has nothing to differ from.
+    /// Returns the differences between the two feeds, one sentence per task. With a single feed there are none.
     pub fn disagreements(&self) -> Vec<String> {
         if self.feed != FeedChoice::Both {
             return Vec::new();
         }
-        let counted = |counts: &Counts| {
-            let Counts { polls, wakes, self_wakes, awaits } = *counts;
+        let counted = |counts: &TaskCounts| {
+            let TaskCounts { polls, wakes, self_wakes, awaits } = *counts;
             let counted = [(polls, "poll"), (wakes, "wake"), (self_wakes, "self-wake"), (awaits, "await")];
-            counted.map(|(count, noun)| units::how_many(count, noun)).join(", ")
+            counted.map(|(count, noun)| units::pluralize(count, noun)).join(", ")
         };
-        let exact = self.exact_witness();
-        let sentence = |found: &Disagreement| {
-            let name = self.trace.task(found.task).map_or("", |task| &task.spawned.name);
-            let whose = format!("task {} {name}", found.task);
-            let console = found.console.as_ref().map_or_else(|| "never told of it".to_owned(), counted);
-            format!("{}: the {exact} counted {}; the console {console}", whose.trim_end(), counted(&found.probe))
+        let exact = self.exact_feed_name();
+        let describe = |found: &FeedDisagreement| {
+            let name = self.trace.task(found.task).map_or("", |task| &task.meta.name);
+            let task_label = format!("task {} {name}", found.task);
+            let console = found.console.as_ref().map_or_else(|| "never reported it".to_owned(), counted);
+            format!("{}: the {exact} counted {}; the console {console}", task_label.trim_end(), counted(&found.probe))
         };
-        let unlisted = match self.trace.forgotten().unlisted {
+        let not_listed = match self.trace.evicted().unlisted_disagreements {
             0 => None,
-            unlisted => Some(format!("{} more, of which nothing else is kept", units::how_many(unlisted, "task"))),
+            not_listed => Some(format!("{} more, evicted without details", units::pluralize(not_listed, "task"))),
         };
-        self.trace.disagreements().iter().map(sentence).chain(unlisted).collect()
+        self.trace.disagreements().iter().map(describe).chain(not_listed).collect()
     }
 }

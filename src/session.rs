@@ -1,20 +1,21 @@
-//! One thing being looked at: its trace, the feeds that fill it and, where it can be controlled, its control. One file a
-//! kind of source.
+//! Sessions: a trace, the feeds that fill it and, where the program can be controlled, its control.
+//!
+//! Each kind of source has its own file and implements [`crate::app::Session`].
 
 mod archive;
+mod archiving;
 mod attach;
 mod exec;
+mod finding_watch;
 mod lab;
 mod notes;
-mod recorder;
 mod recording;
 mod sources;
-mod watch;
 
-pub use archive::{ArchiveSession, OpenError, head};
+pub use archive::{ArchiveOpenError, ArchiveSession, archive_head};
+pub use archiving::{ArchiveFile, ArchivingSession};
 pub use attach::AttachSession;
-pub use exec::{ExecSession, Stdin, wait_for_left};
+pub use exec::{AppStdin, ExecSession, wait_for_stopping_apps};
 pub use lab::LabSession;
-pub use recorder::{ArchiveFile, Recorded};
-pub use recording::{RecordingSession, Until};
-pub use sources::built_in;
+pub use recording::{ReadUntil, RecordingSession};
+pub use sources::guess_build_folder;

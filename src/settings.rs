@@ -1,17 +1,17 @@
-//! HOW A PERSON LIKES IT: a settings file, the environment and flags, made into one struct.
+//! User settings, merged from a settings file, environment variables and command-line flags.
 //!
-//! What is nearer to the person wins: defaults, then `NO_COLOR`, then the file, then `LOOPSCOPE_…`, then flags.
-//! (`NO_COLOR` is a wish about every program; a theme in our own file is a wish about this one.)
+//! From lowest to highest precedence: defaults, `NO_COLOR`, the settings file, `LOOPSCOPE_…` variables, flags.
+//! `NO_COLOR` applies to every program, so a theme in loopscope's own file overrides it.
 
 mod error;
 mod file;
 mod findings;
 mod size;
 
-pub use error::Error;
+pub use error::SettingsError;
 pub use file::{TEMPLATE, default_path};
-pub use findings::write_findings;
-pub use size::{Size, SizeError};
+pub use findings::write_thresholds;
+pub use size::{MemorySize, MemorySizeError};
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -22,20 +22,21 @@ use crate::control::Speed;
 use crate::insight::Thresholds;
 use crate::trace::BUDGET_BYTES_DEFAULT;
 
-/// Everything that a person can set, with nothing left open.
+/// All settings, each with a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
+    /// Colours of the screen.
     pub theme: ThemeChoice,
     /// Draw with ASCII characters only.
     pub ascii: bool,
-    /// Take the mouse from the terminal.
+    /// Capture the mouse.
     pub mouse: bool,
-    /// How fast a virtual clock starts on screen. At [`Speed::Times`] 1 a second of sleep is a second that a person
-    /// sees pass. Without a screen nobody watches, and a run starts at [`Speed::Max`].
+    /// Initial speed of a virtual clock on screen. At [`Speed::Factor`] 1, a second of loop time takes a second of real
+    /// time. Headless runs ignore this setting and start at [`Speed::Max`].
     pub speed: Speed,
-    /// Bytes that a trace may keep before it forgets its oldest.
+    /// Memory budget of a trace in bytes. Beyond it, the trace evicts its oldest data.
     pub memory_bytes: usize,
-    /// From where on something is worth a finding.
+    /// Thresholds of the lints.
     pub thresholds: Thresholds,
 }
 
@@ -45,28 +46,30 @@ impl Default for Settings {
             theme: ThemeChoice::Ansi,
             ascii: false,
             mouse: true,
-            speed: Speed::Times(1.0),
+            speed: Speed::Factor(1.0),
             memory_bytes: BUDGET_BYTES_DEFAULT,
             thresholds: Thresholds::default(),
         }
     }
 }
 
-/// Which colours the screen may use.
+/// The colours that the screen may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ThemeChoice {
-    /// The sixteen that the terminal's own palette gives.
+    /// The 16 colours of the terminal's palette.
     Ansi,
     /// Fixed 24-bit colours.
     Rgb,
-    /// None: bold, reverse and glyphs only.
+    /// No colours: bold, reverse video and glyphs only.
     Mono,
 }
 
 impl ThemeChoice {
+    /// All themes, in the order in which messages list them.
     pub const ALL: [Self; 3] = [Self::Ansi, Self::Rgb, Self::Mono];
 
+    /// Returns the name used in settings files and flags.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ansi => "ansi",
@@ -81,75 +84,82 @@ impl FromStr for ThemeChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|theme| theme.name() == text);
-        found.ok_or_else(|| format!("`{text}` is not a theme: give ansi, rgb or mono"))
+        found.ok_or_else(|| format!("unknown theme `{text}`: use ansi, rgb or mono"))
     }
 }
 
-/// What one place says of the settings; what it leaves open is `None`.
+/// Settings from one source. Settings that the source does not specify are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wishes {
+pub struct PartialSettings {
+    /// Colours of the screen.
     pub theme: Option<ThemeChoice>,
+    /// Draw with ASCII characters only.
     pub ascii: Option<bool>,
+    /// Capture the mouse.
     pub mouse: Option<bool>,
-    #[serde(deserialize_with = "file::speed")]
+    /// Initial speed of a virtual clock on screen.
+    #[serde(deserialize_with = "file::deserialize_speed")]
     pub speed: Option<Speed>,
-    #[serde(deserialize_with = "file::size")]
-    pub memory: Option<Size>,
-    /// The table `[findings]`: what it leaves open is as by default.
-    #[serde(deserialize_with = "findings::read")]
+    /// Memory budget of a trace.
+    #[serde(deserialize_with = "file::deserialize_size")]
+    pub memory: Option<MemorySize>,
+    /// The table `[findings]`. Thresholds that it does not specify have their defaults.
+    #[serde(deserialize_with = "findings::deserialize_thresholds")]
     pub findings: Option<Thresholds>,
 }
 
 impl Settings {
-    /// The settings in force: the file (at `LOOPSCOPE_SETTINGS`, or else where the system keeps such files), the
-    /// environment, and `flags`.
+    /// Loads the effective settings from the settings file, the environment and `flags`.
+    ///
+    /// `LOOPSCOPE_SETTINGS` names the file, [`default_path`] otherwise. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// A file that cannot be read or understood, named with line and column; a variable with a wrong value. That the
-    /// usual file does not exist is no error; that the one named by `LOOPSCOPE_SETTINGS` does not is one.
-    pub fn load(variable: impl Fn(&str) -> Option<String>, flags: &Wishes) -> Result<Self, Error> {
+    /// Returns an error if the file cannot be read or parsed, or if a variable has an invalid value. A missing file is
+    /// an error only if `LOOPSCOPE_SETTINGS` names it.
+    pub fn load(variable: impl Fn(&str) -> Option<String>, flags: &PartialSettings) -> Result<Self, SettingsError> {
         let named = variable("LOOPSCOPE_SETTINGS").map(PathBuf::from);
         let path = named.clone().or_else(default_path);
         let file = match path {
             Some(path) if named.is_some() || path.exists() => file::read(&path)?,
-            _ => Wishes::default(),
+            _ => PartialSettings::default(),
         };
         let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let no_color = Wishes { theme: no_color.then_some(ThemeChoice::Mono), ..Wishes::default() };
-        let environment = environment(variable)?;
+        let no_color = PartialSettings { theme: no_color.then_some(ThemeChoice::Mono), ..PartialSettings::default() };
+        let environment = settings_from_environment(variable)?;
         let mut settings = Self::default();
-        for wishes in [&no_color, &file, &environment, flags] {
-            settings.grant(wishes);
+        for partial in [&no_color, &file, &environment, flags] {
+            settings.merge(partial);
         }
         Ok(settings)
     }
 
-    fn grant(&mut self, wishes: &Wishes) {
-        self.theme = wishes.theme.unwrap_or(self.theme);
-        self.ascii = wishes.ascii.unwrap_or(self.ascii);
-        self.mouse = wishes.mouse.unwrap_or(self.mouse);
-        self.speed = wishes.speed.unwrap_or(self.speed);
-        self.memory_bytes = wishes.memory.map_or(self.memory_bytes, |size| size.bytes);
-        self.thresholds = wishes.findings.unwrap_or(self.thresholds);
+    fn merge(&mut self, partial: &PartialSettings) {
+        self.theme = partial.theme.unwrap_or(self.theme);
+        self.ascii = partial.ascii.unwrap_or(self.ascii);
+        self.mouse = partial.mouse.unwrap_or(self.mouse);
+        self.speed = partial.speed.unwrap_or(self.speed);
+        self.memory_bytes = partial.memory.map_or(self.memory_bytes, |size| size.bytes);
+        self.thresholds = partial.findings.unwrap_or(self.thresholds);
     }
 }
 
-/// Wishes in the text of a settings file, called `path` in errors.
+/// Parses the text of a settings file. Errors refer to the file as `path`.
 ///
 /// # Errors
-/// What is wrong in it, and where.
-pub fn parse(text: &str, path: &Path) -> Result<Wishes, Error> {
-    toml::from_str(text).map_err(|error| Error::in_file(path, text, &error))
+/// Returns the position and cause of the first invalid setting.
+pub fn parse(text: &str, path: &Path) -> Result<PartialSettings, SettingsError> {
+    toml::from_str(text).map_err(|error| SettingsError::from_toml(path, text, &error))
 }
 
-fn environment(variable: impl Fn(&str) -> Option<String>) -> Result<Wishes, Error> {
-    fn read<T: FromStr<Err: ToString>>(name: &'static str, value: Option<String>) -> Result<Option<T>, Error> {
+/// Reads settings from `LOOPSCOPE_…` variables. Empty variables are ignored.
+fn settings_from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<PartialSettings, SettingsError> {
+    fn read<T: FromStr<Err: ToString>>(name: &'static str, value: Option<String>) -> Result<Option<T>, SettingsError> {
         let value = value.filter(|value| !value.is_empty());
-        let parsed = value.map(|value| value.parse().map_err(|error: T::Err| Error::variable(name, &error)));
+        let parsed = value.map(|value| value.parse().map_err(|error: T::Err| SettingsError::variable(name, &error)));
         parsed.transpose()
     }
-    Ok(Wishes {
+    Ok(PartialSettings {
         theme: read("LOOPSCOPE_THEME", variable("LOOPSCOPE_THEME"))?,
         ascii: read("LOOPSCOPE_ASCII", variable("LOOPSCOPE_ASCII"))?,
         mouse: read("LOOPSCOPE_MOUSE", variable("LOOPSCOPE_MOUSE"))?,

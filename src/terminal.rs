@@ -1,13 +1,13 @@
-//! The terminal: taken and given back whatever happens, what comes in from it, and the loop that draws frames.
+//! The terminal: setup and guaranteed restoration, input, and the event loop that draws frames.
 
-mod errand;
-mod frames;
+mod event_loop;
 mod guard;
-mod inputs;
+mod handover;
+mod input_reader;
 
-pub use errand::Errand;
-pub use frames::{Finish, Frames, patience};
-pub use inputs::heed_signals;
+pub use event_loop::{EventLoop, ExitReason, sleep_duration};
+pub use handover::TerminalHandover;
+pub use input_reader::handle_early_signals;
 
 use std::io::{self, BufWriter, IsTerminal};
 use std::path::Path;
@@ -20,171 +20,178 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use crate::app::{Launch, Launcher, Session};
 use crate::insight::Thresholds;
 use crate::view::Theme;
-use guard::Guard;
-use inputs::Inputs;
+use guard::TerminalGuard;
+use input_reader::InputReader;
 
-/// Bytes of a frame that are kept before they go out in one write.
-const FRAME_BYTES: usize = 1 << 16;
-/// How often it is asked whether the terminal is still there.
-const ALIVE_CHECK: Duration = Duration::from_secs(1);
+/// Buffer size for one frame, in bytes, so that most frames need a single write.
+const FRAME_BUFFER_SIZE: usize = 1 << 16;
+/// Interval at which the terminal is checked for having been closed.
+const OPEN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How the screen is to behave.
+/// Options of the screen.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct ScreenOptions {
+    /// Colours and glyphs.
     pub theme: Theme,
-    /// Take the mouse from the terminal. Without it, text can be selected as usual.
+    /// Capture the mouse. Without it, text can be selected as usual.
     pub mouse: bool,
-    /// What the findings of a run are measured by.
+    /// Thresholds of the lints.
     pub thresholds: Thresholds,
 }
 
-impl Default for Options {
+impl Default for ScreenOptions {
     fn default() -> Self {
         Self { theme: Theme::default(), mouse: true, thresholds: Thresholds::default() }
     }
 }
 
-/// What is on the screen first.
-pub enum Start {
+/// What the screen shows first.
+pub enum StartScreen {
+    /// The workload picker.
     Picker,
+    /// A new run.
     Launch(Launch),
-    /// These, a tab each; the first is shown.
+    /// These sessions, one tab each; the first one is shown.
     Sessions(Vec<Box<dyn Session>>),
 }
 
-/// How it ended.
+/// How the screen was closed.
 pub struct ExitReport {
-    /// The signal that ended it; the exit code is then 128 plus this.
+    /// The signal that closed it, if any; the exit code is then 128 plus its number.
     pub signal: Option<i32>,
     /// Why the terminal was lost, if it was.
     pub lost: Option<String>,
-    /// What was on the screen at the end, with its whole trace.
+    /// The session that was shown last, with its complete trace.
     pub session: Option<Box<dyn Session>>,
 }
 
-/// Why there was no screen, or no longer one.
+/// Why the screen could not be shown.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("there is no terminal to draw on: {0}; `loopscope run NAME --headless` works without one")]
+pub enum ScreenError {
+    /// Standard output is not a terminal, with the reason.
+    #[error("no terminal to draw on: {0}; `loopscope run NAME --headless` works without one")]
     NoTerminal(&'static str),
-    #[error("the terminal cannot be used")]
+    /// The terminal could not be set up or read.
+    #[error("cannot use the terminal")]
     Terminal(#[from] io::Error),
-    /// The first run could not be started: what the launcher said, in lines a person can act on.
+    /// The first run could not be started; the text is the launcher's and says what to do.
     #[error("{0}")]
     Launch(String),
 }
 
-/// Shows the screen until the person, or a signal, ends it. The terminal is restored on every way out.
+/// Shows the screen until the user quits or a signal arrives. The terminal is always restored.
 ///
 /// # Errors
-/// When there is no terminal, when it cannot be set up, or when the first run cannot be started.
-pub fn run(launcher: &mut dyn Launcher, start: Start, options: Options) -> Result<ExitReport, Error> {
+/// Fails if there is no terminal, if it cannot be set up, or if the first run cannot be started.
+pub fn run(launcher: &mut dyn Launcher, start: StartScreen, options: ScreenOptions) -> Result<ExitReport, ScreenError> {
     if !io::stdout().is_terminal() {
-        return Err(Error::NoTerminal("the output goes elsewhere"));
+        return Err(ScreenError::NoTerminal("standard output is redirected"));
     }
-    // Before the screen is taken: what is wrong with the first run is for the shell to show.
-    let remark = if matches!(start, Start::Picker) { launcher.remark() } else { None };
+    // Before the terminal is taken over: an error of the first run belongs in the shell.
+    let warning = if matches!(start, StartScreen::Picker) { launcher.catalog_warning() } else { None };
     let (sessions, launched) = match start {
-        Start::Picker => (Vec::new(), None),
-        Start::Launch(launch) => (vec![launcher.launch(&launch).map_err(Error::Launch)?], Some(launch)),
-        Start::Sessions(sessions) => (sessions, None),
+        StartScreen::Picker => (Vec::new(), None),
+        StartScreen::Launch(launch) => (vec![launcher.launch(&launch).map_err(ScreenError::Launch)?], Some(launch)),
+        StartScreen::Sessions(sessions) => (sessions, None),
     };
-    // From the first moment on in which the terminal is not as it was, a signal gives it back.
-    let inputs = Inputs::start()?;
-    let mut held = Held { guard: Some(Guard::enter(options.mouse)?), inputs, mouse: options.mouse };
-    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, io::stdout())))?;
-    let mut frames = Frames::new(terminal, held.inputs.receiver(), launcher, options.theme);
-    frames.judge_by(options.thresholds);
+    // Install signal handling before the terminal state changes, so that a signal restores it.
+    let inputs = InputReader::start()?;
+    let mut owner = TerminalOwner { guard: Some(TerminalGuard::enter(options.mouse)?), inputs, mouse: options.mouse };
+    let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BUFFER_SIZE, io::stdout())))?;
+    let mut event_loop = EventLoop::new(terminal, owner.inputs.receiver(), launcher, options.theme);
+    event_loop.set_thresholds(options.thresholds);
     let mut sessions = sessions.into_iter();
     if let Some(first) = sessions.next() {
-        frames.watch(first, launched);
+        event_loop.watch(first, launched);
     }
-    sessions.for_each(|session| frames.open(session));
-    if let Some(remark) = remark {
-        frames.say(&remark);
+    sessions.for_each(|session| event_loop.open(session));
+    if let Some(warning) = warning {
+        event_loop.show_notice(&warning);
     }
-    let mut alive = alive();
+    let mut is_open = terminal_check();
     let lost = loop {
-        match frames.turn(Instant::now()) {
-            Ok(Some(Finish::Lost(why))) => break Some(why),
-            Ok(Some(Finish::Quit | Finish::Signal(_))) => break None,
-            // Drawing fails once the terminal is gone: the end, not an error to try again after.
+        match event_loop.run_once(Instant::now()) {
+            Ok(Some(ExitReason::Lost(reason))) => break Some(reason),
+            Ok(Some(ExitReason::Quit | ExitReason::Signal(_))) => break None,
+            // A failed draw means that the terminal is gone, not that it should be retried.
             Err(error) => break Some(error.to_string()),
-            Ok(None) if !alive() => break Some("it was closed".to_owned()),
-            Ok(None) => match frames.take_errand() {
-                Some(errand) => held.run_errand(errand, &mut frames)?,
-                None => frames.wait(Instant::now()),
+            Ok(None) if !is_open() => break Some("it was closed".to_owned()),
+            Ok(None) => match event_loop.take_handover() {
+                Some(handover) => owner.hand_over(handover, &mut event_loop)?,
+                None => event_loop.wait(Instant::now()),
             },
         }
     };
-    let signal = frames.signal();
-    let session = frames.into_session();
-    drop(held);
+    let signal = event_loop.signal();
+    let session = event_loop.into_session();
+    drop(owner);
     Ok(ExitReport { signal, lost, session })
 }
 
-/// The terminal and what comes in from it.
-struct Held {
-    guard: Option<Guard>,
-    inputs: Inputs,
+/// The taken-over terminal, with its input.
+struct TerminalOwner {
+    guard: Option<TerminalGuard>,
+    inputs: InputReader,
     mouse: bool,
 }
 
-impl Held {
-    /// Gives the terminal back for something, and takes it again.
-    fn run_errand<B: Backend<Error = io::Error>>(
+impl TerminalOwner {
+    /// Hands the terminal over to an editor or the shell, and takes it back afterwards.
+    fn hand_over<B: Backend<Error = io::Error>>(
         &mut self,
-        errand: Errand,
-        frames: &mut Frames<'_, B>,
+        handover: TerminalHandover,
+        event_loop: &mut EventLoop<'_, B>,
     ) -> io::Result<()> {
-        if errand == Errand::Suspend && !errand::has_shell() {
-            frames.say("no shell with job control started this, so nothing could bring it back; q quits");
+        if handover == TerminalHandover::Suspend && !handover::has_shell() {
+            event_loop.show_notice("cannot suspend: no shell with job control could resume it; q quits");
             return Ok(());
         }
-        self.inputs.leave();
+        self.inputs.stop_reading();
         self.guard = None;
-        let edited = match &errand {
-            Errand::Edit { name, path } => Some((name, edit(path, frames))),
-            Errand::Suspend => {
-                frames.stop_time(errand::stop);
+        let edited = match &handover {
+            TerminalHandover::Edit { name, path } => Some((name, edit(path, event_loop))),
+            TerminalHandover::Suspend => {
+                event_loop.with_sessions_suspended(handover::stop_job);
                 None
             }
-            Errand::Return => None,
+            TerminalHandover::Resume => None,
         };
-        self.guard = Some(Guard::enter(self.mouse)?);
-        self.inputs.come_back()?;
-        frames.back()?;
+        self.guard = Some(TerminalGuard::enter(self.mouse)?);
+        self.inputs.resume_reading()?;
+        event_loop.redraw_all()?;
         if let Some((name, edited)) = edited {
-            frames.edited(name, edited);
+            event_loop.finish_edit(name, edited);
         }
         Ok(())
     }
 }
 
-/// Lets the person edit a file, while what happens in the run is taken in.
-fn edit<B: Backend>(path: &Path, frames: &mut Frames<'_, B>) -> Result<(), String> {
-    let mut editor = errand::editor(path)?;
+/// Runs the user's editor on a file, and keeps processing events of the sessions meanwhile.
+fn edit<B: Backend>(path: &Path, event_loop: &mut EventLoop<'_, B>) -> Result<(), String> {
+    let mut editor = handover::start_editor(path)?;
     loop {
         match editor.try_wait() {
             Ok(None) => {}
             Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("the editor failed ({status}); $VISUAL or $EDITOR names another")),
-            Err(error) => return Err(format!("the editor cannot be waited for: {error}")),
+            Ok(Some(status)) => {
+                return Err(format!("the editor failed ({status}); set $VISUAL or $EDITOR to another one"));
+            }
+            Err(error) => return Err(format!("cannot wait for the editor: {error}")),
         }
-        frames.keep_up();
-        thread::sleep(errand::LOOK);
+        event_loop.process_sessions();
+        thread::sleep(handover::EDITOR_POLL_INTERVAL);
     }
 }
 
-/// Asks now and then whether the terminal that was there at the start still is: a closed one reads as empty for ever.
-fn alive() -> impl FnMut() -> bool {
+/// Returns a throttled check whether the terminal is still open: a closed one reads as empty for ever.
+fn terminal_check() -> impl FnMut() -> bool {
     let had_terminal = io::stdin().is_terminal();
-    let mut asked = Instant::now();
+    let mut checked_at = Instant::now();
     move || {
-        if !had_terminal || asked.elapsed() < ALIVE_CHECK {
+        if !had_terminal || checked_at.elapsed() < OPEN_CHECK_INTERVAL {
             return true;
         }
-        asked = Instant::now();
+        checked_at = Instant::now();
         io::stdin().is_terminal()
     }
 }

@@ -1,97 +1,106 @@
-//! WHAT HAPPENED: every task's life, held in memory, bounded, and answered from at any time.
+//! In-memory event store: the complete history of every task, within a memory budget, queryable at any loop time.
 //!
-//! Pure: no I/O, no clock, no thread. Feeds say [`Event`]s, [`Trace::apply`] files them, and everybody else asks.
+//! Feeds produce [`Event`]s and [`Trace::apply`] stores them. All other modules only query the [`Trace`]. This module
+//! does no I/O, reads no clock and starts no thread.
 
-mod agreement;
-mod alike;
 mod apply;
 pub mod archive;
 mod awaits;
 mod blocking;
+mod cell_cache;
 mod event;
-mod forgotten;
+mod evicted_tasks;
+mod feed_comparison;
 mod id;
 mod lane;
-mod measure;
+mod meta_interner;
 mod output;
 mod pack;
 mod pause;
-mod query;
-mod ready;
-mod recorded;
+mod ready_queue;
+mod recording_stats;
 mod resource;
 mod retention;
-mod rows;
 mod sampling;
-mod seen;
+mod stats;
 mod task;
+mod task_rows;
+mod task_state;
 mod tasks;
 mod wakes;
 mod window;
 
-pub use agreement::Disagreement;
-pub use awaits::{Await, Awaits, Outcome};
-pub use event::{AwaitKind, Cause, Counts, Ending, Event, Location, Nanos, Site, Spawned, TaskKind};
-pub use forgotten::Forgotten;
+pub use awaits::{Await, AwaitOutcome, Awaits};
+pub use event::{
+    AwaitKind, AwaitSite, Event, Location, Nanos, TaskCounts, TaskKind, TaskMeta, TaskOutcome, WakeSource,
+};
+pub use evicted_tasks::EvictedTasks;
+pub use feed_comparison::FeedDisagreement;
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
-pub use lane::{Cycle, Lane, Totals};
-pub use measure::{Doing, Histogram, Histograms, Measured, Sampled};
-pub use output::{Line, OUTPUT_LINES_MAX, Output};
-pub use pause::{Pause, PauseCause};
-pub use query::State;
-pub use recorded::{BrokenLine, Recorded};
-pub use resource::{Attribute, Holding, Known, Resource, ResourceKind, Resources, Unawaited, Unheard};
+pub use lane::{Cycle, Lane, LaneTotals};
+pub use output::{OUTPUT_LINES_MAX, OutputLine, OutputLog};
+pub use pause::{Pause, PauseReason};
+pub use recording_stats::{MalformedLine, RecordingStats};
+pub use resource::{
+    Acquisition, LostNotification, Resource, ResourceAttribute, ResourceEntry, ResourceKind, Resources,
+    UnawaitedCoroutine,
+};
+pub use stats::{DurationHistogram, SampledInterval, TaskActivity, TaskHistograms, TaskStats};
 pub use task::Task;
+pub use task_state::TaskState;
 pub use tasks::Tasks;
-pub use window::{Axis, Cell, column_edge};
+pub use window::{Axis, LaneCell, column_edge};
 
-use alike::Alike;
+use meta_interner::MetaInterner;
 use pause::Pauses;
-use ready::Ready;
-use retention::Kept;
+use ready_queue::ReadyQueueHistory;
+use retention::BlockOwner;
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes that a trace may keep before it forgets the oldest: 1 GiB.
+/// Default memory budget of a trace, in bytes: 1 GiB. Past it, the oldest data is evicted.
 pub const BUDGET_BYTES_DEFAULT: usize = 1 << 30;
 
-/// Pauses and gaps that are kept as marks; the oldest go first.
+/// Maximum number of pauses, and of gaps, that a trace retains. Past it, the oldest are removed.
 const MARKS_MAX: usize = 10_000;
 
-/// What an allocator adds to a piece of memory that it gives, about.
+/// Approximate overhead of one heap allocation, in bytes.
 const ALLOCATION_BYTES: usize = 16;
 
-/// Facts that were lost, and when.
+/// An interval of loop time without complete data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
+    /// Start of the interval.
     pub from: Nanos,
+    /// End of the interval.
     pub to: Nanos,
-    /// Events that were dropped; 0 where the trace itself forgot its oldest, or where nobody listened.
+    /// Number of dropped events; 0 if the trace evicted the data or no feed was connected.
     pub dropped: u64,
-    /// Nobody listened meanwhile.
-    pub is_unwatched: bool,
+    /// No feed was connected during the interval.
+    pub is_disconnected: bool,
 }
 
 impl Gap {
-    /// The trace itself forgot what was there, for the memory budget was reached.
-    pub fn is_forgotten(&self) -> bool {
-        self.dropped == 0 && !self.is_unwatched
+    /// Returns whether the trace evicted the data of this interval to stay within its memory budget.
+    pub fn is_evicted(&self) -> bool {
+        self.dropped == 0 && !self.is_disconnected
     }
 }
 
-/// How much of what happened was told.
+/// How completely polls and wakes are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fidelity {
-    /// Every poll and wake.
+    /// Every poll and every wake is recorded.
     #[default]
     Exact,
-    /// Counts, and now and then the last poll and wake.
+    /// Counts are exact; of single polls and wakes, only the last before each console update is known.
     Sampled,
 }
 
 impl Fidelity {
+    /// Returns the name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -100,74 +109,87 @@ impl Fidelity {
     }
 }
 
-/// Sums over the whole loop.
+/// Totals over the whole loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoopCounts {
+    /// Polls of all tasks.
     pub polls: u64,
+    /// Wakes of all tasks.
     pub wakes: u64,
+    /// Number of times the loop parked.
     pub parks: u64,
-    /// Stretches of the loop between two parks.
+    /// Number of turns: a turn is what runs between two parks.
     pub turns: u64,
+    /// Time spent in polls on the loop, in nanoseconds.
     pub busy_ns: u64,
+    /// Time spent parked, in nanoseconds.
     pub parked_ns: u64,
+    /// Length of the longest poll on the loop, in nanoseconds.
     pub longest_poll_ns: u64,
-    /// Tasks by what they are doing now.
+    /// Tasks that are being polled now.
     pub running: u32,
+    /// Tasks that are ready to be polled now.
     pub scheduled: u32,
+    /// Tasks that wait for a wake now.
     pub waiting: u32,
-    pub done: u32,
+    /// Tasks that ran to completion.
+    pub completed: u32,
+    /// Tasks that were cancelled.
     pub cancelled: u32,
+    /// Tasks that panicked or returned an error.
     pub failed: u32,
+    /// Events that were applied to the trace.
     pub events: u64,
 }
 
-/// What happened; see the module.
+/// The history of one run: tasks, polls, wakes, awaits, resources and output.
 #[derive(Clone, Debug)]
 pub struct Trace {
     tasks: Tasks,
-    alike: Alike,
-    forgotten: Forgotten,
-    sites: Vec<Site>,
+    meta_interner: MetaInterner,
+    evicted: EvictedTasks,
+    sites: Vec<AwaitSite>,
     awaits: Awaits,
     resources: Resources,
-    /// The loop's own row: awake is its poll, parked its waiting.
+    /// The loop's own lane: a turn counts as a poll, a park as waiting.
     loop_lane: Lane,
-    output: Output,
+    output: OutputLog,
     pauses: Pauses,
     gaps: VecDeque<Gap>,
     counts: LoopCounts,
-    /// Polls of the whole loop so far.
+    /// Polls that the loop has started so far.
     steps: u32,
     now: Nanos,
-    parked: bool,
-    ready: Ready,
+    is_parked: bool,
+    ready_queue: ReadyQueueHistory,
     console_updates: u64,
     console_dropped: u64,
     probe_events: u64,
     probe_dropped: u64,
     fidelity: Fidelity,
-    /// Nobody tells when this loop parks: its own row is when any task was polled.
-    is_foreign: bool,
-    /// Tasks that are running and keep no loop.
-    running_beside: u32,
-    /// Since when it is known that more than one thread polls.
-    many_threads: Option<Nanos>,
-    recorded: Option<Recorded>,
-    /// Where a program that is not ours is told of twice: until when the console has told.
-    compared_until: Nanos,
+    /// The program does not report parks: the loop's lane is derived from the polls of its tasks.
+    is_external: bool,
+    /// Tasks that are running now outside of the loop, such as closures on the blocking pool.
+    running_off_loop: u32,
+    /// When polls on more than one thread were first detected.
+    multi_threaded_since: Option<Nanos>,
+    recording_stats: Option<RecordingStats>,
+    /// For a program with two feeds: the time up to which the console's counts are complete.
+    console_complete_until: Nanos,
     budget_bytes: usize,
-    kept_bytes: usize,
-    /// Of these, what rows of tasks take.
+    /// Bytes of sealed blocks and other per-event data; task rows are counted in `rows_bytes`.
+    history_bytes: usize,
+    /// Bytes of task rows.
     rows_bytes: usize,
-    /// Tasks that are over, in the order in which they ended.
-    over: VecDeque<TaskId>,
-    /// Whose blocks are kept, in the order in which they were sealed.
-    sealed: VecDeque<Kept>,
-    /// How many there ever were.
+    /// Tasks that have ended, in the order in which they ended.
+    ended_tasks: VecDeque<TaskId>,
+    /// Owners of the retained blocks, in the order in which the blocks were sealed.
+    sealed_blocks: VecDeque<BlockOwner>,
+    /// Number of blocks sealed so far, including evicted ones.
     sealed_count: u64,
-    /// Where blocks are packed.
-    scratch: Vec<u8>,
-    seen: seen::Seen,
+    /// Scratch buffer in which blocks are packed.
+    pack_scratch: Vec<u8>,
+    cell_cache: cell_cache::CellCache,
 }
 
 impl Default for Trace {
@@ -177,181 +199,193 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// An empty trace that keeps at most about `budget_bytes`.
+    /// Creates an empty trace with a memory budget of about `budget_bytes`.
     pub fn with_budget(budget_bytes: usize) -> Self {
         Self {
             tasks: Tasks::default(),
-            alike: Alike::default(),
-            forgotten: Forgotten::default(),
+            meta_interner: MetaInterner::default(),
+            evicted: EvictedTasks::default(),
             sites: Vec::new(),
             awaits: Awaits::default(),
             resources: Resources::default(),
             loop_lane: Lane::new(0),
-            output: Output::default(),
+            output: OutputLog::default(),
             pauses: Pauses::default(),
             gaps: VecDeque::new(),
             counts: LoopCounts::default(),
             steps: 0,
             now: 0,
-            parked: true,
-            ready: Ready::default(),
+            is_parked: true,
+            ready_queue: ReadyQueueHistory::default(),
             console_updates: 0,
             console_dropped: 0,
             probe_events: 0,
             probe_dropped: 0,
             fidelity: Fidelity::Exact,
-            is_foreign: false,
-            running_beside: 0,
-            many_threads: None,
-            recorded: None,
-            compared_until: 0,
+            is_external: false,
+            running_off_loop: 0,
+            multi_threaded_since: None,
+            recording_stats: None,
+            console_complete_until: 0,
             budget_bytes,
-            kept_bytes: 0,
+            history_bytes: 0,
             rows_bytes: 0,
-            over: VecDeque::new(),
-            sealed: VecDeque::new(),
+            ended_tasks: VecDeque::new(),
+            sealed_blocks: VecDeque::new(),
             sealed_count: 0,
-            scratch: Vec::new(),
-            seen: seen::Seen::default(),
+            pack_scratch: Vec::new(),
+            cell_cache: cell_cache::CellCache::default(),
         }
     }
 
-    /// From now on polls and wakes are sampled, and counts are what console-subscriber says.
+    /// Declares that polls and wakes are sampled. From now on task counts come from console-subscriber.
     pub fn set_sampled(&mut self) {
         self.fidelity = Fidelity::Sampled;
     }
 
-    /// This is somebody else's program, which does not tell when its loop parks: the loop's own row is when any task was
-    /// polled, and parks and turns are not counted.
-    pub fn set_foreign(&mut self) {
-        self.is_foreign = true;
+    /// Declares that the traced program is external and does not report parks. The loop's lane is then derived from the
+    /// polls of its tasks, and parks and turns are not counted.
+    pub fn set_external(&mut self) {
+        self.is_external = true;
     }
 
-    pub fn is_foreign(&self) -> bool {
-        self.is_foreign
+    /// Returns whether the traced program is external: not run by loopscope's own runtime.
+    pub fn is_external(&self) -> bool {
+        self.is_external
     }
 
-    /// Since when it is known that more than one thread polls, so that who woke whom is a guess.
-    pub fn many_threads(&self) -> Option<Nanos> {
-        self.many_threads
+    /// Returns when polls on more than one thread were first detected. From then on the source of a wake is a guess.
+    pub fn multi_threaded_since(&self) -> Option<Nanos> {
+        self.multi_threaded_since
     }
 
-    /// What is to be known of the recording that this was read from, or is read from along with others.
-    pub fn set_recorded(&mut self, recorded: Recorded) {
-        self.recorded = Some(recorded);
+    /// Stores the statistics of the console-subscriber recording that this trace is read from.
+    pub fn set_recording_stats(&mut self, recorded: RecordingStats) {
+        self.recording_stats = Some(recorded);
     }
 
-    /// The console of a program that is not ours has counted and told everything until `at`. What happened after that it
-    /// may not have been able to tell.
-    pub fn set_compared_until(&mut self, at: Nanos) {
-        self.compared_until = at;
+    /// Declares that the console's counts of an external program are complete up to `at`. Later activity may be missing
+    /// from them.
+    pub fn set_console_complete_until(&mut self, at: Nanos) {
+        self.console_complete_until = at;
     }
 
-    pub fn recorded(&self) -> Option<&Recorded> {
-        self.recorded.as_ref()
+    /// Returns the statistics of the recording that this trace is read from, if any.
+    pub fn recording_stats(&self) -> Option<&RecordingStats> {
+        self.recording_stats.as_ref()
     }
 
+    /// Returns how completely polls and wakes are recorded.
     pub fn fidelity(&self) -> Fidelity {
         self.fidelity
     }
 
-    /// Every task that is kept, in order of spawning.
+    /// Returns the retained tasks, in spawn order.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
-    /// One task; `None` where there is none, or its row is forgotten.
+    /// Returns the task `id`, or `None` if it does not exist or was evicted.
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(id)
     }
 
-    /// The sums of tasks whose rows are forgotten.
-    pub fn forgotten(&self) -> &Forgotten {
-        &self.forgotten
+    /// Returns the totals of evicted tasks.
+    pub fn evicted(&self) -> &EvictedTasks {
+        &self.evicted
     }
 
-    pub fn site(&self, id: SiteId) -> Option<&Site> {
+    /// Returns the await site `id`, or `None` if it does not exist.
+    pub fn site(&self, id: SiteId) -> Option<&AwaitSite> {
         self.sites.get(id.index())
     }
 
+    /// Returns the retained awaits.
     pub fn awaits(&self) -> &Awaits {
         &self.awaits
     }
 
-    /// What tasks share: locks, channels, signals, and who held what.
+    /// Returns the resources that tasks share, with their acquisitions.
     pub fn resources(&self) -> &Resources {
         &self.resources
     }
 
-    /// The loop's own row: a poll from waking up to parking, waiting while parked.
+    /// Returns the loop's own lane, in which a turn counts as a poll and a park as waiting.
     pub fn loop_lane(&self) -> &Lane {
         &self.loop_lane
     }
 
-    pub fn output(&self) -> &Output {
+    /// Returns the lines that the program printed.
+    pub fn output(&self) -> &OutputLog {
         &self.output
     }
 
-    /// Where it was paused, oldest first.
+    /// Returns the times of the retained pauses, oldest first.
     pub fn pauses(&self) -> impl DoubleEndedIterator<Item = Nanos> + '_ {
         self.pauses.iter().map(|pause| pause.at)
     }
 
-    /// The pauses that came after the first `count` ones, oldest first, and how many there are by now.
+    /// Returns the retained pauses after the first `count`, oldest first, with the number of pauses so far.
     pub fn pauses_since(&self, count: u64) -> (impl Iterator<Item = &Pause>, u64) {
         (self.pauses.since(count), self.pauses.count())
     }
 
-    /// Where facts were lost, oldest first.
+    /// Returns the retained gaps, oldest first.
     pub fn gaps(&self) -> impl DoubleEndedIterator<Item = &Gap> {
         self.gaps.iter()
     }
 
+    /// Returns the totals over the whole loop.
     pub fn counts(&self) -> &LoopCounts {
         &self.counts
     }
 
-    /// Loop time at the newest end of the trace.
+    /// Returns the loop time at the newest end of the trace.
     pub fn now(&self) -> Nanos {
         self.now
     }
 
-    /// Polls that the loop has started so far: the length of the steps axis.
+    /// Returns the number of polls that the loop has started so far, which is the length of the steps axis.
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
+    /// Returns whether the loop is parked now.
     pub fn is_parked(&self) -> bool {
-        self.parked
+        self.is_parked
     }
 
-    /// Updates that console-subscriber sent, and the events that it says it dropped.
-    pub fn console(&self) -> (u64, u64) {
+    /// Returns the number of console-subscriber updates, and the number of events that console-subscriber dropped.
+    pub fn console_feed_counts(&self) -> (u64, u64) {
         (self.console_updates, self.console_dropped)
     }
 
-    /// Events that the probe told, and those for which its ring had no room.
-    pub fn probe(&self) -> (u64, u64) {
+    /// Returns the number of events that the probe recorded, and the number dropped because its ring was full.
+    pub fn probe_feed_counts(&self) -> (u64, u64) {
         (self.probe_events, self.probe_dropped)
     }
 
-    /// About how many bytes this trace keeps, with what an allocator adds.
-    pub fn kept_bytes(&self) -> usize {
-        let sealed_bytes = self.sealed.capacity() * size_of::<Kept>();
-        self.kept_bytes + self.kept_rows_bytes() + self.awaits.plain_bytes() + self.ready.kept_bytes() + sealed_bytes
+    /// Returns the approximate memory use in bytes, with allocator overhead.
+    pub fn retained_bytes(&self) -> usize {
+        let sealed_bytes = self.sealed_blocks.capacity() * size_of::<BlockOwner>();
+        self.history_bytes
+            + self.task_rows_bytes()
+            + self.awaits.unsealed_bytes()
+            + self.ready_queue.retained_bytes()
+            + sealed_bytes
     }
 
-    /// The most tasks that were ready at once from `from` up to, not including, `to`.
-    pub fn ready_max(&self, from: Nanos, to: Nanos) -> u32 {
-        match self.ready.changed_last() {
+    /// Returns the maximum number of tasks that were ready at once, from `from` (inclusive) to `to` (exclusive).
+    pub fn max_ready(&self, from: Nanos, to: Nanos) -> u32 {
+        match self.ready_queue.last_change() {
             _ if from > self.now => 0,
-            Some(last) if to <= last => self.seen.ready_max((from, to), || self.ready.most(from, to)),
-            _ => self.ready.most(from, to),
+            Some(last) if to <= last => self.cell_cache.max_ready((from, to), || self.ready_queue.peak(from, to)),
+            _ => self.ready_queue.peak(from, to),
         }
     }
 }
 
-/// Adds a mark, for which the oldest goes where there are too many.
+/// Appends `mark`. Removes the oldest mark if there are already [`MARKS_MAX`].
 fn push_mark<T>(marks: &mut VecDeque<T>, mark: T) {
     if marks.len() == MARKS_MAX {
         marks.pop_front();

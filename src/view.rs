@@ -1,19 +1,21 @@
-//! WHAT THEY SEE: one file a pane, each a free function from the state to cells.
+//! Rendering: one file per pane, each a set of free functions that draw the state into a buffer of cells.
 //!
 //! ```text
-//! tabs        one a session, where there are several
+//! tabs        one per session, if there are several
 //! header      chess-async   PAUSED   12m 30s   virtual clock ×3600
-//! banner      how the run came out, once it did
+//! banner      connection problems, breakpoint hit, outcome of the run
 //! timeline    tasks ──────────────────────┬ details: the selected task,
-//!             labels │ lanes on one axis  │ what it awaits and where,
-//! loop strip  awake and ready             │ who woke it, its numbers
-//! page        in the place of both: tasks, resources, wakes, findings, log
-//! output      what the program printed
-//! footer      the keys that work here
+//!             labels │ lanes on one axis  │ its await and location,
+//! loop strip  busy and ready queue        │ its last waker, its counts
+//! page        instead of the two above: tasks, resources, wakes, findings, log
+//! output      lines that the workload printed
+//! footer      key hints
 //! ```
 
 mod axis;
 mod banner;
+mod canvas;
+mod connection_status;
 mod details;
 mod findings;
 mod footer;
@@ -23,72 +25,71 @@ mod histogram;
 mod lane;
 mod layout;
 mod legend;
-mod link;
 mod log;
 mod loop_strip;
-mod lua;
+mod lua_highlight;
 mod output;
 mod overlay;
 mod page;
-mod pen;
 mod picker;
-pub mod picture;
 mod resources;
 mod scene;
-mod table;
+pub mod svg;
 mod tabs;
+mod tasks;
 mod text;
 pub mod theme;
 mod timeline;
 mod wakes;
 
 pub use scene::Scene;
-pub use text::clean;
+pub use text::sanitize;
 pub use theme::{Palette, Theme};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{Geometry, Model, Page, Screen, Session};
-use crate::control::Status;
-use scene::Watching;
+use crate::app::{DashboardPage, Model, Screen, ScreenGeometry, Session};
+use crate::control::SessionStatus;
+use layout::to_screen_rect;
+use scene::SessionScene;
 use theme::Role;
 
-/// Where everything is on a screen of `area`: what clicks and pages are counted against.
-pub fn geometry(scene: Scene<'_>, area: Rect) -> Geometry {
-    let place = layout::place;
+/// Returns the location of every pane on a screen of `area`, for mouse input and paging.
+pub fn geometry(scene: Scene<'_>, area: Rect) -> ScreenGeometry {
     let overlay = overlay::inside(scene, area);
     let overlay_lines = overlay::lines(scene, overlay.width).len();
-    let mut geometry = Geometry { overlay: place(overlay), overlay_lines, ..Geometry::default() };
+    let mut geometry = ScreenGeometry { overlay: to_screen_rect(overlay), overlay_lines, ..ScreenGeometry::default() };
     match (scene.model.screen, scene.session) {
         (Screen::Picker, _) => {
-            let places = picker::layout(scene, area);
-            geometry.list = place(layout::below_rule(places.list));
-            geometry.form = place(layout::below_rule(places.form));
-            geometry.script = place(layout::below_rule(places.script));
+            let areas = picker::layout(scene, area);
+            geometry.list = to_screen_rect(layout::below_rule(areas.list));
+            geometry.form = to_screen_rect(layout::below_rule(areas.form));
+            geometry.script = to_screen_rect(layout::below_rule(areas.script));
         }
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
-            let watching = Watching { model: scene.model, session, status: &status, theme: scene.theme };
-            let places = layout::dashboard(area, &scene.model.dashboard, content(scene.model, session, &status, area));
-            geometry.tabs = place(places.tabs);
-            let tabs = tabs::shown(&scene.model.tabs, places.tabs.width);
-            (geometry.first_tab, geometry.tab_columns) = (tabs.first, tabs.columns);
-            geometry.rows = place(places.timeline.rows);
-            if places.page.height > 0 {
-                let page = page::places(scene.model.dashboard.page, places.page);
-                geometry.rows = place(page.rows);
-                if scene.model.dashboard.page == Page::Tasks {
-                    geometry.titles = place(table::inside(page.titles));
+            let session_scene = SessionScene { model: scene.model, session, status: &status, theme: scene.theme };
+            let content = dashboard_content(scene.model, session, &status, area);
+            let areas = layout::dashboard_layout(area, &scene.model.dashboard, content);
+            geometry.tabs = to_screen_rect(areas.tabs);
+            let tabs = tabs::visible_tabs(&scene.model.tabs, areas.tabs.width);
+            (geometry.first_tab, geometry.tab_width) = (tabs.first, tabs.columns);
+            geometry.rows = to_screen_rect(areas.timeline.rows);
+            if areas.page.height > 0 {
+                let page = page::page_layout(scene.model.dashboard.page, areas.page);
+                geometry.rows = to_screen_rect(page.rows);
+                if scene.model.dashboard.page == DashboardPage::Tasks {
+                    geometry.titles = to_screen_rect(tasks::column_area(page.titles));
                 }
             }
-            geometry.list_rows = scene.model.dashboard.list_count(session.trace(), scene.model.findings.as_ref());
-            geometry.lanes = place(places.timeline.lanes(places.timeline.rows));
-            geometry.minimap = place(places.timeline.lanes(places.timeline.minimap));
-            geometry.output = place(layout::below_rule(places.output));
-            geometry.details = place(layout::below_rule(places.details));
+            geometry.page_row_count = scene.model.dashboard.list_count(session.trace(), scene.model.findings.as_ref());
+            geometry.lanes = to_screen_rect(areas.timeline.lanes(areas.timeline.rows));
+            geometry.minimap = to_screen_rect(areas.timeline.lanes(areas.timeline.minimap));
+            geometry.output = to_screen_rect(layout::below_rule(areas.output));
+            geometry.details = to_screen_rect(layout::below_rule(areas.details));
             if geometry.details.height > 0 {
-                geometry.details_lines = details::lines(watching, geometry.details.width).len();
+                geometry.details_lines = details::lines(session_scene, geometry.details.width).len();
             }
         }
         (Screen::Dashboard, None) => {}
@@ -101,55 +102,61 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     match (scene.model.screen, scene.session) {
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
-            dashboard(buffer, scene, session, &status, area);
+            render_dashboard(buffer, scene, session, &status, area);
         }
         (Screen::Picker, _) | (Screen::Dashboard, None) => {
-            let places = picker::layout(scene, area);
-            picker::render(buffer, scene, &places);
-            footer::render(buffer, scene, area, places.footer);
+            let areas = picker::layout(scene, area);
+            picker::render(buffer, scene, &areas);
+            footer::render(buffer, scene, area, areas.footer);
         }
     }
     overlay::render(buffer, scene, area);
     if scene.theme.ascii {
-        glyph::make_ascii(buffer);
+        glyph::replace_non_ascii(buffer);
     }
 }
 
-fn content(model: &Model, session: &dyn Session, status: &Status, area: Rect) -> layout::Content {
+fn dashboard_content(
+    model: &Model,
+    session: &dyn Session,
+    status: &SessionStatus,
+    area: Rect,
+) -> layout::DashboardContent {
     let trace = session.trace();
-    layout::Content {
+    layout::DashboardContent {
         tasks: trace.tasks().len(),
         output_lines: trace.output().lines().len(),
-        banner_rows: banner::rows(session, status, area.height),
-        has_tabs: model.tabs.has_bar(),
+        banner_rows: banner::row_count(session, status, area.height),
+        has_tabs: model.tabs.is_bar_visible(),
     }
 }
 
-fn dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn Session, status: &Status, area: Rect) {
-    let watching = Watching { model: scene.model, session, status, theme: scene.theme };
+fn render_dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn Session, status: &SessionStatus, area: Rect) {
+    let session_scene = SessionScene { model: scene.model, session, status, theme: scene.theme };
     if layout::is_tiny(area) {
-        tiny(buffer, watching, area);
+        render_tiny(buffer, session_scene, area);
         return;
     }
-    let places = layout::dashboard(area, &scene.model.dashboard, content(scene.model, session, status, area));
-    tabs::render(buffer, scene.theme, &scene.model.tabs, places.tabs);
-    header::render(buffer, watching, places.header);
-    banner::render(buffer, watching, places.banner);
-    timeline::render(buffer, watching, &places.timeline);
-    page::render(buffer, watching, places.page);
-    loop_strip::render(buffer, watching, places.loop_strip, &places.timeline);
-    details::render(buffer, watching, places.details);
-    output::render(buffer, watching, places.output);
-    footer::render(buffer, scene, area, places.footer);
+    let content = dashboard_content(scene.model, session, status, area);
+    let areas = layout::dashboard_layout(area, &scene.model.dashboard, content);
+    tabs::render(buffer, scene.theme, &scene.model.tabs, areas.tabs);
+    header::render(buffer, session_scene, areas.header);
+    banner::render(buffer, session_scene, areas.banner);
+    timeline::render(buffer, session_scene, &areas.timeline);
+    page::render(buffer, session_scene, areas.page);
+    loop_strip::render(buffer, session_scene, areas.loop_strip, &areas.timeline);
+    details::render(buffer, session_scene, areas.details);
+    output::render(buffer, session_scene, areas.output);
+    footer::render(buffer, scene, area, areas.footer);
 }
 
-/// What can be said in a few cells.
-fn tiny(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+/// Draws name, phase, time and counts on a screen too small for panes.
+fn render_tiny(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     let now = scene.status.now.max(scene.session.trace().now());
     let counts = scene.session.trace().counts();
-    let phase = match (&scene.status.outcome, &scene.status.link) {
+    let phase = match (&scene.status.outcome, &scene.status.connection) {
         (Some(outcome), _) => outcome.name().to_uppercase(),
-        (None, Some(link)) => link::chip(link).1.to_owned(),
+        (None, Some(connection)) => connection_status::chip(connection).1.to_owned(),
         (None, None) => scene.status.phase.name().to_uppercase(),
     };
     let lines = [
@@ -160,6 +167,6 @@ fn tiny(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
         (Role::Text, format!("{} polls", counts.polls)),
     ];
     for (row, (role, text)) in (0..area.height).zip(lines) {
-        pen::put(buffer, area, (0, row), &text, scene.theme.style(role));
+        canvas::put_text(buffer, area, (0, row), &text, scene.theme.style(role));
     }
 }

@@ -10,15 +10,15 @@ end)
 
 local import = async(function(size)
   await(sleep(1))
-  block(size)                      -- a call that does not await: the loop stands still
+  block(size)                      -- a blocking call without await: the loop cannot run other tasks
 end)
 
 return {
-  title  = "One call that blocks",
-  lesson = "A heartbeat of 100 ms next to a call that blocks for two seconds: for two seconds nothing beats, whoever's "
-        .. "call it was. Long calls belong on another thread: see spawn-blocking.",
+  title  = "A blocking call",
+  lesson = "A 100 ms heartbeat runs next to a call that blocks for two seconds. Meanwhile the loop runs no other task, "
+        .. "so the heartbeat stops. Run blocking calls on another thread: see spawn-blocking.",
   clock  = "virtual",
-  params = { size = { default = "2s", min = "1ms", max = "1h", help = "how long the call blocks" } },
+  params = { size = { default = "2s", min = "1ms", max = "1h", help = "duration of the blocking call" } },
   expects = { findings = { "blocked-loop" } },
   main = async(function(p)
     local beat = create_task(heartbeat(40))

@@ -8,14 +8,14 @@ local listener = async(function(news, pace)
 end)
 
 return {
-  title  = "The slow listener misses the news",
-  lesson = "A broadcast keeps the last few messages for everybody. It never waits for who is slow: they lose the "
-        .. "oldest, and are told how many.",
+  title  = "A slow broadcast subscriber",
+  lesson = "A broadcast channel keeps only the newest messages and never waits for a slow subscriber. The subscriber "
+        .. "loses the oldest messages and gets their number.",
   clock  = "virtual",
   params = {
-    messages = { default = 20, min = 1, max = 10000, help = "how many messages are sent, one a second" },
-    keeps = { default = 4, min = 1, max = 1024, help = "how many the channel keeps (a power of two)" },
-    slow = { default = "3s", min = "1ms", max = "1h", help = "how long the slow listener takes for one" },
+    messages = { default = 20, min = 1, max = 10000, help = "number of messages, one per second" },
+    keeps = { default = 4, min = 1, max = 1024, help = "number of messages the channel keeps (a power of two)" },
+    slow = { default = "3s", min = "1ms", max = "1h", help = "time the slow subscriber takes per message" },
   },
   expects = { findings = {} },
   main = async(function(p)

@@ -4,23 +4,23 @@ local impatient = async(function()
   local looked = 0
   while not answer do
     looked = looked + 1
-    work("100us")                 -- what looking costs
-    await(yield_now())            -- "are we there yet?": wakes itself at once, again and again
+    work("100us")                 -- the cost of one check
+    await(yield_now())            -- busy polling: the task wakes itself immediately, again and again
   end
   return looked
 end)
 
 local patient = async(function(arrived)
-  await(arrived:wait())           -- asleep until it is told
+  await(arrived:wait())           -- waits and is woken once
   return answer
 end)
 
 return {
   title  = "Are we there yet?",
-  lesson = "A loop of yield_now wakes itself all the time: the loop is never idle and nothing gets done. Wait for an "
-        .. "event instead, and be woken once.",
+  lesson = "A task that calls yield_now in a loop wakes itself all the time: the event loop is never idle and makes no "
+        .. "progress. Wait for an event instead; it wakes the task once.",
   clock  = "virtual",
-  params = { journey = { default = "100ms", min = "1ms", max = "1m", help = "how long the answer takes" } },
+  params = { journey = { default = "100ms", min = "1ms", max = "1m", help = "time until the answer arrives" } },
   expects = { findings = { "busy-yield" } },
   main = async(function(p)
     local arrived = event{ name = "arrived" }

@@ -8,8 +8,8 @@ end)
 
 return {
   title  = "Cancel, and clean up",
-  lesson = "A cancelled task is dropped where it waits. What it declared with <close> is tidied on the way out, and "
-        .. "what it held is free at once.",
+  lesson = "A cancelled task is dropped where it waits. Its <close> variables are closed, and its locks are released "
+        .. "immediately.",
   clock  = "virtual",
   expects = { findings = {} },
   main = async(function()
@@ -17,7 +17,7 @@ return {
     local task = create_task(download(lock))
     await(sleep(2))
     task:cancel()
-    local file <close> = await(lock:lock())        -- had to wait for it, and has it now
+    local file <close> = await(lock:lock())        -- waits until the cancelled task releases it
     print("the lock is free again at " .. now() .. " s")
     local _, message = pcall(await, task)
     print((message:gsub("^.-:%d+: ", "")))

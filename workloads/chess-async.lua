@@ -1,20 +1,20 @@
--- Judit Polgár gives an exhibition: she moves, and goes on to the next table.
+-- Judit Polgár gives an exhibition: she moves, then goes to the next board.
 local board = async(function(p)
   for _ = 1, p.moves do
-    work(p.think)          -- her own time: only one board can have it
-    await(sleep(p.reply))  -- the opponent's time: she is elsewhere meanwhile
+    work(p.think)          -- her own time: she thinks about one board at a time
+    await(sleep(p.reply))  -- the opponent's time: meanwhile she plays at other boards
   end
 end)
 
 return {
-  title  = "Chess, from table to table",
-  lesson = "The answers are waited for all at once, so only her own thinking counts: 24 games take one hour, not 12.",
+  title  = "Chess, board after board",
+  lesson = "She waits for all replies at once, so only her own thinking adds up: 24 games take one hour, not 12.",
   clock  = "virtual",
   params = {
-    opponents = { default = 24, min = 1, max = 10000, help = "boards, one opponent each" },
-    moves = { default = 30, min = 1, max = 1000, help = "pairs of moves in a game" },
-    think = { default = "5s", min = "1ms", max = "1h", help = "how long the player thinks about a move" },
-    reply = { default = "55s", min = "1ms", max = "1h", help = "how long an opponent takes to answer" },
+    opponents = { default = 24, min = 1, max = 10000, help = "number of boards, one opponent each" },
+    moves = { default = 30, min = 1, max = 1000, help = "pairs of moves per game" },
+    think = { default = "5s", min = "1ms", max = "1h", help = "time the player thinks about a move" },
+    reply = { default = "55s", min = "1ms", max = "1h", help = "time an opponent takes to reply" },
   },
   expects = { findings = {} },
   main = async(function(p)

@@ -5,16 +5,16 @@ end)
 
 local transfer = async(function(from, to)
   local first <close> = await(from:lock())
-  await(sleep("10ms"))                          -- the other one takes its first lock meanwhile
-  local second <close> = await(to:lock())       -- and now each waits for what the other holds
+  await(sleep("10ms"))                          -- meanwhile the other task takes its first lock
+  local second <close> = await(to:lock())       -- now each task waits for the lock that the other holds
   print("never reached")
 end)
 
 return {
-  title  = "Two locks, two orders",
-  lesson = "Each task holds one lock and waits for the other's, for ever. Nothing crashes; it is just that nothing "
-        .. "happens any more. Whoever takes locks in one order never gets here. (This run ends as failed: that is "
-        .. "the lesson.)",
+  title  = "Two locks in opposite order",
+  lesson = "Each task holds one lock and waits forever for the lock that the other holds. Nothing crashes, but there "
+        .. "is no progress. Always taking locks in the same order avoids the deadlock. (This run is expected to "
+        .. "fail.)",
   clock  = "virtual",
   expects = { findings = { "deadlock" }, outcome = "failed" },
   main = async(function()

@@ -1,4 +1,4 @@
--- Sorts a list of seconds, as slowly as its largest number.
+-- Sorts a list after sleeping for as many seconds as its largest number.
 local sorted = async(function(list)
   await(sleep(math.max(table.unpack(list))))
   table.sort(list)
@@ -7,8 +7,8 @@ end)
 
 return {
   title  = "Gather two results",
-  lesson = "gather waits for several tasks and gives their results in the order in which you named them, not in the "
-        .. "order in which they finished.",
+  lesson = "gather waits for several tasks and returns their results in argument order, not in the order in which "
+        .. "they finish.",
   clock  = "virtual",
   expects = { findings = {} },
   main = async(function()

@@ -1,4 +1,4 @@
--- A page arrives every second; yield hands it over and pauses until the next is asked for.
+-- A page arrives every second; yield returns it to the reader and suspends until the next one is requested.
 local pages = async_generator(function(yield, count)
   for page = 1, count do
     await(sleep(1))
@@ -16,10 +16,10 @@ end)
 
 return {
   title  = "An async generator",
-  lesson = "A generator makes one value after the other, and may wait for each. Whoever reads it waits too; everybody "
-        .. "else goes on.",
+  lesson = "An async generator yields values one by one and may await before each. Its reader waits meanwhile; other "
+        .. "tasks keep running.",
   clock  = "virtual",
-  params = { pages = { default = 3, min = 1, max = 10000, help = "how many pages there are" } },
+  params = { pages = { default = 3, min = 1, max = 10000, help = "number of pages" } },
   expects = { findings = {} },
   main = async(function(p)
     local hand = create_task(clock_hand(p.pages))

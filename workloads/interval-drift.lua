@@ -7,19 +7,19 @@ end)
 local chores = async(function(p)
   while true do
     await(sleep(1))
-    work(p.chore)                     -- longer than a beat: some are missed
+    work(p.chore)                     -- longer than one period: some ticks are missed
   end
 end)
 
 return {
-  title  = "Three ways to miss a beat",
-  lesson = "An interval that was kept from ticking can catch up in a burst, put everything off (delay), or leave out "
-        .. "what it missed (skip). Only the burst keeps the count: the others drift.",
+  title  = "Missed interval ticks",
+  lesson = "After missed ticks an interval can fire them in a burst, delay all later ticks, or skip the missed ones. "
+        .. "Only the burst keeps the number of ticks; the other two drift.",
   clock  = "virtual",
   params = {
-    beat = { default = "100ms", min = "10ms", max = "10s", help = "from one beat to the next" },
-    beats = { default = 100, min = 10, max = 10000, help = "how many beats each metronome counts" },
-    chore = { default = "150ms", min = "1ms", max = "10s", help = "what somebody else does once a second" },
+    beat = { default = "100ms", min = "10ms", max = "10s", help = "period of the metronomes" },
+    beats = { default = 100, min = 10, max = 10000, help = "number of ticks each metronome waits for" },
+    chore = { default = "150ms", min = "1ms", max = "10s", help = "blocking work of another task, once per second" },
   },
   expects = { findings = { "interval-drift" } },
   main = async(function(p)

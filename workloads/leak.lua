@@ -1,19 +1,19 @@
--- A watcher for every request, and nobody who ever tells it to stop.
+-- Each request starts a watcher that is never stopped.
 local watcher = async(function(stop)
   await(stop:wait())
 end)
 
 local request = async(function(stop)
-  create_task(watcher(stop))       -- the mistake: it outlives the request
+  create_task(watcher(stop))       -- the mistake: the watcher outlives the request
   await(sleep("100ms"))
 end)
 
 return {
-  title  = "Tasks that never go",
-  lesson = "Each request leaves a task behind that waits for something that never comes. Nothing fails; there are "
-        .. "only more and more of them. A task group would have kept them together with their request.",
+  title  = "Tasks that never end",
+  lesson = "Each request leaves a task behind that waits for an event that never comes. Nothing fails, but the number "
+        .. "of tasks grows. A task group would end each task with its request.",
   clock  = "virtual",
-  params = { requests = { default = 200, min = 10, max = 100000, help = "how many requests come, ten a second" } },
+  params = { requests = { default = 200, min = 10, max = 100000, help = "number of requests, ten per second" } },
   expects = { findings = { "leak" } },
   main = async(function(p)
     local stop = event{ name = "stop" }

@@ -1,4 +1,4 @@
--- An actor owns its state alone: who wants something sends a request with a place for the answer.
+-- An actor owns its state exclusively. Other tasks send it requests that contain a channel for the reply.
 local account = async(function(requests)
   local balance = 0
   for request in each(requests) do
@@ -15,10 +15,10 @@ local deposit = async(function(requests, amount)
 end)
 
 return {
-  title  = "Ask and be answered",
-  lesson = "No lock is needed where one task owns the state. A oneshot channel brings back each answer to who asked.",
+  title  = "Request and reply",
+  lesson = "If one task owns the state, no lock is needed. A oneshot channel returns each reply to its requester.",
   clock  = "virtual",
-  params = { deposits = { default = 5, min = 1, max = 10000, help = "how many deposits are made at once" } },
+  params = { deposits = { default = 5, min = 1, max = 10000, help = "number of concurrent deposits" } },
   expects = { findings = {} },
   main = async(function(p)
     local requests, deposits = channel(), {}

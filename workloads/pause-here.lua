@@ -1,13 +1,13 @@
 local f = async(function()
   print("2  f begins: still the same turn, nobody else has run")
-  await(sleep(1))                 -- pause here: control goes back to the loop
+  await(sleep(1))                 -- suspends: control returns to the loop
   print("4  f goes on where it paused")
   return "f's result"
 end)
 
 local g = async(function()
   print("1  g begins")
-  local result = await(f())       -- g pauses where f pauses, and goes on when f is done
+  local result = await(f())       -- g suspends where f suspends, and resumes when f returns
   print("5  g has " .. result)
 end)
 
@@ -16,9 +16,9 @@ local other = async(function()
 end)
 
 return {
-  title  = "Pause here",
-  lesson = "await says: pause here until this is ready, and let the others run. Control goes straight into f; it comes "
-        .. "back to the loop only where something really has to be waited for.",
+  title  = "Where await suspends",
+  lesson = "await suspends a task until the awaited value is ready; other tasks run meanwhile. Awaiting a coroutine "
+        .. "runs it directly: control returns to the loop only when something is not ready.",
   clock  = "virtual",
   expects = { findings = {} },
   main = async(function() await(gather(g(), other())) end),

@@ -4,7 +4,7 @@ local function block_of(number) return string.format("block %09d\n", number):rep
 local read = async(function(name, socket)              -- file -> socket
   local file <close> = await(open_file(name))
   for bytes in each(file) do await(socket:write(bytes)) end
-  socket:finish()                                      -- what comes after learns that this was all
+  socket:finish()                                      -- signals the end to the next stage
 end)
 
 local shout = async(function(from, to)                 -- socket -> socket
@@ -19,10 +19,10 @@ end)
 
 return {
   title  = "A pipeline of files and sockets",
-  lesson = "Tasks hand bytes on, from file to socket to file. Each holds one piece at a time, so the slowest sets "
-        .. "the pace, and each ends because the one before it says that nothing more comes.",
+  lesson = "Tasks pass bytes on, from file to socket to file. Each task holds one chunk at a time, so the slowest sets "
+        .. "the pace. Each task ends when the previous one signals the end of its data.",
   clock  = "real",
-  params = { mebibytes = { default = 8, min = 1, max = 1024, help = "how much goes through" } },
+  params = { mebibytes = { default = 8, min = 1, max = 1024, help = "amount of data in MiB" } },
   expects = { findings = {} },
   main = async(function(p)
     local blocks, listener = p.mebibytes * 16, tcp_listen()

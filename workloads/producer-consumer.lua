@@ -1,5 +1,5 @@
 local producer = async(function(jobs, count)
-  for job = 1, count do await(jobs:send(job)) end   -- waits here while the channel is full
+  for job = 1, count do await(jobs:send(job)) end   -- waits while the channel is full
   print("everything is handed over at " .. now() .. " s")
   jobs:close()
 end)
@@ -15,14 +15,14 @@ end)
 
 return {
   title  = "Producer and consumer",
-  lesson = "A bounded channel makes a fast producer wait for a slow consumer. Without the bound the jobs would pile "
-        .. "up.",
+  lesson = "A bounded channel makes a fast producer wait for a slow consumer (back-pressure). Without a bound, the "
+        .. "queue would grow.",
   clock  = "virtual",
   params = {
-    jobs = { default = 100, min = 1, max = 100000, help = "how many jobs there are" },
-    capacity = { default = 8, min = 1, max = 100000, help = "how many jobs the channel holds" },
-    consumers = { default = 2, min = 1, max = 1000, help = "how many work on them" },
-    pace = { default = "1s", min = "1ms", max = "1h", help = "how long one job takes" },
+    jobs = { default = 100, min = 1, max = 100000, help = "number of jobs" },
+    capacity = { default = 8, min = 1, max = 100000, help = "number of jobs the channel holds" },
+    consumers = { default = 2, min = 1, max = 1000, help = "number of consumers" },
+    pace = { default = "1s", min = "1ms", max = "1h", help = "time a job takes" },
   },
   expects = { findings = { "back-pressure" } },
   main = async(function(p)

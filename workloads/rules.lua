@@ -1,4 +1,4 @@
--- Each rule of async and await, broken once. The error says what to do, and the run goes on.
+-- Breaks each rule of async and await once. Each error suggests a fix, and the run continues.
 local count = async(function() return 1 end)
 local forgotten = async(function() print("nobody ever sees this") end)
 
@@ -15,8 +15,8 @@ local rules = {
 
 return {
   title  = "The rules of async and await",
-  lesson = "Calling a coroutine function runs nothing; awaiting what it gives does. Await only inside a coroutine, "
-        .. "only what can be awaited, and each coroutine once.",
+  lesson = "Calling a coroutine function creates a coroutine; awaiting that runs it. Await only inside a coroutine, "
+        .. "await only awaitable values, and await each coroutine once.",
   clock  = "virtual",
   expects = { findings = { "failed-task", "never-awaited" } },
   main = async(function()
@@ -25,7 +25,7 @@ return {
       print(number .. ". " .. rule[1])
       print("   " .. (kept and "nothing was said" or message:gsub("^.-:%d+: ", "")))
     end
-    forgotten()                             -- called and never awaited: it never runs
+    forgotten()                             -- called but never awaited, so it never runs
     print("7. a coroutine that nobody awaits never runs")
   end),
 }

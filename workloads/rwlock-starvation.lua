@@ -1,5 +1,5 @@
--- Readers share the lock. tokio's is fair: once a writer waits, later readers queue behind it, so a slow reader stops
--- everybody who came after the writer.
+-- Readers share the lock. tokio's RwLock is fair: once a writer waits, later readers queue behind it, so a slow reader
+-- blocks every task that came after the writer.
 local reader = async(function(lock, number, p)
   await(sleep(number * p.every))
   local guard <close> = await(lock:read())
@@ -14,15 +14,15 @@ local writer = async(function(lock, p)
 end)
 
 return {
-  title  = "One slow reader, one writer, and everybody behind them",
-  lesson = "Readers share a lock until a writer asks for it. Then they queue behind the writer, who waits for the "
-        .. "slowest reader: one slow reader stops them all.",
+  title  = "One slow reader blocks all others",
+  lesson = "Readers share a lock until a writer requests it. Then later readers queue behind the writer, which waits "
+        .. "for the slowest reader: one slow reader blocks all.",
   clock  = "virtual",
   params = {
-    readers = { default = 10, min = 2, max = 10000, help = "how many readers come" },
-    every = { default = "1s", min = "1ms", max = "1h", help = "time from one reader to the next" },
-    read = { default = "1500ms", min = "1ms", max = "1h", help = "how long a reader reads" },
-    slow = { default = "60s", min = "1ms", max = "24h", help = "how long the first one does" },
+    readers = { default = 10, min = 2, max = 10000, help = "number of readers" },
+    every = { default = "1s", min = "1ms", max = "1h", help = "time between two readers" },
+    read = { default = "1500ms", min = "1ms", max = "1h", help = "time a reader holds the lock" },
+    slow = { default = "60s", min = "1ms", max = "24h", help = "time the first reader holds the lock" },
   },
   expects = { findings = {} },
   main = async(function(p)

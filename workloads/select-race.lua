@@ -4,10 +4,10 @@ local mirror = async(function(name)
 end)
 
 return {
-  title  = "A race of mirrors",
-  lesson = "select takes the first that is ready and drops the others: their tasks are cancelled, their timers gone.",
+  title  = "A race between mirrors",
+  lesson = "select returns the first result and drops the other branches: it cancels their tasks and timers.",
   clock  = "virtual",
-  params = { rounds = { default = 5, min = 1, max = 1000, help = "how many races are run" } },
+  params = { rounds = { default = 5, min = 1, max = 1000, help = "number of races" } },
   expects = { findings = {} },
   main = async(function(p)
     local wins = { amsterdam = 0, berlin = 0, nobody = 0 }
@@ -15,7 +15,7 @@ return {
       local who, page = await(select{
         amsterdam = mirror("Amsterdam"),
         berlin    = mirror("Berlin"),
-        nobody    = sleep(8),              -- the patience
+        nobody    = sleep(8),              -- the timeout
       })
       wins[who] = wins[who] + 1
       print(who .. ": " .. tostring(page))

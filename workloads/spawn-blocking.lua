@@ -10,14 +10,14 @@ end)
 
 local import = async(function(size)
   await(sleep(1))
-  await(spawn_blocking(size))      -- the same call, on a thread of its own
+  await(spawn_blocking(size))      -- the same call, on another thread
 end)
 
 return {
-  title  = "The call that blocks somebody else",
-  lesson = "The long call of blocked-loop on a thread of the blocking pool: it takes as long, and no beat is late.",
+  title  = "A blocking call on another thread",
+  lesson = "The blocking call of blocked-loop, moved to the blocking pool: it takes as long, but no heartbeat is late.",
   clock  = "virtual",
-  params = { size = { default = "2s", min = "1ms", max = "1h", help = "how long the call blocks" } },
+  params = { size = { default = "2s", min = "1ms", max = "1h", help = "duration of the blocking call" } },
   expects = { findings = {} },
   main = async(function(p)
     local beat = create_task(heartbeat(40))

@@ -7,9 +7,9 @@ end)
 
 return {
   title  = "A storm of tasks",
-  lesson = "A task is cheap: a thousand of them start, take turns and end in one moment of loop time.",
+  lesson = "Tasks are cheap: a thousand tasks start, yield once and end without any loop time passing.",
   clock  = "virtual",
-  params = { tasks = { default = 1000, min = 1, max = 100000, help = "how many tasks are spawned at once" } },
+  params = { tasks = { default = 1000, min = 1, max = 100000, help = "number of tasks spawned at once" } },
   expects = { findings = {} },
   main = async(function(p)
     local tasks = {}

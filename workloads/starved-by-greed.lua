@@ -1,4 +1,4 @@
--- Everything it needs is there already, so its awaits never wait, and it never gives anybody a turn.
+-- All its jobs are queued already, so its awaits are always ready and it never yields to other tasks.
 local greedy = async(function(jobs)
   for _ in each(jobs) do work("10ms") end
 end)
@@ -9,12 +9,12 @@ local modest = async(function(first)
 end)
 
 return {
-  title  = "Starved by greed",
-  lesson = "An await that is ready at once gives nobody a turn. tokio makes a task give way after some 128 of them; "
-        .. "unconstrained switches that off, and everybody else starves.",
+  title  = "Starved by a greedy task",
+  lesson = "An await that is ready immediately does not yield. tokio's cooperative budget makes a task yield after "
+        .. "some 128 of them; unconstrained disables the budget, and all other tasks starve.",
   clock  = "virtual",
   params = {
-    jobs = { default = 1000, min = 1, max = 100000, help = "jobs that are there from the start" },
+    jobs = { default = 1000, min = 1, max = 100000, help = "number of jobs queued at the start" },
     greedy = { default = true, help = "whether the task is unconstrained" },
   },
   expects = { findings = { "never-yields", "starvation" } },
@@ -24,7 +24,7 @@ return {
     jobs:close()
     local hungry = create_task(modest(first))
     await(yield_now())
-    first:notify_one()            -- ready to run from here on, but it will have to wait for its turn
+    first:notify_one()            -- the modest task is scheduled now, but has to wait for its poll
     await(p.greedy and unconstrained(greedy(jobs)) or greedy(jobs))
     local served = await(hungry)
     print("the modest task had its turn after " .. served .. " s")

@@ -6,10 +6,10 @@ end)
 
 return {
   title  = "All or nothing",
-  lesson = "No task outlives its group. When one fails the others are cancelled, and the error comes out where the "
-        .. "group is awaited.",
+  lesson = "No task outlives its group. If one fails, the others are cancelled and the error is raised where the group "
+        .. "is awaited.",
   clock  = "virtual",
-  params = { breaks = { default = 3, min = 1, max = 5, help = "which of the five parts breaks" } },
+  params = { breaks = { default = 3, min = 1, max = 5, help = "which of the five parts fails" } },
   expects = { findings = { "failed-task" } },
   main = async(function(p)
     local parts = {}

@@ -1,15 +1,15 @@
 local SIZE = 1 << 16
 local function block_of(number) return string.format("%016d", number):rep(SIZE // 16) end
 
-local serve = async(function(socket)               -- until the other side has finished
+local serve = async(function(socket)               -- until the peer has finished writing
   for bytes in each(socket) do await(socket:write(bytes)) end
   socket:finish()
 end)
 
 local send = async(function(socket, blocks)
   for number = 1, blocks do
-    await(socket:write(block_of(number)))          -- waits here while the other side does not read
-    if number % 16 == 0 then await(yield_now()) end   -- room in the buffers is no reason to keep the loop
+    await(socket:write(block_of(number)))          -- waits while the peer does not read
+    if number % 16 == 0 then await(yield_now()) end   -- yields even if the buffers have room
   end
   socket:finish()
 end)
@@ -27,9 +27,9 @@ end)
 
 return {
   title  = "Echo through real sockets",
-  lesson = "Every byte comes back. The client reads while it writes: if both only wrote, both would wait for ever.",
+  lesson = "Every byte comes back. The client reads while it writes; if both only wrote, both would wait forever.",
   clock  = "real",
-  params = { mebibytes = { default = 64, min = 1, max = 1024, help = "how much is sent" } },
+  params = { mebibytes = { default = 64, min = 1, max = 1024, help = "amount of data in MiB" } },
   expects = { findings = {} },
   main = async(function(p)
     local listener, blocks = tcp_listen(), p.mebibytes * 16

@@ -5,7 +5,7 @@ local worker = async(function(bell)
     await(bell:notified())
     woken = woken + 1
     if jobs < 0 then return { done = done, woken = woken } end
-    if jobs > 0 then              -- one gets it; the others woke up for nothing
+    if jobs > 0 then              -- one worker gets the job; the others were woken for nothing
       jobs, done = jobs - 1, done + 1
       await(sleep("10ms"))
     end
@@ -14,11 +14,11 @@ end)
 
 return {
   title  = "A thundering herd",
-  lesson = "One job, and everybody is woken: one works and the others go back to sleep. notify_one wakes one.",
+  lesson = "One job arrives and all workers are woken: one works, the others wait again. notify_one wakes only one.",
   clock  = "virtual",
   params = {
-    workers = { default = 50, min = 2, max = 10000, help = "how many wait for a job" },
-    jobs = { default = 10, min = 1, max = 10000, help = "how many jobs come, one a second" },
+    workers = { default = 50, min = 2, max = 10000, help = "number of workers that wait for a job" },
+    jobs = { default = 10, min = 1, max = 10000, help = "number of jobs, one per second" },
   },
   expects = { findings = { "thundering-herd" } },
   main = async(function(p)
@@ -28,7 +28,7 @@ return {
     for _ = 1, p.jobs do
       await(sleep(1))
       jobs = jobs + 1
-      bell:notify_waiters()       -- right would be: bell:notify_one()
+      bell:notify_waiters()       -- the mistake: it should be bell:notify_one()
     end
     await(sleep(1))
     jobs = -1                     -- no more

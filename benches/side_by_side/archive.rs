@@ -1,80 +1,83 @@
-//! What an archive costs: its bytes, and opening it.
+//! Archive claims: size and load time.
 
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use loopscope::app::{Action, Model, Screen, Session};
-use loopscope::control::Outcome;
-use loopscope::feed::archive::{Head, Writer, beginning};
+use loopscope::control::RunOutcome;
+use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning};
 use loopscope::session::ArchiveSession;
 use loopscope::trace::Trace;
 
 use crate::frame;
-use crate::pairs::{Spread, rounds};
-use crate::store::{EVENTS, TASKS, TELLINGS};
-use crate::synthetic::{Synthetic, Telling};
-use crate::{Effort, Measured};
+use crate::paired::{Spread, measure_rounds};
+use crate::store::{EVENT_MIXES, EVENTS, TASKS};
+use crate::synthetic::{EventMix, SyntheticLoop};
+use crate::{ClaimResult, Effort};
 
-/// The same trace as for the bytes in memory, as a file that was written as it came.
-fn written(telling: Telling) -> Vec<u8> {
-    let mut bytes = beginning(&Head { name: "synthetic".to_owned(), ..Head::default() });
-    let (mut trace, mut writer) = (Trace::default(), Writer::default());
-    for (number, event) in Synthetic::new(TASKS, telling, 1).take(EVENTS).enumerate() {
+/// Returns an archive that was written incrementally, of the same events as in the in-memory claim.
+fn write_incrementally(mix: EventMix) -> Vec<u8> {
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "synthetic".to_owned(), ..ArchiveHeader::default() });
+    let (mut trace, mut writer) = (Trace::default(), ArchiveWriter::default());
+    for (number, event) in SyntheticLoop::new(TASKS, mix, 1).take(EVENTS).enumerate() {
         trace.apply(event);
         if number % 50_000 == 0 {
-            writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+            writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
         }
     }
-    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
-    writer.flush(&mut bytes).expect("memory takes it");
-    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Cancelled), "").expect("the tail fits a chunk"));
     bytes
 }
 
-/// Bytes of the file ÷ events.
-pub fn bytes_per_event(_: Effort) -> Measured {
-    let each = TELLINGS.map(|(_, telling, name)| (written(telling).len() as f64 / EVENTS as f64, name));
-    let told = each.map(|(bytes, name)| format!("{name}: {bytes:.2}")).join("; ");
-    let pairing = format!("bytes of an archive of {} million events of {TASKS} tasks; {told}", EVENTS / 1_000_000);
-    Measured::Ratio { pairing, value: each.map(|(bytes, _)| bytes).into_iter().fold(0.0, f64::max) }
+/// Bytes of the archive ÷ number of events.
+pub fn bytes_per_event(_: Effort) -> ClaimResult {
+    let results = EVENT_MIXES.map(|(_, mix, name)| (write_incrementally(mix).len() as f64 / EVENTS as f64, name));
+    let summary = results.map(|(bytes, name)| format!("{name}: {bytes:.2}")).join("; ");
+    let millions = EVENTS / 1_000_000;
+    let pairing = format!("bytes per event in an archive of {millions} million events of {TASKS} tasks; {summary}");
+    ClaimResult::Ratio { pairing, value: results.map(|(bytes, _)| bytes).into_iter().fold(0.0, f64::max) }
 }
 
-fn opened(path: &Path) -> Duration {
-    let begun = Instant::now();
+/// Opens an archive and draws its first frame. Returns the time this takes.
+fn time_open(path: &Path) -> Duration {
+    let start = Instant::now();
     let Ok(session) = ArchiveSession::open(path, usize::MAX) else { return Duration::ZERO };
     let session: &dyn Session = &session;
     let mut model = Model { screen: Screen::Dashboard, ..Model::default() };
     frame::draw(session, &mut model, Action::FitAll);
-    begun.elapsed()
+    start.elapsed()
 }
 
-fn ns(taken: Duration) -> f64 {
-    taken.as_nanos() as f64
+fn as_ns(duration: Duration) -> f64 {
+    duration.as_nanos() as f64
 }
 
-fn read(path: &Path) -> Duration {
-    let begun = Instant::now();
+/// Reads a file. Returns the time this takes.
+fn time_read(path: &Path) -> Duration {
+    let start = Instant::now();
     black_box(std::fs::read(path).map_or(0, |bytes| bytes.len()));
-    begun.elapsed()
+    start.elapsed()
 }
 
-/// Opening an archive to the first full frame ÷ reading the file's bytes.
-pub fn load_over_read(effort: Effort) -> Measured {
+/// Time to open an archive up to the first full frame ÷ time to read the bytes of the file.
+pub fn load_over_read(effort: Effort) -> ClaimResult {
     let path = std::env::temp_dir().join(format!("loopscope-bench-{}.loop", std::process::id()));
-    let bytes = written(Telling::Whole);
+    let bytes = write_incrementally(EventMix::Full);
     if let Err(error) = std::fs::write(&path, &bytes) {
-        return Measured::Skipped(format!("a file to write to: {error}"));
+        return ClaimResult::Skipped(format!("cannot write a temporary file: {error}"));
     }
-    let times = rounds(effort.rounds(60), &[&|| ns(read(&path)), &|| ns(opened(&path))]);
+    let times = measure_rounds(effort.rounds(60), &[&|| as_ns(time_read(&path)), &|| as_ns(time_open(&path))]);
     let _ = std::fs::remove_file(&path);
     let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(|round| of(round) / 1e6));
     let pairing = format!(
-        "an archive of {} million events, {:.1} MB: opened to its first full frame in {} ms over read in {} ms",
+        "archive of {} million events, {:.1} MB: opened up to the first full frame in {} ms, read in {} ms",
         EVENTS / 1_000_000,
         bytes.len() as f64 / 1e6,
         spread(|[_, opened]| *opened),
         spread(|[read, _]| *read),
     );
-    Measured::Ratio { pairing, value: Spread::of(times.iter().map(|[read, opened]| opened / read)).median }
+    ClaimResult::Ratio { pairing, value: Spread::of(times.iter().map(|[read, opened]| opened / read)).median }
 }

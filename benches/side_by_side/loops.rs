@@ -1,8 +1,8 @@
-//! One and the same loop, bare, under console-subscriber's layer, and in the lab with the probe.
+//! The same loop in three variants: untraced_dispatch, with console-subscriber's layer, and in the lab with the probe.
 //!
-//! A main task spawns the others and waits for them. All three run on a current-thread runtime on a thread of its own,
-//! with tokio's tracing compiled in. Time is taken every so many polls, and of these stretches the middle half counts: a
-//! stretch in which the system let another program run stands out, and says nothing of ours.
+//! A main task spawns the other tasks and waits for them. Each variant runs on a current-thread runtime on its own
+//! thread, with tokio's tracing compiled in. The clock is read every `polls_per_batch` polls. The middle half of these
+//! batches counts, which excludes batches that the operating system interrupted.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -13,46 +13,52 @@ use std::time::{Duration, Instant};
 use console_subscriber::{ConsoleLayer, ServerParts};
 use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
-use loopscope::lab::{self, Options, TaskSpec, World};
+use loopscope::lab::{self, LoopHandle, LoopOptions, TaskSpec};
 use loopscope::session::LabSession;
-use loopscope::trace::{AwaitKind, Site, Trace};
+use loopscope::trace::{AwaitKind, AwaitSite, Trace};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::pairs::middle_mean;
+use crate::paired::interquartile_mean;
 
-/// What runs: so many tasks, each polled so often, each poll doing this.
+/// What the loop runs.
 #[derive(Clone, Copy)]
-pub struct Load {
+pub struct BenchLoad {
+    /// Number of tasks.
     pub tasks: usize,
+    /// Polls of each task.
     pub polls_each: usize,
+    /// What each poll does.
     pub work: fn(),
-    /// Polls between two readings of the clock.
-    pub stretch_polls: usize,
-    /// All of this so often, with a rest after each time, so that whoever watches can keep up.
-    pub times: usize,
+    /// Polls between two clock reads.
+    pub polls_per_batch: usize,
+    /// Number of repetitions, with a pause after each so that readers of the events can catch up.
+    pub repetitions: usize,
 }
 
-/// The rest.
-const REST: Duration = Duration::from_millis(12);
+/// Pause between two repetitions.
+const PAUSE: Duration = Duration::from_millis(12);
 
 thread_local! {
-    /// Polls on this thread so far, when the stretch began that is under way, and how long each took.
+    /// Polls on this thread so far.
     static POLLS: Cell<usize> = const { Cell::new(0) };
-    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
-    static TOOK_NS: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+    /// Start of the current batch of polls.
+    static BATCH_START: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Durations of the finished batches, in nanoseconds.
+    static BATCH_NS: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Load {
-    async fn one_task(self) -> Result<(), String> {
+impl BenchLoad {
+    /// Polls one task `polls_each` times.
+    async fn run_task(self) -> Result<(), String> {
         for poll in 1..=self.polls_each {
             (self.work)();
             let polls = POLLS.get() + 1;
             POLLS.set(polls);
-            if polls.is_multiple_of(self.stretch_polls) {
+            if polls.is_multiple_of(self.polls_per_batch) {
                 let now = Instant::now();
-                if let Some(began) = BEGAN.replace(Some(now)) {
-                    TOOK_NS.with_borrow_mut(|took| took.push((now - began).as_nanos() as f64));
+                if let Some(start) = BATCH_START.replace(Some(now)) {
+                    BATCH_NS.with_borrow_mut(|batches| batches.push((now - start).as_nanos() as f64));
                 }
             }
             if poll < self.polls_each {
@@ -62,141 +68,149 @@ impl Load {
         Ok(())
     }
 
-    /// Nanoseconds a poll.
-    async fn main(self, spawn: impl Fn(Self) -> tokio::task::JoinHandle<Result<(), String>>) -> f64 {
-        TOOK_NS.set(Vec::with_capacity(self.times * self.tasks * self.polls_each / self.stretch_polls));
-        for _ in 0..self.times {
+    /// Runs the load and returns the time for each poll, in nanoseconds.
+    async fn run_main(self, spawn: impl Fn(Self) -> tokio::task::JoinHandle<Result<(), String>>) -> f64 {
+        BATCH_NS.set(Vec::with_capacity(self.repetitions * self.tasks * self.polls_each / self.polls_per_batch));
+        for _ in 0..self.repetitions {
             let handles: Vec<_> = (0..self.tasks).map(|_| spawn(self)).collect();
-            BEGAN.set(None);
+            BATCH_START.set(None);
             for handle in handles {
-                handle.await.expect("a task of the load neither fails nor panics").expect("it does not fail");
+                handle.await.expect("a load task does not panic").expect("a load task does not fail");
             }
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        // The first half warms up what a program that runs for longer than a moment finds warm.
-        let took_ns = TOOK_NS.take();
-        middle_mean(took_ns[took_ns.len() / 2..].to_vec()) / self.stretch_polls as f64
+        // The first half is warm-up.
+        let batches_ns = BATCH_NS.take();
+        interquartile_mean(batches_ns[batches_ns.len() / 2..].to_vec()) / self.polls_per_batch as f64
     }
 }
 
-/// Awaits between two readings of the clock, of which there are so many, with a rest after each so that the reader keeps up.
-const STRETCH_AWAITS: usize = 2_000;
-const STRETCHES: usize = 400;
+/// Awaits between two clock reads.
+const AWAITS_PER_BATCH: usize = 2_000;
+/// Number of batches of awaits, with a pause after each so that the reader can catch up.
+const AWAIT_BATCHES: usize = 400;
 
-/// One task of the lab that awaits what is ready at once: nanoseconds an await, told or not. What is told of one is its
-/// start, its poll and its end.
-pub fn awaits(are_told: bool) -> f64 {
-    on_the_lab(move |world| async move {
-        let site = Site { kind: AwaitKind::Other, source: "ready".into(), location: None };
-        let mut took_ns = Vec::with_capacity(STRETCHES);
-        for _ in 0..STRETCHES {
-            let began = Instant::now();
-            for _ in 0..STRETCH_AWAITS {
+/// Runs one lab task that awaits ready futures, instrumented or not. Returns the time for each await, in nanoseconds.
+///
+/// An instrumented await reports its start, its poll and its end.
+pub fn time_awaits(is_instrumented: bool) -> f64 {
+    run_in_lab(move |handle| async move {
+        let site = AwaitSite { kind: AwaitKind::Other, source: "ready".into(), location: None };
+        let mut batches_ns = Vec::with_capacity(AWAIT_BATCHES);
+        for _ in 0..AWAIT_BATCHES {
+            let start = Instant::now();
+            for _ in 0..AWAITS_PER_BATCH {
                 let ready = black_box(std::future::ready(()));
-                if are_told { world.await_at(&site, ready).await } else { ready.await }
+                if is_instrumented { handle.await_at(&site, ready).await } else { ready.await }
             }
-            took_ns.push(began.elapsed().as_nanos() as f64);
+            batches_ns.push(start.elapsed().as_nanos() as f64);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        middle_mean(took_ns) / STRETCH_AWAITS as f64
+        interquartile_mean(batches_ns) / AWAITS_PER_BATCH as f64
     })
     .0
 }
 
-/// How often a screen takes in what happened.
+/// Interval at which a screen reads events.
 const FRAME: Duration = Duration::from_millis(16);
 
-/// How the loop in the lab was seen.
+/// How the session read the events of a loop in the lab.
 #[derive(Clone, Copy, Default)]
-pub struct Seen {
-    pub told: u64,
-    pub dropped: u64,
-    /// What the session spent on taking them in.
-    pub taking_in: Duration,
+pub struct ProbeRunStats {
+    /// Events that the probe recorded.
+    pub recorded_events: u64,
+    /// Events that the probe dropped.
+    pub dropped_events: u64,
+    /// Time that the session spent reading and storing them.
+    pub ingest_time: Duration,
 }
 
-/// The loop with nobody watching.
-pub fn bare(load: Load) -> f64 {
-    on_a_thread_watched_by(lab::uninstrumented(), load)
+/// Runs the load without instrumentation. Returns the time for each poll, in nanoseconds.
+pub fn uninstrumented(load: BenchLoad) -> f64 {
+    run_on_thread_with(lab::untraced_dispatch(), load)
 }
 
-/// The loop with console-subscriber's layer alone. Its aggregator runs on another thread and keeps up.
-pub fn console(load: Load) -> f64 {
+/// Runs the load with console-subscriber's layer only. Its aggregator runs on another thread. Returns the time for each
+/// poll, in nanoseconds.
+pub fn console(load: BenchLoad) -> f64 {
     let (layer, server) = ConsoleLayer::builder().retention(Duration::from_secs(1)).build();
     let ServerParts { aggregator, .. } = server.into_parts();
     let (stop, is_stopped) = tokio::sync::oneshot::channel::<()>();
-    let aggregating = thread::spawn(move || {
-        tracing::dispatcher::with_default(&lab::uninstrumented(), || {
+    let aggregator_thread = thread::spawn(move || {
+        tracing::dispatcher::with_default(&lab::untraced_dispatch(), || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 tokio::select! {
-                    // Its cooperative budget would keep it from emptying its buffer.
+                    // tokio's cooperative budget would keep the aggregator from draining its buffer.
                     () = tokio::task::unconstrained(aggregator.run()) => {}
                     _ = is_stopped => {}
                 }
             });
         });
     });
-    let took = on_a_thread_watched_by(Dispatch::new(tracing_subscriber::registry().with(layer)), load);
+    let poll_ns = run_on_thread_with(Dispatch::new(tracing_subscriber::registry().with(layer)), load);
     let _ = stop.send(());
-    aggregating.join().expect("the aggregator ends in peace");
-    // What nobody watches any more is switched off at its source again, as in a process that was never watched.
+    aggregator_thread.join().expect("the aggregator does not panic");
+    // Disables all callsites again, as in a process that never had this subscriber.
     tracing::callsite::rebuild_interest_cache();
-    took
+    poll_ns
 }
 
-fn on_a_thread_watched_by(dispatch: Dispatch, load: Load) -> f64 {
-    let running = thread::spawn(move || {
+/// Runs the load on a new thread with this dispatcher. Returns the time for each poll, in nanoseconds.
+fn run_on_thread_with(dispatch: Dispatch, load: BenchLoad) -> f64 {
+    let thread = thread::spawn(move || {
         tracing::dispatcher::with_default(&dispatch, || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                tokio::spawn(load.main(|load| tokio::spawn(load.one_task()))).await.expect("the load does not panic")
+                let main = tokio::spawn(load.run_main(|load| tokio::spawn(load.run_task())));
+                main.await.expect("the load does not panic")
             })
         })
     });
-    running.join().expect("the load does not panic")
+    thread.join().expect("the load does not panic")
 }
 
-/// The loop in the lab with the probe alone, on the machine's clock, with a session that files what it tells into a
-/// trace, as a screen would.
-pub fn probe(load: Load) -> (f64, Seen) {
-    on_the_lab(move |world| async move {
+/// Runs the load in the lab with the probe only, on the real clock, with a session that stores the events in a trace as
+/// for a screen. Returns the time for each poll, in nanoseconds.
+pub fn probe(load: BenchLoad) -> (f64, ProbeRunStats) {
+    run_in_lab(move |handle| async move {
         let spec = TaskSpec { name: "task".into(), location: None };
-        load.main(|load| world.spawn(spec.clone(), load.one_task())).await
+        load.run_main(|load| handle.spawn(spec.clone(), load.run_task())).await
     })
 }
 
-fn on_the_lab<F>(main: impl FnOnce(World) -> F + Send + 'static) -> (f64, Seen)
+/// Runs `main` as the main task of a lab program. Returns its result and how its events were read.
+fn run_in_lab<F>(main: impl FnOnce(LoopHandle) -> F + Send + 'static) -> (f64, ProbeRunStats)
 where
     F: Future<Output = f64> + Send + 'static,
 {
-    let (took_sender, took) = mpsc::channel();
-    let program: lab::Program = Box::new(move |world| {
+    let (result_sender, result) = mpsc::channel();
+    let program: lab::LoopProgram = Box::new(move |handle| {
         let body = async move {
-            let took = main(world).await;
-            took_sender.send(took).map_err(|error| error.to_string())?;
+            let value = main(handle).await;
+            result_sender.send(value).map_err(|error| error.to_string())?;
             Ok(serde_json::Value::Null)
         };
         (TaskSpec { name: "main".into(), location: None }, Box::pin(body))
     });
-    let options = Options {
+    let options = LoopOptions {
         clock: ClockKind::Real,
         speed: Speed::Max,
         feed: FeedChoice::Probe,
-        paused: false,
+        start_paused: false,
         seed: 0,
-        until: None,
+        stop_at: None,
     };
-    let mut taking_in = Duration::ZERO;
-    let mut session = LabSession::start("load", program, options, Trace::default()).expect("a thread can be had");
-    while !session.is_over() {
-        let begun = Instant::now();
+    let mut ingest_time = Duration::ZERO;
+    let mut session = LabSession::start("load", program, options, Trace::default()).expect("the loop thread starts");
+    while !session.is_finished() {
+        let start = Instant::now();
         if session.pump(FRAME) {
-            taking_in += begun.elapsed();
+            ingest_time += start.elapsed();
         }
         session.wait(FRAME);
     }
-    let (told, dropped) = session.trace().probe();
-    let seen = Seen { told, dropped, taking_in };
-    (took.recv().expect("the load came to its end"), seen)
+    let (recorded_events, dropped_events) = session.trace().probe_feed_counts();
+    let stats = ProbeRunStats { recorded_events, dropped_events, ingest_time };
+    (result.recv().expect("the load finished"), stats)
 }

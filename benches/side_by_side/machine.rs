@@ -1,8 +1,8 @@
-//! The machine that a number was measured on, and what it says of a process.
+//! Description of the machine, and memory use of processes.
 
 use std::fs;
 
-/// Processor, cores and system in one line.
+/// Returns processor, number of cores, operating system and kernel in one line.
 pub fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let model = fs::read_to_string("/proc/cpuinfo")
@@ -13,14 +13,14 @@ pub fn describe() -> String {
     format!("{model}, {cores} cores, {} {}", std::env::consts::OS, kernel.trim())
 }
 
-/// The memory that this process has resident now, in bytes; `None` where the system does not tell.
+/// Returns the resident memory of this process in bytes, or `None` if `/proc` does not have it.
 pub fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// The most memory that the process `id` has had resident so far, in bytes; `None` where the system does not tell.
+/// Returns the peak resident memory of process `id` in bytes, or `None` if `/proc` does not have it.
 pub fn peak_bytes(id: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! What is promised about speed, each claim against its peer in one run.
+//! Benchmarks of all performance claims, each measured against a baseline in the same run.
 //!
 //! ```sh
 //! cargo bench --bench side_by_side                     # every claim
@@ -6,8 +6,8 @@
 //! cargo bench --bench side_by_side -- --quick          # fewer rounds, for CI
 //! ```
 //!
-//! Each claim says on one line what it paired with what, and on the next `ratio NAME VALUE`. Numbers that stand for
-//! themselves are told as `number NAME VALUE UNIT`. A claim is one function in a file of its own and a line in [`CLAIMS`].
+//! Each claim prints a line that describes the comparison, then `ratio NAME VALUE`. Absolute numbers are printed as
+//! `number NAME VALUE UNIT`. A claim is a function and a line in [`CLAIMS`].
 
 mod absolute;
 mod archive;
@@ -15,7 +15,7 @@ mod attach;
 mod frame;
 mod loops;
 mod machine;
-mod pairs;
+mod paired;
 mod probe;
 mod recording;
 mod store;
@@ -24,17 +24,17 @@ mod synthetic;
 
 use std::process::ExitCode;
 
-/// How much time to spend.
+/// How many rounds to measure.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effort {
-    /// Enough rounds that a noisy neighbour does not move a median.
+    /// Enough rounds for a median that is robust against other load on the machine.
     Full,
-    /// Enough to see that it runs, and about how fast.
+    /// Enough rounds for a smoke test and a rough estimate.
     Quick,
 }
 
 impl Effort {
-    /// So many rounds, or a sixth of them.
+    /// Returns `full` rounds, or a sixth of them for a quick run.
     pub fn rounds(self, full: usize) -> usize {
         match self {
             Self::Full => full,
@@ -43,111 +43,113 @@ impl Effort {
     }
 }
 
-/// What a claim came to.
-pub enum Measured {
-    /// What was paired with what, and the ratio of the two.
+/// Result of a claim.
+pub enum ClaimResult {
+    /// Description of the comparison, and the ratio.
     Ratio { pairing: String, value: f64 },
-    /// Numbers that stand for themselves: name, value, unit.
+    /// Absolute numbers: name, value, unit.
     Numbers(Vec<(&'static str, f64, &'static str)>),
-    /// What is missing here for it to be measured.
+    /// Not measured; says what is missing on this machine.
     Skipped(String),
 }
 
+/// A performance claim and how to measure it.
 struct Claim {
     name: &'static str,
-    /// What it must not exceed; `None` where nothing is promised.
-    reach: Option<f64>,
-    measure: fn(Effort) -> Measured,
+    /// Maximum ratio that the claim promises, or `None` if it promises none.
+    limit: Option<f64>,
+    measure: fn(Effort) -> ClaimResult,
 }
 
 const CLAIMS: &[Claim] = &[
-    Claim { name: "probe_over_console", reach: Some(0.10), measure: probe::over_console },
-    Claim { name: "probe_over_bare", reach: Some(1.03), measure: probe::over_bare },
-    Claim { name: "ingest_over_push", reach: Some(8.0), measure: store::ingest_over_push },
-    Claim { name: "bytes_per_event", reach: Some(24.0), measure: store::bytes_per_event },
-    Claim { name: "frame_50m_over_50k", reach: Some(1.5), measure: frame::by_events },
-    Claim { name: "frame_new_50m_over_50k", reach: Some(1.5), measure: frame::new_windows },
-    Claim { name: "frame_follow_50m_over_50k", reach: Some(1.5), measure: frame::following },
-    Claim { name: "frame_100k_tasks_over_100", reach: Some(1.5), measure: frame::by_tasks },
-    Claim { name: "frame_other_ways", reach: None, measure: frame::other_ways },
-    Claim { name: "frame_by_tasks_in_other_ways", reach: None, measure: frame::by_tasks_in_other_ways },
-    Claim { name: "archive_bytes_per_event", reach: Some(5.0), measure: archive::bytes_per_event },
-    Claim { name: "archive_load_over_read", reach: Some(10.0), measure: archive::load_over_read },
-    Claim { name: "recording_load_over_serde", reach: Some(1.2), measure: recording::load_over_serde },
-    Claim { name: "attach_cpu_over_console", reach: Some(0.5), measure: attach::cpu_over_console },
-    Claim { name: "absolute", reach: None, measure: absolute::numbers },
+    Claim { name: "probe_over_console", limit: Some(0.10), measure: probe::over_console },
+    Claim { name: "probe_over_bare", limit: Some(1.03), measure: probe::over_bare },
+    Claim { name: "ingest_over_push", limit: Some(8.0), measure: store::ingest_over_push },
+    Claim { name: "bytes_per_event", limit: Some(24.0), measure: store::bytes_per_event },
+    Claim { name: "frame_50m_over_50k", limit: Some(1.5), measure: frame::by_events },
+    Claim { name: "frame_new_50m_over_50k", limit: Some(1.5), measure: frame::uncached_windows },
+    Claim { name: "frame_follow_50m_over_50k", limit: Some(1.5), measure: frame::following },
+    Claim { name: "frame_100k_tasks_over_100", limit: Some(1.5), measure: frame::by_tasks },
+    Claim { name: "frame_other_ways", limit: None, measure: frame::other_modes_by_events },
+    Claim { name: "frame_by_tasks_in_other_ways", limit: None, measure: frame::other_modes_by_tasks },
+    Claim { name: "archive_bytes_per_event", limit: Some(5.0), measure: archive::bytes_per_event },
+    Claim { name: "archive_load_over_read", limit: Some(10.0), measure: archive::load_over_read },
+    Claim { name: "recording_load_over_serde", limit: Some(1.2), measure: recording::load_over_serde },
+    Claim { name: "attach_cpu_over_console", limit: Some(0.5), measure: attach::cpu_over_console },
+    Claim { name: "absolute", limit: None, measure: absolute::numbers },
 ];
 
-/// What cargo says to a bench that is to run as one.
-const BENCH: &str = "--bench";
+/// Argument that `cargo bench` passes to benches.
+const BENCH_FLAG: &str = "--bench";
 
-/// Said to a process that measures one claim for another that measures several.
-const ALONE: &str = "--alone";
+/// Argument of a child process that measures a single claim.
+const SINGLE_FLAG: &str = "--alone";
 
 fn main() -> ExitCode {
-    if let Some(telling) = std::env::args().find_map(|argument| Some(argument.strip_prefix("--keep=")?.to_owned())) {
-        store::keep(&telling);
+    if let Some(mix) = std::env::args().find_map(|argument| Some(argument.strip_prefix("--keep=")?.to_owned())) {
+        store::measure_memory(&mix);
         return ExitCode::SUCCESS;
     }
-    // `cargo test --all-targets` runs benches too, as tests.
-    if !std::env::args().any(|argument| argument == BENCH || argument == ALONE) {
-        println!("nothing was measured: that is what `cargo bench --bench side_by_side` is for");
+    // `cargo test --all-targets` runs benches too, without `--bench`.
+    if !std::env::args().any(|argument| argument == BENCH_FLAG || argument == SINGLE_FLAG) {
+        println!("nothing measured: run `cargo bench --bench side_by_side`");
         return ExitCode::SUCCESS;
     }
     let mut effort = Effort::Full;
-    let mut wanted = Vec::new();
-    let mut is_alone = false;
+    let mut selected = Vec::new();
+    let mut is_single = false;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
-            ALONE => is_alone = true,
-            BENCH => {}
-            name if CLAIMS.iter().any(|claim| claim.name == name) => wanted.push(argument),
+            SINGLE_FLAG => is_single = true,
+            BENCH_FLAG => {}
+            name if CLAIMS.iter().any(|claim| claim.name == name) => selected.push(argument),
             other => {
                 let names: Vec<_> = CLAIMS.iter().map(|claim| claim.name).collect();
-                eprintln!("`{other}` is no claim: give --quick, or any of {}", names.join(", "));
+                eprintln!("unknown claim `{other}`\nhelp: pass `--quick` or any of {}", names.join(", "));
                 return ExitCode::from(2);
             }
         }
     }
-    if !is_alone {
+    if !is_single {
         println!("machine: {}", machine::describe());
     }
-    let chosen = |claim: &&Claim| wanted.is_empty() || wanted.iter().any(|name| name == claim.name);
-    let claims: Vec<&Claim> = CLAIMS.iter().filter(chosen).collect();
+    let is_selected = |claim: &&Claim| selected.is_empty() || selected.iter().any(|name| name == claim.name);
+    let claims: Vec<&Claim> = CLAIMS.iter().filter(is_selected).collect();
     match claims.as_slice() {
-        [claim] => tell(claim, (claim.measure)(effort)),
-        claims => claims.iter().for_each(|claim| in_a_process_of_its_own(claim, effort)),
+        [claim] => print_result(claim, (claim.measure)(effort)),
+        claims => claims.iter().for_each(|claim| measure_in_child_process(claim, effort)),
     }
     ExitCode::SUCCESS
 }
 
-/// Memory that an earlier claim left behind is there for the next, and makes whoever reads into it look quick.
-fn in_a_process_of_its_own(claim: &Claim, effort: Effort) {
+/// Measures a claim in a child process, because memory freed by earlier claims would be reused and distort the result.
+fn measure_in_child_process(claim: &Claim, effort: Effort) {
     let quick = (effort == Effort::Quick).then_some("--quick");
-    let ended = std::env::current_exe()
-        .and_then(|bench| std::process::Command::new(bench).args([claim.name, ALONE]).args(quick).status());
-    if !ended.is_ok_and(|status| status.success()) {
-        println!("{}: skipped: a process of its own", claim.name);
+    let status = std::env::current_exe()
+        .and_then(|bench| std::process::Command::new(bench).args([claim.name, SINGLE_FLAG]).args(quick).status());
+    if !status.is_ok_and(|status| status.success()) {
+        println!("{}: skipped: the child process failed", claim.name);
     }
 }
 
-fn tell(claim: &Claim, measured: Measured) {
+/// Prints the result of a claim.
+fn print_result(claim: &Claim, measured: ClaimResult) {
     let name = claim.name;
     match measured {
-        Measured::Ratio { pairing, value } => {
-            let reach = claim.reach.map(|reach| {
-                let verdict = if value <= reach { "reached" } else { "missed" };
-                format!(" [at most {reach}: {verdict}]")
+        ClaimResult::Ratio { pairing, value } => {
+            let verdict = claim.limit.map(|limit| {
+                let result = if value <= limit { "met" } else { "exceeded" };
+                format!(" [limit {limit}: {result}]")
             });
-            println!("{name}: {pairing}{}", reach.unwrap_or_default());
+            println!("{name}: {pairing}{}", verdict.unwrap_or_default());
             println!("ratio {name} {value:.4}");
         }
-        Measured::Numbers(numbers) => {
+        ClaimResult::Numbers(numbers) => {
             for (name, value, unit) in numbers {
                 println!("number {name} {value:.1} {unit}");
             }
         }
-        Measured::Skipped(why) => println!("{name}: skipped: {why}"),
+        ClaimResult::Skipped(why) => println!("{name}: skipped: {why}"),
     }
 }

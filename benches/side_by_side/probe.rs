@@ -1,26 +1,28 @@
-//! What the probe costs the program under study.
+//! Overhead of the probe in the traced program.
 
 use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use crate::loops::{self, Load, Seen};
-use crate::pairs::{Spread, rounds};
-use crate::{Effort, Measured};
+use crate::loops::{self, BenchLoad, ProbeRunStats};
+use crate::paired::{Spread, measure_rounds};
+use crate::{ClaimResult, Effort};
 
-/// A loop that does nothing but yield: what watching costs is all that there is to see.
-pub const YIELDING: Load = Load { tasks: 100, polls_each: 400, work: || {}, stretch_polls: 2_000, times: 6 };
+/// A loop that only yields, so that the overhead of tracing dominates.
+pub const YIELDING: BenchLoad =
+    BenchLoad { tasks: 100, polls_each: 400, work: || {}, polls_per_batch: 2_000, repetitions: 6 };
 
-/// A loop with a realistic load: a thousand tasks, each poll working for 5 µs.
-const WORKING: Load = Load { tasks: 1_000, polls_each: 10, work: five_microseconds, stretch_polls: 100, times: 1 };
+/// A loop under a realistic load: 1,000 tasks, 5 µs of work per poll.
+const WORKING: BenchLoad =
+    BenchLoad { tasks: 1_000, polls_each: 10, work: five_microseconds, polls_per_batch: 100, repetitions: 1 };
 
-/// Time added per poll by the probe ÷ time added by console-subscriber's layer alone.
-pub fn over_console(effort: Effort) -> Measured {
-    let seen = Cell::new(Seen::default());
-    let times = rounds(
+/// Time added per poll by the probe, divided by time added by console-subscriber's layer.
+pub fn over_console(effort: Effort) -> ClaimResult {
+    let seen = Cell::new(ProbeRunStats::default());
+    let times = measure_rounds(
         effort.rounds(240),
-        &[&|| loops::bare(YIELDING), &|| loops::console(YIELDING), &|| watched(YIELDING, &seen)],
+        &[&|| loops::uninstrumented(YIELDING), &|| loops::console(YIELDING), &|| probed(YIELDING, &seen)],
     );
     let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(times.iter().map(of));
     let pairing = format!(
@@ -30,46 +32,45 @@ pub fn over_console(effort: Effort) -> Measured {
         spread(|[bare, ..]| *bare),
         spread(|[bare, _, probe]| probe - bare),
         spread(|[bare, console, _]| console - bare),
-        told(seen.get()),
+        describe_drops(seen.get()),
     );
     let value = spread(|[bare, console, probe]| (probe - bare) / (console - bare)).median;
-    Measured::Ratio { pairing, value }
+    ClaimResult::Ratio { pairing, value }
 }
 
-/// Loop time with the probe ÷ bare loop, under a realistic load.
-pub fn over_bare(effort: Effort) -> Measured {
-    let seen = Cell::new(Seen::default());
-    let times = rounds(effort.rounds(120), &[&|| loops::bare(WORKING), &|| watched(WORKING, &seen)]);
+/// Loop time with the probe, divided by bare loop time, under a realistic load.
+pub fn over_bare(effort: Effort) -> ClaimResult {
+    let seen = Cell::new(ProbeRunStats::default());
+    let times = measure_rounds(effort.rounds(120), &[&|| loops::uninstrumented(WORKING), &|| probed(WORKING, &seen)]);
     let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(of));
     let pairing = format!(
         "loop time of {} tasks whose polls work 5 µs: {} ns a poll with the probe over {} ns bare; {}",
         WORKING.tasks,
         spread(|[_, probe]| *probe),
         spread(|[bare, _]| *bare),
-        told(seen.get()),
+        describe_drops(seen.get()),
     );
-    Measured::Ratio { pairing, value: spread(|[bare, probe]| probe / bare).median }
+    ClaimResult::Ratio { pairing, value: spread(|[bare, probe]| probe / bare).median }
 }
 
-fn watched(load: Load, sum: &Cell<Seen>) -> f64 {
+fn probed(load: BenchLoad, sum: &Cell<ProbeRunStats>) -> f64 {
     let (took, seen) = loops::probe(load);
     let before = sum.get();
-    sum.set(Seen {
-        told: before.told + seen.told,
-        dropped: before.dropped + seen.dropped,
-        taking_in: before.taking_in + seen.taking_in,
+    sum.set(ProbeRunStats {
+        recorded_events: before.recorded_events + seen.recorded_events,
+        dropped_events: before.dropped_events + seen.dropped_events,
+        ingest_time: before.ingest_time + seen.ingest_time,
     });
     took
 }
 
-/// An event that is dropped costs less than one that is told, so how many were is part of the claim.
-fn told(seen: Seen) -> String {
-    let share = seen.dropped as f64 / (seen.told + seen.dropped).max(1) as f64;
-    format!("{:.2} % of {} events had no room", share * 100.0, seen.told + seen.dropped)
+/// Describes the share of dropped events, because a dropped event costs less than a recorded one.
+fn describe_drops(seen: ProbeRunStats) -> String {
+    let share = seen.dropped_events as f64 / (seen.recorded_events + seen.dropped_events).max(1) as f64;
+    format!("{:.2} % of {} events had no room", share * 100.0, seen.recorded_events + seen.dropped_events)
 }
 
-/// Works for about 5 µs: the same instructions each time, however long they take, so that nothing of what is measured
-/// hides in it.
+/// Works for about 5 µs. Executes the same instructions each time, so that it cannot hide the overhead.
 fn five_microseconds() {
     static STEPS: OnceLock<u64> = OnceLock::new();
     work(*STEPS.get_or_init(|| {

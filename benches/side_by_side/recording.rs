@@ -1,4 +1,4 @@
-//! What loading a recording of console-subscriber's costs, beside no more than parsing its lines.
+//! Cost of loading a console-subscriber recording, compared with parsing its lines.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -6,18 +6,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use loopscope::app::Session;
-use loopscope::control::Phase;
-use loopscope::session::{RecordingSession, Until};
+use loopscope::control::RunPhase;
+use loopscope::session::{ReadUntil, RecordingSession};
 
-use crate::pairs::{Spread, rounds};
-use crate::{Effort, Measured};
+use crate::paired::{Spread, measure_rounds};
+use crate::{ClaimResult, Effort};
 
-/// Polls in the recording; each is five lines or more.
+/// Polls in the recording; each takes up to five lines.
 const POLLS: u64 = 60_000;
 
 const TASKS: u64 = 100;
 
-/// A peer that does nothing with what it parses: the same lines as typed structs, borrowed where they can be.
+/// The peer: parses the same lines into typed structs, borrowed where possible, and does nothing with them.
 mod peer {
     use serde::Deserialize;
 
@@ -81,8 +81,8 @@ mod peer {
     }
 }
 
-/// A recording as console-subscriber writes it: tasks that are woken by a timer, polled, and hand out their waker again.
-fn written() -> String {
+/// Writes a recording like console-subscriber: tasks are woken by a timer, polled, and clone their waker.
+fn recording_text() -> String {
     let mut text = String::from("{\"v\":1}\n");
     let mut at_ns = 1_700_000_000_000_000_000_u64;
     let mut stamp = || {
@@ -91,7 +91,7 @@ fn written() -> String {
         format!("\"at\":{{\"secs_since_epoch\":{seconds},\"nanos_since_epoch\":{nanos}}}")
     };
     let line = |text: &mut String, line: std::fmt::Arguments<'_>| {
-        text.write_fmt(line).and_then(|()| text.write_char('\n')).expect("a string takes what it is given");
+        text.write_fmt(line).and_then(|()| text.write_char('\n')).expect("writing to a string cannot fail");
     };
     for id in 1..=TASKS {
         let fields = format!(
@@ -119,12 +119,12 @@ fn written() -> String {
     text
 }
 
-fn parsed(path: &Path) -> f64 {
+fn parse_lines(path: &Path) -> f64 {
     let begun = Instant::now();
     let bytes = std::fs::read(path).unwrap_or_default();
     let mut lines = 0_u64;
     for line in bytes.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
-        let line: peer::Line = serde_json::from_slice(line).expect("the lines are right");
+        let line: peer::Line = serde_json::from_slice(line).expect("parse a valid line");
         black_box(line);
         lines += 1;
     }
@@ -132,12 +132,11 @@ fn parsed(path: &Path) -> f64 {
     begun.elapsed().as_nanos() as f64
 }
 
-fn loaded(path: &Path) -> f64 {
+fn load_session(path: &Path) -> f64 {
     let begun = Instant::now();
-    let mut session = RecordingSession::open(path, Until::Whole, usize::MAX).expect("it was just written");
-    // A file that is this fresh is waited for, in case it grows, and its very last poll is told only then: that is not
-    // loading.
-    while Session::trace(&session).counts().polls + 1 < POLLS && Session::status(&session).phase != Phase::Ended {
+    let mut session = RecordingSession::open(path, ReadUntil::EndOfFile, usize::MAX).expect("it was just written");
+    // A fresh file may still grow, so its very last poll is held back for a moment. That is not part of loading.
+    while Session::trace(&session).counts().polls + 1 < POLLS && Session::status(&session).phase != RunPhase::Ended {
         Session::pump(&mut session, Duration::from_secs(10));
     }
     let taken = begun.elapsed().as_nanos() as f64;
@@ -146,14 +145,14 @@ fn loaded(path: &Path) -> f64 {
     taken
 }
 
-/// Loading a recording ÷ parsing its lines.
-pub fn load_over_serde(effort: Effort) -> Measured {
+/// Loading a recording, divided by parsing its lines.
+pub fn load_over_serde(effort: Effort) -> ClaimResult {
     let path = std::env::temp_dir().join(format!("loopscope-bench-{}.jsonl", std::process::id()));
-    let text = written();
+    let text = recording_text();
     if let Err(error) = std::fs::write(&path, &text) {
-        return Measured::Skipped(format!("a file to write to: {error}"));
+        return ClaimResult::Skipped(format!("a file to write to: {error}"));
     }
-    let times = rounds(effort.rounds(30), &[&|| parsed(&path), &|| loaded(&path)]);
+    let times = measure_rounds(effort.rounds(30), &[&|| parse_lines(&path), &|| load_session(&path)]);
     let _ = std::fs::remove_file(&path);
     let spread = |of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(|round| of(round) / 1e6));
     let pairing = format!(
@@ -163,5 +162,5 @@ pub fn load_over_serde(effort: Effort) -> Measured {
         spread(|[_, loaded]| *loaded),
         spread(|[parsed, _]| *parsed),
     );
-    Measured::Ratio { pairing, value: Spread::of(times.iter().map(|[parsed, loaded]| loaded / parsed)).median }
+    ClaimResult::Ratio { pairing, value: Spread::of(times.iter().map(|[parsed, loaded]| loaded / parsed)).median }
 }

@@ -1,4 +1,4 @@
-//! Writes the seeds: small files of each kind, as the programs write them today.
+//! Writes the fuzz seeds: small valid files of each kind.
 
 use std::fs;
 use std::io;
@@ -10,76 +10,76 @@ use console_api::instrument::Update;
 use console_api::resources::{self, PollOp, Resource, ResourceUpdate};
 use console_api::tasks::{self, Task, TaskUpdate};
 use console_api::{Attribute, Field, Id, Location, PollStats};
-use loopscope::control::Outcome;
-use loopscope::feed::archive::{Head, Param, Writer, beginning};
-use loopscope::feed::console::{ForeignDoor, Polls};
-use loopscope::feed::wire::Message;
-use loopscope::trace::{BrokenLine, Cause, Ending, Event, Recorded, TaskId, Trace};
+use loopscope::control::RunOutcome;
+use loopscope::feed::archive::{ArchiveHeader, ArchivedParam, ArchiveWriter, encode_beginning};
+use loopscope::feed::console::{ConsoleDecoder, PollSource};
+use loopscope::feed::wire::ConsoleMessage;
+use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, RecordingStats, TaskId, Trace};
 use prost::Message as _;
 use prost_types::Timestamp;
 
 #[path = "../../benches/synthetic.rs"]
 mod synthetic;
 
-use synthetic::{Synthetic, Telling};
+use synthetic::{SyntheticLoop, EventMix};
 
-fn archive(telling: Telling, tasks: usize, events: usize, with_rest: bool) -> Vec<u8> {
-    let params = vec![("seconds".to_owned(), Param::Number(1.0))];
-    let mut bytes = beginning(&Head { name: "seed".to_owned(), params, ..Head::default() });
-    let (mut trace, mut writer) = (Trace::default(), Writer::default());
-    for (number, event) in Synthetic::new(tasks, telling, 1).take(events).enumerate() {
+fn archive(mix: EventMix, tasks: usize, events: usize, with_tail: bool) -> Vec<u8> {
+    let params = vec![("seconds".to_owned(), ArchivedParam::Number(1.0))];
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "seed".to_owned(), params, ..ArchiveHeader::default() });
+    let (mut trace, mut writer) = (Trace::default(), ArchiveWriter::default());
+    for (number, event) in SyntheticLoop::new(tasks, mix, 1).take(events).enumerate() {
         trace.apply(event);
         if number % (events / 3) == 0 {
-            writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+            writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
         }
     }
-    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
-    writer.flush(&mut bytes).expect("memory takes it");
-    if with_rest {
-        bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    if with_tail {
+        bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Cancelled), "").expect("fits into one chunk"));
     }
     bytes
 }
 
-/// One of so many short tasks that most of their rows are forgotten by the end.
-fn forgotten() -> Vec<u8> {
-    let mut bytes = beginning(&Head { name: "seed".to_owned(), ..Head::default() });
-    let (mut trace, mut writer) = (Trace::with_budget(10_000), Writer::default());
+/// An archive of so many short tasks that most of their rows are evicted by the end.
+fn evicted_tasks() -> Vec<u8> {
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "seed".to_owned(), ..ArchiveHeader::default() });
+    let (mut trace, mut writer) = (Trace::with_budget(10_000), ArchiveWriter::default());
     for index in 0..60 {
         let (task, at) = (TaskId::from_index(index), index as u64 * 10);
-        trace.apply(Event::Spawn { task, at, spawned: Box::default() });
+        trace.apply(Event::Spawn { task, at, meta: Box::default() });
         trace.apply(Event::PollStart { task, at: at + 1 });
-        trace.apply(Event::Wake { task, at: at + 2, cause: Cause::Own });
+        trace.apply(Event::Wake { task, at: at + 2, source: WakeSource::SelfWake });
         trace.apply(Event::PollEnd { task, at: at + 3 });
         if index > 0 {
-            trace.apply(Event::End { task, at: at + 4, outcome: Ending::Done });
+            trace.apply(Event::TaskEnd { task, at: at + 4, outcome: TaskOutcome::Completed });
         }
-        writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+        writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
     }
-    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Cancelled), "").expect("fits into one chunk"));
     bytes
 }
 
-/// A program that is not ours, as its console tells of it, with everything of a trace that only such a one has.
-fn foreign() -> Vec<u8> {
-    let mut bytes = beginning(&Head { name: "seed".to_owned(), source: "attach".to_owned(), ..Head::default() });
+/// An archive of another program, with everything that only such a trace has.
+fn attached() -> Vec<u8> {
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "seed".to_owned(), source: "attach".to_owned(), ..ArchiveHeader::default() });
     let mut trace = Trace::default();
     trace.set_sampled();
-    trace.set_foreign();
-    let mut door = ForeignDoor::new(Polls::Told);
+    trace.set_external();
+    let mut decoder = ConsoleDecoder::new(PollSource::Console);
     for update in updates() {
-        let message = Message::read(update.encode_to_vec().into()).expect("it was just written");
-        door.hear(message, None, |told| told.into_iter().for_each(|event| trace.apply(event)));
+        let message = ConsoleMessage::parse(update.encode_to_vec().into()).expect("decode the encoded message");
+        decoder.decode(message, None, |events| events.into_iter().for_each(|event| trace.apply(event)));
     }
-    trace.apply(Event::Unwatched { from: 2_000_000, to: 3_000_000 });
+    trace.apply(Event::Disconnected { from: 2_000_000, to: 3_000_000 });
     trace.apply(Event::Gap { from: 4_000_000, to: 5_000_000, dropped: 7 });
-    let broken = vec![BrokenLine { line: 3, why: "seed".to_owned() }];
-    trace.set_recorded(Recorded { lines: 9, skipped: 1, broken, untold_tasks: 2, ..Recorded::default() });
-    let mut writer = Writer::default();
-    writer.new_sources(&[("src/seed.rs".into(), "fn seed() {}\n".to_owned())], &mut bytes).expect("memory takes it");
-    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
-    writer.flush(&mut bytes).expect("memory takes it");
-    bytes.extend(writer.rest(&trace, Some(&Outcome::Detached), "seed").expect("it is short"));
+    let malformed = vec![MalformedLine { line: 3, reason: "seed".to_owned() }];
+    trace.set_recording_stats(RecordingStats { lines: 9, skipped_lines: 1, malformed, omitted_tasks: 2, ..RecordingStats::default() });
+    let mut writer = ArchiveWriter::default();
+    writer.write_sources(&[("src/seed.rs".into(), "fn seed() {}\n".to_owned())], &mut bytes).expect("writing to memory cannot fail");
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Detached), "seed").expect("fits into one chunk"));
     bytes
 }
 
@@ -99,7 +99,7 @@ fn recording() -> String {
     lines.join("\n") + "\n"
 }
 
-/// What the console of a program tells in which a task takes a lock again and again.
+/// Updates of a program in which a task takes a lock repeatedly.
 fn updates() -> impl Iterator<Item = Update> {
     let id = |id| Some(Id { id });
     let at = |ms: i64| Some(Timestamp { seconds: 1, nanos: i32::try_from(ms * 1_000_000).unwrap_or(0) });
@@ -108,7 +108,7 @@ fn updates() -> impl Iterator<Item = Update> {
         name: Some(Name::StrName(name.to_owned())),
         value: Some(Value::StrVal(value.to_owned())),
     };
-    let place = || Some(Location { file: Some("src/seed.rs".to_owned()), line: Some(1), ..Location::default() });
+    let location = || Some(Location { file: Some("src/seed.rs".to_owned()), line: Some(1), ..Location::default() });
     (1..6).map(move |round: i64| {
         let is_first = round == 1;
         let polls = PollStats {
@@ -124,13 +124,13 @@ fn updates() -> impl Iterator<Item = Update> {
             poll_stats: Some(polls),
             ..tasks::Stats::default()
         };
-        let task = Task { id: id(1), fields: vec![name("task.name", "seed")], location: place(), ..Task::default() };
-        let told = TaskUpdate {
+        let task = Task { id: id(1), fields: vec![name("task.name", "seed")], location: location(), ..Task::default() };
+        let task_update = TaskUpdate {
             new_tasks: is_first.then_some(task).into_iter().collect(),
             stats_update: [(1, stats)].into(),
             dropped_events: round as u64 / 4,
         };
-        let lock = Resource { id: id(2), concrete_type: "Mutex".to_owned(), location: place(), ..Resource::default() };
+        let lock = Resource { id: id(2), concrete_type: "Mutex".to_owned(), location: location(), ..Resource::default() };
         let locked = Attribute { field: Some(name("locked", "true")), unit: None };
         let lock_stats =
             resources::Stats { created_at: at(0), attributes: vec![locked], ..resources::Stats::default() };
@@ -149,9 +149,9 @@ fn updates() -> impl Iterator<Item = Update> {
             new_poll_ops: vec![ready],
             dropped_events: 0,
         };
-        let taken =
+        let lock_op =
             AsyncOp { id: id(operation), resource_id: id(2), source: "Mutex::lock".to_owned(), ..AsyncOp::default() };
-        let taken_stats = async_ops::Stats {
+        let lock_op_stats = async_ops::Stats {
             created_at: at(round * 10),
             dropped_at: at(round * 10 + 1),
             task_id: id(1),
@@ -159,13 +159,13 @@ fn updates() -> impl Iterator<Item = Update> {
             ..async_ops::Stats::default()
         };
         let async_op_update = AsyncOpUpdate {
-            new_async_ops: vec![taken],
-            stats_update: [(operation, taken_stats)].into(),
+            new_async_ops: vec![lock_op],
+            stats_update: [(operation, lock_op_stats)].into(),
             dropped_events: 0,
         };
         Update {
             now: at(round * 10 + 5),
-            task_update: Some(told),
+            task_update: Some(task_update),
             resource_update: Some(resource_update),
             async_op_update: Some(async_op_update),
             ..Update::default()
@@ -183,11 +183,11 @@ fn main() -> io::Result<()> {
         fs::create_dir_all(folder.join(kind))?;
         fs::write(folder.join(kind).join(name), bytes)
     };
-    write("archive", "whole", &archive(Telling::Whole, 4, 900, true))?;
-    write("archive", "polls", &archive(Telling::Polls, 2, 400, true))?;
-    write("archive", "cut", &archive(Telling::Whole, 2, 600, false))?;
-    write("archive", "foreign", &foreign())?;
-    write("archive", "forgotten", &forgotten())?;
+    write("archive", "complete", &archive(EventMix::Full, 4, 900, true))?;
+    write("archive", "polls", &archive(EventMix::PollsOnly, 2, 400, true))?;
+    write("archive", "truncated", &archive(EventMix::Full, 2, 600, false))?;
+    write("archive", "attached", &attached())?;
+    write("archive", "evicted-tasks", &evicted_tasks())?;
     write("recording", "one-task", recording().as_bytes())?;
     write("wire", "five-updates", &wire())
 }

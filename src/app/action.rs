@@ -1,104 +1,157 @@
-//! What a person can mean, and what follows from it outside the model.
+//! User actions, and the effects that they have outside of the model.
 
-use super::input::Mouse;
-use super::pages::Page;
+use super::input::MouseInput;
+use super::page::DashboardPage;
 use super::session::Launch;
-use crate::control::{Breakpoint, Command, Speed};
+use crate::control::{Breakpoint, SessionCommand, Speed};
 use crate::trace::Nanos;
 
-/// A direction or a distance to move by.
+/// A direction or distance to move by in a list, a text or the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Motion {
+    /// One row up.
     Up,
+    /// One row down.
     Down,
+    /// To the left: one column or character, or earlier on the timeline.
     Left,
+    /// To the right: one column or character, or later on the timeline.
     Right,
+    /// One page up.
     PageUp,
+    /// One page down.
     PageDown,
+    /// To the first row, or the start of the line.
     First,
+    /// To the last row, or the end of the line.
     Last,
 }
 
-/// What a person can mean, whether by key, by mouse or by a typed command.
+/// A user action, whether triggered by a key, the mouse or a typed command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
+    /// Quits the program.
     Quit,
-    /// One step back: closes what is on top, then the cursor, then the filter, then the session.
+    /// Steps back: closes the overlay, then clears the cursor, then the filter, then leaves the session.
     Back,
+    /// Opens the help.
     Help,
+    /// Opens the command palette.
     Palette,
+    /// Opens the search prompt.
     Search,
-    /// Asks for the address of a program to attach to.
+    /// Opens the prompt for the address of a program to attach to.
     Attach,
-    /// Asks for the name of a file to save to what was seen so far.
+    /// Opens the prompt for the file to save the trace to.
     Save,
-    /// Runs, chooses or confirms, by what is on top.
+    /// Runs, opens or confirms, depending on what has the focus.
     Accept,
-    Type(char),
-    EraseBack,
-    EraseForward,
-    EraseLine,
-    Move(Step),
+    /// Inserts a character into a text field.
+    InsertChar(char),
+    /// Deletes the character before the cursor.
+    DeleteBackward,
+    /// Deletes the character after the cursor.
+    DeleteForward,
+    /// Clears the text field.
+    ClearLine,
+    /// Moves the selection, the scroll position or the text cursor.
+    Move(Motion),
+    /// Focuses the next pane.
     NextPane,
+    /// Focuses the previous pane.
     PreviousPane,
+    /// Halves the width of the visible range.
     ZoomIn,
+    /// Doubles the width of the visible range.
     ZoomOut,
+    /// Shows the whole run.
     FitAll,
+    /// Shows the selected task from spawn to end.
     FitTask,
+    /// Follows the run live.
     Follow,
+    /// Undoes the last pan, zoom or fit.
     UndoView,
+    /// Switches the axis between loop time and polls.
     SwitchAxis,
+    /// Sets the time cursor, or moves it one column earlier.
     CursorBack,
+    /// Moves the time cursor one column later.
     CursorForward,
-    /// Stops the loop where it is ours, and the picture where it is not; or lets it go on.
+    /// Pauses or resumes the loop if it is controllable; otherwise freezes or unfreezes the view.
     TogglePause,
-    /// Stops somebody else's process, or lets it go on.
-    FreezeProcess,
-    /// Tries to reach somebody else's program now.
-    Retry,
+    /// Stops the whole process that loopscope started, or lets it continue.
+    ToggleProcessFreeze,
+    /// Retries the connection to an attached program now.
+    Reconnect,
+    /// Lets one task be polled, then pauses.
     StepPoll,
+    /// Runs one turn of the loop, then pauses.
     StepTurn,
+    /// Runs until the selected task has been polled, then pauses.
     StepTask,
+    /// Holds or releases the selected task.
     ToggleHold,
+    /// Cancels the selected task.
     CancelTask,
+    /// Selects the next lower speed of the virtual clock.
     Slower,
+    /// Selects the next higher speed of the virtual clock.
     Faster,
+    /// Runs the virtual clock at maximum speed.
     SpeedMax,
+    /// Shows or hides the details of the selected task.
     ToggleDetails,
+    /// Shows the outcome of the run.
     ShowOutcome,
+    /// Searches for findings and shows their page.
     ShowFindings,
+    /// Starts the same run again.
     RunAgain,
-    /// Opens the script in the person's editor.
+    /// Opens the script in the user's editor.
     Edit,
-    /// Gives the terminal back to the shell for a while.
+    /// Suspends the program, as ctrl-z does in a shell.
     Suspend,
+    /// Sets the speed of the virtual clock.
     SetSpeed(Speed),
-    /// Sets the time cursor, to look back.
+    /// Sets the time cursor to this loop time, in nanoseconds.
     GoTo(Nanos),
+    /// Runs until this loop time in nanoseconds, then pauses.
     RunUntil(Nanos),
+    /// Lets this many polls happen, then pauses.
     StepPolls(u32),
-    ShowPage(Page),
+    /// Shows a page of the dashboard.
+    ShowPage(DashboardPage),
+    /// Shows the next page.
     NextPage,
+    /// Shows the previous page.
     PreviousPage,
-    /// Puts the rows of tasks in order by the column at this place.
+    /// Sorts the tasks by the column with this index in [`COLUMNS`](super::columns::COLUMNS); reverses the sort if it
+    /// is the current column.
     SortBy(usize),
-    SortByNext,
-    SortOtherWay,
-    /// Stop here by itself from now on.
-    Break(Breakpoint),
-    ForgetBreaks,
-    /// Shows the tab of this number, from 1.
+    /// Sorts the tasks by the next column.
+    SortByNextColumn,
+    /// Reverses the sort.
+    ReverseSort,
+    /// Sets a breakpoint.
+    AddBreakpoint(Breakpoint),
+    /// Clears all breakpoints.
+    ClearBreakpoints,
+    /// Shows the tab with this number, counted from 1.
     ShowTab(usize),
+    /// Shows the next tab.
     NextTab,
+    /// Shows the previous tab.
     PreviousTab,
-    /// Ends what is shown and closes its tab.
+    /// Ends the session that is shown and closes its tab.
     CloseTab,
-    Mouse(Mouse),
+    /// A mouse action.
+    Mouse(MouseInput),
 }
 
 impl Action {
-    /// Asks a loop of our own for something; there is nobody to ask elsewhere, or once the run is over.
-    pub fn drives_the_loop(self) -> bool {
+    /// Whether the action is a command to the loop. It needs a controllable loop and a run that has not ended.
+    pub fn is_loop_command(self) -> bool {
         matches!(
             self,
             Self::StepPoll
@@ -115,8 +168,8 @@ impl Action {
         )
     }
 
-    /// Changes nothing but which part of the timeline is seen.
-    pub fn is_for_the_timeline(self) -> bool {
+    /// Whether the action only changes the visible part of the timeline.
+    pub fn is_timeline_only(self) -> bool {
         matches!(
             self,
             Self::ZoomIn
@@ -130,22 +183,25 @@ impl Action {
     }
 }
 
-/// What the frame loop must do because of an action.
+/// What the event loop must do because of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
+    /// Start a run.
     Launch(Launch),
-    /// Watch the program that listens at this address, in a tab of its own.
+    /// Attach to the program at this address, in a new tab.
     Attach(String),
-    /// Save what was seen of the session that is shown to the file of this name.
+    /// Save the trace of the session that is shown to this file.
     Save(String),
-    Command(Command),
-    /// Open the script of this workload in the person's editor.
+    /// Send a command to the session that is shown.
+    Command(SessionCommand),
+    /// Open the script of this workload in the user's editor.
     Edit(String),
-    /// Stop the whole program, as its shell does.
+    /// Suspend the program.
     Suspend,
-    /// End the session that is shown and forget it.
-    Leave,
-    /// Show another session, by its place among the tabs.
+    /// End the session that is shown and close it.
+    CloseSession,
+    /// Show another session, by the index of its tab.
     ShowTab(usize),
+    /// Quit the program.
     Quit,
 }

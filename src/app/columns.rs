@@ -1,342 +1,350 @@
-//! The columns of tasks, in one list: the table, the labels of the timeline and every order of rows are made from it.
+//! The columns of the task table. The table, the labels beside the lanes and the sort orders all use this one list.
 
 use std::borrow::Cow;
 
 use super::time;
-use crate::trace::{Cause, Nanos, State, Task, Trace};
+use crate::trace::{Nanos, Task, TaskState, Trace, WakeSource};
 
-/// What a column may look at.
+/// What the columns of a row are computed from.
 #[derive(Clone, Copy)]
-pub struct Look<'a> {
+pub struct ColumnContext<'a> {
+    /// The trace.
     pub trace: &'a Trace,
-    /// Loop time as of which everything is said.
+    /// Loop time, in nanoseconds, as of which all values are computed.
     pub now: Nanos,
-    /// It is a time past, of which counts that nobody keeps a history of are not known.
+    /// Whether `now` is in the past. Counts without a history are then not available.
     pub is_past: bool,
 }
 
-impl<'a> Look<'a> {
-    /// Everything as it is now.
+impl<'a> ColumnContext<'a> {
+    /// Computes all values as of now.
     pub fn now(trace: &'a Trace) -> Self {
         Self { trace, now: trace.now(), is_past: false }
     }
 
-    fn state(&self, task: &Task) -> Option<State> {
+    fn state(&self, task: &Task) -> Option<TaskState> {
         if self.is_past { self.trace.state_at(task.id, self.now) } else { self.trace.state(task.id) }
     }
 }
 
-/// What rows are put in order by.
+/// Value by which rows are sorted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key<'a> {
+pub enum SortKey<'a> {
+    /// Sorts numerically.
     Number(u64),
+    /// Sorts alphabetically.
     Text(Cow<'a, str>),
 }
 
-impl Key<'_> {
-    /// The same, of its own.
-    pub fn into_owned(self) -> Key<'static> {
+impl SortKey<'_> {
+    /// Converts borrowed text into owned text.
+    pub fn into_owned(self) -> SortKey<'static> {
         match self {
-            Key::Number(number) => Key::Number(number),
-            Key::Text(text) => Key::Text(text.into_owned().into()),
+            SortKey::Number(number) => SortKey::Number(number),
+            SortKey::Text(text) => SortKey::Text(text.into_owned().into()),
         }
     }
 }
 
-/// One column.
-pub struct Column {
-    /// Over the column, and what the command that sorts calls it.
+/// A column of the task table.
+pub struct TaskColumn {
+    /// Title of the column, and its name in the `sort` command.
     pub title: &'static str,
-    /// Columns of the screen.
+    /// Width in screen columns.
     pub width: u16,
-    pub says: &'static str,
-    /// Numbers stand at the right and are first put in order from the greatest.
+    /// Description of the value.
+    pub description: &'static str,
+    /// Whether the value is a number: right-aligned, and sorted in descending order first.
     pub is_number: bool,
-    key: for<'a> fn(Look<'a>, &'a Task) -> Key<'a>,
-    text: fn(Look<'_>, &Task) -> String,
+    key: for<'a> fn(ColumnContext<'a>, &'a Task) -> SortKey<'a>,
+    text: fn(ColumnContext<'_>, &Task) -> String,
 }
 
-impl Column {
-    pub fn key<'a>(&self, look: Look<'a>, task: &'a Task) -> Key<'a> {
-        (self.key)(look, task)
+impl TaskColumn {
+    /// Returns the sort key of `task`.
+    pub fn key<'a>(&self, context: ColumnContext<'a>, task: &'a Task) -> SortKey<'a> {
+        (self.key)(context, task)
     }
 
-    /// What the table says of `task`.
-    pub fn text(&self, look: Look<'_>, task: &Task) -> String {
-        (self.text)(look, task)
+    /// Returns the cell text of `task`.
+    pub fn text(&self, context: ColumnContext<'_>, task: &Task) -> String {
+        (self.text)(context, task)
     }
 }
 
-/// The column called `title`.
-pub fn named(title: &str) -> Option<usize> {
+/// Returns the index of the column with this title.
+pub fn find_by_title(title: &str) -> Option<usize> {
     COLUMNS.iter().position(|column| column.title == title)
 }
 
-/// How long it takes to look up what a task is in order by, in look-ups of what stands in its row: what it awaits is in a
+/// Returns the relative cost of looking up a sort key: 1 for a value in the task's row, 5 for its await, which is in a
 /// packed block.
-pub fn weight(index: usize) -> usize {
-    if COLUMNS.get(index).is_some_and(|column| column.title == "on") { 5 } else { 1 }
+pub fn lookup_cost(index: usize) -> usize {
+    if COLUMNS.get(index).is_some_and(|column| column.title == "awaiting") { 5 } else { 1 }
 }
 
-/// All columns, in the order of the table. The first is the order in which rows stand unless another is asked for.
-pub const COLUMNS: &[Column] = &[
-    Column {
+/// All columns, in the order of the table. The first one is the default order of the rows.
+pub const COLUMNS: &[TaskColumn] = &[
+    TaskColumn {
         title: "id",
         width: 7,
-        says: "in order of spawning",
+        description: "task id, in spawn order",
         is_number: true,
-        key: |_, task| Key::Number(task.id.index() as u64),
+        key: |_, task| SortKey::Number(task.id.index() as u64),
         text: |_, task| task.id.to_string(),
     },
-    Column {
+    TaskColumn {
         title: "task",
         width: 24,
-        says: "its name",
+        description: "task name",
         is_number: false,
-        key: |_, task| Key::Text(task.name()),
+        key: |_, task| SortKey::Text(task.name()),
         text: |_, task| task.name().into_owned(),
     },
-    Column {
+    TaskColumn {
         title: "state",
         width: 10,
-        says: "what it is doing",
+        description: "current state",
         is_number: false,
-        key: |look, task| Key::Number(look.state(task).map_or(9, rank)),
-        text: |look, task| look.state(task).map_or("", State::name).to_owned(),
+        key: |context, task| SortKey::Number(context.state(task).map_or(9, urgency)),
+        text: |context, task| context.state(task).map_or("", TaskState::name).to_owned(),
     },
-    Column {
+    TaskColumn {
         title: "waits",
         width: 7,
-        says: "for how long it has waited now",
+        description: "duration of the current wait",
         is_number: true,
-        key: |look, task| Key::Number(waits_ns(look, task).unwrap_or(0)),
-        text: |look, task| waits_ns(look, task).map_or_else(String::new, time::brief),
+        key: |context, task| SortKey::Number(current_wait_ns(context, task).unwrap_or(0)),
+        text: |context, task| current_wait_ns(context, task).map_or_else(String::new, time::compact),
     },
-    Column {
-        title: "on",
+    TaskColumn {
+        title: "awaiting",
         width: 16,
-        says: "what it awaits",
+        description: "current await",
         is_number: false,
-        key: |look, task| Key::Text(awaited(look, task).into()),
-        text: awaited,
+        key: |context, task| SortKey::Text(awaited_source(context, task).into()),
+        text: awaited_source,
     },
-    Column {
+    TaskColumn {
         title: "polls",
         width: 7,
-        says: "how often it was polled",
+        description: "number of polls",
         is_number: true,
-        key: |look, task| Key::Number(polls(look, task)),
-        text: |look, task| short(polls(look, task)),
+        key: |context, task| SortKey::Number(poll_count(context, task)),
+        text: |context, task| compact_count(poll_count(context, task)),
     },
-    Column {
+    TaskColumn {
         title: "wakes",
         width: 7,
-        says: "how often it was woken",
+        description: "number of wakes",
         is_number: true,
-        key: |_, task| Key::Number(task.counts.wakes),
-        text: |look, task| counted(look, task.counts.wakes),
+        key: |_, task| SortKey::Number(task.counts.wakes),
+        text: |context, task| current_count(context, task.counts.wakes),
     },
-    Column {
+    TaskColumn {
         title: "self",
         width: 7,
-        says: "how often it woke itself",
+        description: "number of self-wakes",
         is_number: true,
-        key: |_, task| Key::Number(task.counts.self_wakes),
-        text: |look, task| counted(look, task.counts.self_wakes),
+        key: |_, task| SortKey::Number(task.counts.self_wakes),
+        text: |context, task| current_count(context, task.counts.self_wakes),
     },
-    Column {
+    TaskColumn {
         title: "wakers",
         width: 7,
-        says: "wakers of it that are kept somewhere, where somebody counts them",
+        description: "live waker clones, if the feed reports them",
         is_number: true,
-        key: |_, task| Key::Number(wakers(task).unwrap_or(0)),
-        text: |look, task| wakers(task).map_or_else(String::new, |wakers| counted(look, wakers)),
+        key: |_, task| SortKey::Number(live_wakers(task).unwrap_or(0)),
+        text: |context, task| live_wakers(task).map_or_else(String::new, |wakers| current_count(context, wakers)),
     },
-    Column {
+    TaskColumn {
         title: "busy",
         width: 7,
-        says: "how long it ran in all",
+        description: "total time running",
         is_number: true,
-        key: |look, task| Key::Number(task.lane.totals_at(look.now).busy_ns),
-        text: |look, task| time::brief(task.lane.totals_at(look.now).busy_ns),
+        key: |context, task| SortKey::Number(task.lane.totals_at(context.now).busy_ns),
+        text: |context, task| time::compact(task.lane.totals_at(context.now).busy_ns),
     },
-    Column {
+    TaskColumn {
         title: "busy%",
         width: 6,
-        says: "the share of its life that it ran",
+        description: "share of its lifetime that it was running",
         is_number: true,
-        key: |look, task| Key::Number(busy_ppm(look, task)),
-        text: |look, task| format!("{:.1}", busy_ppm(look, task) as f64 / 1e4),
+        key: |context, task| SortKey::Number(busy_ppm(context, task)),
+        text: |context, task| format!("{:.1}", busy_ppm(context, task) as f64 / 1e4),
     },
-    Column {
-        title: "ready",
+    TaskColumn {
+        title: "sched",
         width: 7,
-        says: "how long it was ready and waited for its turn",
+        description: "total time scheduled (woken, not yet polled)",
         is_number: true,
-        key: |look, task| Key::Number(task.lane.totals_at(look.now).scheduled_ns),
-        text: |look, task| time::brief(task.lane.totals_at(look.now).scheduled_ns),
+        key: |context, task| SortKey::Number(task.lane.totals_at(context.now).scheduled_ns),
+        text: |context, task| time::compact(task.lane.totals_at(context.now).scheduled_ns),
     },
-    Column {
+    TaskColumn {
         title: "waited",
         width: 7,
-        says: "how long it waited in all",
+        description: "total time waiting",
         is_number: true,
-        key: |look, task| Key::Number(task.lane.totals_at(look.now).waiting_total_ns()),
-        text: |look, task| time::brief(task.lane.totals_at(look.now).waiting_total_ns()),
+        key: |context, task| SortKey::Number(task.lane.totals_at(context.now).waiting_total_ns()),
+        text: |context, task| time::compact(task.lane.totals_at(context.now).waiting_total_ns()),
     },
-    Column {
+    TaskColumn {
         title: "life",
         width: 7,
-        says: "from its spawn to its end, or to now",
+        description: "lifetime: from spawn to end, or to now",
         is_number: true,
-        key: |look, task| Key::Number(life_ns(look, task)),
-        text: |look, task| time::brief(life_ns(look, task)),
+        key: |context, task| SortKey::Number(life_ns(context, task)),
+        text: |context, task| time::compact(life_ns(context, task)),
     },
-    Column {
+    TaskColumn {
         title: "spawned",
         width: 8,
-        says: "when it was spawned",
+        description: "time of the spawn",
         is_number: true,
-        key: |_, task| Key::Number(task.lane.spawned()),
-        text: |_, task| time::brief(task.lane.spawned()),
+        key: |_, task| SortKey::Number(task.lane.spawned_at()),
+        text: |_, task| time::compact(task.lane.spawned_at()),
     },
-    Column {
-        title: "by",
+    TaskColumn {
+        title: "parent",
         width: 16,
-        says: "which task spawned it",
+        description: "task that spawned it",
         is_number: false,
-        key: |_, task| Key::Number(task.spawned.parent.map_or(0, |id| id.index() as u64 + 1)),
-        text: |look, task| task.spawned.parent.map_or_else(String::new, |id| name_of(look.trace, id)),
+        key: |_, task| SortKey::Number(task.meta.parent.map_or(0, |id| id.index() as u64 + 1)),
+        text: |context, task| task.meta.parent.map_or_else(String::new, |id| task_name(context.trace, id)),
     },
-    Column {
+    TaskColumn {
         title: "woken",
         width: 8,
-        says: "when it was woken last",
+        description: "time of the last wake",
         is_number: true,
-        key: |_, task| Key::Number(woken(task).unwrap_or(0)),
-        text: |look, task| match woken(task).filter(|at| *at <= look.now) {
-            Some(at) => time::brief(at),
+        key: |_, task| SortKey::Number(last_woken_at(task).unwrap_or(0)),
+        text: |context, task| match last_woken_at(task).filter(|at| *at <= context.now) {
+            Some(at) => time::compact(at),
             None => String::new(),
         },
     },
-    Column {
+    TaskColumn {
         title: "waker",
         width: 16,
-        says: "who woke it last",
+        description: "source of the last wake",
         is_number: false,
-        key: |look, task| Key::Text(task.last_wake.map_or_else(String::new, |wake| cause(look.trace, wake.1)).into()),
-        text: |look, task| match task.last_wake.filter(|(at, _)| *at <= look.now) {
-            Some((_, by)) => cause(look.trace, by),
+        key: |context, task| {
+            SortKey::Text(task.last_wake.map_or_else(String::new, |wake| describe_waker(context.trace, wake.1)).into())
+        },
+        text: |context, task| match task.last_wake.filter(|(at, _)| *at <= context.now) {
+            Some((_, by)) => describe_waker(context.trace, by),
             None => String::new(),
         },
     },
-    Column {
+    TaskColumn {
         title: "kind",
         width: 9,
-        says: "a task, one that stays on a thread, a thread's own future, or a closure on the blocking pool",
+        description: "task, local task, block_on future or blocking-pool closure",
         is_number: false,
-        key: |_, task| Key::Text(task.spawned.kind.name().into()),
-        text: |_, task| task.spawned.kind.name().to_owned(),
+        key: |_, task| SortKey::Text(task.meta.kind.name().into()),
+        text: |_, task| task.meta.kind.name().to_owned(),
     },
-    Column {
-        title: "place",
+    TaskColumn {
+        title: "location",
         width: 40,
-        says: "where it was spawned",
+        description: "spawn location",
         is_number: false,
-        key: |_, task| Key::Text(task.spawned.location.as_ref().map_or("", |place| &*place.file).into()),
-        text: |_, task| task.spawned.location.as_ref().map_or_else(String::new, ToString::to_string),
+        key: |_, task| SortKey::Text(task.meta.location.as_ref().map_or("", |location| &*location.file).into()),
+        text: |_, task| task.meta.location.as_ref().map_or_else(String::new, ToString::to_string),
     },
 ];
 
-/// The column of names: it stays where it is when the others are scrolled.
-pub const NAME: usize = 1;
+/// Index of the name column, which does not scroll.
+pub const NAME_COLUMN: usize = 1;
 
-/// Which columns a table of `width` shows when the first `left` of those that scroll are scrolled away: each with where
-/// it begins and how wide it is.
-pub fn shown(left: usize, width: u16) -> Vec<(usize, u16, u16)> {
-    let scrolled = (0..COLUMNS.len()).filter(|index| *index != NAME).skip(left);
+/// Returns the columns that a table of `width` shows when the first `left` scrolling columns are scrolled away, each
+/// as index, start column and width.
+pub fn visible_columns(left: usize, width: u16) -> Vec<(usize, u16, u16)> {
+    let scrolled = (0..COLUMNS.len()).filter(|index| *index != NAME_COLUMN).skip(left);
     let mut shown = Vec::new();
     let mut at = 0_u16;
-    for index in std::iter::once(NAME).chain(scrolled) {
-        let wanted = if index == NAME { COLUMNS[NAME].width.min(width / 3) } else { COLUMNS[index].width };
-        // The last one may be cut, but not to nothing.
-        let given = wanted.min(width.saturating_sub(at));
-        if given < wanted.min(6) {
+    for index in std::iter::once(NAME_COLUMN).chain(scrolled) {
+        let wanted =
+            if index == NAME_COLUMN { COLUMNS[NAME_COLUMN].width.min(width / 3) } else { COLUMNS[index].width };
+        // The last column may be truncated, but not to fewer than six columns.
+        let width_left = wanted.min(width.saturating_sub(at));
+        if width_left < wanted.min(6) {
             break;
         }
-        shown.push((index, at, given));
-        at += given + 1;
+        shown.push((index, at, width_left));
+        at += width_left + 1;
     }
     shown
 }
 
-/// States by how much they ask to be looked at.
-fn rank(state: State) -> u64 {
+/// Orders states by urgency: lower ranks need attention first.
+fn urgency(state: TaskState) -> u64 {
     match state {
-        State::Running => 0,
-        State::Scheduled => 1,
-        State::Held => 2,
-        State::Waiting(..) => 3,
-        State::Failed => 4,
-        State::Cancelled => 5,
-        State::Done => 6,
+        TaskState::Running => 0,
+        TaskState::Scheduled => 1,
+        TaskState::Held => 2,
+        TaskState::Waiting(..) => 3,
+        TaskState::Failed => 4,
+        TaskState::Cancelled => 5,
+        TaskState::Completed => 6,
     }
 }
 
-fn polls(look: Look<'_>, task: &Task) -> u64 {
-    if look.is_past { task.lane.totals_at(look.now).polls } else { task.counts.polls }
+fn poll_count(context: ColumnContext<'_>, task: &Task) -> u64 {
+    if context.is_past { task.lane.totals_at(context.now).polls } else { task.counts.polls }
 }
 
-/// A count that only its newest value is known of.
-fn counted(look: Look<'_>, count: u64) -> String {
-    if look.is_past { "-".to_owned() } else { short(count) }
+/// Formats a count of which only the current value is known.
+fn current_count(context: ColumnContext<'_>, count: u64) -> String {
+    if context.is_past { "-".to_owned() } else { compact_count(count) }
 }
 
-fn wakers(task: &Task) -> Option<u64> {
-    task.wakers().map(|(clones, drops)| clones.saturating_sub(drops))
+fn live_wakers(task: &Task) -> Option<u64> {
+    task.waker_counts().map(|(clones, drops)| clones.saturating_sub(drops))
 }
 
-fn life_ns(look: Look<'_>, task: &Task) -> u64 {
-    task.lane.ended().map_or(look.now, |ended| ended.min(look.now)).saturating_sub(task.lane.spawned())
+fn life_ns(context: ColumnContext<'_>, task: &Task) -> u64 {
+    task.lane.ended_at().map_or(context.now, |ended| ended.min(context.now)).saturating_sub(task.lane.spawned_at())
 }
 
-fn busy_ppm(look: Look<'_>, task: &Task) -> u64 {
-    let busy = u128::from(task.lane.totals_at(look.now).busy_ns);
-    u64::try_from(busy * 1_000_000 / u128::from(life_ns(look, task).max(1))).unwrap_or(u64::MAX)
+fn busy_ppm(context: ColumnContext<'_>, task: &Task) -> u64 {
+    let busy = u128::from(task.lane.totals_at(context.now).busy_ns);
+    u64::try_from(busy * 1_000_000 / u128::from(life_ns(context, task).max(1))).unwrap_or(u64::MAX)
 }
 
-/// For how long a task that waits has waited; `None` for one that does not.
-fn waits_ns(look: Look<'_>, task: &Task) -> Option<u64> {
-    let State::Waiting(on, _) = look.state(task)? else { return None };
-    let awaited = on.and_then(|id| look.trace.awaits().get(id)).map(|found| found.start);
-    let polled = || task.lane.cycle_at(look.now).and_then(|cycle| cycle.end());
-    Some(look.now.saturating_sub(awaited.or_else(polled)?))
+/// Returns how long a waiting task has waited; `None` if it is not waiting.
+fn current_wait_ns(context: ColumnContext<'_>, task: &Task) -> Option<u64> {
+    let TaskState::Waiting(on, _) = context.state(task)? else { return None };
+    let awaited = on.and_then(|id| context.trace.awaits().get(id)).map(|entry| entry.start);
+    let polled = || task.lane.cycle_at(context.now).and_then(|cycle| cycle.end());
+    Some(context.now.saturating_sub(awaited.or_else(polled)?))
 }
 
-fn awaited(look: Look<'_>, task: &Task) -> String {
-    let Some(State::Waiting(Some(on), _)) = look.state(task) else { return String::new() };
-    let site = look.trace.awaits().get(on).and_then(|found| look.trace.site(found.site));
+fn awaited_source(context: ColumnContext<'_>, task: &Task) -> String {
+    let Some(TaskState::Waiting(Some(on), _)) = context.state(task) else { return String::new() };
+    let site = context.trace.awaits().get(on).and_then(|entry| context.trace.site(entry.site));
     site.map_or_else(String::new, |site| site.source.to_string())
 }
 
-/// A task by its name, in a few words.
-pub fn name_of(trace: &Trace, id: crate::trace::TaskId) -> String {
+/// Returns the name of a task, or its id if the task was evicted.
+pub fn task_name(trace: &Trace, id: crate::trace::TaskId) -> String {
     trace.task(id).map_or_else(|| format!("#{id}"), |task| task.name().into_owned())
 }
 
-/// Who woke, in a few words.
-pub fn cause(trace: &Trace, cause: Cause) -> String {
+/// Describes the source of a wake in a few words.
+pub fn describe_waker(trace: &Trace, cause: WakeSource) -> String {
     match cause {
-        Cause::Task(id) => name_of(trace, id),
-        Cause::Own => "itself".to_owned(),
-        Cause::Driver => "a timer or I/O".to_owned(),
-        Cause::Thread => "another thread".to_owned(),
-        Cause::Person => "you".to_owned(),
+        WakeSource::Task(id) => task_name(trace, id),
+        WakeSource::SelfWake => "itself".to_owned(),
+        WakeSource::Driver => "timer or I/O driver".to_owned(),
+        WakeSource::Thread => "external thread".to_owned(),
+        WakeSource::User => "you".to_owned(),
     }
 }
 
-/// A count in at most six columns.
-pub fn short(count: u64) -> String {
+/// Formats a count in at most six columns.
+pub fn compact_count(count: u64) -> String {
     match count {
         0..=999_999 => count.to_string(),
         1_000_000..=999_999_999 => format!("{:.1}M", count as f64 / 1e6),
@@ -344,9 +352,9 @@ pub fn short(count: u64) -> String {
     }
 }
 
-/// When it was woken last, as far as that was seen or told.
-fn woken(task: &Task) -> Option<Nanos> {
-    task.last_wake.map(|(at, _)| at).max(task.told_wake())
+/// Returns when the task was last woken, as far as it was observed or reported.
+fn last_woken_at(task: &Task) -> Option<Nanos> {
+    task.last_wake.map(|(at, _)| at).max(task.sampled_wake())
 }
 
 #[cfg(test)]
@@ -354,24 +362,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_column_can_be_scrolled_to_on_any_screen() {
+    fn every_column_is_reachable_at_any_width() {
         for width in [20, 40, 80, 200] {
-            let mut seen: Vec<usize> =
-                (0..COLUMNS.len() - 1).flat_map(|left| shown(left, width)).map(|(index, ..)| index).collect();
-            seen.sort_unstable();
-            seen.dedup();
-            assert_eq!(seen.len(), COLUMNS.len(), "{width}");
-            for (_, at, columns) in shown(3, width) {
+            let mut reached: Vec<usize> =
+                (0..COLUMNS.len() - 1).flat_map(|left| visible_columns(left, width)).map(|(index, ..)| index).collect();
+            reached.sort_unstable();
+            reached.dedup();
+            assert_eq!(reached.len(), COLUMNS.len(), "{width}");
+            for (_, at, columns) in visible_columns(3, width) {
                 assert!(at + columns <= width);
             }
         }
     }
 
     #[test]
-    fn every_column_has_a_title_of_its_own_that_fits() {
+    fn column_titles_are_unique_and_fit() {
         for (index, column) in COLUMNS.iter().enumerate() {
-            assert_eq!(named(column.title), Some(index));
-            assert!(column.title.len() < usize::from(column.width) && !column.says.is_empty(), "{}", column.title);
+            assert_eq!(find_by_title(column.title), Some(index));
+            assert!(
+                column.title.len() < usize::from(column.width) && !column.description.is_empty(),
+                "{}",
+                column.title
+            );
         }
     }
 }

@@ -1,117 +1,126 @@
-//! Watching a run: which task is selected, which rows and which stretch of the axis are shown, and as of when.
+//! The dashboard of a session: selected task, visible rows, visible range of the axis, and the time that is viewed.
 
 mod mouse;
-mod page;
+mod page_actions;
 mod selection;
 
-use super::action::{Action, Step};
+use super::action::{Action, Motion};
 use super::columns::COLUMNS;
-use super::geometry::Geometry;
-use super::log::Log;
-use super::pages::{List, Page};
-use super::picker::moved;
-use super::rows::Rows;
+use super::geometry::ScreenGeometry;
+use super::page::{DashboardPage, ListPosition};
+use super::picker::apply_motion;
+use super::resource_usage::ResourceUsage;
 use super::session::Session;
-use super::sharing::Sharing;
-use super::viewport::{Mode, Viewport};
+use super::session_log::SessionLog;
+use super::task_rows::TaskRows;
+use super::viewport::{Viewport, ViewportMode};
 use crate::insight::Findings;
-use crate::trace::{Axis, Nanos, State, TaskId, Trace};
+use crate::trace::{Axis, Nanos, TaskId, TaskState, Trace};
 
-/// Views that can be gone back to; older ones are forgotten.
+/// Maximum depth of the undo history of the viewport; older entries are dropped.
 const UNDO_MAX: usize = 100;
 
-/// Which pane the up, down and page keys go to.
+/// The pane that has the focus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pane {
     #[default]
+    /// The lanes, or the page that replaces them.
     Timeline,
+    /// The output of the workload.
     Output,
+    /// The details of the selected task.
     Details,
 }
 
-/// A picture that was stopped, while what it is of goes on.
+/// A frozen view of a session that keeps running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frozen {
-    /// How far what was told had come.
+pub struct FrozenView {
+    /// Loop time at which the view is frozen, in nanoseconds.
     pub at: Nanos,
     step: u64,
 }
 
-/// What the person is doing on the dashboard.
+/// State of the dashboard.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
-    /// By id, never by row: rows move.
+    /// The selected task. Stored by id, because rows move.
     pub selected: Option<TaskId>,
-    /// The first row that is shown.
-    pub top: usize,
-    /// Rows on the screen when a task was brought there last.
-    height: usize,
-    /// The row of what was selected at the last look, and how many tasks were forgotten by then.
+    /// The first visible row.
+    pub first_row: usize,
+    /// Number of visible rows when a task was last scrolled to.
+    list_height: usize,
+    /// The selected task, its row and the number of evicted tasks at the last refresh.
     selected_row: Option<(TaskId, usize, u64)>,
-    pub rows: Rows,
+    /// The filtered and sorted rows of tasks.
+    pub rows: TaskRows,
+    /// The visible range of the axis.
     pub viewport: Viewport,
-    /// The place on the axis that the person looks back to; everything is shown as it was then.
+    /// The time cursor on the axis. If set, everything is shown as it was then.
     pub cursor: Option<u64>,
-    /// Everything is shown as it was at this moment; what happens since is kept and not shown.
-    pub frozen: Option<Frozen>,
-    pub page: Page,
-    /// Where the person is in each page's list, by page.
-    pub lists: [List; Page::ALL.len()],
-    /// Columns of the table of tasks that are scrolled away.
-    pub columns_left: usize,
-    pub log: Log,
-    pub sharing: Sharing,
-    /// What was found in a run that goes on, and when it was looked for.
-    pub found: Option<(Nanos, Findings)>,
+    /// If set, everything is shown as it was at this moment, while events continue to be recorded.
+    pub frozen: Option<FrozenView>,
+    /// The page that is shown.
+    pub page: DashboardPage,
+    /// Chosen row and scroll position in each page's list, by page.
+    pub lists: [ListPosition; DashboardPage::ALL.len()],
+    /// Number of columns of the task table that are scrolled away.
+    pub scrolled_columns: usize,
+    /// The session log.
+    pub log: SessionLog,
+    /// Owners and waiters of resources.
+    pub resource_usage: ResourceUsage,
+    /// Findings of a run that has not ended, with the loop time of the search.
+    pub interim_findings: Option<(Nanos, Findings)>,
+    /// The focused pane.
     pub focus: Pane,
-    /// Whether the details are shown; `None` for where there is room.
+    /// Whether the details are shown; `None` shows them if there is space.
     pub details: Option<bool>,
-    /// Lines of output that are newer than the last one shown.
-    pub output_back: usize,
-    /// Lines of the details above the first one shown.
+    /// Lines of output below the last visible one.
+    pub output_scroll: usize,
+    /// Lines of the details above the first visible one.
     pub details_top: usize,
-    /// Where the loop stopped by itself last, which was shown.
-    pub(super) hit: Option<crate::control::Hit>,
-    undo: Vec<Viewport>,
-    /// The last action was a pan: the next one is the same journey, and undone with it.
-    panning: bool,
+    /// The last breakpoint hit that was shown.
+    pub(super) shown_hit: Option<crate::control::BreakpointHit>,
+    undo_stack: Vec<Viewport>,
+    /// Whether the last action was a pan: further pans are undone together with it.
+    is_panning: bool,
 }
 
 impl Default for Dashboard {
     fn default() -> Self {
         Self {
             selected: None,
-            top: 0,
-            height: 0,
+            first_row: 0,
+            list_height: 0,
             selected_row: None,
-            rows: Rows::default(),
-            viewport: Viewport::whole(Axis::Time),
+            rows: TaskRows::default(),
+            viewport: Viewport::fit_all(Axis::Time),
             cursor: None,
             frozen: None,
-            page: Page::default(),
-            lists: Page::ALL.map(List::of),
-            columns_left: 0,
-            log: Log::default(),
-            sharing: Sharing::default(),
-            found: None,
+            page: DashboardPage::default(),
+            lists: DashboardPage::ALL.map(ListPosition::for_page),
+            scrolled_columns: 0,
+            log: SessionLog::default(),
+            resource_usage: ResourceUsage::default(),
+            interim_findings: None,
             focus: Pane::default(),
             details: None,
-            output_back: 0,
+            output_scroll: 0,
             details_top: 0,
-            hit: None,
-            undo: Vec::new(),
-            panning: false,
+            shown_hit: None,
+            undo_stack: Vec::new(),
+            is_panning: false,
         }
     }
 }
 
-/// How far the axis has come by now.
+/// Returns the current end of the axis.
 pub fn axis_end(session: &dyn Session, axis: Axis) -> u64 {
-    reached(session.trace(), session.status().now, axis)
+    axis_end_at_clock(session.trace(), session.status().now, axis)
 }
 
-/// How far the axis has come when the session's clock shows `now`.
-fn reached(trace: &Trace, now: Nanos, axis: Axis) -> u64 {
+/// Returns the end of the axis when the session's clock shows `now`.
+fn axis_end_at_clock(trace: &Trace, now: Nanos, axis: Axis) -> u64 {
     match axis {
         Axis::Time => trace.now().max(now),
         Axis::Steps => trace.steps().into(),
@@ -119,42 +128,42 @@ fn reached(trace: &Trace, now: Nanos, axis: Axis) -> u64 {
 }
 
 impl Dashboard {
-    /// A fresh one that shows the details as the person last wanted them.
+    /// Creates a dashboard with the user's choice about showing details.
     pub fn with_details(details: Option<bool>) -> Self {
         Self { details, ..Self::default() }
     }
 
-    /// How far the axis has come in the picture: by now, or by when it was frozen.
+    /// Returns the end of the visible axis: now, or the freeze.
     pub fn axis_end(&self, session: &dyn Session, axis: Axis) -> u64 {
         self.axis_end_at(session.trace(), session.status().now, axis)
     }
 
-    /// The same where the clock was read before: all that one frame says is as of one moment.
+    /// Returns the end of the visible axis, given a clock reading, so that a frame uses one reading throughout.
     pub fn axis_end_at(&self, trace: &Trace, now: Nanos, axis: Axis) -> u64 {
         match (self.frozen, axis) {
-            (None, _) => reached(trace, now, axis),
+            (None, _) => axis_end_at_clock(trace, now, axis),
             (Some(frozen), Axis::Time) => frozen.at,
             (Some(frozen), Axis::Steps) => frozen.step,
         }
     }
 
-    /// Stops the picture, or lets it go on.
+    /// Freezes or unfreezes the view.
     pub fn toggle_freeze(&mut self, trace: &Trace) {
         self.frozen = match self.frozen {
             Some(_) => None,
-            // What is told in sums is known up to the last of them, and what follows would fill in later.
+            // Aggregated polls are known up to the last update; anything later would change afterwards.
             None => {
-                let at = trace.loop_lane().told_until().unwrap_or(trace.now());
-                Some(Frozen { at, step: trace.steps().into() })
+                let at = trace.loop_lane().stats_until().unwrap_or(trace.now());
+                Some(FrozenView { at, step: trace.steps().into() })
             }
         };
         self.cursor = self.cursor.filter(|_| self.frozen.is_some());
         self.rows.freeze(self.frozen.map(|_| trace.tasks().len()));
     }
 
-    /// The state of a task as it is to be shown: at the time cursor, at the freeze, or now. `None` for before it was
-    /// spawned.
-    pub fn state(&self, id: TaskId, trace: &Trace) -> Option<State> {
+    /// Returns the state of a task at the time that is viewed: the time cursor, the freeze, or now. `None` if it was
+    /// not yet spawned.
+    pub fn state(&self, id: TaskId, trace: &Trace) -> Option<TaskState> {
         let frozen = self.frozen.map(|frozen| match self.viewport.axis {
             Axis::Time => frozen.at,
             Axis::Steps => frozen.step.saturating_sub(1),
@@ -166,45 +175,45 @@ impl Dashboard {
         }
     }
 
-    /// The loop time that the person looks back to, or at which they froze the picture.
-    pub fn looking_at(&self) -> Option<Nanos> {
+    /// Returns the loop time of the time cursor or of the freeze, if either is set.
+    pub fn viewed_time(&self) -> Option<Nanos> {
         let on_time = |at: &u64| self.viewport.axis == Axis::Time || Some(*at) != self.cursor;
         self.cursor.or(self.frozen.map(|frozen| frozen.at)).filter(on_time)
     }
 
-    /// Takes an action that only changes what is shown; false if it is not one of these.
-    pub fn update(&mut self, action: Action, session: &dyn Session, geometry: &Geometry) -> bool {
+    /// Applies an action that only changes the view; returns false if `action` is not one.
+    pub fn update(&mut self, action: Action, session: &dyn Session, geometry: &ScreenGeometry) -> bool {
         let (end, columns) = (self.axis_end(session, self.viewport.axis), geometry.lanes.width);
-        let was_panning = std::mem::take(&mut self.panning);
+        let was_panning = std::mem::take(&mut self.is_panning);
         match action {
             Action::ShowPage(page) => self.show_page(page),
-            Action::NextPage => self.show_page(self.page.beside(1)),
-            Action::PreviousPage => self.show_page(self.page.beside(Page::ALL.len() - 1)),
-            Action::SortBy(_) | Action::SortByNext | Action::SortOtherWay => self.sort(action, session, geometry),
-            Action::Move(Step::Left) if self.page != Page::Timeline => {
-                self.columns_left = self.columns_left.saturating_sub(1);
+            Action::NextPage => self.show_page(self.page.nth_after(1)),
+            Action::PreviousPage => self.show_page(self.page.nth_after(DashboardPage::ALL.len() - 1)),
+            Action::SortBy(_) | Action::SortByNextColumn | Action::ReverseSort => self.sort(action, session, geometry),
+            Action::Move(Motion::Left) if self.page != DashboardPage::Timeline => {
+                self.scrolled_columns = self.scrolled_columns.saturating_sub(1);
             }
-            Action::Move(Step::Right) if self.page != Page::Timeline => {
-                self.columns_left = (self.columns_left + 1).min(COLUMNS.len() - 2);
+            Action::Move(Motion::Right) if self.page != DashboardPage::Timeline => {
+                self.scrolled_columns = (self.scrolled_columns + 1).min(COLUMNS.len() - 2);
             }
-            Action::Move(Step::Left) => self.pan(-2, (end, columns), was_panning),
-            Action::Move(Step::Right) => self.pan(2, (end, columns), was_panning),
-            Action::Move(step) => self.step(step, session, geometry),
+            Action::Move(Motion::Left) => self.pan(-2, (end, columns), was_panning),
+            Action::Move(Motion::Right) => self.pan(2, (end, columns), was_panning),
+            Action::Move(motion) => self.move_in_pane(motion, session, geometry),
             Action::ZoomIn => self.zoom((1, 2), None, (end, columns)),
             Action::ZoomOut => self.zoom((2, 1), None, (end, columns)),
             Action::FitAll => {
-                self.remember();
-                self.viewport = Viewport::whole(self.viewport.axis);
+                self.push_undo();
+                self.viewport = Viewport::fit_all(self.viewport.axis);
             }
             Action::FitTask => self.fit_task(session.trace(), end),
             Action::Follow => {
-                self.remember();
+                self.push_undo();
                 self.cursor = None;
-                self.output_back = 0;
+                self.output_scroll = 0;
                 self.viewport.follow(end, columns);
             }
             Action::UndoView => {
-                if let Some(viewport) = self.undo.pop() {
+                if let Some(viewport) = self.undo_stack.pop() {
                     if viewport.axis != self.viewport.axis {
                         self.cursor = None;
                     }
@@ -212,16 +221,16 @@ impl Dashboard {
                 }
             }
             Action::SwitchAxis => {
-                self.remember();
+                self.push_undo();
                 self.cursor = None;
-                self.viewport = Viewport::whole(match self.viewport.axis {
+                self.viewport = Viewport::fit_all(match self.viewport.axis {
                     Axis::Time => Axis::Steps,
                     Axis::Steps => Axis::Time,
                 });
             }
             Action::CursorBack => self.move_cursor(-1, (end, columns)),
             Action::CursorForward => self.move_cursor(1, (end, columns)),
-            Action::GoTo(at) => self.look_back_to(at, (self.axis_end(session, Axis::Time), columns)),
+            Action::GoTo(at) => self.set_time_cursor(at, (self.axis_end(session, Axis::Time), columns)),
             Action::ToggleDetails => {
                 self.details = Some(geometry.details.height == 0);
                 if self.details == Some(false) && self.focus == Pane::Details {
@@ -238,10 +247,11 @@ impl Dashboard {
         true
     }
 
-    /// Takes one step back, if there is something to step back from.
-    pub fn back(&mut self, session: &dyn Session, geometry: &Geometry) -> bool {
-        if self.page != Page::Timeline {
-            self.show_page(Page::Timeline);
+    /// Steps back: leaves the page, then clears the time cursor, the filter and the freeze. Returns false if there was
+    /// nothing to do.
+    pub fn back(&mut self, session: &dyn Session, geometry: &ScreenGeometry) -> bool {
+        if self.page != DashboardPage::Timeline {
+            self.show_page(DashboardPage::Timeline);
             return true;
         }
         if self.cursor.take().is_some() {
@@ -258,33 +268,33 @@ impl Dashboard {
         was_frozen
     }
 
-    fn remember(&mut self) {
-        if self.undo.last() != Some(&self.viewport) {
-            if self.undo.len() == UNDO_MAX {
-                self.undo.remove(0);
+    fn push_undo(&mut self) {
+        if self.undo_stack.last() != Some(&self.viewport) {
+            if self.undo_stack.len() == UNDO_MAX {
+                self.undo_stack.remove(0);
             }
-            self.undo.push(self.viewport);
+            self.undo_stack.push(self.viewport);
         }
     }
 
     fn pan(&mut self, tenths: i64, (end, columns): (u64, u16), was_panning: bool) {
         if !was_panning {
-            self.remember();
+            self.push_undo();
         }
-        self.panning = true;
+        self.is_panning = true;
         self.viewport.pan(tenths, end, columns);
     }
 
     fn zoom(&mut self, by: (u64, u64), anchor: Option<u64>, (end, columns): (u64, u16)) {
-        self.remember();
+        self.push_undo();
         let (from, to) = self.viewport.range(end, columns);
         let shown = |at: &u64| (from..to).contains(at);
         let middle = from + (to - from) / 2;
         let anchor = anchor.or(self.cursor.filter(shown)).unwrap_or(match self.viewport.mode {
-            Mode::Live => to,
-            Mode::Fit | Mode::Free => middle,
+            ViewportMode::Live => to,
+            ViewportMode::Fit | ViewportMode::Free => middle,
         });
-        let was_live = self.viewport.mode == Mode::Live;
+        let was_live = self.viewport.mode == ViewportMode::Live;
         self.viewport.zoom(by, anchor, end, columns);
         if was_live {
             self.viewport.follow(end, columns);
@@ -294,22 +304,22 @@ impl Dashboard {
     fn fit_task(&mut self, trace: &Trace, end: u64) {
         let Some(task) = self.selected.and_then(|id| trace.task(id)) else { return };
         let (from, to) = match self.viewport.axis {
-            Axis::Time => (task.lane.spawned(), task.lane.ended().unwrap_or(end)),
+            Axis::Time => (task.lane.spawned_at(), task.lane.ended_at().unwrap_or(end)),
             Axis::Steps => {
                 let last = task.lane.last().map_or(task.spawn_step, |cycle| cycle.step);
                 (task.spawn_step.into(), u64::from(last) + 1)
             }
         };
-        self.remember();
+        self.push_undo();
         let margin = (to - from.min(to)) / 40;
         self.viewport.show(from.saturating_sub(margin), to.saturating_add(margin + 1));
     }
 
-    /// Sets the cursor to a time, on the axis of time.
-    fn look_back_to(&mut self, at: Nanos, shown: (Nanos, u16)) {
+    /// Sets the cursor to a loop time and switches to the axis of time.
+    fn set_time_cursor(&mut self, at: Nanos, shown: (Nanos, u16)) {
         if self.viewport.axis == Axis::Steps {
-            self.remember();
-            self.viewport = Viewport::whole(Axis::Time);
+            self.push_undo();
+            self.viewport = Viewport::fit_all(Axis::Time);
         }
         self.set_cursor(at, shown);
     }
@@ -319,7 +329,7 @@ impl Dashboard {
         self.cursor = Some(at);
         let (from, to) = self.viewport.range(end, columns);
         if !(from..to).contains(&at) {
-            self.remember();
+            self.push_undo();
             let width = to - from;
             let from = at.saturating_sub(width / 2);
             self.viewport.show(from, from + width);
@@ -334,7 +344,7 @@ impl Dashboard {
         self.set_cursor(at, (end, columns));
     }
 
-    fn next_pane(&self, geometry: &Geometry, order: [Pane; 3]) -> Pane {
+    fn next_pane(&self, geometry: &ScreenGeometry, order: [Pane; 3]) -> Pane {
         let is_shown = |pane: &Pane| match pane {
             Pane::Timeline => true,
             Pane::Output => geometry.output.height > 0,
@@ -345,13 +355,13 @@ impl Dashboard {
         after.find(is_shown).unwrap_or_default()
     }
 
-    fn step(&mut self, step: Step, session: &dyn Session, geometry: &Geometry) {
+    fn move_in_pane(&mut self, motion: Motion, session: &dyn Session, geometry: &ScreenGeometry) {
         let trace = session.trace();
         match self.focus {
-            Pane::Timeline if self.page.has_list() => self.step_in_list(step, session, geometry),
+            Pane::Timeline if self.page.has_list() => self.move_in_list(motion, session, geometry),
             Pane::Timeline => {
                 let row = self.selected.and_then(|id| self.rows.row_of(id, trace)).unwrap_or(0);
-                let row = moved(row, step, geometry.rows.height.into(), self.rows.count(trace));
+                let row = apply_motion(row, motion, geometry.rows.height.into(), self.rows.count(trace));
                 if let Some(id) = self.rows.get(row, trace) {
                     self.select(id, session, geometry);
                 }
@@ -359,14 +369,14 @@ impl Dashboard {
             Pane::Output => {
                 let page = usize::from(geometry.output.height).max(1);
                 let last = trace.output().lines().len().saturating_sub(page);
-                // Counted from the newest line back, so what is read stays put only when it is scrolled to.
-                let from_top = moved(last - self.output_back.min(last), step, page, last + 1);
-                self.output_back = last - from_top;
+                // Counted back from the newest line: at offset 0 the pane follows the output.
+                let from_top = apply_motion(last - self.output_scroll.min(last), motion, page, last + 1);
+                self.output_scroll = last - from_top;
             }
             Pane::Details => {
                 let page = usize::from(geometry.details.height).max(1);
-                let places = (geometry.details_lines + 1).saturating_sub(page).max(1);
-                self.details_top = moved(self.details_top, step, page, places);
+                let positions = (geometry.details_lines + 1).saturating_sub(page).max(1);
+                self.details_top = apply_motion(self.details_top, motion, page, positions);
             }
         }
     }

@@ -1,48 +1,59 @@
-//! Where the panes are, as plain numbers: the view lays them out, and clicks and pages are counted against them.
+//! Where the panes are, as plain numbers. The view computes the layout; clicks and page sizes are resolved against it.
 
 /// A rectangle of cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct CellRect {
+    /// Leftmost column.
     pub x: u16,
+    /// Topmost row.
     pub y: u16,
+    /// Columns.
     pub width: u16,
+    /// Rows.
     pub height: u16,
 }
 
-impl Place {
-    /// Whether the cell at `column` and `row` is inside.
-    pub fn has(&self, column: u16, row: u16) -> bool {
+impl CellRect {
+    /// Whether the cell at `column` and `row` is inside the rectangle.
+    pub fn contains(&self, column: u16, row: u16) -> bool {
         let inside = |at: u16, start: u16, length: u16| at >= start && at - start < length;
         inside(column, self.x, self.width) && inside(row, self.y, self.height)
     }
 }
 
-/// Where everything is that can be clicked, scrolled or paged. A pane that is not shown has no cells.
+/// Areas that can be clicked, scrolled or paged. A hidden pane has no cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Geometry {
-    /// The tasks' rows, labels and lanes.
-    pub rows: Place,
-    /// Rows of the page's list, also those that are not on the screen.
-    pub list_rows: usize,
-    /// The titles over the columns of the table of tasks.
-    pub titles: Place,
-    /// The lanes alone: each column is a stretch of the axis.
-    pub lanes: Place,
-    pub minimap: Place,
-    pub output: Place,
-    pub details: Place,
-    /// The bar of tabs; each takes `tab_columns` of it, and the first one that is shown is `first_tab`.
-    pub tabs: Place,
-    pub tab_columns: u16,
+pub struct ScreenGeometry {
+    /// The rows of the tasks, with labels and lanes.
+    pub rows: CellRect,
+    /// Total rows of the page's list, visible or not.
+    pub page_row_count: usize,
+    /// The column titles of the task table.
+    pub titles: CellRect,
+    /// The lanes without their labels; each column is an interval of the axis.
+    pub lanes: CellRect,
+    /// The minimap of the whole run.
+    pub minimap: CellRect,
+    /// The output pane.
+    pub output: CellRect,
+    /// The details pane.
+    pub details: CellRect,
+    /// The tab bar.
+    pub tabs: CellRect,
+    /// Width of each tab in columns.
+    pub tab_width: u16,
+    /// Index of the leftmost visible tab.
     pub first_tab: usize,
     /// The picker's list of workloads.
-    pub list: Place,
-    pub form: Place,
-    pub script: Place,
-    /// The inside of the help or of a message.
-    pub overlay: Place,
-    /// Lines of the text in the overlay, as wrapped to its width.
+    pub list: CellRect,
+    /// The picker's form.
+    pub form: CellRect,
+    /// The picker's script.
+    pub script: CellRect,
+    /// The inside of the help or of a message overlay.
+    pub overlay: CellRect,
+    /// Lines of the overlay's text, wrapped to its width.
     pub overlay_lines: usize,
-    /// Lines that the details would take if there were room for all.
+    /// Total lines of the details, visible or not.
     pub details_lines: usize,
 }

@@ -1,107 +1,135 @@
-//! What comes in from the person and the machine, in words of our own, so that tests type keys without a terminal.
+//! Input events in terms of our own, so that tests can type keys without a terminal.
 
 use std::fmt;
 
-/// One thing that came in.
+/// One input event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    Key(Key),
-    Mouse(Mouse),
-    /// The terminal has a new size; the frame loop asks for it when it draws.
+pub enum InputEvent {
+    /// A key press.
+    Key(KeyPress),
+    /// A mouse action.
+    Mouse(MouseInput),
+    /// The terminal was resized; the event loop reads the new size when it draws.
     Resize,
-    /// The system asked the program to end, with this signal.
+    /// A signal arrived, with its number.
     Signal(i32),
-    /// The terminal is gone, and why.
-    Lost(String),
+    /// The terminal was lost, with the reason.
+    TerminalLost(String),
 }
 
-/// Which key of the keyboard.
+/// A key of the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub enum KeyCode {
+    /// A character key.
     Char(char),
+    /// Enter.
     Enter,
+    /// Escape.
     Escape,
+    /// Tab.
     Tab,
+    /// Shift-tab.
     BackTab,
+    /// Backspace.
     Backspace,
+    /// Delete.
     Delete,
+    /// Arrow up.
     Up,
+    /// Arrow down.
     Down,
+    /// Arrow left.
     Left,
+    /// Arrow right.
     Right,
+    /// Page up.
     PageUp,
+    /// Page down.
     PageDown,
+    /// Home.
     Home,
+    /// End.
     End,
 }
 
-/// One key press. Shift is in the character.
+/// One key press. Shift is part of the character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
-    pub code: Code,
-    pub control: bool,
+pub struct KeyPress {
+    /// The key.
+    pub code: KeyCode,
+    /// Whether control is down.
+    pub ctrl: bool,
 }
 
-impl Key {
-    /// `code` without control.
-    pub const fn new(code: Code) -> Self {
-        Self { code, control: false }
+impl KeyPress {
+    /// A key without control.
+    pub const fn new(code: KeyCode) -> Self {
+        Self { code, ctrl: false }
     }
 
     /// A character key.
     pub const fn char(char: char) -> Self {
-        Self::new(Code::Char(char))
+        Self::new(KeyCode::Char(char))
     }
 
     /// A character key with control.
-    pub const fn control(char: char) -> Self {
-        Self { code: Code::Char(char), control: true }
+    pub const fn ctrl(char: char) -> Self {
+        Self { code: KeyCode::Char(char), ctrl: true }
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for KeyPress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.control {
+        if self.ctrl {
             f.write_str("ctrl-")?;
         }
         f.write_str(match self.code {
-            Code::Char(' ') => "space",
-            Code::Char(char) => return write!(f, "{char}"),
-            Code::Enter => "enter",
-            Code::Escape => "esc",
-            Code::Tab => "tab",
-            Code::BackTab => "shift-tab",
-            Code::Backspace => "backspace",
-            Code::Delete => "delete",
-            Code::Up => "↑",
-            Code::Down => "↓",
-            Code::Left => "←",
-            Code::Right => "→",
-            Code::PageUp => "pgup",
-            Code::PageDown => "pgdn",
-            Code::Home => "home",
-            Code::End => "end",
+            KeyCode::Char(' ') => "space",
+            KeyCode::Char(char) => return write!(f, "{char}"),
+            KeyCode::Enter => "enter",
+            KeyCode::Escape => "esc",
+            KeyCode::Tab => "tab",
+            KeyCode::BackTab => "shift-tab",
+            KeyCode::Backspace => "backspace",
+            KeyCode::Delete => "delete",
+            KeyCode::Up => "↑",
+            KeyCode::Down => "↓",
+            KeyCode::Left => "←",
+            KeyCode::Right => "→",
+            KeyCode::PageUp => "pgup",
+            KeyCode::PageDown => "pgdn",
+            KeyCode::Home => "home",
+            KeyCode::End => "end",
         })
     }
 }
 
-/// What the mouse did.
+/// The kind of a mouse action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MouseKind {
+    /// The left button was pressed.
     Press,
+    /// The mouse moved with the left button down.
     Drag,
+    /// The wheel was turned up.
     WheelUp,
+    /// The wheel was turned down.
     WheelDown,
+    /// The wheel was turned left.
     WheelLeft,
+    /// The wheel was turned right.
     WheelRight,
 }
 
-/// The mouse did something at a cell of the screen.
+/// A mouse action at a cell of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mouse {
+pub struct MouseInput {
+    /// What happened.
     pub kind: MouseKind,
+    /// Column of the cell, from 0.
     pub column: u16,
+    /// Row of the cell, from 0.
     pub row: u16,
-    /// Control, shift or alt is down: the wheel zooms instead of scrolling.
-    pub zooming: bool,
+    /// Whether control, shift or alt is down: the wheel then zooms instead of scrolling.
+    pub is_zoom: bool,
 }

@@ -1,198 +1,207 @@
-//! The one table of keys: dispatch, the footer, the help and the command palette are all made from it.
+//! The key bindings. Dispatch, footer, help and command palette all use this one table.
 
-use super::action::{Action, Step};
-use super::input::{Code, Key};
-use super::pages::Page;
+use super::action::{Action, Motion};
+use super::input::{KeyCode, KeyPress};
+use super::page::DashboardPage;
 
-/// Where a key means what it says.
+/// The context in which a key binding applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Wherever the person is, unless the place says otherwise.
-    Everywhere,
+pub enum KeyScope {
+    /// Everywhere, unless the current scope has a binding of its own.
+    Global,
+    /// The dashboard.
     Dashboard,
     /// The picker's list or script.
     Picker,
-    /// The picker's form, where letters are text.
+    /// The picker's form, where characters are text.
     Form,
-    /// A line of text: search or command.
+    /// A prompt, where characters are text.
     Prompt,
-    /// Help or a message that is being read.
-    Reading,
+    /// The help or a message.
+    Pager,
 }
 
-impl Scope {
-    /// How the help calls it.
+impl KeyScope {
+    /// Returns the heading of the scope in the help.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Everywhere => "everywhere",
-            Self::Dashboard => "watching a run",
-            Self::Picker => "choosing a workload",
-            Self::Form => "filling in parameters",
-            Self::Prompt => "typing a search or a command",
-            Self::Reading => "reading help or a message",
+            Self::Global => "everywhere",
+            Self::Dashboard => "dashboard",
+            Self::Picker => "workload picker",
+            Self::Form => "parameter form",
+            Self::Prompt => "search and command prompt",
+            Self::Pager => "help and messages",
         }
     }
 
-    /// All of them, in the order of the help.
-    pub const ALL: [Self; 6] =
-        [Self::Dashboard, Self::Picker, Self::Form, Self::Prompt, Self::Reading, Self::Everywhere];
+    /// All scopes, in the order of the help.
+    pub const ALL: [Self; 6] = [Self::Dashboard, Self::Picker, Self::Form, Self::Prompt, Self::Pager, Self::Global];
 }
 
-/// One line of the table.
+/// One key binding.
 #[derive(Clone, Copy, Debug)]
-pub struct Binding {
-    /// Every key that does it; the first is the one that the footer shows.
-    pub keys: &'static [Key],
+pub struct KeyBinding {
+    /// The keys that trigger the action; the footer shows the first one.
+    pub keys: &'static [KeyPress],
+    /// The action that is triggered.
     pub action: Action,
-    pub scope: Scope,
-    /// What the palette calls it and the help says.
-    pub name: &'static str,
-    /// What the footer says, where it has the room; empty for not there.
-    pub footer: &'static str,
+    /// The scope in which the keys trigger it.
+    pub scope: KeyScope,
+    /// Description for the palette and the help.
+    pub description: &'static str,
+    /// Label in the footer, if there is space for it; empty if the footer never shows the binding.
+    pub footer_label: &'static str,
 }
 
-const fn bind(keys: &'static [Key], action: Action, scope: Scope, name: &'static str, footer: &'static str) -> Binding {
-    Binding { keys, action, scope, name, footer }
+const fn bind(
+    keys: &'static [KeyPress],
+    action: Action,
+    scope: KeyScope,
+    description: &'static str,
+    footer_label: &'static str,
+) -> KeyBinding {
+    KeyBinding { keys, action, scope, description, footer_label }
 }
 
-const fn c(char: char) -> Key {
-    Key::char(char)
+const fn ch(char: char) -> KeyPress {
+    KeyPress::char(char)
 }
 
-const fn k(code: Code) -> Key {
-    Key::new(code)
+const fn key_press(code: KeyCode) -> KeyPress {
+    KeyPress::new(code)
 }
 
-use Scope::{Dashboard, Everywhere, Form, Picker, Prompt, Reading};
+use KeyScope::{Dashboard, Form, Global, Pager, Picker, Prompt};
 
-/// The table. Within a scope, what comes first is first in the footer.
+/// All key bindings. Within a scope, the footer shows earlier entries first.
 #[rustfmt::skip]
-pub const BINDINGS: &[Binding] = &[
-    bind(&[k(Code::Enter)], Action::Accept, Dashboard, "on a page: go to what the row is about", "go there"),
-    bind(&[c(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; freeze the picture of what is not ours", "pause"),
-    bind(&[c('z')], Action::FreezeProcess, Dashboard, "stop the whole process that loopscope started, or let it go on", "stop process"),
-    bind(&[c('R')], Action::Retry, Dashboard, "try now to reach the program again", "retry now"),
-    bind(&[c('s')], Action::StepPoll, Dashboard, "step: let one task be polled", "step"),
-    bind(&[c('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
-    bind(&[c('T')], Action::StepTask, Dashboard, "run until the selected task was polled", ""),
-    bind(&[c('o')], Action::ToggleHold, Dashboard, "hold the selected task back, or release it", "hold"),
-    bind(&[c('C')], Action::CancelTask, Dashboard, "cancel the selected task where it waits", ""),
-    bind(&[c('i')], Action::ToggleDetails, Dashboard, "show or hide the selected task's details", "details"),
-    bind(&[c('p')], Action::NextPage, Dashboard, "show the next page: tasks, resources, wakes, findings, log", "pages"),
-    bind(&[c('+'), c('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
-    bind(&[c('-'), c('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
-    bind(&[c('f')], Action::FitAll, Dashboard, "fit the whole run", "fit"),
-    bind(&[c('F')], Action::FitTask, Dashboard, "fit the selected task's life", ""),
-    bind(&[c('/')], Action::Search, Dashboard, "show only tasks whose name has this in it", "search"),
-    bind(&[c(',')], Action::CursorBack, Dashboard, "look back in time: set or move the time cursor left", "look back"),
-    bind(&[c('.')], Action::CursorForward, Dashboard, "move the time cursor right", ""),
-    bind(&[c('r')], Action::RunAgain, Dashboard, "run again from the start, as the script's file is now", "run again"),
-    bind(&[c('e')], Action::Edit, Dashboard, "edit the script, in $VISUAL or $EDITOR; r then runs it", "edit"),
-    bind(&[c('v')], Action::ShowOutcome, Dashboard, "view the whole outcome of the run", "outcome"),
-    bind(&[c('n')], Action::ShowFindings, Dashboard, "look for what is wrong with the run, with the evidence", "findings"),
-    bind(&[c('<'), c('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
-    bind(&[c('>'), c(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
-    bind(&[c('m')], Action::SpeedMax, Dashboard, "run as fast as it goes (virtual clock)", ""),
-    bind(&[c('g')], Action::Follow, Dashboard, "follow the run live", "live"),
-    bind(&[c('a')], Action::SwitchAxis, Dashboard, "switch the axis between time and polls", "axis"),
-    bind(&[k(Code::Tab)], Action::NextPane, Dashboard, "go to the next pane", "pane"),
-    bind(&[k(Code::BackTab)], Action::PreviousPane, Dashboard, "go to the pane before", ""),
-    bind(&[c('P')], Action::PreviousPage, Dashboard, "show the page before", ""),
-    bind(&[c('w')], Action::ShowPage(Page::Wakes), Dashboard, "show who woke the selected task", ""),
-    bind(&[c('S')], Action::SortByNext, Dashboard, "put the tasks in order by the next column", "sort"),
-    bind(&[c('I')], Action::SortOtherWay, Dashboard, "put the tasks in order the other way round", ""),
-    bind(&[c('1'), c('2'), c('3'), c('4'), c('5'), c('6'), c('7'), c('8'), c('9')], Action::ShowTab(0), Dashboard, "show the tab of this number", "tab"),
-    bind(&[c('}')], Action::NextTab, Dashboard, "show the next tab", ""),
-    bind(&[c('{')], Action::PreviousTab, Dashboard, "show the tab before", ""),
-    bind(&[c('A')], Action::Attach, Dashboard, "attach to a tokio program too, in a tab of its own", ""),
-    bind(&[c('W')], Action::Save, Dashboard, "save what was seen so far to a file, for `loopscope open`", ""),
-    bind(&[c('x')], Action::CloseTab, Dashboard, "close the tab, and end what is in it if it is ours", "close tab"),
-    bind(&[c('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
-    bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Dashboard, "select the task above, or scroll up", ""),
-    bind(&[c('j'), k(Code::Down)], Action::Move(Step::Down), Dashboard, "select the task below, or scroll down", ""),
-    bind(&[c('h'), k(Code::Left)], Action::Move(Step::Left), Dashboard, "pan to earlier", ""),
-    bind(&[c('l'), k(Code::Right)], Action::Move(Step::Right), Dashboard, "pan to later", ""),
-    bind(&[k(Code::PageUp)], Action::Move(Step::PageUp), Dashboard, "one page up", ""),
-    bind(&[k(Code::PageDown)], Action::Move(Step::PageDown), Dashboard, "one page down", ""),
-    bind(&[k(Code::Home)], Action::Move(Step::First), Dashboard, "first task", ""),
-    bind(&[k(Code::End)], Action::Move(Step::Last), Dashboard, "last task", ""),
+pub const BINDINGS: &[KeyBinding] = &[
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "on a page: go to the task or time of the row", "go to"),
+    bind(&[ch(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; of an attached program: freeze the view", "pause"),
+    bind(&[ch('z')], Action::ToggleProcessFreeze, Dashboard, "stop or continue the whole process that loopscope started", "stop process"),
+    bind(&[ch('R')], Action::Reconnect, Dashboard, "retry the connection now", "retry now"),
+    bind(&[ch('s')], Action::StepPoll, Dashboard, "step one poll", "step"),
+    bind(&[ch('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
+    bind(&[ch('T')], Action::StepTask, Dashboard, "run until the selected task has been polled", ""),
+    bind(&[ch('o')], Action::ToggleHold, Dashboard, "hold or release the selected task", "hold"),
+    bind(&[ch('C')], Action::CancelTask, Dashboard, "cancel the selected task at its await", ""),
+    bind(&[ch('i')], Action::ToggleDetails, Dashboard, "show or hide the details of the selected task", "details"),
+    bind(&[ch('p')], Action::NextPage, Dashboard, "show the next page: tasks, resources, wakes, findings, log", "pages"),
+    bind(&[ch('+'), ch('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
+    bind(&[ch('-'), ch('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
+    bind(&[ch('f')], Action::FitAll, Dashboard, "fit the whole run", "fit"),
+    bind(&[ch('F')], Action::FitTask, Dashboard, "fit the lifetime of the selected task", ""),
+    bind(&[ch('/')], Action::Search, Dashboard, "search: show only tasks whose name contains the text", "search"),
+    bind(&[ch(',')], Action::CursorBack, Dashboard, "look back: set the time cursor, or move it left", "look back"),
+    bind(&[ch('.')], Action::CursorForward, Dashboard, "move the time cursor right", ""),
+    bind(&[ch('r')], Action::RunAgain, Dashboard, "run again from the start; reloads the script", "run again"),
+    bind(&[ch('e')], Action::Edit, Dashboard, "edit the script in $VISUAL or $EDITOR; r then runs it", "edit"),
+    bind(&[ch('v')], Action::ShowOutcome, Dashboard, "show the outcome of the run", "outcome"),
+    bind(&[ch('n')], Action::ShowFindings, Dashboard, "search for findings, with their evidence", "findings"),
+    bind(&[ch('<'), ch('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
+    bind(&[ch('>'), ch(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
+    bind(&[ch('m')], Action::SpeedMax, Dashboard, "run at maximum speed (virtual clock)", ""),
+    bind(&[ch('g')], Action::Follow, Dashboard, "follow the run live", "live"),
+    bind(&[ch('a')], Action::SwitchAxis, Dashboard, "switch the axis between time and polls", "axis"),
+    bind(&[key_press(KeyCode::Tab)], Action::NextPane, Dashboard, "focus the next pane", "pane"),
+    bind(&[key_press(KeyCode::BackTab)], Action::PreviousPane, Dashboard, "focus the previous pane", ""),
+    bind(&[ch('P')], Action::PreviousPage, Dashboard, "show the previous page", ""),
+    bind(&[ch('w')], Action::ShowPage(DashboardPage::Wakes), Dashboard, "show the wakes of the selected task", ""),
+    bind(&[ch('S')], Action::SortByNextColumn, Dashboard, "sort the tasks by the next column", "sort"),
+    bind(&[ch('I')], Action::ReverseSort, Dashboard, "reverse the sort", ""),
+    bind(&[ch('1'), ch('2'), ch('3'), ch('4'), ch('5'), ch('6'), ch('7'), ch('8'), ch('9')], Action::ShowTab(0), Dashboard, "show the tab with this number", "tab"),
+    bind(&[ch('}')], Action::NextTab, Dashboard, "show the next tab", ""),
+    bind(&[ch('{')], Action::PreviousTab, Dashboard, "show the previous tab", ""),
+    bind(&[ch('A')], Action::Attach, Dashboard, "attach to another tokio program, in a new tab", ""),
+    bind(&[ch('W')], Action::Save, Dashboard, "save the trace so far to a file, for `loopscope open`", ""),
+    bind(&[ch('x')], Action::CloseTab, Dashboard, "close the tab; ends its run or started process", "close tab"),
+    bind(&[ch('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
+    bind(&[ch('k'), key_press(KeyCode::Up)], Action::Move(Motion::Up), Dashboard, "select the previous task, or scroll up", ""),
+    bind(&[ch('j'), key_press(KeyCode::Down)], Action::Move(Motion::Down), Dashboard, "select the next task, or scroll down", ""),
+    bind(&[ch('h'), key_press(KeyCode::Left)], Action::Move(Motion::Left), Dashboard, "pan left (earlier)", ""),
+    bind(&[ch('l'), key_press(KeyCode::Right)], Action::Move(Motion::Right), Dashboard, "pan right (later)", ""),
+    bind(&[key_press(KeyCode::PageUp)], Action::Move(Motion::PageUp), Dashboard, "page up", ""),
+    bind(&[key_press(KeyCode::PageDown)], Action::Move(Motion::PageDown), Dashboard, "page down", ""),
+    bind(&[key_press(KeyCode::Home)], Action::Move(Motion::First), Dashboard, "first task", ""),
+    bind(&[key_press(KeyCode::End)], Action::Move(Motion::Last), Dashboard, "last task", ""),
 
-    bind(&[k(Code::Enter)], Action::Accept, Picker, "run this workload", "run"),
-    bind(&[k(Code::Tab)], Action::NextPane, Picker, "go to the parameters, the script, the list", "parameters"),
-    bind(&[k(Code::BackTab)], Action::PreviousPane, Picker, "go to the pane before", ""),
-    bind(&[c('A')], Action::Attach, Picker, "attach to a tokio program that uses console-subscriber", "attach"),
-    bind(&[c('/')], Action::Search, Picker, "show only workloads with this in name or title", "search"),
-    bind(&[c('k'), k(Code::Up)], Action::Move(Step::Up), Picker, "up", "up"),
-    bind(&[c('j'), k(Code::Down)], Action::Move(Step::Down), Picker, "down", "down"),
-    bind(&[k(Code::PageUp)], Action::Move(Step::PageUp), Picker, "one page up", ""),
-    bind(&[k(Code::PageDown)], Action::Move(Step::PageDown), Picker, "one page down", ""),
-    bind(&[k(Code::Home), c('g')], Action::Move(Step::First), Picker, "first", ""),
-    bind(&[k(Code::End), c('G')], Action::Move(Step::Last), Picker, "last", ""),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Picker, "run this workload", "run"),
+    bind(&[key_press(KeyCode::Tab)], Action::NextPane, Picker, "focus parameters, script or list", "parameters"),
+    bind(&[key_press(KeyCode::BackTab)], Action::PreviousPane, Picker, "focus the previous pane", ""),
+    bind(&[ch('A')], Action::Attach, Picker, "attach to a tokio program that uses console-subscriber", "attach"),
+    bind(&[ch('/')], Action::Search, Picker, "search: show only workloads whose name or title contains the text", "search"),
+    bind(&[ch('k'), key_press(KeyCode::Up)], Action::Move(Motion::Up), Picker, "up", "up"),
+    bind(&[ch('j'), key_press(KeyCode::Down)], Action::Move(Motion::Down), Picker, "down", "down"),
+    bind(&[key_press(KeyCode::PageUp)], Action::Move(Motion::PageUp), Picker, "page up", ""),
+    bind(&[key_press(KeyCode::PageDown)], Action::Move(Motion::PageDown), Picker, "page down", ""),
+    bind(&[key_press(KeyCode::Home), ch('g')], Action::Move(Motion::First), Picker, "first", ""),
+    bind(&[key_press(KeyCode::End), ch('G')], Action::Move(Motion::Last), Picker, "last", ""),
 
-    bind(&[k(Code::Enter)], Action::Accept, Form, "run with these parameters", "run"),
-    bind(&[k(Code::Up)], Action::Move(Step::Up), Form, "the field above", "field above"),
-    bind(&[k(Code::Down)], Action::Move(Step::Down), Form, "the field below", "field below"),
-    bind(&[k(Code::Left)], Action::Move(Step::Left), Form, "left in the text, or the choice before", ""),
-    bind(&[k(Code::Right)], Action::Move(Step::Right), Form, "right in the text, or the next choice", "choose"),
-    bind(&[k(Code::Tab)], Action::NextPane, Form, "go to the script", "script"),
-    bind(&[k(Code::BackTab)], Action::PreviousPane, Form, "back to the list", ""),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Form, "run with these parameters", "run"),
+    bind(&[key_press(KeyCode::Up)], Action::Move(Motion::Up), Form, "previous field", "previous"),
+    bind(&[key_press(KeyCode::Down)], Action::Move(Motion::Down), Form, "next field", "next"),
+    bind(&[key_press(KeyCode::Left)], Action::Move(Motion::Left), Form, "cursor left, or previous choice", ""),
+    bind(&[key_press(KeyCode::Right)], Action::Move(Motion::Right), Form, "cursor right, or next choice", "choose"),
+    bind(&[key_press(KeyCode::Tab)], Action::NextPane, Form, "focus the script", "script"),
+    bind(&[key_press(KeyCode::BackTab)], Action::PreviousPane, Form, "focus the list", ""),
 
-    bind(&[k(Code::Enter)], Action::Accept, Prompt, "do it", "ok"),
-    bind(&[k(Code::Up)], Action::Move(Step::Up), Prompt, "the entry above", ""),
-    bind(&[k(Code::Down)], Action::Move(Step::Down), Prompt, "the entry below", ""),
-    bind(&[k(Code::Left)], Action::Move(Step::Left), Prompt, "left in the text", ""),
-    bind(&[k(Code::Right)], Action::Move(Step::Right), Prompt, "right in the text", ""),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Prompt, "confirm", "ok"),
+    bind(&[key_press(KeyCode::Up)], Action::Move(Motion::Up), Prompt, "previous entry", ""),
+    bind(&[key_press(KeyCode::Down)], Action::Move(Motion::Down), Prompt, "next entry", ""),
+    bind(&[key_press(KeyCode::Left)], Action::Move(Motion::Left), Prompt, "cursor left", ""),
+    bind(&[key_press(KeyCode::Right)], Action::Move(Motion::Right), Prompt, "cursor right", ""),
 
-    bind(&[k(Code::Up), c('k')], Action::Move(Step::Up), Reading, "scroll up", "up"),
-    bind(&[k(Code::Down), c('j')], Action::Move(Step::Down), Reading, "scroll down", "down"),
-    bind(&[k(Code::PageUp)], Action::Move(Step::PageUp), Reading, "one page up", ""),
-    bind(&[k(Code::PageDown), c(' ')], Action::Move(Step::PageDown), Reading, "one page down", ""),
-    bind(&[k(Code::Home)], Action::Move(Step::First), Reading, "to the top", ""),
-    bind(&[k(Code::End)], Action::Move(Step::Last), Reading, "to the end", ""),
-    bind(&[k(Code::Enter), c('q'), c('?')], Action::Back, Reading, "close", "close"),
+    bind(&[key_press(KeyCode::Up), ch('k')], Action::Move(Motion::Up), Pager, "scroll up", "up"),
+    bind(&[key_press(KeyCode::Down), ch('j')], Action::Move(Motion::Down), Pager, "scroll down", "down"),
+    bind(&[key_press(KeyCode::PageUp)], Action::Move(Motion::PageUp), Pager, "page up", ""),
+    bind(&[key_press(KeyCode::PageDown), ch(' ')], Action::Move(Motion::PageDown), Pager, "page down", ""),
+    bind(&[key_press(KeyCode::Home)], Action::Move(Motion::First), Pager, "to the top", ""),
+    bind(&[key_press(KeyCode::End)], Action::Move(Motion::Last), Pager, "to the end", ""),
+    bind(&[key_press(KeyCode::Enter), ch('q'), ch('?')], Action::Back, Pager, "close", "close"),
 
-    bind(&[c(':')], Action::Palette, Everywhere, "type a command, such as: speed 60, goto 10s", "commands"),
-    bind(&[c('?')], Action::Help, Everywhere, "show all keys and what the marks mean", "help"),
-    bind(&[k(Code::Escape)], Action::Back, Everywhere, "back: close, clear, or leave the run", "back"),
-    bind(&[c('q'), Key::control('c')], Action::Quit, Everywhere, "quit", "quit"),
-    bind(&[Key::control('z')], Action::Suspend, Everywhere, "back to the shell for a while; fg comes back", ""),
-    bind(&[k(Code::Backspace)], Action::EraseBack, Form, "erase the character before", ""),
-    bind(&[k(Code::Delete)], Action::EraseForward, Form, "erase the character after", ""),
-    bind(&[Key::control('u')], Action::EraseLine, Form, "erase the line", ""),
-    bind(&[k(Code::Backspace)], Action::EraseBack, Prompt, "erase the character before", ""),
-    bind(&[k(Code::Delete)], Action::EraseForward, Prompt, "erase the character after", ""),
-    bind(&[Key::control('u')], Action::EraseLine, Prompt, "erase the line", ""),
+    bind(&[ch(':')], Action::Palette, Global, "enter a command, such as `speed 60` or `goto 10s`", "commands"),
+    bind(&[ch('?')], Action::Help, Global, "show all keys and the legend of the timeline", "help"),
+    bind(&[key_press(KeyCode::Escape)], Action::Back, Global, "back: close, clear or leave the run", "back"),
+    bind(&[ch('q'), KeyPress::ctrl('c')], Action::Quit, Global, "quit", "quit"),
+    bind(&[KeyPress::ctrl('z')], Action::Suspend, Global, "suspend to the shell; `fg` resumes", ""),
+    bind(&[key_press(KeyCode::Backspace)], Action::DeleteBackward, Form, "delete the character before the cursor", ""),
+    bind(&[key_press(KeyCode::Delete)], Action::DeleteForward, Form, "delete the character after the cursor", ""),
+    bind(&[KeyPress::ctrl('u')], Action::ClearLine, Form, "clear the line", ""),
+    bind(&[key_press(KeyCode::Backspace)], Action::DeleteBackward, Prompt, "delete the character before the cursor", ""),
+    bind(&[key_press(KeyCode::Delete)], Action::DeleteForward, Prompt, "delete the character after the cursor", ""),
+    bind(&[KeyPress::ctrl('u')], Action::ClearLine, Prompt, "clear the line", ""),
 ];
 
-impl Scope {
-    /// Whether characters are text here rather than commands.
-    pub fn is_text(self) -> bool {
+impl KeyScope {
+    /// Whether character keys insert text in this scope.
+    pub fn is_text_input(self) -> bool {
         matches!(self, Self::Form | Self::Prompt)
     }
 }
 
-/// What `key` means in `scope`.
-pub fn action(scope: Scope, key: Key) -> Option<Action> {
-    let in_scope = |wanted: Scope| BINDINGS.iter().find(|line| line.scope == wanted && line.keys.contains(&key));
+/// Returns the action that `key` triggers in `scope`.
+pub fn action_for(scope: KeyScope, key: KeyPress) -> Option<Action> {
+    let in_scope =
+        |wanted: KeyScope| BINDINGS.iter().find(|binding| binding.scope == wanted && binding.keys.contains(&key));
     let text = match key {
-        Key { code: Code::Char(char), control: false } if scope.is_text() => Some(Action::Type(char)),
+        KeyPress { code: KeyCode::Char(char), ctrl: false } if scope.is_text_input() => Some(Action::InsertChar(char)),
         _ => None,
     };
-    let meant = |line: &Binding| match (line.action, key.code) {
-        // One line of the table for nine keys: the digit is in the key.
-        (Action::ShowTab(_), Code::Char(digit)) => Action::ShowTab(digit.to_digit(10).unwrap_or(0) as usize),
+    let meant = |binding: &KeyBinding| match (binding.action, key.code) {
+        // One binding covers all digits: the key holds the number of the tab.
+        (Action::ShowTab(_), KeyCode::Char(digit)) => Action::ShowTab(digit.to_digit(10).unwrap_or(0) as usize),
         (action, _) => action,
     };
-    text.or_else(|| in_scope(scope).or_else(|| in_scope(Everywhere)).map(meant))
+    text.or_else(|| in_scope(scope).or_else(|| in_scope(Global)).map(meant))
 }
 
-/// The lines that count in `scope`, its own first: what its footer and its help show.
-pub fn lines(scope: Scope) -> impl Iterator<Item = &'static Binding> {
-    let own = BINDINGS.iter().filter(move |line| line.scope == scope);
-    // A text that is being read takes every key itself, and closes with the key that quits elsewhere.
-    let has_common = !matches!(scope, Everywhere | Reading);
-    let common = BINDINGS.iter().filter(move |line| line.scope == Everywhere && has_common);
-    own.chain(common.filter(move |line| !scope.is_text() || !matches!(line.keys[0].code, Code::Char(_))))
+/// Returns the bindings that apply in `scope`, its own first, as footer and help list them.
+pub fn bindings_for(scope: KeyScope) -> impl Iterator<Item = &'static KeyBinding> {
+    let own = BINDINGS.iter().filter(move |binding| binding.scope == scope);
+    // The pager handles every key itself, and closes on the key that quits elsewhere.
+    let has_common = !matches!(scope, Global | Pager);
+    let common = BINDINGS.iter().filter(move |binding| binding.scope == Global && has_common);
+    own.chain(common.filter(move |binding| !scope.is_text_input() || !matches!(binding.keys[0].code, KeyCode::Char(_))))
 }
 
 #[cfg(test)]
@@ -200,12 +209,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_means_two_things_in_one_scope() {
-        for scope in Scope::ALL {
-            let mut keys: Vec<Key> = Vec::new();
-            for line in BINDINGS.iter().filter(|line| line.scope == scope) {
-                assert!(!line.keys.is_empty() && !line.name.is_empty());
-                for key in line.keys {
+    fn keys_are_unique_within_a_scope() {
+        for scope in KeyScope::ALL {
+            let mut keys: Vec<KeyPress> = Vec::new();
+            for binding in BINDINGS.iter().filter(|binding| binding.scope == scope) {
+                assert!(!binding.keys.is_empty() && !binding.description.is_empty());
+                for key in binding.keys {
                     assert!(!keys.contains(key), "{key} twice in {scope:?}");
                     keys.push(*key);
                 }
@@ -214,18 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn a_digit_is_the_number_of_a_tab() {
-        assert_eq!(action(Scope::Dashboard, c('7')), Some(Action::ShowTab(7)));
-        assert_eq!(action(Scope::Prompt, c('7')), Some(Action::Type('7')));
+    fn digits_select_tabs() {
+        assert_eq!(action_for(KeyScope::Dashboard, ch('7')), Some(Action::ShowTab(7)));
+        assert_eq!(action_for(KeyScope::Prompt, ch('7')), Some(Action::InsertChar('7')));
     }
 
     #[test]
-    fn letters_are_text_in_a_form_and_keys_elsewhere() {
-        assert_eq!(action(Scope::Form, c('q')), Some(Action::Type('q')));
-        assert_eq!(action(Scope::Form, Key::control('c')), Some(Action::Quit));
-        assert_eq!(action(Scope::Dashboard, c('q')), Some(Action::Quit));
-        assert_eq!(action(Scope::Reading, c('q')), Some(Action::Back), "the place's own meaning goes first");
-        assert_eq!(action(Scope::Prompt, k(Code::Escape)), Some(Action::Back));
-        assert_eq!(action(Scope::Dashboard, c('Z')), None);
+    fn characters_are_text_only_in_text_scopes() {
+        assert_eq!(action_for(KeyScope::Form, ch('q')), Some(Action::InsertChar('q')));
+        assert_eq!(action_for(KeyScope::Form, KeyPress::ctrl('c')), Some(Action::Quit));
+        assert_eq!(action_for(KeyScope::Dashboard, ch('q')), Some(Action::Quit));
+        assert_eq!(action_for(KeyScope::Pager, ch('q')), Some(Action::Back), "a binding of the scope takes precedence");
+        assert_eq!(action_for(KeyScope::Prompt, key_press(KeyCode::Escape)), Some(Action::Back));
+        assert_eq!(action_for(KeyScope::Dashboard, ch('Z')), None);
     }
 }

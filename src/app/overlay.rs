@@ -1,46 +1,49 @@
-//! What lies on top of a screen and takes the keys first: the help, a message, a line to type in.
+//! Overlays on top of a screen, which receive all keys first: help, messages and prompts.
 
-use super::action::{Action, Step};
-use super::field::Field;
-use super::geometry::Geometry;
-use super::keymap::Scope;
+use super::action::{Action, Motion};
+use super::geometry::ScreenGeometry;
+use super::keymap::KeyScope;
 use super::palette;
-use super::picker::moved;
+use super::picker::apply_motion;
+use super::text_field::TextField;
 
-/// Lines that a message keeps; a longer one says at its end how many were left out.
+/// Maximum lines of a message; a longer one ends with the number of omitted lines.
 const LINES_MAX: usize = 2_000;
 
-/// Characters of a file's name that is offered, before its ending.
+/// Maximum characters of a suggested file name, without its extension.
 const FILE_CHARS_MAX: usize = 60;
 
-/// One of the things on top.
+/// An overlay.
 #[derive(Clone, Debug)]
 pub enum Overlay {
-    Help(Reading),
-    Message(Message),
+    /// The key help.
+    Help(ScrollPosition),
+    /// A message to read.
+    Message(MessageOverlay),
+    /// A line to type in.
     Prompt(Prompt),
 }
 
-/// How far down a text is read.
+/// Scroll position in a long text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// Lines above the first one shown.
+pub struct ScrollPosition {
+    /// Lines above the first visible one.
     pub top: usize,
 }
 
-impl Reading {
-    /// Takes an action; false if it closes the text.
-    pub fn update(&mut self, action: Action, geometry: &Geometry) -> bool {
+impl ScrollPosition {
+    /// Applies an action; returns false if it closes the text.
+    pub fn update(&mut self, action: Action, geometry: &ScreenGeometry) -> bool {
         match action {
             Action::Back | Action::Accept | Action::Help => return false,
-            Action::Move(step) => {
+            Action::Move(motion) => {
                 let page = usize::from(geometry.overlay.height).max(1);
-                let places = (geometry.overlay_lines + 1).saturating_sub(page).max(1);
-                self.top = moved(self.top, step, page, places);
+                let positions = (geometry.overlay_lines + 1).saturating_sub(page).max(1);
+                self.top = apply_motion(self.top, motion, page, positions);
             }
             Action::Mouse(mouse) => match mouse.kind {
-                super::input::MouseKind::WheelUp => return self.update(Action::Move(Step::Up), geometry),
-                super::input::MouseKind::WheelDown => return self.update(Action::Move(Step::Down), geometry),
+                super::input::MouseKind::WheelUp => return self.update(Action::Move(Motion::Up), geometry),
+                super::input::MouseKind::WheelDown => return self.update(Action::Move(Motion::Down), geometry),
                 _ => {}
             },
             _ => {}
@@ -49,74 +52,85 @@ impl Reading {
     }
 }
 
-/// Something to be read: an error with all its lines, a result.
+/// A message to read: a complete error text, or a result.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct MessageOverlay {
+    /// Title of the overlay.
     pub title: String,
+    /// Lines of the message.
     pub lines: Vec<String>,
-    pub reading: Reading,
+    /// Scroll position.
+    pub scroll: ScrollPosition,
 }
 
-impl Message {
-    /// `text` line by line.
+impl MessageOverlay {
+    /// Creates a message from `text`, at most 2,000 lines of it.
     pub fn new(title: &str, text: &str) -> Self {
         let mut lines: Vec<String> = text.lines().take(LINES_MAX).map(str::to_owned).collect();
         let more = text.lines().count() - lines.len();
         if more > 0 {
-            lines.push(format!("… and {more} lines more"));
+            lines.push(format!("… {more} more lines"));
         }
-        Self { title: title.to_owned(), lines, reading: Reading::default() }
+        Self { title: title.to_owned(), lines, scroll: ScrollPosition::default() }
     }
 }
 
-/// What a typed line is for.
+/// Purpose of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum PromptKind {
+    /// Filter tasks or workloads by name.
     Search,
+    /// The command palette.
     Command,
     /// The address of a program to attach to.
     Attach,
-    /// The name of a file to save to.
+    /// The name of a file to save the trace to.
     Save,
 }
 
-/// A line to type in.
+/// A prompt: one line to type in.
 #[derive(Clone, Debug)]
 pub struct Prompt {
-    pub purpose: Purpose,
-    pub field: Field,
-    /// Which of the offered commands.
+    /// What the text is used for.
+    pub kind: PromptKind,
+    /// The text that is being edited.
+    pub field: TextField,
+    /// Index of the selected palette entry.
     pub chosen: usize,
-    /// Why the last attempt did nothing.
+    /// Why the last input was rejected.
     pub error: Option<String>,
 }
 
 impl Prompt {
-    /// A line that starts with `text`.
-    pub fn new(purpose: Purpose, text: &str) -> Self {
-        Self { purpose, field: Field::new(text), chosen: 0, error: None }
+    /// Creates a prompt that holds `text`.
+    pub fn new(kind: PromptKind, text: &str) -> Self {
+        Self { kind, field: TextField::new(text), chosen: 0, error: None }
     }
 
-    /// The name of a file for what is called `name`, which may be a command or an address.
-    pub fn to_save(name: &str) -> Self {
-        let word = name.split_whitespace().next().and_then(|word| word.rsplit(['/', '\\']).next()).unwrap_or_default();
-        let stem = word.trim_end_matches(".jsonl").trim_matches('.');
+    /// Creates the save prompt, with a file name derived from `name`, which may be a command or an address.
+    pub fn for_save(name: &str) -> Self {
+        let first_word = name
+            .split_whitespace()
+            .next()
+            .and_then(|first_word| first_word.rsplit(['/', '\\']).next())
+            .unwrap_or_default();
+        let stem = first_word.trim_end_matches(".jsonl").trim_matches('.');
         let plain = |char: char| if char.is_alphanumeric() || "._-".contains(char) { char } else { '-' };
         let stem: String = stem.chars().take(FILE_CHARS_MAX).map(plain).collect();
-        let file = format!("{}.loop", if stem.is_empty() { "seen" } else { stem.as_str() });
-        Self::new(Purpose::Save, &file)
+        let file = format!("{}.loop", if stem.is_empty() { "trace" } else { stem.as_str() });
+        Self::new(PromptKind::Save, &file)
     }
 
-    /// The action that the typed command, or the chosen offer, means on the screen of `scope`.
-    pub fn choice(&self, scope: Scope) -> Result<Action, String> {
+    /// Returns the action of the typed command, or of the selected palette entry.
+    pub fn chosen_action(&self, scope: KeyScope) -> Result<Action, String> {
         let text = self.field.text();
-        if let Some(read) = palette::read(text) {
+        if let Some(read) = palette::parse(text) {
             return read;
         }
-        let offers = palette::offers(scope, text);
-        match offers.get(self.chosen) {
-            Some(offer) => Ok(offer.action),
-            None => Err(format!("no command has `{}` in its name", text.trim())),
+        let bindings = palette::matching_bindings(scope, text);
+        match bindings.get(self.chosen) {
+            Some(binding) => Ok(binding.action),
+            None => Err(format!("no command matches `{}`", text.trim())),
         }
     }
 }

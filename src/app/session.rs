@@ -1,112 +1,114 @@
-//! The seam to whatever is looked at: a run, an attached program or a recording, and what starts one.
+//! The interface between the UI and what it shows: a run, an attached program or a recording, and what starts them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::{Breakpoint, ClockKind, Command, Hit, Speed, Status};
+use crate::control::{Breakpoint, BreakpointHit, ClockKind, SessionCommand, SessionStatus, Speed};
 use crate::trace::Trace;
 use crate::workload::manifest::{Manifest, ParamValue};
 
-/// One thing being looked at.
+/// A session: a trace that is filled while it is shown.
 pub trait Session {
-    /// Everything that is known to have happened.
+    /// Returns the trace of everything recorded so far.
     fn trace(&self) -> &Trace;
 
-    /// The session at a glance, as of now.
-    fn status(&self) -> Status;
+    /// Returns the current status of the session.
+    fn status(&self) -> SessionStatus;
 
-    /// Takes in what happened, for at most about `budget`; true if anything changed.
+    /// Processes pending events for at most about `budget`; returns whether anything changed.
     fn pump(&mut self, budget: Duration) -> bool;
 
-    /// Asks the loop for something. Never blocks; a command that makes no sense now changes nothing.
-    fn command(&mut self, command: Command);
+    /// Sends a command to the loop. Never blocks; a command that does not apply now has no effect.
+    fn command(&mut self, command: SessionCommand);
 
-    /// Where and why the loop stopped by itself, until it goes on.
-    fn hit(&self) -> Option<Hit> {
+    /// Returns the breakpoint hit that paused the loop, until the loop resumes.
+    fn hit(&self) -> Option<BreakpointHit> {
         None
     }
 
-    /// Waits until something may have happened, or `at_most`.
+    /// Waits until events may be pending, or for at most `at_most`.
     fn wait(&self, at_most: Duration);
 
-    /// Another session that this one led to, once: at the address where a program was, there is another now.
+    /// Returns the session that follows this one, once. An attached session has a successor when a new process appears
+    /// at its address.
     fn successor(&mut self) -> Option<Box<dyn Session>> {
         None
     }
 
-    /// Source files that locations name (the workload's script), each with its text, in the order in which they came.
+    /// Returns the source files that locations name (such as the workload's script) with their texts, in order of
+    /// arrival.
     fn sources(&self) -> &[(Arc<str>, String)] {
         &[]
     }
 
-    /// Text of a source file named in locations, to show the awaited line.
+    /// Returns the text of a source file by the name that locations use.
     fn source(&self, file: &str) -> Option<&str> {
         self.sources().iter().find(|(name, _)| **name == *file).map(|(_, text)| text.as_str())
     }
 }
 
-/// Starts sessions; the picker reads its catalog.
+/// Starts sessions, and provides the catalog of the picker.
 pub trait Launcher {
-    /// What can be run. Empty where nothing can, as when attached to somebody else's program.
+    /// Returns the workloads that can be run. Empty when attached to another program.
     fn catalog(&self) -> &[Manifest];
 
-    /// What there is to say of the catalog, in a line: that something is missing in it.
-    fn remark(&self) -> Option<String> {
+    /// Returns a one-line warning about the catalog, such as that a workload could not be loaded.
+    fn catalog_warning(&self) -> Option<String> {
         None
     }
 
-    /// Starts a run, or says in lines that a person can act on why it cannot. A script is read from its file again.
+    /// Starts a run. Reads the script from its file again. The error is a text for the user, with what to do.
     fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
 
-    /// Begins to watch the program that listens at `address`, or says what is wrong with the address.
+    /// Attaches to the program at `address`. The error says what is wrong with the address.
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
-        Err(format!("nothing can be attached to from here, so not {address}"))
+        Err(format!("cannot attach to `{address}`: not supported here"))
     }
 
-    /// Writes everything that was seen of `session`, which `launched` started if anything here did, to a file of this name.
-    /// Says what became of it, or why that cannot be.
+    /// Saves the trace of `session`, which `launched` started if this launcher did, to a file of this name. Returns a
+    /// text for the user, in both cases.
     fn save(&mut self, file: &str, _session: &dyn Session, _launched: Option<&Launch>) -> Result<String, String> {
-        Err(format!("nothing can be saved from here, so not {file}"))
+        Err(format!("cannot save to `{file}`: not supported here"))
     }
 
-    /// The file of the script of this name, to be edited: a built-in one is first copied to where the person's own are.
-    fn to_edit(&mut self, name: &str) -> Result<PathBuf, String> {
-        Err(format!("{name} has no script to be edited"))
+    /// Returns the script file of a workload for editing. A built-in script is first copied to the user's workloads.
+    fn editable_script(&mut self, name: &str) -> Result<PathBuf, String> {
+        Err(format!("`{name}` has no script to edit"))
     }
 
-    /// Reads a script from its file again, after it was edited, or says what is wrong with it.
-    fn edited(&mut self, _name: &str) -> Result<(), String> {
+    /// Reloads a script after it was edited. The error says what is wrong with it.
+    fn reload(&mut self, _name: &str) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// A run that a person asks for.
+/// Options of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
     /// The workload's name, as in the catalog.
     pub name: String,
     /// Parameters that differ from their defaults, by name.
-    pub values: Vec<(String, ParamValue)>,
-    /// `None` for what the settings say.
+    pub params: Vec<(String, ParamValue)>,
+    /// Speed of the virtual clock; `None` for the value of the settings.
     pub speed: Option<Speed>,
-    /// `None` for the clock that the workload asks for.
+    /// The clock; `None` for the one that the workload declares.
     pub clock: Option<ClockKind>,
-    /// Stop before the first poll.
-    pub paused: bool,
-    /// Where the loop is to stop by itself.
+    /// Pause before the first poll.
+    pub start_paused: bool,
+    /// Breakpoints to set at the start.
     pub breakpoints: Vec<Breakpoint>,
 }
 
 impl Launch {
-    /// The workload called `name` as it stands: every parameter at its default.
-    pub fn of(name: &str) -> Self {
+    /// A run of the workload `name` with every parameter at its default.
+    pub fn with_defaults(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            values: Vec::new(),
+            params: Vec::new(),
             speed: None,
             clock: None,
-            paused: false,
+            start_paused: false,
             breakpoints: Vec::new(),
         }
     }

@@ -1,78 +1,94 @@
-//! Several sessions, one of them shown: a tab each.
+//! Tabs: one for each open session, of which one is shown.
 
 use super::dashboard::Dashboard;
 use super::session::Launch;
-use crate::control::{LinkState, Outcome, Phase, Status};
+use crate::control::{ConnectionState, RunOutcome, RunPhase, SessionStatus};
 use crate::insight::Findings;
 
-/// Tabs at most; a program that comes and goes all night opens one each time, and the oldest that are lost make room.
+/// Maximum number of tabs. A program that keeps restarting opens a new tab each time; beyond the limit the oldest
+/// finished tab is closed.
 pub const TABS_MAX: usize = 16;
 
-/// What the person did to a session that is not shown now.
+/// UI state of a session that is not shown.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct TabState {
+    /// Its dashboard.
     pub dashboard: Dashboard,
+    /// What started it, if loopscope did.
     pub launched: Option<Launch>,
+    /// Findings of the whole run, once it has ended.
     pub findings: Option<Findings>,
 }
 
-/// How a session stands, as its tab tells it in one mark.
+/// Status of a session, as its tab shows it in one mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Something is coming in, or may.
+pub enum TabStatus {
+    /// Events arrive, or may arrive.
     Live,
-    /// Not reached yet, or not any more, and tried again.
-    Reaching,
+    /// Connecting or reconnecting.
+    Connecting,
+    /// Paused or about to pause.
     Paused,
-    /// The program is gone.
+    /// The connection is lost.
     Lost,
+    /// The run failed.
     Failed,
+    /// The run completed, was cancelled, or ended with an unknown outcome.
     Ended,
 }
 
-impl Standing {
-    pub fn of(status: &Status) -> Self {
-        match (&status.outcome, status.phase, status.link.as_ref().map(|link| link.state)) {
-            (Some(Outcome::Failed(_)), _, _) => Self::Failed,
-            (Some(Outcome::Completed(_) | Outcome::Cancelled), _, _) => Self::Ended,
-            (_, _, Some(LinkState::Lost)) => Self::Lost,
-            (_, Phase::Ended, _) => Self::Ended,
-            (_, Phase::Paused | Phase::Pausing, _) => Self::Paused,
-            (_, _, Some(LinkState::Connecting | LinkState::Waiting | LinkState::Retrying { .. })) => Self::Reaching,
+impl TabStatus {
+    /// Derives the tab status from the session status.
+    pub fn from_session(status: &SessionStatus) -> Self {
+        match (&status.outcome, status.phase, status.connection.as_ref().map(|link| link.state)) {
+            (Some(RunOutcome::Failed(_)), _, _) => Self::Failed,
+            (Some(RunOutcome::Completed(_) | RunOutcome::Cancelled), _, _) => Self::Ended,
+            (_, _, Some(ConnectionState::Lost)) => Self::Lost,
+            (_, RunPhase::Ended, _) => Self::Ended,
+            (_, RunPhase::Paused | RunPhase::Pausing, _) => Self::Paused,
+            (
+                _,
+                _,
+                Some(ConnectionState::Connecting | ConnectionState::AwaitingData | ConnectionState::Retrying { .. }),
+            ) => Self::Connecting,
             _ => Self::Live,
         }
     }
 
-    /// Nothing will come of it any more.
-    pub fn is_over(self) -> bool {
+    /// Whether no further events can arrive.
+    pub fn is_finished(self) -> bool {
         matches!(self, Self::Lost | Self::Failed | Self::Ended)
     }
 }
 
-/// A tab as its bar shows it.
+/// A tab as the tab bar shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tab {
+    /// Name of the session.
     pub name: String,
-    pub standing: Standing,
-    /// It came by itself, and nobody has looked at it yet.
+    /// Status of the session.
+    pub status: TabStatus,
+    /// Whether it opened by itself and has not been shown yet.
     pub is_new: bool,
 }
 
-/// The tabs, and which of them is shown. One alone has no bar.
+/// All tabs, and which of them is shown. A single tab has no visible bar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tabs {
+pub struct TabBar {
+    /// All tabs, from left to right.
     pub all: Vec<Tab>,
+    /// Index of the tab that is shown.
     pub shown: usize,
 }
 
-impl Tabs {
-    /// There is more than one, so that there is something to switch between.
-    pub fn has_bar(&self) -> bool {
+impl TabBar {
+    /// Whether the bar is visible: there is more than one tab.
+    pub fn is_bar_visible(&self) -> bool {
         self.all.len() > 1
     }
 
-    /// The tab `steps` after the one that is shown, or before it; past the last is the first.
-    pub fn beside(&self, steps: isize) -> usize {
+    /// Returns the index of the tab `steps` after the current one (negative: before it), wrapping around.
+    pub fn neighbour(&self, steps: isize) -> usize {
         let count = isize::try_from(self.all.len()).unwrap_or(1).max(1);
         let at = isize::try_from(self.shown).unwrap_or(0);
         usize::try_from((at + steps).rem_euclid(count)).unwrap_or(0)
@@ -84,10 +100,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn past_the_last_tab_is_the_first() {
-        let tab = Tab { name: String::new(), standing: Standing::Live, is_new: false };
-        let tabs = Tabs { all: vec![tab; 3], shown: 2 };
-        assert_eq!([tabs.beside(1), tabs.beside(-1), tabs.beside(-3)], [0, 1, 2]);
-        assert_eq!(Tabs::default().beside(1), 0);
+    fn neighbour_wraps_around() {
+        let tab = Tab { name: String::new(), status: TabStatus::Live, is_new: false };
+        let tabs = TabBar { all: vec![tab; 3], shown: 2 };
+        assert_eq!([tabs.neighbour(1), tabs.neighbour(-1), tabs.neighbour(-3)], [0, 1, 2]);
+        assert_eq!(TabBar::default().neighbour(1), 0);
     }
 }

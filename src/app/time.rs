@@ -1,4 +1,4 @@
-//! Times in words: one formatter for every pane, and for lengths of time the one that reports use.
+//! Formatting of times and durations, shared by all panes and, for durations, with the reports.
 
 use crate::trace::Nanos;
 
@@ -9,11 +9,11 @@ const MINUTE: u64 = 60 * S;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How long something took, in the words of the reports: `10 ms`, `3.655 s`, `1 h 55 s`.
+/// Formats a duration as the reports do: `10 ms`, `3.655 s`, `1 h 55 s`.
 pub use crate::insight::units::human_ns as duration;
 
-/// How long something took, in at most six columns: `172ms`, `1.78s`, `1h05m`.
-pub fn brief(ns: Nanos) -> String {
+/// Formats a duration in at most six columns (below 100,000 days): `172ms`, `1.78s`, `1h05m`.
+pub fn compact(ns: Nanos) -> String {
     let three_digits = |unit: u64, name: &str| {
         let whole = ns / unit;
         let hundredths = ns % unit / (unit / 100).max(1);
@@ -37,27 +37,27 @@ pub fn brief(ns: Nanos) -> String {
     }
 }
 
-/// A point of loop time. Keeps its width while it runs, so that the header does not dance.
+/// Formats a point of loop time, with a stable width while time advances.
 pub fn instant(ns: Nanos) -> String {
     match ns {
         0 => "0 s".to_owned(),
         _ if ns < MS => format!("{}.{:03} µs", ns / US, ns % US),
         _ if ns < S => format!("{}.{:03} ms", ns / MS, ns % MS / US),
         _ if ns < MINUTE => format!("{}.{:03} s", ns / S, ns % S / MS),
-        _ => whole(ns),
+        _ => whole_units(ns),
     }
 }
 
-/// A point of loop time on an axis whose ticks are `step` apart: as many digits as tell two ticks from each other.
+/// Formats an axis label for ticks `step` apart, with as many digits as distinguish two ticks.
 pub fn tick(ns: Nanos, step: Nanos) -> String {
     if ns == 0 {
         return "0".to_owned();
     }
     match step {
         DAY.. => return format!("{}d", ns / DAY),
-        // A day and more is told to the minute elsewhere.
-        S..MINUTE if ns >= DAY => return format!("{} {:02}s", whole(ns), ns % MINUTE / S),
-        S.. if ns >= MINUTE => return whole(ns),
+        // From one day on, `whole_units` only has minutes.
+        S..MINUTE if ns >= DAY => return format!("{} {:02}s", whole_units(ns), ns % MINUTE / S),
+        S.. if ns >= MINUTE => return whole_units(ns),
         _ => {}
     }
     let (unit, name) = if ns >= S {
@@ -70,12 +70,12 @@ pub fn tick(ns: Nanos, step: Nanos) -> String {
         (1, "ns")
     };
     let mut digits = 0;
-    let mut place = unit;
-    while place > 1 && place > step {
-        place /= 10;
+    let mut digit = unit;
+    while digit > 1 && digit > step {
+        digit /= 10;
         digits += 1;
     }
-    // Integers throughout: a float would lose the nanoseconds of a long run.
+    // Integers only: a float would lose the nanoseconds of a long run.
     let fraction = format!("{:0width$}", ns % unit, width = unit.ilog10() as usize);
     match digits {
         0 => format!("{} {name}", ns / unit),
@@ -83,7 +83,7 @@ pub fn tick(ns: Nanos, step: Nanos) -> String {
     }
 }
 
-fn whole(ns: Nanos) -> String {
+fn whole_units(ns: Nanos) -> String {
     let (days, hours, minutes, seconds) = (ns / DAY, ns % DAY / HOUR, ns % HOUR / MINUTE, ns % MINUTE / S);
     match ns {
         _ if ns >= DAY => format!("{days}d {hours:02}h {minutes:02}m"),
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_in_time_keep_their_width() {
+    fn formats_instants() {
         let cases = [
             (0, "0 s"),
             (1_500, "1.500 µs"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brief_duration_takes_six_columns_at_most() {
+    fn compact_durations_fit_six_columns() {
         let cases = [
             (0, "0s"),
             (250, "250ns"),
@@ -126,13 +126,13 @@ mod tests {
             (Nanos::MAX, "213503d"),
         ];
         for (ns, text) in cases {
-            assert_eq!(brief(ns), text);
+            assert_eq!(compact(ns), text);
             assert!(text.chars().count() <= 6 || ns == Nanos::MAX);
         }
     }
 
     #[test]
-    fn ticks_have_the_digits_that_their_distance_needs() {
+    fn ticks_have_enough_digits_for_their_step() {
         assert_eq!(tick(3 * S, S), "3 s");
         assert_eq!(tick(3 * S + 500 * MS, 500 * MS), "3.5 s");
         assert_eq!(tick(3 * S + 20, 10), "3.00000002 s");

@@ -1,39 +1,43 @@
-//! Action in, state and effects out: what is on top takes the action first, then the screen below it.
+//! State transitions: an action changes the model and yields effects. An overlay handles the action first, then the
+//! screen.
 
-use super::action::{Action, Effect, Step};
+use super::action::{Action, Effect, Motion};
+use super::availability::unavailable_reason;
 use super::dashboard::axis_end;
-use super::geometry::Geometry;
-use super::input::{Input, MouseKind};
+use super::geometry::ScreenGeometry;
+use super::input::{InputEvent, MouseKind};
 use super::keymap;
-use super::offers::refusal;
-use super::overlay::{Overlay, Prompt, Purpose, Reading};
-use super::pages::Page;
+use super::overlay::{Overlay, Prompt, PromptKind, ScrollPosition};
+use super::page::DashboardPage;
 use super::palette;
 use super::session::{Launch, Session};
 use super::{Model, Screen};
-use crate::control::{BREAKPOINTS_MAX, ClockKind, Command, Outcome, Phase, Speed, Status, Steering};
+use crate::control::{
+    BREAKPOINTS_MAX, ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus, Speed,
+};
 use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
 
-/// What an update may look at.
+/// Read-only context of an update.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
-    /// What is being watched; `None` on the picker.
+pub struct UpdateContext<'a> {
+    /// The session that is shown; `None` on the picker.
     pub session: Option<&'a dyn Session>,
+    /// The workloads that can be run.
     pub catalog: &'a [Manifest],
-    /// Where the panes are on the screen now.
-    pub geometry: &'a Geometry,
+    /// The current layout of the screen.
+    pub geometry: &'a ScreenGeometry,
 }
 
-/// Takes what came in. Signals and resizes are the frame loop's own business and change nothing here.
-pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effect> {
+/// Handles an input event. Signals and resizes are handled by the event loop and change nothing here.
+pub fn handle_input(model: &mut Model, input: &InputEvent, context: UpdateContext<'_>) -> Vec<Effect> {
     let action = match input {
-        Input::Key(key) => keymap::action(model.scope(), *key),
-        Input::Mouse(mouse) => Some(Action::Mouse(*mouse)),
-        Input::Resize | Input::Signal(_) | Input::Lost(_) => None,
+        InputEvent::Key(key) => keymap::action_for(model.scope(), *key),
+        InputEvent::Mouse(mouse) => Some(Action::Mouse(*mouse)),
+        InputEvent::Resize | InputEvent::Signal(_) | InputEvent::TerminalLost(_) => None,
     };
     match action {
-        Some(action) => update(model, action, context),
+        Some(action) => apply_action(model, action, context),
         None => {
             model.notice = None;
             Vec::new()
@@ -41,56 +45,61 @@ pub fn take(model: &mut Model, input: &Input, context: Context<'_>) -> Vec<Effec
     }
 }
 
-/// Takes one action.
-pub fn update(model: &mut Model, action: Action, context: Context<'_>) -> Vec<Effect> {
+/// Applies an action to the model and returns its effects.
+pub fn apply_action(model: &mut Model, action: Action, context: UpdateContext<'_>) -> Vec<Effect> {
     model.notice = None;
-    let was_leaving = std::mem::take(&mut model.is_leaving);
-    let was_copying = std::mem::take(&mut model.is_copying);
+    let is_leave_confirmed = std::mem::take(&mut model.is_leave_pending);
+    let is_copy_confirmed = std::mem::take(&mut model.is_copy_pending);
     match action {
         Action::Quit => return vec![Effect::Quit],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Edit if model.overlay.is_none() && model.screen == Screen::Dashboard => {
-            return edit(model, was_copying, context.catalog);
+            return edit_script(model, is_copy_confirmed, context.catalog);
         }
         _ => {}
     }
     match model.overlay.take() {
-        Some(Overlay::Prompt(prompt)) => update_prompt(model, prompt, action, context),
-        Some(Overlay::Help(mut reading)) => {
-            let stays = reading.update(action, context.geometry);
-            model.overlay = stays.then_some(Overlay::Help(reading));
+        Some(Overlay::Prompt(prompt)) => apply_to_prompt(model, prompt, action, context),
+        Some(Overlay::Help(mut scroll)) => {
+            let stays = scroll.update(action, context.geometry);
+            model.overlay = stays.then_some(Overlay::Help(scroll));
             Vec::new()
         }
         Some(Overlay::Message(mut message)) => {
-            let stays = message.reading.update(action, context.geometry);
+            let stays = message.scroll.update(action, context.geometry);
             model.overlay = stays.then_some(Overlay::Message(message));
             Vec::new()
         }
-        None => update_screen(model, action, was_leaving, context),
+        None => apply_to_screen(model, action, is_leave_confirmed, context),
     }
 }
 
-fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
+fn apply_to_screen(
+    model: &mut Model,
+    action: Action,
+    is_leave_confirmed: bool,
+    context: UpdateContext<'_>,
+) -> Vec<Effect> {
     match (action, model.screen) {
-        (Action::Help, _) => model.overlay = Some(Overlay::Help(Reading::default())),
-        (Action::Palette, _) => model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Command, ""))),
+        (Action::Help, _) => model.overlay = Some(Overlay::Help(ScrollPosition::default())),
+        (Action::Palette, _) => model.overlay = Some(Overlay::Prompt(Prompt::new(PromptKind::Command, ""))),
         (Action::Attach, _) => {
-            model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Attach, ATTACH_OFFERED)));
+            model.overlay = Some(Overlay::Prompt(Prompt::new(PromptKind::Attach, DEFAULT_ATTACH_ADDRESS)));
         }
         (Action::Save, Screen::Dashboard) => {
             let name = context.session.map_or_else(String::new, |session| session.status().name);
-            model.overlay = Some(Overlay::Prompt(Prompt::to_save(&name)));
+            model.overlay = Some(Overlay::Prompt(Prompt::for_save(&name)));
         }
         (Action::Search, screen) => {
             let filter = match screen {
                 Screen::Picker => model.picker.filter.clone(),
                 Screen::Dashboard => model.dashboard.rows.filter().to_owned(),
             };
-            model.overlay = Some(Overlay::Prompt(Prompt::new(Purpose::Search, &filter)));
+            model.overlay = Some(Overlay::Prompt(Prompt::new(PromptKind::Search, &filter)));
         }
         (Action::Back, Screen::Picker) => {
-            if model.picker.focus != super::picker::Focus::List {
-                model.picker.focus = super::picker::Focus::List;
+            if model.picker.focus != super::picker::PickerFocus::List {
+                model.picker.focus = super::picker::PickerFocus::List;
             } else if !model.picker.filter.is_empty() {
                 model.picker.filter.clear();
                 model.picker.refresh(context.catalog);
@@ -99,58 +108,64 @@ fn update_screen(model: &mut Model, action: Action, was_leaving: bool, context: 
             }
         }
         (action, Screen::Picker) => return model.picker.update(action, context.catalog, context.geometry),
-        (Action::Back, Screen::Dashboard) => return leave(model, was_leaving, context),
+        (Action::Back, Screen::Dashboard) => return go_back(model, is_leave_confirmed, context),
         (Action::ShowTab(number), Screen::Dashboard) => return show_tab(model, number.checked_sub(1)),
-        (Action::NextTab, Screen::Dashboard) => return show_tab(model, Some(model.tabs.beside(1))),
-        (Action::PreviousTab, Screen::Dashboard) => return show_tab(model, Some(model.tabs.beside(-1))),
-        (Action::CloseTab, Screen::Dashboard) => return close_tab(model, was_leaving, context),
+        (Action::NextTab, Screen::Dashboard) => return show_tab(model, Some(model.tabs.neighbour(1))),
+        (Action::PreviousTab, Screen::Dashboard) => return show_tab(model, Some(model.tabs.neighbour(-1))),
+        (Action::CloseTab, Screen::Dashboard) => return close_tab(model, is_leave_confirmed, context),
         (Action::Mouse(mouse), Screen::Dashboard)
-            if mouse.kind == MouseKind::Press && context.geometry.tabs.has(mouse.column, mouse.row) =>
+            if mouse.kind == MouseKind::Press && context.geometry.tabs.contains(mouse.column, mouse.row) =>
         {
-            let place = (mouse.column - context.geometry.tabs.x) / context.geometry.tab_columns.max(1);
-            return show_tab(model, Some(context.geometry.first_tab + usize::from(place)));
+            let index = (mouse.column - context.geometry.tabs.x) / context.geometry.tab_width.max(1);
+            return show_tab(model, Some(context.geometry.first_tab + usize::from(index)));
         }
         (action, Screen::Dashboard) => {
             let Some(session) = context.session else { return Vec::new() };
-            return update_dashboard(model, action, session, context);
+            return apply_to_dashboard(model, action, session, context);
         }
     }
     Vec::new()
 }
 
-/// Opens the script of what is watched. A built-in one is copied only if the person means it.
-fn edit(model: &mut Model, was_copying: bool, catalog: &[Manifest]) -> Vec<Effect> {
+/// Opens the script of the session that is shown. Copying a built-in script needs a confirmation.
+fn edit_script(model: &mut Model, is_copy_confirmed: bool, catalog: &[Manifest]) -> Vec<Effect> {
     let Some(Launch { name, .. }) = model.launched.clone() else {
         model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
         return Vec::new();
     };
     let is_built_in = catalog.iter().any(|manifest| manifest.name == name && manifest.path.is_none());
-    if is_built_in && !was_copying {
-        model.is_copying = true;
-        model.notice = Some(format!("{name} is built in; e again copies it to your own workloads, and edits the copy"));
+    if is_built_in && !is_copy_confirmed {
+        model.is_copy_pending = true;
+        model.notice =
+            Some(format!("`{name}` is built in; press e again to copy it to your workloads and edit the copy"));
         return Vec::new();
     }
     vec![Effect::Edit(name)]
 }
 
-fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, context: Context<'_>) -> Vec<Effect> {
+fn apply_to_dashboard(
+    model: &mut Model,
+    action: Action,
+    session: &dyn Session,
+    context: UpdateContext<'_>,
+) -> Vec<Effect> {
     let status = session.status();
-    if let Action::Break(_) | Action::ForgetBreaks = action {
+    if let Action::AddBreakpoint(_) | Action::ClearBreakpoints = action {
         return change_breakpoints(model, action, &status);
     }
-    if let Some(why) = refusal(action, &status) {
-        model.notice = Some(why.to_owned());
+    if let Some(reason) = unavailable_reason(action, &status) {
+        model.notice = Some(reason.to_owned());
         return Vec::new();
     }
     match action {
-        Action::TogglePause if status.steering != Steering::Loop => {
+        Action::TogglePause if status.control_level != ControlLevel::Loop => {
             model.dashboard.toggle_freeze(session.trace());
         }
         Action::SwitchAxis
             if session.trace().fidelity() == Fidelity::Sampled && model.dashboard.viewport.axis == Axis::Time =>
         {
-            let why = "polls are only sampled here, not all seen: there is no axis that could count them";
-            model.notice = Some(why.to_owned());
+            let reason = "polls are only sampled here, so there is no axis of polls";
+            model.notice = Some(reason.to_owned());
         }
         Action::RunAgain => match model.launched.clone() {
             Some(launch) => return vec![Effect::Launch(launch)],
@@ -158,65 +173,69 @@ fn update_dashboard(model: &mut Model, action: Action, session: &dyn Session, co
         },
         Action::ShowOutcome => match session.status().outcome {
             None => model.notice = Some("the run has not ended yet".to_owned()),
-            Some(Outcome::Completed(value)) => {
+            Some(RunOutcome::Completed(value)) => {
                 let text = serde_json::to_string_pretty(&value).unwrap_or_else(|error| error.to_string());
                 model.show_message("the run completed; main returned", &text);
             }
-            Some(Outcome::Failed(error)) => model.show_message("the run failed", &error),
-            Some(Outcome::Cancelled) => {
-                model.show_message("the run was cancelled", "It was ended before main returned.");
+            Some(RunOutcome::Failed(error)) => model.show_message("the run failed", &error),
+            Some(RunOutcome::Cancelled) => {
+                model.show_message("the run was cancelled", "it was ended before main returned");
             }
-            Some(Outcome::Detached) => {
-                model.show_message("the program was only watched", "How it came out is not ours to know.");
+            Some(RunOutcome::Detached) => {
+                model
+                    .show_message("outcome unknown", "the outcome of a program that was only observed is not reported");
             }
         },
         Action::Accept => {
-            let gone = model.dashboard.go_there(session, model.findings.as_ref(), context.geometry);
-            model.notice = gone.err().map(str::to_owned);
+            let result = model.dashboard.follow_row(session, model.findings.as_ref(), context.geometry);
+            model.notice = result.err().map(str::to_owned);
         }
         Action::ShowFindings => {
-            model.dashboard.found = None;
-            model.dashboard.update(Action::ShowPage(Page::Findings), session, context.geometry);
+            model.dashboard.interim_findings = None;
+            model.dashboard.update(Action::ShowPage(DashboardPage::Findings), session, context.geometry);
         }
-        action if model.dashboard.page != Page::Timeline && action.is_for_the_timeline() => {
-            model.notice = Some("that is for the timeline; esc goes back to it".to_owned());
+        action if model.dashboard.page != DashboardPage::Timeline && action.is_timeline_only() => {
+            model.notice = Some("only available on the timeline; esc goes back to it".to_owned());
         }
         action if model.dashboard.update(action, session, context.geometry) => {}
-        action => match command(model, action, session) {
+        action => match loop_command(model, action, session) {
             Ok(Some(command)) => return vec![Effect::Command(command)],
             Ok(None) => {}
             Err(notice) => model.notice = Some(notice.to_owned()),
         },
     }
-    model.look_for_findings(session);
+    model.advance_findings_search(session);
     Vec::new()
 }
 
-/// Sets a breakpoint, or forgets all of them: for this run, and for when it is run again.
-fn change_breakpoints(model: &mut Model, action: Action, status: &Status) -> Vec<Effect> {
-    let Some(launched) = model.launched.as_mut().filter(|_| status.steering == Steering::Loop) else {
-        model.notice = Some("this loop is not ours to stop".to_owned());
+/// Sets a breakpoint, or clears all of them, for this run and for the next start of it.
+fn change_breakpoints(model: &mut Model, action: Action, status: &SessionStatus) -> Vec<Effect> {
+    let Some(launched) = model.launched.as_mut().filter(|_| status.control_level == ControlLevel::Loop) else {
+        model.notice = Some("loopscope does not control this loop; breakpoints are not available".to_owned());
         return Vec::new();
     };
-    let (command, said) = match action {
-        Action::Break(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
-            model.notice = Some(format!("there are {BREAKPOINTS_MAX} breakpoints already; `break none` forgets them"));
+    let (command, notice) = match action {
+        Action::AddBreakpoint(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
+            model.notice = Some(format!("limit of {BREAKPOINTS_MAX} breakpoints reached; `break none` clears them"));
             return Vec::new();
         }
-        Action::Break(breakpoint) => {
+        Action::AddBreakpoint(breakpoint) => {
             if !launched.breakpoints.contains(&breakpoint) {
                 launched.breakpoints.push(breakpoint);
             }
             let all: Vec<String> = launched.breakpoints.iter().map(ToString::to_string).collect();
-            (Command::Break(breakpoint), format!("stops at: {}; `break none` forgets that", all.join(", ")))
+            (
+                SessionCommand::AddBreakpoint(breakpoint),
+                format!("breakpoints: {}; `break none` clears them", all.join(", ")),
+            )
         }
         _ => {
             launched.breakpoints.clear();
-            (Command::ForgetBreaks, "every breakpoint is forgotten".to_owned())
+            (SessionCommand::ClearBreakpoints, "all breakpoints cleared".to_owned())
         }
     };
-    model.notice = Some(said);
-    if status.phase == Phase::Ended { Vec::new() } else { vec![Effect::Command(command)] }
+    model.notice = Some(notice);
+    if status.phase == RunPhase::Ended { Vec::new() } else { vec![Effect::Command(command)] }
 }
 
 fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {
@@ -232,127 +251,128 @@ fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Closes the tab; what it would end by that asks once more.
-fn close_tab(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
-    if !model.tabs.has_bar() {
+/// Closes the tab. Needs a confirmation if that ends a run or process.
+fn close_tab(model: &mut Model, is_leave_confirmed: bool, context: UpdateContext<'_>) -> Vec<Effect> {
+    if !model.tabs.is_bar_visible() {
         model.notice = Some("this is the only tab; q quits".to_owned());
         return Vec::new();
     }
-    let ends_something = context.session.is_some_and(|session| {
+    let ends_run = context.session.is_some_and(|session| {
         let status = session.status();
-        status.steering != Steering::Nothing && status.phase != Phase::Ended
+        status.control_level != ControlLevel::ReadOnly && status.phase != RunPhase::Ended
     });
-    if ends_something && !was_leaving {
-        model.is_leaving = true;
-        model.notice = Some("x again ends what runs in this tab and closes it".to_owned());
+    if ends_run && !is_leave_confirmed {
+        model.is_leave_pending = true;
+        model.notice = Some("press x again to end this session and close the tab".to_owned());
         return Vec::new();
     }
-    vec![Effect::Leave]
+    vec![Effect::CloseSession]
 }
 
-/// One step back from the dashboard. A run that goes on is not ended by one key too many.
-fn leave(model: &mut Model, was_leaving: bool, context: Context<'_>) -> Vec<Effect> {
-    let Some(session) = context.session else { return vec![Effect::Leave] };
+/// Steps back from the dashboard. Leaving a running session needs a confirmation.
+fn go_back(model: &mut Model, is_leave_confirmed: bool, context: UpdateContext<'_>) -> Vec<Effect> {
+    let Some(session) = context.session else { return vec![Effect::CloseSession] };
     if model.dashboard.back(session, context.geometry) {
         return Vec::new();
     }
-    if model.tabs.has_bar() {
+    if model.tabs.is_bar_visible() {
         model.notice = Some("x closes this tab; q quits".to_owned());
     } else if context.catalog.is_empty() {
         model.notice = Some("there is no list of workloads to go back to; q quits".to_owned());
-    } else if was_leaving || session.status().phase == Phase::Ended {
-        return vec![Effect::Leave];
+    } else if is_leave_confirmed || session.status().phase == RunPhase::Ended {
+        return vec![Effect::CloseSession];
     } else {
-        model.is_leaving = true;
-        let text = match session.status().steering {
-            Steering::Loop => "esc again ends this run and goes back to the list",
-            Steering::Process => "esc again ends this process and goes to the list of workloads",
-            Steering::Nothing => "esc again leaves this program alone and goes to the list of workloads",
+        model.is_leave_pending = true;
+        let text = match session.status().control_level {
+            ControlLevel::Loop => "press esc again to end this run and go to the list of workloads",
+            ControlLevel::Process => "press esc again to end this process and go to the list of workloads",
+            ControlLevel::ReadOnly => "press esc again to detach from this program and go to the list of workloads",
         };
         model.notice = Some(text.to_owned());
     }
     Vec::new()
 }
 
-/// The command that an action gives to the loop, or why it makes no sense now.
-fn command(model: &Model, action: Action, session: &dyn Session) -> Result<Option<Command>, &'static str> {
+/// Returns the loop command of an action, or why it does not apply now.
+fn loop_command(model: &Model, action: Action, session: &dyn Session) -> Result<Option<SessionCommand>, &'static str> {
     let status = session.status();
     let selected = model.dashboard.selected.ok_or("no task is selected");
     let alive = || {
         let id = selected?;
-        let is_over = session.trace().state(id).is_none_or(|state| state.is_over());
-        if is_over { Err("the selected task has ended") } else { Ok(id) }
+        let has_ended = session.trace().state(id).is_none_or(|state| state.is_ended());
+        if has_ended { Err("the selected task has ended") } else { Ok(id) }
     };
     let speed = |speed: Speed| match status.clock {
-        ClockKind::Virtual => Ok(Command::Speed(speed)),
-        ClockKind::Real => Err("the real clock has one speed; run again on the virtual clock"),
+        ClockKind::Virtual => Ok(SessionCommand::SetSpeed(speed)),
+        ClockKind::Real => Err("speed needs the virtual clock; run again with it"),
     };
     let command = match action {
-        Action::FreezeProcess => Command::Freeze(status.phase != Phase::Paused),
-        Action::Retry => Command::Retry,
-        Action::TogglePause if status.phase == Phase::Running => Command::Pause,
-        Action::TogglePause => Command::Resume,
-        Action::StepPoll => Command::StepPolls(1),
-        Action::StepPolls(polls) => Command::StepPolls(polls),
-        Action::StepTurn => Command::StepTurn,
-        Action::StepTask => Command::StepTo(alive()?),
+        Action::ToggleProcessFreeze => SessionCommand::FreezeProcess(status.phase != RunPhase::Paused),
+        Action::Reconnect => SessionCommand::Reconnect,
+        Action::TogglePause if status.phase == RunPhase::Running => SessionCommand::Pause,
+        Action::TogglePause => SessionCommand::Resume,
+        Action::StepPoll => SessionCommand::StepPolls(1),
+        Action::StepPolls(polls) => SessionCommand::StepPolls(polls),
+        Action::StepTurn => SessionCommand::StepTurn,
+        Action::StepTask => SessionCommand::StepToTask(alive()?),
         Action::ToggleHold => {
             let id = alive()?;
             let is_held = session.trace().task(id).is_some_and(|task| task.is_held());
-            if is_held { Command::Release(id) } else { Command::Hold(id) }
+            if is_held { SessionCommand::Release(id) } else { SessionCommand::Hold(id) }
         }
-        Action::CancelTask => Command::Cancel(alive()?),
+        Action::CancelTask => SessionCommand::Cancel(alive()?),
         Action::Slower => speed(status.speed.slower())?,
         Action::Faster => speed(status.speed.faster())?,
         Action::SpeedMax => speed(Speed::Max)?,
         Action::SetSpeed(wanted) => speed(wanted)?,
-        Action::RunUntil(at) if at <= axis_end(session, Axis::Time) => return Err("loop time is past that already"),
-        Action::RunUntil(at) => Command::RunUntil(at),
+        Action::RunUntil(at) if at <= axis_end(session, Axis::Time) => return Err("loop time is already past that"),
+        Action::RunUntil(at) => SessionCommand::RunUntil(at),
         _ => return Ok(None),
     };
     Ok(Some(command))
 }
 
-/// Where a program listens that was told nothing else.
-const ATTACH_OFFERED: &str = "127.0.0.1:6669";
+/// The default address of console-subscriber.
+const DEFAULT_ATTACH_ADDRESS: &str = "127.0.0.1:6669";
 
-fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: Context<'_>) -> Vec<Effect> {
-    match (action, prompt.purpose) {
-        (Action::Back, Purpose::Search) => search(model, "", context),
-        (Action::Accept, Purpose::Search) | (Action::Back, Purpose::Command | Purpose::Attach | Purpose::Save) => {}
-        (Action::Accept, Purpose::Attach) => return vec![Effect::Attach(prompt.field.text().to_owned())],
-        (Action::Accept, Purpose::Save) => return vec![Effect::Save(prompt.field.text().trim().to_owned())],
-        (Action::Move(Step::Up | Step::Down), Purpose::Attach | Purpose::Save) => {
+fn apply_to_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context: UpdateContext<'_>) -> Vec<Effect> {
+    match (action, prompt.kind) {
+        (Action::Back, PromptKind::Search) => set_filter(model, "", context),
+        (Action::Accept, PromptKind::Search)
+        | (Action::Back, PromptKind::Command | PromptKind::Attach | PromptKind::Save) => {}
+        (Action::Accept, PromptKind::Attach) => return vec![Effect::Attach(prompt.field.text().to_owned())],
+        (Action::Accept, PromptKind::Save) => return vec![Effect::Save(prompt.field.text().trim().to_owned())],
+        (Action::Move(Motion::Up | Motion::Down), PromptKind::Attach | PromptKind::Save) => {
             model.overlay = Some(Overlay::Prompt(prompt));
         }
-        (Action::Accept, Purpose::Command) => match prompt.choice(model.screen_scope()) {
-            Ok(Action::Save) if palette::file_to_save(prompt.field.text()).is_some() => {
-                return palette::file_to_save(prompt.field.text())
+        (Action::Accept, PromptKind::Command) => match prompt.chosen_action(model.screen_scope()) {
+            Ok(Action::Save) if palette::save_argument(prompt.field.text()).is_some() => {
+                return palette::save_argument(prompt.field.text())
                     .map(|file| Effect::Save(file.to_owned()))
                     .into_iter()
                     .collect();
             }
-            Ok(action) => return update(model, action, context),
+            Ok(action) => return apply_action(model, action, context),
             Err(error) => {
                 prompt.error = Some(error);
                 model.overlay = Some(Overlay::Prompt(prompt));
             }
         },
-        (Action::Move(Step::Up), _) => {
+        (Action::Move(Motion::Up), _) => {
             prompt.chosen = prompt.chosen.saturating_sub(1);
             model.overlay = Some(Overlay::Prompt(prompt));
         }
-        (Action::Move(Step::Down), _) => {
-            let offers = palette::offers(model.screen_scope(), prompt.field.text()).len();
-            prompt.chosen = (prompt.chosen + 1).min(offers.saturating_sub(1));
+        (Action::Move(Motion::Down), _) => {
+            let count = palette::matching_bindings(model.screen_scope(), prompt.field.text()).len();
+            prompt.chosen = (prompt.chosen + 1).min(count.saturating_sub(1));
             model.overlay = Some(Overlay::Prompt(prompt));
         }
-        (action, purpose) => {
+        (action, kind) => {
             if prompt.field.edit(action) {
                 (prompt.chosen, prompt.error) = (0, None);
             }
-            if purpose == Purpose::Search {
-                search(model, prompt.field.text(), context);
+            if kind == PromptKind::Search {
+                set_filter(model, prompt.field.text(), context);
             }
             model.overlay = Some(Overlay::Prompt(prompt));
         }
@@ -360,7 +380,7 @@ fn update_prompt(model: &mut Model, mut prompt: Prompt, action: Action, context:
     Vec::new()
 }
 
-fn search(model: &mut Model, text: &str, context: Context<'_>) {
+fn set_filter(model: &mut Model, text: &str, context: UpdateContext<'_>) {
     match (model.screen, context.session) {
         (Screen::Dashboard, Some(session)) => model.dashboard.search(text, session, context.geometry),
         (Screen::Dashboard, None) => {}

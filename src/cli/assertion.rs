@@ -1,6 +1,7 @@
-//! `--assert PATH OP VALUE`: one statement about the JSON report that must hold.
+//! Assertions about the JSON report: `--assert 'PATH OP VALUE'`.
 //!
-//! Deliberately small: no arithmetic, no `and`. Give `--assert` several times, or hand the report to a real language.
+//! The language is deliberately small, without arithmetic or boolean operators. Use several `--assert` options, or
+//! process the report with another tool.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,29 +11,31 @@ use serde_json::Value;
 
 use super::loop_time;
 
-/// Keys that are offered when one is not there.
+/// Maximum number of field names listed in an error.
 const KEYS_OFFERED_MAX: usize = 20;
 
-/// One statement, read but not checked.
+/// A parsed assertion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assertion {
-    /// As it was typed.
+    /// Source text.
     text: String,
-    path: Vec<Step>,
-    operator: Operator,
-    /// Right of the operator, as it was typed.
-    said: String,
+    path: Vec<PathSegment>,
+    operator: AssertOperator,
+    /// Source text of the value.
+    value_text: String,
     value: Value,
 }
 
+/// A segment of a path: `name` or `[index]`.
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+enum PathSegment {
     Key(String),
     Index(usize),
 }
 
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operator {
+enum AssertOperator {
     Equal,
     Unequal,
     AtMost,
@@ -41,46 +44,47 @@ enum Operator {
     Above,
 }
 
-/// What came of checking an assertion.
+/// The result of checking an assertion.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    Holds,
-    /// It does not hold; what the value is instead.
-    Fails(String),
-    /// The question makes no sense for this report, and why.
-    Senseless(String),
+pub enum AssertResult {
+    /// The assertion holds.
+    Passed,
+    /// The assertion does not hold. The message includes the actual value.
+    Failed(String),
+    /// The assertion does not apply to this report. The message includes the reason.
+    Invalid(String),
 }
 
 impl FromStr for Assertion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // Two characters before one, or `<=` would read as `<` and a value that begins with `=`.
-        const OPERATORS: [(&str, Operator); 6] = [
-            ("==", Operator::Equal),
-            ("!=", Operator::Unequal),
-            ("<=", Operator::AtMost),
-            (">=", Operator::AtLeast),
-            ("<", Operator::Below),
-            (">", Operator::Above),
+        // Longer operators first, so that `<=` does not parse as `<`.
+        const OPERATORS: [(&str, AssertOperator); 6] = [
+            ("==", AssertOperator::Equal),
+            ("!=", AssertOperator::Unequal),
+            ("<=", AssertOperator::AtMost),
+            (">=", AssertOperator::AtLeast),
+            ("<", AssertOperator::Below),
+            (">", AssertOperator::Above),
         ];
-        let usage = |what: &str| format!("{what} in `{text}`: write PATH OP VALUE, as in 'loop.busy_ns <= 3s'");
-        let at = text.find(['=', '!', '<', '>']).ok_or_else(|| usage("there is no operator"))?;
+        let usage_error = |what: &str| format!("{what} in `{text}`: use PATH OP VALUE, such as 'loop.busy_ns <= 3s'");
+        let at = text.find(['=', '!', '<', '>']).ok_or_else(|| usage_error("missing operator"))?;
         let (sign, operator) = OPERATORS
             .into_iter()
             .find(|(sign, _)| text[at..].starts_with(sign))
-            .ok_or_else(|| usage("the operator is none of == != <= >= < >"))?;
-        let path = parse_path(text[..at].trim()).map_err(|what| usage(&what))?;
-        let said = text[at + sign.len()..].trim().to_owned();
-        if said.is_empty() {
-            return Err(usage("there is no value"));
+            .ok_or_else(|| usage_error("unknown operator (== != <= >= < >)"))?;
+        let path = parse_path(text[..at].trim()).map_err(|what| usage_error(&what))?;
+        let value_text = text[at + sign.len()..].trim().to_owned();
+        if value_text.is_empty() {
+            return Err(usage_error("missing value"));
         }
-        let is_time = matches!(path.last(), Some(Step::Key(key)) if key.ends_with("_ns"));
-        let value = parse_value(&said, is_time).map_err(|what| usage(&what))?;
-        if !matches!(operator, Operator::Equal | Operator::Unequal) && !value.is_number() {
-            return Err(usage("only numbers and durations have an order"));
+        let is_time = matches!(path.last(), Some(PathSegment::Key(key)) if key.ends_with("_ns"));
+        let value = parse_value(&value_text, is_time).map_err(|what| usage_error(&what))?;
+        if !matches!(operator, AssertOperator::Equal | AssertOperator::Unequal) && !value.is_number() {
+            return Err(usage_error("only numbers and durations can be ordered"));
         }
-        Ok(Self { text: text.to_owned(), path, operator, said, value })
+        Ok(Self { text: text.to_owned(), path, operator, value_text, value })
     }
 }
 
@@ -90,90 +94,95 @@ impl fmt::Display for Assertion {
     }
 }
 
-fn parse_path(text: &str) -> Result<Vec<Step>, String> {
-    let mut steps = Vec::new();
+/// Parses a path such as `tasks[0].state`.
+fn parse_path(text: &str) -> Result<Vec<PathSegment>, String> {
+    let mut segments = Vec::new();
     for part in text.split('.') {
         let (key, mut indices) = part.split_at(part.find('[').unwrap_or(part.len()));
         let is_name = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
         if !is_name(key) {
-            return Err(format!("`{part}` is not a field"));
+            return Err(format!("invalid field `{part}`"));
         }
-        steps.push(Step::Key(key.to_owned()));
+        segments.push(PathSegment::Key(key.to_owned()));
         while let Some((index, rest)) = indices.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            steps.push(Step::Index(index.parse().map_err(|_| format!("`{index}` is not a place in a list"))?));
+            segments.push(PathSegment::Index(index.parse().map_err(|_| format!("invalid index `{index}`"))?));
             indices = rest;
         }
         if !indices.is_empty() {
-            return Err(format!("`{part}` is not a field"));
+            return Err(format!("invalid field `{part}`"));
         }
     }
-    Ok(steps)
+    Ok(segments)
 }
 
-/// JSON where it is JSON, a duration where the field is a time, else the bare word itself.
-fn parse_value(said: &str, is_time: bool) -> Result<Value, String> {
-    if let Ok(value) = serde_json::from_str(said) {
+/// Parses a value: JSON, a duration if the field is a time, or else a bare word.
+fn parse_value(value_text: &str, is_time: bool) -> Result<Value, String> {
+    if let Ok(value) = serde_json::from_str(value_text) {
         return Ok(value);
     }
     if is_time {
-        return loop_time(said).map(Value::from);
+        return loop_time(value_text).map(Value::from);
     }
-    if said.starts_with(['"', '=', '{', '[']) {
-        return Err(format!("`{said}` is not a value"));
+    if value_text.starts_with(['"', '=', '{', '[']) {
+        return Err(format!("`{value_text}` is not a value"));
     }
-    Ok(Value::from(said))
+    Ok(Value::from(value_text))
 }
 
 impl Assertion {
-    /// Holds it against a report.
-    pub fn check(&self, report: &Value) -> Verdict {
+    /// Checks the assertion against a JSON report.
+    pub fn check(&self, report: &Value) -> AssertResult {
         let actual = match self.find(report) {
             Ok(actual) => actual,
-            Err(why) => return Verdict::Senseless(format!("`{self}` cannot be checked: {why}")),
+            Err(reason) => return AssertResult::Invalid(format!("`{self}` cannot be checked: {reason}")),
         };
         let holds = match self.operator {
-            Operator::Equal => equal(&actual, &self.value),
-            Operator::Unequal => !equal(&actual, &self.value),
+            AssertOperator::Equal => equal(&actual, &self.value),
+            AssertOperator::Unequal => !equal(&actual, &self.value),
             ordered => match compare(&actual, &self.value) {
                 Some(order) => ordered.allows(order),
                 None => {
-                    let what = format!("{actual} has no order with {}", self.said);
-                    return Verdict::Senseless(format!("`{self}` cannot be checked: {what}"));
+                    let what = format!("{actual} cannot be compared with {}", self.value_text);
+                    return AssertResult::Invalid(format!("`{self}` cannot be checked: {what}"));
                 }
             },
         };
-        if holds { Verdict::Holds } else { Verdict::Fails(format!("`{self}` does not hold: it is {actual}")) }
+        if holds {
+            AssertResult::Passed
+        } else {
+            AssertResult::Failed(format!("`{self}` does not hold: it is {actual}"))
+        }
     }
 
-    /// The value that the path leads to. A list has one field, `length`.
+    /// Returns the value at the path. Lists have one field, `length`.
     fn find(&self, report: &Value) -> Result<Value, String> {
         let mut found = report;
-        let mut walked = String::from("the report");
-        for step in &self.path {
-            match (step, found) {
-                (Step::Key(key), Value::Array(items)) if key == "length" => return Ok(items.len().into()),
-                (Step::Key(key), Value::Object(fields)) => {
+        let mut location = String::from("the report");
+        for segment in &self.path {
+            match (segment, found) {
+                (PathSegment::Key(key), Value::Array(items)) if key == "length" => return Ok(items.len().into()),
+                (PathSegment::Key(key), Value::Object(fields)) => {
                     found = fields.get(key).ok_or_else(|| {
                         let known: Vec<&str> = fields.keys().map(String::as_str).take(KEYS_OFFERED_MAX).collect();
-                        format!("{walked} has no field `{key}`; it has {}", known.join(", "))
+                        format!("{location} has no field `{key}`; its fields are {}", known.join(", "))
                     })?;
-                    walked.clone_from(key);
+                    location.clone_from(key);
                 }
-                (Step::Key(key), Value::Array(_)) => {
-                    return Err(format!("{walked} is a list: `{key}` is not length, nor a place such as [0]"));
+                (PathSegment::Key(key), Value::Array(_)) => {
+                    return Err(format!("{location} is a list: use length or an index such as [0] instead of `{key}`"));
                 }
-                (Step::Index(index), Value::Array(items)) => {
-                    found = items.get(*index).ok_or_else(|| format!("{walked} has {} entries", items.len()))?;
-                    walked = format!("{walked}[{index}]");
+                (PathSegment::Index(index), Value::Array(items)) => {
+                    found = items.get(*index).ok_or_else(|| format!("{location} has {} entries", items.len()))?;
+                    location = format!("{location}[{index}]");
                 }
-                _ => return Err(format!("{walked} is {found}: there is nothing inside it")),
+                _ => return Err(format!("{location} is {found}, which has no fields")),
             }
         }
         Ok(found.clone())
     }
 }
 
-impl Operator {
+impl AssertOperator {
     fn allows(self, order: Ordering) -> bool {
         match self {
             Self::Equal => order.is_eq(),
@@ -186,12 +195,12 @@ impl Operator {
     }
 }
 
-/// Equal as a person means it: `1` and `1.0` are.
+/// Returns whether two values are equal. Numbers are compared by value: `1` equals `1.0`.
 fn equal(actual: &Value, value: &Value) -> bool {
     compare(actual, value).map_or_else(|| actual == value, Ordering::is_eq)
 }
 
-/// The order of two numbers; whole ones exactly, for nanoseconds soon pass what a float can tell apart.
+/// Returns the order of two numbers. Integers are compared exactly: nanoseconds exceed the precision of `f64`.
 fn compare(actual: &Value, value: &Value) -> Option<Ordering> {
     let whole = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
     match (whole(actual), whole(value)) {

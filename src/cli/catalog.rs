@@ -1,5 +1,4 @@
-//! `loopscope workloads` and `loopscope show`: what there is to run, one of them read aloud, and a person's own script
-//! checked or begun.
+//! The commands `workloads`, `show`, `check` and `new`.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,155 +7,172 @@ use std::path::Path;
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::exit::{Broken, Exit, tell, to_stdout};
-use crate::report::{Lean, plain, table_lines};
+use super::exit::{CliExit, OperationError, print_error, to_stdout};
+use crate::report::{ColumnAlign, sanitize, table_lines};
 use crate::workload::catalog;
 use crate::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
-use crate::workload::own::{FOLDER_VARIABLE, Folder, listing};
+use crate::workload::user_folder::{FOLDER_ENV, WorkloadFolder, list_workloads};
 
+/// Arguments of `loopscope workloads`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(super) struct WorkloadsArguments {
-    /// Print JSON: one list, with every parameter
+pub(super) struct WorkloadsArgs {
+    /// Print a JSON list with all parameters
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
     command: Option<WorkloadsCommand>,
 }
 
+/// Subcommands of `loopscope workloads`.
 #[derive(Debug, clap::Subcommand)]
 enum WorkloadsCommand {
-    /// Read a script as `run` would, run nothing, and say what is wrong with it
-    Check(CheckArguments),
-    /// Write a script to start from, which runs as it is
-    New(NewArguments),
+    /// Check a script without running it
+    Check(CheckArgs),
+    /// Create a script from a template
+    New(NewArgs),
 }
 
+/// Arguments of `loopscope check`.
 #[derive(Debug, clap::Args)]
-pub(super) struct CheckArguments {
-    /// A script of your own, or a workload's name
+pub(super) struct CheckArgs {
+    /// Script file or workload name
     #[arg(value_name = "FILE.lua")]
     script: String,
 }
 
+/// Arguments of `loopscope new`.
 #[derive(Debug, clap::Args)]
-pub(super) struct NewArguments {
-    /// The file to write; one that is there already is left alone
+pub(super) struct NewArgs {
+    /// File to create; existing files are not overwritten
     #[arg(value_name = "FILE.lua")]
     script: String,
 }
 
+/// Arguments of `loopscope show`.
 #[derive(Debug, clap::Args)]
-pub(super) struct ShowArguments {
-    /// A workload's name, or a script of your own
+pub(super) struct ShowArgs {
+    /// Workload name or script file
     #[arg(value_name = "NAME|FILE.lua")]
     workload: String,
 }
 
-/// The folder of the person who is at the command line.
-pub(super) fn own_folder() -> Folder {
-    Folder::of(std::env::var_os(FOLDER_VARIABLE))
+/// Returns the folder of the user's workloads.
+pub(super) fn user_folder() -> WorkloadFolder {
+    WorkloadFolder::from_env_or_default(std::env::var_os(FOLDER_ENV))
 }
 
-pub(super) fn workloads(arguments: &WorkloadsArguments) -> anyhow::Result<Exit> {
-    match &arguments.command {
-        None => list(arguments),
-        Some(WorkloadsCommand::Check(arguments)) => check(arguments),
-        Some(WorkloadsCommand::New(arguments)) => new(arguments),
+/// Runs the command `workloads`.
+pub(super) fn workloads(args: &WorkloadsArgs) -> anyhow::Result<CliExit> {
+    match &args.command {
+        None => list(args),
+        Some(WorkloadsCommand::Check(args)) => check(args),
+        Some(WorkloadsCommand::New(args)) => new(args),
     }
 }
 
-fn list(arguments: &WorkloadsArguments) -> anyhow::Result<Exit> {
-    let listing = listing(&own_folder());
-    // The list is had all the same: one broken script is no reason to keep the others from anybody.
-    listing.broken.iter().for_each(|error| tell(&error.to_string()));
+/// Prints all workloads.
+fn list(args: &WorkloadsArgs) -> anyhow::Result<CliExit> {
+    let listing = list_workloads(&user_folder());
+    // Report invalid scripts, and list the others.
+    listing.broken.iter().for_each(|error| print_error(&error.to_string()));
     let all = listing.workloads;
-    if arguments.json {
+    if args.json {
         let list: Vec<Value> = all.iter().map(manifest_json).collect();
         to_stdout(|out| {
             serde_json::to_writer_pretty(&mut *out, &list)?;
             writeln!(out)
         })?;
-        return Ok(Exit::Success);
+        return Ok(CliExit::Success);
     }
-    let row =
-        |manifest: &Manifest| vec![plain(&manifest.name), manifest.clock.name().to_owned(), plain(&manifest.title)];
+    let row = |manifest: &Manifest| {
+        vec![sanitize(&manifest.name), manifest.clock.name().to_owned(), sanitize(&manifest.title)]
+    };
     let rows: Vec<_> = all.iter().map(row).collect();
     to_stdout(|out| {
-        let mut lines = table_lines(&[Lean::Left; 3], &rows).into_iter();
+        let mut lines = table_lines(&[ColumnAlign::Left; 3], &rows).into_iter();
         lines.try_for_each(|line| writeln!(out, "{line}"))
     })?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }
 
-pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<Exit> {
-    let manifest = catalog::find_with(&arguments.workload, &own_folder())?;
+/// Runs the command `show`.
+pub(super) fn show(args: &ShowArgs) -> anyhow::Result<CliExit> {
+    let manifest = catalog::find_in(&args.workload, &user_folder())?;
     to_stdout(|out| write_manifest(&manifest, out))?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }
 
-pub(super) fn check(CheckArguments { script }: &CheckArguments) -> anyhow::Result<Exit> {
-    let manifest = catalog::find_with(script, &own_folder())?;
-    to_stdout(|out| writeln!(out, "{}: {}: nothing wrong", plain(&manifest.file), plain(&manifest.title)))?;
-    Ok(Exit::Success)
+/// Runs the command `check`.
+pub(super) fn check(CheckArgs { script }: &CheckArgs) -> anyhow::Result<CliExit> {
+    let manifest = catalog::find_in(script, &user_folder())?;
+    to_stdout(|out| writeln!(out, "{}: {}: no problems found", sanitize(&manifest.file), sanitize(&manifest.title)))?;
+    Ok(CliExit::Success)
 }
 
-pub(super) fn new(NewArguments { script }: &NewArguments) -> anyhow::Result<Exit> {
+/// Runs the command `new`.
+pub(super) fn new(NewArgs { script }: &NewArgs) -> anyhow::Result<CliExit> {
     let path = Path::new(script);
     ensure!(
         path.extension().is_some_and(|extension| extension == "lua"),
-        "{script}: a script's name ends in .lua: give a name like my-workload.lua"
+        "`{script}` does not end in .lua\nhelp: use a name such as my-workload.lua"
     );
-    // Made only where nothing is, in one step: no other program can put a file there in between.
+    // Create atomically, so that a file created concurrently is not overwritten.
     let mut file = File::create_new(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => anyhow::anyhow!("{script}: it is there already, and is left as it is"),
-        io::ErrorKind::NotFound => anyhow::anyhow!("{script}: its folder does not exist: make that first"),
-        _ => anyhow::anyhow!("{script}: it cannot be written: {error}"),
+        io::ErrorKind::AlreadyExists => anyhow::anyhow!("`{script}` already exists"),
+        io::ErrorKind::NotFound => anyhow::anyhow!("the folder of `{script}` does not exist"),
+        _ => anyhow::anyhow!("cannot create `{script}`: {error}"),
     })?;
-    if let Err(error) = file.write_all(catalog::TEMPLATE.as_bytes()) {
-        // Half a script would only be in the way of the next attempt.
+    if let Err(error) = file.write_all(catalog::SCRIPT_TEMPLATE.as_bytes()) {
+        // Remove the incomplete file, so that the command can be repeated.
         let _ = fs::remove_file(path);
-        return Err(Broken(format!("{script}: it cannot be written: {error}")).into());
+        return Err(OperationError(format!("cannot write `{script}`: {error}")).into());
     }
-    let typed = as_typed(script);
+    let quoted = shell_quoted(script);
     to_stdout(|out| {
-        writeln!(out, "{} is written. Next, type:\n", plain(script))?;
-        writeln!(out, "  loopscope run {typed}")?;
-        writeln!(out, "  loopscope check {typed}")
+        writeln!(out, "created {}. Next:\n", sanitize(script))?;
+        writeln!(out, "  loopscope run {quoted}")?;
+        writeln!(out, "  loopscope check {quoted}")
     })?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }
 
-/// `name` as a shell takes it for one word, and a command for a file.
-fn as_typed(name: &str) -> String {
+/// Quotes a file name for the shell, so that it is one word and not an option.
+fn shell_quoted(name: &str) -> String {
     if name.starts_with('-') {
-        return as_typed(&format!("./{name}"));
+        return shell_quoted(&format!("./{name}"));
     }
     let is_safe = |character: char| character.is_alphanumeric() || "/._-+,".contains(character);
-    if name.chars().all(is_safe) { name.to_owned() } else { format!("'{}'", plain(name).replace('\'', r"'\''")) }
+    if name.chars().all(is_safe) { name.to_owned() } else { format!("'{}'", sanitize(name).replace('\'', r"'\''")) }
 }
 
+/// Writes the description, parameters and script of a workload.
 fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}: {}\n", plain(&manifest.name), plain(&manifest.title))?;
-    writeln!(out, "{}\n", plain(&manifest.lesson))?;
+    writeln!(out, "{}: {}\n", sanitize(&manifest.name), sanitize(&manifest.title))?;
+    writeln!(out, "{}\n", sanitize(&manifest.lesson))?;
     writeln!(out, "clock   {}", manifest.clock.name())?;
-    writeln!(out, "script  {}\n", plain(&manifest.file))?;
+    writeln!(out, "script  {}\n", sanitize(&manifest.file))?;
     if !manifest.params.is_empty() {
         writeln!(out, "parameters, set with --set NAME=VALUE")?;
         let row = |param: &Param| {
-            vec![plain(&format!("{}={}", param.name, param.default)), plain(&param.allowed()), plain(&param.help)]
+            vec![
+                sanitize(&format!("{}={}", param.name, param.default)),
+                sanitize(&param.allowed_values()),
+                sanitize(&param.help),
+            ]
         };
         let rows: Vec<_> = manifest.params.iter().map(row).collect();
-        table_lines(&[Lean::Left; 3], &rows).into_iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        table_lines(&[ColumnAlign::Left; 3], &rows).into_iter().try_for_each(|line| writeln!(out, "  {line}"))?;
         writeln!(out)?;
     }
-    // Line by line, for the script may be a stranger's; its tabs are indentation and stay.
+    // Sanitize the script, which may be untrusted, but keep line ends and tabs.
     manifest.text.lines().try_for_each(|line| {
-        let shown: Vec<String> = line.split('\t').map(plain).collect();
+        let shown: Vec<String> = line.split('\t').map(sanitize).collect();
         writeln!(out, "{}", shown.join("\t"))
     })
 }
 
+/// Returns the JSON description of a workload.
 fn manifest_json(manifest: &Manifest) -> Value {
     json!({
         "name": manifest.name,
@@ -168,6 +184,7 @@ fn manifest_json(manifest: &Manifest) -> Value {
     })
 }
 
+/// Returns the JSON description of a parameter.
 fn param_json(param: &Param) -> Value {
     let seconds = |value: &std::time::Duration| value.as_secs_f64();
     let kind = match &param.kind {

@@ -1,22 +1,22 @@
-//! `loopscope doctor`: why does one see nothing? Each thing that is found with one line of cause and one of cure.
+//! The command `doctor`: diagnoses why an app shows no tasks, with a cause and a remedy for each problem.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::exit::{Broken, Exit, to_stdout};
-use crate::feed::examination::{Facts, Line, Verdict};
-use crate::feed::wire::{Address, Connection, DEFAULT_ADDRESS};
-use crate::lab::uninstrumented;
-use crate::report::plain;
+use super::exit::{CliExit, OperationError, to_stdout};
+use crate::feed::console_health::{ConsoleHealth, HealthCheck, HealthLevel};
+use crate::feed::wire::{ConsoleAddress, ConsoleConnection, DEFAULT_ADDRESS};
+use crate::lab::untraced_dispatch;
+use crate::report::sanitize;
 
-/// Updates that are listened to at least: a first full one, the one that repeats it, and one of what is new.
+/// Minimum number of updates to receive: the full one, its repetition, and one with changes.
 const UPDATES_MIN: usize = 3;
 
-/// How long is listened at least: what happens now and then has to have happened.
-const LISTENED: Duration = Duration::from_secs(1);
+/// Minimum time to receive updates, so that infrequent events are included.
+const LISTEN_TIME_MIN: Duration = Duration::from_secs(1);
 
-/// How long they may take to come.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time to receive updates.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,85 +24,86 @@ Examples:
   loopscope doctor http://127.0.0.1:7000
   loopscope doctor unix:/tmp/app.sock
 
-Exit code: 0 where there is something to see, 1 where there is nothing.";
+Exit codes: 0 data is available, 1 no data is available.";
 
-/// What was typed after `doctor`.
+/// Arguments of `loopscope doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DoctorArguments {
-    /// Where the app should listen: http://HOST:PORT or unix:PATH
+pub(super) struct DoctorArgs {
+    /// Address of the app's console: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
     #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
-    address: Address,
+    address: ConsoleAddress,
 }
 
-/// Examines the address and tells what was found.
-pub(super) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
-    let lines = tracing::dispatcher::with_default(&uninstrumented(), || {
+/// Examines the console at the address and prints the diagnosis.
+pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<CliExit> {
+    let lines = tracing::dispatcher::with_default(&untraced_dispatch(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map(|runtime| runtime.block_on(examine(&arguments.address)))
+        runtime.map(|runtime| runtime.block_on(examine(&args.address)))
     });
-    let lines = lines.map_err(|error| Broken(format!("the network cannot be used: {error}")))?;
+    let lines = lines.map_err(|error| OperationError(format!("cannot create a runtime: {error}")))?;
     to_stdout(|out| {
-        writeln!(out, "{}", plain(&arguments.address.to_string()))?;
+        writeln!(out, "{}", sanitize(&args.address.to_string()))?;
         lines.iter().try_for_each(|line| write_line(line, out))
     })?;
-    let is_hopeless = lines.iter().any(|line| line.verdict == Verdict::Wrong);
-    Ok(if is_hopeless { Exit::Failed } else { Exit::Success })
+    let has_failed = lines.iter().any(|line| line.level == HealthLevel::Error);
+    Ok(if has_failed { CliExit::Failed } else { CliExit::Success })
 }
 
-fn write_line(line: &Line, out: &mut dyn Write) -> std::io::Result<()> {
-    let verdict = match line.verdict {
-        Verdict::Fine => "fine",
-        Verdict::Odd => "odd",
-        Verdict::Wrong => "WRONG",
+fn write_line(line: &HealthCheck, out: &mut dyn Write) -> std::io::Result<()> {
+    let level = match line.level {
+        HealthLevel::Ok => "ok",
+        HealthLevel::Warning => "warning",
+        HealthLevel::Error => "ERROR",
     };
-    writeln!(out, "  {verdict:<5}  {}", plain(&line.cause))?;
-    if line.cure.is_empty() { Ok(()) } else { writeln!(out, "         → {}", plain(&line.cure)) }
+    writeln!(out, "  {level:<7}  {}", sanitize(&line.cause))?;
+    if line.remedy.is_empty() { Ok(()) } else { writeln!(out, "           help: {}", sanitize(&line.remedy)) }
 }
 
-async fn examine(address: &Address) -> Vec<Line> {
-    let connection = match Connection::open(address).await {
+/// Connects to the console and checks its updates.
+async fn examine(address: &ConsoleAddress) -> Vec<HealthCheck> {
+    let connection = match ConsoleConnection::open(address).await {
         Ok(connection) => connection,
-        Err(why) => return vec![Line::wrong(why.to_string(), NOT_THERE)],
+        Err(reason) => return vec![HealthCheck::error(reason.to_string(), HELP_NOT_LISTENING)],
     };
-    let mut lines = vec![Line::fine("something listens there")];
-    let mut messages = match connection.messages_soon().await {
+    let mut lines = vec![HealthCheck::ok("a server listens at this address")];
+    let mut messages = match connection.messages_or_timeout().await {
         Ok(messages) => messages,
-        Err(why) => {
-            lines.push(Line::wrong(why.to_string(), OTHER));
+        Err(reason) => {
+            lines.push(HealthCheck::error(reason.to_string(), HELP_OTHER_PROGRAM));
             return lines;
         }
     };
-    let mut facts = Facts::default();
-    let listening = async {
-        let begun = Instant::now();
-        let mut heard = 0;
-        while heard < UPDATES_MIN || begun.elapsed() < LISTENED {
-            heard += 1;
+    let mut health = ConsoleHealth::default();
+    let collect = async {
+        let started = Instant::now();
+        let mut received = 0;
+        while received < UPDATES_MIN || started.elapsed() < LISTEN_TIME_MIN {
+            received += 1;
             match messages.next().await {
-                Ok(Some(message)) => facts.learn(message),
+                Ok(Some(message)) => health.observe(message),
                 Ok(None) => return Some("it closed the connection".to_owned()),
-                Err(status) => return Some(connection.lost(&status).to_string()),
+                Err(status) => return Some(connection.explain(&status).to_string()),
             }
         }
         None
     };
-    let broken = tokio::time::timeout(PATIENCE, listening).await.unwrap_or_default();
-    match broken {
-        Some(why) => lines.push(Line::wrong(why, GONE)),
-        None => lines.extend(facts.diagnose()),
+    let failure = tokio::time::timeout(LISTEN_TIMEOUT, collect).await.unwrap_or_default();
+    match failure {
+        Some(reason) => lines.push(HealthCheck::error(reason, HELP_DISCONNECTED)),
+        None => lines.extend(health.diagnose()),
     }
     lines
 }
 
-/// The cure where nobody is.
-const NOT_THERE: &str = "start the app, with console_subscriber::init() first thing in main; where it listens is \
-                         TOKIO_CONSOLE_BIND (127.0.0.1:6669 unless set); or let loopscope start it: \
-                         loopscope exec -- COMMAND";
+/// Help if nothing listens at the address.
+const HELP_NOT_LISTENING: &str = "start the app with console_subscriber::init() as the first call in main; \
+                                  TOKIO_CONSOLE_BIND sets its address (default 127.0.0.1:6669); or start it with \
+                                  loopscope: loopscope exec -- COMMAND";
 
-/// The cure where somebody was and went.
-const GONE: &str = "see whether the app still runs, and what it says on its own standard error";
+/// Help if the app disconnected.
+const HELP_DISCONNECTED: &str = "check that the app still runs, and its standard error";
 
-/// The cure where somebody else is.
-const OTHER: &str = "another program has this address: give the app one of its own with TOKIO_CONSOLE_BIND=127.0.0.1:PORT, \
-                     and that same one here";
+/// Help if another program listens at the address.
+const HELP_OTHER_PROGRAM: &str = "another program uses this address: set TOKIO_CONSOLE_BIND=127.0.0.1:PORT for the \
+                                  app, and use the same address here";

@@ -1,4 +1,4 @@
-//! `loopscope exec`: an app that uses console-subscriber, started and watched, on screen or headless.
+//! The command `exec`: starts an app that uses console-subscriber and watches it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::attach::source_folder;
-use super::exit::{Broken, Exit, tell};
-use super::headless::{self, Wanted};
-use super::record::{self, Record};
+use super::exit::{CliExit, OperationError, print_error};
+use super::headless::{self, ReportArgs};
+use super::record::{self, RecordArgs};
 use super::run::ensure_terminal;
 use super::screen;
 use crate::control::{FeedChoice, SourceKind};
-use crate::report::Source;
-use crate::session::{self, ExecSession, Stdin, wait_for_left};
+use crate::report::RunSource;
+use crate::session::{self, AppStdin, ExecSession, wait_for_stopping_apps};
 use crate::settings::Settings;
 use crate::terminal;
 use crate::workload::duration;
@@ -23,77 +23,79 @@ const EXAMPLES: &str = "\
 Examples:
   loopscope exec -- ./target/debug/my-app --port 8080
   loopscope exec --headless --for 10s -- ./my-app
-  loopscope exec --record seen.loop -- ./my-app
+  loopscope exec --record app.loop -- ./my-app
   loopscope exec --headless --json -- ./my-app < input > report.json
 
-The app has to call console_subscriber::init(), and to be built with tokio's feature `tracing` and with
-RUSTFLAGS=\"--cfg tokio_unstable\". It is not changed otherwise: it listens at a port that is free, and records into a
-pipe. When loopscope ends, so does the app, with all that it started and that is still in its process group. Only where
---headless reads standard input from a terminal the app has no group of its own, and what it started is its to end.";
+The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and
+with RUSTFLAGS=\"--cfg tokio_unstable\". loopscope sets its console to a free port and its recording
+to a pipe. When loopscope exits, it terminates the app and its process group. Exception: with
+--headless and a terminal as standard input, the app shares loopscope's process group, and its child
+processes are not terminated.";
 
-/// What was typed after `exec`.
+/// Arguments of `loopscope exec`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ExecArguments {
-    /// The app and its arguments, after `--`
+pub(super) struct ExecArgs {
+    /// App and its arguments, after `--`
     #[arg(value_name = "COMMAND", required = true, last = true)]
     command: Vec<OsString>,
-    /// No screen: let it run to its end and print a report. Its standard input is ours then
+    /// Run the app to its end without a screen and print a report; it inherits standard input
     #[arg(long, help_heading = "Headless")]
     headless: bool,
-    /// End the app after so long: seconds, or text such as 10ms or 1h30m
+    /// Terminate the app after this time: seconds, or text such as 10ms or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
-    /// Where the app was built, to show the lines of its source, if that is neither here nor where its `target` is
+    /// Folder in which the app was built, to show source lines [default: guessed from the app's path]
     #[arg(long, value_name = "FOLDER")]
     source: Option<PathBuf>,
     #[command(flatten)]
-    record: Record,
+    record: RecordArgs,
     #[command(flatten)]
-    wanted: Wanted,
+    report_args: ReportArgs,
 }
 
-pub(super) fn exec(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let exit = watch(arguments, settings);
-    // The session is gone by now, and its app perhaps not yet.
-    wait_for_left();
+/// Runs the command, then waits for the app to end.
+pub(super) fn exec(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
+    let exit = watch(args, settings);
+    // The session is dropped, but its app may still be terminating.
+    wait_for_stopping_apps();
     exit
 }
 
-fn watch(arguments: &ExecArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let words: Vec<_> = arguments.command.iter().map(|word| word.to_string_lossy()).collect();
-    let name = words.join(" ");
-    if arguments.headless {
-        headless::heed_signals()?;
+fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
+    let command: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
+    let name = command.join(" ");
+    if args.headless {
+        headless::handle_signals()?;
     } else {
         ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
-        terminal::heed_signals()?;
+        terminal::handle_early_signals()?;
     }
-    let folder = match &arguments.source {
+    let folder = match &args.source {
         Some(folder) => Some(source_folder(folder)?),
-        None => arguments
+        None => args
             .command
             .first()
             .zip(std::env::current_dir().ok())
-            .and_then(|(app, here)| session::built_in(app, &here)),
+            .and_then(|(app, here)| session::guess_build_folder(app, &here)),
     };
-    let mut records = arguments.record.records();
-    let file = records.next()?;
-    let stdin = if arguments.headless { Stdin::Ours } else { Stdin::Nothing };
-    let started = ExecSession::start(&arguments.command, stdin, settings.memory_bytes);
-    let mut session = started.context(Broken(format!("{name} cannot be watched")))?;
+    let mut archive_files = args.record.file_series();
+    let file = archive_files.next()?;
+    let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
+    let started = ExecSession::start(&args.command, stdin, settings.memory_bytes);
+    let mut session = started.context(OperationError(format!("cannot watch `{name}`")))?;
     if let Some(folder) = folder {
-        session = session.built_in(folder);
+        session = session.with_source_folder(folder);
     }
-    let source = Source::foreign(SourceKind::Exec, session.name().to_owned());
-    if !arguments.headless {
-        let session = record::onto(file, session, session::head(&source, FeedChoice::Both))?;
-        return screen::watch(vec![session], records, settings);
+    let source = RunSource::external(SourceKind::Exec, session.name().to_owned());
+    if !args.headless {
+        let session = record::archive_session(file, session, session::archive_head(&source, FeedChoice::Both))?;
+        return screen::watch(vec![session], archive_files, settings);
     }
-    let (wanted, thresholds) = (&arguments.wanted, &settings.thresholds);
-    let (exit, status) = headless::watch_onto(file, session, arguments.r#for, &source, thresholds, wanted)?;
-    if let Some(note) = status.link.map(|link| link.note).filter(|note| !note.is_empty()) {
-        tell(&format!("{}: {note}", source.name));
+    let (report_args, thresholds) = (&args.report_args, &settings.thresholds);
+    let (exit, status) = headless::archive_and_report(file, session, args.r#for, &source, thresholds, report_args)?;
+    if let Some(note) = status.connection.map(|connection| connection.note).filter(|note| !note.is_empty()) {
+        print_error(&format!("{}: {note}", source.name));
     }
     Ok(exit)
 }

@@ -1,24 +1,26 @@
-//! Exit codes, and the two streams: documents on standard output, everything that is said to the person on standard
-//! error.
+//! Exit codes and output streams: documents go to standard output, messages to standard error.
 
 use std::io::{self, BufWriter, Write};
 
-use crate::report::plain;
+use crate::report::sanitize;
 
-/// What a script learns from the exit code.
+/// The result of a command, which determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum CliExit {
+    /// The command succeeded. Code 0.
     Success,
-    /// The run failed, or an assertion did not hold.
+    /// The run or an assertion failed. Code 1.
     Failed,
-    /// Bad usage or bad input.
+    /// The usage or the input was invalid. Code 2.
     BadInput,
+    /// A headless run was interrupted. Code 130.
     Interrupted,
-    /// Ended by this signal.
+    /// A signal ended the screen. Code 128 plus the signal number.
     Signal(i32),
 }
 
-impl Exit {
+impl CliExit {
+    /// Returns the exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -30,30 +32,31 @@ impl Exit {
     }
 }
 
-/// The exit code for how a command came out, once its error is told. What cannot be done is the fault of what was
-/// given; only writing and running fail for reasons of their own.
-pub(super) fn told(result: anyhow::Result<Exit>) -> Exit {
+/// Prints the error of a command, if any, and returns the exit code.
+///
+/// Errors count as invalid input, except I/O errors and [`OperationError`].
+pub(super) fn exit_code_of(result: anyhow::Result<CliExit>) -> CliExit {
     result.unwrap_or_else(|error| {
-        tell(&format!("{error:#}"));
-        if error.is::<io::Error>() || error.is::<Broken>() { Exit::Failed } else { Exit::BadInput }
+        print_error(&format!("{error:#}"));
+        if error.is::<io::Error>() || error.is::<OperationError>() { CliExit::Failed } else { CliExit::BadInput }
     })
 }
 
-/// Something of loopscope's own that did not work, whatever it was given.
+/// A failure that is not caused by invalid input.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Broken(pub String);
+pub(super) struct OperationError(pub String);
 
-/// Says `message` on standard error. It may quote a script, so nothing in it reaches the terminal unread.
-pub(super) fn tell(message: &str) {
-    let mut lines = message.lines().map(plain);
+/// Prints `message` to standard error, without control characters: it may quote untrusted text.
+pub(super) fn print_error(message: &str) {
+    let mut lines = message.lines().map(sanitize);
     let first = lines.next().unwrap_or_default();
     let rest: String = lines.map(|line| format!("\n{line}")).collect();
-    // There is nowhere left to say that standard error is closed.
+    // Ignore write errors: there is no other stream to report them.
     let _ = writeln!(io::stderr(), "loopscope: {first}{rest}");
 }
 
-/// Lets `write` fill standard output. A reader that closed it early has what it wanted: that is no error.
+/// Calls `write` with buffered standard output. A broken pipe is not an error.
 pub(super) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {

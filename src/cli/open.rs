@@ -1,4 +1,4 @@
-//! `loopscope open`, and what `attach --recording` does: files that tell what an app did.
+//! The command `open`, and `attach --recording`: shows archives and recordings.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,121 +6,125 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use super::exit::{Exit, tell};
-use super::headless::{self, Wanted};
-use super::record::{self, Record, Records};
+use super::exit::{CliExit, print_error};
+use super::headless::{self, ReportArgs};
+use super::record::{self, ArchiveFileSeries, RecordArgs};
 use super::run::ensure_terminal;
 use super::screen;
 use crate::control::{FeedChoice, SourceKind};
 use crate::feed::{archive, recording};
-use crate::report::Source;
-use crate::session::{self, ArchiveSession, RecordingSession, Until};
+use crate::report::RunSource;
+use crate::session::{self, ArchiveSession, ReadUntil, RecordingSession};
 use crate::settings::Settings;
 
-/// Bytes at the beginning of a file that tell what it is.
-const BEGINNING_BYTES: usize = 4_096;
+/// Number of bytes to read to identify a recording.
+const HEADER_BYTES: usize = 4_096;
 
 const EXAMPLES: &str = "\
 Examples:
-  TOKIO_CONSOLE_RECORD_PATH=app.jsonl ./my-app     record an app that calls console_subscriber::init()
-  loopscope open app.jsonl
+  TOKIO_CONSOLE_RECORD_PATH=app.jsonl ./my-app     record an app
+  loopscope open app.jsonl                         show the recording
   loopscope open app.jsonl --headless --json > report.json
-  loopscope open app.jsonl --record app.loop       make an archive of it, in a fraction of the bytes
-  loopscope run countasync --record run.loop       write a run to a file, and look at it again
-  loopscope open run.loop";
+  loopscope open app.jsonl --record app.loop       convert it to a smaller archive
+  loopscope run countasync --record run.loop       archive a run
+  loopscope open run.loop                          show the archive";
 
-/// What was typed after `open`.
+/// Arguments of `loopscope open`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct OpenArguments {
-    /// An archive of loopscope's, or a recording of console-subscriber's, whole or still growing
+pub(super) struct OpenArgs {
+    /// Loopscope archive, or console-subscriber recording (complete or growing)
     file: PathBuf,
-    /// No screen: read it to its end and print a report
+    /// Read the file to its end without a screen and print a report
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]
-    record: Record,
+    record: RecordArgs,
     #[command(flatten)]
-    wanted: Wanted,
+    report_args: ReportArgs,
 }
 
-/// Reads a file to its end, or as long as it grows.
-pub(super) fn open(arguments: &OpenArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    let wanted = arguments.headless.then_some((&arguments.wanted, None));
-    if is_archive(&arguments.file) {
-        ensure!(arguments.record.path().is_none(), "--record writes an archive, and that is one: copy it");
-        return archived(&arguments.file, wanted.map(|(wanted, _)| wanted), settings);
+/// Runs the command.
+pub(super) fn open(args: &OpenArgs, settings: &Settings) -> anyhow::Result<CliExit> {
+    let report_args = args.headless.then_some((&args.report_args, None));
+    if is_archive(&args.file) {
+        ensure!(args.record.path().is_none(), "--record: the file is already an archive\nhelp: copy it");
+        return open_archive(&args.file, report_args.map(|(report_args, _)| report_args), settings);
     }
-    recorded(&arguments.file, Until::Whole, &arguments.record, wanted, settings)
+    open_recording(&args.file, ReadUntil::EndOfFile, &args.record, report_args, settings)
 }
 
-/// Whether the file at `path` begins as an archive does; what cannot be read is looked at as a recording, which says why.
+/// Returns whether the file at `path` has the header of an archive. Unreadable files are handled as recordings, which
+/// reports the error.
 fn is_archive(path: &Path) -> bool {
-    let mut beginning = Vec::new();
+    let mut header = Vec::new();
     let file =
         std::fs::metadata(path).ok().filter(|found| found.is_file()).and_then(|_| std::fs::File::open(path).ok());
-    file.is_some_and(|file| file.take(16).read_to_end(&mut beginning).is_ok() && archive::is_archive(&beginning))
+    file.is_some_and(|file| file.take(16).read_to_end(&mut header).is_ok() && archive::is_archive(&header))
 }
 
-/// Looks at the archive at `path`, on screen or, with what is wanted of it, headless.
-fn archived(path: &Path, headless: Option<&Wanted>, settings: &Settings) -> anyhow::Result<Exit> {
+/// Shows the archive at `path` on screen, or headless if report arguments are given.
+fn open_archive(path: &Path, headless: Option<&ReportArgs>, settings: &Settings) -> anyhow::Result<CliExit> {
     let name = path.display().to_string();
     if headless.is_none() {
         ensure_terminal(&format!("loopscope open {name} --headless"))?;
     }
     let session = ArchiveSession::open(path, settings.memory_bytes);
-    let mut session = session.with_context(|| format!("{name} cannot be opened"))?;
-    let Some(wanted) = headless else { return screen::watch(vec![Box::new(session)], Records::default(), settings) };
+    let mut session = session.with_context(|| format!("cannot open `{name}`"))?;
+    let Some(report_args) = headless else {
+        return screen::watch(vec![Box::new(session)], ArchiveFileSeries::default(), settings);
+    };
     for note in session.notes() {
-        tell(&format!("{name}: {note}"));
+        print_error(&format!("{name}: {note}"));
     }
-    let source = session.archived();
-    headless::watch(&mut session, None, &source, &settings.thresholds, wanted)
+    let source = session.run_source();
+    headless::run_and_report(&mut session, None, &source, &settings.thresholds, report_args)
 }
 
-/// Looks at the recording at `path`, on screen or, with what is wanted of it and for so long, headless.
-pub(super) fn recorded(
+/// Shows the recording at `path` on screen, or headless if report arguments and an optional time limit are given.
+pub(super) fn open_recording(
     path: &Path,
-    until: Until,
-    record: &Record,
-    headless: Option<(&Wanted, Option<Duration>)>,
+    until: ReadUntil,
+    record: &RecordArgs,
+    headless: Option<(&ReportArgs, Option<Duration>)>,
     settings: &Settings,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<CliExit> {
     let name = path.display().to_string();
-    check(path, until).with_context(|| format!("{name} cannot be opened"))?;
+    check_recording(path, until).with_context(|| format!("cannot open `{name}`"))?;
     if headless.is_none() {
         ensure_terminal(&format!("loopscope open {name} --headless"))?;
     }
-    let is_itself = |written: &Path| written.canonicalize().ok().is_some_and(|at| path.canonicalize().ok() == Some(at));
-    ensure!(!record.path().is_some_and(is_itself), "--record {name}: that is the file that is read");
-    let mut records = record.records();
-    let file = records.next()?;
+    let is_input_file =
+        |written: &Path| written.canonicalize().ok().is_some_and(|at| path.canonicalize().ok() == Some(at));
+    ensure!(!record.path().is_some_and(is_input_file), "--record: `{name}` is the input file");
+    let mut archive_files = record.file_series();
+    let file = archive_files.next()?;
     let session = RecordingSession::open(path, until, settings.memory_bytes);
-    let session = session.with_context(|| format!("{name} cannot be opened"))?;
-    let source = Source::foreign(SourceKind::Recording, name.clone());
-    let Some((wanted, at_most)) = headless else {
-        let session = record::onto(file, session, session::head(&source, FeedChoice::Probe))?;
-        return screen::watch(vec![session], records, settings);
+    let session = session.with_context(|| format!("cannot open `{name}`"))?;
+    let source = RunSource::external(SourceKind::Recording, name.clone());
+    let Some((report_args, at_most)) = headless else {
+        let session = record::archive_session(file, session, session::archive_head(&source, FeedChoice::Probe))?;
+        return screen::watch(vec![session], archive_files, settings);
     };
-    Ok(headless::watch_onto(file, session, at_most, &source, &settings.thresholds, wanted)?.0)
+    Ok(headless::archive_and_report(file, session, at_most, &source, &settings.thresholds, report_args)?.0)
 }
 
-/// Whether the file at `path` is of a kind that can be looked at; one that is followed may still be empty.
-fn check(path: &Path, until: Until) -> anyhow::Result<()> {
+/// Checks that the file at `path` is a recording. A file to follow may be empty.
+fn check_recording(path: &Path, until: ReadUntil) -> anyhow::Result<()> {
     let kind = std::fs::metadata(path).map_err(|error| anyhow::anyhow!("{error}"))?.file_type();
     if kind.is_dir() {
         bail!("it is a folder");
     }
     if !kind.is_file() {
-        bail!("it is not a file\n`loopscope exec -- COMMAND` starts an app and reads its recording as it is made");
+        bail!("not a regular file\nhelp: `loopscope exec -- COMMAND` starts an app and reads its live recording");
     }
-    let mut beginning = Vec::new();
+    let mut header = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let limit = u64::try_from(BEGINNING_BYTES).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut beginning).map_err(|error| anyhow::anyhow!("{error}"))?;
-    if beginning.is_empty() && until == Until::Whole {
-        bail!("it is empty: the app has recorded nothing");
+    let limit = u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut header).map_err(|error| anyhow::anyhow!("{error}"))?;
+    if header.is_empty() && until == ReadUntil::EndOfFile {
+        bail!("empty recording: the app recorded no events");
     }
-    recording::begins(&beginning)?;
+    recording::check_beginning(&header)?;
     Ok(())
 }

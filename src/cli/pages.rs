@@ -1,36 +1,42 @@
-//! `loopscope completions` and `loopscope man`: both written from the command line's own definition.
+//! The commands `completions` and `man`, generated from the definition of the command line.
 
 use anyhow::Context;
 
-use super::exit::{Exit, to_stdout};
+use super::exit::{CliExit, to_stdout};
 
+/// Arguments of `loopscope completions`.
 #[derive(Debug, clap::Args)]
-pub(super) struct CompletionsArguments {
+pub(super) struct CompletionsArgs {
+    /// Shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }
 
+/// Arguments of `loopscope man`.
 #[derive(Debug, clap::Args)]
-pub(super) struct ManArguments {
-    /// The command to describe; without it, loopscope as a whole
+pub(super) struct ManArgs {
+    /// Command to describe [default: loopscope itself]
     command: Option<String>,
 }
 
-pub(super) fn completions(arguments: &CompletionsArguments) -> anyhow::Result<Exit> {
+/// Prints a shell completion script.
+pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<CliExit> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::command(), "loopscope", &mut script);
+    clap_complete::generate(args.shell, &mut super::command(), "loopscope", &mut script);
     to_stdout(|out| out.write_all(&script))?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }
 
-pub(super) fn man(arguments: &ManArguments) -> anyhow::Result<Exit> {
+/// Prints a manual page.
+pub(super) fn man(args: &ManArgs) -> anyhow::Result<CliExit> {
     let mut command = super::command();
     command.build();
-    if let Some(name) = &arguments.command {
+    if let Some(name) = &args.command {
         let found = command.find_subcommand(name).cloned();
-        command = found.with_context(|| format!("there is no command `{name}`: `loopscope --help` lists them"))?;
+        command =
+            found.with_context(|| format!("unknown command `{name}`\nhelp: `loopscope --help` lists all commands"))?;
     }
     let page = clap_mangen::Man::new(command.disable_help_subcommand(true));
     to_stdout(|mut out| page.render(&mut out))?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }

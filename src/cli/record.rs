@@ -1,82 +1,83 @@
-//! `--record FILE`: where what is watched is written to, and what comes after it.
+//! The option `--record FILE`: writing sessions to archives.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
 use crate::app::Session;
-use crate::feed::archive::Head;
-use crate::session::{ArchiveFile, Recorded};
+use crate::feed::archive::ArchiveHeader;
+use crate::session::{ArchiveFile, ArchivingSession};
 
-/// What was typed of it.
+/// Arguments for recording to an archive.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Record {
-    /// Write what is seen to a file while it goes on; `loopscope open FILE` looks at it again
+pub(super) struct RecordArgs {
+    /// Write an archive while watching, for `loopscope open FILE`
     #[arg(long = "record", value_name = "FILE")]
     path: Option<PathBuf>,
 }
 
-impl Record {
+impl RecordArgs {
+    /// Returns the path given by the user.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// The files of a screen that may watch several things.
-    pub fn records(&self) -> Records {
-        Records { path: self.path.clone(), is_used: false }
+    /// Returns the series of archives for a screen with several sessions.
+    pub fn file_series(&self) -> ArchiveFileSeries {
+        ArchiveFileSeries { path: self.path.clone(), is_first_used: false }
     }
 
-    /// The file, if one was asked for; to be had before anything is started that would be written to it.
+    /// Opens the file given by the user, if any. Call this before starting a session.
     ///
     /// # Errors
-    /// When it cannot be written, or is something else.
+    /// Returns an error if the file cannot be written, or has other contents.
     pub fn file(&self) -> anyhow::Result<Option<ArchiveFile>> {
-        self.path().map(file).transpose()
+        self.path().map(open_file).transpose()
     }
 }
 
-fn file(path: &Path) -> anyhow::Result<ArchiveFile> {
-    ArchiveFile::at(path).map_err(|error| anyhow!("nothing can be written to {}: {error}", path.display()))
+/// Opens the archive file that the user named.
+fn open_file(path: &Path) -> anyhow::Result<ArchiveFile> {
+    ArchiveFile::open_or_create(path).map_err(|error| anyhow!("cannot write to `{}`: {error}", path.display()))
 }
 
-/// The files of a screen that may watch several things, one after the other and beside each other: the first is the one
-/// that was asked for, the next stand beside it: `run-2.loop`.
+/// The archives of a screen with several sessions: the file given by the user, then siblings such as `run-2.loop`.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(super) struct ArchiveFileSeries {
     path: Option<PathBuf>,
-    is_used: bool,
+    is_first_used: bool,
 }
 
-impl Records {
-    /// A file for what is started next; `None` where nothing is to be written.
+impl ArchiveFileSeries {
+    /// Opens the archive for the next session. Returns `None` if sessions are not archived.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Returns an error if the file cannot be created.
     pub fn next(&mut self) -> anyhow::Result<Option<ArchiveFile>> {
         let Some(path) = &self.path else { return Ok(None) };
-        // Only the first was named by the person: nothing else that is there is written over.
-        let made = if self.is_used {
-            ArchiveFile::beside(path)
-                .map_err(|error| anyhow!("nothing can be written beside {}: {error}", path.display()))
+        // Overwrite only the file that the user named.
+        let result = if self.is_first_used {
+            ArchiveFile::create_sibling(path)
+                .map_err(|error| anyhow!("cannot create a file next to `{}`: {error}", path.display()))
         } else {
-            file(path)
+            open_file(path)
         };
-        self.is_used |= made.is_ok();
-        made.map(Some)
+        self.is_first_used |= result.is_ok();
+        result.map(Some)
     }
 }
 
-/// `session`, written to the file while it goes on, where there is one.
+/// Wraps `session` to write it to `file`, if there is one.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub(super) fn onto(
+/// Returns an error if the file cannot be written.
+pub(super) fn archive_session(
     file: Option<ArchiveFile>,
     session: impl Session + 'static,
-    head: Head,
+    head: ArchiveHeader,
 ) -> anyhow::Result<Box<dyn Session>> {
     let session: Box<dyn Session> = Box::new(session);
     let Some(file) = file else { return Ok(session) };
-    let recorded = Recorded::new(session, file, head);
-    Ok(Box::new(recorded.map_err(|error| anyhow!("the archive cannot be written: {error}"))?))
+    let archiving = ArchivingSession::new(session, file, head);
+    Ok(Box::new(archiving.map_err(|error| anyhow!("cannot write the archive: {error}"))?))
 }

@@ -1,4 +1,4 @@
-//! `loopscope run`: from what was typed to a checked plan, then on screen or headless.
+//! The command `run`: turns arguments into a validated plan and runs it on screen or headless.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::catalog::own_folder;
-use super::exit::{Exit, tell};
-use super::headless::{self, Wanted};
-use super::record::Record;
+use super::catalog::user_folder;
+use super::exit::{CliExit, print_error};
+use super::headless::{self, ReportArgs};
+use super::record::RecordArgs;
 use super::{loop_time, screen};
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
-use crate::feed::wire::Address;
+use crate::feed::wire::ConsoleAddress;
 use crate::insight::Thresholds;
-use crate::lab::{Listener, Options};
-use crate::report::Source;
+use crate::lab::{ConsoleListener, LoopOptions};
+use crate::report::RunSource;
 use crate::settings::Settings;
 use crate::trace::Nanos;
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::{Permissions, catalog, params, program_with};
+use crate::workload::{Permissions, build_program_with, catalog, params};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,99 +30,102 @@ Examples:
   loopscope run countasync --headless --json > report.json
   loopscope run countasync --headless --assert 'elapsed_ns == 1s' --assert 'feeds.agree == true'";
 
-/// What was typed after `run`.
+/// Arguments of `loopscope run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct RunArguments {
-    /// A workload's name, or a script of your own
+pub(super) struct RunArgs {
+    /// Workload name or script file
     #[arg(value_name = "NAME|FILE.lua")]
     workload: String,
-    /// Set a parameter; `loopscope show NAME` lists them. May be given several times
+    /// Set a parameter (repeatable); `loopscope show NAME` lists them
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     set: Vec<(String, String)>,
-    /// Where the workload's random numbers begin: the same seed, the same run
+    /// Random seed; equal seeds give identical runs on a virtual clock
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Live by the machine's clock or by a virtual one; without this the workload says
-    #[arg(long, value_parser = PossibleValuesParser::new(["real", "virtual"]).map(|name| clock_called(&name)))]
+    /// Clock of the loop [default: set by the workload]
+    #[arg(long, value_parser = PossibleValuesParser::new(["real", "virtual"]).map(|name| parse_clock(&name)))]
     clock: Option<ClockKind>,
-    /// Virtual seconds per real second, 0.1 to 1000000, or max. On screen 1 unless a setting says otherwise, headless
-    /// max
+    /// Virtual seconds per real second, 0.1 to 1000000, or max [default: the setting `speed`; headless: max]
     #[arg(long, value_name = "N|max")]
     speed: Option<Speed>,
-    /// Which witnesses watch the loop
+    /// Feeds that record the loop
     #[arg(long, default_value = "both",
-        value_parser = PossibleValuesParser::new(["console", "probe", "both"]).map(|name| feed_called(&name)))]
+        value_parser = PossibleValuesParser::new(["console", "probe", "both"]).map(|name| parse_feed(&name)))]
     feed: FeedChoice,
-    /// Stop before the first poll
+    /// Start paused, before the first poll
     #[arg(long, conflicts_with = "headless")]
     paused: bool,
-    /// End the run when loop time reaches this: seconds, or text such as 10ms or 1h30m
+    /// End the run at this loop time: seconds, or text such as 10ms or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = loop_time)]
     until: Option<Nanos>,
-    /// Pause by itself: poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding. NAME may end in * for any
-    /// that begin so. May be given several times
+    /// Set a breakpoint (repeatable): poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end
+    /// in * to match a prefix
     #[arg(long = "break", value_name = "EXPR")]
     breakpoints: Vec<Breakpoint>,
     #[command(flatten)]
-    record: Record,
-    /// Let tokio-console, or another loopscope, look at this run: at http://HOST:PORT or unix:PATH
+    record: RecordArgs,
+    /// Serve the run to tokio-console or another loopscope at http://HOST:PORT or unix:PATH
     #[arg(long, value_name = "ADDR")]
-    serve: Option<Address>,
-    /// Let the script's sockets reach other machines, and be reached from them. Without this they stay on this one
+    serve: Option<ConsoleAddress>,
+    /// Allow the script's sockets to reach other machines and be reached from them [default: this machine only]
     #[arg(long)]
     allow_net: bool,
-    /// Let the script read and write the files in this folder. Without this it has an empty one, which goes with the run
+    /// Allow the script to read and write files in this folder [default: an empty temporary folder]
     #[arg(long, value_name = "FOLDER")]
     allow_folder: Option<PathBuf>,
-    /// No screen: run to the end and print a report
+    /// Run to the end without a screen and print a report
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]
-    wanted: Wanted,
+    report_args: ReportArgs,
 }
 
-/// A run that was asked for and checked: nothing in it can be refused any more.
+/// A validated request to run a workload.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct RunPlan {
+    /// The workload.
     pub manifest: Manifest,
-    /// In the order of the manifest, defaults included.
+    /// Parameters in the order of the manifest, including defaults.
     pub params: Vec<(String, ParamValue)>,
+    /// Random seed.
     pub seed: u64,
+    /// Clock of the loop.
     pub clock: ClockKind,
-    /// How fast a virtual clock starts; a real clock takes no notice.
+    /// Initial speed of a virtual clock; ignored by a real clock.
     pub speed: Speed,
+    /// Feeds that record the loop.
     pub feed: FeedChoice,
-    /// Stop before the first poll.
+    /// Start paused, before the first poll.
     pub paused: bool,
-    /// End the run, as cancelled, when loop time reaches this.
+    /// Loop time at which the run is cancelled, in nanoseconds.
     pub until: Option<Nanos>,
-    /// Where the loop is to stop by itself.
+    /// Breakpoints that are active from the start.
     pub breakpoints: Vec<Breakpoint>,
-    /// What the script may reach.
+    /// Access of the script to network and files.
     pub permissions: Permissions,
-    /// Bytes that the trace may keep.
+    /// Memory budget of the trace in bytes.
     pub memory_bytes: usize,
-    /// From where on something is worth a finding.
+    /// Thresholds for findings.
     pub thresholds: Thresholds,
 }
 
-impl Plan {
-    /// How the lab is to run it.
-    pub fn options(&self) -> Options {
-        Options {
+impl RunPlan {
+    /// Returns the options for the loop.
+    pub fn options(&self) -> LoopOptions {
+        LoopOptions {
             clock: self.clock,
             speed: self.speed,
             feed: self.feed,
-            paused: self.paused,
+            start_paused: self.paused,
             seed: self.seed,
-            until: self.until,
+            stop_at: self.until,
         }
     }
 
-    /// What a report calls this run.
-    pub fn source(&self) -> Source {
-        Source {
+    /// Returns the source of reports about this run.
+    pub fn source(&self) -> RunSource {
+        RunSource {
             kind: SourceKind::Workload,
             name: self.manifest.name.clone(),
             params: self.params.clone(),
@@ -132,101 +135,105 @@ impl Plan {
     }
 }
 
-pub(super) fn run(arguments: RunArguments, settings: &Settings) -> anyhow::Result<Exit> {
-    if !arguments.headless {
-        let again = format!("loopscope run {} --headless", arguments.workload);
-        ensure_terminal(&again)?;
+/// Runs the command.
+pub(super) fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<CliExit> {
+    if !args.headless {
+        let headless_command = format!("loopscope run {} --headless", args.workload);
+        ensure_terminal(&headless_command)?;
     }
-    let plan = plan(&arguments, settings)?;
-    let listener = arguments.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
-    if !arguments.headless {
-        return screen::run(plan, listener, arguments.record.records(), settings);
+    let plan = plan(&args, settings)?;
+    let listener = args.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
+    if !args.headless {
+        return screen::run(plan, listener, args.record.file_series(), settings);
     }
-    let program = program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())?;
-    headless::run(&plan, program, listener, arguments.record.file()?, &arguments.wanted)
+    let program = build_program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())?;
+    headless::run(&plan, program, listener, args.record.file()?, &args.report_args)
 }
 
-/// Opens the socket where consoles may look at the run, and says so where other machines can reach it.
-fn listen(address: &Address, feed: FeedChoice) -> anyhow::Result<Listener> {
-    ensure!(feed.console(), "--serve shows what console-subscriber tells, and with --feed probe it is not there");
-    let listener = Listener::bind(address).with_context(|| format!("--serve {address}: nobody can listen there"))?;
+/// Opens the socket for external consoles. Warns if other machines can reach it.
+fn listen(address: &ConsoleAddress, feed: FeedChoice) -> anyhow::Result<ConsoleListener> {
+    ensure!(feed.has_console(), "--serve needs the console feed, which --feed probe disables");
+    let listener = ConsoleListener::bind(address).with_context(|| format!("--serve: cannot listen at `{address}`"))?;
     if !listener.is_local() {
-        tell(&format!(
-            "warning: whoever reaches {address} can watch this run, without being asked for anything; nobody can control it"
+        print_error(&format!(
+            "warning: any client that can reach {address} can watch this run without authentication, but not control it"
         ));
     }
     Ok(listener)
 }
 
 /// Opens the picker.
-pub(super) fn pick(settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) fn pick(settings: &Settings) -> anyhow::Result<CliExit> {
     ensure_terminal("loopscope run NAME --headless")?;
     screen::pick(settings)
 }
 
-pub(super) fn ensure_terminal(instead: &str) -> anyhow::Result<()> {
+/// Returns an error unless standard input and output are a terminal. It suggests `headless_command`.
+pub(super) fn ensure_terminal(headless_command: &str) -> anyhow::Result<()> {
     ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
-        "this is not a terminal, so there is no screen to draw on\nwithout one, type: {instead}"
+        "standard input and output must be a terminal to show the screen\nhelp: to run without a screen, use: {headless_command}"
     );
     Ok(())
 }
 
-fn plan(arguments: &RunArguments, settings: &Settings) -> anyhow::Result<Plan> {
-    if arguments.headless && !arguments.breakpoints.is_empty() {
+/// Validates the arguments.
+fn plan(args: &RunArgs, settings: &Settings) -> anyhow::Result<RunPlan> {
+    if args.headless && !args.breakpoints.is_empty() {
         bail!(
-            "--break stops the loop for somebody to look at it, and with --headless nobody does: leave out one of the two\n\
-             to end a run early, give --until; to hold it to a promise, --assert"
+            "--break cannot be used with --headless: nothing would resume the loop\n\
+             help: use --until to end a run early, or --assert to check it"
         );
     }
-    ensure!(arguments.breakpoints.len() <= BREAKPOINTS_MAX, "more than {BREAKPOINTS_MAX} breakpoints");
-    let manifest = catalog::find_with(&arguments.workload, &own_folder())?;
-    let params = params::resolve(&manifest, &arguments.set)?;
-    let clock = arguments.clock.unwrap_or(manifest.clock);
-    if arguments.speed.is_some() && clock == ClockKind::Real {
-        bail!("--speed needs a virtual clock, and {} runs on the real one: add --clock virtual", manifest.name);
+    ensure!(args.breakpoints.len() <= BREAKPOINTS_MAX, "too many breakpoints: the limit is {BREAKPOINTS_MAX}");
+    let manifest = catalog::find_in(&args.workload, &user_folder())?;
+    let params = params::resolve(&manifest, &args.set)?;
+    let clock = args.clock.unwrap_or(manifest.clock);
+    if args.speed.is_some() && clock == ClockKind::Real {
+        bail!("--speed needs a virtual clock, but `{}` uses the real clock\nhelp: add --clock virtual", manifest.name);
     }
-    let permissions = permissions(arguments, &manifest.name, clock)?;
-    let unsaid = if arguments.headless { Speed::Max } else { settings.speed };
-    Ok(Plan {
+    let permissions = permissions(args, &manifest.name, clock)?;
+    let default_speed = if args.headless { Speed::Max } else { settings.speed };
+    Ok(RunPlan {
         manifest,
         params,
-        seed: arguments.seed,
+        seed: args.seed,
         clock,
-        speed: arguments.speed.unwrap_or(unsaid),
-        feed: arguments.feed,
-        paused: arguments.paused,
-        until: arguments.until,
-        breakpoints: arguments.breakpoints.clone(),
+        speed: args.speed.unwrap_or(default_speed),
+        feed: args.feed,
+        paused: args.paused,
+        until: args.until,
+        breakpoints: args.breakpoints.clone(),
         permissions,
         memory_bytes: settings.memory_bytes,
         thresholds: settings.thresholds,
     })
 }
 
-/// What is allowed. Only on the real clock does a script touch the system at all, so elsewhere it would mean nothing.
-fn permissions(arguments: &RunArguments, name: &str, clock: ClockKind) -> anyhow::Result<Permissions> {
-    let folder = arguments.allow_folder.as_deref();
-    let asked = [("--allow-net", arguments.allow_net), ("--allow-folder", folder.is_some())];
+/// Returns the permissions of the script. They need the real clock: on a virtual clock scripts have no system access.
+fn permissions(args: &RunArgs, name: &str, clock: ClockKind) -> anyhow::Result<Permissions> {
+    let folder = args.allow_folder.as_deref();
+    let asked = [("--allow-net", args.allow_net), ("--allow-folder", folder.is_some())];
     if let Some((flag, _)) = asked.iter().find(|(_, asked)| *asked && clock == ClockKind::Virtual) {
-        bail!("{flag} needs the real clock, and {name} runs on the virtual one: add --clock real");
+        bail!("{flag} needs the real clock, but `{name}` uses a virtual clock\nhelp: add --clock real");
     }
     if let Some(folder) = folder {
-        ensure!(folder.is_dir(), "--allow-folder {}: there is no such folder", folder.display());
+        ensure!(folder.is_dir(), "--allow-folder: no such folder `{}`", folder.display());
     }
-    Ok(Permissions { net: arguments.allow_net, folder: arguments.allow_folder.clone() })
+    Ok(Permissions { net: args.allow_net, folder: args.allow_folder.clone() })
 }
 
+/// Parses `NAME=VALUE`.
 fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: write NAME=VALUE"))?;
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("missing `=` in `{text}`: use NAME=VALUE"))?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
-fn clock_called(name: &str) -> ClockKind {
+fn parse_clock(name: &str) -> ClockKind {
     if name == "real" { ClockKind::Real } else { ClockKind::Virtual }
 }
 
-fn feed_called(name: &str) -> FeedChoice {
+fn parse_feed(name: &str) -> FeedChoice {
     match name {
         "console" => FeedChoice::Console,
         "probe" => FeedChoice::Probe,

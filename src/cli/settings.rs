@@ -1,36 +1,39 @@
-//! `loopscope settings`: what is in force now, and where it is said; or the template to start a file from.
+//! The command `settings`: prints the effective settings, or the template of a settings file.
 
-use super::exit::{Exit, to_stdout};
-use crate::report::plain;
-use crate::settings::{Settings, TEMPLATE, default_path, write_findings};
+use super::exit::{CliExit, to_stdout};
+use crate::report::sanitize;
+use crate::settings::{Settings, TEMPLATE, default_path, write_thresholds};
 
+/// Arguments of `loopscope settings`.
 #[derive(Debug, clap::Args)]
-pub(super) struct SettingsArguments {
-    /// Print a settings file with every setting, its meaning and its default
+pub(super) struct SettingsArgs {
+    /// Print a settings file with all settings, their meanings and defaults
     #[arg(long)]
     pub default: bool,
 }
 
-pub(super) fn template() -> anyhow::Result<Exit> {
+/// Prints the settings template.
+pub(super) fn print_template() -> anyhow::Result<CliExit> {
     to_stdout(|out| out.write_all(TEMPLATE.as_bytes()))?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }
 
-pub(super) fn in_force(settings: &Settings) -> anyhow::Result<Exit> {
+/// Prints the effective settings in the format of a settings file.
+pub(super) fn print_effective(settings: &Settings) -> anyhow::Result<CliExit> {
     let named = std::env::var_os("LOOPSCOPE_SETTINGS").map(std::path::PathBuf::from);
-    let whence = match named.or_else(default_path) {
+    let location = match named.or_else(default_path) {
         Some(path) if path.exists() => path.display().to_string(),
-        Some(path) => format!("{} (not there)", path.display()),
-        None => "none, for there is no home folder".to_owned(),
+        Some(path) => format!("{} (does not exist)", path.display()),
+        None => "none (no home folder)".to_owned(),
     };
     to_stdout(|out| {
-        writeln!(out, "# In force for this command line and environment. File: {}", plain(&whence))?;
+        writeln!(out, "# Effective settings for this command line and environment. File: {}", sanitize(&location))?;
         writeln!(out, "theme = \"{}\"", settings.theme.name())?;
         writeln!(out, "ascii = {}", settings.ascii)?;
         writeln!(out, "mouse = {}", settings.mouse)?;
         writeln!(out, "speed = \"{}\"", settings.speed)?;
         writeln!(out, "memory = {}", settings.memory_bytes)?;
-        write_findings(&settings.thresholds, out)
+        write_thresholds(&settings.thresholds, out)
     })?;
-    Ok(Exit::Success)
+    Ok(CliExit::Success)
 }

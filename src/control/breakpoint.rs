@@ -1,4 +1,4 @@
-//! Where a loop is to stop by itself, in plain words: `poll count-1`, `wait > 10s`.
+//! Breakpoints and their textual syntax, such as `poll count-1` or `wait > 10s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,53 +6,54 @@ use std::time::Duration;
 
 use crate::trace::{Nanos, TaskId};
 
-/// Breakpoints of one run.
+/// The maximum number of breakpoints in one run.
 pub const BREAKPOINTS_MAX: usize = 32;
 
-/// Something at which the loop stops.
+/// A condition that pauses the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breakpoint {
-    /// `poll NAME`: before a poll of such a task.
-    Polled(Who),
-    /// `wake NAME`: once such a task is woken, before anything else is polled.
-    Woken(Who),
-    /// `end NAME`: once such a task ended, before anything else is polled.
-    Ended(Who),
-    /// `poll > 10ms`: after a poll that took longer, before anything else is polled.
-    PollOver(Who, Nanos),
-    /// `wait > 1s`: once a task waits longer, without having been woken.
-    WaitOver(Who, Nanos),
-    /// `finding`: a moment after something is found that was not found before.
-    Finding(Who),
+    /// `poll NAME`: before a matching task is polled.
+    PollStart(TaskPattern),
+    /// `wake NAME`: when a matching task is woken, before the next poll.
+    Wake(TaskPattern),
+    /// `end NAME`: when a matching task ends, before the next poll.
+    End(TaskPattern),
+    /// `poll > 10ms`: after a poll that took longer than this many nanoseconds, before the next poll.
+    LongPoll(TaskPattern, Nanos),
+    /// `wait > 1s`: when a matching task has waited this many nanoseconds without being woken.
+    LongWait(TaskPattern, Nanos),
+    /// `finding`: shortly after a lint reports a new finding whose name matches.
+    Finding(TaskPattern),
 }
 
-/// How breakpoints are written, for those who wrote something else.
-pub const GRAMMAR: &str =
-    "poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end in * for any that begin so";
+/// The breakpoint syntax, for error messages.
+pub const BREAKPOINT_GRAMMAR: &str =
+    "poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end in `*` to match a prefix";
 
-/// What a name must be: all of them, one, or those that begin like this. Kept in place, so that it is copied like a number.
+/// A pattern for task names or lint names: any name, an exact name, or a prefix followed by `*`. Stored inline, so it
+/// is `Copy`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Who {
+pub struct TaskPattern {
     bytes: [u8; Self::BYTES_MAX],
     length: u8,
-    is_beginning: bool,
+    is_prefix: bool,
 }
 
-impl Who {
-    /// Bytes of the longest name.
+impl TaskPattern {
+    /// The length of the longest pattern, in bytes.
     pub const BYTES_MAX: usize = 46;
 
-    /// Everybody.
-    pub const ANY: Self = Self { bytes: [0; Self::BYTES_MAX], length: 0, is_beginning: true };
+    /// Matches every name.
+    pub const ANY: Self = Self { bytes: [0; Self::BYTES_MAX], length: 0, is_prefix: true };
 
-    fn read(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let (name, is_beginning) = match text.strip_suffix('*') {
             Some(beginning) => (beginning, true),
             None => (text, text.is_empty()),
         };
-        let mut who = Self { is_beginning, ..Self::ANY };
+        let mut who = Self { is_prefix: is_beginning, ..Self::ANY };
         let room = who.bytes.get_mut(..name.len());
-        let room = room.ok_or_else(|| format!("`{name}` is too long: give its beginning, and * after it"))?;
+        let room = room.ok_or_else(|| format!("name `{name}` is too long: use a prefix followed by `*`"))?;
         room.copy_from_slice(name.as_bytes());
         who.length = name.len() as u8;
         Ok(who)
@@ -62,40 +63,40 @@ impl Who {
         std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
     }
 
-    /// Whether `name` is meant.
-    pub fn is(&self, name: &str) -> bool {
-        if self.is_beginning { name.starts_with(self.text()) } else { name == self.text() }
+    /// Returns whether `name` matches.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.is_prefix { name.starts_with(self.text()) } else { name == self.text() }
     }
 
     fn is_any(&self) -> bool {
-        self.is_beginning && self.length == 0
+        self.is_prefix && self.length == 0
     }
 }
 
-impl fmt::Debug for Who {
+impl fmt::Debug for TaskPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl fmt::Display for Who {
+impl fmt::Display for TaskPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.text(), if self.is_beginning { "*" } else { "" })
+        write!(f, "{}{}", self.text(), if self.is_prefix { "*" } else { "" })
     }
 }
 
 impl fmt::Display for Breakpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (verb, who, limit_ns) = match self {
-            Self::Polled(who) => ("poll", who, None),
-            Self::Woken(who) => ("wake", who, None),
-            Self::Ended(who) => ("end", who, None),
-            Self::PollOver(who, limit_ns) => ("poll", who, Some(limit_ns)),
-            Self::WaitOver(who, limit_ns) => ("wait", who, Some(limit_ns)),
+            Self::PollStart(who) => ("poll", who, None),
+            Self::Wake(who) => ("wake", who, None),
+            Self::End(who) => ("end", who, None),
+            Self::LongPoll(who, limit_ns) => ("poll", who, Some(limit_ns)),
+            Self::LongWait(who, limit_ns) => ("wait", who, Some(limit_ns)),
             Self::Finding(who) => ("finding", who, None),
         };
         f.write_str(verb)?;
-        // Everybody is said only where something has to be.
+        // `*` is written out only where the syntax requires a name.
         if !who.is_any() || (limit_ns.is_none() && verb != "finding") {
             write!(f, " {who}")?;
         }
@@ -111,7 +112,7 @@ impl FromStr for Breakpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let refuse = |why: &str| format!("`{text}` is no breakpoint: {why}; write {GRAMMAR}");
+        let error = |why: &str| format!("`{text}` is not a breakpoint: {why}; use {BREAKPOINT_GRAMMAR}");
         let word_end = text.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(text.len());
         let (verb, rest) = text.split_at(word_end);
         let (name, limit) = match rest.split_once('>') {
@@ -119,22 +120,24 @@ impl FromStr for Breakpoint {
             None => (rest.trim(), None),
         };
         if name.contains(char::is_whitespace) {
-            return Err(refuse("a name is one word"));
+            return Err(error("a name is one word"));
         }
-        let who = Who::read(name).map_err(|why| refuse(&why))?;
+        let who = TaskPattern::parse(name).map_err(|why| error(&why))?;
         let limit_ns =
-            limit.map(|limit| duration(limit).ok_or_else(|| refuse("after > comes a duration"))).transpose()?;
+            limit.map(|limit| duration(limit).ok_or_else(|| error("expected a duration after `>`"))).transpose()?;
         match (verb, limit_ns) {
-            ("poll", Some(limit_ns)) => Ok(Self::PollOver(who, limit_ns)),
-            ("wait", Some(limit_ns)) => Ok(Self::WaitOver(who, limit_ns)),
-            ("wait", None) => Err(refuse("say how long")),
+            ("poll", Some(limit_ns)) => Ok(Self::LongPoll(who, limit_ns)),
+            ("wait", Some(limit_ns)) => Ok(Self::LongWait(who, limit_ns)),
+            ("wait", None) => Err(error("expected `>` and a duration")),
             ("finding", None) => Ok(Self::Finding(who)),
-            ("poll" | "wake" | "end", None) if name.is_empty() => Err(refuse("say which task, or * for any")),
-            ("poll", None) => Ok(Self::Polled(who)),
-            ("wake", None) => Ok(Self::Woken(who)),
-            ("end", None) => Ok(Self::Ended(who)),
-            ("wake" | "end" | "finding", Some(_)) => Err(refuse("only polls and waits have a length")),
-            _ => Err(refuse("it begins with none of the words")),
+            ("poll" | "wake" | "end", None) if name.is_empty() => {
+                Err(error("expected a task name, or `*` for any task"))
+            }
+            ("poll", None) => Ok(Self::PollStart(who)),
+            ("wake", None) => Ok(Self::Wake(who)),
+            ("end", None) => Ok(Self::End(who)),
+            ("wake" | "end" | "finding", Some(_)) => Err(error("only `poll` and `wait` take a duration")),
+            _ => Err(error("unknown keyword")),
         }
     }
 }
@@ -145,15 +148,18 @@ fn duration(text: &str) -> Option<Nanos> {
     Nanos::try_from(duration.as_nanos()).ok()
 }
 
-/// The loop stopped by itself: where, and why.
+/// A breakpoint that paused the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hit {
+pub struct BreakpointHit {
+    /// The breakpoint that was hit.
     pub breakpoint: Breakpoint,
+    /// The task that hit it, if one did.
     pub task: Option<TaskId>,
+    /// The loop time of the hit.
     pub at: Nanos,
-    /// How long the poll or the wait was, where that is what it is about.
-    pub length_ns: Nanos,
-    /// What was found, where that is what it is about.
+    /// The duration of the poll or wait for [`Breakpoint::LongPoll`] and [`Breakpoint::LongWait`], otherwise 0.
+    pub duration_ns: Nanos,
+    /// The lint name for [`Breakpoint::Finding`], otherwise empty.
     pub finding: &'static str,
 }
 
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn breakpoints_read_as_they_are_written() {
+    fn parses_what_display_writes() {
         for text in [
             "poll count-1",
             "poll *",
@@ -175,28 +181,29 @@ mod tests {
             "finding",
             "finding blocked-loop",
         ] {
-            assert_eq!(text.parse::<Breakpoint>().map(|read| read.to_string()), Ok(text.to_owned()));
+            assert_eq!(text.parse::<Breakpoint>().map(|parsed| parsed.to_string()), Ok(text.to_owned()));
         }
-        assert_eq!("wait>0.5".parse(), Ok(Breakpoint::WaitOver(Who::ANY, 500_000_000)));
-        assert_eq!("  poll   a  ".parse::<Breakpoint>().map(|read| read.to_string()), Ok("poll a".to_owned()));
+        assert_eq!("wait>0.5".parse(), Ok(Breakpoint::LongWait(TaskPattern::ANY, 500_000_000)));
+        assert_eq!("  poll   a  ".parse::<Breakpoint>().map(|parsed| parsed.to_string()), Ok("poll a".to_owned()));
         for (text, why) in [
-            ("", "none of the words"),
-            ("stop main", "none of the words"),
-            ("poll", "say which task"),
-            ("wait main", "say how long"),
-            ("wait > soon", "a duration"),
-            ("wake a > 1s", "only polls and waits"),
+            ("", "unknown keyword"),
+            ("stop main", "unknown keyword"),
+            ("poll", "expected a task name"),
+            ("wait main", "expected `>` and a duration"),
+            ("wait > soon", "expected a duration"),
+            ("wake a > 1s", "only `poll` and `wait`"),
             ("poll a b", "one word"),
             ("poll aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "too long"),
         ] {
-            let refused = text.parse::<Breakpoint>().expect_err(text);
-            assert!(refused.contains(why) && refused.contains("wake NAME"), "{refused}");
+            let message = text.parse::<Breakpoint>().expect_err(text);
+            assert!(message.contains(why) && message.contains("wake NAME"), "{message}");
         }
     }
 
     #[test]
-    fn a_star_is_the_rest_of_a_name() {
-        let is = |who: &str, name: &str| Who::read(who).expect(who).is(name);
-        assert!(is("board-*", "board-12") && !is("board-*", "boar") && is("a", "a") && !is("a", "ab") && is("*", ""));
+    fn star_matches_any_suffix() {
+        let matches = |pattern: &str, name: &str| TaskPattern::parse(pattern).expect(pattern).matches(name);
+        assert!(matches("board-*", "board-12") && !matches("board-*", "boar"));
+        assert!(matches("a", "a") && !matches("a", "ab") && matches("*", ""));
     }
 }

@@ -1,100 +1,109 @@
-//! The archive: a run in a file, written while it goes on, from which the same trace can be made again.
+//! The archive: a run in a file that is written while the run goes on. Reading it restores the same trace.
 //!
 //! ```text
 //! file  = "loopscope" 0x00, version (u16), then chunks; all numbers little-endian
-//! chunk = kind (u8), length of what follows (u32), CRC-32 of kind and payload (u32), payload
+//! chunk = kind (u8), payload length (u32), CRC-32 of kind and payload (u32), payload
 //! ```
-//! A `HEAD` says what ran, and each `SOURCE` has a file that locations name. `TOLD` and `SEALED` are pieces of the trace
-//! in order of time, which are never written again; the `REST` after them is everything that still changes, and the next
-//! one takes its place. Each chunk is checked by
-//! itself, so a file that ends anywhere, or is damaged somewhere, is good up to there: without its `REST` it lacks its
-//! newest end, some seconds of it at most. Version 2; nothing reads version 1, which no
-//! release wrote.
+//! A `HEADER` chunk describes the run, and each `SOURCE_FILE` holds a file that locations refer to. `DELTA` and
+//! `SEALED_BLOCKS` are pieces of the trace in order of time; they are never rewritten. The `TAIL` after them is
+//! everything that still changes; the next one overwrites it.
+//!
+//! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
+//! it lacks its newest end, a few seconds at most. The format version is 2; version 1 was never released.
 
-mod reading;
-mod writing;
+mod reader;
+mod writer;
 
-pub use reading::{Opened, Problem, is_archive, read};
-pub use writing::{Writer, beginning};
+pub use reader::{ArchiveError, OpenedArchive, is_archive, read_archive};
+pub use writer::{ArchiveWriter, encode_beginning};
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::Outcome;
+use crate::control::RunOutcome;
 
-/// With what a file begins.
+/// First bytes of a file.
 const MAGIC: &[u8; 10] = b"loopscope\0";
 
-/// The version that is written, and the only one that is read.
+/// Format version that is written, and the only one that is read.
 const VERSION: u16 = 2;
 
-/// Bytes of the longest payload.
+/// Longest payload of a chunk.
 const CHUNK_BYTES_MAX: usize = 1 << 30;
 
-/// Bytes before a chunk's payload.
-const CHUNK_HEAD_BYTES: usize = 9;
+/// Bytes of a chunk before its payload.
+const CHUNK_HEADER_BYTES: usize = 9;
 
-const HEAD: u8 = 1;
-const TOLD: u8 = 2;
-const SEALED: u8 = 3;
-const REST: u8 = 4;
-const SOURCE: u8 = 5;
+const HEADER: u8 = 1;
+const DELTA: u8 = 2;
+const SEALED_BLOCKS: u8 = 3;
+const TAIL: u8 = 4;
+const SOURCE_FILE: u8 = 5;
 
-/// Files that locations name, and bytes of all of them.
-const SOURCES_MAX: usize = 256;
-const SOURCES_BYTES_MAX: usize = 16 << 20;
+/// Most source files, and their total size in bytes.
+const SOURCE_FILES_MAX: usize = 256;
+const SOURCE_FILES_BYTES_MAX: usize = 16 << 20;
 
-/// What ran, and how: all that a report says besides the trace.
+/// What ran and how: everything in a report besides the trace and the outcome.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Head {
-    /// The program that wrote the file.
+pub struct ArchiveHeader {
+    /// Version of the loopscope that wrote the file.
     pub loopscope: String,
-    /// Words as in the report: `workload`, `virtual`, `both`.
+    /// Kind of source, as in the report: for example `workload`.
     pub source: String,
+    /// Clock, as in the report: `real` or `virtual`.
     pub clock: String,
+    /// Feed, as in the report: for example `both`.
     pub feed: String,
+    /// Name of the workload, program or file.
     pub name: String,
-    pub params: Vec<(String, Param)>,
+    /// Parameters of the workload by name.
+    pub params: Vec<(String, ArchivedParam)>,
+    /// Random seed of the workload.
     pub seed: u64,
 }
 
-/// A parameter's value.
+/// Value of a workload parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Param {
+pub enum ArchivedParam {
+    /// A number.
     Number(f64),
+    /// A duration.
     Duration(Duration),
+    /// A switch.
     Boolean(bool),
+    /// A string.
     Text(String),
 }
 
-/// How a run stood when it was written last, besides its trace.
+/// State of the run when the file was last written.
 #[derive(Default, Serialize, Deserialize)]
-struct Standing {
-    /// How it came out, in the words of the report, with the result as JSON or what went wrong.
+struct ArchivedStatus {
+    /// Outcome as named in the report, with its result as JSON or its error.
     outcome: Option<(String, String)>,
-    /// What a person was to know of what they saw.
+    /// Caveats for the user, as in the report.
     note: String,
 }
 
-impl Standing {
-    fn of(outcome: Option<&Outcome>, note: &str) -> Self {
-        let text = |outcome: &Outcome| match outcome {
-            Outcome::Completed(value) => value.to_string(),
-            Outcome::Failed(error) => error.clone(),
-            Outcome::Cancelled | Outcome::Detached => String::new(),
+impl ArchivedStatus {
+    fn of(outcome: Option<&RunOutcome>, note: &str) -> Self {
+        let text = |outcome: &RunOutcome| match outcome {
+            RunOutcome::Completed(value) => value.to_string(),
+            RunOutcome::Failed(error) => error.clone(),
+            RunOutcome::Cancelled | RunOutcome::Detached => String::new(),
         };
         let outcome = outcome.map(|outcome| (outcome.name().to_owned(), text(outcome)));
         Self { outcome, note: note.to_owned() }
     }
 }
 
-fn outcome_of(told: Option<(String, String)>) -> Option<Outcome> {
-    let (name, text) = told?;
+fn restore_outcome(archived: Option<(String, String)>) -> Option<RunOutcome> {
+    let (name, text) = archived?;
     Some(match name.as_str() {
-        "completed" => Outcome::Completed(serde_json::from_str(&text).unwrap_or_default()),
-        "failed" => Outcome::Failed(text),
-        "detached" => Outcome::Detached,
-        _ => Outcome::Cancelled,
+        "completed" => RunOutcome::Completed(serde_json::from_str(&text).unwrap_or_default()),
+        "failed" => RunOutcome::Failed(text),
+        "detached" => RunOutcome::Detached,
+        _ => RunOutcome::Cancelled,
     })
 }

@@ -1,23 +1,23 @@
-//! console-subscriber's updates, turned into events: ids of the wire become ids of the trace, here and nowhere else.
+//! Decoders of console-subscriber's updates. Wire ids are mapped to trace ids here and nowhere else.
 //!
-//! There are two doors, for our own loop ([`Door`]) and for programs that are not ours ([`ForeignDoor`]), and one
-//! mechanism: what a field means ([`facts`]), what a span id means ([`Spans`]), and how resources and async operations
-//! become awaits ([`Operations`]) is the same behind both.
+//! There are two decoders: [`OwnConsoleDecoder`] for the embedded loop and [`ConsoleDecoder`] for other programs. They
+//! share how fields are read ([`task_stats`]), how span ids are resolved ([`SpanMap`]), and how resources and async
+//! operations become awaits ([`AsyncOpDecoder`]).
 
-pub mod facts;
-mod foreign;
+mod async_op_decoder;
+mod decoder;
 mod histogram;
-mod operations;
-mod own;
-mod resources;
-mod spans;
-mod stamps;
-mod texts;
+mod own_decoder;
+mod resource_decoder;
+mod span_map;
+pub mod task_stats;
+mod text_interner;
+mod wire_clock;
 
-pub use foreign::{ForeignDoor, Polls};
-pub use histogram::histograms;
-pub use operations::Operations;
-pub use own::{Anchor, Door, TaskNumbers};
-pub use spans::Spans;
-pub use stamps::{Stamp, Stamps, Times};
-pub use texts::{FILE_BYTES_MAX, NAME_BYTES_MAX, Texts, cut};
+pub use async_op_decoder::AsyncOpDecoder;
+pub use decoder::{ConsoleDecoder, PollSource};
+pub use histogram::decode_histograms;
+pub use own_decoder::{ClockAnchor, OwnConsoleDecoder, TokioTaskIds};
+pub use span_map::SpanMap;
+pub use text_interner::{FILE_BYTES_MAX, NAME_BYTES_MAX, TextInterner, truncate};
+pub use wire_clock::{ToLoopTime, WireClock, WireTimestamp};

@@ -1,23 +1,23 @@
-//! The probe: the exact witness inside the embedded loop. What it sees goes into a bounded ring, in order.
+//! The probe: records every event of the embedded loop, exactly and in order, into a bounded ring.
 //!
-//! The loop's own thread writes eight bytes for what is frequent ([`record`]) into a ring that is its alone
-//! ([`writer`]); other threads, which only wake tasks now and then, share a channel. The reader ([`ring`]) makes one
-//! sequence of both.
+//! The loop thread packs frequent events into eight bytes (`packed_event`) and pushes them into a ring of its own
+//! (`writer`). Other threads only wake tasks occasionally; they share a channel. The `reader` merges both into one
+//! sequence.
 //!
-//! Facts that others refer to (a task's spawn, an await's start) wait for room, and on a virtual clock every fact does:
-//! waiting takes no loop time. On the real clock a poll or a wake that finds the ring full is dropped and counted, and
-//! the stretch is marked as a gap.
+//! Events that later events refer to (a task's spawn, an await's start) block until there is space. On a virtual clock
+//! every event does, because blocking takes no loop time. On the real clock a poll or wake that finds the ring full is
+//! dropped and counted, and the interval is marked as a gap.
 
-mod meeting;
-mod places;
-mod record;
-mod ring;
+mod packed_event;
+mod parker;
+mod reader;
+mod site_cache;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use ring::Ring;
-pub use writer::{LoopWriter, Writing};
+pub use reader::ProbeReader;
+pub use writer::{LoopWriter, WriterGuard};
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,137 +26,150 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use rtrb::RingBuffer;
 use rustc_hash::FxHashMap;
 
-use crate::trace::{AwaitId, Cause, Event, Nanos, Resource, ResourceId, ResourceKind, Site, SiteId, TaskId};
-use meeting::Meeting;
-use places::Places;
-use record::{Last, Reading, What};
+use crate::trace::{AwaitId, AwaitSite, Event, Nanos, Resource, ResourceId, ResourceKind, SiteId, TaskId, WakeSource};
+use packed_event::{EventUnpacker, PackContext, PackedKind};
+use parker::ParkerPair;
+use site_cache::SiteCache;
 
-/// Records that the ring of the loop's thread holds: 2 MiB, enough for ten milliseconds of a loop that does nothing but
-/// yield.
+/// Capacity of the loop thread's ring, in packed events: 2 MiB, enough for 10 ms of a loop that only yields.
 const RING_EVENTS: usize = 1 << 18;
 
-/// Rare facts of the loop's thread that may wait to be read.
-const ASIDE_EVENTS: usize = 1 << 12;
+/// Capacity of the loop thread's side queue, in events that do not fit into eight bytes.
+const SIDE_EVENTS: usize = 1 << 12;
 
-/// Facts of all other threads that may wait to be read.
-const OTHERS_EVENTS: usize = 1 << 12;
+/// Capacity of the channel that all other threads share, in events.
+const THREAD_EVENTS: usize = 1 << 12;
 
-/// The writing side, used by the loop's thread and the threads of its blocking pool.
+/// The writing side, used by the loop thread and the threads of its blocking pool.
 #[derive(Debug)]
 pub struct Probe {
-    /// For threads that have no ring of their own.
-    others: Sender<(Nanos, Event)>,
-    meeting: Arc<Meeting>,
-    lossless: bool,
-    /// Polls, wakes and awaits are told; without it only what no other witness can know is.
-    watches: bool,
+    /// Events of threads that have no ring of their own, with their loop times.
+    thread_events: Sender<(Nanos, Event)>,
+    parkers: Arc<ParkerPair>,
+    is_lossless: bool,
+    /// Records polls, wakes and awaits. If `false`, the console feed delivers those and the probe records the rest.
+    records_polls: bool,
     tasks: AtomicU32,
     awaits: AtomicU32,
-    sites: Mutex<FxHashMap<Site, SiteId>>,
-    /// How many resources there are, and the actors among them by name. Locked while one is told: ids come in order.
+    sites: Mutex<FxHashMap<AwaitSite, SiteId>>,
+    /// Number of resources, and the actors among them by name. Locked while one is emitted, so that ids stay in order.
     resources: Mutex<(usize, FxHashMap<Arc<str>, ResourceId>)>,
     gap_from: AtomicU64,
     gap_dropped: AtomicU64,
-    told_elsewhere: AtomicU32,
+    thread_event_count: AtomicU32,
 }
 
 impl Probe {
-    /// A probe, what the loop's thread is to install, and where it can all be read; `lossless` where waiting for room
-    /// takes no loop time. One that does not watch leaves polls, wakes and awaits to console-subscriber.
-    pub fn new(lossless: bool, watches: bool) -> (Self, LoopWriter, Ring) {
+    /// Creates a probe, the writer that the loop thread installs, and the reader.
+    ///
+    /// `is_lossless`: block instead of dropping when the ring is full (for clocks on which blocking takes no loop
+    /// time). With `records_polls` false, polls, wakes and awaits are left to console-subscriber.
+    pub fn new(is_lossless: bool, records_polls: bool) -> (Self, LoopWriter, ProbeReader) {
         let (record_writer, records) = RingBuffer::new(RING_EVENTS);
-        let (aside_writer, aside) = RingBuffer::new(ASIDE_EVENTS);
-        let (others_sender, others) = bounded(OTHERS_EVENTS);
-        let meeting = Arc::<Meeting>::default();
+        let (side_events_writer, side_events) = RingBuffer::new(SIDE_EVENTS);
+        let (thread_events_sender, thread_events) = bounded(THREAD_EVENTS);
+        let parkers = Arc::<ParkerPair>::default();
         let probe = Self {
-            others: others_sender,
-            meeting: meeting.clone(),
-            lossless,
-            watches,
+            thread_events: thread_events_sender,
+            parkers: parkers.clone(),
+            is_lossless,
+            records_polls,
             tasks: AtomicU32::new(0),
             awaits: AtomicU32::new(0),
             sites: Mutex::default(),
             resources: Mutex::default(),
             gap_from: AtomicU64::new(0),
             gap_dropped: AtomicU64::new(0),
-            told_elsewhere: AtomicU32::new(0),
+            thread_event_count: AtomicU32::new(0),
         };
         let writer = LoopWriter {
             records: record_writer,
-            aside: aside_writer,
-            meeting: meeting.clone(),
-            lossless,
+            side_events: side_events_writer,
+            parkers: parkers.clone(),
+            is_lossless,
             last_ns: 0,
-            last: Last::default(),
-            places: Places::default(),
+            context: PackContext::default(),
+            site_cache: SiteCache::default(),
             gap: None,
         };
-        (probe, writer, Ring { records, aside, others, other: None, reading: Reading::default(), meeting })
+        (
+            probe,
+            writer,
+            ProbeReader {
+                records,
+                side_events,
+                thread_events,
+                next_thread_event: None,
+                unpacker: EventUnpacker::default(),
+                parkers,
+            },
+        )
     }
 
-    pub fn next_task(&self) -> TaskId {
+    /// Allocates the next task id.
+    pub fn next_task_id(&self) -> TaskId {
         TaskId::from_index(self.tasks.fetch_add(1, Ordering::Relaxed) as usize)
     }
 
-    pub fn next_await(&self) -> AwaitId {
+    /// Allocates the next await id.
+    pub fn next_await_id(&self) -> AwaitId {
         AwaitId::from_index(self.awaits.fetch_add(1, Ordering::Relaxed) as usize)
     }
 
-    /// [`Probe::tell`] of an await's start, and of its place where that is new. Gives the place's id.
+    /// Emits the start of an await, and its site if that is new. Returns the id of the site.
     #[inline]
-    pub fn await_start(&self, at: Nanos, id: AwaitId, task: TaskId, site: &Site) -> SiteId {
-        writer::start_await(at, id, task, site, self.watches).unwrap_or_else(|| {
-            let site = self.site(site);
-            self.tell(at, Event::AwaitStart { id, task, at, site });
+    pub fn await_start(&self, at: Nanos, id: AwaitId, task: TaskId, site: &AwaitSite) -> SiteId {
+        writer::write_await_start(at, id, task, site, self.records_polls).unwrap_or_else(|| {
+            let site = self.intern_site(site);
+            self.emit(at, Event::AwaitStart { id, task, at, site });
             site
         })
     }
 
-    /// [`Probe::tell`] of an await's poll.
+    /// Emits a poll of an await.
     #[inline]
-    pub fn await_poll(&self, id: AwaitId, ready: bool) {
-        if self.watches && !writer::poll_await(id, ready) {
-            self.tell(0, Event::AwaitPoll { id, ready });
+    pub fn await_poll(&self, id: AwaitId, is_ready: bool) {
+        if self.records_polls && !writer::write_await_poll(id, is_ready) {
+            self.emit(0, Event::AwaitPoll { id, is_ready });
         }
     }
 
-    /// [`Probe::tell`] of an await's end.
+    /// Emits the end of an await.
     #[inline]
     pub fn await_end(&self, at: Nanos, id: AwaitId) {
-        if self.watches && !writer::end_await(at, id) {
-            self.tell(at, Event::AwaitEnd { id, at });
+        if self.records_polls && !writer::write_await_end(at, id) {
+            self.emit(at, Event::AwaitEnd { id, at });
         }
     }
 
-    /// The id of `site`, which is told to the trace when it is first seen, and known to this thread from then on.
+    /// Returns the id of `site`, emits the site if it is new, and adds it to this thread's site cache.
     #[cold]
-    fn site(&self, site: &Site) -> SiteId {
-        let mut sites = self.sites();
-        let known = sites.get(site).copied();
-        let id = known.unwrap_or_else(|| {
+    fn intern_site(&self, site: &AwaitSite) -> SiteId {
+        let mut sites = self.lock_sites();
+        let existing = sites.get(site).copied();
+        let id = existing.unwrap_or_else(|| {
             let id = SiteId::from_index(sites.len());
-            self.tell(0, Event::Site { site: id, described: Box::new(site.clone()) });
+            self.emit(0, Event::NewAwaitSite { id, site: Box::new(site.clone()) });
             sites.insert(site.clone(), id);
             id
         });
-        writer::keep_place(site, id);
+        writer::cache_site(site, id);
         id
     }
 
-    /// The place of this id.
-    pub fn site_of(&self, id: SiteId) -> Option<Site> {
-        self.sites().iter().find(|(_, known)| **known == id).map(|(site, _)| site.clone())
+    /// Returns the await site with this id.
+    pub fn site_by_id(&self, id: SiteId) -> Option<AwaitSite> {
+        self.lock_sites().iter().find(|(_, site_id)| **site_id == id).map(|(site, _)| site.clone())
     }
 
-    fn sites(&self) -> MutexGuard<'_, FxHashMap<Site, SiteId>> {
+    fn lock_sites(&self) -> MutexGuard<'_, FxHashMap<AwaitSite, SiteId>> {
         self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The id of a resource, which is told to the trace. An actor is known by its name: whoever names it again means the
-    /// same one.
-    pub fn resource(&self, at: Nanos, resource: Resource) -> ResourceId {
-        let mut known = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, actors) = &mut *known;
+    /// Emits a resource and returns its id. Actors are identified by name: the same name yields the same id.
+    pub fn register_resource(&self, at: Nanos, resource: Resource) -> ResourceId {
+        let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, actors) = &mut *resources;
         if resource.kind == ResourceKind::Actor {
             if let Some(id) = actors.get(&resource.name) {
                 return *id;
@@ -165,73 +178,79 @@ impl Probe {
         }
         let id = ResourceId::from_index(*count);
         *count += 1;
-        self.tell(at, Event::Resource { resource: id, at, described: Box::new(resource) });
+        self.emit(at, Event::NewResource { id, at, resource: Box::new(resource) });
         id
     }
 
-    /// [`Probe::tell`] of a poll's start, which happens often.
+    /// Emits the start of a poll. Optimised: this happens often.
     #[inline]
     pub fn poll_start(&self, at: Nanos, task: TaskId) {
-        self.write(at, task, |_| Some(What::PollStart), || Event::PollStart { task, at });
+        self.write_task_event(at, task, |_| Some(PackedKind::PollStart), || Event::PollStart { task, at });
     }
 
-    /// [`Probe::tell`] of a poll's end.
+    /// Emits the end of a poll.
     #[inline]
     pub fn poll_end(&self, at: Nanos, task: TaskId) {
-        self.write(at, task, |_| Some(What::PollEnd), || Event::PollEnd { task, at });
+        self.write_task_event(at, task, |_| Some(PackedKind::PollEnd), || Event::PollEnd { task, at });
     }
 
-    /// [`Probe::tell`] of a wake.
+    /// Emits a wake.
     #[inline]
-    pub fn wake(&self, at: Nanos, task: TaskId, cause: Cause) {
-        self.write(at, task, |polled| What::wake(cause, polled), || Event::Wake { task, at, cause });
+    pub fn wake(&self, at: Nanos, task: TaskId, source: WakeSource) {
+        self.write_task_event(
+            at,
+            task,
+            |polled| PackedKind::of_wake(source, polled),
+            || Event::Wake { task, at, source },
+        );
     }
 
     #[inline]
-    fn write(
+    fn write_task_event(
         &self,
         at: Nanos,
         task: TaskId,
-        what: impl FnOnce(Option<TaskId>) -> Option<What>,
+        kind: impl FnOnce(Option<TaskId>) -> Option<PackedKind>,
         event: impl FnOnce() -> Event,
     ) {
-        if self.watches && !writer::write(at, task, what) {
-            self.tell(at, event());
+        if self.records_polls && !writer::write_task_event(at, task, kind) {
+            self.emit(at, event());
         }
     }
 
-    /// Writes one event that happened at `at`.
-    pub fn tell(&self, at: Nanos, event: Event) {
-        if !self.watches && is_watched(&event) {
+    /// Emits one event that happened at loop time `at`.
+    pub fn emit(&self, at: Nanos, event: Event) {
+        if !self.records_polls && is_console_event(&event) {
             return;
         }
-        if let Err(event) = writer::tell(at, event) {
-            self.tell_from_elsewhere(at, event);
+        if let Err(event) = writer::write_event(at, event) {
+            self.emit_from_other_thread(at, event);
         }
     }
 
-    /// How often threads beside the loop's have told something. What they told before something that this thread has
-    /// seen of it is counted here.
+    /// Returns how many events threads other than the loop thread have emitted.
+    ///
+    /// Counts every event emitted before any side effect of the emitting thread that is visible to the caller.
     #[inline]
-    pub fn told_elsewhere(&self) -> u32 {
-        self.told_elsewhere.load(Ordering::Acquire)
+    pub fn thread_events_sent(&self) -> u32 {
+        self.thread_event_count.load(Ordering::Acquire)
     }
 
-    /// Makes sure that a reader who sleeps hears of what this thread wrote.
-    pub fn call_reader(&self) {
-        writer::call_reader();
+    /// Wakes a parked reader so that it reads what this thread wrote.
+    pub fn notify_reader(&self) {
+        writer::notify_reader();
     }
 
     #[cold]
     #[inline(never)]
-    fn tell_from_elsewhere(&self, at: Nanos, event: Event) {
-        self.told_elsewhere.fetch_add(1, Ordering::AcqRel);
-        match self.others.try_send((at, event)) {
-            Ok(()) => self.tell_gap(at),
+    fn emit_from_other_thread(&self, at: Nanos, event: Event) {
+        self.thread_event_count.fetch_add(1, Ordering::AcqRel);
+        match self.thread_events.try_send((at, event)) {
+            Ok(()) => self.emit_gap(at),
             Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full((at, event))) if self.lossless || is_structure(&event) => {
-                self.meeting.reader.shake();
-                let _ = self.others.send((at, event));
+            Err(TrySendError::Full((at, event))) if self.is_lossless || is_structural(&event) => {
+                self.parkers.reader.unpark();
+                let _ = self.thread_events.send((at, event));
             }
             Err(TrySendError::Full(_)) => {
                 if self.gap_dropped.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -239,36 +258,36 @@ impl Probe {
                 }
             }
         }
-        self.meeting.reader.call();
+        self.parkers.reader.notify();
     }
 
-    fn tell_gap(&self, at: Nanos) {
+    fn emit_gap(&self, at: Nanos) {
         if self.gap_dropped.load(Ordering::Relaxed) > 0 {
             let dropped = self.gap_dropped.swap(0, Ordering::Relaxed);
             let gap = Event::Gap { from: self.gap_from.load(Ordering::Relaxed), to: at, dropped };
-            let _ = self.others.send((at, gap));
+            let _ = self.thread_events.send((at, gap));
         }
     }
 }
 
-/// Facts that console-subscriber tells as well.
-fn is_watched(event: &Event) -> bool {
+/// Whether console-subscriber reports this event as well.
+fn is_console_event(event: &Event) -> bool {
     matches!(
         event,
         Event::PollStart { .. }
             | Event::PollEnd { .. }
             | Event::Wake { .. }
-            | Event::Site { .. }
+            | Event::NewAwaitSite { .. }
             | Event::AwaitStart { .. }
             | Event::AwaitPoll { .. }
             | Event::AwaitEnd { .. }
-            // Its await goes by another id there.
-            | Event::AwaitOf { .. }
+            // The console feed knows the await by another id.
+            | Event::AwaitResource { .. }
     )
 }
 
-/// Facts that later facts refer to.
-fn is_structure(event: &Event) -> bool {
+/// Whether later events refer to this one, so that it must not be dropped.
+fn is_structural(event: &Event) -> bool {
     !matches!(
         event,
         Event::PollStart { .. }

@@ -1,283 +1,295 @@
-//! console-subscriber's own recordings (`TOKIO_CONSOLE_RECORD_PATH`): JSON lines with every poll and wake, exact, from
-//! an unmodified program.
+//! Decodes console-subscriber's recordings (`TOKIO_CONSOLE_RECORD_PATH`): JSON lines with every poll and wake, exact,
+//! from an unmodified program.
 //!
-//! They are read in whatever pieces they come, whole, still growing or cut. A line that is broken is skipped and
-//! counted; nothing but the wrong format ends the reading.
+//! Input may arrive in pieces of any size, and may be complete, growing or truncated. A malformed line is skipped and
+//! counted; only a wrong format ends decoding.
 //!
-//! Only tasks have a `Spawn`. An id that is entered without one is that of a resource or of an operation, which only the
-//! console wire names, so it makes no task; one that a waker names is a task whose spawn was lost.
+//! Only tasks have a `Spawn` line. An id that is entered without one belongs to a resource or an async operation, which
+//! only the console wire describes, so it makes no task. If such an id has a waker, it is a task whose spawn was lost.
 
-mod awaits;
-mod exact;
-mod held;
+mod await_tracker;
+mod clock;
+mod fast_parse;
 mod line;
-mod lines;
-mod stamps;
-mod teller;
+mod line_splitter;
+mod pending_polls;
+mod span_replayer;
 
-use awaits::Awaits;
-pub use awaits::Names;
-pub use line::{Field, Header, Line, Stamp, VERSION, Value, WakerOp};
-pub use lines::LINE_BYTES_MAX;
-pub use stamps::Stamps;
+pub use await_tracker::AwaitResolver;
+use await_tracker::AwaitTracker;
+pub use clock::RecordingClock;
+pub use line::{
+    FORMAT_VERSION, RecordingHeader, RecordingLine, RecordingTimestamp, SpawnField, SpawnFieldValue, WakerOp,
+};
+pub use line_splitter::LINE_BYTES_MAX;
 
-use line::Untold;
-use lines::{Lines, Piece};
-use teller::{ENTERED_MAX, Teller};
+use line::LineError;
+use line_splitter::{LineSplitter, SplitLine};
+use span_replayer::{ENTERED_MAX, SpanReplayer};
 
-use crate::plain::plain;
-use crate::trace::{BrokenLine, Event, Nanos, Recorded, TaskId};
+use crate::sanitize::sanitize;
+use crate::trace::{Event, MalformedLine, Nanos, RecordingStats, TaskId};
 
-/// Broken lines of which it is told why; of more it is told how many.
-const BROKEN_TOLD_MAX: usize = 20;
+/// Malformed lines that are described; further ones are only counted.
+const MALFORMED_LINES_MAX: usize = 20;
 
-/// Characters of what is told of a broken line.
-const WHY_CHARS_MAX: usize = 200;
+/// Longest description of a malformed line, in characters.
+const REASON_CHARS_MAX: usize = 200;
 
-/// Lines that are read between two looks at the clock, at most.
-const LINES_PER_LOOK: usize = 512;
+/// Most lines decoded per call, so that the caller can check its time budget.
+const LINES_PER_CALL: usize = 512;
 
-/// Why what is read is no recording that can be understood.
+/// Why the input cannot be decoded at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum RecordingError {
     #[error(
-        "this is no recording of console-subscriber: its first line should be {{\"v\":{VERSION}}}, and is\n  {0}\n\
-         An app makes one when it is started with TOKIO_CONSOLE_RECORD_PATH=FILE"
+        "not a console-subscriber recording: the first line should be {{\"v\":{FORMAT_VERSION}}}, but is\n  {0}\n\
+         help: to make one, start the app with TOKIO_CONSOLE_RECORD_PATH=FILE"
     )]
-    NotOne(String),
+    /// The first line is not a header. Holds its beginning.
+    NotARecording(String),
     #[error(
-        "this recording is of format version {0}, and only version {VERSION} is known\n\
-         Another version of console-subscriber wrote it than this loopscope was made for"
+        "unsupported recording format version {0}; only version {FORMAT_VERSION} can be read\n\
+         help: it was written by an incompatible version of console-subscriber"
     )]
-    Version(u64),
+    /// The format version is not [`FORMAT_VERSION`].
+    UnsupportedVersion(u64),
 }
 
-/// See the module.
+/// Decodes one recording.
 #[derive(Debug)]
-pub struct Recording {
-    lines: Lines,
-    teller: Teller,
-    stamps: Stamps,
-    recorded: Recorded,
-    /// The format is known.
-    has_begun: bool,
+pub struct RecordingDecoder {
+    lines: LineSplitter,
+    replayer: SpanReplayer,
+    clock: RecordingClock,
+    stats: RecordingStats,
+    /// Whether the header line has been read.
+    has_header: bool,
     last: Nanos,
-    /// Lines missed since then, and how many.
-    missed: Option<(Nanos, u64)>,
+    /// Loop time since when lines are missing, and their number.
+    missing: Option<(Nanos, u64)>,
 }
 
-impl Recording {
-    /// Nothing is read yet; its stamps become loop time by `stamps`.
-    pub fn new(stamps: Stamps) -> Self {
+impl RecordingDecoder {
+    /// Creates a decoder that converts timestamps by `clock`.
+    pub fn new(clock: RecordingClock) -> Self {
         Self {
-            lines: Lines::default(),
-            teller: Teller::default(),
-            stamps,
-            recorded: Recorded::default(),
-            has_begun: false,
+            lines: LineSplitter::default(),
+            replayer: SpanReplayer::default(),
+            clock,
+            stats: RecordingStats::default(),
+            has_header: false,
             last: 0,
-            missed: None,
+            missing: None,
         }
     }
 
-    /// Awaits are told too, as far as somebody says what spans are, and tasks can be asked for by their spawn.
+    /// Enables awaits, as far as span ids can be resolved, and [`Self::take_spawned_task`].
     #[must_use]
     pub fn with_awaits(mut self) -> Self {
-        self.teller.awaits = Some(Awaits::default());
+        self.replayer.awaits = Some(AwaitTracker::default());
         self
     }
 
-    pub fn stamps(&mut self) -> &mut Stamps {
-        &mut self.stamps
+    /// Returns the clock for modification.
+    pub fn clock_mut(&mut self) -> &mut RecordingClock {
+        &mut self.clock
     }
 
-    /// The task with this span that was spawned at this moment, in nanoseconds since 1970; once.
-    pub fn born(&mut self, span: u64, epoch_ns: u64) -> Option<TaskId> {
-        self.teller.born(span, epoch_ns)
+    /// Takes the task with this span id and this spawn time (nanoseconds since 1970). Returns it once.
+    pub fn take_spawned_task(&mut self, span: u64, epoch_ns: u64) -> Option<TaskId> {
+        self.replayer.take_spawned_task(span, epoch_ns)
     }
 
-    /// Loop time of the last line.
-    pub fn last(&self) -> Nanos {
+    /// Returns the loop time of the last line.
+    pub fn last_time(&self) -> Nanos {
         self.last
     }
 
-    /// What is to be known of the recording itself.
-    pub fn recorded(&self) -> &Recorded {
-        &self.recorded
+    /// Returns statistics of the recording itself.
+    pub fn stats(&self) -> &RecordingStats {
+        &self.stats
     }
 
-    /// Takes some lines from the beginning of `bytes`, which follow what was taken before, and returns those that are
-    /// left. Call it until nothing is left.
+    /// Decodes some lines at the start of `bytes`, which continue the previous input, and returns the rest. Call it
+    /// until the rest is empty.
     ///
     /// # Errors
-    /// When this is no recording, or one of another version.
-    pub fn take<'a>(
+    /// If the input is not a recording, or has another version.
+    pub fn decode<'a>(
         &mut self,
         bytes: &'a [u8],
-        names: &impl Names,
+        resolver: &impl AwaitResolver,
         out: &mut impl FnMut(Event),
-    ) -> Result<&'a [u8], Error> {
+    ) -> Result<&'a [u8], RecordingError> {
         let mut left = bytes;
-        for _ in 0..LINES_PER_LOOK {
-            let Self { lines, teller, stamps, recorded, has_begun, last, missed } = self;
-            let mut reading = Reading { teller, names, stamps, recorded, has_begun, last, missed };
-            match lines.next(left, |number, piece| reading.line(number, &piece, out)) {
+        for _ in 0..LINES_PER_CALL {
+            let Self { lines, replayer, clock, stats, has_header, last, missing } = self;
+            let mut handler = LineHandler { replayer, resolver, clock, stats, has_header, last, missing };
+            match lines.next_line(left, |number, line| handler.handle_line(number, &line, out)) {
                 None => {
                     left = &[];
                     break;
                 }
-                Some((rest, told)) => {
+                Some((rest, result)) => {
                     left = rest;
-                    told.transpose()?;
+                    result.transpose()?;
                 }
             }
         }
-        self.recorded.lines = self.lines.number();
-        self.recorded.unspawned = self.teller.unspawned;
-        self.recorded.untold_tasks = self.teller.untold_tasks;
+        self.stats.lines = self.lines.line_number();
+        self.stats.tasks_without_spawn = self.replayer.unspawned;
+        self.stats.omitted_tasks = self.replayer.hidden_tasks;
         Ok(left)
     }
 
-    /// Bytes are missing before those that are taken next, with this many ends of lines in them.
-    pub fn miss(&mut self, lines: u64, out: &mut impl FnMut(Event)) {
-        self.lines.miss(lines);
-        self.recorded.lost += lines;
-        // A line that went on into what is missing is lost as well, even where it did not end there.
-        let (from, already) = self.missed.unwrap_or((self.last, 0));
-        self.missed = Some((from, already + lines.max(1)));
-        self.teller.miss(self.last, out);
+    /// Notes that bytes with this many line ends are missing before the next input.
+    pub fn skip_missing(&mut self, lines: u64, out: &mut impl FnMut(Event)) {
+        self.lines.skip_missing(lines);
+        self.stats.lost_lines += lines;
+        // A line that continues into the missing bytes is lost too, even if its end is not among them.
+        let (from, already) = self.missing.unwrap_or((self.last, 0));
+        self.missing = Some((from, already + lines.max(1)));
+        self.replayer.lines_missing(self.last, out);
     }
 
-    /// Nothing more came for `quiet_ns`: what waited for what comes next is told.
-    pub fn settle(&mut self, quiet_ns: u64, out: &mut impl FnMut(Event)) {
-        self.teller.settle(quiet_ns, out);
+    /// Notes that no input came for `quiet_ns`: emits what has waited for the next line long enough.
+    pub fn flush_idle(&mut self, quiet_ns: u64, out: &mut impl FnMut(Event)) {
+        self.replayer.flush_idle(quiet_ns, out);
     }
 
-    /// More is known of spans than when they were entered: what goes on is named now, from when it began. A piece at a time.
-    pub fn name_late(&mut self, names: &impl Names, out: &mut impl FnMut(Event)) {
-        self.teller.name_late(names, out);
+    /// Resolves spans again that could not be resolved when they were entered, a few per call. Open awaits start then.
+    pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        self.replayer.resolve_late_awaits(resolver, out);
     }
 
-    /// The app is gone, and there are tasks whose end it has not recorded.
-    pub fn note_unfinished(&mut self) {
-        self.recorded.is_unfinished = true;
+    /// Notes that the program is gone while tasks have no recorded end.
+    pub fn mark_unfinished(&mut self) {
+        self.stats.is_unfinished = true;
     }
 
-    /// Nothing will come any more.
+    /// Completes decoding at the end of the input.
     ///
     /// # Errors
-    /// When this was no recording.
-    pub fn finish(&mut self, out: &mut impl FnMut(Event)) -> Result<(), Error> {
-        let unfinished = self.lines.unfinished();
+    /// If the input was not a recording.
+    pub fn finish(&mut self, out: &mut impl FnMut(Event)) -> Result<(), RecordingError> {
+        let unfinished = self.lines.take_unfinished();
         if !unfinished.is_empty() {
-            let is_whole = !self.has_begun || Line::parse(&unfinished).is_ok();
+            let is_whole = !self.has_header || RecordingLine::parse(&unfinished).is_ok();
             if is_whole {
-                // Only its end is missing.
-                self.take(&unfinished, &(), out)?;
-                self.take(b"\n", &(), out)?;
+                // Only the line end is missing.
+                self.decode(&unfinished, &(), out)?;
+                self.decode(b"\n", &(), out)?;
             } else {
-                self.recorded.is_cut = true;
+                self.stats.is_truncated = true;
             }
         }
-        self.teller.settle(u64::MAX, out);
+        self.replayer.flush_idle(u64::MAX, out);
         Ok(())
     }
 }
 
-/// All that one line changes.
-struct Reading<'a, N> {
-    teller: &'a mut Teller,
-    names: &'a N,
-    stamps: &'a mut Stamps,
-    recorded: &'a mut Recorded,
-    has_begun: &'a mut bool,
+/// Everything that one line may change.
+struct LineHandler<'a, N> {
+    replayer: &'a mut SpanReplayer,
+    resolver: &'a N,
+    clock: &'a mut RecordingClock,
+    stats: &'a mut RecordingStats,
+    has_header: &'a mut bool,
     last: &'a mut Nanos,
-    missed: &'a mut Option<(Nanos, u64)>,
+    missing: &'a mut Option<(Nanos, u64)>,
 }
 
-impl<N: Names> Reading<'_, N> {
-    fn line(&mut self, number: u64, piece: &Piece, out: &mut impl FnMut(Event)) -> Result<(), Error> {
-        let line = match piece {
-            Piece::Line(line) => *line,
-            Piece::TooLong if *self.has_begun => {
-                self.broken(number, format!("longer than {LINE_BYTES_MAX} bytes"), out);
+impl<N: AwaitResolver> LineHandler<'_, N> {
+    fn handle_line(
+        &mut self,
+        number: u64,
+        line: &SplitLine,
+        out: &mut impl FnMut(Event),
+    ) -> Result<(), RecordingError> {
+        let line = match line {
+            SplitLine::Complete(line) => *line,
+            SplitLine::TooLong if *self.has_header => {
+                self.handle_malformed(number, format!("longer than {LINE_BYTES_MAX} bytes"), out);
                 return Ok(());
             }
-            Piece::TooLong => return Err(Error::NotOne(format!("longer than {LINE_BYTES_MAX} bytes"))),
+            SplitLine::TooLong => {
+                return Err(RecordingError::NotARecording(format!("longer than {LINE_BYTES_MAX} bytes")));
+            }
         };
-        if !*self.has_begun {
+        if !*self.has_header {
             check_header(line)?;
-            *self.has_begun = true;
+            *self.has_header = true;
             return Ok(());
         }
-        match Line::parse(line) {
-            Ok(line) => self.fact(number, &line, out),
-            Err(Untold::Unknown) => self.recorded.unknown += 1,
-            // An empty line is nothing that is missing.
-            Err(Untold::Broken(_)) if line.is_empty() => {}
-            Err(Untold::Broken(why)) => self.broken(number, why, out),
+        match RecordingLine::parse(line) {
+            Ok(line) => self.handle_event(number, &line, out),
+            Err(LineError::UnknownEvent) => self.stats.unknown_lines += 1,
+            // An empty line is not a loss.
+            Err(LineError::Malformed(_)) if line.is_empty() => {}
+            Err(LineError::Malformed(why)) => self.handle_malformed(number, why, out),
         }
         Ok(())
     }
 
-    fn fact(&mut self, number: u64, line: &Line, out: &mut impl FnMut(Event)) {
-        let (Line::Spawn { at, .. }
-        | Line::Enter { at, .. }
-        | Line::Exit { at, .. }
-        | Line::Close { at, .. }
-        | Line::Waker { at, .. }) = line;
+    fn handle_event(&mut self, number: u64, line: &RecordingLine, out: &mut impl FnMut(Event)) {
+        let (RecordingLine::Spawn { at, .. }
+        | RecordingLine::Enter { at, .. }
+        | RecordingLine::Exit { at, .. }
+        | RecordingLine::Close { at, .. }
+        | RecordingLine::Waker { at, .. }) = line;
         let Some(epoch_ns) = at.epoch_ns() else {
-            return self.broken(number, "its time is past the year 2554".to_owned(), out);
+            return self.handle_malformed(number, "timestamp is past the year 2554".to_owned(), out);
         };
-        if matches!(line, Line::Enter { .. }) && self.teller.is_full() {
-            return self.broken(number, format!("more than {ENTERED_MAX} spans are entered at once"), out);
+        if matches!(line, RecordingLine::Enter { .. }) && self.replayer.is_full() {
+            return self.handle_malformed(number, format!("more than {ENTERED_MAX} spans entered at once"), out);
         }
-        let mut at = self.stamps.loop_time(epoch_ns);
+        let mut at = self.clock.loop_time(epoch_ns);
         if at < *self.last {
-            self.recorded.clamped += 1;
+            self.stats.clamped_lines += 1;
             at = *self.last;
         }
         *self.last = at;
-        if let Some((from, dropped)) = self.missed.take() {
+        if let Some((from, dropped)) = self.missing.take() {
             out(Event::Gap { from, to: at, dropped });
         }
-        self.recorded.events += 1;
-        self.teller.tell(line, at, self.names, out);
+        self.stats.events += 1;
+        self.replayer.replay(line, at, self.resolver, out);
     }
 
-    fn broken(&mut self, number: u64, why: String, out: &mut impl FnMut(Event)) {
-        self.recorded.skipped += 1;
-        if self.recorded.broken.len() < BROKEN_TOLD_MAX {
-            let why = plain(&why).chars().take(WHY_CHARS_MAX).collect();
-            self.recorded.broken.push(BrokenLine { line: number, why });
+    fn handle_malformed(&mut self, number: u64, why: String, out: &mut impl FnMut(Event)) {
+        self.stats.skipped_lines += 1;
+        if self.stats.malformed.len() < MALFORMED_LINES_MAX {
+            let why = sanitize(&why).chars().take(REASON_CHARS_MAX).collect();
+            self.stats.malformed.push(MalformedLine { line: number, reason: why });
         }
-        let (from, dropped) = self.missed.unwrap_or((*self.last, 0));
-        *self.missed = Some((from, dropped + 1));
-        self.teller.miss(*self.last, out);
+        let (from, dropped) = self.missing.unwrap_or((*self.last, 0));
+        *self.missing = Some((from, dropped + 1));
+        self.replayer.lines_missing(*self.last, out);
     }
 }
 
-/// Looks at the beginning of a file: may it be a recording, as far as its first line is there?
+/// Checks whether a file with this beginning can be a recording, as far as its first line is present.
 ///
 /// # Errors
-/// When it cannot be one that is understood.
-pub fn begins(bytes: &[u8]) -> Result<(), Error> {
+/// If it cannot be one, or has another version.
+pub fn check_beginning(bytes: &[u8]) -> Result<(), RecordingError> {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_whole = line.len() < bytes.len();
-    // A first line that has not come yet may become one.
+    // The first line may still be incomplete.
     if !is_whole && br#"{"v":"#.starts_with(line) {
         return Ok(());
     }
     check_header(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn check_header(line: &[u8]) -> Result<(), Error> {
-    match serde_json::from_slice::<Header>(line) {
-        Ok(Header { v: VERSION }) => Ok(()),
-        Ok(Header { v }) => Err(Error::Version(v)),
+fn check_header(line: &[u8]) -> Result<(), RecordingError> {
+    match serde_json::from_slice::<RecordingHeader>(line) {
+        Ok(RecordingHeader { v: FORMAT_VERSION }) => Ok(()),
+        Ok(RecordingHeader { v }) => Err(RecordingError::UnsupportedVersion(v)),
         Err(_) => {
             let shown: String = String::from_utf8_lossy(line).chars().take(80).collect();
-            Err(Error::NotOne(plain(&shown)))
+            Err(RecordingError::NotARecording(sanitize(&shown)))
         }
     }
 }

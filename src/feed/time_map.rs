@@ -1,7 +1,7 @@
-//! From the machine's clock to loop time: console-subscriber stamps with the one, everybody else speaks the other.
+//! Maps the machine's clock, which console-subscriber uses, to loop time, which everything else uses.
 //!
-//! The lab notes each break (a park that ended at a later virtual time, a blocking step, a pause and its end); between
-//! two breaks loop time stands still or runs at the machine's pace.
+//! The lab records each break: a park that ended at a later virtual time, a blocking step, a pause and its end.
+//! Between two breaks loop time stands still or runs at the machine's rate.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,43 +9,43 @@ use std::time::Instant;
 
 use crate::trace::Nanos;
 
-/// From `since` on, loop time was `at`, and moved from there or not.
+/// Loop time was `at` at `since`, and runs from there or stands still.
 #[derive(Clone, Copy, Debug)]
-struct Break {
+struct TimeBreak {
     since: Instant,
     at: Nanos,
-    runs: bool,
+    is_running: bool,
 }
 
-/// See the module.
+/// Maps instants to loop time, shared between the loop thread and the decoder.
 #[derive(Debug, Default)]
-pub struct TimeMap(Mutex<VecDeque<Break>>);
+pub struct TimeMap(Mutex<VecDeque<TimeBreak>>);
 
 impl TimeMap {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Break>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<TimeBreak>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From `since` on, loop time is `at`. Breaks are noted in order.
-    pub fn note(&self, since: Instant, at: Nanos, runs: bool) {
-        self.lock().push_back(Break { since, at, runs });
+    /// Records that loop time is `at` at `since`. Breaks must be recorded in order.
+    pub fn push_break(&self, since: Instant, at: Nanos, is_running: bool) {
+        self.lock().push_back(TimeBreak { since, at, is_running });
     }
 
-    /// Loop time at `instant`; its beginning for anything earlier.
+    /// Returns loop time at `instant`, at the earliest that of the first break.
     pub fn loop_time(&self, instant: Instant) -> Nanos {
         let breaks = self.lock();
-        let index = breaks.partition_point(|noted| noted.since <= instant);
-        let Some(noted) = index.checked_sub(1).and_then(|index| breaks.get(index)) else {
+        let index = breaks.partition_point(|last_break| last_break.since <= instant);
+        let Some(last_break) = index.checked_sub(1).and_then(|index| breaks.get(index)) else {
             return breaks.front().map_or(0, |first| first.at);
         };
-        let passed_ns = if noted.runs { instant.duration_since(noted.since).as_nanos() } else { 0 };
-        let at = noted.at.saturating_add(u64::try_from(passed_ns).unwrap_or(u64::MAX));
-        // A clock that ran up to a break never shows more than the break does.
+        let passed_ns = if last_break.is_running { instant.duration_since(last_break.since).as_nanos() } else { 0 };
+        let at = last_break.at.saturating_add(u64::try_from(passed_ns).unwrap_or(u64::MAX));
+        // A clock that runs up to a break never passes it.
         breaks.get(index).map_or(at, |next| at.min(next.at))
     }
 
-    /// Nothing before `instant` will be asked for again.
-    pub fn forget_before(&self, instant: Instant) {
+    /// Evicts breaks that are only needed for times before `instant`.
+    pub fn evict_before(&self, instant: Instant) {
         let mut breaks = self.lock();
         while breaks.get(1).is_some_and(|second| second.since < instant) {
             breaks.pop_front();
@@ -59,19 +59,19 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn time_stands_between_breaks_of_a_virtual_clock_and_runs_on_a_real_one() {
+    fn time_stands_or_runs_between_breaks() {
         let map = TimeMap::default();
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
-        map.note(start, 0, false);
-        map.note(after(10), 5_000, false);
-        map.note(after(20), 6_000, true);
-        map.note(after(21), 500_000, false);
+        map.push_break(start, 0, false);
+        map.push_break(after(10), 5_000, false);
+        map.push_break(after(20), 6_000, true);
+        map.push_break(after(21), 500_000, false);
         for (ms, expected) in [(0, 0), (9, 0), (10, 5_000), (19, 5_000), (20, 6_000), (21, 500_000), (90, 500_000)] {
             assert_eq!(map.loop_time(after(ms)), expected, "after {ms} ms");
         }
         assert_eq!(map.loop_time(after(20) + Duration::from_nanos(7)), 6_007);
-        map.forget_before(after(20));
-        assert_eq!(map.loop_time(after(15)), 5_000, "the break that still holds is kept");
+        map.evict_before(after(20));
+        assert_eq!(map.loop_time(after(15)), 5_000, "the current break is not evicted");
     }
 }

@@ -1,23 +1,23 @@
-//! Findings: what went wrong in a loop, each with the evidence that a person can check on the timeline.
+//! Findings: detected problems, each with evidence that can be checked on the timeline.
 
 use crate::trace::{Nanos, TaskId};
 
-/// Findings that one lint lists; the rest is counted.
+/// Maximum number of findings listed per lint. Further findings are only counted.
 pub const FINDINGS_MAX: usize = 100;
 
-/// How much a finding matters.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth knowing.
+    /// Good to know.
     Note,
     /// Costs time or fairness.
     Warn,
-    /// The program cannot do what it is meant to.
+    /// The program cannot do its work.
     Error,
 }
 
 impl Severity {
-    /// The word in reports.
+    /// Name in reports: `note`, `warn` or `error`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Note => "note",
@@ -27,26 +27,28 @@ impl Severity {
     }
 }
 
-/// One thing to look at.
+/// A problem that a lint detected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What a script matches on: `blocked-loop`.
+    /// Name of the lint, stable for scripts: `blocked-loop`.
     pub name: &'static str,
+    /// How serious the finding is.
     pub severity: Severity,
-    /// The task that it is about; `None` where it is about the loop.
+    /// The task concerned; `None` if the finding is about the loop.
     pub task: Option<TaskId>,
-    /// Where on the timeline it first shows.
+    /// Loop time at which the problem first shows.
     pub at_ns: Nanos,
-    /// What was found, and what to do about it.
+    /// What was found, and the advice.
     pub message: String,
-    /// The facts that it rests on.
+    /// Measurements and locations that support the finding.
     pub evidence: String,
 }
 
-/// Every finding of a trace, by time, then task, then name.
+/// All findings of a trace, ordered by time, then task, then name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
+    /// At most [`FINDINGS_MAX`] findings per lint.
     pub listed: Vec<Finding>,
-    /// Findings past the first [`FINDINGS_MAX`] of their lint.
+    /// Number of findings beyond [`FINDINGS_MAX`] of their lint.
     pub unlisted: u64,
 }

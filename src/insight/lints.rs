@@ -1,7 +1,7 @@
-//! The lints: each looks at a whole trace for one way in which loops go wrong.
+//! The lints: one file each, one kind of problem each.
 //!
-//! Each says in its file what it sees, why that is bad, and what to do. They are shown each await and each task once, and
-//! never guess: where a trace lacks what a lint rests on, the lint is silent.
+//! Each file documents what its lint detects, why that is a problem, and the fix. A lint visits each await and each
+//! task once. Lints never guess: a lint reports nothing where the trace lacks the data that it needs.
 
 mod back_pressure;
 mod blocked_loop;
@@ -19,31 +19,36 @@ mod overlapping_work;
 mod starvation;
 mod thundering_herd;
 
-use super::case::Case;
 use super::finding::Severity;
+use super::lint_context::LintContext;
 use crate::trace::{Await, Nanos, Task, TaskId};
 
-/// One way in which loops go wrong, and how to see it.
+/// A lint: name, severity, advice and implementation.
 #[derive(Clone, Copy)]
 pub struct Lint {
-    /// What a script matches on: `blocked-loop`.
+    /// Stable name, for scripts and settings: `blocked-loop`.
     pub name: &'static str,
+    /// Severity of its findings.
     pub severity: Severity,
-    /// What a person can do about it.
+    /// How to fix the problem.
     pub advice: &'static str,
-    pub(super) look: fn() -> Box<dyn Looking>,
+    /// Creates the state of one run of the lint.
+    pub(super) new_pass: fn() -> Box<dyn LintPass>,
 }
 
-/// What a lint saw, before it has a name.
-pub(super) struct Sighting {
+/// A detected problem, without the name and advice of its lint.
+pub(super) struct Diagnostic {
+    /// The task concerned; `None` if the problem concerns the loop.
     pub(super) task: Option<TaskId>,
+    /// Loop time at which the problem first shows.
     pub(super) at_ns: Nanos,
-    /// What was seen, as a sentence without its full stop.
-    pub(super) seen: String,
+    /// The problem as a sentence, without a full stop.
+    pub(super) problem: String,
+    /// Measurements and locations that support it.
     pub(super) evidence: String,
 }
 
-/// Every lint, by name.
+/// All lints, ordered by name.
 pub const LINTS: [Lint; 15] = [
     back_pressure::LINT,
     blocked_loop::LINT,
@@ -62,52 +67,55 @@ pub const LINTS: [Lint; 15] = [
     thundering_herd::LINT,
 ];
 
-/// One lint at work: what it is shown, and what it says at the end.
-pub(super) trait Looking {
-    /// It wants to be shown every await.
-    fn looks_at_awaits(&self) -> bool {
+/// One run of one lint over a trace.
+pub(super) trait LintPass {
+    /// Whether `visit_await` is to be called.
+    fn visits_awaits(&self) -> bool {
         false
     }
 
-    fn found_await(&mut self, _case: &Case, _found: &Await) {}
+    /// Called for each await, in order of creation.
+    fn visit_await(&mut self, _cx: &LintContext, _found: &Await) {}
 
-    /// Every await was gone through.
-    fn begin(&mut self, _case: &Case) {}
+    /// Called once, after all awaits and before the first task.
+    fn begin_tasks(&mut self, _cx: &LintContext) {}
 
-    fn task(&mut self, _case: &Case, _task: &Task) {}
+    /// Called for each task, in order of id.
+    fn visit_task(&mut self, _cx: &LintContext, _task: &Task) {}
 
-    fn last_word(&mut self, case: &Case) -> Vec<Sighting>;
+    /// Called once at the end; returns what was detected.
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic>;
 }
 
-/// Looks at each task by itself.
-struct Each {
-    of_task: fn(&Case, &Task) -> Option<Sighting>,
-    seen: Vec<Sighting>,
+/// A lint that checks each task on its own.
+struct PerTaskPass {
+    check: fn(&LintContext, &Task) -> Option<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
 }
 
-fn each(of_task: fn(&Case, &Task) -> Option<Sighting>) -> Box<dyn Looking> {
-    Box::new(Each { of_task, seen: Vec::new() })
+fn per_task(check: fn(&LintContext, &Task) -> Option<Diagnostic>) -> Box<dyn LintPass> {
+    Box::new(PerTaskPass { check, diagnostics: Vec::new() })
 }
 
-impl Looking for Each {
-    fn task(&mut self, case: &Case, task: &Task) {
-        self.seen.extend((self.of_task)(case, task));
+impl LintPass for PerTaskPass {
+    fn visit_task(&mut self, cx: &LintContext, task: &Task) {
+        self.diagnostics.extend((self.check)(cx, task));
     }
 
-    fn last_word(&mut self, _case: &Case) -> Vec<Sighting> {
-        std::mem::take(&mut self.seen)
+    fn finish(&mut self, _cx: &LintContext) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.diagnostics)
     }
 }
 
-/// Looks at what is known once everything is.
-struct Last(fn(&Case) -> Vec<Sighting>);
+/// A lint that checks the complete index once.
+struct WholeTracePass(fn(&LintContext) -> Vec<Diagnostic>);
 
-fn last(look: fn(&Case) -> Vec<Sighting>) -> Box<dyn Looking> {
-    Box::new(Last(look))
+fn whole_trace(check: fn(&LintContext) -> Vec<Diagnostic>) -> Box<dyn LintPass> {
+    Box::new(WholeTracePass(check))
 }
 
-impl Looking for Last {
-    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
-        (self.0)(case)
+impl LintPass for WholeTracePass {
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
+        (self.0)(cx)
     }
 }

@@ -1,25 +1,27 @@
-//! The run in a few numbers: how the loop spent its time, and which tasks it spent it on.
+//! Summary of a run: how the loop spent its time, and the tasks that used most of it.
 
 use std::cmp::Reverse;
 
-use crate::trace::{Cycle, Nanos, State, Task, TaskId, Trace};
+use crate::trace::{Cycle, Nanos, Task, TaskId, TaskState, Trace};
 
-/// How the loop spent its time. What is under way at the newest end of the trace is counted up to there, so that a
-/// loop that was cut off in the middle of a long poll is not reported as idle.
+/// How the loop spent its time. A poll or park in progress counts up to the end of the trace, so that a loop that was
+/// cut off during a long poll is not reported as idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct RunSummary {
     /// Loop time since the run began.
     pub elapsed_ns: Nanos,
-    /// Inside the polls of tasks.
+    /// Time in polls of tasks.
     pub busy_ns: u64,
-    /// Nothing was ready.
+    /// Time parked, with no task ready.
     pub parked_ns: u64,
-    /// Awake, but in no task's poll: the runtime's own work and whatever ran between polls.
+    /// Time awake outside of polls: the runtime itself and code that ran between polls.
     pub overhead_ns: u64,
+    /// Length of the longest poll.
     pub longest_poll_ns: u64,
 }
 
-impl Summary {
+impl RunSummary {
+    /// Summarizes the trace up to its end.
     pub fn of(trace: &Trace) -> Self {
         let counts = trace.counts();
         let now = trace.now();
@@ -29,7 +31,7 @@ impl Summary {
         } else {
             0
         };
-        // Somebody else's numbers, and those of a file, may be any.
+        // Numbers from external programs and files are untrusted.
         let busy_ns = counts.busy_ns.saturating_add(open_poll_ns);
         let parked_ns = counts.parked_ns.saturating_add(open_park_ns);
         Self {
@@ -41,7 +43,7 @@ impl Summary {
         }
     }
 
-    /// The part of the elapsed time that `part_ns` is, from 0 to 1; 0 for a run that took no time.
+    /// Share of the elapsed time, from 0 to 1; 0 if no time has elapsed.
     pub fn share(&self, part_ns: u64) -> f64 {
         if self.elapsed_ns == 0 { 0.0 } else { part_ns as f64 / self.elapsed_ns as f64 }
     }
@@ -51,40 +53,41 @@ impl Summary {
         self.share(self.busy_ns)
     }
 
+    /// Share of time parked, from 0 to 1.
     pub fn parked_share(&self) -> f64 {
         self.share(self.parked_ns)
     }
 
+    /// Share of time awake outside of polls, from 0 to 1.
     pub fn overhead_share(&self) -> f64 {
         self.share(self.overhead_ns)
     }
 }
 
-/// Time in the poll under way, which the counts have only once it ends.
+/// Time in polls in progress, which the counts include only once they end.
 fn open_poll_ns(trace: &Trace) -> u64 {
-    // Where there are only measures, a poll counts once it has ended.
-    if trace.counts().running == 0 || trace.loop_lane().is_measured() {
+    // Sampled traces count a poll once it has ended.
+    if trace.counts().running == 0 || trace.loop_lane().is_sampled() {
         return 0;
     }
-    let running = trace.tasks().iter().filter(|task| trace.state(task.id) == Some(State::Running));
-    let running = running.filter(|task| !task.is_beside_the_loop());
+    let running = trace.tasks().iter().filter(|task| trace.state(task.id) == Some(TaskState::Running));
+    let running = running.filter(|task| !task.is_off_loop());
     let open = running.filter_map(|task| Some(trace.now().saturating_sub(task.lane.last()?.start)));
     open.fold(0, u64::saturating_add)
 }
 
-/// At most `limit` tasks, those first that kept the loop busy longest; of equals the one woken more often, then the
-/// older one.
-pub fn busiest(trace: &Trace, limit: usize) -> Vec<TaskId> {
+/// Returns at most `limit` tasks, longest total poll time first; ties by number of wakes, then by age.
+pub fn busiest_tasks(trace: &Trace, limit: usize) -> Vec<TaskId> {
     let now = trace.now();
-    top(trace, limit, |task| (task.lane.totals_at(now).busy_ns, task.counts.wakes))
+    top_tasks(trace, limit, |task| (task.lane.totals_at(now).busy_ns, task.counts.wakes))
 }
 
-/// At most `limit` tasks, those first that were woken most; of equals the older one.
-pub fn most_woken(trace: &Trace, limit: usize) -> Vec<TaskId> {
-    top(trace, limit, |task| task.counts.wakes)
+/// Returns at most `limit` tasks, most wakes first; ties by age.
+pub fn most_woken_tasks(trace: &Trace, limit: usize) -> Vec<TaskId> {
+    top_tasks(trace, limit, |task| task.counts.wakes)
 }
 
-fn top<K: Ord>(trace: &Trace, limit: usize, key: impl Fn(&Task) -> K) -> Vec<TaskId> {
+fn top_tasks<K: Ord>(trace: &Trace, limit: usize, key: impl Fn(&Task) -> K) -> Vec<TaskId> {
     let mut ranked: Vec<_> = trace.tasks().iter().map(|task| (Reverse(key(task)), task.id)).collect();
     ranked.sort_unstable();
     ranked.truncate(limit);

@@ -1,22 +1,24 @@
-//! From where on something is worth a finding: a number for each lint, which a person can change in the settings.
+//! Thresholds of the lints. Users can change them in the settings file.
 
-/// What a threshold counts.
+/// Unit of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// Nanoseconds of loop time. Its field ends in `_ns`, its name does not.
+pub enum ThresholdUnit {
+    /// Nanoseconds of loop time. The field ends in `_ns`, the settings key does not.
     Time,
-    /// How many of something.
+    /// A number of things.
     Count,
-    /// Hundredths of a whole, 0 to 100.
+    /// Percent, usually 0 to 100.
     Percent,
-    /// Bytes of memory.
-    Size,
+    /// Bytes. The field ends in `_bytes`, the settings key does not.
+    Bytes,
 }
 
-/// One threshold as data, for whoever reads or writes them by name.
+/// Describes one field of [`Thresholds`], for access by settings key.
 #[derive(Clone, Copy, Debug)]
 pub struct Threshold {
-    pub measure: Measure,
+    /// Unit of the value.
+    pub unit: ThresholdUnit,
+    /// What the threshold controls.
     pub help: &'static str,
     field: &'static str,
     get: fn(&Thresholds) -> u64,
@@ -24,25 +26,27 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// What a settings file calls it: `blocked_loop`.
+    /// Settings key: `blocked_loop`.
     pub fn name(&self) -> &'static str {
         let unit = ["_ns", "_bytes"].iter().find_map(|unit| self.field.strip_suffix(unit));
         unit.unwrap_or(self.field)
     }
 
+    /// Reads the value.
     pub fn get(&self, thresholds: &Thresholds) -> u64 {
         (self.get)(thresholds)
     }
 
+    /// Sets the value.
     pub fn set(&self, thresholds: &mut Thresholds, value: u64) {
         (self.set)(thresholds, value);
     }
 }
 
-/// Writes the struct, its defaults and the list of its fields from one table.
+/// Generates the struct, its defaults and the list of its fields from one table.
 macro_rules! thresholds {
-    ($($field:ident: $measure:ident = $default:expr, $help:literal;)*) => {
-        /// Every threshold; see the module.
+    ($($field:ident: $unit:ident = $default:expr, $help:literal;)*) => {
+        /// All thresholds. The default values are those of the settings file.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct Thresholds {
             $(#[doc = $help] pub $field: u64,)*
@@ -55,9 +59,9 @@ macro_rules! thresholds {
         }
 
         impl Thresholds {
-            /// All of them, by lint.
+            /// All thresholds, grouped by lint.
             pub const ALL: &'static [Threshold] = &[$(Threshold {
-                measure: Measure::$measure,
+                unit: ThresholdUnit::$unit,
                 help: $help,
                 field: stringify!($field),
                 get: |thresholds| thresholds.$field,
@@ -71,25 +75,25 @@ const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLISECOND;
 
 thresholds! {
-    blocked_loop_ns: Time = 100 * MILLISECOND, "A poll that keeps the loop longer than this, other than by computing, blocks it.";
-    never_yields_ns: Time = 10 * SECOND, "A poll that computes longer than this never yields.";
-    never_yields_pieces: Count = 10, "A poll that computes in at least so many pieces, and gives no turn between them, never yields.";
-    starvation_ns: Time = 100 * MILLISECOND, "A task that is ready this long while one poll that never yields goes on starves.";
-    busy_yield_turns: Count = 100, "A task that gives its turn away so many times in a row, having done nothing, spins.";
-    busy_yield_poll_ns: Time = MILLISECOND / 10, "A poll longer than this did something; a shorter one only looked.";
-    leak_tasks: Count = 20, "So many tasks of one place, of which next to none ever ends, are a leak.";
-    leak_ended_percent: Percent = 10, "A place of which at least this share of tasks ends does not leak.";
-    thundering_herd_tasks: Count = 5, "So many tasks woken at once for what few of them can have are a herd.";
-    thundering_herd_percent: Percent = 50, "Where more than this share of the woken goes on, the wakes were not in vain.";
-    convoy_tasks: Count = 3, "A convoy is at least so many tasks in one lock's queue.";
-    convoy_turns: Count = 10, "A lock that is handed on so many times while its queue never drains has a convoy.";
-    back_pressure_percent: Percent = 50, "A sender that waits for room more than this share of its time is under back-pressure.";
-    back_pressure_sends: Count = 5, "Fewer sends that had to wait are no back-pressure.";
-    interval_drift_percent: Percent = 100, "An interval whose ticks end up later than this share of its period drifts.";
-    interval_drift_ticks: Count = 5, "Fewer ticks tell nothing of an interval.";
-    overlapping_work_ns: Time = 0, "An actor whose own work overlaps for longer than this is in several places at once.";
-    large_future_bytes: Size = 4 << 10, "A task whose future has at least so much memory has a large one.";
-    lost_wake_ns: Time = 0, "A wait for a signal that had been given to nobody, when it lasted longer than this, is a lost wake.";
+    blocked_loop_ns: Time = 100 * MILLISECOND, "Maximum time that a poll may block the loop, not counting declared computation.";
+    never_yields_ns: Time = 10 * SECOND, "Maximum declared computation in one poll.";
+    never_yields_pieces: Count = 10, "Minimum number of computations in one poll, without a yield between them, to report a shorter poll.";
+    starvation_ns: Time = 100 * MILLISECOND, "Maximum time that a task may stay scheduled during one poll that never yields.";
+    busy_yield_turns: Count = 100, "Minimum number of consecutive yields without work.";
+    busy_yield_poll_ns: Time = MILLISECOND / 10, "Maximum length of a poll that counts as doing no work.";
+    leak_tasks: Count = 20, "Minimum number of unfinished tasks from one spawn location.";
+    leak_ended_percent: Percent = 10, "Percentage of finished tasks at which a spawn location does not leak.";
+    thundering_herd_tasks: Count = 5, "Minimum number of tasks woken together.";
+    thundering_herd_percent: Percent = 50, "Maximum percentage of the woken tasks that make progress.";
+    convoy_tasks: Count = 3, "Minimum number of tasks in the queue of one lock.";
+    convoy_turns: Count = 10, "Minimum number of times that the lock is handed over while its queue never drains.";
+    back_pressure_percent: Percent = 50, "Maximum percentage of its time that a sender may wait for capacity.";
+    back_pressure_sends: Count = 5, "Minimum number of sends that waited for capacity.";
+    interval_drift_percent: Percent = 100, "Maximum delay of an interval's last tick, as a percentage of its period.";
+    interval_drift_ticks: Count = 5, "Minimum number of ticks of an interval.";
+    overlapping_work_ns: Time = 0, "Maximum time that awaits of one actor's own work may overlap.";
+    large_future_bytes: Bytes = 4 << 10, "Minimum size of a future.";
+    lost_wake_ns: Time = 0, "Maximum unsuccessful wait for a signal that was sent while no task waited for it.";
 }
 
 #[cfg(test)]
@@ -97,16 +101,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_s_unit_is_what_it_measures() {
+    fn field_suffix_matches_unit() {
         for threshold in Thresholds::ALL {
-            assert_eq!(threshold.field.ends_with("_ns"), threshold.measure == Measure::Time, "{}", threshold.field);
+            assert_eq!(threshold.field.ends_with("_ns"), threshold.unit == ThresholdUnit::Time, "{}", threshold.field);
             assert_eq!(
                 threshold.field.ends_with("_percent"),
-                threshold.measure == Measure::Percent,
+                threshold.unit == ThresholdUnit::Percent,
                 "{}",
                 threshold.field
             );
-            assert_eq!(threshold.field.ends_with("_bytes"), threshold.measure == Measure::Size, "{}", threshold.field);
+            assert_eq!(
+                threshold.field.ends_with("_bytes"),
+                threshold.unit == ThresholdUnit::Bytes,
+                "{}",
+                threshold.field
+            );
             let mut changed = Thresholds::default();
             threshold.set(&mut changed, 77);
             assert_eq!(threshold.get(&changed), 77);

@@ -1,6 +1,6 @@
-//! Numbers as people read them: `12.5 ms`, `1 h 55 s`, `12,345`, `37.5 %`.
+//! Formatting of numbers with units: `12.5 ms`, `1 h 55 s`, `12,345`, `37.5 %`.
 
-/// `ns` in the largest units that fit: three decimals at most under a minute, whole seconds from an hour on.
+/// Formats a duration in the largest fitting units: at most three decimals below a minute, whole seconds from an hour.
 pub fn human_ns(ns: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
     const MINUTE: u64 = 60 * SECOND;
@@ -11,26 +11,25 @@ pub fn human_ns(ns: u64) -> String {
         1_000..1_000_000 => format!("{} µs", thousandths(ns)),
         1_000_000..SECOND => format!("{} ms", thousandths(ns / 1_000)),
         SECOND..MINUTE => format!("{} s", thousandths(ns / 1_000_000)),
-        MINUTE..HOUR => parts(&[(ns / MINUTE, "min")], ns % MINUTE / 1_000_000),
-        _ => parts(&[(ns / HOUR, "h"), (ns % HOUR / MINUTE, "min")], ns % MINUTE / SECOND * 1_000),
+        MINUTE..HOUR => join_parts(&[(ns / MINUTE, "min")], ns % MINUTE / 1_000_000),
+        _ => join_parts(&[(ns / HOUR, "h"), (ns % HOUR / MINUTE, "min")], ns % MINUTE / SECOND * 1_000),
     }
 }
 
-/// The parts that are not zero, then the seconds where they are not zero either.
-fn parts(larger: &[(u64, &str)], seconds_thousandths: u64) -> String {
-    let mut said: Vec<String> = larger
+/// Joins the parts that are not zero; `seconds_thousandths` follows the larger units.
+fn join_parts(larger: &[(u64, &str)], seconds_thousandths: u64) -> String {
+    let mut parts: Vec<String> = larger
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, unit)| format!("{} {unit}", human_number(*count)))
         .collect();
     if seconds_thousandths > 0 {
-        said.push(format!("{} s", thousandths(seconds_thousandths)));
+        parts.push(format!("{} s", thousandths(seconds_thousandths)));
     }
-    said.join(" ")
+    parts.join(" ")
 }
 
-/// A count of thousandths as a decimal number without trailing zeros. Cut, not rounded: `999.9996` must not become
-/// `1000`.
+/// Formats a number of thousandths as a decimal without trailing zeros. Truncated: `999.9996` must not become `1000`.
 fn thousandths(count: u64) -> String {
     let (whole, rest) = (count / 1_000, count % 1_000);
     if rest == 0 {
@@ -39,7 +38,7 @@ fn thousandths(count: u64) -> String {
     format!("{whole}.{rest:03}").trim_end_matches('0').to_owned()
 }
 
-/// `number` with a comma after each three digits.
+/// Formats a number with commas: `1,234,567`.
 pub fn human_number(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -52,7 +51,7 @@ pub fn human_number(number: u64) -> String {
     grouped
 }
 
-/// `512 B`, `16 KiB`, `1.5 MiB`: one decimal at most, and none where it would be 0.
+/// Formats a size: `512 B`, `16 KiB`, `1.5 MiB`. At most one decimal, truncated; none if it is 0.
 pub fn human_bytes(bytes: u64) -> String {
     let (unit, shift) = match bytes {
         0..1_024 => return format!("{bytes} B"),
@@ -64,12 +63,12 @@ pub fn human_bytes(bytes: u64) -> String {
     if tenths == 0 { format!("{} {unit}", human_number(whole)) } else { format!("{whole}.{tenths} {unit}") }
 }
 
-/// `1 poll`, `12,345 polls`.
-pub fn how_many(count: u64, noun: &str) -> String {
+/// Formats a count with its noun, plural if needed: `1 poll`, `12,345 polls`.
+pub fn pluralize(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", human_number(count), if count == 1 { "" } else { "s" })
 }
 
-/// A share from 0 to 1 in percent. Neither `0 %` nor `100 %` is said of what is only nearly so.
+/// Formats a share from 0 to 1 in percent. Only exact values become `0 %` and `100 %`.
 pub fn human_share(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.1 {
@@ -88,8 +87,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_read_as_a_person_says_them() {
-        let said = [
+    fn formats_durations() {
+        let cases = [
             (0, "0 s"),
             (850, "850 ns"),
             (12_340, "12.34 µs"),
@@ -100,14 +99,14 @@ mod tests {
             (3_655_000_000_000, "1 h 55 s"),
             (43_200_000_000_000, "12 h"),
         ];
-        for (ns, text) in said {
+        for (ns, text) in cases {
             assert_eq!(human_ns(ns), text);
         }
         assert_eq!(human_ns(u64::MAX), "5,124,095 h 34 min 33 s");
     }
 
     #[test]
-    fn amounts_of_memory_read_as_people_write_them() {
+    fn formats_bytes() {
         for (bytes, text) in [
             (0, "0 B"),
             (1_023, "1023 B"),
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_do_not_round_to_what_is_untrue() {
+    fn shares_never_round_to_0_or_100() {
         assert_eq!(human_share(0.0), "0 %");
         assert_eq!(human_share(0.000_1), "<0.1 %");
         assert_eq!(human_share(0.375), "37.5 %");

@@ -1,55 +1,57 @@
-//! The loop's clock: virtual nanoseconds that pass only while the loop waits or blocks, or the machine's own with the
-//! pauses cut out.
+//! The loop's clock.
+//!
+//! A virtual clock advances only while the loop waits or blocks. The real clock is the machine's, with pauses cut out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::pace::{Machine, Pace};
+use super::tsc_clock::{SystemClocks, TscClock};
 use crate::control::{ClockKind, Speed};
 use crate::feed::time_map::TimeMap;
 use crate::trace::Nanos;
 
-/// No time at all: not frozen.
-const NONE: u64 = u64::MAX;
+/// Value of `frozen_ns` while the clock runs.
+const NOT_FROZEN: u64 = u64::MAX;
 
-/// Loop time, read from any thread and moved by the loop's own.
+/// Loop time in nanoseconds. Any thread may read it; the loop thread advances it.
 #[derive(Debug)]
 pub struct LoopClock {
     kind: ClockKind,
-    /// Where this clock began: as tokio counts (virtual or not), and as the machine does.
+    /// The start of loop time on tokio's clock (virtual or not).
     tokio_start: tokio::time::Instant,
+    /// The start of loop time on the machine's clock.
     start: Instant,
-    /// The machine's clock, read cheaply; absent on a virtual one.
-    pace: Option<Pace<Machine>>,
-    /// Virtual now, as tokio's paused clock had it when it was last read.
+    /// The machine's clock; `None` on a virtual clock.
+    tsc_clock: Option<TscClock<SystemClocks>>,
+    /// Virtual time, as last read from tokio's paused clock.
     virtual_ns: AtomicU64,
-    /// Real time that does not count: before the loop began and in pauses so far; and where the clock stands while one
-    /// lasts.
+    /// Nanoseconds of real time that do not count: before the loop started, and in completed pauses.
     paused_ns: AtomicU64,
+    /// Loop time at which the clock is frozen, or [`NOT_FROZEN`].
     frozen_ns: AtomicU64,
-    /// The stretch of time that is being waited through at a set speed, if one is.
-    stretch: Mutex<Option<Stretch>>,
-    /// Where somebody translates stamps of the machine's clock.
-    map: Option<Arc<TimeMap>>,
+    /// The paced wait under way, if any.
+    paced_interval: Mutex<Option<PacedInterval>>,
+    /// Maps timestamps of the machine's clock to loop time, if a feed needs it.
+    time_map: Option<Arc<TimeMap>>,
 }
 
-/// Loop time passing at a speed, from a moment on.
+/// An interval of loop time that passes at a set speed.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct PacedInterval {
     from: Nanos,
     to: Nanos,
     begun: Instant,
-    /// `None` while it stands still.
+    /// `None` while paused.
     speed: Option<Speed>,
 }
 
-impl Stretch {
+impl PacedInterval {
     fn now(&self) -> Nanos {
         match self.speed {
             None => self.from,
             Some(Speed::Max) => self.to,
-            Some(Speed::Times(times)) => {
+            Some(Speed::Factor(times)) => {
                 let passed_ns = self.begun.elapsed().as_secs_f64() * times * 1e9;
                 self.from.saturating_add(passed_ns as u64).min(self.to)
             }
@@ -58,88 +60,93 @@ impl Stretch {
 }
 
 impl LoopClock {
-    /// A clock that starts now. Made on the loop's own thread, inside its runtime.
-    pub fn start(kind: ClockKind, map: Option<Arc<TimeMap>>) -> Self {
+    /// Starts a clock at loop time 0. Call it on the loop thread, inside the runtime.
+    pub fn start(kind: ClockKind, time_map: Option<Arc<TimeMap>>) -> Self {
         let start = Instant::now();
-        let pace = (kind == ClockKind::Real).then(|| Pace::since(start));
+        let tsc_clock = (kind == ClockKind::Real).then(|| TscClock::since(start));
         let clock = Self {
             kind,
             tokio_start: tokio::time::Instant::now(),
             start,
             virtual_ns: AtomicU64::new(0),
-            paused_ns: AtomicU64::new(pace.as_ref().map_or(0, Pace::now)),
-            pace,
-            frozen_ns: AtomicU64::new(NONE),
-            stretch: Mutex::new(None),
-            map,
+            paused_ns: AtomicU64::new(tsc_clock.as_ref().map_or(0, TscClock::now)),
+            tsc_clock,
+            frozen_ns: AtomicU64::new(NOT_FROZEN),
+            paced_interval: Mutex::new(None),
+            time_map,
         };
-        clock.note(Instant::now(), 0);
+        clock.record_mapping(Instant::now(), 0);
         clock
     }
 
-    fn note(&self, since: Instant, at: Nanos) {
-        if let Some(map) = &self.map {
-            map.note(since, at, self.kind == ClockKind::Real && self.frozen_ns.load(Ordering::Acquire) == NONE);
+    fn record_mapping(&self, since: Instant, at: Nanos) {
+        if let Some(map) = &self.time_map {
+            map.push_break(
+                since,
+                at,
+                self.kind == ClockKind::Real && self.frozen_ns.load(Ordering::Acquire) == NOT_FROZEN,
+            );
         }
     }
 
+    /// Returns which clock defines loop time.
     pub fn kind(&self) -> ClockKind {
         self.kind
     }
 
-    /// Loop time, for the events of the loop.
+    /// Returns loop time for the events of the loop.
     #[inline]
     pub fn now(&self) -> Nanos {
         match self.kind {
             ClockKind::Virtual => self.virtual_ns.load(Ordering::Acquire),
             ClockKind::Real => match self.frozen_ns.load(Ordering::Acquire) {
-                NONE => self.running(),
+                NOT_FROZEN => self.unfrozen_now(),
                 frozen => frozen,
             },
         }
     }
 
-    /// Loop time for the eye: on a virtual clock it moves on through the wait that is under way.
-    pub fn shown(&self) -> Nanos {
-        let stretch = self.stretch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match (*stretch, self.kind) {
-            (Some(stretch), ClockKind::Virtual) => stretch.now().max(self.now()),
+    /// Returns loop time for display: on a virtual clock it advances through the paced wait under way.
+    pub fn display_now(&self) -> Nanos {
+        let interval = self.paced_interval.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match (*interval, self.kind) {
+            (Some(interval), ClockKind::Virtual) => interval.now().max(self.now()),
             _ => self.now(),
         }
     }
 
     #[inline]
-    fn running(&self) -> Nanos {
-        let elapsed_ns = self.pace.as_ref().map_or(0, Pace::now);
+    fn unfrozen_now(&self) -> Nanos {
+        let elapsed_ns = self.tsc_clock.as_ref().map_or(0, TscClock::now);
         elapsed_ns.saturating_sub(self.paused_ns.load(Ordering::Acquire))
     }
 
-    /// Reads tokio's own clock, which moves by itself while the loop is parked: what is found new has been true since
-    /// `since`. On the loop's thread.
-    pub fn read_tokio(&self, since: Instant) {
+    /// Reads tokio's paused clock, which moves while the loop is parked. A new value has applied since `since`. Call it
+    /// on the loop thread.
+    pub fn sync_from_tokio(&self, since: Instant) {
         if self.kind == ClockKind::Virtual {
             let elapsed = tokio::time::Instant::now().duration_since(self.tokio_start);
             let at = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             if self.virtual_ns.swap(at, Ordering::AcqRel) != at {
-                self.note(since, at);
+                self.record_mapping(since, at);
             }
         }
     }
 
-    /// Moves virtual time forward to `to` at once, firing no timer. On the loop's thread.
+    /// Advances virtual time to `to` at once, without firing timers. Call it on the loop thread.
     pub fn advance_to(&self, to: Nanos) {
         let missing_ns = to.saturating_sub(self.now());
         if self.kind == ClockKind::Virtual && missing_ns > 0 {
-            // `advance` moves the clock when it is first polled; what remains of it only yields, which is not wanted.
+            // `advance` moves the clock on its first poll; the rest of it only yields, which is not wanted here.
             let mut advance = std::pin::pin!(tokio::time::advance(Duration::from_nanos(missing_ns)));
             let since = Instant::now();
             let _ = advance.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-            self.read_tokio(since);
+            self.sync_from_tokio(since);
         }
     }
 
-    /// The tokio instant at which loop time is `at`, as long as nobody pauses.
-    pub fn instant(&self, at: Nanos) -> tokio::time::Instant {
+    /// Returns the tokio instant at which loop time will be `at`, if there is no pause until then.
+    pub fn tokio_instant(&self, at: Nanos) -> tokio::time::Instant {
         match self.kind {
             ClockKind::Virtual => self.tokio_start + Duration::from_nanos(at),
             ClockKind::Real => {
@@ -149,30 +156,30 @@ impl LoopClock {
         }
     }
 
-    /// Stops real time where it is; a second call changes nothing.
+    /// Freezes the real clock. A second call has no effect.
     pub fn freeze(&self) {
         if self.kind == ClockKind::Real {
-            let at = self.running();
-            if self.frozen_ns.compare_exchange(NONE, at, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                self.note(Instant::now(), at);
+            let at = self.unfrozen_now();
+            if self.frozen_ns.compare_exchange(NOT_FROZEN, at, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                self.record_mapping(Instant::now(), at);
             }
         }
     }
 
-    /// Lets real time go on from where it stopped.
+    /// Resumes the real clock at the time at which it was frozen.
     pub fn thaw(&self) {
         let frozen = self.frozen_ns.load(Ordering::Acquire);
-        if frozen != NONE {
-            let skipped_ns = self.running().saturating_sub(frozen);
+        if frozen != NOT_FROZEN {
+            let skipped_ns = self.unfrozen_now().saturating_sub(frozen);
             self.paused_ns.fetch_add(skipped_ns, Ordering::AcqRel);
-            self.frozen_ns.store(NONE, Ordering::Release);
-            self.note(Instant::now(), frozen);
+            self.frozen_ns.store(NOT_FROZEN, Ordering::Release);
+            self.record_mapping(Instant::now(), frozen);
         }
     }
 
-    /// Says that loop time now passes from `from` to `to` at `speed`, or stands still at `from`.
-    pub(super) fn set_stretch(&self, stretch: Option<(Nanos, Nanos, Option<Speed>)>) {
-        let mut shown = self.stretch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        *shown = stretch.map(|(from, to, speed)| Stretch { from, to, begun: Instant::now(), speed });
+    /// Sets the paced wait: loop time passes from `from` to `to` at `speed`, or stands still at `from`.
+    pub(super) fn set_paced_interval(&self, interval: Option<(Nanos, Nanos, Option<Speed>)>) {
+        let mut current = self.paced_interval.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *current = interval.map(|(from, to, speed)| PacedInterval { from, to, begun: Instant::now(), speed });
     }
 }

@@ -1,378 +1,406 @@
-//! The gate: what stands between the loop and its next poll, its next park and the time that passes meanwhile.
+//! The gate, at which the loop stops before a poll, before a park and while loop time passes.
 //!
-//! It is asked by tokio's own hooks, before any span of the poll is entered, so that a poll that waits here has not
-//! begun on anybody's clock. While the loop is free the question costs one relaxed atomic load.
+//! tokio's hooks call it before any span of the poll is entered, so time that a poll waits here counts for no
+//! measurement. While the loop runs free, the check costs one relaxed atomic load.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::clock::LoopClock;
-use super::task::TaskCell;
-use crate::control::{ClockKind, Command, Phase, Speed};
-use crate::trace::{Nanos, PauseCause, TaskId};
-use breaks::Breaks;
-use passing::Here;
+use super::task::TaskControl;
+use crate::control::{ClockKind, RunPhase, SessionCommand, Speed};
+use crate::trace::{Nanos, PauseReason, TaskId};
+use breakpoint_set::BreakpointSet;
+use pacing::PacingPoint;
 
-mod breaks;
-mod passing;
+mod breakpoint_set;
+mod pacing;
 
-pub use breaks::Seen;
-pub use passing::LongWait;
+pub use breakpoint_set::BreakpointTrigger;
+pub use pacing::LongWait;
 
-/// The run is being stopped; whoever hears this lets go of everything.
+/// The run is being stopped. Code that gets this error must return and release what it owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the run was stopped")]
-pub struct Stopped;
+pub struct RunStopped;
 
-/// How far the loop may go.
+/// How far the loop may run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Leave {
+enum RunMode {
+    /// Without a limit.
     Free,
+    /// Not at all.
     Paused,
-    Polls(u32),
-    Turn,
-    To(TaskId),
-    Until(Nanos),
+    /// This many further polls.
+    StepPolls(u32),
+    /// Until the loop parks.
+    StepTurn,
+    /// Until this task has been polled.
+    StepToTask(TaskId),
+    /// Until this loop time.
+    RunUntil(Nanos),
 }
 
-/// Where the loop's thread is.
+/// The position of the loop thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    /// Between the gates: in a poll, or on its way to the next.
-    Inside,
-    /// Stopped at a gate, before a poll, a park or the passing of time.
-    Stopped,
-    /// In the driver, with nothing ready.
-    Driver,
+enum LoopPosition {
+    /// Between two gates: in a poll or on the way to the next.
+    Running,
+    /// Stopped at a gate: before a poll, before a park or while loop time passes.
+    AtGate,
+    /// In the driver, with no task ready.
+    InDriver,
 }
 
 #[derive(Debug)]
-struct Inner {
-    leave: Leave,
-    /// Why it is paused, or was last.
-    cause: PauseCause,
-    /// How far it may go once loopscope goes on, where nothing else pauses it.
-    suspended: Option<Leave>,
-    place: Place,
+struct GateState {
+    mode: RunMode,
+    /// The cause of the current or most recent pause.
+    cause: PauseReason,
+    /// How far the loop may run after loopscope resumes, if only a suspension paused it.
+    suspended: Option<RunMode>,
+    position: LoopPosition,
     speed: Speed,
-    quit: bool,
-    over: bool,
-    /// What is to be done to tasks by the loop's own thread: elsewhere no witness would see it.
-    deliveries: VecDeque<Delivery>,
-    /// The person is about to hand in so many more.
-    announced: u32,
-    /// How many of them were made so far.
-    delivered: u64,
-    /// How often something was asked for.
-    asked: u64,
-    /// The poll under way was paid for with a step.
-    is_charged: bool,
-    breaks: Breaks,
+    is_quitting: bool,
+    is_over: bool,
+    /// Actions to run on the loop thread, because the feeds observe no other thread.
+    pending_actions: VecDeque<TaskAction>,
+    /// Actions that are about to be queued.
+    announced_actions: u32,
+    /// Actions that have run so far.
+    completed_actions: u64,
+    /// Requests so far; a change wakes the loop thread at the gate.
+    requests: u64,
+    /// The poll under way used up a step.
+    is_step_charged: bool,
+    breakpoints: BreakpointSet,
 }
 
-/// See the module.
+/// Blocks the loop thread while the loop is paused, and paces a virtual clock.
 #[derive(Debug)]
 pub struct Gate {
-    /// Nothing was asked for: every gate is open.
-    free: AtomicBool,
-    inner: Mutex<Inner>,
+    /// Nothing was requested, so every gate is open.
+    is_open: AtomicBool,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
-/// What happens at the gates that the trace must know, told by whoever owns the probe.
-pub trait Witness {
-    /// The loop stopped here.
-    fn paused(&self, cause: PauseCause);
-    /// The person did something to a task, and the loop's thread is there to see it.
-    fn deliver(&self, delivery: &Delivery);
+/// Callbacks for what happens at the gate, implemented by the owner of the probe.
+pub trait GateHandler {
+    /// The loop paused.
+    fn on_pause(&self, cause: PauseReason);
+    /// Runs an action that the user requested for a task, on the loop thread.
+    fn run_action(&self, action: &TaskAction);
 }
 
-/// What the person did to a task.
+/// An action on a task that the loop thread must run.
 #[derive(Clone, Debug)]
-pub enum Delivery {
-    /// It was held and goes on: the wake that was kept for it.
-    Wake(Arc<TaskCell>),
-    Cancel(Arc<TaskCell>),
+pub enum TaskAction {
+    /// Delivers the deferred wake of a task that was released.
+    Wake(Arc<TaskControl>),
+    /// Cancels the task.
+    Cancel(Arc<TaskControl>),
 }
 
-impl Inner {
-    fn pause(&mut self, cause: PauseCause) {
-        // What has stopped it already is why it stands.
-        if self.leave != Leave::Paused || self.suspended.take().is_some() {
+impl GateState {
+    fn pause(&mut self, cause: PauseReason) {
+        // An earlier cause stays the cause of the pause.
+        if self.mode != RunMode::Paused || self.suspended.take().is_some() {
             self.cause = cause;
         }
-        self.leave = Leave::Paused;
+        self.mode = RunMode::Paused;
     }
 
     fn suspend(&mut self) {
-        if self.leave != Leave::Paused {
-            self.suspended = Some(self.leave);
-            self.cause = PauseCause::Suspended;
-            self.leave = Leave::Paused;
+        if self.mode != RunMode::Paused {
+            self.suspended = Some(self.mode);
+            self.cause = PauseReason::Suspended;
+            self.mode = RunMode::Paused;
         }
     }
 
-    /// What was asked for is done; gives how far it may go from here.
-    fn made_steps(&mut self) -> Leave {
-        self.cause = PauseCause::Step;
-        Leave::Paused
+    /// Ends a step or run that is complete. Returns the new run mode.
+    fn finish_step(&mut self) -> RunMode {
+        self.cause = PauseReason::Step;
+        RunMode::Paused
     }
 }
 
 impl Gate {
+    /// Creates a gate at this speed, closed if `paused`.
     pub fn new(speed: Speed, paused: bool) -> Self {
-        let leave = if paused { Leave::Paused } else { Leave::Free };
-        let inner = Inner {
-            leave,
-            cause: PauseCause::Person,
+        let mode = if paused { RunMode::Paused } else { RunMode::Free };
+        let state = GateState {
+            mode,
+            cause: PauseReason::User,
             suspended: None,
-            place: Place::Inside,
+            position: LoopPosition::Running,
             speed,
-            quit: false,
-            over: false,
-            deliveries: VecDeque::new(),
-            announced: 0,
-            delivered: 0,
-            asked: 0,
-            is_charged: false,
-            breaks: Breaks::default(),
+            is_quitting: false,
+            is_over: false,
+            pending_actions: VecDeque::new(),
+            announced_actions: 0,
+            completed_actions: 0,
+            requests: 0,
+            is_step_charged: false,
+            breakpoints: BreakpointSet::default(),
         };
-        Self { free: AtomicBool::new(!paused), inner: Mutex::new(inner), changed: Condvar::new() }
+        Self { is_open: AtomicBool::new(!paused), state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Takes a person's command. Holding is the task's own business; everything else is decided here.
-    /// There is no clock before the loop's first moment. Tells whether this paused the loop in the driver, where it
-    /// cannot say so itself.
-    pub fn command(&self, command: Command, clock: Option<&LoopClock>) -> bool {
-        let mut inner = self.lock();
-        if command.moves_the_loop() {
-            inner.breaks.go_on();
-            inner.suspended = None;
+    /// Applies a command. Holding, releasing and cancelling are up to the task.
+    ///
+    /// `clock` is `None` before the loop has started. Returns whether the command paused the loop in the driver, where
+    /// it cannot report the pause itself.
+    pub fn command(&self, command: SessionCommand, clock: Option<&LoopClock>) -> bool {
+        let mut state = self.lock();
+        if command.resumes_loop() {
+            state.breakpoints.clear_hit();
+            state.suspended = None;
         }
-        // What stands already is not paused once more.
-        let is_pause = inner.leave != Leave::Paused && matches!(command, Command::Pause | Command::Suspend(true));
+        // A loop that is paused already is not paused again.
+        let is_pause =
+            state.mode != RunMode::Paused && matches!(command, SessionCommand::Pause | SessionCommand::Suspend(true));
         match command {
-            Command::Break(breakpoint) => inner.breaks.add(breakpoint),
-            Command::ForgetBreaks => inner.breaks.forget(),
-            Command::Pause => inner.pause(PauseCause::Person),
-            Command::Suspend(true) => inner.suspend(),
-            Command::Suspend(false) => {
-                if let Some(leave) = inner.suspended.take() {
-                    inner.leave = leave;
+            SessionCommand::AddBreakpoint(breakpoint) => state.breakpoints.add(breakpoint),
+            SessionCommand::ClearBreakpoints => state.breakpoints.clear(),
+            SessionCommand::Pause => state.pause(PauseReason::User),
+            SessionCommand::Suspend(true) => state.suspend(),
+            SessionCommand::Suspend(false) => {
+                if let Some(mode) = state.suspended.take() {
+                    state.mode = mode;
                 }
             }
-            Command::Resume => inner.leave = Leave::Free,
-            // Steps asked for while earlier ones still run are made as well.
-            Command::StepPolls(more) => {
-                let left = if let Leave::Polls(left) = inner.leave { left } else { 0 };
-                inner.leave = Leave::Polls(left.saturating_add(more));
+            SessionCommand::Resume => state.mode = RunMode::Free,
+            // Steps add to those that are still to run.
+            SessionCommand::StepPolls(more) => {
+                let left = if let RunMode::StepPolls(left) = state.mode { left } else { 0 };
+                state.mode = RunMode::StepPolls(left.saturating_add(more));
             }
-            Command::StepTurn => inner.leave = Leave::Turn,
-            Command::StepTo(task) => inner.leave = Leave::To(task),
-            Command::RunUntil(at) => inner.leave = Leave::Until(at),
-            Command::Speed(speed) => inner.speed = speed,
-            Command::Quit => inner.quit = true,
-            // These are the tasks' own business, and the rest is for programs that are not ours.
-            Command::Hold(_) | Command::Release(_) | Command::Cancel(_) => {}
-            Command::Freeze(_) | Command::Select(_) | Command::Retry => {}
+            SessionCommand::StepTurn => state.mode = RunMode::StepTurn,
+            SessionCommand::StepToTask(task) => state.mode = RunMode::StepToTask(task),
+            SessionCommand::RunUntil(at) => state.mode = RunMode::RunUntil(at),
+            SessionCommand::SetSpeed(speed) => state.speed = speed,
+            SessionCommand::Quit => state.is_quitting = true,
+            // These are up to the task; the rest is for external programs.
+            SessionCommand::Hold(_) | SessionCommand::Release(_) | SessionCommand::Cancel(_) => {}
+            SessionCommand::FreezeProcess(_) | SessionCommand::SelectTask(_) | SessionCommand::Reconnect => {}
         }
-        self.follow(inner, clock, is_pause)
+        self.apply_change(state, clock, is_pause)
     }
 
-    /// Stops the loop for `cause`, seen from outside of it; see [`Gate::command`].
-    pub fn pause(&self, cause: PauseCause, clock: &LoopClock) -> bool {
-        let mut inner = self.lock();
-        inner.pause(cause);
-        self.follow(inner, Some(clock), true)
+    /// Pauses the loop for `cause`, which was detected outside the loop thread. Returns as [`Gate::command`] does.
+    pub fn pause(&self, cause: PauseReason, clock: &LoopClock) -> bool {
+        let mut state = self.lock();
+        state.pause(cause);
+        self.apply_change(state, Some(clock), true)
     }
 
-    /// Sees to it that what is asked for now happens wherever the loop is. Tells whether that is a pause in the driver.
-    fn follow(&self, mut inner: MutexGuard<'_, Inner>, clock: Option<&LoopClock>, is_pause: bool) -> bool {
-        // In the driver the loop cannot stop its own clock; at a gate it does, and lets it go on itself.
-        let pauses_driver = inner.leave == Leave::Paused && inner.place == Place::Driver;
+    /// Applies a change to the clock and wakes the loop thread. Returns whether this paused the loop in the driver.
+    fn apply_change(&self, mut state: MutexGuard<'_, GateState>, clock: Option<&LoopClock>, is_pause: bool) -> bool {
+        // In the driver the loop cannot freeze its own clock; at a gate it freezes and thaws the clock itself.
+        let pauses_driver = state.mode == RunMode::Paused && state.position == LoopPosition::InDriver;
         match clock {
             Some(clock) if pauses_driver => clock.freeze(),
-            Some(clock) if inner.leave != Leave::Paused && inner.place != Place::Stopped => clock.thaw(),
+            Some(clock) if state.mode != RunMode::Paused && state.position != LoopPosition::AtGate => clock.thaw(),
             _ => {}
         }
-        self.note(&mut inner);
+        self.notify_change(&mut state);
         pauses_driver && is_pause
     }
 
-    /// Asks `decide` what is to be done by the loop's own thread. A loop that is about to park meanwhile must not take
-    /// it that nothing can ever come: a task that is released is not held any more, and not yet woken.
-    pub fn deliver_later(&self, decide: impl FnOnce() -> Option<Delivery>) {
-        self.lock().announced += 1;
-        let delivery = decide();
-        let mut inner = self.lock();
-        inner.announced -= 1;
-        inner.deliveries.extend(delivery);
-        self.note(&mut inner);
+    /// Queues the action that `decide` returns for the loop thread.
+    ///
+    /// The action counts as pending while `decide` runs. Otherwise a loop that parks meanwhile could report a deadlock:
+    /// a task that is released is no longer held and not yet woken.
+    pub fn queue_action(&self, decide: impl FnOnce() -> Option<TaskAction>) {
+        self.lock().announced_actions += 1;
+        let action = decide();
+        let mut state = self.lock();
+        state.announced_actions -= 1;
+        state.pending_actions.extend(action);
+        self.notify_change(&mut state);
     }
 
-    /// Nothing that a person did is still to be done to a task.
-    pub fn is_settled(&self) -> bool {
-        let inner = self.lock();
-        inner.announced == 0 && inner.deliveries.is_empty()
+    /// Returns whether no requested action is pending.
+    pub fn has_no_pending_actions(&self) -> bool {
+        let state = self.lock();
+        state.announced_actions == 0 && state.pending_actions.is_empty()
     }
 
-    fn note(&self, inner: &mut Inner) {
-        inner.asked += 1;
-        let is_open = inner.leave == Leave::Free && !inner.quit;
-        let free = is_open && inner.deliveries.is_empty() && inner.breaks.is_empty();
-        self.free.store(free, Ordering::Release);
+    fn notify_change(&self, state: &mut GateState) {
+        state.requests += 1;
+        let is_unrestricted = state.mode == RunMode::Free && !state.is_quitting;
+        let is_open = is_unrestricted && state.pending_actions.is_empty() && state.breakpoints.is_empty();
+        self.is_open.store(is_open, Ordering::Release);
         self.changed.notify_all();
     }
 
-    /// The run is over; nobody stands at the gates any more.
-    pub fn end(&self) {
-        self.lock().over = true;
+    /// Marks the run as over.
+    pub fn mark_over(&self) {
+        self.lock().is_over = true;
     }
 
-    /// Nothing was asked for: a poll need not ask.
+    /// Returns whether the gate is open, so that a poll need not check further.
     #[inline]
-    pub fn is_free(&self) -> bool {
-        self.free.load(Ordering::Relaxed)
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the run is being stopped.
     pub fn is_quitting(&self) -> bool {
-        !self.is_free() && self.lock().quit
+        !self.is_open() && self.lock().is_quitting
     }
 
-    pub fn phase(&self) -> Phase {
-        let inner = self.lock();
-        match (inner.over, inner.leave, inner.place) {
-            (true, ..) => Phase::Ended,
-            (_, Leave::Paused, Place::Inside) => Phase::Pausing,
-            (_, Leave::Paused, _) => Phase::Paused,
-            _ => Phase::Running,
+    /// Returns the phase of the run.
+    pub fn phase(&self) -> RunPhase {
+        let state = self.lock();
+        match (state.is_over, state.mode, state.position) {
+            (true, ..) => RunPhase::Ended,
+            (_, RunMode::Paused, LoopPosition::Running) => RunPhase::Pausing,
+            (_, RunMode::Paused, _) => RunPhase::Paused,
+            _ => RunPhase::Running,
         }
     }
 
+    /// Returns the current speed.
     pub fn speed(&self) -> Speed {
         self.lock().speed
     }
 
-    /// Before a poll of `task`, or of one that is not known.
-    pub fn before_poll(&self, task: impl FnOnce() -> Option<Arc<TaskCell>>, clock: &LoopClock, witness: &impl Witness) {
-        if self.is_free() {
+    /// Blocks before a poll until it may begin. `task` returns the task, or `None` for one that is not in the registry.
+    pub fn before_poll(
+        &self,
+        task: impl FnOnce() -> Option<Arc<TaskControl>>,
+        clock: &LoopClock,
+        handler: &impl GateHandler,
+    ) {
+        if self.is_open() {
             return;
         }
         let task = task();
-        let mut inner = self.deliver(self.lock(), witness);
-        let mut is_seen = inner.breaks.is_empty();
+        let mut state = self.run_pending_actions(self.lock(), handler);
+        let mut is_checked = state.breakpoints.is_empty();
         loop {
-            // A held task is turned back at its own door: nothing of it will run, so nothing is spent on it here.
-            if inner.quit || task.as_ref().is_some_and(|task| task.is_held()) {
+            // A held task suppresses its own poll: none of its code runs, so it uses up no step here.
+            if state.is_quitting || task.as_ref().is_some_and(|task| task.is_held()) {
                 return;
             }
-            if let Some(task) = task.as_ref().filter(|_| !is_seen && inner.leave != Leave::Paused) {
-                // Once for each poll: whoever goes on from here means this one too.
-                is_seen = true;
-                inner.stops_at(task, Seen::Polled, clock.now());
+            if let Some(task) = task.as_ref().filter(|_| !is_checked && state.mode != RunMode::Paused) {
+                // Check once a poll: resuming from here includes this poll.
+                is_checked = true;
+                state.pause_if_hit(task, BreakpointTrigger::PollStart, clock.now());
             }
-            inner.leave = match inner.leave {
-                Leave::Paused => {
-                    inner = self.deliver(self.stand(inner, clock, witness), witness);
+            state.mode = match state.mode {
+                RunMode::Paused => {
+                    state = self.run_pending_actions(self.wait_at_gate(state, clock, handler), handler);
                     continue;
                 }
-                Leave::Polls(0) => inner.made_steps(),
-                Leave::Until(at) if clock.now() >= at => inner.made_steps(),
-                Leave::Polls(left) => {
-                    inner.leave = Leave::Polls(left - 1);
-                    inner.is_charged = true;
+                RunMode::StepPolls(0) => state.finish_step(),
+                RunMode::RunUntil(at) if clock.now() >= at => state.finish_step(),
+                RunMode::StepPolls(left) => {
+                    state.mode = RunMode::StepPolls(left - 1);
+                    state.is_step_charged = true;
                     return;
                 }
-                Leave::To(wanted) if task.as_ref().is_some_and(|task| task.id() == wanted) => {
-                    inner.leave = Leave::Polls(0);
+                RunMode::StepToTask(wanted) if task.as_ref().is_some_and(|task| task.id() == wanted) => {
+                    state.mode = RunMode::StepPolls(0);
                     return;
                 }
-                Leave::Free | Leave::Turn | Leave::To(_) | Leave::Until(_) => return,
+                RunMode::Free | RunMode::StepTurn | RunMode::StepToTask(_) | RunMode::RunUntil(_) => return,
             };
         }
     }
 
-    /// After a turn of a task, which polled it or (for one that was cancelled) only dropped it: that is no step.
-    pub fn after_poll(&self, polled: bool) {
-        if self.is_free() {
+    /// Accounts for the end of a task's turn. If the turn only dropped a cancelled task (`was_polled` is false), its
+    /// step is refunded.
+    pub fn after_poll(&self, was_polled: bool) {
+        if self.is_open() {
             return;
         }
-        let mut inner = self.lock();
-        let was_charged = std::mem::take(&mut inner.is_charged);
-        if let Leave::Polls(left) = &mut inner.leave
+        let mut state = self.lock();
+        let was_charged = std::mem::take(&mut state.is_step_charged);
+        if let RunMode::StepPolls(left) = &mut state.mode
             && was_charged
-            && !polled
+            && !was_polled
         {
             *left += 1;
         }
     }
 
-    /// Before the loop parks until `deadline` (if any timer is set). Returns once it may: whether something is known that
-    /// will end the park (a timer, a delivered wake, the person, or the world outside on a real clock).
-    /// `waits` get too long for a breakpoint, the first of them first.
+    /// Blocks before a park until it may begin. Returns whether anything is known that will end the park: a timer, a
+    /// delivered wake, the user, or on the real clock the outside world.
+    ///
+    /// `deadline` is the earliest timer, if any. `waits` are the waits that will exceed a breakpoint's limit, earliest
+    /// first.
     pub fn before_park(
         &self,
         deadline: Option<Nanos>,
         waits: &[LongWait],
         clock: &LoopClock,
-        witness: &impl Witness,
+        handler: &impl GateHandler,
     ) -> bool {
-        let inner = self.lock();
-        let delivered_before = inner.delivered;
-        let mut inner = self.deliver(inner, witness);
-        if inner.suspended == Some(Leave::Turn) {
-            // The turn is over, whoever stands still meanwhile.
-            inner.suspended = None;
+        let state = self.lock();
+        let completed_before = state.completed_actions;
+        let mut state = self.run_pending_actions(state, handler);
+        if state.suspended == Some(RunMode::StepTurn) {
+            // The turn is over, also while suspended.
+            state.suspended = None;
         }
-        if inner.leave == Leave::Turn {
-            inner.leave = inner.made_steps();
-            self.note(&mut inner);
+        if state.mode == RunMode::StepTurn {
+            state.mode = state.finish_step();
+            self.notify_change(&mut state);
         }
-        if let Leave::Polls(0) = inner.leave {
-            inner.leave = inner.made_steps();
+        if let RunMode::StepPolls(0) = state.mode {
+            state.mode = state.finish_step();
         }
-        if clock.kind() == ClockKind::Virtual && !inner.quit {
+        if clock.kind() == ClockKind::Virtual && !state.is_quitting {
             let now = clock.now();
-            inner = self.pass(inner, (now, deadline.unwrap_or(now)), waits, clock, witness, Here::Park);
+            state = self.pass_time(state, (now, deadline.unwrap_or(now)), waits, clock, handler, PacingPoint::Park);
         }
-        inner = self.deliver(inner, witness);
-        inner.place = Place::Driver;
-        if inner.leave == Leave::Paused {
+        state = self.run_pending_actions(state, handler);
+        state.position = LoopPosition::InDriver;
+        if state.mode == RunMode::Paused {
             clock.freeze();
-            let cause = inner.cause.clone();
-            // As where it stands at the gate.
-            drop(inner);
-            witness.paused(cause);
-            inner = self.lock();
+            let cause = state.cause.clone();
+            // Unlocked for the same reason as in `wait_at_gate`.
+            drop(state);
+            handler.on_pause(cause);
+            state = self.lock();
         }
-        let nobody_acts = inner.leave != Leave::Paused && !inner.quit && inner.delivered == delivered_before;
-        clock.kind() == ClockKind::Real || deadline.is_some() || !nobody_acts
+        let is_idle =
+            state.mode != RunMode::Paused && !state.is_quitting && state.completed_actions == completed_before;
+        clock.kind() == ClockKind::Real || deadline.is_some() || !is_idle
     }
 
-    /// The driver is done.
+    /// The park is over.
     pub fn after_park(&self) {
-        self.lock().place = Place::Inside;
+        self.lock().position = LoopPosition::Running;
     }
 
-    /// Does to tasks what waits to be done, on the loop's thread.
-    pub fn service(&self, witness: &impl Witness) {
-        drop(self.deliver(self.lock(), witness));
+    /// Runs the pending actions. Call it on the loop thread.
+    pub fn run_actions(&self, handler: &impl GateHandler) {
+        drop(self.run_pending_actions(self.lock(), handler));
     }
 
-    fn deliver<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, witness: &impl Witness) -> MutexGuard<'a, Inner> {
-        while let Some(delivery) = inner.deliveries.pop_front() {
-            inner.delivered += 1;
-            // Waking runs code of others; none of it may find this lock taken.
-            drop(inner);
-            witness.deliver(&delivery);
-            inner = self.lock();
-            self.note(&mut inner);
+    fn run_pending_actions<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, GateState>,
+        handler: &impl GateHandler,
+    ) -> MutexGuard<'a, GateState> {
+        while let Some(action) = state.pending_actions.pop_front() {
+            state.completed_actions += 1;
+            // Waking runs the program's code, which must not find this lock taken.
+            drop(state);
+            handler.run_action(&action);
+            state = self.lock();
+            self.notify_change(&mut state);
         }
-        inner
+        state
     }
 }

@@ -1,123 +1,130 @@
-//! What telling costs the loop, counted rather than timed.
+//! The cost of instrumentation on the loop thread, in allocations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::trace::{AwaitKind, Location, Resource, ResourceKind, Site};
+use crate::trace::{AwaitKind, AwaitSite, Location, Resource, ResourceKind};
 
-/// What a task does again and again.
+/// What a task does repeatedly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Doing {
-    /// It gives its turn away: a poll, and its own wake.
-    Yielding,
-    /// The same as an await, inside an await for a resource that it then holds.
-    Awaiting,
-    /// It sleeps, and the loop parks.
-    Sleeping,
+enum RepeatedAction {
+    /// Yields: one poll and one wake by itself.
+    Yield,
+    /// Yields as an await, inside an await of a resource that it then holds.
+    AwaitResource,
+    /// Sleeps, so that the loop parks.
+    Sleep,
 }
 
-impl Doing {
-    async fn once(self, world: &World, (inner, outer): (&Site, &Site), resource: crate::trace::ResourceId) {
+impl RepeatedAction {
+    async fn once(
+        self,
+        loop_handle: &LoopHandle,
+        (inner, outer): (&AwaitSite, &AwaitSite),
+        resource: crate::trace::ResourceId,
+    ) {
         match self {
-            Self::Yielding => tokio::task::yield_now().await,
-            Self::Awaiting => {
-                let yielding = world.await_at(inner, world.quiet(tokio::task::yield_now));
-                world.await_of(outer, resource, yielding).await;
-                drop(world.take(resource));
+            Self::Yield => tokio::task::yield_now().await,
+            Self::AwaitResource => {
+                let yield_now = loop_handle.await_at(inner, loop_handle.untraced(tokio::task::yield_now));
+                loop_handle.await_resource(outer, resource, yield_now).await;
+                drop(loop_handle.acquire(resource));
             }
-            Self::Sleeping => world.await_at(inner, world.sleep(Duration::from_millis(1))).await,
+            Self::Sleep => loop_handle.await_at(inner, loop_handle.sleep(Duration::from_millis(1))).await,
         }
     }
 }
 
-/// Runs two tasks that do this so often each, and counts what this thread allocated meanwhile, and the events told.
-fn run(clock: ClockKind, doing: Doing, times: usize) -> (u64, usize) {
-    let (probe, writer, mut ring) = Probe::new(clock == ClockKind::Virtual, true);
-    let options = Options { clock, speed: Speed::Max, feed: FeedChoice::Probe, paused: false, seed: 0, until: None };
-    let start = Start {
-        dispatch: uninstrumented(),
+/// Runs two tasks that repeat this. Returns the allocations of this thread and the number of events reported.
+fn run(clock: ClockKind, action: RepeatedAction, times: usize) -> (u64, usize) {
+    let (probe, writer, mut probe_reader) = Probe::new(clock == ClockKind::Virtual, true);
+    let options =
+        LoopOptions { clock, speed: Speed::Max, feed: FeedChoice::Probe, start_paused: false, seed: 0, stop_at: None };
+    let setup = LoopSetup {
+        dispatch: untraced_dispatch(),
         gate: Arc::new(Gate::new(Speed::Max, false)),
         probe: Arc::new(probe),
         writer,
         console: None,
-        world: Arc::default(),
-        kick: Arc::default(),
-        map: None,
+        loop_handle: Arc::default(),
+        root_wakeup: Arc::default(),
+        time_map: None,
         options,
     };
-    let program: Program = Box::new(move |world| {
-        let described = Resource { kind: ResourceKind::Lock, name: "lock".into(), location: None, size: 1 };
-        let resource = world.resource(described);
+    let program: LoopProgram = Box::new(move |loop_handle| {
+        let lock = Resource { kind: ResourceKind::Lock, name: "lock".into(), location: None, size: 1 };
+        let resource = loop_handle.register_resource(lock);
         let body = async move {
-            let doing_so = || {
-                let world = world.clone();
+            let repeated = || {
+                let loop_handle = loop_handle.clone();
                 async move {
                     let at = |line| Some(Location { file: "test.rs".into(), line });
-                    let inner = Site { kind: AwaitKind::Yield, source: "inner".into(), location: at(1) };
-                    let outer = Site { kind: AwaitKind::Sync, source: "outer".into(), location: at(2) };
+                    let inner = AwaitSite { kind: AwaitKind::Yield, source: "inner".into(), location: at(1) };
+                    let outer = AwaitSite { kind: AwaitKind::Sync, source: "outer".into(), location: at(2) };
                     for _ in 0..times {
-                        doing.once(&world, (&inner, &outer), resource).await;
+                        action.once(&loop_handle, (&inner, &outer), resource).await;
                     }
                     Ok::<_, String>(())
                 }
             };
-            let other = world.spawn(TaskSpec::default(), doing_so());
-            doing_so().await?;
+            let other = loop_handle.spawn(TaskSpec::default(), repeated());
+            repeated().await?;
             other.await.map_err(|error| error.to_string())??;
             Ok(serde_json::Value::Null)
         };
         (TaskSpec::default(), Box::pin(body))
     });
-    let is_over = AtomicBool::new(false);
+    let has_ended = AtomicBool::new(false);
     let read = || {
-        let mut told = 0;
+        let mut events = 0;
         loop {
-            let was_over = is_over.load(Ordering::Acquire);
-            if ring.take(usize::MAX, |_| told += 1) == 0 {
-                if was_over {
-                    return told;
+            let had_ended = has_ended.load(Ordering::Acquire);
+            if probe_reader.drain(usize::MAX, |_| events += 1) == 0 {
+                if had_ended {
+                    return events;
                 }
-                ring.wait(Duration::from_millis(10));
+                probe_reader.wait(Duration::from_millis(10));
             }
         }
     };
     std::thread::scope(|threads| {
-        let reading = threads.spawn(read);
+        let reader = threads.spawn(read);
         let mut outcome = None;
-        let counted = allocation_counter::measure(|| outcome = Some(start.run(program)));
-        is_over.store(true, Ordering::Release);
-        assert_eq!(outcome, Some(Outcome::Completed(serde_json::Value::Null)));
-        (counted.count_total, reading.join().expect("it only reads"))
+        let counted = allocation_counter::measure(|| outcome = Some(setup.run(program)));
+        has_ended.store(true, Ordering::Release);
+        assert_eq!(outcome, Some(RunOutcome::Completed(serde_json::Value::Null)));
+        (counted.count_total, reader.join().expect("the reader does not panic"))
     })
 }
 
-/// Doing it ten thousand times more tells of it each time, and allocates no more.
-fn telling_allocates_nothing(clock: ClockKind, doing: Doing, events_each: usize) {
-    // The first run pays for what is made once in a process.
-    run(clock, doing, 10);
-    let (few_allocated, few_told) = run(clock, doing, 100);
-    let (many_allocated, many_told) = run(clock, doing, 10_100);
-    let told = many_told - few_told;
-    assert!(told >= events_each * 2 * 10_000, "{told} were told, {doing:?} on a {} clock", clock.name());
-    assert_eq!(many_allocated, few_allocated, "{doing:?} on a {} clock", clock.name());
+/// 10,000 more repetitions report more events, but allocate no more.
+fn assert_allocation_free(clock: ClockKind, action: RepeatedAction, events_each: usize) {
+    // The first run also allocates what is created once per process.
+    run(clock, action, 10);
+    let (few_allocated, few_events) = run(clock, action, 100);
+    let (many_allocated, many_events) = run(clock, action, 10_100);
+    let reported = many_events - few_events;
+    assert!(reported >= events_each * 2 * 10_000, "{reported} events reported, {action:?} on a {} clock", clock.name());
+    assert_eq!(many_allocated, few_allocated, "{action:?} on a {} clock", clock.name());
 }
 
 #[test]
-fn polls_and_wakes_are_told_without_allocating() {
+fn polls_and_wakes_do_not_allocate() {
     for clock in [ClockKind::Virtual, ClockKind::Real] {
-        telling_allocates_nothing(clock, Doing::Yielding, 3);
+        assert_allocation_free(clock, RepeatedAction::Yield, 3);
     }
 }
 
 #[test]
-fn awaits_are_told_without_allocating() {
+fn awaits_do_not_allocate() {
     for clock in [ClockKind::Virtual, ClockKind::Real] {
-        // A poll and its wake; start, two polls and end of two awaits; what one is for, and holding that.
-        telling_allocates_nothing(clock, Doing::Awaiting, 3 + 2 * 4 + 3);
+        // A poll and its wake; start, two polls and end of two awaits; the resource of one await, its acquire and its
+        // release.
+        assert_allocation_free(clock, RepeatedAction::AwaitResource, 3 + 2 * 4 + 3);
     }
 }
 
 #[test]
-fn sleeps_and_parks_are_told_without_allocating() {
-    telling_allocates_nothing(ClockKind::Virtual, Doing::Sleeping, 3 + 4);
+fn sleeps_and_parks_do_not_allocate() {
+    assert_allocation_free(ClockKind::Virtual, RepeatedAction::Sleep, 3 + 4);
 }

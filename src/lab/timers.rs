@@ -1,6 +1,6 @@
-//! The timers that are set, in loop time: what pacing waits for, and what the screen says is next.
+//! The timers that are set, in loop time: the next one limits pacing and is shown on the screen.
 //!
-//! tokio knows its timers but does not tell, so every timer of the lab is noted here as well.
+//! tokio does not expose its timers, so every timer of the loop is registered here as well.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -9,97 +9,103 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::world::World;
+use super::loop_handle::LoopHandle;
 use crate::trace::Nanos;
 
-/// One timer that was set.
+/// A timer that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timer {
+pub struct TimerEntry {
     due: Nanos,
     number: u64,
 }
 
+/// The timers that are set, by due time.
 #[derive(Debug, Default)]
-pub struct Timers(Mutex<Set>);
+pub struct TimerRegistry(Mutex<TimerSet>);
 
 #[derive(Debug, Default)]
-struct Set {
-    timers: BTreeSet<Timer>,
-    made: u64,
+struct TimerSet {
+    timers: BTreeSet<TimerEntry>,
+    count: u64,
 }
 
-impl Timers {
-    fn lock(&self) -> MutexGuard<'_, Set> {
+impl TimerRegistry {
+    fn lock(&self) -> MutexGuard<'_, TimerSet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn set(&self, due: Nanos) -> Timer {
+    /// Registers a timer that is due at `due`.
+    pub fn register(&self, due: Nanos) -> TimerEntry {
         let mut set = self.lock();
-        set.made += 1;
-        let timer = Timer { due, number: set.made };
+        set.count += 1;
+        let timer = TimerEntry { due, number: set.count };
         set.timers.insert(timer);
         timer
     }
 
-    pub fn clear(&self, timer: Timer) {
+    /// Removes a timer.
+    pub fn remove(&self, timer: TimerEntry) {
         self.lock().timers.remove(&timer);
     }
 
+    /// Returns whether no timer is set.
     pub fn is_empty(&self) -> bool {
         self.lock().timers.is_empty()
     }
 
-    /// When the earliest timer after `now` is due. One that is due already has fired: it stays noted until its task is
-    /// polled, which takes long for a held one.
-    pub fn next(&self, now: Nanos) -> Option<Nanos> {
-        let after = Timer { due: now.saturating_add(1), number: 0 };
+    /// Returns when the earliest timer after `now` is due. A timer that is due has fired already, but stays registered
+    /// until its task is polled, which a hold can delay.
+    pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
+        let after = TimerEntry { due: now.saturating_add(1), number: 0 };
         self.lock().timers.range(after..).next().map(|timer| timer.due)
     }
 }
 
 pin_project! {
-    /// A sleep of tokio's until this loop time, noted for as long as it lasts.
-    pub struct Sleep {
+    /// A tokio sleep until a loop time, registered for as long as it lives.
+    pub struct LoopSleep {
         #[pin]
-        due: tokio::time::Sleep,
+        sleep: tokio::time::Sleep,
         at: Nanos,
-        noted: Option<Noted>,
+        guard: Option<TimerGuard>,
     }
 }
 
-/// A timer that is noted for as long as this lives.
-struct Noted {
-    timer: Timer,
-    world: World,
+/// Removes a timer from the registry on drop.
+struct TimerGuard {
+    timer: TimerEntry,
+    loop_handle: LoopHandle,
 }
 
-impl Sleep {
-    pub fn new(world: World, at: Nanos, due: tokio::time::Sleep) -> Self {
-        Self { due, at, noted: Some(Noted { timer: world.shared().timers.set(at), world }) }
+impl LoopSleep {
+    /// Registers a sleep until `at`; `sleep` is the tokio sleep that implements it.
+    pub fn new(loop_handle: LoopHandle, at: Nanos, sleep: tokio::time::Sleep) -> Self {
+        Self { sleep, at, guard: Some(TimerGuard { timer: loop_handle.shared().timers.register(at), loop_handle }) }
     }
 }
 
-impl Future for Sleep {
+impl Future for LoopSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        while let Some(Noted { world, .. }) = &*this.noted {
-            ready!(this.due.as_mut().poll(context));
-            if world.now_ns() >= *this.at {
-                *this.noted = None;
+        while let Some(TimerGuard { loop_handle, .. }) = &*this.guard {
+            ready!(this.sleep.as_mut().poll(context));
+            if loop_handle.now_ns() >= *this.at {
+                *this.guard = None;
             } else {
-                // A pause on the real clock stops loop time, but not tokio's timers. Setting it anew aloud would make an
-                // async op of tokio's own.
-                world.quietly(|| this.due.as_mut().reset(world.shared().clock.instant(*this.at)));
+                // A pause on the real clock stops loop time but not tokio's timers, so the sleep is set again. With
+                // tracing, that would create an async op of tokio's own.
+                loop_handle
+                    .without_tracing(|| this.sleep.as_mut().reset(loop_handle.shared().clock.tokio_instant(*this.at)));
             }
         }
         Poll::Ready(())
     }
 }
 
-impl Drop for Noted {
+impl Drop for TimerGuard {
     fn drop(&mut self) {
-        self.world.shared().timers.clear(self.timer);
+        self.loop_handle.shared().timers.remove(self.timer);
     }
 }

@@ -1,97 +1,100 @@
-//! The JSON report, schema 1: what scripts and tests may rely on. Fields may be added; one that changes or goes needs
-//! a new schema number.
+//! The JSON report, schema 1, a stable interface for scripts.
 //!
-//! A report of a virtual run is the same in every run, to the byte, apart from `feeds.console.updates`: nothing here
-//! is held in a map of random order, and every list has a stated order.
+//! Fields may be added; changing or removing one needs a new schema number. Reports of the same virtual run are
+//! identical to the byte, except for `feeds.console.updates`: every list has a defined order, and no map is unordered.
 
 mod schema;
 
-pub use schema::Report;
+pub use schema::JsonReport;
 
 use serde_json::Value;
 
 use schema::{
-    AwaitEntry, BrokenEntry, ConsoleEntry, FeedsEntry, FindingEntry, ForgottenEntry, GapEntry, LoopEntry, OutputEntry,
-    ProbeEntry, RecordingEntry, SiteEntry, SourceEntry, TaskEntry, WakeEntry,
+    AwaitJson, ConsoleJson, EvictedTasksJson, FeedsJson, FindingJson, GapJson, LoopJson, OutputLineJson, ProbeJson,
+    RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, WakeJson,
 };
 
-use super::{Input, wakes};
-use crate::control::{FeedChoice, Outcome};
-use crate::insight::{self, Summary};
-use crate::plain::is_unsafe;
-use crate::trace::{Await, AwaitId, Counts, Fidelity, Lane, Recorded, Site, State, Task, Trace};
+use super::{ReportInput, wakes};
+use crate::control::{FeedChoice, RunOutcome};
+use crate::insight::{self, RunSummary};
+use crate::sanitize::is_unsafe_char;
+use crate::trace::{Await, AwaitId, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskState, Trace};
 use crate::workload::manifest::ParamValue;
 
-pub const SCHEMA: u32 = 1;
+/// Version of the schema.
+pub const SCHEMA_VERSION: u32 = 1;
 
-/// Awaits that a report lists unless everything is asked for.
+/// Maximum number of awaits in a report that is not full.
 pub const AWAITS_MAX: usize = 1_000;
 
-/// Wakes that a report lists unless everything is asked for.
+/// Maximum number of wakes in a report that is not full.
 pub const WAKES_MAX: usize = 1_000;
 
-impl<'a> Report<'a> {
-    pub fn new(input: &Input<'a>) -> Self {
+impl<'a> JsonReport<'a> {
+    /// Builds the report.
+    pub fn new(input: &ReportInput<'a>) -> Self {
         let trace = input.trace;
-        let summary = Summary::of(trace);
+        let summary = RunSummary::of(trace);
         let counts = trace.counts();
         let limit = |most| if input.full { usize::MAX } else { most };
-        let (awaits, awaits_cut) = awaits(trace, limit(AWAITS_MAX));
-        let (wakes, wakes_cut) = wakes(trace, limit(WAKES_MAX));
-        let findings = insight::findings(trace, input.thresholds);
+        let (awaits, awaits_cut) = awaits_json(trace, limit(AWAITS_MAX));
+        let (wakes, wakes_cut) = wakes_json(trace, limit(WAKES_MAX));
+        let findings = insight::run_lints(trace, input.thresholds);
         Self {
-            schema: SCHEMA,
+            schema: SCHEMA_VERSION,
             loopscope: env!("CARGO_PKG_VERSION"),
-            source: source(input),
+            source: source_json(input),
             outcome: input.outcome.name(),
             error: input.error(),
             fidelity: input.fidelity(),
             elapsed_ns: summary.elapsed_ns,
-            r#loop: LoopEntry {
-                busy_ns: known(trace, trace.loop_lane(), summary.busy_ns),
-                parked_ns: (!trace.is_foreign()).then_some(summary.parked_ns),
+            r#loop: LoopJson {
+                busy_ns: sum_if_exact(trace, trace.loop_lane(), summary.busy_ns),
+                parked_ns: (!trace.is_external()).then_some(summary.parked_ns),
                 polls: counts.polls,
                 wakes: counts.wakes,
                 parks: counts.parks,
                 turns: counts.turns,
                 longest_poll_ns: (trace.fidelity() == Fidelity::Exact).then_some(summary.longest_poll_ns),
-                many_threads_ns: trace.many_threads(),
+                many_threads_ns: trace.multi_threaded_since(),
             },
-            output: output(trace),
+            output: output_json(trace),
             output_dropped: trace.output().dropped(),
             result: match input.outcome {
-                Outcome::Completed(value) => Some(value),
+                RunOutcome::Completed(value) => Some(value),
                 _ => None,
             },
-            tasks: trace.tasks().iter().map(|task| task_entry(trace, task)).collect(),
-            forgotten: (trace.forgotten().tasks > 0).then(|| forgotten(input)),
+            tasks: trace.tasks().iter().map(|task| task_json(trace, task)).collect(),
+            evicted_tasks: (trace.evicted().count > 0).then(|| evicted_tasks_json(input)),
             awaits,
             wakes,
             truncated: awaits_cut || wakes_cut,
-            findings: findings.listed.into_iter().map(finding_entry).collect(),
+            findings: findings.listed.into_iter().map(finding_json).collect(),
             findings_unlisted: findings.unlisted,
-            feeds: feeds(input),
+            feeds: feeds_json(input),
             gaps: trace
                 .gaps()
-                .map(|gap| GapEntry {
+                .map(|gap| GapJson {
                     from_ns: gap.from,
                     to_ns: gap.to,
                     dropped: gap.dropped,
-                    unwatched: gap.is_unwatched,
+                    unwatched: gap.is_disconnected,
                 })
                 .collect(),
         }
     }
 
-    /// Writes the document and ends its last line.
+    /// Writes the document, followed by a newline.
+    ///
+    /// Control characters in strings are written as escapes, so that the document is safe to show in a terminal.
     ///
     /// # Errors
-    /// Whatever the writer refuses.
+    /// Returns errors of the writer.
     pub fn write(&self, mut out: impl std::io::Write) -> std::io::Result<()> {
         let document = serde_json::to_string_pretty(self)?;
-        // Only strings hold such characters, and there an escape says the same.
-        for part in document.split_inclusive(|char| char != '\n' && is_unsafe(char)) {
-            match part.chars().next_back().filter(|char| *char != '\n' && is_unsafe(*char)) {
+        // Such characters occur only inside strings, where an escape is equivalent.
+        for part in document.split_inclusive(|char| char != '\n' && is_unsafe_char(char)) {
+            match part.chars().next_back().filter(|char| *char != '\n' && is_unsafe_char(*char)) {
                 Some(char) => write!(out, "{}\\u{:04x}", &part[..part.len() - char.len_utf8()], u32::from(char))?,
                 None => out.write_all(part.as_bytes())?,
             }
@@ -100,15 +103,15 @@ impl<'a> Report<'a> {
         out.flush()
     }
 
-    /// The document as a value, to be asked.
+    /// Returns the document as a JSON value.
     pub fn value(&self) -> Value {
-        serde_json::to_value(self).expect("numbers, strings and string keys are always JSON")
+        serde_json::to_value(self).expect("the report has only JSON types and string keys")
     }
 }
 
-fn source<'a>(input: &Input<'a>) -> SourceEntry<'a> {
+fn source_json<'a>(input: &ReportInput<'a>) -> SourceJson<'a> {
     let params = input.source.params.iter().map(|(name, value)| (name.clone(), param_json(value))).collect();
-    SourceEntry {
+    SourceJson {
         kind: input.source.kind.name(),
         name: &input.source.name,
         params,
@@ -117,9 +120,9 @@ fn source<'a>(input: &Input<'a>) -> SourceEntry<'a> {
     }
 }
 
-/// A parameter as a person would give it with `--set`: whole numbers without a fraction, durations as text.
+/// Converts a parameter to the notation of `--set`: integers without a fraction, durations as text.
 fn param_json(value: &ParamValue) -> Value {
-    /// The largest number up to which every whole number has a float of its own: 2^53.
+    /// 2^53: up to this number, `f64` represents every integer exactly.
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
     match value {
         ParamValue::Number(number) if number.fract() == 0.0 && number.abs() <= WHOLE_MAX => (*number as i64).into(),
@@ -130,63 +133,61 @@ fn param_json(value: &ParamValue) -> Value {
     }
 }
 
-fn output(trace: &Trace) -> Vec<OutputEntry<'_>> {
+fn output_json(trace: &Trace) -> Vec<OutputLineJson<'_>> {
     let lines = trace.output().lines().iter();
-    lines.map(|line| OutputEntry { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text }).collect()
+    lines
+        .map(|line| OutputLineJson { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text })
+        .collect()
 }
 
-/// A sum of polls' times: `None` where polls were only sampled, for a sum of samples is not the sum. Measures are sums.
-fn known(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
-    (trace.fidelity() == Fidelity::Exact || lane.is_measured()).then_some(sum_ns)
+/// Returns `sum_ns`, or `None` if the polls of the lane were only sampled and the console did not measure their sum.
+fn sum_if_exact(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
+    (trace.fidelity() == Fidelity::Exact || lane.is_sampled()).then_some(sum_ns)
 }
 
-fn task_entry<'a>(trace: &'a Trace, task: &'a Task) -> TaskEntry<'a> {
+fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
     let totals = task.lane.totals_at(trace.now());
-    let state = trace.state(task.id).unwrap_or(State::Scheduled);
-    TaskEntry {
+    let state = trace.state(task.id).unwrap_or(TaskState::Scheduled);
+    TaskJson {
         id: task.id.number(),
         name: task.name(),
-        kind: task.spawned.kind.name(),
-        parent: task.spawned.parent.map(|id| id.number()),
+        kind: task.meta.kind.name(),
+        parent: task.meta.parent.map(|id| id.number()),
         state: state.name(),
-        location: task.spawned.location.as_ref().map(ToString::to_string),
-        spawned_ns: task.lane.spawned(),
-        ended_ns: task.lane.ended(),
+        location: task.meta.location.as_ref().map(ToString::to_string),
+        spawned_ns: task.lane.spawned_at(),
+        ended_ns: task.lane.ended_at(),
         polls: task.counts.polls,
         wakes: task.counts.wakes,
         self_wakes: task.counts.self_wakes,
-        busy_ns: known(trace, &task.lane, totals.busy_ns),
-        scheduled_ns: known(trace, &task.lane, totals.scheduled_ns),
-        waiting_ns: known(trace, &task.lane, totals.waiting_total_ns()),
+        busy_ns: sum_if_exact(trace, &task.lane, totals.busy_ns),
+        scheduled_ns: sum_if_exact(trace, &task.lane, totals.scheduled_ns),
+        waiting_ns: sum_if_exact(trace, &task.lane, totals.waiting_total_ns()),
         waiting_on: match state {
-            State::Waiting(Some(id), _) => site_of(trace, id).map(site_entry),
+            TaskState::Waiting(Some(id), _) => site_of(trace, id).map(site_json),
             _ => None,
         },
     }
 }
 
-/// The place of a kept await.
-pub(super) fn site_of(trace: &Trace, id: AwaitId) -> Option<&Site> {
+/// Returns the site of an await, or `None` if the await was evicted.
+pub(super) fn site_of(trace: &Trace, id: AwaitId) -> Option<&AwaitSite> {
     trace.site(trace.awaits().get(id)?.site)
 }
 
-fn site_entry(site: &Site) -> SiteEntry<'_> {
-    SiteEntry {
-        kind: site.kind.name(),
-        source: &site.source,
-        location: site.location.as_ref().map(ToString::to_string),
-    }
+fn site_json(site: &AwaitSite) -> SiteJson<'_> {
+    SiteJson { kind: site.kind.name(), source: &site.source, location: site.location.as_ref().map(ToString::to_string) }
 }
 
-/// The first `limit` awaits, and whether there are more.
-fn awaits(trace: &Trace, limit: usize) -> (Vec<AwaitEntry<'_>>, bool) {
+/// Returns the first `limit` awaits, and whether there are more.
+fn awaits_json(trace: &Trace, limit: usize) -> (Vec<AwaitJson<'_>>, bool) {
     let mut ordered: Vec<_> = trace.awaits().iter().collect();
     ordered.sort_by_key(|(id, found)| (found.start, *id));
     let cut = ordered.len() > limit;
     let entry = |found: &Await| {
-        Some(AwaitEntry {
+        Some(AwaitJson {
             task: found.task.number(),
-            site: site_entry(trace.site(found.site)?),
+            site: site_json(trace.site(found.site)?),
             start_ns: found.start,
             end_ns: found.end(),
             polls: found.polls,
@@ -196,21 +197,21 @@ fn awaits(trace: &Trace, limit: usize) -> (Vec<AwaitEntry<'_>>, bool) {
     (ordered.into_iter().take(limit).filter_map(|(_, found)| entry(&found)).collect(), cut)
 }
 
-/// The first `limit` wakes, and whether there are more.
-fn wakes(trace: &Trace, limit: usize) -> (Vec<WakeEntry>, bool) {
-    let mut ordered = wakes::by_time(trace);
-    let entry = |wake: wakes::Wake| WakeEntry {
+/// Returns the first `limit` wakes, and whether there are more.
+fn wakes_json(trace: &Trace, limit: usize) -> (Vec<WakeJson>, bool) {
+    let mut ordered = wakes::merge_by_time(trace);
+    let entry = |wake: wakes::TimedWake| WakeJson {
         at_ns: wake.at,
         task: wake.task.number(),
         cause: wake.cause.name(),
-        by: wake.cause.by(wake.task).map(|id| id.number()),
+        by: wake.cause.waking_task(wake.task).map(|id| id.number()),
     };
     let first = ordered.by_ref().take(limit).map(entry).collect();
     (first, ordered.next().is_some())
 }
 
-fn finding_entry(finding: insight::Finding) -> FindingEntry {
-    FindingEntry {
+fn finding_json(finding: insight::Finding) -> FindingJson {
+    FindingJson {
         name: finding.name,
         severity: finding.severity.name(),
         task: finding.task.map(|id| id.number()),
@@ -220,62 +221,66 @@ fn finding_entry(finding: insight::Finding) -> FindingEntry {
     }
 }
 
-fn forgotten(input: &Input) -> ForgottenEntry {
-    let forgotten = input.trace.forgotten();
-    let Counts { polls, wakes, self_wakes, awaits } = forgotten.counts;
-    let [done, cancelled, failed] = forgotten.endings;
+fn evicted_tasks_json(input: &ReportInput) -> EvictedTasksJson {
+    let evicted = input.trace.evicted();
+    let TaskCounts { polls, wakes, self_wakes, awaits } = evicted.counts;
+    let [done, cancelled, failed] = evicted.outcomes;
     let exact = |sum_ns: u64| (input.trace.fidelity() == Fidelity::Exact).then_some(sum_ns);
-    ForgottenEntry {
-        tasks: forgotten.tasks,
+    EvictedTasksJson {
+        tasks: evicted.count,
         done,
         cancelled,
         failed,
-        until_ns: forgotten.until,
+        until_ns: evicted.ended_until,
         polls,
         wakes,
         self_wakes,
         awaits,
-        busy_ns: exact(forgotten.busy_ns),
-        scheduled_ns: exact(forgotten.scheduled_ns),
-        waiting_ns: exact(forgotten.waiting_ns),
-        uncompared: if input.feed == FeedChoice::Both { forgotten.uncompared } else { 0 },
+        busy_ns: exact(evicted.busy_ns),
+        scheduled_ns: exact(evicted.scheduled_ns),
+        waiting_ns: exact(evicted.waiting_ns),
+        uncompared: if input.feed == FeedChoice::Both { evicted.not_compared } else { 0 },
     }
 }
 
-fn feeds<'a>(input: &Input<'a>) -> FeedsEntry<'a> {
-    let (updates, console_dropped) = input.trace.console();
-    let (events, mut probe_dropped) = input.trace.probe();
-    if input.trace.recorded().is_some() {
-        // There is no probe: what was lost, the recording lost.
+fn feeds_json<'a>(input: &ReportInput<'a>) -> FeedsJson<'a> {
+    let (updates, console_dropped) = input.trace.console_feed_counts();
+    let (events, mut probe_dropped) = input.trace.probe_feed_counts();
+    if input.trace.recording_stats().is_some() {
+        // A recorded app has no probe. Its lost lines are counted in `feeds.recording`.
         probe_dropped = 0;
     }
     let disagreements = input.disagreements();
-    FeedsEntry {
-        console: ConsoleEntry {
-            tasks: input.trace.tasks().iter().filter(|task| task.console().is_some()).count()
-                + input.trace.forgotten().told as usize,
+    FeedsJson {
+        console: ConsoleJson {
+            tasks: input.trace.tasks().iter().filter(|task| task.console_counts().is_some()).count()
+                + input.trace.evicted().console_reported as usize,
             updates,
             dropped: console_dropped,
         },
-        probe: ProbeEntry { events, dropped: probe_dropped },
-        recording: input.trace.recorded().map(recording),
+        probe: ProbeJson { events, dropped: probe_dropped },
+        recording: input.trace.recording_stats().map(recording_json),
         agree: disagreements.is_empty(),
         disagreements,
     }
 }
 
-fn recording(recorded: &Recorded) -> RecordingEntry<'_> {
-    RecordingEntry {
+fn recording_json(recorded: &RecordingStats) -> RecordingJson<'_> {
+    RecordingJson {
         lines: recorded.lines,
         events: recorded.events,
-        unknown: recorded.unknown,
-        skipped: recorded.skipped,
-        lost: recorded.lost,
-        clamped: recorded.clamped,
-        unspawned: recorded.unspawned,
-        untold_tasks: recorded.untold_tasks,
-        cut: recorded.is_cut,
+        unknown: recorded.unknown_lines,
+        skipped: recorded.skipped_lines,
+        lost: recorded.lost_lines,
+        clamped: recorded.clamped_lines,
+        unspawned: recorded.tasks_without_spawn,
+        untold_tasks: recorded.omitted_tasks,
+        cut: recorded.is_truncated,
         unfinished: recorded.is_unfinished,
-        broken: recorded.broken.iter().map(|broken| BrokenEntry { line: broken.line, why: &broken.why }).collect(),
+        broken: recorded
+            .malformed
+            .iter()
+            .map(|skipped| SkippedLineJson { line: skipped.line, reason: &skipped.reason })
+            .collect(),
     }
 }

@@ -1,80 +1,81 @@
-//! The report for people: what ran, how it came out, where the time went, and what each task did.
+//! The text report: outcome, time of the loop, output, tasks, findings and feeds.
 
 use std::io::{self, Write};
 
-use super::Input;
+use super::ReportInput;
 use super::json::site_of;
-use super::table::{self, Lean};
-use crate::control::{FeedChoice, Outcome, SourceKind};
-use crate::insight::units::{how_many, human_ns, human_number, human_share};
-use crate::insight::{self, Summary};
-use crate::plain::{plain, plain_cow};
-use crate::trace::{Fidelity, Recorded, State, Task, TaskId, Trace};
+use super::table::{self, ColumnAlign};
+use crate::control::{FeedChoice, RunOutcome, SourceKind};
+use crate::insight::units::{human_ns, human_number, human_share, pluralize};
+use crate::insight::{self, RunSummary};
+use crate::sanitize::{sanitize, sanitize_cow};
+use crate::trace::{Fidelity, RecordingStats, Task, TaskId, TaskState, Trace};
 
-/// Lines of output that are shown unless everything is asked for.
+/// Maximum number of output lines in a report that is not full.
 const OUTPUT_LINES_SHOWN: usize = 100;
 
-/// Tasks that are shown unless everything is asked for.
+/// Maximum number of tasks in a report that is not full.
 const TASKS_SHOWN: usize = 40;
 
-/// Disagreements of the feeds that are shown unless everything is asked for.
+/// Maximum number of disagreements of the feeds in a report that is not full.
 const DISAGREEMENTS_SHOWN: usize = 10;
 
-/// Terminal columns that a task's name or what it waits on may take.
+/// Maximum width of a task name in terminal columns.
 const NAME_COLUMNS: usize = 32;
 
 /// Writes the report.
 ///
 /// # Errors
-/// Whatever the writer refuses.
-pub fn write_text(input: &Input, mut out: impl Write) -> io::Result<()> {
-    headline(input, &mut out)?;
-    output(input, &mut out)?;
-    tasks(input, &mut out)?;
-    findings(input, &mut out)?;
-    witnesses(input, &mut out)?;
-    ending(input.outcome, &mut out)?;
+/// Returns errors of the writer.
+pub fn write_text(input: &ReportInput, mut out: impl Write) -> io::Result<()> {
+    write_summary(input, &mut out)?;
+    write_output(input, &mut out)?;
+    write_tasks(input, &mut out)?;
+    write_findings(input, &mut out)?;
+    write_feeds(input, &mut out)?;
+    write_outcome(input.outcome, &mut out)?;
     out.flush()
 }
 
-fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
+/// Writes the outcome, the parameters and the totals of the loop.
+fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     let source = input.source;
-    let summary = Summary::of(input.trace);
+    let summary = RunSummary::of(input.trace);
     let counts = input.trace.counts();
     let outcome = input.outcome.name();
     let elapsed = human_ns(summary.elapsed_ns);
-    let preposition = if matches!(input.outcome, Outcome::Completed(_)) { "in" } else { "after" };
+    let preposition = if matches!(input.outcome, RunOutcome::Completed(_)) { "in" } else { "after" };
     let clock = source.clock.name();
     let seed = if source.kind == SourceKind::Workload { format!(", seed {}", source.seed) } else { String::new() };
-    writeln!(out, "{}: {outcome} {preposition} {elapsed} ({clock} clock{seed})", plain(&source.name))?;
-    let params: Vec<String> = source.params.iter().map(|(name, value)| plain(&format!("{name}={value}"))).collect();
+    writeln!(out, "{}: {outcome} {preposition} {elapsed} ({clock} clock{seed})", sanitize(&source.name))?;
+    let params: Vec<String> = source.params.iter().map(|(name, value)| sanitize(&format!("{name}={value}"))).collect();
     if !params.is_empty() {
         writeln!(out, "  {}", params.join("  "))?;
     }
     let parked = format!("parked {} ({})", human_ns(summary.parked_ns), human_share(summary.parked_share()));
-    if input.trace.is_foreign() {
-        // Nobody tells when somebody else's loop parks, or on how many threads it runs.
+    if input.trace.is_external() {
+        // Parks and the number of threads of an external program are not reported.
         let (busy, share) = (human_ns(summary.busy_ns), human_share(summary.busy_share()));
         let longest = match input.trace.fidelity() {
             Fidelity::Exact => format!("longest poll {}", human_ns(summary.longest_poll_ns)),
-            Fidelity::Sampled => "single polls are not known: only their sums are told".to_owned(),
+            Fidelity::Sampled => "lengths of single polls unknown: only sums are reported".to_owned(),
         };
         writeln!(out, "\nloop\n  busy {busy} ({share})\n  {longest}")?;
         let counted = [(counts.polls, "poll"), (counts.wakes, "wake")];
-        writeln!(out, "  {}", counted.map(|(count, noun)| how_many(count, noun)).join(", "))?;
-        return match input.trace.many_threads() {
+        writeln!(out, "  {}", counted.map(|(count, noun)| pluralize(count, noun)).join(", "))?;
+        return match input.trace.multi_threaded_since() {
             None => Ok(()),
             Some(at) => {
-                writeln!(out, "  several threads, since {} at the latest: who woke whom is a guess", human_ns(at))
+                writeln!(out, "  multi-threaded since {} at the latest: wake sources are guesses", human_ns(at))
             }
         };
     }
     if input.trace.fidelity() == Fidelity::Sampled {
-        writeln!(out, "\nloop\n  {parked}; how long polls took is not known: they were only sampled")?;
+        writeln!(out, "\nloop\n  {parked}; poll times unknown: polls were only sampled")?;
     } else {
         writeln!(
             out,
-            "\nloop\n  busy {} ({}), {parked}, in between {} ({})\n  longest poll {}",
+            "\nloop\n  busy {} ({}), {parked}, overhead {} ({})\n  longest poll {}",
             human_ns(summary.busy_ns),
             human_share(summary.busy_share()),
             human_ns(summary.overhead_ns),
@@ -83,10 +84,11 @@ fn headline(input: &Input, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let counted = [(counts.polls, "poll"), (counts.wakes, "wake"), (counts.turns, "turn"), (counts.parks, "park")];
-    writeln!(out, "  {}", counted.map(|(count, noun)| how_many(count, noun)).join(", "))
+    writeln!(out, "  {}", counted.map(|(count, noun)| pluralize(count, noun)).join(", "))
 }
 
-fn output(input: &Input, out: &mut impl Write) -> io::Result<()> {
+/// Writes the lines that the program printed.
+fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     let printed = input.trace.output();
     let lines = printed.lines();
     if lines.is_empty() {
@@ -94,203 +96,212 @@ fn output(input: &Input, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "\noutput")?;
     let shown = if input.full { lines.len() } else { OUTPUT_LINES_SHOWN };
-    let row = |line: &crate::trace::Line| {
+    let row = |line: &crate::trace::OutputLine| {
         let by = line.task.map_or_else(String::new, |id| task_name(input.trace, id));
-        vec![human_ns(line.at), by, plain(&line.text)]
+        vec![human_ns(line.at), by, sanitize(&line.text)]
     };
     let rows: Vec<_> = lines.iter().take(shown).map(row).collect();
-    write_table(out, &[Lean::Right, Lean::Left, Lean::Left], &rows)?;
-    more(out, lines.len().saturating_sub(shown), "line")?;
+    write_table(out, &[ColumnAlign::Right, ColumnAlign::Left, ColumnAlign::Left], &rows)?;
+    write_more(out, lines.len().saturating_sub(shown), "line")?;
     match printed.dropped() {
         0 => Ok(()),
-        dropped => writeln!(out, "  {} before these are no longer kept", how_many(dropped, "line")),
+        dropped => writeln!(out, "  {} before these evicted", pluralize(dropped, "line")),
     }
 }
 
-fn tasks(input: &Input, out: &mut impl Write) -> io::Result<()> {
+/// Writes the task table and the totals of evicted tasks.
+fn write_tasks(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     let trace = input.trace;
     if trace.tasks().is_empty() {
-        return writeln!(out, "\nno task was spawned");
+        return writeln!(out, "\nno tasks");
     }
-    // Of those that are forgotten nobody knows how busy each kept the loop.
-    let kept = trace.tasks().kept();
-    let chosen: Vec<TaskId> = if input.full || kept <= TASKS_SHOWN {
-        writeln!(out, "\ntasks ({})", human_number(kept as u64))?;
+    // Evicted tasks are not ranked: their individual times are unknown.
+    let in_memory = trace.tasks().retained();
+    let shown_tasks: Vec<TaskId> = if input.full || in_memory <= TASKS_SHOWN {
+        writeln!(out, "\ntasks ({})", human_number(in_memory as u64))?;
         trace.tasks().iter().map(|task| task.id).collect()
     } else {
-        writeln!(out, "\ntasks (the {TASKS_SHOWN} that kept the loop busiest, of {})", human_number(kept as u64))?;
-        insight::busiest(trace, TASKS_SHOWN)
+        writeln!(out, "\ntasks (the {TASKS_SHOWN} busiest of {})", human_number(in_memory as u64))?;
+        insight::busiest_tasks(trace, TASKS_SHOWN)
     };
     let heading = ["id", "name", "state", "polls", "wakes", "busy", "scheduled", "waiting", "waiting on"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(chosen.iter().filter_map(|id| trace.task(*id)).map(|task| task_row(trace, task)));
-    let (left, right) = (Lean::Left, Lean::Right);
+    rows.extend(shown_tasks.iter().filter_map(|id| trace.task(*id)).map(|task| task_row(trace, task)));
+    let (left, right) = (ColumnAlign::Left, ColumnAlign::Right);
     write_table(out, &[right, left, left, right, right, right, right, right, left], &rows)?;
-    let forgotten = trace.forgotten();
-    more(out, kept - chosen.len(), "task")?;
-    if forgotten.tasks == 0 {
+    let evicted = trace.evicted();
+    write_more(out, in_memory - shown_tasks.len(), "task")?;
+    if evicted.count == 0 {
         return Ok(());
     }
-    let known = if trace.fidelity() == Fidelity::Exact { human_ns(forgotten.busy_ns) } else { "?".to_owned() };
+    let shown_busy = if trace.fidelity() == Fidelity::Exact { human_ns(evicted.busy_ns) } else { "?".to_owned() };
     writeln!(
         out,
-        "  and {} that ended by {} and are forgotten, for the memory budget was reached: {}, {}, busy {known}",
-        how_many(forgotten.tasks, "task"),
-        human_ns(forgotten.until),
-        how_many(forgotten.counts.polls, "poll"),
-        how_many(forgotten.counts.wakes, "wake"),
+        "  and {} evicted (memory budget), ended by {}: {}, {}, busy {shown_busy}",
+        pluralize(evicted.count, "task"),
+        human_ns(evicted.ended_until),
+        pluralize(evicted.counts.polls, "poll"),
+        pluralize(evicted.counts.wakes, "wake"),
     )
 }
 
+/// Returns the table row of a task.
 fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
     let totals = task.lane.totals_at(trace.now());
-    let state = trace.state(task.id).unwrap_or(State::Scheduled);
+    let state = trace.state(task.id).unwrap_or(TaskState::Scheduled);
     let waiting_on = match state {
-        State::Waiting(Some(id), _) => site_of(trace, id).map_or_else(String::new, |site| match &site.location {
-            Some(location) => plain(&format!("{} at {location}", site.source)),
-            None => plain(&site.source),
+        TaskState::Waiting(Some(id), _) => site_of(trace, id).map_or_else(String::new, |site| match &site.location {
+            Some(location) => sanitize(&format!("{} at {location}", site.source)),
+            None => sanitize(&site.source),
         }),
         _ => String::new(),
     };
-    // A sum of samples is not the sum.
+    // Sums of sampled polls are not meaningful.
     let is_exact = trace.fidelity() == Fidelity::Exact;
-    let known = |sum_ns| if is_exact { human_ns(sum_ns) } else { "?".to_owned() };
+    let shown_busy = |sum_ns| if is_exact { human_ns(sum_ns) } else { "?".to_owned() };
     vec![
         task.id.to_string(),
         task_name(trace, task.id),
         state.name().to_owned(),
         human_number(task.counts.polls),
         human_number(task.counts.wakes),
-        known(totals.busy_ns),
-        known(totals.scheduled_ns),
-        known(totals.waiting_total_ns()),
+        shown_busy(totals.busy_ns),
+        shown_busy(totals.scheduled_ns),
+        shown_busy(totals.waiting_total_ns()),
         waiting_on,
     ]
 }
 
-fn findings(input: &Input, out: &mut impl Write) -> io::Result<()> {
-    let found = insight::findings(input.trace, input.thresholds);
-    if found.listed.is_empty() {
+/// Writes the findings with their evidence.
+fn write_findings(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
+    let findings = insight::run_lints(input.trace, input.thresholds);
+    if findings.listed.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nfindings")?;
-    for finding in found.listed {
-        let whose = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(input.trace, id)));
+    for finding in findings.listed {
+        let task_label = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(input.trace, id)));
         let (severity, name, at) = (finding.severity.name(), finding.name, human_ns(finding.at_ns));
-        writeln!(out, "  {severity} {name}{whose} at {at}: {}", plain(&finding.message))?;
-        writeln!(out, "    {}", plain(&finding.evidence))?;
+        writeln!(out, "  {severity} {name}{task_label} at {at}: {}", sanitize(&finding.message))?;
+        writeln!(out, "    {}", sanitize(&finding.evidence))?;
     }
-    match found.unlisted {
+    match findings.unlisted {
         0 => Ok(()),
-        unlisted => writeln!(out, "  and {} like these", how_many(unlisted, "finding")),
+        unlisted => writeln!(out, "  and {} more of the same lints", pluralize(unlisted, "finding")),
     }
 }
 
-/// What the facts rest on: which feeds watched, whether they agree, and what was lost.
-fn witnesses(input: &Input, out: &mut impl Write) -> io::Result<()> {
-    let (_, console_dropped) = input.trace.console();
-    let (_, probe_dropped) = input.trace.probe();
+/// Writes which feeds were enabled, whether they agree, and what was dropped.
+fn write_feeds(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
+    let (_, console_dropped) = input.trace.console_feed_counts();
+    let (_, probe_dropped) = input.trace.probe_feed_counts();
     writeln!(out, "\nfeeds")?;
     let disagreements = input.disagreements();
-    let exact = input.exact_witness();
-    let forgotten = input.trace.forgotten();
-    let is_told = forgotten.told > 0 || input.trace.tasks().iter().any(|task| task.console().is_some());
+    let exact_feed = input.exact_feed_name();
+    let evicted = input.trace.evicted();
+    let has_console_tasks =
+        evicted.console_reported > 0 || input.trace.tasks().iter().any(|task| task.console_counts().is_some());
     match (input.feed, disagreements.len()) {
-        (FeedChoice::Both, 0) if input.trace.is_foreign() && !is_told => {
-            writeln!(out, "  {exact} only: the console told of no task, so nothing confirms it")?;
+        (FeedChoice::Both, 0) if input.trace.is_external() && !has_console_tasks => {
+            writeln!(out, "  {exact_feed} only: the console reported no tasks, so counts are not cross-checked")?;
         }
-        (FeedChoice::Both, 0) if forgotten.uncompared > 0 => {
-            writeln!(out, "  {exact} and console agree on every task that was compared")?;
+        (FeedChoice::Both, 0) if evicted.not_compared > 0 => {
+            writeln!(out, "  {exact_feed} and console agree on every task that was compared")?;
         }
-        (FeedChoice::Both, 0) => writeln!(out, "  {exact} and console agree on every task")?,
+        (FeedChoice::Both, 0) => writeln!(out, "  {exact_feed} and console agree on every task")?,
         (FeedChoice::Both, count) => {
-            writeln!(out, "  {exact} and console differ on {}", how_many(count as u64, "task"))?;
+            writeln!(out, "  {exact_feed} and console differ on {}", pluralize(count as u64, "task"))?;
         }
-        (FeedChoice::Probe, _) => writeln!(out, "  {exact} only: nothing confirms it")?,
-        (FeedChoice::Console, _) => writeln!(out, "  console only: times are sampled, and nothing confirms them")?,
+        (FeedChoice::Probe, _) => writeln!(out, "  {exact_feed} only: counts are not cross-checked")?,
+        (FeedChoice::Console, _) => {
+            writeln!(out, "  console only: times are sampled, and counts are not cross-checked")?;
+        }
     }
     let shown = if input.full { disagreements.len() } else { DISAGREEMENTS_SHOWN };
     for sentence in disagreements.iter().take(shown) {
-        writeln!(out, "  {}", plain_cow(sentence))?;
+        writeln!(out, "  {}", sanitize_cow(sentence))?;
     }
-    more(out, disagreements.len().saturating_sub(shown), "task")?;
-    if input.feed == FeedChoice::Both && forgotten.uncompared > 0 {
-        let tasks = how_many(forgotten.uncompared, "task");
-        writeln!(out, "  {tasks} not compared: forgotten before the console had told everything")?;
+    write_more(out, disagreements.len().saturating_sub(shown), "task")?;
+    if input.feed == FeedChoice::Both && evicted.not_compared > 0 {
+        let tasks = pluralize(evicted.not_compared, "task");
+        writeln!(out, "  {tasks} not compared: evicted before the console's counts were complete")?;
     }
-    for (feed, dropped) in [(exact, probe_dropped), ("console", console_dropped)] {
+    for (feed, dropped) in [(exact_feed, probe_dropped), ("console", console_dropped)] {
         if dropped > 0 {
-            writeln!(out, "  the {feed} dropped {}", how_many(dropped, "event"))?;
+            writeln!(out, "  the {feed} dropped {}", pluralize(dropped, "event"))?;
         }
     }
-    if let Some(recorded) = input.trace.recorded() {
-        recording(recorded, out)?;
+    if let Some(stats) = input.trace.recording_stats() {
+        write_recording_problems(stats, out)?;
     }
     for gap in input.trace.gaps() {
-        let what = if gap.is_unwatched {
-            "nobody listened".to_owned()
-        } else if gap.is_forgotten() {
-            "forgotten, for the memory budget was reached".to_owned()
+        let what = if gap.is_disconnected {
+            "not connected".to_owned()
+        } else if gap.is_evicted() {
+            "evicted (memory budget)".to_owned()
         } else {
-            format!("{} lost", how_many(gap.dropped, "event"))
+            format!("{} dropped", pluralize(gap.dropped, "event"))
         };
         writeln!(out, "  gap from {} to {}: {what}", human_ns(gap.from), human_ns(gap.to))?;
     }
     Ok(())
 }
 
-/// What could not be read of a recording.
-fn recording(recorded: &Recorded, out: &mut impl Write) -> io::Result<()> {
+/// Writes which lines of a recording could not be read.
+fn write_recording_problems(stats: &RecordingStats, out: &mut impl Write) -> io::Result<()> {
     let counted = [
-        (recorded.skipped, "skipped: they are broken"),
-        (recorded.unknown, "of a kind that is not known"),
-        (recorded.lost, "lost: they came faster than they could be read"),
-        (recorded.clamped, "with a time before that of the line before"),
+        (stats.skipped_lines, "skipped: not parseable"),
+        (stats.unknown_lines, "of unknown kind"),
+        (stats.lost_lines, "dropped: recorded faster than they could be read"),
+        (stats.clamped_lines, "with a time before that of the previous line"),
     ];
     for (count, what) in counted.iter().filter(|(count, _)| *count > 0) {
-        writeln!(out, "  {} {what}", how_many(*count, "line"))?;
+        writeln!(out, "  {} {what}", pluralize(*count, "line"))?;
     }
-    for broken in &recorded.broken {
-        writeln!(out, "    line {}: {}", broken.line, plain_cow(&broken.why))?;
+    for line in &stats.malformed {
+        writeln!(out, "    line {}: {}", line.line, sanitize_cow(&line.reason))?;
     }
-    if recorded.untold_tasks > 0 {
-        writeln!(out, "  {} more than can be shown", how_many(recorded.untold_tasks, "task"))?;
+    if stats.omitted_tasks > 0 {
+        writeln!(out, "  {} beyond the limit", pluralize(stats.omitted_tasks, "task"))?;
     }
-    if recorded.unspawned > 0 {
-        writeln!(out, "  {} of whose spawn nothing was told", how_many(recorded.unspawned, "task"))?;
+    if stats.tasks_without_spawn > 0 {
+        writeln!(out, "  {} without a recorded spawn", pluralize(stats.tasks_without_spawn, "task"))?;
     }
-    if recorded.is_cut {
-        writeln!(out, "  the last line of the recording is cut off")?;
+    if stats.is_truncated {
+        writeln!(out, "  the last line of the recording is truncated")?;
     }
-    if recorded.is_unfinished {
-        writeln!(out, "  the last moments may be missing: the app ended before what it recorded was written")?;
+    if stats.is_unfinished {
+        writeln!(out, "  the last events may be missing: the app ended before its recording was written")?;
     }
     Ok(())
 }
 
-fn ending(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+/// Writes the result or the error of the run.
+fn write_outcome(outcome: &RunOutcome, out: &mut impl Write) -> io::Result<()> {
     match outcome {
-        Outcome::Completed(serde_json::Value::Null) | Outcome::Cancelled | Outcome::Detached => Ok(()),
-        Outcome::Completed(value) => writeln!(out, "\nresult\n  {}", plain(&value.to_string())),
-        Outcome::Failed(error) => {
+        RunOutcome::Completed(serde_json::Value::Null) | RunOutcome::Cancelled | RunOutcome::Detached => Ok(()),
+        RunOutcome::Completed(value) => writeln!(out, "\nresult\n  {}", sanitize(&value.to_string())),
+        RunOutcome::Failed(error) => {
             writeln!(out, "\nerror")?;
-            error.lines().try_for_each(|line| writeln!(out, "  {}", plain_cow(line)))
+            error.lines().try_for_each(|line| writeln!(out, "  {}", sanitize_cow(line)))
         }
     }
 }
 
+/// Returns the sanitized name of a task, shortened to [`NAME_COLUMNS`].
 fn task_name(trace: &Trace, id: TaskId) -> String {
-    trace.task(id).map_or_else(|| format!("task {id}"), |task| table::shorten(&plain(&task.name()), NAME_COLUMNS))
+    trace.task(id).map_or_else(|| format!("task {id}"), |task| table::shorten(&sanitize(&task.name()), NAME_COLUMNS))
 }
 
-fn write_table(out: &mut impl Write, leanings: &[Lean], rows: &[Vec<String>]) -> io::Result<()> {
-    table::lines(leanings, rows).iter().try_for_each(|line| writeln!(out, "  {line}"))
+/// Writes an indented table.
+fn write_table(out: &mut impl Write, alignments: &[ColumnAlign], rows: &[Vec<String>]) -> io::Result<()> {
+    table::lines(alignments, rows).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
-/// Says how many are not shown, where some are not.
-fn more(out: &mut impl Write, count: usize, noun: &str) -> io::Result<()> {
+/// Writes how many entries are not shown, if any.
+fn write_more(out: &mut impl Write, count: usize, noun: &str) -> io::Result<()> {
     if count == 0 {
         return Ok(());
     }
-    writeln!(out, "  and {} more: --full shows all", how_many(count as u64, noun))
+    writeln!(out, "  and {} more: --full shows all", pluralize(count as u64, noun))
 }

@@ -1,9 +1,10 @@
-//! A program that is not ours, reached over its console's socket. The session is there at once; a thread of its own
-//! connects, waits, tries again, and says how it stands.
+//! Sessions attached to an external program through its console-subscriber socket.
+//!
+//! The session exists immediately. A worker thread connects, reconnects with backoff and reports the connection state.
 
-mod line;
-mod network;
-mod words;
+mod channel;
+mod status_text;
+mod worker;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,105 +13,112 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::sources::{Reader, Sources};
+use super::sources::{SourceReader, SourceTexts};
 use crate::app;
 use crate::control::{
-    ClockKind, Command, FeedChoice, Link, LinkState, Outcome, Phase, SourceKind, Speed, Status, Steering,
+    ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
+    SessionStatus, SourceKind, Speed,
 };
-use crate::feed::wire::Address;
+use crate::feed::wire::ConsoleAddress;
 use crate::trace::{Event, Trace};
-use line::{Near, News};
+use channel::{AttachUpdate, SessionEnd};
 
-/// Events that are taken in between two looks at the clock.
-const EVENTS_PER_LOOK: usize = 1_024;
+/// Maximum number of events that are applied between two checks of the time budget.
+const EVENTS_PER_CHECK: usize = 1_024;
 
-/// See the module.
+/// A session attached to an external program.
 pub struct AttachSession {
-    address: Address,
+    address: ConsoleAddress,
     memory_bytes: usize,
     trace: Trace,
-    near: Near,
-    /// Events of a batch that were received and are not in the trace yet.
-    waiting: VecDeque<Event>,
-    link: Link,
-    /// Something of the program was seen.
-    was_live: bool,
-    /// When it is enough of waiting for somebody to answer.
-    give_up_at: Option<Instant>,
-    /// The person wants no more of it.
-    is_left: bool,
-    /// Nobody is at the other end of the line any more.
-    is_cut: bool,
+    channel: SessionEnd,
+    /// Received events that are not yet applied.
+    pending: VecDeque<Event>,
+    connection: ConnectionStatus,
+    /// The connection was live at least once.
+    has_been_live: bool,
+    /// Deadline for the first answer of the program.
+    answer_deadline: Option<Instant>,
+    /// The user has quit.
+    has_quit: bool,
+    /// The worker has ended.
+    is_worker_gone: bool,
+    /// A session for another process that answers at the same address, until it is taken.
     successor: Option<Box<AttachSession>>,
-    sources: Sources,
+    sources: SourceTexts,
 }
 
 impl AttachSession {
-    /// Begins to reach for the program at `address`, whose trace may keep about so many bytes.
+    /// Starts connecting to `address`, with a trace memory budget of `memory_bytes` bytes.
     ///
     /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(address: &Address, memory_bytes: usize) -> std::io::Result<Self> {
-        Self::start_built_in(None, address, memory_bytes)
+    /// Returns an error if the worker thread cannot be created.
+    pub fn start(address: &ConsoleAddress, memory_bytes: usize) -> std::io::Result<Self> {
+        Self::start_with_source_folder(None, address, memory_bytes)
     }
 
-    /// [`AttachSession::start`], for a program that was built in `folder`, to show the lines that it names.
+    /// Starts connecting to a program that was built in `folder`, which resolves relative source paths.
     ///
     /// # Errors
-    /// Where the system gives no thread.
-    pub fn start_built_in(folder: Option<PathBuf>, address: &Address, memory_bytes: usize) -> std::io::Result<Self> {
-        let (near, far) = line::line();
-        network::start(address.clone(), far, Reader::of(folder))?;
-        Ok(Self::at(address.clone(), memory_bytes, near))
+    /// Returns an error if the worker thread cannot be created.
+    pub fn start_with_source_folder(
+        folder: Option<PathBuf>,
+        address: &ConsoleAddress,
+        memory_bytes: usize,
+    ) -> std::io::Result<Self> {
+        let (channel, worker) = channel::channel();
+        worker::spawn(address.clone(), worker, SourceReader::new(folder))?;
+        Ok(Self::with_channel(address.clone(), memory_bytes, channel))
     }
 
-    fn at(address: Address, memory_bytes: usize, near: Near) -> Self {
+    fn with_channel(address: ConsoleAddress, memory_bytes: usize, channel: SessionEnd) -> Self {
         let mut trace = Trace::with_budget(memory_bytes);
         trace.set_sampled();
-        trace.set_foreign();
+        trace.set_external();
         Self {
             address,
             memory_bytes,
             trace,
-            near,
-            waiting: VecDeque::new(),
-            link: Link { state: LinkState::Connecting, note: String::new() },
-            was_live: false,
-            give_up_at: None,
-            is_left: false,
-            is_cut: false,
+            channel,
+            pending: VecDeque::new(),
+            connection: ConnectionStatus { state: ConnectionState::Connecting, note: String::new() },
+            has_been_live: false,
+            answer_deadline: None,
+            has_quit: false,
+            is_worker_gone: false,
             successor: None,
-            sources: Sources::default(),
+            sources: SourceTexts::default(),
         }
     }
 
-    /// Ends as failed where nobody has answered by then.
-    pub fn give_up_after(&mut self, patience: Duration) {
-        self.give_up_at = Instant::now().checked_add(patience);
+    /// Makes the session fail if the program has not answered after `patience`.
+    pub fn set_answer_timeout(&mut self, timeout: Duration) {
+        self.answer_deadline = Instant::now().checked_add(timeout);
     }
 
-    fn is_over(&self) -> bool {
-        (self.is_left || self.is_cut || self.link.state == LinkState::Lost) && self.waiting.is_empty()
+    fn has_ended(&self) -> bool {
+        (self.has_quit || self.is_worker_gone || self.connection.state == ConnectionState::Lost)
+            && self.pending.is_empty()
     }
 
-    fn outcome(&self) -> Outcome {
-        if self.was_live {
-            return Outcome::Detached;
+    fn outcome(&self) -> RunOutcome {
+        if self.has_been_live {
+            return RunOutcome::Detached;
         }
-        let why = if self.link.note.is_empty() { "nobody has answered yet" } else { self.link.note.as_str() };
-        Outcome::Failed(why.to_owned())
+        let reason = if self.connection.note.is_empty() { "no answer yet" } else { self.connection.note.as_str() };
+        RunOutcome::Failed(reason.to_owned())
     }
 
-    fn take(&mut self, news: News) {
-        match news {
-            News::Link(link) => {
-                self.was_live |= link.state == LinkState::Live;
-                self.link = link;
+    fn handle_update(&mut self, update: AttachUpdate) {
+        match update {
+            AttachUpdate::Connection(connection) => {
+                self.has_been_live |= connection.state == ConnectionState::Live;
+                self.connection = connection;
             }
-            News::Events(events) => self.waiting = events.into(),
-            News::Source { file, text } => self.sources.keep(file, text),
-            News::Another(near) => {
-                self.successor = Some(Box::new(Self::at(self.address.clone(), self.memory_bytes, *near)));
+            AttachUpdate::Events(events) => self.pending = events.into(),
+            AttachUpdate::Source { file, text } => self.sources.push(file, text),
+            AttachUpdate::Successor(channel) => {
+                self.successor = Some(Box::new(Self::with_channel(self.address.clone(), self.memory_bytes, *channel)));
             }
         }
     }
@@ -121,71 +129,71 @@ impl app::Session for AttachSession {
         &self.trace
     }
 
-    fn status(&self) -> Status {
-        let is_over = self.is_over();
-        Status {
+    fn status(&self) -> SessionStatus {
+        let has_ended = self.has_ended();
+        SessionStatus {
             name: self.address.to_string(),
             source: SourceKind::Attach,
-            steering: Steering::Nothing,
-            link: Some(self.link.clone()),
+            control_level: ControlLevel::ReadOnly,
+            connection: Some(self.connection.clone()),
             clock: ClockKind::Real,
-            speed: Speed::Times(1.0),
-            phase: if is_over { Phase::Ended } else { Phase::Running },
+            speed: Speed::Factor(1.0),
+            phase: if has_ended { RunPhase::Ended } else { RunPhase::Running },
             now: self.trace.now(),
             next_timer: None,
             feed: FeedChoice::Console,
-            outcome: is_over.then(|| self.outcome()),
+            outcome: has_ended.then(|| self.outcome()),
         }
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut changed = false;
-        if !self.was_live && self.give_up_at.is_some_and(|give_up_at| begun >= give_up_at) {
-            self.command(Command::Quit);
+        if !self.has_been_live && self.answer_deadline.is_some_and(|answer_deadline| started >= answer_deadline) {
+            self.command(SessionCommand::Quit);
         }
         loop {
-            let taken = self.waiting.len().min(EVENTS_PER_LOOK);
-            self.waiting.drain(..taken).for_each(|event| self.trace.apply(event));
+            let taken = self.pending.len().min(EVENTS_PER_CHECK);
+            self.pending.drain(..taken).for_each(|event| self.trace.apply(event));
             changed |= taken > 0;
-            if self.waiting.is_empty() && !self.is_left {
-                match self.near.news.try_recv() {
-                    Ok(news) => {
-                        self.take(news);
+            if self.pending.is_empty() && !self.has_quit {
+                match self.channel.updates.try_recv() {
+                    Ok(update) => {
+                        self.handle_update(update);
                         changed = true;
                     }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
-                        changed |= !std::mem::replace(&mut self.is_cut, true);
+                        changed |= !std::mem::replace(&mut self.is_worker_gone, true);
                         break;
                     }
                 }
-            } else if self.waiting.is_empty() {
+            } else if self.pending.is_empty() {
                 break;
             }
-            if begun.elapsed() >= budget {
+            if started.elapsed() >= budget {
                 break;
             }
         }
         changed
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: SessionCommand) {
         match command {
-            Command::Select(task) => self.near.select(task),
-            Command::Retry => self.near.retry(),
-            Command::Quit => {
-                self.is_left = true;
-                self.near.leave();
+            SessionCommand::SelectTask(task) => self.channel.select(task),
+            SessionCommand::Reconnect => self.channel.retry(),
+            SessionCommand::Quit => {
+                self.has_quit = true;
+                self.channel.close();
             }
-            // It is somebody else's program, and goes on whatever we say.
+            // Other commands do not apply: an attached program cannot be controlled.
             _ => {}
         }
     }
 
     fn wait(&self, at_most: Duration) {
-        if self.waiting.is_empty() {
-            self.near.wait(at_most);
+        if self.pending.is_empty() {
+            self.channel.wait(at_most);
         }
     }
 
@@ -194,6 +202,6 @@ impl app::Session for AttachSession {
     }
 
     fn sources(&self) -> &[(Arc<str>, String)] {
-        self.sources.all()
+        self.sources.as_slice()
     }
 }

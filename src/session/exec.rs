@@ -1,21 +1,20 @@
-//! An app of somebody else's that we start: its recording, as it is made, and its console, joined; and what it prints.
+//! Sessions that start an app and correlate its live recording, its console and its output.
 //!
-//! The recording is read a little behind: up to where the console has told, so that what a line is about has a name when
-//! the line is told.
+//! The recording is read with a delay, up to the last console update, so that names are known when a line is read.
 
-mod app;
-mod clock;
-mod ending;
-mod joined;
+mod app_console;
+mod correlator;
+mod epoch_clock;
+mod freeze;
 mod output;
 mod pipe;
-mod port;
-mod stop;
-mod timed;
-mod wire;
-mod words;
+mod process;
+mod reserved_port;
+mod shutdown;
+mod status_text;
+mod time_queue;
 
-pub use app::{Stdin, wait_for_left};
+pub use process::{AppStdin, wait_for_stopping_apps};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,115 +23,119 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::sources::{Reader, Sources};
-use crate::app as screen;
+use super::sources::{SourceReader, SourceTexts};
+use crate::app::Session;
 use crate::control::{
-    ClockKind, Command, FeedChoice, Link, LinkState, Outcome, Phase, SourceKind, Speed, Status, Steering,
+    ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
+    SessionStatus, SourceKind, Speed,
 };
-use crate::feed::recording::{Recording, Stamps};
+use crate::feed::recording::{RecordingClock, RecordingDecoder};
 use crate::trace::{Event, Trace};
-use app::App;
-use clock::Clock;
-use joined::Joined;
-use output::Output;
-use pipe::{Chunk, Pipe};
-use port::Port;
-use timed::Timed;
-use wire::Wire;
+use app_console::AppConsole;
+use correlator::Correlator;
+use epoch_clock::EpochClock;
+use output::AppOutput;
+use pipe::{RecordingChunk, RecordingPipe};
+use process::AppProcess;
+use reserved_port::ReservedPort;
+use time_queue::TimeOrderedQueue;
 
-/// How far behind the app a line is told at the most, where the console is slow or silent.
-const BEHIND_MAX_NS: u64 = 500_000_000;
+/// Maximum delay of the recording in nanoseconds, if the console is slow or silent.
+const DELAY_MAX_NS: u64 = 500_000_000;
 
-/// How far the newest end of the trace stays behind what was told: lines may take so long to come.
-const LATE_NS: u64 = 20_000_000;
+/// Distance of the trace's end from the read position in nanoseconds, because lines may arrive late.
+const LATENESS_NS: u64 = 20_000_000;
 
-/// Characters of a command that are shown.
+/// Maximum length of the session name in characters.
 const NAME_CHARS_MAX: usize = 200;
 
-/// See the module.
+/// A session that starts an app and watches it.
 pub struct ExecSession {
     name: String,
     trace: Trace,
-    clock: Clock,
-    /// `None` where it could not be started, and once it is over.
-    app: Option<App>,
-    pipe: Option<Pipe>,
-    port: Option<Port>,
-    wire: Option<Wire>,
-    output: Output,
-    recording: Recording,
-    joined: Joined,
-    sources: Sources,
-    reader: Reader,
-    /// What is told in order of time with the recording: output and pauses.
-    timed: Timed,
-    bell: Receiver<()>,
-    /// Bytes that are read now, and how many of them are.
-    chunk: Option<(Chunk, usize)>,
-    last_came: Instant,
+    clock: EpochClock,
+    /// `None` if the app could not be started, and after the session has ended.
+    app: Option<AppProcess>,
+    pipe: Option<RecordingPipe>,
+    port: Option<ReservedPort>,
+    console: Option<AppConsole>,
+    output: AppOutput,
+    recording: RecordingDecoder,
+    correlator: Correlator,
+    sources: SourceTexts,
+    source_reader: SourceReader,
+    /// Output and pauses, which are merged with the recording by time.
+    time_queue: TimeOrderedQueue,
+    wakeup: Receiver<()>,
+    /// The chunk being parsed, and the number of bytes already parsed.
+    chunk: Option<(RecordingChunk, usize)>,
+    /// When the last chunk was taken.
+    last_chunk_at: Instant,
+    /// The process is stopped.
     is_frozen: bool,
-    /// It is to stand only for as long as the whole of loopscope does.
+    /// The process is stopped only while loopscope itself is suspended.
     is_suspended: bool,
-    /// When the person wanted it to stop, until it is.
-    freezing: Option<Instant>,
-    /// The person, or a limit of theirs, ends it.
+    /// When a stop was requested, until the process is stopped.
+    freeze_requested_at: Option<Instant>,
+    /// The user, or a time limit, ended the session.
     is_quitting: bool,
-    /// When it ended, and how often the pipe had been found empty by then.
-    ended: Option<(Instant, u64)>,
-    /// Why what it records cannot be understood. From then on it is only drained.
-    unreadable: Option<String>,
-    /// How it came out, before everything of it is told.
-    came_out: Option<Outcome>,
-    outcome: Option<Outcome>,
+    /// When the app ended, and the pipe's empty count at that time.
+    app_end: Option<(Instant, u64)>,
+    /// Why the recording cannot be parsed. From then on it is drained without parsing.
+    parse_error: Option<String>,
+    /// The outcome of the app, until all of its data is processed.
+    app_outcome: Option<RunOutcome>,
+    /// The outcome of the session.
+    outcome: Option<RunOutcome>,
 }
 
 impl ExecSession {
-    /// Starts `command`. Where it cannot be started the session is there all the same, and says so.
+    /// Starts `command`. If that fails, the session is created as ended, with the error as its outcome.
     ///
     /// # Errors
-    /// Where the system gives no pipe, port or thread.
-    pub fn start(command: &[OsString], stdin: Stdin, memory_bytes: usize) -> std::io::Result<Self> {
-        let clock = Clock::start();
-        let (rings, bell) = bounded(1);
-        let pipe = Pipe::open(clock, rings.clone())?;
-        let port = Port::keep()?;
+    /// Returns an error if a pipe, a port or a thread cannot be created.
+    pub fn start(command: &[OsString], stdin: AppStdin, memory_bytes: usize) -> std::io::Result<Self> {
+        let clock = EpochClock::start();
+        let (wakeup_sender, wakeup) = bounded(1);
+        let pipe = RecordingPipe::open(clock, wakeup_sender.clone())?;
+        let port = ReservedPort::reserve()?;
         let mut trace = Trace::with_budget(memory_bytes);
-        trace.set_foreign();
-        let recording = Recording::new(Stamps::from_epoch_ns(clock.origin())).with_awaits();
-        trace.set_recorded(recording.recorded().clone());
+        trace.set_external();
+        let recording = RecordingDecoder::new(RecordingClock::from_epoch_ns(clock.origin())).with_awaits();
+        trace.set_recording_stats(recording.stats().clone());
         let mut session = Self {
-            name: name(command),
+            name: session_name(command),
             trace,
             clock,
             app: None,
             pipe: None,
             port: None,
-            wire: None,
-            output: Output::nothing(),
+            console: None,
+            output: AppOutput::empty(),
             recording,
-            joined: Joined::new(clock.origin()),
-            sources: Sources::default(),
-            reader: Reader::default(),
-            timed: Timed::default(),
-            bell,
+            correlator: Correlator::new(clock.origin()),
+            sources: SourceTexts::default(),
+            source_reader: SourceReader::default(),
+            time_queue: TimeOrderedQueue::default(),
+            wakeup,
             chunk: None,
-            last_came: Instant::now(),
+            last_chunk_at: Instant::now(),
             is_frozen: false,
             is_suspended: false,
-            freezing: None,
+            freeze_requested_at: None,
             is_quitting: false,
-            ended: None,
-            unreadable: None,
-            came_out: None,
+            app_end: None,
+            parse_error: None,
+            app_outcome: None,
             outcome: None,
         };
-        match App::start(command, port.number(), &pipe.path(), stdin) {
-            Err(why) => session.outcome = Some(Outcome::Failed(why)),
+        match AppProcess::start(command, port.number(), &pipe.path(), stdin) {
+            Err(reason) => session.outcome = Some(RunOutcome::Failed(reason)),
             Ok(mut app) => {
                 let (out, err) = app.streams();
                 session.app = Some(app);
-                session.output = Output::read(out, err, clock, &rings)?;
-                session.wire = Some(Wire::listen(port.number(), rings)?);
+                session.output = AppOutput::read(out, err, clock, &wakeup_sender)?;
+                session.console = Some(AppConsole::connect(port.number(), wakeup_sender)?);
                 session.pipe = Some(pipe);
                 session.port = Some(port);
             }
@@ -140,53 +143,53 @@ impl ExecSession {
         Ok(session)
     }
 
-    /// It was built in this folder, to show the lines that it names.
+    /// Sets the folder in which the app was built, which resolves relative source paths.
     #[must_use]
-    pub fn built_in(mut self, folder: PathBuf) -> Self {
-        self.reader = Reader::of(Some(folder));
+    pub fn with_source_folder(mut self, folder: PathBuf) -> Self {
+        self.source_reader = SourceReader::new(Some(folder));
         self
     }
 
-    /// What is to be known as this app's name.
+    /// Returns the name of the session: the command line, shortened.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.outcome.is_some()
     }
 
-    /// Until when lines are told now, in nanoseconds since 1970.
-    fn horizon(&self) -> u64 {
-        if self.ended.is_some() {
+    /// Returns the time up to which the recording may be read, in nanoseconds since 1970.
+    fn read_horizon(&self) -> u64 {
+        if self.app_end.is_some() {
             return u64::MAX;
         }
-        let told = self.joined.told_until().unwrap_or(0);
-        told.max(self.clock.now().saturating_sub(BEHIND_MAX_NS))
+        let updated = self.correlator.updated_until().unwrap_or(0);
+        updated.max(self.clock.now().saturating_sub(DELAY_MAX_NS))
     }
 
-    /// Reads the files that these facts name, to show the lines that they are about.
-    fn read_sources(&mut self, told: &[Event]) {
-        for (file, text) in self.reader.read(told) {
-            self.sources.keep(file, text);
+    /// Reads the source files that `events` refer to.
+    fn read_sources(&mut self, events: &[Event]) {
+        for (file, text) in self.source_reader.read(events) {
+            self.sources.push(file, text);
         }
     }
 
-    /// Takes in what the console told, for about `budget`.
-    fn take_updates(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
+    /// Processes console updates for about `budget`, at least one if available. Returns whether there was any.
+    fn apply_console_updates(&mut self, budget: Duration) -> bool {
+        let started = Instant::now();
         let mut changed = false;
-        while (!changed || begun.elapsed() < budget)
-            && let Some(message) = self.wire.as_mut().and_then(Wire::take)
+        while (!changed || started.elapsed() < budget)
+            && let Some(message) = self.console.as_mut().and_then(AppConsole::take)
         {
-            let Self { joined, recording, reader, sources, trace, .. } = self;
-            let stamps = recording.stamps();
-            joined.take(
+            let Self { correlator, recording, source_reader, sources, trace, .. } = self;
+            let clock = recording.clock_mut();
+            correlator.ingest(
                 message,
-                |epoch_ns| stamps.known_time(epoch_ns),
-                |told| {
-                    reader.read(&told).into_iter().for_each(|(file, text)| sources.keep(file, text));
-                    told.into_iter().for_each(|event| trace.apply(event));
+                |epoch_ns| clock.loop_time_at(epoch_ns),
+                |events| {
+                    source_reader.read(&events).into_iter().for_each(|(file, text)| sources.push(file, text));
+                    events.into_iter().for_each(|event| trace.apply(event));
                 },
             );
             changed = true;
@@ -194,109 +197,117 @@ impl ExecSession {
         changed
     }
 
-    fn take_output(&mut self) -> bool {
+    /// Queues the app's output as events. Returns whether there was any.
+    fn queue_output(&mut self) -> bool {
         let mut changed = false;
-        while self.timed.has_room() {
-            let Some((came, text)) = self.output.take() else { break };
-            let at = self.recording.stamps().loop_time(came);
-            self.timed.push(at, Event::Output { task: None, at, text });
+        while self.time_queue.has_room() {
+            let Some((arrived_at, text)) = self.output.take() else { break };
+            let at = self.recording.clock_mut().loop_time(arrived_at);
+            self.time_queue.push(at, Event::Output { task: None, at, text });
             changed = true;
         }
-        let dropped = self.output.dropped();
+        let dropped = self.output.take_dropped();
         if dropped > 0 {
-            let at = self.recording.stamps().loop_time(self.clock.now());
-            let text = format!("({dropped} lines of output came too fast and are lost)").into();
-            self.timed.push(at, Event::Output { task: None, at, text });
+            let at = self.recording.clock_mut().loop_time(self.clock.now());
+            let text = format!("({dropped} lines of output dropped: too fast)").into();
+            self.time_queue.push(at, Event::Output { task: None, at, text });
             changed = true;
         }
         changed
     }
 
-    /// Reads some of what was recorded until `horizon`. Tells whether there was any.
-    fn read(&mut self, horizon: u64) -> bool {
+    /// Parses recorded data that arrived up to `horizon`. Returns whether there was any.
+    fn parse_recording(&mut self, read_horizon: u64) -> bool {
         if self.chunk.is_none() {
-            let Some(chunk) = self.pipe.as_ref().and_then(|pipe| pipe.take(horizon)) else { return false };
-            // Whoever writes it must not be held up, understood or not.
-            if self.unreadable.is_some() {
+            let Some(chunk) = self.pipe.as_ref().and_then(|pipe| pipe.take(read_horizon)) else { return false };
+            // Keep draining an unreadable recording, or the app would block.
+            if self.parse_error.is_some() {
                 return true;
             }
-            if let Some(lines) = chunk.missed {
-                self.miss(lines);
+            if let Some(lines) = chunk.dropped_lines {
+                self.record_dropped_lines(lines);
             }
             self.chunk = Some((chunk, 0));
-            self.last_came = Instant::now();
+            self.last_chunk_at = Instant::now();
         }
         let Some((chunk, taken)) = &mut self.chunk else { return false };
-        let (trace, timed) = (&mut self.trace, &mut self.timed);
+        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
         let bytes = &chunk.bytes[*taken..];
-        match self.recording.take(bytes, self.joined.names(), &mut |event| timed.before(event, trace)) {
+        match self
+            .recording
+            .decode(bytes, self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace))
+        {
             Ok(left) if !left.is_empty() => *taken = chunk.bytes.len() - left.len(),
             Ok(_) => self.chunk = None,
             Err(error) => {
-                self.came_out = Some(Outcome::Failed(error.to_string()));
-                self.unreadable = Some(error.to_string());
+                self.app_outcome = Some(RunOutcome::Failed(error.to_string()));
+                self.parse_error = Some(error.to_string());
                 self.chunk = None;
             }
         }
         true
     }
 
-    fn miss(&mut self, lines: u64) {
-        let (trace, timed) = (&mut self.trace, &mut self.timed);
-        self.recording.miss(lines, &mut |event| timed.before(event, trace));
+    /// Records that `lines` lines of the recording were dropped.
+    fn record_dropped_lines(&mut self, lines: u64) {
+        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
+        self.recording.skip_missing(lines, &mut |event| time_queue.apply_in_order(event, trace));
     }
 
-    /// Everything until `horizon` is read: what waited for that is told, and time moves on.
-    fn catch_up(&mut self, horizon: u64) -> bool {
-        let before = (self.trace.now(), self.trace.output().lines().len());
-        let (trace, timed) = (&mut self.trace, &mut self.timed);
-        let quiet_ns = u64::try_from(self.last_came.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.recording.settle(quiet_ns, &mut |event| timed.before(event, trace));
-        self.recording.name_late(self.joined.names(), &mut |event| timed.before(event, trace));
-        let at = self.recording.stamps().loop_time(horizon.min(self.clock.now()).saturating_sub(LATE_NS));
-        if self.ended.is_none() {
-            self.timed.before(Event::Now { at }, &mut self.trace);
+    /// Applies what waited for the recording to be read up to `horizon`, and advances time. Returns whether anything
+    /// changed.
+    fn catch_up(&mut self, read_horizon: u64) -> bool {
+        let previous = (self.trace.now(), self.trace.output().lines().len());
+        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
+        let idle_ns = u64::try_from(self.last_chunk_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.recording.flush_idle(idle_ns, &mut |event| time_queue.apply_in_order(event, trace));
+        self.recording
+            .resolve_late_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
+        let at = self.recording.clock_mut().loop_time(read_horizon.min(self.clock.now()).saturating_sub(LATENESS_NS));
+        if self.app_end.is_none() {
+            self.time_queue.apply_in_order(Event::Advance { at }, &mut self.trace);
         }
-        let told = self.joined.catch_up(&mut self.recording, &self.trace);
-        self.read_sources(&told);
-        told.into_iter().for_each(|event| self.trace.apply(event));
-        if let Some(counted) = self.joined.counted_until() {
-            let counted = self.recording.stamps().loop_time(counted);
-            self.trace.set_compared_until(counted);
+        let events = self.correlator.catch_up(&mut self.recording, &self.trace);
+        self.read_sources(&events);
+        events.into_iter().for_each(|event| self.trace.apply(event));
+        if let Some(counted) = self.correlator.counted_until() {
+            let counted = self.recording.clock_mut().loop_time(counted);
+            self.trace.set_console_complete_until(counted);
         }
-        before != (self.trace.now(), self.trace.output().lines().len())
+        previous != (self.trace.now(), self.trace.output().lines().len())
     }
 }
 
-fn name(command: &[OsString]) -> String {
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    crate::plain::plain(&words.join(" ")).chars().take(NAME_CHARS_MAX).collect()
+/// Joins and sanitizes a command line, limited to [`NAME_CHARS_MAX`] characters.
+fn session_name(command: &[OsString]) -> String {
+    let status_text: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    crate::sanitize::sanitize(&status_text.join(" ")).chars().take(NAME_CHARS_MAX).collect()
 }
 
-impl screen::Session for ExecSession {
+impl Session for ExecSession {
     fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    fn status(&self) -> Status {
-        let (phase, steering) = match (self.is_over(), self.is_frozen, self.freezing) {
-            (true, ..) => (Phase::Ended, Steering::Nothing),
-            (false, true, _) => (Phase::Paused, Steering::Process),
-            (false, false, Some(_)) => (Phase::Pausing, Steering::Process),
-            (false, false, None) => (Phase::Running, Steering::Process),
+    fn status(&self) -> SessionStatus {
+        let (phase, control_level) = match (self.has_ended(), self.is_frozen, self.freeze_requested_at) {
+            (true, ..) => (RunPhase::Ended, ControlLevel::ReadOnly),
+            (false, true, _) => (RunPhase::Paused, ControlLevel::Process),
+            (false, false, Some(_)) => (RunPhase::Pausing, ControlLevel::Process),
+            (false, false, None) => (RunPhase::Running, ControlLevel::Process),
         };
-        let state = match (self.is_over(), self.recording.recorded().lines > 0) {
-            (true, _) => LinkState::Lost,
-            (false, true) => LinkState::Live,
-            (false, false) => LinkState::Waiting,
+        let state = match (self.has_ended(), self.recording.stats().lines > 0) {
+            (true, _) => ConnectionState::Lost,
+            (false, true) => ConnectionState::Live,
+            (false, false) => ConnectionState::AwaitingData,
         };
-        Status {
+        SessionStatus {
             name: self.name.clone(),
             source: SourceKind::Exec,
-            steering,
-            link: Some(Link { state, note: self.note() }),
+            control_level: control_level,
+            connection: Some(ConnectionStatus { state, note: self.note() }),
             clock: ClockKind::Real,
-            speed: Speed::Times(1.0),
+            speed: Speed::Factor(1.0),
             phase,
             now: self.trace.now(),
             next_timer: None,
@@ -306,44 +317,44 @@ impl screen::Session for ExecSession {
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
-        if self.is_over() {
+        let started = Instant::now();
+        if self.has_ended() {
             return false;
         }
-        // The recording must not wait for a console that has much to say.
-        let has_told = self.take_updates(budget / 4);
-        self.freeze(has_told);
-        let mut changed = has_told | self.take_output();
-        let horizon = self.horizon();
+        // Limit the time for console updates, so that they do not delay the recording.
+        let has_update = self.apply_console_updates(budget / 4);
+        self.freeze(has_update);
+        let mut changed = has_update | self.queue_output();
+        let read_horizon = self.read_horizon();
         let mut has_more = true;
-        while has_more && begun.elapsed() < budget {
-            has_more = self.read(horizon);
+        while has_more && started.elapsed() < budget {
+            has_more = self.parse_recording(read_horizon);
             changed |= has_more;
         }
         if !has_more {
-            changed |= self.catch_up(horizon);
+            changed |= self.catch_up(read_horizon);
         }
         if changed {
-            self.trace.set_recorded(self.recording.recorded().clone());
+            self.trace.set_recording_stats(self.recording.stats().clone());
         }
-        changed | self.follow_app()
+        changed | self.check_app_end()
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: SessionCommand) {
         match command {
-            Command::Freeze(true) | Command::Suspend(true)
-                if !self.is_frozen && self.app.is_some() && self.ended.is_none() =>
+            SessionCommand::FreezeProcess(true) | SessionCommand::Suspend(true)
+                if !self.is_frozen && self.app.is_some() && self.app_end.is_none() =>
             {
-                self.is_suspended = command == Command::Suspend(true) && self.freezing.is_none();
-                self.freezing.get_or_insert_with(Instant::now);
+                self.is_suspended = command == SessionCommand::Suspend(true) && self.freeze_requested_at.is_none();
+                self.freeze_requested_at.get_or_insert_with(Instant::now);
             }
-            Command::Suspend(false) if !std::mem::take(&mut self.is_suspended) => {}
-            Command::Freeze(false) | Command::Suspend(false) => self.thaw(),
-            Command::Quit => {
+            SessionCommand::Suspend(false) if !std::mem::take(&mut self.is_suspended) => {}
+            SessionCommand::FreezeProcess(false) | SessionCommand::Suspend(false) => self.thaw(),
+            SessionCommand::Quit => {
                 self.thaw();
                 self.is_quitting = true;
                 if let Some(app) = &mut self.app {
-                    app.end();
+                    app.terminate();
                 }
             }
             _ => {}
@@ -351,14 +362,14 @@ impl screen::Session for ExecSession {
     }
 
     fn wait(&self, at_most: Duration) {
-        if self.is_over() {
+        if self.has_ended() {
             return std::thread::sleep(at_most);
         }
-        // Rung or not: there is something to look at again.
-        let _ = self.bell.recv_timeout(at_most);
+        // After a timeout the caller pumps again just the same.
+        let _ = self.wakeup.recv_timeout(at_most);
     }
 
     fn sources(&self) -> &[(Arc<str>, String)] {
-        self.sources.all()
+        self.sources.as_slice()
     }
 }

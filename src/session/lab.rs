@@ -1,4 +1,4 @@
-//! A workload that runs, or ran, on a loop of our own.
+//! Sessions that run a workload on the instrumented loop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,79 +6,81 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
-use super::watch::FindingWatch;
+use super::finding_watch::FindingWatch;
 use crate::app::{self, Session};
-use crate::control::{Breakpoint, Command, FeedChoice, Hit, Outcome, Phase, SourceKind, Status, Steering};
-use crate::feed::probe::Ring;
+use crate::control::{
+    Breakpoint, BreakpointHit, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand, SessionStatus,
+    SourceKind,
+};
+use crate::feed::probe::ProbeReader;
 use crate::insight::Thresholds;
-use crate::lab::{self, Control, Listener, Program};
+use crate::lab::{self, ConsoleListener, LoopControl, LoopProgram};
 use crate::trace::{Event, Trace};
 
-/// Events that are taken in between two looks at the clock.
-const EVENTS_PER_LOOK: usize = 4096;
+/// Maximum number of events that are applied between two checks of the time budget.
+const EVENTS_PER_CHECK: usize = 4096;
 
-/// See the module.
+/// A session that runs a workload on the instrumented loop.
 pub struct LabSession {
     name: String,
-    options: lab::Options,
+    options: lab::LoopOptions,
     trace: Trace,
-    control: Control,
-    ring: Ring,
-    console: Option<Console>,
-    outcome: Option<Outcome>,
-    outcome_comes: Option<oneshot::Receiver<Outcome>>,
-    /// A file that locations name, and its text.
+    control: LoopControl,
+    ring: ProbeReader,
+    console: Option<ConsoleBatches>,
+    outcome: Option<RunOutcome>,
+    outcome_receiver: Option<oneshot::Receiver<RunOutcome>>,
+    /// The script: its file name in locations, and its text.
     source: Option<(Arc<str>, String)>,
     watch: FindingWatch,
     thresholds: Thresholds,
-    /// Consoles from outside may look as long as this session is there.
-    _served: Option<lab::Served>,
+    /// Serves external consoles until the session is dropped.
+    _console_server: Option<lab::ConsoleServerGuard>,
 }
 
-/// console-subscriber's facts, which come a little later than the probe's.
-struct Console {
+/// Events from console-subscriber, which arrive a little later than those of the probe.
+struct ConsoleBatches {
     batches: tokio::sync::mpsc::Receiver<Vec<Event>>,
-    /// A batch that was received and waits until every probe event from before it is in the trace: the tasks that it
-    /// speaks of were spawned there.
-    waiting: Option<Vec<Event>>,
+    /// A received batch that waits until all earlier probe events are applied: those spawn the tasks it refers to.
+    pending: Option<Vec<Event>>,
 }
 
 impl LabSession {
-    /// Starts `program`, to be known as `name`.
+    /// Starts `program` under the name `name`.
     ///
     /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(name: &str, program: Program, options: lab::Options, trace: Trace) -> std::io::Result<Self> {
-        Self::start_served(name, program, options, trace, None)
+    /// Returns an error if the loop thread cannot be created.
+    pub fn start(name: &str, program: LoopProgram, options: lab::LoopOptions, trace: Trace) -> std::io::Result<Self> {
+        Self::start_with_listener(name, program, options, trace, None)
     }
 
-    /// [`LabSession::start`], with a socket where consoles from outside may come in.
+    /// Starts `program` and serves external consoles on `listener`.
     ///
     /// # Errors
-    /// Where the system gives no thread.
-    pub fn start_served(
+    /// Returns an error if a thread cannot be created.
+    pub fn start_with_listener(
         name: &str,
-        program: Program,
-        options: lab::Options,
+        program: LoopProgram,
+        options: lab::LoopOptions,
         trace: Trace,
-        listener: Option<Listener>,
+        listener: Option<ConsoleListener>,
     ) -> std::io::Result<Self> {
-        Self::start_with(name, program, options, trace, listener, &[])
+        Self::start_with_breakpoints(name, program, options, trace, listener, &[])
     }
 
-    /// [`LabSession::start_served`], with breakpoints that hold from before the first poll.
+    /// Starts `program` with breakpoints that are active before the first poll.
     ///
     /// # Errors
-    /// Where the system gives no thread.
-    pub fn start_with(
+    /// Returns an error if a thread cannot be created.
+    pub fn start_with_breakpoints(
         name: &str,
-        program: Program,
-        options: lab::Options,
+        program: LoopProgram,
+        options: lab::LoopOptions,
         mut trace: Trace,
-        listener: Option<Listener>,
+        listener: Option<ConsoleListener>,
         breakpoints: &[Breakpoint],
     ) -> std::io::Result<Self> {
-        let run = lab::start_with(program, options, listener, breakpoints)?;
+        let run = lab::start_with_breakpoints(program, options, listener, breakpoints)?;
         if options.feed == FeedChoice::Console {
             trace.set_sampled();
         }
@@ -91,80 +93,80 @@ impl LabSession {
             options,
             trace,
             control: run.control,
-            ring: run.ring,
-            console: run.console.map(|batches| Console { batches, waiting: None }),
+            ring: run.probe_reader,
+            console: run.console.map(|batches| ConsoleBatches { batches, pending: None }),
             outcome: None,
-            outcome_comes: Some(run.outcome),
+            outcome_receiver: Some(run.outcome),
             source: None,
-            _served: run.served,
+            _console_server: run.console_server_guard,
         })
     }
 
-    /// The text of the file that locations name as `file`.
+    /// Sets the text of the script, which locations refer to as `file`.
     #[must_use]
     pub fn with_source(mut self, file: &str, text: &str) -> Self {
         self.source = Some((file.into(), text.to_owned()));
         self
     }
 
-    /// What is found is measured by these.
+    /// Sets the thresholds for breakpoints on findings.
     #[must_use]
-    pub fn judged_by(mut self, thresholds: Thresholds) -> Self {
+    pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
         self
     }
 
-    /// The run has ended, and every witness has told everything.
-    pub fn is_over(&self) -> bool {
+    /// Returns whether the run has ended and all events of every feed are in the trace.
+    pub fn is_finished(&self) -> bool {
         self.outcome.is_some() && self.console.is_none() && self.ring.is_empty()
     }
 
-    /// How the run came out, once it has.
-    pub fn outcome(&self) -> Option<&Outcome> {
+    /// Returns the outcome of the run, or `None` while it runs.
+    pub fn outcome(&self) -> Option<&RunOutcome> {
         self.outcome.as_ref()
     }
 
-    /// Stops the loop for what it cannot see by itself.
-    fn look_for_breaks(&mut self) {
-        if self.outcome.is_some() || self.control.phase() != Phase::Running {
+    /// Pauses the loop at breakpoints that it cannot detect itself: on waits and on findings.
+    fn check_breakpoints(&mut self) {
+        if self.outcome.is_some() || self.control.phase() != RunPhase::Running {
             return;
         }
-        let mut told = self.control.look_at_waits();
-        if self.watch.looks(&self.trace, &self.thresholds)
+        let mut events = self.control.check_long_waits();
+        if self.watch.check(&self.trace, &self.thresholds)
             && let Some(hit) = self.watch.hit
         {
-            told = self.control.stop_for(hit.breakpoint).or(told);
+            events = self.control.pause_at_breakpoint(hit.breakpoint).or(events);
         }
-        told.into_iter().for_each(|event| self.trace.apply(event));
+        events.into_iter().for_each(|event| self.trace.apply(event));
     }
 
-    /// Moves the trace's newest end on through time in which nothing happens.
-    fn follow_clock(&mut self) -> bool {
-        // Not while older facts still wait to be filed: they would come after `now`.
+    /// Advances the trace to the current loop time when there are no events.
+    fn advance_to_clock(&mut self) -> bool {
+        // Not while older events are pending: they would be applied after `now`.
         let is_current = self.outcome.is_none() && self.ring.is_empty();
-        let shown = if is_current { self.control.shown_now() } else { 0 };
-        let moved = shown > self.trace.now();
-        if moved {
-            self.trace.apply(Event::Now { at: shown });
+        let shown = if is_current { self.control.display_now() } else { 0 };
+        let has_advanced = shown > self.trace.now();
+        if has_advanced {
+            self.trace.apply(Event::Advance { at: shown });
         }
-        moved
+        has_advanced
     }
 
     fn receive_batch(&mut self) -> bool {
         let Some(console) = &mut self.console else { return false };
-        if console.waiting.is_none() {
+        if console.pending.is_none() {
             match console.batches.try_recv() {
-                Ok(batch) => console.waiting = Some(batch),
+                Ok(batch) => console.pending = Some(batch),
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => self.console = None,
             }
         }
-        self.console.as_ref().is_some_and(|console| console.waiting.is_some())
+        self.console.as_ref().is_some_and(|console| console.pending.is_some())
     }
 
     fn apply_batch(&mut self) -> bool {
-        let batch = self.console.as_mut().and_then(|console| console.waiting.take()).unwrap_or_default();
-        // An update in which nothing was counted changes nothing that is seen.
+        let batch = self.console.as_mut().and_then(|console| console.pending.take()).unwrap_or_default();
+        // A batch of one event is an update without counts, which changes nothing on screen.
         let changed = batch.len() > 1;
         for event in batch {
             self.trace.apply(event);
@@ -173,22 +175,22 @@ impl LabSession {
     }
 
     fn receive_outcome(&mut self) -> bool {
-        let Some(comes) = &mut self.outcome_comes else { return false };
+        let Some(comes) = &mut self.outcome_receiver else { return false };
         self.outcome = match comes.try_recv() {
             Ok(outcome) => Some(outcome),
             Err(oneshot::error::TryRecvError::Empty) => return false,
             Err(oneshot::error::TryRecvError::Closed) => {
-                Some(Outcome::Failed("the loop's own thread panicked; what it told until then is kept".into()))
+                Some(RunOutcome::Failed("the loop thread panicked; events up to the panic are shown".into()))
             }
         };
-        self.outcome_comes = None;
+        self.outcome_receiver = None;
         true
     }
 
-    /// Asks the loop to stop and gives it `at_most` to do so. A script that cannot be interrupted (in a pattern match
-    /// without end, say) is left behind.
+    /// Quits the loop and waits at most `at_most` for it to stop. A script that cannot be interrupted, for instance in
+    /// an endless pattern match, keeps running on its thread.
     pub fn stop(&mut self, at_most: Duration) {
-        self.control.send(Command::Quit);
+        self.control.send(SessionCommand::Quit);
         let deadline = Instant::now() + at_most;
         while self.outcome.is_none() && Instant::now() < deadline {
             self.pump(Duration::from_millis(5));
@@ -199,7 +201,7 @@ impl LabSession {
 
 impl Drop for LabSession {
     fn drop(&mut self) {
-        self.control.send(Command::Quit);
+        self.control.send(SessionCommand::Quit);
     }
 }
 
@@ -208,22 +210,22 @@ impl app::Session for LabSession {
         &self.trace
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> SessionStatus {
         let phase = match self.control.phase() {
-            _ if self.is_over() => Phase::Ended,
-            // The loop is done, and some of what it did is still to be told.
-            Phase::Ended => Phase::Running,
+            _ if self.is_finished() => RunPhase::Ended,
+            // The loop has ended, but events are still pending.
+            RunPhase::Ended => RunPhase::Running,
             phase => phase,
         };
-        Status {
+        SessionStatus {
             name: self.name.clone(),
             source: SourceKind::Workload,
-            steering: Steering::Loop,
-            link: None,
+            control_level: ControlLevel::Loop,
+            connection: None,
             clock: self.options.clock,
             speed: self.control.speed(),
             phase,
-            now: if phase == Phase::Ended { self.trace.now() } else { self.control.shown_now() },
+            now: if phase == RunPhase::Ended { self.trace.now() } else { self.control.display_now() },
             next_timer: self.control.next_timer(),
             feed: self.options.feed,
             outcome: self.outcome.clone(),
@@ -231,34 +233,34 @@ impl app::Session for LabSession {
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut changed = false;
         loop {
-            let batch_is_next = self.receive_batch();
-            let has_more = self.ring.waiting() > EVENTS_PER_LOOK;
-            let taken = self.ring.take(EVENTS_PER_LOOK, |event| self.trace.apply(event));
+            let has_batch = self.receive_batch();
+            let has_more = self.ring.pending_records() > EVENTS_PER_CHECK;
+            let taken = self.ring.drain(EVENTS_PER_CHECK, |event| self.trace.apply(event));
             self.trace.count_probe_events(taken as u64);
             changed |= taken > 0;
-            if !has_more && taken < EVENTS_PER_LOOK {
-                if batch_is_next {
+            if !has_more && taken < EVENTS_PER_CHECK {
+                if has_batch {
                     changed |= self.apply_batch();
                 } else {
                     break;
                 }
             }
-            if begun.elapsed() >= budget {
+            if started.elapsed() >= budget {
                 break;
             }
         }
-        self.look_for_breaks();
-        changed | self.follow_clock() | self.receive_outcome()
+        self.check_breakpoints();
+        changed | self.advance_to_clock() | self.receive_outcome()
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: SessionCommand) {
         match command {
-            Command::Break(breakpoint) => self.watch.add(breakpoint, &self.trace),
-            Command::ForgetBreaks => self.watch.forget(),
-            command if command.moves_the_loop() => self.watch.hit = None,
+            SessionCommand::AddBreakpoint(breakpoint) => self.watch.add(breakpoint, &self.trace),
+            SessionCommand::ClearBreakpoints => self.watch.clear(),
+            command if command.resumes_loop() => self.watch.hit = None,
             _ => {}
         }
         if let Some(event) = self.control.send(command) {
@@ -266,12 +268,12 @@ impl app::Session for LabSession {
         }
     }
 
-    fn hit(&self) -> Option<Hit> {
-        self.control.hit().or(self.watch.hit)
+    fn hit(&self) -> Option<BreakpointHit> {
+        self.control.breakpoint_hit().or(self.watch.hit)
     }
 
     fn wait(&self, at_most: Duration) {
-        // The ring is where nearly everything happens.
+        // Nearly all events arrive through the ring, so wait only for that.
         self.ring.wait(at_most);
     }
 

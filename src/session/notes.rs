@@ -1,32 +1,32 @@
-//! What a person should know of the facts that they see, in a few words.
+//! Notes about the reliability of the data, shown with the link.
 
-use crate::trace::{Recorded, Trace};
+use crate::trace::{RecordingStats, Trace};
 
-/// What could not be read of a recording.
-pub fn of_recording(recorded: &Recorded) -> Vec<String> {
+/// Returns notes about lines of a recording that could not be read, and about missing ends.
+pub fn recording_notes(recorded: &RecordingStats) -> Vec<String> {
     let mut notes = Vec::new();
     let lines = |count: u64| if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
-    if recorded.skipped > 0 {
-        let first = recorded.broken.first();
-        let first = first.map_or_else(String::new, |broken| format!(" (line {}: {})", broken.line, broken.why));
-        notes.push(format!("{} skipped{first}", lines(recorded.skipped)));
+    if recorded.skipped_lines > 0 {
+        let first = recorded.malformed.first();
+        let first = first.map_or_else(String::new, |broken| format!(" (line {}: {})", broken.line, broken.reason));
+        notes.push(format!("{} skipped{first}", lines(recorded.skipped_lines)));
     }
-    if recorded.unknown > 0 {
-        notes.push(format!("{} of a kind that is not known", lines(recorded.unknown)));
+    if recorded.unknown_lines > 0 {
+        notes.push(format!("{} of unknown kind", lines(recorded.unknown_lines)));
     }
-    if recorded.lost > 0 {
-        notes.push(format!("{} came too fast and are lost", lines(recorded.lost)));
+    if recorded.lost_lines > 0 {
+        notes.push(format!("{} dropped (too fast)", lines(recorded.lost_lines)));
     }
-    if recorded.is_cut {
-        notes.push("its last line is cut off".to_owned());
+    if recorded.is_truncated {
+        notes.push("last line truncated".to_owned());
     }
     if recorded.is_unfinished {
-        notes.push("its last moments may be missing: it ended before what it recorded was written".to_owned());
+        notes.push("last events may be missing: the app ended before its recording was written".to_owned());
     }
     notes
 }
 
-/// Whether it is certain who woke whom.
-pub fn of_threads(trace: &Trace) -> Option<String> {
-    trace.many_threads().map(|_| "several threads: who woke whom is a guess".to_owned())
+/// Returns a note if the app polls on several threads, so that wake sources are guesses.
+pub fn thread_note(trace: &Trace) -> Option<String> {
+    trace.multi_threaded_since().map(|_| "multi-threaded: wake sources are guesses".to_owned())
 }

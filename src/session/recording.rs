@@ -1,5 +1,4 @@
-//! A recording of console-subscriber's: read a slice at a time, so that the screen is up at once, and followed while it
-//! grows.
+//! Sessions that read a recording of console-subscriber in slices, and may follow it while it grows.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -9,74 +8,77 @@ use std::time::{Duration, Instant, SystemTime};
 use super::notes;
 use crate::app;
 use crate::control::{
-    ClockKind, Command, FeedChoice, Link, LinkState, Outcome, Phase, SourceKind, Speed, Status, Steering,
+    ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
+    SessionStatus, SourceKind, Speed,
 };
-use crate::feed::recording::{Recording, Stamps};
+use crate::feed::recording::{RecordingClock, RecordingDecoder};
 use crate::trace::Trace;
 
-/// Bytes that are read at once.
+/// Size of one read in bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// A file that was written to so short a time ago may be about to grow.
-const GROWING: Duration = Duration::from_secs(1);
+/// A file modified within this time is assumed to be still growing.
+const RECENT_WRITE: Duration = Duration::from_secs(1);
 
-/// How often a file that is followed is asked whether it has grown.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Polling interval for new data at the end of a growing file.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long to read on once it reaches its end.
+/// When to stop reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// The file is whole, or has stopped growing.
-    Whole,
-    /// The person has seen enough.
-    Told,
+pub enum ReadUntil {
+    /// At the end of the file, once it has stopped growing.
+    EndOfFile,
+    /// When the user quits.
+    UserQuit,
 }
 
+/// Progress of a [`RecordingSession`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// There is more in the file than was read.
+enum ReadState {
+    /// The file has unread data.
     Reading,
-    /// Everything in the file is read, and there may come more.
+    /// All data is read, and the file may grow.
     Growing,
-    Over,
+    /// Reading has ended.
+    Ended,
 }
 
-/// See the module.
+/// A session that shows a recording of console-subscriber.
 pub struct RecordingSession {
     path: PathBuf,
     file: File,
-    until: Until,
+    until: ReadUntil,
     budget_bytes: usize,
     trace: Trace,
-    recording: Recording,
+    recording: RecordingDecoder,
     buffer: Vec<u8>,
-    /// Where in the buffer what is not taken yet begins and ends.
-    untaken: (usize, usize),
+    /// Range of the buffer that is not yet parsed.
+    unparsed: (usize, usize),
     read_bytes: u64,
     file_bytes: u64,
-    /// When bytes came last, and when it was last asked for more.
-    last_came: Instant,
-    state: State,
-    outcome: Option<Outcome>,
-    /// The file was begun anew, by another process.
-    was_replaced: bool,
+    /// Time of the last successful read.
+    last_read_at: Instant,
+    state: ReadState,
+    outcome: Option<RunOutcome>,
+    /// The file was truncated or replaced, presumably by a restarted app.
+    has_been_replaced: bool,
 }
 
 impl RecordingSession {
-    /// Begins to read the file at `path` into a trace of at most about `budget_bytes`.
+    /// Opens the recording at `path`, with a trace memory budget of `budget_bytes` bytes.
     ///
     /// # Errors
-    /// When it cannot be opened, or is no file.
-    pub fn open(path: &Path, until: Until, budget_bytes: usize) -> io::Result<Self> {
+    /// Returns an error if the file cannot be opened or is not a regular file.
+    pub fn open(path: &Path, until: ReadUntil, budget_bytes: usize) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let file = File::open(path)?;
         let mut trace = Trace::with_budget(budget_bytes);
-        trace.set_foreign();
-        let recording = Recording::new(Stamps::from_first());
-        trace.set_recorded(recording.recorded().clone());
+        trace.set_external();
+        let recording = RecordingDecoder::new(RecordingClock::from_first());
+        trace.set_recording_stats(recording.stats().clone());
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -85,63 +87,64 @@ impl RecordingSession {
             trace,
             recording,
             buffer: vec![0; READ_BYTES],
-            untaken: (0, 0),
+            unparsed: (0, 0),
             read_bytes: 0,
             file_bytes: metadata.len(),
-            last_came: Instant::now(),
-            state: State::Reading,
+            last_read_at: Instant::now(),
+            state: ReadState::Reading,
             outcome: None,
-            was_replaced: false,
+            has_been_replaced: false,
         })
     }
 
     fn read_percent(&self) -> u64 {
-        let untaken = (self.untaken.1 - self.untaken.0) as u64;
-        self.read_bytes.saturating_sub(untaken).saturating_mul(100) / self.file_bytes.max(1)
+        let unparsed = (self.unparsed.1 - self.unparsed.0) as u64;
+        self.read_bytes.saturating_sub(unparsed).saturating_mul(100) / self.file_bytes.max(1)
     }
 
-    /// Takes some lines, or reads some bytes. Tells whether there were any.
-    fn step(&mut self) -> Result<bool, Outcome> {
-        let failed = |error: &dyn std::fmt::Display| Outcome::Failed(error.to_string());
-        let (begin, end) = self.untaken;
+    /// Parses buffered lines, or reads more data. Returns whether there was any, or the outcome at the end.
+    fn read_step(&mut self) -> Result<bool, RunOutcome> {
+        let failed = |error: &dyn std::fmt::Display| RunOutcome::Failed(error.to_string());
+        let (begin, end) = self.unparsed;
         let trace = &mut self.trace;
         if begin < end {
-            let left = self.recording.take(&self.buffer[begin..end], &(), &mut |event| trace.apply(event));
-            self.untaken.0 = end - left.map_err(|error| failed(&error))?.len();
+            let left = self.recording.decode(&self.buffer[begin..end], &(), &mut |event| trace.apply(event));
+            self.unparsed.0 = end - left.map_err(|error| failed(&error))?.len();
             return Ok(true);
         }
         let read = match self.file.read(&mut self.buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-            Err(error) => return Err(Outcome::Failed(format!("it cannot be read any further: {error}"))),
+            Err(error) => return Err(RunOutcome::Failed(format!("read error: {error}"))),
         };
         if read > 0 {
-            (self.untaken, self.state, self.last_came) = ((0, read), State::Reading, Instant::now());
+            (self.unparsed, self.state, self.last_read_at) = ((0, read), ReadState::Reading, Instant::now());
             self.read_bytes += read as u64;
             self.file_bytes = self.file_bytes.max(self.read_bytes);
             return Ok(true);
         }
-        self.at_the_end()
+        self.handle_end_of_file()
     }
 
-    /// Everything that is in the file now is read. Tells whether that is new.
-    fn at_the_end(&mut self) -> Result<bool, Outcome> {
+    /// Handles the end of the file. Returns whether the state changed, or the outcome if reading ends.
+    fn handle_end_of_file(&mut self) -> Result<bool, RunOutcome> {
         let metadata = self.file.metadata().ok();
         let trace = &mut self.trace;
-        let quiet_ns = u64::try_from(self.last_came.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.recording.settle(quiet_ns, &mut |event| trace.apply(event));
-        if self.until == Until::Told && self.is_replaced(metadata.as_ref()) {
-            self.was_replaced = true;
-            return Err(Outcome::Detached);
+        let idle_ns = u64::try_from(self.last_read_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.recording.flush_idle(idle_ns, &mut |event| trace.apply(event));
+        if self.until == ReadUntil::UserQuit && self.is_replaced(metadata.as_ref()) {
+            self.has_been_replaced = true;
+            return Err(RunOutcome::Detached);
         }
-        let may_grow = self.until == Until::Told || metadata.is_some_and(|metadata| is_fresh(&metadata));
+        let may_grow =
+            self.until == ReadUntil::UserQuit || metadata.is_some_and(|metadata| is_recently_written(&metadata));
         if !may_grow {
-            return Err(Outcome::Completed(serde_json::Value::Null));
+            return Err(RunOutcome::Completed(serde_json::Value::Null));
         }
-        Ok(std::mem::replace(&mut self.state, State::Growing) != State::Growing)
+        Ok(std::mem::replace(&mut self.state, ReadState::Growing) != ReadState::Growing)
     }
 
-    /// The file is shorter than what was read of it, or another one has its name.
+    /// Returns whether the file was truncated, or replaced by another file at the same path.
     fn is_replaced(&self, metadata: Option<&Metadata>) -> bool {
         use std::os::unix::fs::MetadataExt;
         let Some(own) = metadata else { return false };
@@ -150,25 +153,26 @@ impl RecordingSession {
         is_other || own.len() < self.read_bytes
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn finish(&mut self, outcome: RunOutcome) {
         let trace = &mut self.trace;
         let finished = self.recording.finish(&mut |event| trace.apply(event));
-        self.state = State::Over;
+        self.state = ReadState::Ended;
         self.outcome = Some(match (outcome, finished) {
-            (failed @ Outcome::Failed(_), _) => failed,
-            (_, Err(error)) => Outcome::Failed(error.to_string()),
-            (outcome, Ok(())) if self.recording.recorded().lines > 0 => outcome,
-            (_, Ok(())) => Outcome::Failed("it is empty: the app has recorded nothing".to_owned()),
+            (failed @ RunOutcome::Failed(_), _) => failed,
+            (_, Err(error)) => RunOutcome::Failed(error.to_string()),
+            (outcome, Ok(())) if self.recording.stats().lines > 0 => outcome,
+            (_, Ok(())) => RunOutcome::Failed("empty recording: the app recorded no events".to_owned()),
         });
     }
 }
 
-fn is_fresh(metadata: &Metadata) -> bool {
+/// Returns whether the file was modified within [`RECENT_WRITE`].
+fn is_recently_written(metadata: &Metadata) -> bool {
     let written = metadata.modified().ok();
-    // Also where clocks differ a little, as on another machine's disk.
+    // Allow for clock skew, as on a network disk.
     written.is_some_and(|written| match SystemTime::now().duration_since(written) {
-        Ok(passed) => passed < GROWING,
-        Err(ahead) => ahead.duration() < GROWING,
+        Ok(passed) => passed < RECENT_WRITE,
+        Err(ahead) => ahead.duration() < RECENT_WRITE,
     })
 }
 
@@ -177,28 +181,30 @@ impl app::Session for RecordingSession {
         &self.trace
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> SessionStatus {
         let mut notes = vec![match self.state {
-            State::Reading => format!("reading, {} %", self.read_percent()),
-            State::Growing => "growing".to_owned(),
-            State::Over if self.was_replaced => "the file was begun anew: this is what was in it before".to_owned(),
-            State::Over => match &self.outcome {
-                Some(Outcome::Failed(why)) => why.clone(),
-                Some(Outcome::Cancelled) => format!("left before its end, at {} %", self.read_percent()),
-                Some(Outcome::Detached) => "up to where it was left".to_owned(),
-                Some(Outcome::Completed(_)) | None => "complete".to_owned(),
+            ReadState::Reading => format!("reading, {} %", self.read_percent()),
+            ReadState::Growing => "growing".to_owned(),
+            ReadState::Ended if self.has_been_replaced => {
+                "the file was replaced; showing its previous contents".to_owned()
+            }
+            ReadState::Ended => match &self.outcome {
+                Some(RunOutcome::Failed(reason)) => reason.clone(),
+                Some(RunOutcome::Cancelled) => format!("stopped at {} %", self.read_percent()),
+                Some(RunOutcome::Detached) => "detached".to_owned(),
+                Some(RunOutcome::Completed(_)) | None => "complete".to_owned(),
             },
         }];
-        notes.extend(notes::of_recording(self.recording.recorded()));
-        notes.extend(notes::of_threads(&self.trace));
-        Status {
+        notes.extend(notes::recording_notes(self.recording.stats()));
+        notes.extend(notes::thread_note(&self.trace));
+        SessionStatus {
             name: self.path.display().to_string(),
             source: SourceKind::Recording,
-            steering: Steering::Nothing,
-            link: Some(Link { state: LinkState::Live, note: notes.join("; ") }),
+            control_level: ControlLevel::ReadOnly,
+            connection: Some(ConnectionStatus { state: ConnectionState::Live, note: notes.join("; ") }),
             clock: ClockKind::Real,
-            speed: Speed::Times(1.0),
-            phase: if self.state == State::Over { Phase::Ended } else { Phase::Running },
+            speed: Speed::Factor(1.0),
+            phase: if self.state == ReadState::Ended { RunPhase::Ended } else { RunPhase::Running },
             now: self.trace.now(),
             next_timer: None,
             feed: FeedChoice::Probe,
@@ -207,49 +213,49 @@ impl app::Session for RecordingSession {
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut changed = false;
-        while self.state != State::Over {
-            match self.step() {
+        while self.state != ReadState::Ended {
+            match self.read_step() {
                 Ok(true) => changed = true,
                 Ok(false) => break,
                 Err(outcome) => {
-                    self.end(outcome);
+                    self.finish(outcome);
                     changed = true;
                 }
             }
-            if begun.elapsed() >= budget {
+            if started.elapsed() >= budget {
                 break;
             }
         }
         if changed {
-            self.trace.set_recorded(self.recording.recorded().clone());
+            self.trace.set_recording_stats(self.recording.stats().clone());
         }
         changed
     }
 
-    fn command(&mut self, command: Command) {
-        if command == Command::Quit && self.state != State::Over {
-            self.end(if self.until == Until::Told { Outcome::Detached } else { Outcome::Cancelled });
-            self.trace.set_recorded(self.recording.recorded().clone());
+    fn command(&mut self, command: SessionCommand) {
+        if command == SessionCommand::Quit && self.state != ReadState::Ended {
+            self.finish(if self.until == ReadUntil::UserQuit { RunOutcome::Detached } else { RunOutcome::Cancelled });
+            self.trace.set_recording_stats(self.recording.stats().clone());
         }
     }
 
     fn wait(&self, at_most: Duration) {
-        if self.state == State::Growing {
-            std::thread::sleep(LOOK_INTERVAL.min(at_most));
-        } else if self.state == State::Over {
+        if self.state == ReadState::Growing {
+            std::thread::sleep(POLL_INTERVAL.min(at_most));
+        } else if self.state == ReadState::Ended {
             std::thread::sleep(at_most);
         }
     }
 
     fn successor(&mut self) -> Option<Box<dyn app::Session>> {
-        if !self.was_replaced || self.until == Until::Whole {
+        if !self.has_been_replaced || self.until == ReadUntil::EndOfFile {
             return None;
         }
-        // Until the new one is there it may have no name for a moment.
+        // On failure try again later: while the file is being replaced, the path may not exist.
         let next = Self::open(&self.path, self.until, self.budget_bytes).ok()?;
-        self.until = Until::Whole;
+        self.until = ReadUntil::EndOfFile;
         Some(Box::new(next))
     }
 }

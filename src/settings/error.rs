@@ -1,46 +1,71 @@
-//! What can be wrong with settings, said so that a person can mend it: which file, which line, what instead.
+//! Errors in settings, with the file, the line and what to do.
 
 use std::path::{Path, PathBuf};
 
-use crate::report::plain;
+use crate::report::sanitize;
 
+/// An error in the settings file or in an environment variable.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("cannot read the settings file {}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("the settings file {} is too large: {bytes} bytes, at most {max_bytes} make sense", path.display())]
-    TooLarge { path: PathBuf, bytes: u64, max_bytes: u64 },
-    #[error("{}:{line}:{column}: {message}\n  {shown}\n`loopscope settings --default` prints every setting there is", path.display())]
-    Wrong {
+pub enum SettingsError {
+    /// The settings file cannot be read.
+    #[error("cannot read the settings file `{}`", path.display())]
+    Unreadable {
+        /// The settings file.
         path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// From 1, in characters.
-        column: usize,
-        message: String,
-        /// The line itself.
-        shown: String,
+        /// The cause.
+        source: std::io::Error,
     },
-    #[error("the environment variable {name} is wrong: {message}")]
-    Variable { name: &'static str, message: String },
+    /// The settings file is larger than the limit.
+    #[error("the settings file `{}` has {bytes} bytes; the limit is {max_bytes}", path.display())]
+    TooLarge {
+        /// The settings file.
+        path: PathBuf,
+        /// Size of the file in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        max_bytes: u64,
+    },
+    /// The settings file has a syntax error, an unknown key or an invalid value.
+    #[error("{}:{line}:{column}: {message}\n  {line_text}\nhelp: `loopscope settings --default` prints every setting", path.display())]
+    Invalid {
+        /// The settings file.
+        path: PathBuf,
+        /// Line number, starting at 1.
+        line: usize,
+        /// Column in characters, starting at 1.
+        column: usize,
+        /// The cause.
+        message: String,
+        /// Text of the line.
+        line_text: String,
+    },
+    /// An environment variable has an invalid value.
+    #[error("invalid environment variable `{name}`: {message}")]
+    InvalidVariable {
+        /// Name of the variable.
+        name: &'static str,
+        /// The cause.
+        message: String,
+    },
 }
 
-impl Error {
-    /// A parser's error with the place that its byte offset means.
-    pub(super) fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+impl SettingsError {
+    /// Converts a parser error, with its byte offset as line and column.
+    pub(super) fn from_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map_or(0, |span| span.start.min(text.len()));
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        Self::Wrong {
+        Self::Invalid {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            message: error.message().lines().map(plain).collect::<Vec<_>>().join(", "),
-            shown: plain(text[line_start..].lines().next().unwrap_or_default()),
+            message: error.message().lines().map(sanitize).collect::<Vec<_>>().join(", "),
+            line_text: sanitize(text[line_start..].lines().next().unwrap_or_default()),
         }
     }
 
+    /// Creates an error for the environment variable `name`.
     pub(super) fn variable(name: &'static str, error: &impl ToString) -> Self {
-        Self::Variable { name, message: error.to_string() }
+        Self::InvalidVariable { name, message: error.to_string() }
     }
 }

@@ -1,24 +1,25 @@
-//! The settings file: where it is, how it is read, and the template that shows every setting.
+//! The settings file: its location, its parser and a template with every setting.
 
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Deserializer};
 
-use super::{Error, Size, Wishes, parse};
+use super::{MemorySize, PartialSettings, SettingsError, parse};
 use crate::control::Speed;
 
-/// Bytes of the largest file that is read: the template is about a thousandth of it.
+/// Size limit of a settings file in bytes, a few hundred times the size of the template.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A settings file with every setting at its default, commented out: a copy changes nothing until a line is
-/// uncommented. Lines of prose begin with `# `, settings with `#` alone.
+/// A settings file with every setting at its default, commented out.
+///
+/// A copy changes nothing until a line is uncommented. Lines of prose begin with `# `, settings with `#` alone.
 pub const TEMPLATE: &str = "\
-# loopscope settings. Save as loopscope/settings.toml in your configuration folder (~/.config on Linux), or
-# anywhere that LOOPSCOPE_SETTINGS names, and uncomment what you want to change. A flag or a LOOPSCOPE_… variable
-# beats this file; this file beats NO_COLOR.
+# loopscope settings. Save this file as loopscope/settings.toml in your configuration directory (~/.config on Linux),
+# or anywhere else and set LOOPSCOPE_SETTINGS to its path. Uncomment the settings to change. Flags and LOOPSCOPE_…
+# variables override this file; this file overrides NO_COLOR.
 
-# Colours: \"ansi\" (the terminal's own sixteen), \"rgb\" (fixed 24-bit colours) or \"mono\" (none).
+# Colours: \"ansi\" (the 16 colours of the terminal), \"rgb\" (fixed 24-bit colours) or \"mono\" (none).
 # Variable: LOOPSCOPE_THEME. Flag: --theme.
 #theme = \"ansi\"
 
@@ -26,85 +27,90 @@ pub const TEMPLATE: &str = "\
 # Variable: LOOPSCOPE_ASCII. Flag: --ascii.
 #ascii = false
 
-# Use the mouse. Set to false to keep the terminal's own text selection.
+# Capture the mouse. Set to false to keep the terminal's own text selection.
 # Variable: LOOPSCOPE_MOUSE.
 #mouse = true
 
-# How fast a virtual clock starts on screen: virtual seconds per real second from 0.1 to 1000000, or \"max\".
-# Runs without a screen start at \"max\" whatever is set here. Variable: LOOPSCOPE_SPEED. Flag: run --speed.
+# Initial speed of a virtual clock on screen: virtual seconds per real second, 0.1 to 1000000, or \"max\".
+# Headless runs ignore this setting and start at \"max\". Variable: LOOPSCOPE_SPEED. Flag: run --speed.
 #speed = 1
 
-# How much a trace may keep in memory before it forgets its oldest: bytes, or text with KiB, MiB or GiB.
+# Memory budget of a trace: bytes, or text with KiB, MiB or GiB. Beyond it, the oldest data is evicted.
 # Variable: LOOPSCOPE_MEMORY.
 #memory = \"1 GiB\"
 
-# From where on something is worth a finding. Times are seconds, or text such as \"10ms\".
+# Thresholds of the findings. Times are seconds, or text such as \"10ms\".
 #[findings]
-# A poll that keeps the loop longer than this, other than by computing, blocks it.
+# Maximum time that a poll may block the loop, not counting declared computation (blocked-loop).
 #blocked_loop = \"100ms\"
-# A poll that computes longer than this never yields.
+# Maximum declared computation in one poll (never-yields).
 #never_yields = \"10s\"
-# A poll that computes in at least so many pieces, and gives no turn between them, never yields.
+# Minimum number of computations in one poll, without a yield between them, to report a shorter poll (never-yields).
 #never_yields_pieces = 10
-# A task that is ready this long while one poll that never yields goes on starves.
+# Maximum time that a task may stay scheduled during one poll that never yields (starvation).
 #starvation = \"100ms\"
-# A task that gives its turn away so many times in a row, having done nothing, spins.
+# Minimum number of consecutive yields without work (busy-yield).
 #busy_yield_turns = 100
-# A poll longer than this did something; a shorter one only looked.
+# Maximum length of a poll that counts as doing no work (busy-yield, thundering-herd).
 #busy_yield_poll = \"100us\"
-# So many tasks of one place, of which next to none ever ends, are a leak.
+# Minimum number of unfinished tasks from one spawn location (leak).
 #leak_tasks = 20
-# A place of which at least this share of tasks ends does not leak.
+# Percentage of finished tasks at which a spawn location does not leak (leak).
 #leak_ended_percent = 10
-# So many tasks woken at once for what few of them can have are a herd.
+# Minimum number of tasks woken together (thundering-herd).
 #thundering_herd_tasks = 5
-# Where more than this share of the woken goes on, the wakes were not in vain.
+# Maximum percentage of the woken tasks that make progress (thundering-herd).
 #thundering_herd_percent = 50
-# A convoy is at least so many tasks in one lock's queue.
+# Minimum number of tasks in the queue of one lock (convoy).
 #convoy_tasks = 3
-# A lock that is handed on so many times while its queue never drains has a convoy.
+# Minimum number of times that the lock is handed over while its queue never drains (convoy).
 #convoy_turns = 10
-# A sender that waits for room more than this share of its time is under back-pressure.
+# Maximum percentage of its time that a sender may wait for capacity (back-pressure).
 #back_pressure_percent = 50
-# Fewer sends that had to wait are no back-pressure.
+# Minimum number of sends that waited for capacity (back-pressure).
 #back_pressure_sends = 5
-# An interval whose ticks end up later than this share of its period drifts.
+# Maximum delay of an interval's last tick, as a percentage of its period (interval-drift).
 #interval_drift_percent = 100
-# Fewer ticks tell nothing of an interval.
+# Minimum number of ticks of an interval (interval-drift).
 #interval_drift_ticks = 5
-# An actor whose own work overlaps for longer than this is in several places at once.
+# Maximum time that awaits of one actor's own work may overlap (overlapping-work).
 #overlapping_work = \"0s\"
-# A wait for a signal that had been given to nobody, when it lasted longer than this, is a lost wake.
+# Minimum size of a future (large-future): bytes, or text with KiB, MiB or GiB.
+#large_future = \"4 KiB\"
+# Maximum unsuccessful wait for a signal that was sent while no task waited for it (lost-wake).
 #lost_wake = \"0s\"
 ";
 
-/// `loopscope/settings.toml` in the folder where the system keeps configuration (`$XDG_CONFIG_HOME`, else
-/// `~/.config`); `None` for a person without a home.
+/// Returns the default path: `loopscope/settings.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`.
+///
+/// Returns `None` if the user has no home directory.
 pub fn default_path() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
     Some(folders.config_dir().join("loopscope").join("settings.toml"))
 }
 
-pub(super) fn read(path: &Path) -> Result<Wishes, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+/// Reads and parses the settings file at `path`.
+pub(super) fn read(path: &Path) -> Result<PartialSettings, SettingsError> {
+    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > FILE_BYTES_MAX {
-        return Err(Error::TooLarge { path: path.to_owned(), bytes, max_bytes: FILE_BYTES_MAX });
+        return Err(SettingsError::TooLarge { path: path.to_owned(), bytes, max_bytes: FILE_BYTES_MAX });
     }
     parse(&std::fs::read_to_string(path).map_err(unreadable)?, path)
 }
 
-/// A number or a text, as a person happens to write it.
+/// A number or a string: settings accept both notations for speeds, sizes and times.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a number or a text")]
-pub(super) enum Said {
+pub(super) enum NumberOrText {
     Whole(u64),
     Number(f64),
     Text(String),
 }
 
-impl Said {
-    pub(super) fn text(self) -> String {
+impl NumberOrText {
+    /// Returns the value as text.
+    pub(super) fn into_text(self) -> String {
         match self {
             Self::Whole(number) => number.to_string(),
             Self::Number(number) => number.to_string(),
@@ -113,10 +119,12 @@ impl Said {
     }
 }
 
-pub(super) fn speed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Speed>, D::Error> {
-    Said::deserialize(from)?.text().parse().map(Some).map_err(serde::de::Error::custom)
+/// Deserializes a speed from a number or text.
+pub(super) fn deserialize_speed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Speed>, D::Error> {
+    NumberOrText::deserialize(from)?.into_text().parse().map(Some).map_err(serde::de::Error::custom)
 }
 
-pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Size>, D::Error> {
-    Said::deserialize(from)?.text().parse().map(Some).map_err(serde::de::Error::custom)
+/// Deserializes a memory size from a number or text.
+pub(super) fn deserialize_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MemorySize>, D::Error> {
+    NumberOrText::deserialize(from)?.into_text().parse().map(Some).map_err(serde::de::Error::custom)
 }

@@ -1,4 +1,4 @@
-//! The table `[findings]`: the thresholds of the lints by name, times as text with a unit or as seconds.
+//! The settings table `[findings]`: the thresholds of the lints by name. Times are seconds, or text with a unit.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,18 +7,19 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-use super::file::Said;
-use super::size::Size;
-use crate::insight::{Measure, Threshold, Thresholds};
+use super::file::NumberOrText;
+use super::size::MemorySize;
+use crate::insight::{Threshold, ThresholdUnit, Thresholds};
 
-/// Reads the table.
-pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Thresholds>, D::Error> {
-    from.deserialize_map(Table).map(Some)
+/// Deserializes the table. Thresholds that it does not specify have their defaults.
+pub(super) fn deserialize_thresholds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Thresholds>, D::Error> {
+    from.deserialize_map(ThresholdsVisitor).map(Some)
 }
 
-struct Table;
+/// Visitor for the map from threshold names to values.
+struct ThresholdsVisitor;
 
-impl<'de> Visitor<'de> for Table {
+impl<'de> Visitor<'de> for ThresholdsVisitor {
     type Value = Thresholds;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -27,81 +28,82 @@ impl<'de> Visitor<'de> for Table {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Thresholds, M::Error> {
         let mut thresholds = Thresholds::default();
-        while let Some(threshold) = map.next_key_seed(Name)? {
-            let value = map.next_value_seed(Value(threshold.measure))?;
+        while let Some(threshold) = map.next_key_seed(ThresholdNameSeed)? {
+            let value = map.next_value_seed(ThresholdValueSeed(threshold.unit))?;
             threshold.set(&mut thresholds, value);
         }
         Ok(thresholds)
     }
 }
 
-/// A key, refused where it stands if nothing is called so.
-struct Name;
+/// Deserializes a key. An unknown name is an error at the key's position.
+struct ThresholdNameSeed;
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for ThresholdNameSeed {
     type Value = &'static Threshold;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        let said = String::deserialize(from)?;
-        let found = Thresholds::ALL.iter().find(|threshold| threshold.name() == said);
+        let key = String::deserialize(from)?;
+        let found = Thresholds::ALL.iter().find(|threshold| threshold.name() == key);
         found.ok_or_else(|| {
             let names: Vec<_> = Thresholds::ALL.iter().map(Threshold::name).collect();
-            D::Error::custom(format!("unknown threshold `{said}`, expected one of {}", names.join(", ")))
+            D::Error::custom(format!("unknown threshold `{key}`, expected one of {}", names.join(", ")))
         })
     }
 }
 
-/// A value, in the unit that its threshold is kept in.
-struct Value(Measure);
+/// Deserializes a value into the unit of its threshold: nanoseconds, percent, bytes or a count.
+struct ThresholdValueSeed(ThresholdUnit);
 
-impl<'de> DeserializeSeed<'de> for Value {
+impl<'de> DeserializeSeed<'de> for ThresholdValueSeed {
     type Value = u64;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<u64, D::Error> {
-        let said = Said::deserialize(from)?;
+        let value = NumberOrText::deserialize(from)?;
         let refuse = |text: String, what: &str| D::Error::custom(format!("`{text}` is not {what}"));
-        match (self.0, said) {
-            (Measure::Time, Said::Whole(seconds)) => Ok(seconds.saturating_mul(1_000_000_000)),
-            (Measure::Time, Said::Number(seconds)) => Duration::try_from_secs_f64(seconds)
+        match (self.0, value) {
+            (ThresholdUnit::Time, NumberOrText::Whole(seconds)) => Ok(seconds.saturating_mul(1_000_000_000)),
+            (ThresholdUnit::Time, NumberOrText::Number(seconds)) => Duration::try_from_secs_f64(seconds)
                 .map(nanoseconds)
-                .map_err(|_| refuse(seconds.to_string(), "a duration: give seconds, or text such as \"10ms\"")),
-            (Measure::Time, Said::Text(text)) => humantime::parse_duration(&text)
+                .map_err(|_| refuse(seconds.to_string(), "a duration: use seconds, or text such as \"10ms\"")),
+            (ThresholdUnit::Time, NumberOrText::Text(text)) => humantime::parse_duration(&text)
                 .map(nanoseconds)
-                .map_err(|_| refuse(text, "a duration: give seconds, or text such as \"10ms\"")),
-            (Measure::Count, Said::Whole(count)) => Ok(count),
-            (Measure::Percent, Said::Whole(percent)) => Ok(percent),
-            (Measure::Size, Said::Whole(bytes)) => Ok(bytes),
-            (Measure::Size, Said::Text(text)) => {
-                Size::amount(&text).map(|bytes| bytes as u64).map_err(D::Error::custom)
+                .map_err(|_| refuse(text, "a duration: use seconds, or text such as \"10ms\"")),
+            (ThresholdUnit::Count, NumberOrText::Whole(count)) => Ok(count),
+            (ThresholdUnit::Percent, NumberOrText::Whole(percent)) => Ok(percent),
+            (ThresholdUnit::Bytes, NumberOrText::Whole(bytes)) => Ok(bytes),
+            (ThresholdUnit::Bytes, NumberOrText::Text(text)) => {
+                MemorySize::parse_bytes(&text).map(|bytes| bytes as u64).map_err(D::Error::custom)
             }
-            (_, said) => Err(refuse(said.text(), "a whole number")),
+            (_, value) => Err(refuse(value.into_text(), "a whole number")),
         }
     }
 }
 
+/// Converts to nanoseconds, saturating at `u64::MAX`.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Writes the table with every threshold, as a settings file has it.
+/// Writes the table with every threshold, in the format of a settings file.
 ///
 /// # Errors
-/// Whatever the writer refuses.
-pub fn write_findings(thresholds: &Thresholds, out: &mut dyn Write) -> io::Result<()> {
+/// Returns errors of the writer.
+pub fn write_thresholds(thresholds: &Thresholds, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n[findings]")?;
     for threshold in Thresholds::ALL {
         let value = threshold.get(thresholds);
-        match threshold.measure {
-            Measure::Time => {
+        match threshold.unit {
+            ThresholdUnit::Time => {
                 let duration = humantime::format_duration(Duration::from_nanos(value)).to_string();
                 writeln!(out, "{} = \"{duration}\"", threshold.name())?;
             }
-            // To the byte: what is written here is read again.
-            Measure::Size if value.is_multiple_of(1 << 10) => {
+            // Exact to the byte, so that the output reads back as the same value.
+            ThresholdUnit::Bytes if value.is_multiple_of(1 << 10) => {
                 writeln!(out, "{} = \"{} KiB\"", threshold.name(), value >> 10)?;
             }
-            Measure::Size => writeln!(out, "{} = {value}", threshold.name())?,
-            Measure::Count | Measure::Percent => writeln!(out, "{} = {value}", threshold.name())?,
+            ThresholdUnit::Bytes => writeln!(out, "{} = {value}", threshold.name())?,
+            ThresholdUnit::Count | ThresholdUnit::Percent => writeln!(out, "{} = {value}", threshold.name())?,
         }
     }
     Ok(())

@@ -1,17 +1,21 @@
-//! Amounts of memory as people write them: `512 MiB`, `2GiB`, `1048576`.
+//! Memory sizes with an optional binary unit: `512 MiB`, `2GiB`, `1048576`.
 
 use std::str::FromStr;
 
-/// An amount of memory, at least [`Size::BYTES_MIN`].
+/// A memory size of at least [`MemorySize::BYTES_MIN`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub struct MemorySize {
+    /// The size in bytes.
     pub bytes: usize,
 }
 
-impl Size {
-    /// Any amount, however little.
-    pub fn amount(text: &str) -> Result<usize, SizeError> {
-        let said = || text.to_owned();
+impl MemorySize {
+    /// Parses a size without a lower limit and returns it in bytes.
+    ///
+    /// # Errors
+    /// Returns an error if `text` is not a size, or does not fit into `usize`.
+    pub fn parse_bytes(text: &str) -> Result<usize, MemorySizeError> {
+        let rejected = || text.to_owned();
         let digits_end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
         let (digits, unit) = text.split_at(digits_end);
         let shift = match unit.trim().to_ascii_lowercase().as_str() {
@@ -19,35 +23,39 @@ impl Size {
             "k" | "kib" => 10,
             "m" | "mib" => 20,
             "g" | "gib" => 30,
-            _ => return Err(SizeError::NotASize(said())),
+            _ => return Err(MemorySizeError::Invalid(rejected())),
         };
         if digits.is_empty() {
-            return Err(SizeError::NotASize(said()));
+            return Err(MemorySizeError::Invalid(rejected()));
         }
-        let number: usize = digits.parse().map_err(|_| SizeError::TooLarge(said()))?;
-        number.checked_mul(1 << shift).ok_or_else(|| SizeError::TooLarge(said()))
+        let number: usize = digits.parse().map_err(|_| MemorySizeError::TooLarge(rejected()))?;
+        number.checked_mul(1 << shift).ok_or_else(|| MemorySizeError::TooLarge(rejected()))
     }
 
-    /// Below 1 MiB a trace would forget what just happened: 1 MiB is about twenty thousand polls.
+    /// Minimum size of a memory budget in bytes. 1 MiB holds about 20,000 polls; less would evict the present.
     pub const BYTES_MIN: usize = 1 << 20;
 }
 
+/// An invalid memory size. Each variant holds the rejected text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SizeError {
-    #[error("`{0}` is not an amount of memory: give bytes, or a number with KiB, MiB or GiB")]
-    NotASize(String),
-    #[error("`{0}` is too little: give at least 1 MiB")]
+pub enum MemorySizeError {
+    /// The text is not a number with an optional unit.
+    #[error("invalid memory size `{0}`: use bytes, or a number with KiB, MiB or GiB")]
+    Invalid(String),
+    /// The size is below [`MemorySize::BYTES_MIN`].
+    #[error("memory size `{0}` is too small: use at least 1 MiB")]
     TooSmall(String),
-    #[error("`{0}` is more than this machine can count")]
+    /// The size does not fit into `usize`.
+    #[error("memory size `{0}` is too large")]
     TooLarge(String),
 }
 
-impl FromStr for Size {
-    type Err = SizeError;
+impl FromStr for MemorySize {
+    type Err = MemorySizeError;
 
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        let bytes = Self::amount(text)?;
-        if bytes < Self::BYTES_MIN { Err(SizeError::TooSmall(text.to_owned())) } else { Ok(Self { bytes }) }
+    fn from_str(text: &str) -> Result<Self, MemorySizeError> {
+        let bytes = Self::parse_bytes(text)?;
+        if bytes < Self::BYTES_MIN { Err(MemorySizeError::TooSmall(text.to_owned())) } else { Ok(Self { bytes }) }
     }
 }
 
@@ -56,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_as_people_write_them() {
-        let bytes = |text: &str| text.parse::<Size>().map(|size| size.bytes);
+    fn parses_sizes_with_binary_units() {
+        let bytes = |text: &str| text.parse::<MemorySize>().map(|size| size.bytes);
         assert_eq!(bytes("1 GiB"), Ok(1 << 30));
         assert_eq!(bytes("64mib"), Ok(64 << 20));
         assert_eq!(bytes("1048576"), Ok(1 << 20));
-        assert_eq!(bytes("3 KiB"), Err(SizeError::TooSmall("3 KiB".into())));
-        assert_eq!(bytes("GiB"), Err(SizeError::NotASize("GiB".into())));
-        assert_eq!(bytes("1 GB"), Err(SizeError::NotASize("1 GB".into())), "decimal units would be a guess");
-        assert_eq!(bytes("99999999999 GiB"), Err(SizeError::TooLarge("99999999999 GiB".into())));
+        assert_eq!(bytes("3 KiB"), Err(MemorySizeError::TooSmall("3 KiB".into())));
+        assert_eq!(bytes("GiB"), Err(MemorySizeError::Invalid("GiB".into())));
+        assert_eq!(bytes("1 GB"), Err(MemorySizeError::Invalid("1 GB".into())), "decimal units are rejected");
+        assert_eq!(bytes("99999999999 GiB"), Err(MemorySizeError::TooLarge("99999999999 GiB".into())));
     }
 }

@@ -1,4 +1,4 @@
-//! The guard that gives the terminal back: when it is dropped, and when the screen's own thread panics.
+//! The guard that restores the terminal, on drop and when the drawing thread panics.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -11,31 +11,31 @@ use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 
-/// The screen is ours now.
-static TAKEN: AtomicBool = AtomicBool::new(false);
-/// Somebody is giving it back.
+/// Whether the terminal is taken over.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+/// Held by the thread that restores the terminal.
 static RESTORING: Mutex<()> = Mutex::new(());
 static HOOK: Once = Once::new();
 
-/// How long to wait for somebody who is giving it back.
-const RESTORE_PATIENCE: Duration = Duration::from_millis(500);
+/// Maximum wait for another thread that is restoring the terminal.
+const RESTORE_TIMEOUT: Duration = Duration::from_millis(500);
 
 thread_local! {
-    /// This thread draws the screen.
-    static DRAWS: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread draws the screen.
+    static IS_DRAWING_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Holds the terminal; gives it back when dropped.
-pub struct Guard(());
+/// Owns the terminal, and restores it when dropped.
+pub struct TerminalGuard(());
 
-impl Guard {
-    /// Takes the terminal: raw mode, a screen of its own, no cursor, and the mouse if it is wanted.
+impl TerminalGuard {
+    /// Takes over the terminal: raw mode, alternate screen, hidden cursor, and mouse capture if wanted.
     pub fn enter(mouse: bool) -> io::Result<Self> {
-        HOOK.call_once(install_hook);
-        DRAWS.set(true);
+        HOOK.call_once(install_panic_hook);
+        IS_DRAWING_THREAD.set(true);
         enable_raw_mode()?;
-        TAKEN.store(true, Ordering::SeqCst);
-        // From here on the guard undoes whatever was done, even where the next line fails halfway.
+        IS_TAKEN.store(true, Ordering::SeqCst);
+        // From here on the guard restores the terminal, even if the next line fails.
         let guard = Self(());
         execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
         if mouse {
@@ -45,23 +45,23 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for TerminalGuard {
     fn drop(&mut self) {
         restore();
-        DRAWS.set(false);
+        IS_DRAWING_THREAD.set(false);
     }
 }
 
-/// Gives the terminal back, once. Errors mean that there is no terminal any more, and nothing to give back.
+/// Restores the terminal, once. Errors are ignored: they mean that the terminal is gone.
 pub(super) fn restore() {
-    // Whoever ends the program waits for a thread that is just giving it back, unless that is stuck in it.
-    let deadline = Instant::now() + RESTORE_PATIENCE;
-    let mut only = RESTORING.try_lock();
-    while only.is_err() && Instant::now() < deadline {
-        std::thread::sleep(RESTORE_PATIENCE / 500);
-        only = RESTORING.try_lock();
+    // Wait for a thread that is already restoring, unless it is stuck.
+    let deadline = Instant::now() + RESTORE_TIMEOUT;
+    let mut lock = RESTORING.try_lock();
+    while lock.is_err() && Instant::now() < deadline {
+        std::thread::sleep(RESTORE_TIMEOUT / 500);
+        lock = RESTORING.try_lock();
     }
-    if TAKEN.swap(false, Ordering::SeqCst) {
+    if IS_TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
         let _ = execute!(out, DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
         let _ = out.flush();
@@ -69,16 +69,16 @@ pub(super) fn restore() {
     }
 }
 
-/// A panic of the screen's thread restores the terminal before it is printed. One of another thread, a workload's
-/// task for instance, is caught where it happens and shown in its lane: printed here it would only tear the screen.
-fn install_hook() {
-    let before = panic::take_hook();
+/// Restores the terminal before a panic of the drawing thread is printed. A panic of another thread, such as a
+/// workload's task, is caught and shown in its lane; printing it would corrupt the screen.
+fn install_panic_hook() {
+    let previous_hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let draws = DRAWS.try_with(Cell::get).unwrap_or(false);
-        if TAKEN.load(Ordering::SeqCst) && !draws {
+        let draws = IS_DRAWING_THREAD.try_with(Cell::get).unwrap_or(false);
+        if IS_TAKEN.load(Ordering::SeqCst) && !draws {
             return;
         }
         restore();
-        before(info);
+        previous_hook(info);
     }));
 }

@@ -1,32 +1,37 @@
-//! The trace as bytes: what was sealed, once and in order, and everything that still changes, as often as one likes.
+//! Incremental serialization of a trace: sealed blocks once and in order, mutable state as often as needed.
 //!
-//! Pieces, each self-contained: [`Trace::told_since`] names tasks, sites and lines of output before anything refers to
-//! them; [`Trace::sealed_since`] gives sealed blocks, packed as they are in memory; [`Trace::ended_since`] says what ended
-//! of what came before; [`Trace::rest`] is what no block has yet, and the sums. Told pieces and blocks in order with the last rest make the same trace again, see
-//! [`Loader`]; without the rest they make all of it but its newest end. Nothing here does I/O.
+//! An archive consists of these pieces, each self-contained:
+//!
+//! - [`Trace::encode_delta`] defines new tasks, sites and output lines, before anything refers to them.
+//! - [`Trace::encode_blocks`] has newly sealed blocks, packed as they are in memory.
+//! - [`Trace::encode_ends`] lists tasks and awaits that ended.
+//! - [`Trace::encode_tail`] has everything that still changes: unsealed history, task rows and totals.
+//!
+//! All pieces in order, with the last tail, restore the same trace: see [`TraceLoader`]. Without a tail the newest end
+//! is missing. Nothing here does I/O.
 
 mod blocks;
-mod load;
-mod rest;
-mod told;
+mod delta;
+mod loader;
+mod tail;
 
-pub use load::{Damage, Loader};
+pub use loader::{TraceLoadError, TraceLoader};
 
 use super::event::Nanos;
 
-/// How far a trace has been told.
+/// Position in a trace up to which it has been serialized.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cursor {
+pub struct ArchiveCursor {
     tasks: usize,
     sites: usize,
     lines: u64,
     blocks: u64,
     late: u64,
     ends: u64,
-    /// Blocks that were forgotten before they could be told.
+    /// Number of blocks that were evicted before they were serialized.
     pub lost_blocks: u64,
-    /// When what they were of happened: from when to when.
-    lost: Option<(Nanos, Nanos)>,
-    /// Loop time when blocks were told last.
+    /// Interval of loop time that these blocks covered.
+    lost_interval: Option<(Nanos, Nanos)>,
+    /// Loop time when blocks were last serialized.
     until: Nanos,
 }

@@ -1,19 +1,19 @@
-//! Blocking calls: drawn inside the poll that makes them, so they are looked for where a task ran.
+//! Lookup of blocking calls, which are drawn inside the polls that make them.
 
 use super::Trace;
 use super::event::Nanos;
 use super::id::{AwaitId, TaskId};
 
-/// Awaits that a look-up goes back through: calls made by one poll after the other.
-const LOOK_BACK: usize = 32;
+/// Number of blocking calls that a lookup inspects, from the newest before the window.
+const INSPECTED_CALLS_MAX: usize = 32;
 
 impl Trace {
-    /// A blocking call that `id` made at some time from `from` up to but not including `to`.
+    /// Returns a blocking call of `id` that overlaps `from` up to, not including, `to`.
     pub fn blocking_call(&self, id: TaskId, from: Nanos, to: Nanos) -> Option<AwaitId> {
-        let calls = self.task(id)?.calls()?;
-        let until = calls.until(to.checked_sub(1)?, &self.awaits);
-        until
-            .take(LOOK_BACK)
+        let calls = self.task(id)?.blocking_calls()?;
+        let started = calls.iter_until(to.checked_sub(1)?, &self.awaits);
+        started
+            .take(INSPECTED_CALLS_MAX)
             .find(|id| self.awaits.get(*id).is_some_and(|found| found.end().is_none_or(|end| end > from)))
     }
 }

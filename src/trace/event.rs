@@ -1,241 +1,343 @@
-//! The one door: every source of facts, whatever it is, says them as an [`Event`].
+//! The events that feeds produce and a [`Trace`](super::Trace) stores. [`Event`] is the only way into the trace.
 //!
-//! Times are loop time: nanoseconds since the run began, with pauses cut out (virtual nanoseconds on a virtual clock).
+//! All times are loop time: nanoseconds since the run began, pauses excluded. On a virtual clock they are virtual.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
-use super::measure::{Histograms, Measured};
-use super::pause::PauseCause;
-use super::resource::{Attribute, Resource, Unawaited};
+use super::pause::PauseReason;
+use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
+use super::stats::{TaskHistograms, TaskStats};
 
-/// Loop time, in nanoseconds since the run began.
+/// Loop time or a duration, in nanoseconds. Loop time starts at 0 when the run begins and excludes pauses.
 pub type Nanos = u64;
 
-/// One fact about the loop under study.
+/// One event of the traced program.
+///
+/// In every variant `at` is the loop time of the event. Events of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// A task was spawned.
     Spawn {
+        /// The new task. Ids are dense: each is one more than the last.
         task: TaskId,
+        /// Time of the spawn.
         at: Nanos,
-        spawned: Box<Spawned>,
+        /// Metadata of the task.
+        meta: Box<TaskMeta>,
     },
+    /// A poll of a task started.
     PollStart {
+        /// The polled task.
         task: TaskId,
+        /// Start of the poll.
         at: Nanos,
     },
+    /// The current poll of a task ended.
     PollEnd {
+        /// The polled task.
         task: TaskId,
+        /// End of the poll.
         at: Nanos,
     },
-    /// The loop reached a held task and turned back at its door: its own code did not run.
-    Bounce {
+    /// The runtime polled a held task, and the poll returned without running the task's own code.
+    PollSuppressed {
+        /// The held task.
         task: TaskId,
+        /// Time of the suppressed poll.
         at: Nanos,
     },
+    /// The waker of a task was called.
     Wake {
+        /// The woken task.
         task: TaskId,
+        /// Time of the wake.
         at: Nanos,
-        cause: Cause,
+        /// What called the waker.
+        source: WakeSource,
     },
-    /// A wake of a held task, kept for its release.
-    WakeKept {
+    /// The waker of a held task was called. The wake is delivered when the task is released.
+    WakeDeferred {
+        /// The held task.
         task: TaskId,
+        /// Time of the wake.
         at: Nanos,
-        cause: Cause,
+        /// What called the waker.
+        source: WakeSource,
     },
+    /// The user holds a task: from now on it is not polled.
     Hold {
+        /// The held task.
         task: TaskId,
+        /// Start of the hold.
         at: Nanos,
     },
+    /// The user released a held task.
     Release {
+        /// The released task.
         task: TaskId,
+        /// End of the hold.
         at: Nanos,
     },
-    End {
+    /// A task ended.
+    TaskEnd {
+        /// The ended task.
         task: TaskId,
+        /// Time of the end.
         at: Nanos,
-        outcome: Ending,
+        /// How the task ended.
+        outcome: TaskOutcome,
     },
-    /// A place that awaits is told once, before the first await made there.
-    Site {
-        site: SiteId,
-        described: Box<Site>,
+    /// Defines an await site. Precedes the first await at that site.
+    NewAwaitSite {
+        /// The new site. Ids are dense.
+        id: SiteId,
+        /// Description of the site.
+        site: Box<AwaitSite>,
     },
+    /// A task created an awaitable. The await lasts until the awaitable is dropped.
     AwaitStart {
+        /// The new await. Ids are dense.
         id: AwaitId,
+        /// The awaiting task.
         task: TaskId,
+        /// Start of the await.
         at: Nanos,
+        /// Where the task awaits.
         site: SiteId,
     },
-    /// The awaitable was polled by its task.
+    /// The task polled the awaitable.
     AwaitPoll {
+        /// The polled await.
         id: AwaitId,
-        ready: bool,
+        /// The poll returned `Poll::Ready`.
+        is_ready: bool,
     },
-    /// The awaitable was polled so many times so far, by somebody who does not tell each.
-    AwaitPolled {
+    /// Sets the total number of polls of an await, for feeds that do not report single polls.
+    AwaitPollCount {
+        /// The polled await.
         id: AwaitId,
+        /// Polls since the await started.
         polls: u32,
-        ready: bool,
+        /// The last poll returned `Poll::Ready`.
+        is_ready: bool,
     },
-    /// Some of the polls of this await may have gone untold: unless one is told that was ready, nobody knows whether one
-    /// was.
-    AwaitUntold {
+    /// Some polls of an await may not have been reported. Unless a reported poll is ready, its outcome is unknown.
+    AwaitPollsMissed {
+        /// The affected await.
         id: AwaitId,
     },
+    /// The awaitable was dropped.
     AwaitEnd {
+        /// The ended await.
         id: AwaitId,
+        /// End of the await.
         at: Nanos,
     },
-    /// A thing that tasks share is told once, before it is first named.
-    Resource {
-        resource: ResourceId,
+    /// Defines a resource that tasks share. Precedes every other event that refers to it.
+    NewResource {
+        /// The new resource. Ids are dense.
+        id: ResourceId,
+        /// Time of its creation.
         at: Nanos,
-        described: Box<Resource>,
+        /// Description of the resource.
+        resource: Box<Resource>,
     },
-    /// What a resource says of itself now; a later one of the same name takes its place.
-    Attribute {
+    /// Sets an attribute of a resource. Replaces the previous attribute of the same name.
+    ResourceAttribute {
+        /// The resource.
         resource: ResourceId,
-        attribute: Box<Attribute>,
+        /// Name and new value.
+        attribute: Box<ResourceAttribute>,
     },
-    /// The resource is gone.
+    /// A resource was dropped.
     ResourceEnd {
+        /// The dropped resource.
         resource: ResourceId,
+        /// Time of the drop.
         at: Nanos,
     },
-    /// What an await that has just started is for.
-    AwaitOf {
+    /// Links an await that has just started to the resource it waits for.
+    AwaitResource {
+        /// The await.
         id: AwaitId,
+        /// The awaited resource.
         resource: ResourceId,
     },
-    /// From now on the task holds the resource: the lock is its, or one permit.
-    Acquire {
+    /// A task acquired a resource: a lock, or one permit of a semaphore.
+    ResourceAcquire {
+        /// The acquired resource.
         resource: ResourceId,
+        /// The new owner.
         task: TaskId,
+        /// Time of the acquisition.
         at: Nanos,
     },
-    /// The task gives back what it acquired last of this resource.
-    GiveBack {
+    /// A task released its most recent acquisition of a resource.
+    ResourceRelease {
+        /// The released resource.
         resource: ResourceId,
+        /// The previous owner.
         task: TaskId,
+        /// Time of the release.
         at: Nanos,
     },
-    /// A signal was given and reached nobody, and nothing keeps it for whoever comes later.
-    Unheard {
+    /// A notification was sent while no task waited for it, and it is not stored for later waiters.
+    NotificationLost {
+        /// The resource that was notified.
         resource: ResourceId,
+        /// The notifying task, if a task sent it.
         task: Option<TaskId>,
+        /// Time of the notification.
         at: Nanos,
     },
-    /// A coroutine that was made at that time and, now that the program is over, never began.
+    /// A coroutine was created and never awaited. Reported when the program ends.
     NeverAwaited {
+        /// The task that created the coroutine, if known.
         task: Option<TaskId>,
+        /// Time of its creation.
         at: Nanos,
-        coroutine: Box<Unawaited>,
+        /// Name and location of the coroutine.
+        coroutine: Box<UnawaitedCoroutine>,
     },
-    /// Nothing is ready: the loop waits for a timer, for I/O or for another thread.
+    /// No task is ready: the loop parks until a timer, I/O or another thread unparks it.
     Park {
+        /// Start of the park.
         at: Nanos,
     },
+    /// The loop woke from a park.
     Unpark {
+        /// End of the park.
         at: Nanos,
     },
+    /// The program printed a line.
     Output {
+        /// The task that printed it, if known.
         task: Option<TaskId>,
+        /// Time of the output.
         at: Nanos,
+        /// The line, without control characters.
         text: Box<str>,
     },
-    /// It was paused here. A mark, never a span: loop time stands still meanwhile.
+    /// The loop was paused. A pause is a point on the axis, because loop time stands still.
     Pause {
+        /// Loop time at which the loop was paused.
         at: Nanos,
-        cause: PauseCause,
+        /// Why it was paused.
+        reason: PauseReason,
     },
-    /// Facts were lost between these times.
+    /// Events were dropped in an interval.
     Gap {
+        /// Start of the interval.
         from: Nanos,
+        /// End of the interval.
         to: Nanos,
+        /// Number of dropped events.
         dropped: u64,
     },
-    /// Nobody listened between these times: what happened then is not told, and nothing of it was dropped.
-    Unwatched {
+    /// No feed was connected in an interval: its events are missing and not counted as dropped.
+    Disconnected {
+        /// Start of the interval.
         from: Nanos,
+        /// End of the interval.
         to: Nanos,
     },
-    /// Where nothing better is told: the last poll and wake of a task, of possibly many since it was told last.
-    Sampled {
+    /// The last poll and the last wake of a task, where single polls and wakes are not reported.
+    Sample {
+        /// The sampled task.
         task: TaskId,
-        polled: Option<(Nanos, Option<Nanos>)>,
-        woken: Option<Nanos>,
+        /// Start of the last poll, and its end unless the poll is in progress.
+        last_poll: Option<(Nanos, Option<Nanos>)>,
+        /// Time of the last wake.
+        last_wake: Option<Nanos>,
     },
-    /// What console-subscriber counted for a task, so far.
-    Counted {
+    /// Sets the counts that console-subscriber has of a task.
+    ConsoleCounts {
+        /// The counted task.
         task: TaskId,
-        counts: Counts,
+        /// Counts since its spawn.
+        counts: TaskCounts,
     },
-    /// What was measured of a task from its spawn to `at`, by somebody who saw every poll and tells only sums.
-    Measured {
+    /// Cumulative statistics of a task, from a feed that observes every poll and reports only totals.
+    TaskStats {
+        /// The task.
         task: TaskId,
+        /// Time up to which the statistics count.
         at: Nanos,
-        measured: Box<Measured>,
+        /// Statistics since the spawn.
+        stats: Box<TaskStats>,
     },
-    /// Every task that had anything to tell was [`Event::Measured`] as of `at`.
-    LoopMeasured {
+    /// Marks the end of an update: statistics of every task that changed have been reported up to `at`.
+    StatsComplete {
+        /// Time up to which all statistics are complete.
         at: Nanos,
     },
-    /// How a task's polls and its times in the ready queue spread so far.
-    Histograms {
+    /// Sets the distributions of a task's poll durations and scheduled durations.
+    TaskHistograms {
+        /// The task.
         task: TaskId,
-        histograms: Box<Histograms>,
+        /// Distributions since its spawn.
+        histograms: Box<TaskHistograms>,
     },
-    /// Where a task was spawned, told later than its spawn.
-    Located {
+    /// Sets the spawn location of a task, where it becomes known only after the spawn.
+    SpawnLocation {
+        /// The task.
         task: TaskId,
+        /// Where it was spawned.
         location: Box<Location>,
     },
-    /// Two polls were under way at once: there is more than one thread, and who woke whom is a guess from now on.
-    ManyThreads {
+    /// Two polls overlapped, so the runtime has several threads. From now on the source of a wake is a guess.
+    MultiThreadDetected {
+        /// Time of the overlap.
         at: Nanos,
     },
-    /// What console-subscriber says of itself.
+    /// console-subscriber published an update.
     ConsoleUpdate {
+        /// Events that console-subscriber dropped since its last update.
         dropped: u64,
     },
-    /// Loop time has come this far, though nothing else happened.
-    Now {
+    /// Loop time advanced without any other event.
+    Advance {
+        /// The new loop time.
         at: Nanos,
     },
 }
 
-/// What is known of a task from the moment it is spawned; by default nothing.
+/// Metadata of a task, known from its spawn on. The default is an unnamed task of which nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Spawned {
+pub struct TaskMeta {
+    /// Name of the task; empty if it has none.
     pub name: Arc<str>,
+    /// Kind of the task.
     pub kind: TaskKind,
-    /// The task that spawned it.
+    /// The task that spawned it, if known.
     pub parent: Option<TaskId>,
+    /// Where it was spawned, if known.
     pub location: Option<Location>,
-    /// Bytes of its future as it was spawned, where that is told.
+    /// Size of the spawned future in bytes, if known: tokio's `size.bytes`.
     pub size_bytes: Option<u64>,
-    /// Bytes that the future had before the runtime put it into a box because of its size; `None` where it did not.
-    pub boxed_from_bytes: Option<u64>,
+    /// Size of the future in bytes before the runtime boxed it, or `None` if it did not: tokio's `original_size.bytes`.
+    pub original_size_bytes: Option<u64>,
 }
 
+/// Kind of a task, as tokio names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskKind {
-    /// A future on the loop.
+    /// A future that the runtime polls.
     #[default]
     Task,
     /// A future that stays on one thread of a multi-threaded runtime.
     Local,
     /// The future that a thread blocks on.
     BlockOn,
-    /// A closure on the blocking pool, outside the loop.
+    /// A closure on the blocking pool, off the loop.
     Blocking,
 }
 
 impl TaskKind {
+    /// Returns tokio's name of the kind, which reports use too.
     pub fn name(self) -> &'static str {
         match self {
             Self::Task => "task",
@@ -245,43 +347,44 @@ impl TaskKind {
         }
     }
 
-    /// The kind that tokio calls `name`; [`TaskKind::Task`] for a word that is not known.
+    /// Returns the kind that tokio calls `name`, or [`TaskKind::Task`] for an unknown name.
     pub fn from_name(name: &str) -> Self {
         [Self::Local, Self::BlockOn, Self::Blocking].into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Task)
     }
 }
 
-/// Who called the waker.
+/// What called a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Cause {
+pub enum WakeSource {
     /// Another task, during its poll.
     Task(TaskId),
-    /// The task itself, during its own poll.
-    Own,
-    /// The timer or I/O driver, or the loop's own queue of tasks that yielded.
+    /// The woken task itself, during its own poll.
+    SelfWake,
+    /// The timer or I/O driver, or the runtime's queue of tasks that yielded.
     Driver,
     /// Another thread.
     Thread,
-    /// The person at the screen, who released a held task.
-    Person,
+    /// The user, who released a held task.
+    User,
 }
 
-impl Cause {
+impl WakeSource {
+    /// Returns the name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Task(_) => "task",
-            Self::Own => "self",
+            Self::SelfWake => "self",
             Self::Driver => "driver",
             Self::Thread => "thread",
-            Self::Person => "person",
+            Self::User => "person",
         }
     }
 
-    /// The task that did it, where one did.
-    pub fn by(self, woken: TaskId) -> Option<TaskId> {
+    /// Returns the task that called the waker of `woken`, or `None` if no task did.
+    pub fn waking_task(self, woken: TaskId) -> Option<TaskId> {
         match self {
             Self::Task(task) => Some(task),
-            Self::Own => Some(woken),
+            Self::SelfWake => Some(woken),
             _ => None,
         }
     }
@@ -289,34 +392,42 @@ impl Cause {
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
-    Done,
+pub enum TaskOutcome {
+    /// Its future returned.
+    Completed,
+    /// Its future was dropped before it returned.
     Cancelled,
+    /// Its future panicked or returned an error, with this message.
     Failed(Box<str>),
 }
 
-/// What is awaited, in the terms a reader of the timeline thinks in.
+/// Category of an awaited operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AwaitKind {
+    /// A sleep, interval or timeout.
     Timer,
-    /// Another task, by its handle.
+    /// Another task, through its join handle.
     Task,
-    /// A mutex, semaphore, barrier or their like.
+    /// A mutex, semaphore, barrier or similar.
     Sync,
+    /// A send or receive on a channel.
     Channel,
+    /// A socket, file or other I/O.
     Io,
-    /// A call that blocks the loop, drawn inside the poll that makes it.
-    Block,
-    /// A turn given away.
+    /// A call that blocks the loop thread, shown inside the poll that makes it.
+    BlockingCall,
+    /// A yield to the other ready tasks.
     Yield,
+    /// Anything else.
     Other,
 }
 
 impl AwaitKind {
+    /// All kinds, in order of their discriminants.
     pub const ALL: [Self; 8] =
-        [Self::Timer, Self::Task, Self::Sync, Self::Channel, Self::Io, Self::Block, Self::Yield, Self::Other];
+        [Self::Timer, Self::Task, Self::Sync, Self::Channel, Self::Io, Self::BlockingCall, Self::Yield, Self::Other];
 
-    /// The word on the console wire and in reports.
+    /// Returns the name used on the console wire and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Timer => "timer",
@@ -324,44 +435,47 @@ impl AwaitKind {
             Self::Sync => "sync",
             Self::Channel => "channel",
             Self::Io => "io",
-            Self::Block => "block",
+            Self::BlockingCall => "block",
             Self::Yield => "yield",
             Self::Other => "other",
         }
     }
 
-    /// The kind called `name`; [`AwaitKind::Other`] for a word that is not ours.
+    /// Returns the kind called `name`, or [`AwaitKind::Other`] for an unknown name.
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Other)
     }
 }
 
-/// A place that awaits.
+/// An await expression in the program: an operation and its location.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Site {
+pub struct AwaitSite {
+    /// Category of the operation.
     pub kind: AwaitKind,
-    /// What was called there: `sleep`, `gather`.
+    /// The operation, such as `sleep` or `gather`: console-subscriber's `source`.
     pub source: Arc<str>,
+    /// Where it is awaited, if known.
     pub location: Option<Location>,
 }
 
-impl Site {
-    /// The program says of this call that it is its own computing, which somebody has to do, and not a wait in disguise.
-    pub fn is_computing(&self) -> bool {
-        self.kind == AwaitKind::Block && &*self.source == "work"
+impl AwaitSite {
+    /// Returns whether the program declares this blocking call as its own computation (`work`), not as a blocking wait.
+    pub fn is_declared_work(&self) -> bool {
+        self.kind == AwaitKind::BlockingCall && &*self.source == "work"
     }
 
-    /// A call that keeps the loop and only waits.
+    /// Returns whether this is a blocking call that is not declared as computation.
     pub fn is_blocking(&self) -> bool {
-        self.kind == AwaitKind::Block && !self.is_computing()
+        self.kind == AwaitKind::BlockingCall && !self.is_declared_work()
     }
 }
 
-/// A place in somebody's source.
+/// A line of source code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Location {
+    /// Path of the file, as the program reports it.
     pub file: Arc<str>,
-    /// From 1.
+    /// Line number, from 1.
     pub line: u32,
 }
 
@@ -371,11 +485,14 @@ impl std::fmt::Display for Location {
     }
 }
 
-/// Counts of one task, as one feed has them.
+/// Counts of one task since its spawn, as one feed has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct TaskCounts {
+    /// Polls of the task.
     pub polls: u64,
+    /// Calls of its waker.
     pub wakes: u64,
+    /// Calls of its waker during its own poll.
     pub self_wakes: u64,
     /// Awaits that were polled at least once.
     pub awaits: u64,

@@ -1,7 +1,7 @@
-//! Ids of the trace's own: small, dense and never reused.
+//! Ids of the trace: small, dense and never reused.
 //!
-//! Span ids restart with each registry and are reused by long-lived programs, so each feed maps what it is told to
-//! these at the door, and nothing behind the door ever sees a span id.
+//! Span ids of tracing restart with each registry and are reused by long-lived programs. Each feed therefore maps them
+//! to these ids when it decodes its input; no later module handles span ids.
 
 use std::num::NonZeroU32;
 
@@ -12,26 +12,26 @@ macro_rules! dense_id {
         pub struct $name(NonZeroU32);
 
         impl $name {
-            /// The id of the element at `index` of its list.
+            /// Returns the id of the element at `index` (from 0) of its list.
             ///
             /// # Panics
-            /// Past four thousand million elements, which the memory budget ends long before.
+            /// Panics if `index` is 2^32 - 1 or more, far past what a memory budget allows.
             pub fn from_index(index: usize) -> Self {
                 let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
-                Self(number.expect("a trace ends at its memory budget, far below 2^32 elements"))
+                Self(number.expect("the memory budget limits a trace to far fewer than 2^32 elements"))
             }
 
-            /// The id that a person sees as `number`; `None` for 0, which no element has.
+            /// Returns the id that is displayed as `number`, or `None` for 0, which is never used.
             pub(super) fn from_number(number: u32) -> Option<Self> {
                 NonZeroU32::new(number).map(Self)
             }
 
-            /// The place of this element in its list, from 0.
+            /// Returns the index of the element in its list, from 0.
             pub fn index(self) -> usize {
                 self.0.get() as usize - 1
             }
 
-            /// The number a person sees, from 1.
+            /// Returns the number that is displayed to the user, from 1.
             pub fn number(self) -> u32 {
                 self.0.get()
             }
@@ -46,26 +46,26 @@ macro_rules! dense_id {
 }
 
 impl TaskId {
-    pub(super) const ONE: Self = Self(NonZeroU32::MIN);
+    pub(super) const FIRST: Self = Self(NonZeroU32::MIN);
 }
 
 impl SiteId {
-    pub(super) const ONE: Self = Self(NonZeroU32::MIN);
+    pub(super) const FIRST: Self = Self(NonZeroU32::MIN);
 }
 
 dense_id! {
-    /// One task, in order of spawning; the first is 1.
+    /// Id of a task, in spawn order; the first is 1.
     TaskId
 }
 dense_id! {
-    /// One await: the span from an awaitable's creation to its drop.
+    /// Id of an await: the span from an awaitable's creation to its drop.
     AwaitId
 }
 dense_id! {
-    /// One thing that tasks share: a lock, a channel, an actor.
+    /// Id of a resource that tasks share: a lock, a channel, an actor.
     ResourceId
 }
 dense_id! {
-    /// One place that awaits: a kind, a source and a location, shared by all awaits made there.
+    /// Id of an await site: kind, source and location, shared by all awaits made there.
     SiteId
 }

@@ -1,165 +1,180 @@
-//! The lane: one task's life as a row of cycles, in blocks that carry running totals.
+//! One task's timeline as a row of cycles, in blocks that carry running totals.
 //!
-//! A cycle is one poll and what followed it: running from `start` to its end, waiting until woken, scheduled until the
-//! next cycle starts. The newest cycles are plain; a full block of them is sealed, packed into a few bytes a cycle. Each
-//! block remembers the totals of everything before it, so the totals of any window are a difference of two look-ups, each
-//! a search over blocks and a walk through one (`walk`): what a frame costs depends on its columns, not on how much
-//! happened.
+//! A cycle is one poll and what followed it until the next poll: running from its start to its end, waiting until the
+//! task is woken, then scheduled. The newest cycles are stored unpacked. Each full block of cycles is sealed: packed
+//! into a few bits per value. Each block stores the totals of everything before it, so the totals of any window are the
+//! difference of two lookups. A lookup is a binary search over blocks and a scan within one block (`cursor`). The cost
+//! of a frame therefore depends on its columns, not on the number of events.
 //!
-//! Where single polls cannot be seen, a lane is told sums now and then instead; see [`super::measure`]. Such a lane has
-//! cycles too, one for each poll that happened to be seen, and its totals come from the measures alone.
+//! Where single polls cannot be observed, a lane receives cumulative statistics instead (`super::stats`). Such a lane
+//! also has cycles, one for each poll that happened to be sampled, but its totals come from the statistics alone.
 
 mod block;
+mod codec;
+mod cursor;
 mod cycle;
-mod kept;
-mod rows;
-mod steps;
-mod walk;
+mod segments;
+mod step_lookup;
 
-pub use cycle::{Cycle, Totals};
+pub use cycle::{Cycle, LaneTotals};
 
-pub(super) use block::{Block, cause_code, cause_of};
-pub(super) use kept::LaneRest;
+pub(super) use block::{CycleBlock, decode_wake_source, encode_wake_source};
+pub(super) use codec::LaneTail;
 #[cfg(test)]
-pub(super) use walk::LOOKED;
-pub(super) use walk::{Crowd, Stretch, Sweep, looked};
+pub(super) use cursor::LOOKUPS;
+pub(super) use cursor::{DenseInterval, LaneCursor, LaneInterval, count_lookup};
 
 use block::BLOCK_CYCLES;
 
 use std::collections::VecDeque;
 
-use super::event::{AwaitKind, Cause, Nanos};
+use super::event::{AwaitKind, Nanos, WakeSource};
 use super::id::AwaitId;
-use super::measure::{Measure, Measures};
+use super::stats::{StatsHistory, StatsSnapshot};
 
-/// Not yet.
+/// A time that has not come yet.
 pub(super) const NEVER: Nanos = Nanos::MAX;
 
-/// One task's row; see the module.
+/// The timeline of one task, or of the loop itself.
+///
+/// The newest cycles stand unpacked in the tail; older ones are in sealed blocks. The totals of any window are the
+/// difference of two lookups, whose cost grows with the logarithm of the number of cycles.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    spawned: Nanos,
-    ended: Nanos,
+    spawned_at: Nanos,
+    /// [`NEVER`] while the task lives.
+    ended_at: Nanos,
     /// The newest cycle; it starts at [`NEVER`] where there is none.
-    current: Cycle,
-    /// Those before it that no block has yet, and the totals up to the first of all of these.
-    open: Vec<Cycle>,
-    open_before: Totals,
-    blocks: VecDeque<Block>,
-    /// Totals of everything, once all of it is forgotten.
-    forgotten: Option<Box<Totals>>,
-    measures: Option<Box<Measures>>,
+    newest: Cycle,
+    /// The cycles before the newest one that are not in a block yet.
+    unsealed: Vec<Cycle>,
+    /// Totals up to the start of the first unsealed cycle.
+    totals_before_unsealed: LaneTotals,
+    /// Sealed blocks, the oldest first.
+    blocks: VecDeque<CycleBlock>,
+    /// Totals of the whole lane, once all of its cycles have been evicted.
+    evicted_totals: Option<Box<LaneTotals>>,
+    /// Statistics snapshots, in a sampled lane.
+    stats: Option<Box<StatsHistory>>,
 }
 
-/// What filing something took.
+/// The change in stored bytes that filing an event caused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Filed {
-    /// Bytes that are kept now and were not before, less those that no longer are.
+pub(super) struct StorageDelta {
+    /// Bytes allocated less bytes freed.
     pub bytes: isize,
-    /// A block was sealed by beginning the next.
-    pub is_sealed: bool,
+    /// A block was sealed before the next one began.
+    pub has_sealed_block: bool,
 }
 
-impl Filed {
-    /// Makes room in `open` for one more, of `most` that there will be.
-    pub fn make_room<T>(&mut self, open: &mut Vec<T>, most: usize) {
-        let capacity = open.capacity();
-        if open.len() == capacity {
-            open.reserve_exact(capacity.max(4).min(most.saturating_sub(capacity)).max(1));
-            self.bytes += ((open.capacity() - capacity) * size_of::<T>()) as isize;
+impl StorageDelta {
+    /// Makes room for one more item in `items`, which never holds more than `most`.
+    pub fn reserve_one<T>(&mut self, items: &mut Vec<T>, most: usize) {
+        let capacity = items.capacity();
+        if items.len() == capacity {
+            items.reserve_exact(capacity.max(4).min(most.saturating_sub(capacity)).max(1));
+            self.bytes += ((items.capacity() - capacity) * size_of::<T>()) as isize;
         }
     }
 }
 
 impl Lane {
-    pub fn new(spawned: Nanos) -> Self {
+    /// Creates the empty lane of a task that was spawned at `spawned_at`.
+    pub fn new(spawned_at: Nanos) -> Self {
         Self {
-            spawned,
-            ended: NEVER,
-            current: Cycle::begin(NEVER, 0),
-            open: Vec::new(),
-            open_before: Totals::default(),
+            spawned_at,
+            ended_at: NEVER,
+            newest: Cycle::new(NEVER, 0),
+            unsealed: Vec::new(),
+            totals_before_unsealed: LaneTotals::default(),
             blocks: VecDeque::new(),
-            forgotten: None,
-            measures: None,
+            evicted_totals: None,
+            stats: None,
         }
     }
 
-    /// Its totals are measures: what happened between two of them is known only in sum.
-    pub fn is_measured(&self) -> bool {
-        self.measures.is_some()
+    /// Whether totals come from statistics snapshots, so that what happened between two snapshots is known only in sum.
+    pub fn is_sampled(&self) -> bool {
+        self.stats.is_some()
     }
 
-    /// Takes a measure.
-    pub(super) fn measure(&mut self, measure: Measure) -> Filed {
-        self.measures.get_or_insert_default().push(measure)
+    /// Appends a statistics snapshot.
+    pub(super) fn push_stats(&mut self, snapshot: StatsSnapshot) -> StorageDelta {
+        self.stats.get_or_insert_default().push(snapshot)
     }
 
-    /// The last measure at or before `at`.
-    pub(super) fn measure_at(&self, at: Nanos) -> Option<Measure> {
-        self.measures.as_ref()?.at(at)
+    /// Returns the last snapshot at or before `at`.
+    pub(super) fn stats_at(&self, at: Nanos) -> Option<StatsSnapshot> {
+        self.stats.as_ref()?.snapshot_at(at)
     }
 
-    pub(super) fn measures(&self) -> Option<&Measures> {
-        self.measures.as_deref()
+    /// Returns the statistics snapshots, for a lane that has any.
+    pub(super) fn stats(&self) -> Option<&StatsHistory> {
+        self.stats.as_deref()
     }
 
-    fn measured_totals_at(&self, measures: &Measures, at: Nanos) -> Totals {
-        let at = at.min(self.ended).max(self.spawned);
-        let sums = measures.sums_at(self.spawned, at);
+    /// Returns the totals up to `at` by interpolating between snapshots. All waiting counts as [`AwaitKind::Other`].
+    fn sampled_totals_at(&self, stats: &StatsHistory, at: Nanos) -> LaneTotals {
+        let at = at.min(self.ended_at).max(self.spawned_at);
+        let sums = stats.stats_at(self.spawned_at, at);
         let mut waiting_ns = [0; AwaitKind::ALL.len()];
         waiting_ns[AwaitKind::Other as usize] =
-            at.saturating_sub(self.spawned).saturating_sub(sums.busy_ns.saturating_add(sums.scheduled_ns));
-        Totals { busy_ns: sums.busy_ns, scheduled_ns: sums.scheduled_ns, waiting_ns, polls: sums.polls }
+            at.saturating_sub(self.spawned_at).saturating_sub(sums.busy_ns.saturating_add(sums.scheduled_ns));
+        LaneTotals { busy_ns: sums.busy_ns, scheduled_ns: sums.scheduled_ns, waiting_ns, polls: sums.polls }
     }
 
-    pub fn spawned(&self) -> Nanos {
-        self.spawned
+    /// Returns the loop time at which the task was spawned.
+    pub fn spawned_at(&self) -> Nanos {
+        self.spawned_at
     }
 
-    pub fn ended(&self) -> Option<Nanos> {
-        (self.ended != NEVER).then_some(self.ended)
+    /// Returns the loop time at which the task ended; `None` while it lives.
+    pub fn ended_at(&self) -> Option<Nanos> {
+        (self.ended_at != NEVER).then_some(self.ended_at)
     }
 
+    /// Returns the newest cycle; `None` before the first poll, and after eviction of the whole lane.
     pub fn last(&self) -> Option<&Cycle> {
-        (self.current.start != NEVER).then_some(&self.current)
+        (self.newest.start != NEVER).then_some(&self.newest)
     }
 
-    /// A poll starts at `at`, the `step`-th of the loop.
-    pub(super) fn poll_start(&mut self, at: Nanos, step: u32, scratch: &mut Vec<u8>) -> Filed {
-        let mut filed = Filed::default();
-        let before = std::mem::replace(&mut self.current, Cycle::begin(at, step));
-        if before.start == NEVER {
-            self.open_before.scheduled_ns = at.saturating_sub(self.spawned);
-            return filed;
+    /// Starts a poll at `at`, the `step`-th poll of the loop. Seals a block when the unsealed cycles fill one.
+    pub(super) fn start_poll(&mut self, at: Nanos, step: u32, scratch: &mut Vec<u8>) -> StorageDelta {
+        let mut delta = StorageDelta::default();
+        let previous = std::mem::replace(&mut self.newest, Cycle::new(at, step));
+        if previous.start == NEVER {
+            self.totals_before_unsealed.scheduled_ns = at.saturating_sub(self.spawned_at);
+            return delta;
         }
-        self.current.start = at.max(before.start);
-        filed.make_room(&mut self.open, BLOCK_CYCLES);
-        self.open.push(before);
-        if self.open.len() == BLOCK_CYCLES {
-            self.seal(&mut filed, scratch);
+        self.newest.start = at.max(previous.start);
+        delta.reserve_one(&mut self.unsealed, BLOCK_CYCLES);
+        self.unsealed.push(previous);
+        if self.unsealed.len() == BLOCK_CYCLES {
+            self.seal(&mut delta, scratch);
         }
-        filed
+        delta
     }
 
+    /// Packs the unsealed cycles into a block.
     #[cold]
-    fn seal(&mut self, filed: &mut Filed, scratch: &mut Vec<u8>) {
-        let (block, totals) = Block::pack(&self.open, self.open_before, self.current.start, scratch);
-        filed.bytes += block.kept_bytes() as isize;
-        filed.is_sealed = true;
+    fn seal(&mut self, delta: &mut StorageDelta, scratch: &mut Vec<u8>) {
+        let (block, totals) = CycleBlock::pack(&self.unsealed, self.totals_before_unsealed, self.newest.start, scratch);
+        delta.bytes += block.retained_bytes() as isize;
+        delta.has_sealed_block = true;
         self.push_block(block);
-        self.open.clear();
-        self.open_before = totals;
+        self.unsealed.clear();
+        self.totals_before_unsealed = totals;
     }
 
-    fn push_block(&mut self, mut block: Block) {
-        block.wakes_before = self.blocks.back().map_or(0, Block::wakes_until);
+    /// Appends a block and sets its count of earlier wakes.
+    fn push_block(&mut self, mut block: CycleBlock) {
+        block.wakes_before = self.blocks.back().map_or(0, CycleBlock::wakes_through_end);
         self.blocks.push_back(block);
     }
 
-    /// The poll that is under way ends; from now the task waits on `waiting_on`.
-    pub(super) fn poll_end(&mut self, at: Nanos, waiting_on: Option<(AwaitId, AwaitKind)>) {
-        let cycle = &mut self.current;
+    /// Ends the current poll. From `at` on the task waits on `waiting_on`.
+    pub(super) fn end_poll(&mut self, at: Nanos, waiting_on: Option<(AwaitId, AwaitKind)>) {
+        let cycle = &mut self.newest;
         if cycle.start == NEVER || cycle.end != NEVER {
             return;
         }
@@ -170,86 +185,92 @@ impl Lane {
         }
     }
 
-    /// An await that began in the last poll, at `at`, is told of only now that the poll is over: what followed it, and had no
-    /// name, was waiting on that.
-    pub(super) fn waits_on(&mut self, id: AwaitId, kind: AwaitKind, at: Nanos) {
-        let cycle = &mut self.current;
+    /// Names the await that the task has waited on since its last poll, if that has no name yet. Used for an await that
+    /// began during that poll, at `at`, but is reported only after the end of the poll.
+    pub(super) fn name_last_wait(&mut self, id: AwaitId, kind: AwaitKind, at: Nanos) {
+        let cycle = &mut self.newest;
         if cycle.waiting_on.is_none() && cycle.end != NEVER && (cycle.start..=cycle.end).contains(&at) {
             (cycle.waiting_on, cycle.kind) = (Some(id), kind);
         }
     }
 
-    /// The first wake since the last poll's start counts; tells whether it was that, for later ones change nothing here.
-    pub(super) fn woken(&mut self, at: Nanos, step: u32, cause: Option<Cause>) -> bool {
-        let cycle = &mut self.current;
+    /// Records the first wake since the last poll started. Returns `false` for later wakes, which change nothing here.
+    pub(super) fn record_wake(&mut self, at: Nanos, step: u32, source: Option<WakeSource>) -> bool {
+        let cycle = &mut self.newest;
         if cycle.start == NEVER || cycle.wake != NEVER {
             return false;
         }
         cycle.wake = at.max(cycle.start);
         cycle.woken_step = step;
-        cycle.cause = cause;
+        cycle.wake_source = source;
         true
     }
 
-    /// Its task is over. What will not grow any more takes only the room that it needs.
-    pub(super) fn end(&mut self, at: Nanos) -> Filed {
-        self.ended = at;
-        let capacity = self.open.capacity();
-        self.open.shrink_to_fit();
-        let freed_bytes = (capacity - self.open.capacity()) * size_of::<Cycle>();
-        Filed { bytes: -(freed_bytes as isize), is_sealed: true }
+    /// Ends the lane and frees spare capacity, because nothing is appended any more.
+    pub(super) fn end(&mut self, at: Nanos) -> StorageDelta {
+        self.ended_at = at;
+        let capacity = self.unsealed.capacity();
+        self.unsealed.shrink_to_fit();
+        let freed_bytes = (capacity - self.unsealed.capacity()) * size_of::<Cycle>();
+        StorageDelta { bytes: -(freed_bytes as isize), has_sealed_block: true }
     }
 
-    /// Totals from the spawn to `at`. Falls back to the oldest kept block's totals for times that were dropped.
-    pub fn totals_at(&self, at: Nanos) -> Totals {
-        match &self.measures {
-            Some(measures) => self.measured_totals_at(measures, at),
-            None => self.glance_at(at).0,
+    /// Returns the totals from the spawn to `at`. For an evicted time, returns the totals before the oldest retained
+    /// block.
+    pub fn totals_at(&self, at: Nanos) -> LaneTotals {
+        match &self.stats {
+            Some(stats) => self.sampled_totals_at(stats, at),
+            None => self.lookup_at(at).0,
         }
     }
 
-    /// The totals from the spawn to `at`, and the last cycle that started at or before that; see [`Sweep::glance_at`].
-    pub(super) fn glance_at(&self, at: Nanos) -> (Totals, Option<Cycle>) {
-        Sweep::new(self).glance_at(at)
+    /// Returns the totals from the spawn to `at`, and the last cycle that started at or before `at`. See
+    /// [`LaneCursor::seek`] for what that cycle leaves out.
+    pub(super) fn lookup_at(&self, at: Nanos) -> (LaneTotals, Option<Cycle>) {
+        LaneCursor::new(self).seek(at)
     }
 
-    /// Totals up to `at`, which is before the first cycle that is kept.
-    fn totals_before_first(&self, at: Nanos) -> Totals {
-        if let Some(forgotten) = &self.forgotten {
-            return **forgotten;
+    /// Returns the totals up to `at`, which is before the first retained cycle.
+    fn totals_before_first(&self, at: Nanos) -> LaneTotals {
+        if let Some(totals) = &self.evicted_totals {
+            return **totals;
         }
-        match self.first_kept() {
+        match self.first_retained() {
             Some((_, _, before)) if before.polls > 0 => *before,
             first => {
                 let first_start = first.map_or(NEVER, |(start, ..)| start);
-                Totals { scheduled_ns: at.min(first_start).saturating_sub(self.spawned), ..Totals::default() }
+                LaneTotals {
+                    scheduled_ns: at.min(first_start).saturating_sub(self.spawned_at),
+                    ..LaneTotals::default()
+                }
             }
         }
     }
 
-    /// The open cycles that are in time, if there is any, or if only the newest one is there and is.
-    fn open_until(&self, not_after: impl Fn(&Cycle) -> bool) -> Option<&[Cycle]> {
-        if self.current.start != NEVER && not_after(&self.current) {
-            return Some(&self.open);
+    /// Returns the unsealed cycles that satisfy `not_after`, without the newest one. `None` where no unsealed cycle,
+    /// the newest included, satisfies it.
+    fn unsealed_while(&self, not_after: impl Fn(&Cycle) -> bool) -> Option<&[Cycle]> {
+        if self.newest.start != NEVER && not_after(&self.newest) {
+            return Some(&self.unsealed);
         }
-        let inside = self.open.partition_point(not_after);
-        (inside > 0).then(|| &self.open[..inside])
+        let count = self.unsealed.partition_point(not_after);
+        (count > 0).then(|| &self.unsealed[..count])
     }
 
-    /// When the first cycle that is kept starts, as the how many-th of the loop, and the totals up to there.
-    fn first_kept(&self) -> Option<(Nanos, u32, &Totals)> {
+    /// Returns the start, the loop step and the preceding totals of the first retained cycle.
+    fn first_retained(&self) -> Option<(Nanos, u32, &LaneTotals)> {
         if let Some(block) = self.blocks.front() {
-            return Some((block.start, block.step, &block.before));
+            return Some((block.start, block.first_step, &block.totals_before));
         }
-        let first = self.open.first().or(self.last())?;
-        Some((first.start, first.step, &self.open_before))
+        let first = self.unsealed.first().or(self.last())?;
+        Some((first.start, first.step, &self.totals_before_unsealed))
     }
 
-    /// The last cycle that started at or before `at`.
+    /// Returns the last cycle that started at or before `at`.
     pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
-        if let Some(open) = self.open_until(|cycle| cycle.start <= at) {
-            let is_current = self.current.start <= at;
-            return Some(*open.last().filter(|_| !is_current).unwrap_or(&self.current));
+        if let Some(open) = self.unsealed_while(|cycle| cycle.start <= at) {
+            let is_current = self.newest.start <= at;
+            return Some(*open.last().filter(|_| !is_current).unwrap_or(&self.newest));
         }
         let index = self.blocks.partition_point(|block| block.start <= at);
         self.blocks.get(index.checked_sub(1)?)?.cycle_at(at)

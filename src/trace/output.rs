@@ -1,4 +1,4 @@
-//! What the program under study printed, line by line, with its time and task.
+//! Lines that the traced program printed, with their times and tasks.
 
 use std::collections::VecDeque;
 
@@ -7,30 +7,33 @@ use serde::{Deserialize, Serialize};
 use super::event::Nanos;
 use super::id::TaskId;
 
-/// Lines that are kept; the oldest go first.
+/// Maximum number of retained output lines. Past it, the oldest are dropped.
 pub const OUTPUT_LINES_MAX: usize = 100_000;
 
-/// Bytes of text that are kept: 64 MiB.
+/// Maximum size of retained output text, in bytes: 64 MiB.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
-/// One printed line.
+/// One line of output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct OutputLine {
+    /// Time at which it was printed.
     pub at: Nanos,
+    /// Task that printed it, if known.
     pub task: Option<TaskId>,
-    /// Without control characters and of bounded length: it is cleaned where it enters.
+    /// Text without control characters and of bounded length; feeds sanitize it.
     pub text: Box<str>,
 }
 
+/// The newest output lines of the program, within fixed limits.
 #[derive(Clone, Debug, Default)]
-pub struct Output {
-    lines: VecDeque<Line>,
+pub struct OutputLog {
+    lines: VecDeque<OutputLine>,
     dropped: u64,
     bytes: usize,
 }
 
-impl Output {
-    pub(super) fn push(&mut self, line: Line) {
+impl OutputLog {
+    pub(super) fn push(&mut self, line: OutputLine) {
         self.bytes += line.text.len();
         self.lines.push_back(line);
         while self.lines.len() > OUTPUT_LINES_MAX || self.bytes > OUTPUT_BYTES_MAX {
@@ -40,21 +43,22 @@ impl Output {
         }
     }
 
-    /// How many lines there ever were.
-    pub(super) fn count(&self) -> u64 {
+    /// Returns the number of lines printed so far, including dropped ones.
+    pub(super) fn total_lines(&self) -> u64 {
         self.dropped + self.lines.len() as u64
     }
 
-    /// Those that are kept, from the `count`-th on.
-    pub(super) fn since(&self, count: u64) -> impl Iterator<Item = &Line> {
+    /// Returns the retained lines after the first `count` printed lines.
+    pub(super) fn since(&self, count: u64) -> impl Iterator<Item = &OutputLine> {
         self.lines.iter().skip(count.saturating_sub(self.dropped) as usize)
     }
 
-    pub fn lines(&self) -> &VecDeque<Line> {
+    /// Returns the retained lines, oldest first.
+    pub fn lines(&self) -> &VecDeque<OutputLine> {
         &self.lines
     }
 
-    /// Lines that were printed and are no longer kept.
+    /// Returns the number of lines that were dropped to stay within the limits.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

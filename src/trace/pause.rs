@@ -1,4 +1,4 @@
-//! Pauses: marks on the axis, for loop time stands still meanwhile.
+//! Pauses: marks on the axis, because loop time stands still during a pause.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -7,62 +7,67 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Nanos;
 
-/// Where it was paused, and why.
+/// A pause of the loop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
+    /// Loop time of the pause.
     pub at: Nanos,
-    pub cause: PauseCause,
+    /// Why the loop paused.
+    pub reason: PauseReason,
 }
 
-/// Why it was paused.
+/// Why the loop paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PauseCause {
-    /// A person said so, there and then.
-    Person,
-    /// A breakpoint, in the words in which it was set.
+pub enum PauseReason {
+    /// The user paused it.
+    User,
+    /// A breakpoint, in its source text.
     Breakpoint(Box<str>),
-    /// It came as far as a person had asked for: steps, a turn, a time.
+    /// A step ended: after the requested polls, at the end of a turn, or at the requested time.
     Step,
-    /// The whole of loopscope stood still, as after Ctrl-Z.
+    /// loopscope itself was suspended, for example by Ctrl-Z.
     Suspended,
 }
 
-/// All that are kept, in order.
+/// The newest pauses, in order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pauses {
-    kept: VecDeque<Pause>,
-    /// How many there ever were.
+    /// The retained pauses, the oldest first.
+    recent: VecDeque<Pause>,
+    /// Number of pauses so far, with those no longer retained.
     count: u64,
 }
 
 impl Pauses {
-    /// One more. Whoever steps on within one moment does not pause anew.
+    /// Adds a pause. A pause equal to the last one is a step within one instant, and is ignored.
     pub fn push(&mut self, pause: Pause) {
-        if self.kept.back() != Some(&pause) {
-            super::push_mark(&mut self.kept, pause);
+        if self.recent.back() != Some(&pause) {
+            super::push_mark(&mut self.recent, pause);
             self.count = self.count.saturating_add(1);
         }
     }
 
+    /// Iterates over the retained pauses, the oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Pause> + ExactSizeIterator {
-        self.kept.iter()
+        self.recent.iter()
     }
 
-    /// Those that came after the first `count` ones, as far as they are kept.
+    /// Iterates over the retained pauses after the first `count`.
     pub fn since(&self, count: u64) -> impl Iterator<Item = &Pause> {
         let new = usize::try_from(self.count.saturating_sub(count)).unwrap_or(usize::MAX);
-        self.kept.range(self.kept.len().saturating_sub(new)..)
+        self.recent.range(self.recent.len().saturating_sub(new)..)
     }
 
+    /// Returns the number of pauses so far.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Makes the words in which breakpoints were set safe to show, where somebody else wrote them down.
-    pub fn clean(&mut self, clean: impl Fn(&str) -> Cow<'_, str>) {
-        for pause in &mut self.kept {
-            if let PauseCause::Breakpoint(words) = &mut pause.cause {
-                *words = clean(words).into();
+    /// Sanitizes the breakpoint texts, which may come from an untrusted file.
+    pub fn sanitize(&mut self, clean: impl Fn(&str) -> Cow<'_, str>) {
+        for pause in &mut self.recent {
+            if let PauseReason::Breakpoint(text) = &mut pause.reason {
+                *text = clean(text).into();
             }
         }
     }
@@ -73,15 +78,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_are_kept_and_all_are_counted() {
+    fn keeps_newest_and_counts_all() {
         let mut pauses = Pauses::default();
         let count = super::super::MARKS_MAX as u64 + 5;
         for at in 0..count {
-            // Twice the same is one.
-            pauses.push(Pause { at, cause: PauseCause::Step });
-            pauses.push(Pause { at, cause: PauseCause::Step });
+            // Equal pauses in a row count once.
+            pauses.push(Pause { at, reason: PauseReason::Step });
+            pauses.push(Pause { at, reason: PauseReason::Step });
         }
-        pauses.push(Pause { at: count - 1, cause: PauseCause::Person });
+        pauses.push(Pause { at: count - 1, reason: PauseReason::User });
         assert_eq!((pauses.count(), pauses.iter().len()), (count + 1, super::super::MARKS_MAX));
         assert_eq!((pauses.since(count - 1).count(), pauses.since(0).count()), (2, super::super::MARKS_MAX));
     }

@@ -1,6 +1,6 @@
-//! Resources: what tasks share, known by identity, so that a trace can tell who waits for whom and who holds what.
+//! Resources that tasks share, identified by instance, so that a trace can name owners and waiters.
 //!
-//! A lock that two tasks await at two lines is one resource; two locks that are awaited at one line are two.
+//! A lock that two tasks await at two lines is one resource; two locks that are awaited at one line are two resources.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,48 +10,54 @@ use serde::{Deserialize, Serialize};
 use super::event::{Location, Nanos};
 use super::id::{ResourceId, TaskId};
 
-/// Holdings that are kept; the oldest go first. At 32 bytes each 32 MiB.
-const HOLDINGS_MAX: usize = 1 << 20;
+/// Maximum number of retained acquisitions: 32 MiB at 32 bytes each. Past it, the oldest are evicted.
+const ACQUISITIONS_MAX: usize = 1 << 20;
 
-/// Resources that are kept though they are gone; the oldest go first.
-const GONE_MAX: usize = 1 << 13;
+/// Number of resources that are retained even if they were dropped. Past it, the oldest dropped ones are evicted.
+const RETAINED_RESOURCES_MAX: usize = 1 << 13;
 
-/// Attributes that one resource may have; more are let go.
+/// Maximum number of attributes of one resource. Further ones are ignored.
 const ATTRIBUTES_MAX: usize = 32;
 
-/// Signals that nobody heard, and coroutines that nobody awaited, that are kept; later ones are only counted.
-const LOST_MAX: usize = 10_000;
+/// Maximum number of retained lost notifications, and of unawaited coroutines. Later ones are ignored.
+const LOST_AND_UNAWAITED_MAX: usize = 10_000;
 
-/// What tasks can share.
+/// Kind of a shared resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ResourceKind {
-    /// A mutex, or a lock for one writer or several readers.
+    /// A mutex or a read-write lock.
     Lock,
+    /// A semaphore.
     Semaphore,
+    /// A channel.
     Channel,
-    /// A notify, an event, a condition: somebody waits until somebody else says so.
+    /// A notify, event or condition: tasks wait until another task signals it.
     Signal,
+    /// A periodic timer.
     Interval,
-    /// One sleep, as tokio itself tells of it.
+    /// A single sleep, as tokio instruments it.
     Timer,
-    /// Somebody or something that can do one thing at a time, whatever the program believes.
+    /// An entity that can do only one thing at a time, as declared by the program.
     Actor,
+    /// Anything else.
     Other,
 }
 
-/// One thing that tasks share.
+/// Description of a resource that tasks share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
+    /// Kind of the resource.
     pub kind: ResourceKind,
-    /// What the program calls it: `mutex-1`, `player`.
+    /// Name in the program, such as `mutex-1` or `player`.
     pub name: Arc<str>,
+    /// Where it was created, if known.
     pub location: Option<Location>,
-    /// Permits of a semaphore, messages that a channel holds, nanoseconds of an interval's period; 0 where there is no
-    /// such number.
+    /// Permits of a semaphore, capacity of a channel, or period of an interval in nanoseconds; 0 if not applicable.
     pub size: u64,
 }
 
 impl ResourceKind {
+    /// Returns the name used on the screen and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lock => "lock",
@@ -66,234 +72,263 @@ impl ResourceKind {
     }
 }
 
-/// One thing that a resource says of itself: `permits 3`, `duration 100 ms`.
+/// An attribute of a resource, such as `permits 3` or `duration 100 ms`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attribute {
+pub struct ResourceAttribute {
+    /// Name of the attribute.
     pub name: Arc<str>,
+    /// Current value.
     pub value: Box<str>,
-    /// Empty where it has none.
+    /// Unit of the value; empty if it has none.
     pub unit: Arc<str>,
 }
 
-/// A resource as long as it is known.
+/// A retained resource with its lifetime and attributes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Known {
+pub struct ResourceEntry {
+    /// Description of the resource.
     pub resource: Resource,
-    pub from: Nanos,
-    to: Nanos,
-    attributes: Vec<Attribute>,
+    /// Time of its creation.
+    pub created_at: Nanos,
+    dropped_at: Nanos,
+    attributes: Vec<ResourceAttribute>,
 }
 
-impl Known {
-    /// When it went; `None` while it is there.
-    pub fn to(&self) -> Option<Nanos> {
-        (self.to != Nanos::MAX).then_some(self.to)
+impl ResourceEntry {
+    /// Returns when the resource was dropped, or `None` while it exists.
+    pub fn dropped_at(&self) -> Option<Nanos> {
+        (self.dropped_at != Nanos::MAX).then_some(self.dropped_at)
     }
 
-    /// What it says of itself, in the order in which it was first said.
-    pub fn attributes(&self) -> &[Attribute] {
+    /// Returns its attributes, in the order in which they were first set.
+    pub fn attributes(&self) -> &[ResourceAttribute] {
         &self.attributes
     }
 }
 
-/// One task that had one resource for a while.
+/// The interval in which one task owned one resource: a lock, or one permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holding {
+pub struct Acquisition {
+    /// The owned resource.
     pub resource: ResourceId,
+    /// The owner.
     pub task: TaskId,
-    pub from: Nanos,
-    to: Nanos,
+    /// Time of the acquisition.
+    pub start: Nanos,
+    end: Nanos,
 }
 
-impl Holding {
-    /// `task` has `resource` since then, as far as anybody can tell.
-    pub fn open(resource: ResourceId, task: TaskId, from: Nanos) -> Self {
-        Self { resource, task, from, to: Nanos::MAX }
+impl Acquisition {
+    /// Creates an acquisition that has not been released.
+    pub fn open(resource: ResourceId, task: TaskId, start: Nanos) -> Self {
+        Self { resource, task, start, end: Nanos::MAX }
     }
 
-    /// When it was given back; `None` while it is held.
-    pub fn to(&self) -> Option<Nanos> {
-        (self.to != Nanos::MAX).then_some(self.to)
+    /// Returns when the resource was released, or `None` while the task still owns it.
+    pub fn end(&self) -> Option<Nanos> {
+        (self.end != Nanos::MAX).then_some(self.end)
     }
 }
 
-/// A coroutine that was made and never began.
+/// A coroutine that was created and never awaited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unawaited {
-    /// Its function's name.
+pub struct UnawaitedCoroutine {
+    /// Name of its function.
     pub name: Arc<str>,
+    /// Where it was created, if known.
     pub location: Option<Location>,
 }
 
-/// A signal that reached nobody.
+/// A notification that no task received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unheard {
+pub struct LostNotification {
+    /// The notified resource.
     pub resource: ResourceId,
+    /// The notifying task, if a task sent it.
     pub task: Option<TaskId>,
+    /// Time of the notification.
     pub at: Nanos,
 }
 
-/// Every resource, and what was acquired, signalled and forgotten.
+/// The retained resources, with their acquisitions, lost notifications and unawaited coroutines.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Resources {
-    /// How many of the oldest are no longer in `kept`.
-    forgotten: usize,
-    kept: VecDeque<Known>,
-    /// Those of the forgotten that are still there.
-    old: BTreeMap<ResourceId, Known>,
-    dropped: usize,
-    holdings: VecDeque<Holding>,
-    /// Where the open holdings of a task are, counted from the first one ever.
-    open: BTreeMap<(ResourceId, TaskId), Vec<usize>>,
-    unheard: Vec<Unheard>,
-    unawaited: Vec<(Option<TaskId>, Nanos, Unawaited)>,
+    /// Number of the oldest resources that are no longer in `entries`.
+    evicted: usize,
+    entries: VecDeque<ResourceEntry>,
+    /// Resources that are no longer in `entries` but still exist.
+    older_live: BTreeMap<ResourceId, ResourceEntry>,
+    /// Number of evicted acquisitions.
+    evicted_acquisitions: usize,
+    acquisitions: VecDeque<Acquisition>,
+    /// Indices of unreleased acquisitions, counted from the first acquisition of the run.
+    open_acquisitions: BTreeMap<(ResourceId, TaskId), Vec<usize>>,
+    lost_notifications: Vec<LostNotification>,
+    unawaited_coroutines: Vec<(Option<TaskId>, Nanos, UnawaitedCoroutine)>,
 }
 
 impl Resources {
-    /// Whether ids and places of it are within what there can be, in one that was read from a file.
-    pub(super) fn is_sane(&self) -> bool {
-        const MOST: usize = u32::MAX as usize / 4;
-        self.forgotten < MOST && self.kept.len() < MOST && self.dropped < MOST && self.holdings.len() < MOST
+    /// Returns whether all ids and indices are in range, for resources that were read from a file.
+    pub(super) fn is_in_range(&self) -> bool {
+        const COUNT_MAX: usize = u32::MAX as usize / 4;
+        let counts = [self.evicted, self.entries.len(), self.evicted_acquisitions, self.acquisitions.len()];
+        counts.iter().all(|count| *count < COUNT_MAX)
     }
 
+    /// Returns the description of resource `id`, or `None` if it was evicted.
     pub fn get(&self, id: ResourceId) -> Option<&Resource> {
-        self.known(id).map(|known| &known.resource)
+        self.entry(id).map(|entry| &entry.resource)
     }
 
-    /// A resource with its times and what it says of itself; `None` where it was forgotten.
-    pub fn known(&self, id: ResourceId) -> Option<&Known> {
-        match id.index().checked_sub(self.forgotten) {
-            Some(index) => self.kept.get(index),
-            None => self.old.get(&id),
+    /// Returns resource `id` with its lifetime and attributes, or `None` if it was evicted.
+    pub fn entry(&self, id: ResourceId) -> Option<&ResourceEntry> {
+        match id.index().checked_sub(self.evicted) {
+            Some(index) => self.entries.get(index),
+            None => self.older_live.get(&id),
         }
     }
 
-    fn known_mut(&mut self, id: ResourceId) -> Option<&mut Known> {
-        match id.index().checked_sub(self.forgotten) {
-            Some(index) => self.kept.get_mut(index),
-            None => self.old.get_mut(&id),
+    fn entry_mut(&mut self, id: ResourceId) -> Option<&mut ResourceEntry> {
+        match id.index().checked_sub(self.evicted) {
+            Some(index) => self.entries.get_mut(index),
+            None => self.older_live.get_mut(&id),
         }
     }
 
-    /// Every resource that is kept, with its id, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ResourceId, &Known)> {
-        let kept = self.kept.iter().enumerate();
-        let kept = kept.map(|(index, known)| (ResourceId::from_index(self.forgotten + index), known));
-        self.old.iter().map(|(id, known)| (*id, known)).chain(kept)
+    /// Returns the retained resources with their ids, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ResourceId, &ResourceEntry)> {
+        let newer = self.entries.iter().enumerate();
+        let newer = newer.map(|(index, entry)| (ResourceId::from_index(self.evicted + index), entry));
+        self.older_live.iter().map(|(id, entry)| (*id, entry)).chain(newer)
     }
 
-    /// The same from the `index`-th on that there ever was.
-    pub fn from(&self, index: usize) -> impl Iterator<Item = (ResourceId, &Known)> {
-        let first = self.forgotten + index.saturating_sub(self.forgotten);
-        let kept = self.kept.iter().enumerate().skip(first - self.forgotten);
-        let kept = kept.map(|(index, known)| (ResourceId::from_index(self.forgotten + index), known));
-        self.old.range(ResourceId::from_index(index)..).map(|(id, known)| (*id, known)).chain(kept)
+    /// Returns the retained resources with an id index of at least `index`, oldest first.
+    pub fn iter_from(&self, index: usize) -> impl Iterator<Item = (ResourceId, &ResourceEntry)> {
+        let first = self.evicted + index.saturating_sub(self.evicted);
+        let newer = self.entries.iter().enumerate().skip(first - self.evicted);
+        let newer = newer.map(|(index, entry)| (ResourceId::from_index(self.evicted + index), entry));
+        self.older_live.range(ResourceId::from_index(index)..).map(|(id, entry)| (*id, entry)).chain(newer)
     }
 
-    /// How many there ever were.
+    /// Returns the number of resources created so far, including evicted ones.
     pub fn len(&self) -> usize {
-        self.forgotten + self.kept.len()
+        self.evicted + self.entries.len()
     }
 
+    /// Returns whether no resource was ever created.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Every kept holding, in the order in which they began.
-    pub fn holdings(&self) -> impl DoubleEndedIterator<Item = &Holding> {
-        self.holdings.iter()
+    /// Returns the retained acquisitions, in the order in which they began.
+    pub fn acquisitions(&self) -> impl DoubleEndedIterator<Item = &Acquisition> {
+        self.acquisitions.iter()
     }
 
-    /// What is held now, and by whom, in order of the resources; from what follows `last` on.
-    pub fn held(&self, last: Option<(ResourceId, TaskId)>) -> impl Iterator<Item = (ResourceId, TaskId)> + '_ {
+    /// Returns the resources that are owned now, with their owners, ordered by resource; only those after `last`.
+    pub fn open_acquisitions(
+        &self,
+        last: Option<(ResourceId, TaskId)>,
+    ) -> impl Iterator<Item = (ResourceId, TaskId)> + '_ {
         let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        self.open.range((from, std::ops::Bound::Unbounded)).map(|(held, _)| *held)
+        self.open_acquisitions.range((from, std::ops::Bound::Unbounded)).map(|(acquired, _)| *acquired)
     }
 
-    /// Signals that reached nobody, oldest first.
-    pub fn unheard(&self) -> &[Unheard] {
-        &self.unheard
+    /// Returns the notifications that no task received, oldest first.
+    pub fn lost_notifications(&self) -> &[LostNotification] {
+        &self.lost_notifications
     }
 
-    /// Coroutines that never began: who made each, and when.
-    pub fn unawaited(&self) -> &[(Option<TaskId>, Nanos, Unawaited)] {
-        &self.unawaited
+    /// Returns the coroutines that were never awaited, each with its creator and the time of its creation.
+    pub fn unawaited_coroutines(&self) -> &[(Option<TaskId>, Nanos, UnawaitedCoroutine)] {
+        &self.unawaited_coroutines
     }
 
-    /// Tells whether an older one was forgotten for it.
-    pub(super) fn tell(&mut self, id: ResourceId, at: Nanos, resource: Resource) -> bool {
-        debug_assert_eq!(id.index(), self.len(), "resource ids are given in order at the door");
-        self.kept.push_back(Known { resource, from: at, to: Nanos::MAX, attributes: Vec::new() });
-        if self.kept.len() <= GONE_MAX {
+    /// Adds the next resource. Returns whether an older one was evicted for it.
+    pub(super) fn insert(&mut self, id: ResourceId, at: Nanos, resource: Resource) -> bool {
+        debug_assert_eq!(id.index(), self.len(), "resource ids are dense and in order");
+        self.entries.push_back(ResourceEntry {
+            resource,
+            created_at: at,
+            dropped_at: Nanos::MAX,
+            attributes: Vec::new(),
+        });
+        if self.entries.len() <= RETAINED_RESOURCES_MAX {
             return false;
         }
-        let Some(oldest) = self.kept.pop_front() else { return false };
-        self.forgotten += 1;
-        let is_gone = oldest.to().is_some();
-        if !is_gone {
-            self.old.insert(ResourceId::from_index(self.forgotten - 1), oldest);
+        let Some(oldest) = self.entries.pop_front() else { return false };
+        self.evicted += 1;
+        let is_dropped = oldest.dropped_at().is_some();
+        if !is_dropped {
+            self.older_live.insert(ResourceId::from_index(self.evicted - 1), oldest);
         }
-        is_gone
+        is_dropped
     }
 
-    /// Tells whether it is forgotten with its end: it was kept only for being there.
-    pub(super) fn end(&mut self, id: ResourceId, at: Nanos) -> bool {
-        if let Some(known) = self.known_mut(id) {
-            known.to = at.max(known.from);
+    /// Sets the drop time of a resource. Returns whether this evicts it, because it was retained only while it existed.
+    pub(super) fn set_dropped(&mut self, id: ResourceId, at: Nanos) -> bool {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.dropped_at = at.max(entry.created_at);
         }
-        self.old.remove(&id).is_some()
+        self.older_live.remove(&id).is_some()
     }
 
-    pub(super) fn attribute(&mut self, id: ResourceId, attribute: Attribute) {
-        let Some(known) = self.known_mut(id) else { return };
-        match known.attributes.iter().position(|known| known.name == attribute.name) {
-            Some(place) => known.attributes[place] = attribute,
-            None if known.attributes.len() < ATTRIBUTES_MAX => known.attributes.push(attribute),
+    /// Sets an attribute of a resource, within the limit of [`ATTRIBUTES_MAX`].
+    pub(super) fn set_attribute(&mut self, id: ResourceId, attribute: ResourceAttribute) {
+        let Some(entry) = self.entry_mut(id) else { return };
+        match entry.attributes.iter().position(|known| known.name == attribute.name) {
+            Some(index) => entry.attributes[index] = attribute,
+            None if entry.attributes.len() < ATTRIBUTES_MAX => entry.attributes.push(attribute),
             None => {}
         }
     }
 
+    /// Records that `task` acquired `resource`.
     pub(super) fn acquire(&mut self, resource: ResourceId, task: TaskId, at: Nanos) {
-        if self.holdings.len() == HOLDINGS_MAX {
-            self.holdings.pop_front();
-            self.dropped += 1;
+        if self.acquisitions.len() == ACQUISITIONS_MAX {
+            self.acquisitions.pop_front();
+            self.evicted_acquisitions += 1;
         }
-        self.open.entry((resource, task)).or_default().push(self.dropped + self.holdings.len());
-        self.holdings.push_back(Holding { resource, task, from: at, to: Nanos::MAX });
+        let index = self.evicted_acquisitions + self.acquisitions.len();
+        self.open_acquisitions.entry((resource, task)).or_default().push(index);
+        self.acquisitions.push_back(Acquisition { resource, task, start: at, end: Nanos::MAX });
     }
 
-    pub(super) fn give_back(&mut self, resource: ResourceId, task: TaskId, at: Nanos) {
-        let Some(open) = self.open.get_mut(&(resource, task)) else { return };
-        let place = open.pop();
-        if open.is_empty() {
-            self.open.remove(&(resource, task));
+    /// Records that `task` released its most recent acquisition of `resource`.
+    pub(super) fn release(&mut self, resource: ResourceId, task: TaskId, at: Nanos) {
+        let Some(indices) = self.open_acquisitions.get_mut(&(resource, task)) else { return };
+        let index = indices.pop();
+        if indices.is_empty() {
+            self.open_acquisitions.remove(&(resource, task));
         }
-        let place = place.and_then(|place| place.checked_sub(self.dropped));
-        if let Some(holding) = place.and_then(|place| self.holdings.get_mut(place)) {
-            holding.to = at.max(holding.from);
-        }
-    }
-
-    /// Forgets the oldest holdings that were given back before `at`, and tells how many.
-    pub(super) fn forget_before(&mut self, at: Nanos) -> usize {
-        let mut forgotten = 0;
-        while self.holdings.front().is_some_and(|oldest| oldest.to < at) {
-            self.holdings.pop_front();
-            forgotten += 1;
-        }
-        self.dropped += forgotten;
-        forgotten
-    }
-
-    pub(super) fn note_unheard(&mut self, unheard: Unheard) {
-        if self.unheard.len() < LOST_MAX {
-            self.unheard.push(unheard);
+        let index = index.and_then(|index| index.checked_sub(self.evicted_acquisitions));
+        if let Some(acquisition) = index.and_then(|index| self.acquisitions.get_mut(index)) {
+            acquisition.end = at.max(acquisition.start);
         }
     }
 
-    pub(super) fn note_unawaited(&mut self, task: Option<TaskId>, at: Nanos, coroutine: Unawaited) {
-        if self.unawaited.len() < LOST_MAX {
-            self.unawaited.push((task, at, coroutine));
+    /// Evicts the oldest acquisitions that were released before `at`. Returns how many.
+    pub(super) fn evict_before(&mut self, at: Nanos) -> usize {
+        let mut evicted = 0;
+        while self.acquisitions.front().is_some_and(|oldest| oldest.end < at) {
+            self.acquisitions.pop_front();
+            evicted += 1;
+        }
+        self.evicted_acquisitions += evicted;
+        evicted
+    }
+
+    /// Records a notification that no task received.
+    pub(super) fn add_lost_notification(&mut self, notification: LostNotification) {
+        if self.lost_notifications.len() < LOST_AND_UNAWAITED_MAX {
+            self.lost_notifications.push(notification);
+        }
+    }
+
+    /// Records a coroutine that was never awaited, with its creator and the time of its creation.
+    pub(super) fn add_unawaited_coroutine(&mut self, task: Option<TaskId>, at: Nanos, coroutine: UnawaitedCoroutine) {
+        if self.unawaited_coroutines.len() < LOST_AND_UNAWAITED_MAX {
+            self.unawaited_coroutines.push((task, at, coroutine));
         }
     }
 }
@@ -303,37 +338,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_back_is_what_was_acquired_last() {
+    fn releases_the_last_acquisition_first() {
         let (lock, task) = (ResourceId::from_index(0), TaskId::from_index(0));
         let mut resources = Resources::default();
         resources.acquire(lock, task, 1);
         resources.acquire(lock, task, 2);
-        resources.give_back(lock, task, 5);
-        resources.give_back(lock, TaskId::from_index(1), 6);
-        let held: Vec<_> = resources.holdings().map(|holding| (holding.from, holding.to())).collect();
-        assert_eq!(held, [(1, None), (2, Some(5))]);
-        resources.give_back(lock, task, 7);
-        assert_eq!((resources.forget_before(6), resources.forget_before(8)), (0, 2), "the oldest first");
+        resources.release(lock, task, 5);
+        resources.release(lock, TaskId::from_index(1), 6);
+        let intervals: Vec<_> =
+            resources.acquisitions().map(|acquisition| (acquisition.start, acquisition.end())).collect();
+        assert_eq!(intervals, [(1, None), (2, Some(5))]);
+        resources.release(lock, task, 7);
+        assert_eq!((resources.evict_before(6), resources.evict_before(8)), (0, 2), "the oldest first");
     }
 
     #[test]
-    fn what_is_there_is_kept_when_what_is_gone_is_forgotten() {
+    fn evicts_dropped_resources_before_live_ones() {
         let resource = |kind| Resource { kind, name: "lock".into(), location: None, size: 0 };
         let mut resources = Resources::default();
         let lock = ResourceId::from_index(0);
-        resources.tell(lock, 0, resource(ResourceKind::Lock));
-        for index in 1..=GONE_MAX + 10 {
+        resources.insert(lock, 0, resource(ResourceKind::Lock));
+        for index in 1..=RETAINED_RESOURCES_MAX + 10 {
             let id = ResourceId::from_index(index);
-            resources.tell(id, index as u64, resource(ResourceKind::Timer));
-            resources.end(id, index as u64 + 1);
+            resources.insert(id, index as u64, resource(ResourceKind::Timer));
+            resources.set_dropped(id, index as u64 + 1);
         }
-        let attribute = |value: &str| Attribute { name: "locked".into(), value: value.into(), unit: "".into() };
-        resources.attribute(lock, attribute("true"));
-        resources.attribute(lock, attribute("false"));
-        let known = resources.known(lock).expect("it is still there");
-        assert_eq!((known.to(), known.attributes()), (None, &[attribute("false")][..]));
-        assert!(resources.known(ResourceId::from_index(1)).is_none(), "the oldest that is gone");
-        assert_eq!(resources.iter().count(), GONE_MAX + 1);
-        assert!(resources.end(lock, 99) && resources.known(lock).is_none(), "forgotten with its end");
+        let attribute = |value: &str| ResourceAttribute { name: "locked".into(), value: value.into(), unit: "".into() };
+        resources.set_attribute(lock, attribute("true"));
+        resources.set_attribute(lock, attribute("false"));
+        let entry = resources.entry(lock).expect("the lock still exists");
+        assert_eq!((entry.dropped_at(), entry.attributes()), (None, &[attribute("false")][..]));
+        assert!(resources.entry(ResourceId::from_index(1)).is_none(), "the oldest dropped one");
+        assert_eq!(resources.iter().count(), RETAINED_RESOURCES_MAX + 1);
+        assert!(resources.set_dropped(lock, 99) && resources.entry(lock).is_none(), "evicted when dropped");
     }
 }

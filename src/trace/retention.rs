@@ -1,141 +1,154 @@
-//! What is kept, in the order in which it was sealed, and forgetting it from the oldest end once there is too much.
+//! Retention: when the trace exceeds its memory budget, the oldest sealed blocks are evicted.
 //!
-//! Lanes, awaits, lists of awaits and further wakes are sealed block by block, and each block is one entry here. To forget
-//! is to take the oldest entry and drop its block, which costs the same whatever else is kept.
+//! Lanes, awaits, lists of awaits and extra wakes are sealed block by block, and a queue has one entry for each sealed
+//! block. Eviction takes the oldest entry and drops its block, at a cost that does not depend on what else is retained.
 
 use std::collections::VecDeque;
 
 use super::id::TaskId;
-use super::lane::Filed;
-use super::resource::Holding;
+use super::lane::StorageDelta;
+use super::resource::Acquisition;
 use super::{Gap, Nanos, Trace};
 
-/// Entries for which a queue keeps room, however few it has.
-const ROOM_MIN: usize = 1_024;
+/// Capacity that a queue always retains.
+const QUEUE_CAPACITY_MIN: usize = 1_024;
 
-/// Whose oldest block was sealed.
+/// The owner of a sealed block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kept {
-    /// The loop's own lane.
+pub(super) enum BlockOwner {
+    /// The loop's lane.
     Loop,
-    LoopMeasures,
+    /// The statistics of the loop's lane.
+    LoopStats,
+    /// The awaits of the trace.
     Awaits,
-    Of(TaskId, Part),
+    /// A sequence of a task.
+    Task(TaskId, TaskBlockKind),
 }
 
-/// What of a task.
+/// The sequence of a task that a sealed block belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Part {
+pub(super) enum TaskBlockKind {
+    /// Cycles of the lane.
     Lane,
-    /// Nothing was sealed, but the task is over: all that is left of its lane.
-    Ended,
-    Measures,
+    /// No block: the tail of the lane of a task that has ended.
+    LaneTail,
+    /// Statistics of the lane.
+    Stats,
+    /// Ids of awaits.
     Awaits,
-    Calls,
+    /// Ids of blocking calls.
+    BlockingCalls,
+    /// Extra wakes.
     Wakes,
 }
 
-impl Kept {
-    /// Whose it is, where it is a task's.
+impl BlockOwner {
+    /// Returns the owning task; `None` for blocks of the loop and of the trace.
     pub fn task(self) -> Option<TaskId> {
-        if let Self::Of(id, _) = self { Some(id) } else { None }
+        if let Self::Task(id, _) = self { Some(id) } else { None }
     }
 }
 
 impl Trace {
-    /// Takes note of what filing something took.
+    /// Accounts for a change in stored bytes, and evicts if the budget is exceeded.
     #[inline]
-    pub(super) fn keep(&mut self, filed: Filed, kept: Kept) {
-        if filed == Filed::default() {
+    pub(super) fn account_storage(&mut self, delta: StorageDelta, owner: BlockOwner) {
+        if delta == StorageDelta::default() {
             return;
         }
-        if filed.is_sealed {
-            self.seal(kept);
+        if delta.has_sealed_block {
+            self.queue_sealed_block(owner);
         }
-        self.kept_bytes = self.kept_bytes.saturating_add_signed(filed.bytes);
-        self.grow(0);
+        self.history_bytes = self.history_bytes.saturating_add_signed(delta.bytes);
+        self.account_bytes(0);
     }
 
-    pub(super) fn seal(&mut self, kept: Kept) {
-        self.sealed.push_back(kept);
+    /// Queues a sealed block for eviction.
+    pub(super) fn queue_sealed_block(&mut self, owner: BlockOwner) {
+        self.sealed_blocks.push_back(owner);
         self.sealed_count += 1;
     }
 
-    /// So many bytes more are kept; makes room where that is too much.
-    pub(super) fn grow(&mut self, bytes: usize) {
-        self.kept_bytes += bytes;
-        if self.kept_bytes() > self.budget_bytes {
-            self.forget_oldest();
+    /// Accounts for `bytes` more, and evicts if the budget is exceeded.
+    pub(super) fn account_bytes(&mut self, bytes: usize) {
+        self.history_bytes += bytes;
+        if self.retained_bytes() > self.budget_bytes {
+            self.evict_to_budget();
         }
     }
 
-    /// Makes room by forgetting the oldest block of anything. What a lane began with and never filled is kept: it is what
-    /// a person looks at first.
+    /// Evicts the oldest blocks, or rows of ended tasks, until the trace fits its budget. The tail of the lane of a
+    /// live task is never evicted.
     #[cold]
-    fn forget_oldest(&mut self) {
-        while self.kept_bytes() > self.budget_bytes {
-            if self.has_too_many_rows()
-                && let Some(id) = self.over.pop_front()
+    fn evict_to_budget(&mut self) {
+        while self.retained_bytes() > self.budget_bytes {
+            if self.should_evict_tasks()
+                && let Some(id) = self.ended_tasks.pop_front()
             {
-                self.forget_task(id);
-                self.pass_over_nobody();
+                self.evict_task(id);
+                self.skip_evicted_tasks();
                 continue;
             }
-            let Some(oldest) = self.sealed.pop_front() else { break };
-            self.forget(oldest);
+            let Some(oldest) = self.sealed_blocks.pop_front() else { break };
+            self.evict_block(oldest);
         }
-        give_back_room(&mut self.sealed);
-        give_back_room(&mut self.over);
+        shrink_queue(&mut self.sealed_blocks);
+        shrink_queue(&mut self.ended_tasks);
     }
 
-    /// Blocks of tasks whose rows are forgotten went with these.
-    fn pass_over_nobody(&mut self) {
-        while let Some(oldest) = self.sealed.front()
+    /// Removes queue entries of evicted tasks, whose blocks have been dropped already.
+    fn skip_evicted_tasks(&mut self) {
+        while let Some(oldest) = self.sealed_blocks.front()
             && oldest.task().is_some_and(|id| self.task(id).is_none())
         {
-            self.sealed.pop_front();
+            self.sealed_blocks.pop_front();
         }
     }
 
-    fn forget(&mut self, oldest: Kept) {
+    /// Evicts the oldest block of `oldest`.
+    fn evict_block(&mut self, oldest: BlockOwner) {
         let (freed, until) = match oldest {
-            Kept::Loop => (self.loop_lane.drop_oldest(), self.loop_lane.forgotten_until()),
-            Kept::LoopMeasures => (self.loop_lane.drop_oldest_measures(), self.loop_lane.forgotten_until()),
-            Kept::Awaits => match self.awaits.drop_oldest() {
+            BlockOwner::Loop => (self.loop_lane.evict_oldest_block(), self.loop_lane.evicted_until()),
+            BlockOwner::LoopStats => (self.loop_lane.evict_oldest_stats(), self.loop_lane.evicted_until()),
+            BlockOwner::Awaits => match self.awaits.evict_oldest_block() {
                 Some((freed_bytes, until)) => (Some(freed_bytes), until),
                 None => (None, 0),
             },
-            Kept::Of(id, part) => {
+            BlockOwner::Task(id, kind) => {
                 let Some(task) = self.tasks.get_mut(id) else { return };
-                let freed = match part {
-                    Part::Lane => task.lane.drop_oldest(),
-                    Part::Ended => task.lane.drop_rest(),
-                    Part::Measures => task.lane.drop_oldest_measures(),
-                    Part::Awaits => task.awaits.drop_oldest(&self.awaits),
-                    Part::Calls => task.rare.as_mut().and_then(|rare| rare.calls.drop_oldest(&self.awaits)),
-                    Part::Wakes => task.wakes.as_mut().and_then(|wakes| wakes.drop_oldest()),
+                let freed = match kind {
+                    TaskBlockKind::Lane => task.lane.evict_oldest_block(),
+                    TaskBlockKind::LaneTail => task.lane.evict_tail(),
+                    TaskBlockKind::Stats => task.lane.evict_oldest_stats(),
+                    TaskBlockKind::Awaits => task.awaits.evict_oldest_block(&self.awaits),
+                    TaskBlockKind::BlockingCalls => {
+                        task.cold.as_mut().and_then(|cold| cold.blocking_calls.evict_oldest_block(&self.awaits))
+                    }
+                    TaskBlockKind::Wakes => task.wakes.as_mut().and_then(|wakes| wakes.evict_oldest_block()),
                 };
-                (freed, task.lane.forgotten_until())
+                (freed, task.lane.evicted_until())
             }
         };
         let Some(freed_bytes) = freed else { return };
-        self.kept_bytes = self.kept_bytes.saturating_sub(freed_bytes);
-        let forgotten = self.resources.forget_before(until);
-        self.kept_bytes = self.kept_bytes.saturating_sub(forgotten * size_of::<Holding>());
-        self.note_forgotten(until);
+        self.history_bytes = self.history_bytes.saturating_sub(freed_bytes);
+        let acquisitions = self.resources.evict_before(until);
+        self.history_bytes = self.history_bytes.saturating_sub(acquisitions * size_of::<Acquisition>());
+        self.note_evicted(until);
     }
 
-    pub(super) fn note_forgotten(&mut self, until: Nanos) {
-        match self.gaps.back_mut().filter(|gap| gap.is_forgotten()) {
+    /// Extends the gap of evicted data up to `until`.
+    pub(super) fn note_evicted(&mut self, until: Nanos) {
+        match self.gaps.back_mut().filter(|gap| gap.is_evicted()) {
             Some(gap) => gap.to = gap.to.max(until),
-            None => super::push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_unwatched: false }),
+            None => super::push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_disconnected: false }),
         }
     }
 }
 
-/// Room that a queue once needed, and needs no more.
-fn give_back_room<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > 4 * queue.len() + ROOM_MIN {
-        queue.shrink_to(2 * queue.len() + ROOM_MIN);
+/// Frees capacity that a queue no longer needs.
+fn shrink_queue<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > 4 * queue.len() + QUEUE_CAPACITY_MIN {
+        queue.shrink_to(2 * queue.len() + QUEUE_CAPACITY_MIN);
     }
 }

@@ -1,4 +1,4 @@
-//! One task: who it is, its lane, what it awaits now, and how often it was polled and woken.
+//! A task: metadata, lane, counts, open awaits and holds.
 
 use std::sync::Arc;
 
@@ -6,200 +6,214 @@ use serde::{Deserialize, Serialize};
 
 use super::ALLOCATION_BYTES;
 use super::awaits::{AwaitIds, OpenAwaits};
-use super::event::{Cause, Counts, Ending, Nanos, Spawned, TaskKind};
+use super::event::{Nanos, TaskCounts, TaskKind, TaskMeta, TaskOutcome, WakeSource};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
-use super::measure::Histograms;
-use super::wakes::{self, Wakes};
+use super::stats::TaskHistograms;
+use super::wakes::{self, ExtraWakes};
 
 /// What a task is doing at the newest end of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Live {
+pub(super) enum TaskPhase {
+    /// It is being polled.
     Running,
+    /// It is ready to be polled.
     Scheduled,
+    /// It waits for a wake.
     Waiting,
-    Over,
+    /// It has ended.
+    Ended,
 }
 
-/// See the module. There may be millions, so what few of them have stands apart.
+/// A task and its history.
+///
+/// There may be millions of tasks, so state that few of them have is boxed separately.
 #[derive(Clone, Debug)]
 pub struct Task {
+    /// Id of the task.
     pub id: TaskId,
-    /// One for all tasks that are alike in it.
-    pub spawned: Arc<Spawned>,
+    /// Metadata, shared by all tasks with equal metadata.
+    pub meta: Arc<TaskMeta>,
+    /// Its polls, waits and scheduled times.
     pub lane: Lane,
-    pub ending: Option<Ending>,
-    /// Counted here, from each poll and wake that was seen.
-    pub counts: Counts,
-    /// Who woke it last, and when.
-    pub last_wake: Option<(Nanos, Cause)>,
-    /// Polls that the loop had started when this was spawned.
+    /// How it ended, or `None` while it lives.
+    pub outcome: Option<TaskOutcome>,
+    /// Counts of the polls, wakes and awaits in the trace; with sampled polls, those of console-subscriber.
+    pub counts: TaskCounts,
+    /// Time and source of its last wake.
+    pub last_wake: Option<(Nanos, WakeSource)>,
+    /// Number of polls that the loop had started when this task was spawned.
     pub spawn_step: u32,
-    /// Polls that the loop had started when this ended.
+    /// Number of polls that the loop had started when this task ended.
     pub end_step: Option<u32>,
-    pub(super) live: Live,
+    pub(super) phase: TaskPhase,
     pub(super) open_awaits: OpenAwaits,
     pub(super) awaits: AwaitIds,
-    /// Wakes beyond the first of each poll.
-    pub(super) wakes: Option<Box<Wakes>>,
-    pub(super) told: Option<Box<Told>>,
-    pub(super) rare: Option<Box<Rare>>,
+    /// Wakes after the first one that follows each poll.
+    pub(super) wakes: Option<Box<ExtraWakes>>,
+    pub(super) console_stats: Option<Box<ConsoleTaskStats>>,
+    pub(super) cold: Option<Box<ColdState>>,
 }
 
-/// What a console tells of a task.
+/// Statistics of a task that only a console reports.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
-    pub counts: Option<Counts>,
-    pub wake: Option<Nanos>,
-    pub wakers: Option<(u64, u64)>,
-    pub histograms: Option<Box<Histograms>>,
+pub(super) struct ConsoleTaskStats {
+    pub counts: Option<TaskCounts>,
+    /// Time of the last sampled wake.
+    pub last_sampled_wake: Option<Nanos>,
+    /// Clones of its waker that were created, and that were dropped.
+    pub waker_counts: Option<(u64, u64)>,
+    pub histograms: Option<Box<TaskHistograms>>,
 }
 
-/// What happens to few tasks.
+/// State that few tasks have.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rare {
-    pub bounces: u64,
+pub(super) struct ColdState {
+    /// Polls that were suppressed while the task was held.
+    pub suppressed_polls: u64,
+    /// Start and end of each hold.
     pub holds: Vec<(Nanos, Option<Nanos>)>,
-    /// The same as `holds`, in polls that the loop had started.
+    /// Start and end of each hold, as numbers of polls that the loop had started.
     pub hold_steps: Vec<(u32, Option<u32>)>,
-    /// Those of its awaits that are blocking calls.
-    pub calls: AwaitIds,
+    /// Its awaits that are blocking calls.
+    pub blocking_calls: AwaitIds,
 }
 
 impl Task {
-    pub(super) fn new(id: TaskId, spawned: Arc<Spawned>, at: Nanos, spawn_step: u32) -> Self {
+    pub(super) fn new(id: TaskId, meta: Arc<TaskMeta>, at: Nanos, spawn_step: u32) -> Self {
         Self {
             id,
-            spawned,
+            meta,
             lane: Lane::new(at),
-            ending: None,
-            counts: Counts::default(),
+            outcome: None,
+            counts: TaskCounts::default(),
             last_wake: None,
             spawn_step,
             end_step: None,
-            live: Live::Scheduled,
+            phase: TaskPhase::Scheduled,
             open_awaits: OpenAwaits::default(),
             awaits: AwaitIds::default(),
             wakes: None,
-            told: None,
-            rare: None,
+            console_stats: None,
+            cold: None,
         }
     }
 
-    /// One that takes what is read of a task that is forgotten.
-    pub(super) fn nobody(id: TaskId) -> Self {
-        Self::new(id, Arc::new(Spawned::default()), 0, 0)
+    /// Creates a task without metadata, as the target of data that is read for an evicted task.
+    pub(super) fn placeholder(id: TaskId) -> Self {
+        Self::new(id, Arc::new(TaskMeta::default()), 0, 0)
     }
 
-    /// Bytes of its row, without what is sealed of it, and without what it shares with others.
+    /// Returns the bytes of its row, without its sealed history and without shared metadata.
     pub(super) fn row_bytes(&self) -> usize {
-        let told = self.told.as_ref().map_or(0, |_| size_of::<Told>() + ALLOCATION_BYTES);
-        let rare = self.rare.as_ref().map_or(0, |_| size_of::<Rare>() + ALLOCATION_BYTES);
-        size_of::<Self>() + ALLOCATION_BYTES + told + rare
+        let console_bytes = self.console_stats.as_ref().map_or(0, |_| size_of::<ConsoleTaskStats>() + ALLOCATION_BYTES);
+        let cold_bytes = self.cold.as_ref().map_or(0, |_| size_of::<ColdState>() + ALLOCATION_BYTES);
+        size_of::<Self>() + ALLOCATION_BYTES + console_bytes + cold_bytes
     }
 
-    /// Bytes of what was filed of it and is not forgotten.
-    pub(super) fn filed_bytes(&self) -> usize {
-        let calls = self.rare.as_ref().map_or(0, |rare| rare.calls.kept_bytes());
-        let wakes = self.wakes.as_ref().map_or(0, |wakes| wakes.kept_bytes());
-        self.lane.kept_bytes() + self.awaits.kept_bytes() + calls + wakes
+    /// Returns the bytes of its retained history.
+    pub(super) fn history_bytes(&self) -> usize {
+        let calls = self.cold.as_ref().map_or(0, |cold| cold.blocking_calls.retained_bytes());
+        let wakes = self.wakes.as_ref().map_or(0, |wakes| wakes.retained_bytes());
+        self.lane.retained_bytes() + self.awaits.retained_bytes() + calls + wakes
     }
 
-    /// Counted by console-subscriber; `None` until it said so.
-    pub fn console(&self) -> Option<Counts> {
-        self.told.as_ref()?.counts
+    /// Returns the counts of console-subscriber, or `None` if it has not reported the task.
+    pub fn console_counts(&self) -> Option<TaskCounts> {
+        self.console_stats.as_ref()?.counts
     }
 
-    /// Where wakes are only sampled: when the last one came that was told of. By whom, nobody tells.
-    pub fn told_wake(&self) -> Option<Nanos> {
-        self.told.as_ref()?.wake
+    /// Returns the time of the last sampled wake, if wakes are sampled. Its source is unknown.
+    pub fn sampled_wake(&self) -> Option<Nanos> {
+        self.console_stats.as_ref()?.last_sampled_wake
     }
 
-    /// Clones of its waker that were made and dropped; `None` where nobody counts them.
-    pub fn wakers(&self) -> Option<(u64, u64)> {
-        self.told.as_ref()?.wakers
+    /// Returns how many clones of its waker were created and dropped, or `None` if they are not counted.
+    pub fn waker_counts(&self) -> Option<(u64, u64)> {
+        self.console_stats.as_ref()?.waker_counts
     }
 
-    /// How its polls spread, where somebody else keeps count of that.
-    pub fn histograms(&self) -> Option<&Histograms> {
-        self.told.as_ref()?.histograms.as_deref()
+    /// Returns the distributions of its poll and scheduled durations, if the console reports them.
+    pub fn histograms(&self) -> Option<&TaskHistograms> {
+        self.console_stats.as_ref()?.histograms.as_deref()
     }
 
-    /// Times the loop turned back from this task because it was held. console-subscriber counts these as polls.
-    pub fn bounces(&self) -> u64 {
-        self.rare.as_ref().map_or(0, |rare| rare.bounces)
+    /// Returns how many polls were suppressed while the task was held. console-subscriber counts them as polls.
+    pub fn suppressed_polls(&self) -> u64 {
+        self.cold.as_ref().map_or(0, |cold| cold.suppressed_polls)
     }
 
-    /// When the person held it, and let it go again.
+    /// Returns start and end of each hold; the end is `None` while the task is held.
     pub fn holds(&self) -> &[(Nanos, Option<Nanos>)] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.holds)
+        self.cold.as_ref().map_or(&[], |cold| &cold.holds)
     }
 
     pub(super) fn hold_steps(&self) -> &[(u32, Option<u32>)] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.hold_steps)
+        self.cold.as_ref().map_or(&[], |cold| &cold.hold_steps)
     }
 
-    pub(super) fn calls(&self) -> Option<&AwaitIds> {
-        self.rare.as_ref().map(|rare| &rare.calls)
+    pub(super) fn blocking_calls(&self) -> Option<&AwaitIds> {
+        self.cold.as_ref().map(|cold| &cold.blocking_calls)
     }
 
-    /// What it is called: its name, or `task N`.
+    /// Returns its name, or `task N` if it has none.
     pub fn name(&self) -> std::borrow::Cow<'_, str> {
-        if self.spawned.name.is_empty() {
+        if self.meta.name.is_empty() {
             format!("task {}", self.id).into()
         } else {
-            std::borrow::Cow::Borrowed(&self.spawned.name)
+            std::borrow::Cow::Borrowed(&self.meta.name)
         }
     }
 
+    /// Returns whether the user held the task at loop time `at`.
     pub fn is_held_at(&self, at: Nanos) -> bool {
         self.holds().iter().any(|(from, to)| *from <= at && to.is_none_or(|to| at < to))
     }
 
-    /// Held when the loop's `step`-th poll had begun.
+    /// Returns whether the user held the task when the loop had started `step` polls.
     pub(super) fn is_held_at_step(&self, step: u32) -> bool {
         self.hold_steps().iter().any(|(from, to)| *from <= step && to.is_none_or(|to| step < to))
     }
 
-    /// Held no more, if it was.
-    pub(super) fn release(&mut self, at: Nanos, step: u32) {
-        let Some(rare) = &mut self.rare else { return };
-        if let Some((begin, end)) = rare.holds.last_mut() {
+    /// Ends the current hold, if there is one.
+    pub(super) fn end_hold(&mut self, at: Nanos, step: u32) {
+        let Some(cold) = &mut self.cold else { return };
+        if let Some((begin, end)) = cold.holds.last_mut() {
             end.get_or_insert(at.max(*begin));
         }
-        if let Some((begin, end)) = rare.hold_steps.last_mut() {
+        if let Some((begin, end)) = cold.hold_steps.last_mut() {
             end.get_or_insert(step.max(*begin));
         }
     }
 
-    /// Held now, whatever the time: a hold made and released while loop time stood still.
+    /// Returns whether the user holds the task now. Loop time may stand still between a hold and its release.
     pub fn is_held(&self) -> bool {
         self.holds().last().is_some_and(|(_, to)| to.is_none())
     }
 
-    /// It keeps a thread of its own and no loop: a closure of the blocking pool, or a runtime's own worker.
-    pub fn is_beside_the_loop(&self) -> bool {
-        self.spawned.kind == TaskKind::Blocking
+    /// Returns whether the task occupies a thread other than the loop's: a closure on the blocking pool or a worker.
+    pub fn is_off_loop(&self) -> bool {
+        self.meta.kind == TaskKind::Blocking
     }
 
-    /// The awaits that are open now, outermost first.
+    /// Returns the awaits that are open now, outermost first.
     pub fn open_awaits(&self) -> impl DoubleEndedIterator<Item = AwaitId> + '_ {
         self.open_awaits.iter()
     }
 
-    /// Every kept await of this task, oldest first. Some at the front may just have been forgotten: [`super::Awaits::get`]
-    /// tells.
+    /// Returns the ids of the task's retained awaits, oldest first. For ids at the front that were evicted meanwhile,
+    /// [`super::Awaits::get`] returns `None`.
     pub fn awaits(&self) -> impl DoubleEndedIterator<Item = AwaitId> + '_ {
         self.awaits.iter()
     }
 
-    /// How many of the kept wakes came at or before `at`.
+    /// Returns how many of the retained wakes came at or before `at`.
     pub fn wakes_until(&self, at: Nanos) -> usize {
-        self.lane.wakes_until(at) + self.wakes.as_ref().map_or(0, |wakes| wakes.until(at))
+        self.lane.count_wakes_until(at) + self.wakes.as_ref().map_or(0, |wakes| wakes.count_until(at))
     }
 
-    /// Every kept wake of this task, oldest first.
-    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, Cause)> + ExactSizeIterator + '_ {
-        wakes::all(&self.lane, self.wakes.as_deref())
+    /// Returns the retained wakes of this task, oldest first.
+    pub fn wakes(&self) -> impl DoubleEndedIterator<Item = (Nanos, WakeSource)> + ExactSizeIterator + '_ {
+        wakes::merge_wakes(&self.lane, self.wakes.as_deref())
     }
 }

@@ -1,199 +1,221 @@
-//! The wakes of one task beyond the first of each poll, which its lane keeps: packed but for the newest, and told
-//! together with those.
+//! The wakes of a task beyond the first after each poll, which is in the lane's cycles. The newest are unpacked, older
+//! ones are in sealed blocks. [`merge_wakes`] joins both sequences.
 
-mod all;
+mod merge;
 
-pub(super) use all::all;
+pub(super) use merge::merge_wakes;
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::ALLOCATION_BYTES;
-use super::event::{Cause, Nanos};
-use super::lane::{Filed, cause_code, cause_of, looked};
-use super::pack::{Column, first_not, push_bytes, push_column, push_number, take_bytes, take_number};
+use super::event::{Nanos, WakeSource};
+use super::lane::{StorageDelta, count_lookup, decode_wake_source, encode_wake_source};
+use super::pack::{PackedColumn, partition_point, push_bytes, push_column, push_varint, take_bytes, take_varint};
 
-/// Wakes in a block.
+/// Number of wakes in a block.
 const BLOCK_WAKES: usize = 64;
 
-/// One wake, after the lane's `poll`-th, which is 0 where it was not polled yet.
+/// One wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Wake {
+pub(super) struct WakeRecord {
+    /// Number of the poll that the wake followed, from 1; 0 before the first poll.
     poll: u64,
+    /// Loop time of the wake.
     at: Nanos,
-    cause: Option<Cause>,
+    /// Source of the wake. Never `None` for a recorded wake; a damaged file may have `None`.
+    wake_source: Option<WakeSource>,
 }
 
-/// See the module.
+/// The wakes of one task that its lane does not hold.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wakes {
-    blocks: VecDeque<Block>,
-    open: Vec<Wake>,
+pub(super) struct ExtraWakes {
+    /// Sealed blocks, the oldest first.
+    blocks: VecDeque<WakeBlock>,
+    /// The newest wakes, in no block yet.
+    unsealed: Vec<WakeRecord>,
 }
 
+/// A sealed block of [`BLOCK_WAKES`] wakes.
 #[derive(Clone, Debug)]
-struct Block {
+struct WakeBlock {
     count: u8,
-    /// How many the blocks before it had, with those that are forgotten.
-    before: u32,
+    /// Number of wakes in the earlier blocks, the evicted ones included.
+    wakes_before: u32,
     bytes: Box<[u8]>,
 }
 
-/// A block as it is read: any wake of it by itself.
-struct Columns<'a> {
+/// The columns of a block, of which any wake can be read by itself.
+struct WakeColumns<'a> {
+    /// The time that is added to the values of `at`.
     first: Nanos,
-    poll: Column<'a>,
-    at: Column<'a>,
-    cause: Column<'a>,
+    poll: PackedColumn<'a>,
+    at: PackedColumn<'a>,
+    wake_source: PackedColumn<'a>,
 }
 
-impl Columns<'_> {
+impl WakeColumns<'_> {
+    /// Returns the time of the wake at `index`.
     fn at(&self, index: usize) -> Nanos {
         self.first.saturating_add(self.at.get(index))
     }
 
-    fn wake(&self, index: usize) -> Wake {
-        Wake { poll: self.poll.get(index), at: self.at(index), cause: cause_of(self.cause.get(index)) }
+    /// Unpacks the wake at `index`.
+    fn wake(&self, index: usize) -> WakeRecord {
+        WakeRecord {
+            poll: self.poll.get(index),
+            at: self.at(index),
+            wake_source: decode_wake_source(self.wake_source.get(index)),
+        }
     }
 }
 
-impl Block {
-    fn pack(wakes: &[Wake], before: u32) -> Self {
+impl WakeBlock {
+    /// Packs up to [`BLOCK_WAKES`] wakes.
+    fn pack(wakes: &[WakeRecord], wakes_before: u32) -> Self {
         let mut bytes = Vec::with_capacity(wakes.len() * 8);
         let count = wakes.len().min(BLOCK_WAKES);
         let first = wakes.iter().map(|wake| wake.at).min().unwrap_or(0);
-        push_number(&mut bytes, first);
-        let of: [&dyn Fn(&Wake) -> u64; 3] =
-            [&|wake| wake.poll, &|wake| wake.at - first, &|wake| cause_code(wake.cause)];
-        for value in of {
+        push_varint(&mut bytes, first);
+        let values: [&dyn Fn(&WakeRecord) -> u64; 3] =
+            [&|wake| wake.poll, &|wake| wake.at - first, &|wake| encode_wake_source(wake.wake_source)];
+        for value in values {
             let mut column = [0; BLOCK_WAKES];
             column.iter_mut().zip(wakes).for_each(|(into, wake)| *into = value(wake));
             push_column(&mut bytes, &column[..count]);
         }
-        Self { count: count as u8, before, bytes: bytes.into() }
+        Self { count: count as u8, wakes_before, bytes: bytes.into() }
     }
 
+    /// Returns the number of wakes in this block.
     fn len(&self) -> usize {
         self.count.into()
     }
 
-    /// How many it and the blocks before it have.
-    fn until(&self) -> u32 {
-        self.before.wrapping_add(self.count.into())
+    /// Returns the number of wakes in this block and in the earlier ones.
+    fn wakes_through_end(&self) -> u32 {
+        self.wakes_before.wrapping_add(self.count.into())
     }
 
-    /// `None` never, for blocks that were packed here or read.
-    fn columns(&self) -> Option<Columns<'_>> {
-        looked();
+    /// Splits the block into its columns. Never `None` for a block that was packed here or decoded.
+    fn columns(&self) -> Option<WakeColumns<'_>> {
+        count_lookup();
         let (mut rest, count) = (&*self.bytes, self.len());
-        let first = take_number(&mut rest)?;
-        let poll = Column::take(&mut rest, count)?;
-        let at = Column::take(&mut rest, count)?;
-        let cause = Column::take(&mut rest, count)?;
-        Some(Columns { first, poll, at, cause })
+        let first = take_varint(&mut rest)?;
+        let poll = PackedColumn::take(&mut rest, count)?;
+        let at = PackedColumn::take(&mut rest, count)?;
+        let wake_source = PackedColumn::take(&mut rest, count)?;
+        Some(WakeColumns { first, poll, at, wake_source })
     }
 
-    fn wakes(&self) -> Vec<Wake> {
+    /// Unpacks every wake.
+    fn wakes(&self) -> Vec<WakeRecord> {
         let columns = self.columns();
         columns.map_or_else(Vec::new, |columns| (0..self.len()).map(|index| columns.wake(index)).collect())
     }
 
-    /// How many of these came at or before `at`.
+    /// Returns the number of wakes in this block at or before `at`.
     fn count_until(&self, at: Nanos) -> usize {
         let Some(columns) = self.columns() else { return 0 };
-        first_not(0..self.len(), |index| {
-            looked();
+        partition_point(0..self.len(), |index| {
+            count_lookup();
             columns.at(index) <= at
         })
     }
 
-    fn kept_bytes(&self) -> usize {
+    /// Returns the bytes of memory, allocator overhead included.
+    fn retained_bytes(&self) -> usize {
         size_of::<Self>() + self.bytes.len() + ALLOCATION_BYTES
     }
 }
 
-impl Wakes {
-    pub fn push(&mut self, poll: u64, at: Nanos, cause: Cause) -> Filed {
-        let mut filed = Filed::default();
-        if self.open.len() == BLOCK_WAKES {
-            let block = Block::pack(&self.open, self.sealed_count());
-            filed.bytes += block.kept_bytes() as isize;
-            filed.is_sealed = true;
+impl ExtraWakes {
+    /// Appends a wake that followed the lane's poll number `poll`. Seals a block when the unsealed wakes fill one.
+    pub fn push(&mut self, poll: u64, at: Nanos, source: WakeSource) -> StorageDelta {
+        let mut delta = StorageDelta::default();
+        if self.unsealed.len() == BLOCK_WAKES {
+            let block = WakeBlock::pack(&self.unsealed, self.sealed_count());
+            delta.bytes += block.retained_bytes() as isize;
+            delta.has_sealed_block = true;
             self.blocks.push_back(block);
-            self.open.clear();
+            self.unsealed.clear();
         }
-        filed.make_room(&mut self.open, BLOCK_WAKES);
-        self.open.push(Wake { poll, at, cause: Some(cause) });
-        filed
+        delta.reserve_one(&mut self.unsealed, BLOCK_WAKES);
+        self.unsealed.push(WakeRecord { poll, at, wake_source: Some(source) });
+        delta
     }
 
-    /// How many its blocks had, with those that are forgotten.
+    /// Returns the number of wakes in all blocks so far, the evicted ones included.
     fn sealed_count(&self) -> u32 {
-        self.blocks.back().map_or(0, Block::until)
+        self.blocks.back().map_or(0, WakeBlock::wakes_through_end)
     }
 
-    /// How many are kept before the block at `index`.
+    /// Returns the number of retained wakes before the block at `index`.
     fn before_block(&self, index: usize) -> usize {
-        let of = self.blocks.get(index).map_or_else(|| self.sealed_count(), |block| block.before);
-        of.wrapping_sub(self.blocks.front().map_or(0, |first| first.before)) as usize
+        let wakes_before = self.blocks.get(index).map_or_else(|| self.sealed_count(), |block| block.wakes_before);
+        wakes_before.wrapping_sub(self.blocks.front().map_or(0, |first| first.wakes_before)) as usize
     }
 
+    /// Returns the number of retained wakes.
     pub fn len(&self) -> usize {
-        self.before_block(self.blocks.len()) + self.open.len()
+        self.before_block(self.blocks.len()) + self.unsealed.len()
     }
 
-    /// How many of these came at or before `at`.
-    pub fn until(&self, at: Nanos) -> usize {
-        let is_in_time = |block: &Block| block.columns().is_none_or(|columns| columns.at(0) <= at);
-        let is_open = self.open.first().is_some_and(|first| first.at <= at);
-        let blocks = if is_open { self.blocks.len() } else { self.blocks.partition_point(is_in_time) };
-        match self.blocks.get(blocks.wrapping_sub(1)).filter(|_| !is_open) {
+    /// Returns the number of retained wakes at or before `at`.
+    pub fn count_until(&self, at: Nanos) -> usize {
+        let is_in_time = |block: &WakeBlock| block.columns().is_none_or(|columns| columns.at(0) <= at);
+        let reaches_unsealed = self.unsealed.first().is_some_and(|first| first.at <= at);
+        let blocks = if reaches_unsealed { self.blocks.len() } else { self.blocks.partition_point(is_in_time) };
+        match self.blocks.get(blocks.wrapping_sub(1)).filter(|_| !reaches_unsealed) {
             Some(block) => self.before_block(blocks - 1) + block.count_until(at),
-            None => self.before_block(blocks) + self.open.partition_point(|wake| wake.at <= at),
+            None => self.before_block(blocks) + self.unsealed.partition_point(|wake| wake.at <= at),
         }
     }
 
-    /// In which block the `index`-th that is kept is; one more than there are for those that no block has.
-    fn block_of(&self, index: usize) -> usize {
-        // Blocks are full, but for those of a file that lies.
-        let full = index / BLOCK_WAKES;
+    /// Returns the index of the block that holds the `index`-th retained wake; the number of blocks for an unsealed
+    /// wake.
+    fn block_index_of(&self, index: usize) -> usize {
+        // Every block is full, except in a damaged file.
+        let guess = index / BLOCK_WAKES;
         let is_in = |block: usize| (self.before_block(block)..self.before_block(block + 1)).contains(&index);
-        if full < self.blocks.len() && is_in(full) {
-            return full;
+        if guess < self.blocks.len() && is_in(guess) {
+            return guess;
         }
-        first_not(full.min(self.blocks.len())..self.blocks.len(), |block| self.before_block(block + 1) <= index)
+        partition_point(guess.min(self.blocks.len())..self.blocks.len(), |block| self.before_block(block + 1) <= index)
     }
 
-    /// After which poll the `index`-th that is kept came; `None` where there are not so many.
-    fn poll(&self, index: usize) -> Option<u64> {
-        let block = self.block_of(index);
+    /// Returns the poll that the `index`-th retained wake followed; `None` past the end.
+    fn poll_of(&self, index: usize) -> Option<u64> {
+        let block = self.block_index_of(index);
         let within = index - self.before_block(block);
         match self.blocks.get(block) {
             Some(block) => Some(block.columns()?.poll.get(within)),
-            None => Some(self.open.get(within)?.poll),
+            None => Some(self.unsealed.get(within)?.poll),
         }
     }
 
-    /// Those of the block that has the `index`-th, and how many are before them.
-    fn around(&self, index: usize) -> (usize, Vec<Wake>) {
-        let block = self.block_of(index);
-        let wakes = self.blocks.get(block).map_or_else(|| self.open.clone(), Block::wakes);
+    /// Returns the wakes of the block that holds the `index`-th retained wake, and the number of wakes before that
+    /// block.
+    fn block_around(&self, index: usize) -> (usize, Vec<WakeRecord>) {
+        let block = self.block_index_of(index);
+        let wakes = self.blocks.get(block).map_or_else(|| self.unsealed.clone(), WakeBlock::wakes);
         (self.before_block(block), wakes)
     }
 
-    /// Those that no block has.
-    pub fn unpacked(&self) -> &[Wake] {
-        &self.open
+    /// Returns the unsealed wakes.
+    pub fn unsealed(&self) -> &[WakeRecord] {
+        &self.unsealed
     }
 
-    pub fn set_unpacked(&mut self, mut open: Vec<Wake>) {
-        open.truncate(BLOCK_WAKES);
-        open.retain(|wake| wake.cause.is_some());
-        self.open = open;
+    /// Restores the unsealed wakes.
+    pub fn set_unsealed(&mut self, mut wakes: Vec<WakeRecord>) {
+        wakes.truncate(BLOCK_WAKES);
+        wakes.retain(|wake| wake.wake_source.is_some());
+        self.unsealed = wakes;
     }
 
-    /// Writes the block that is so many from the newest, which is 1.
+    /// Appends the `from_newest`-th block, where the newest is 1.
     pub fn write_block(&self, from_newest: usize, bytes: &mut Vec<u8>) {
         let index = self.blocks.len().checked_sub(from_newest);
         if let Some(block) = index.and_then(|index| self.blocks.get(index)) {
@@ -202,28 +224,28 @@ impl Wakes {
         }
     }
 
-    /// Reads the block that follows; `None` where it is none.
-    pub fn read_block(&mut self, bytes: &mut &[u8]) -> Option<Filed> {
+    /// Decodes a block and appends it; `None` where the bytes are malformed.
+    pub fn read_block(&mut self, bytes: &mut &[u8]) -> Option<StorageDelta> {
         let (count, rest) = bytes.split_first()?;
         *bytes = rest;
-        let block = Block { count: *count, before: self.sealed_count(), bytes: take_bytes(bytes)?.into() };
+        let block = WakeBlock { count: *count, wakes_before: self.sealed_count(), bytes: take_bytes(bytes)?.into() };
         let columns = block.columns()?;
-        if block.len() > BLOCK_WAKES || (0..block.len()).any(|index| columns.wake(index).cause.is_none()) {
+        if block.len() > BLOCK_WAKES || (0..block.len()).any(|index| columns.wake(index).wake_source.is_none()) {
             return None;
         }
-        let filed = Filed { bytes: block.kept_bytes() as isize, is_sealed: true };
+        let delta = StorageDelta { bytes: block.retained_bytes() as isize, has_sealed_block: true };
         self.blocks.push_back(block);
-        Some(filed)
+        Some(delta)
     }
 
-    /// Bytes that they take.
-    pub fn kept_bytes(&self) -> usize {
-        let blocks: usize = self.blocks.iter().map(Block::kept_bytes).sum();
-        blocks + self.open.capacity() * size_of::<Wake>()
+    /// Returns the bytes of memory behind this struct.
+    pub fn retained_bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(WakeBlock::retained_bytes).sum();
+        blocks + self.unsealed.capacity() * size_of::<WakeRecord>()
     }
 
-    /// Forgets the oldest block. Returns the bytes that this frees.
-    pub fn drop_oldest(&mut self) -> Option<usize> {
-        self.blocks.pop_front().map(|block| block.kept_bytes())
+    /// Evicts the oldest block. Returns the freed bytes.
+    pub fn evict_oldest_block(&mut self) -> Option<usize> {
+        self.blocks.pop_front().map(|block| block.retained_bytes())
     }
 }

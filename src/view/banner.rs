@@ -1,54 +1,60 @@
-//! How it stands and how it came out, in the one place where that cannot be missed.
+//! Banner below the header: connection problems, the breakpoint that was hit, and the outcome of the run.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::canvas::{self, span};
+use super::connection_status;
 use super::glyph;
-use super::layout::top;
-use super::link;
-use super::pen::{self, span};
-use super::scene::Watching;
+use super::layout::take_top;
+use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
-use crate::app::{Session, stop, time};
-use crate::control::{Outcome, Status};
+use crate::app::{Session, breakpoint_hit, time};
+use crate::control::{RunOutcome, SessionStatus};
 
-/// Rows that there is something to say in, on a screen of `height` rows.
-pub fn rows(session: &dyn Session, status: &Status, height: u16) -> u16 {
+/// Returns the number of rows that the banner needs on a screen of `height` rows.
+pub fn row_count(session: &dyn Session, status: &SessionStatus, height: u16) -> u16 {
     let outcome = match &status.outcome {
-        // That it was watched until it was lost goes without saying.
-        Some(Outcome::Detached) if link::line(status).is_some() => 0,
+        // The line about the lost connection implies it.
+        Some(RunOutcome::Detached) if connection_status::banner_line(status).is_some() => 0,
         None => 0,
-        Some(Outcome::Failed(error)) => {
+        Some(RunOutcome::Failed(error)) => {
             u16::try_from(error.lines().count()).unwrap_or(u16::MAX).clamp(1, (height / 5).max(1))
         }
         Some(_) => 1,
     };
-    outcome + u16::from(link::line(status).is_some()) + u16::from(session.hit().is_some())
+    outcome + u16::from(connection_status::banner_line(status).is_some()) + u16::from(session.hit().is_some())
 }
 
-/// Draws how it stands with a program that is not ours, why the loop stopped by itself, and the outcome below.
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, mut area: Rect) {
-    if let Some((role, text)) = link::line(scene.status) {
-        let row = top(&mut area, 1);
-        pen::put(buffer, row, (1, 0), &text, scene.theme.style(role));
+/// Draws the connection state of an external program, the breakpoint that was hit, and the outcome.
+pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, mut area: Rect) {
+    if let Some((role, text)) = connection_status::banner_line(scene.status) {
+        let row = take_top(&mut area, 1);
+        canvas::put_text(buffer, row, (1, 0), &text, scene.theme.style(role));
     }
     if let Some(hit) = scene.session.hit() {
-        let row = top(&mut area, 1);
-        let text = format!(" {} stopped: {}", glyph::PAUSE, stop::told(&hit, scene.session.trace()));
-        pen::put(buffer, row, (0, 0), &text::cut(&text, usize::from(row.width)), scene.theme.style(Role::Warning));
+        let row = take_top(&mut area, 1);
+        let text = format!(" {} stopped: {}", glyph::PAUSE, breakpoint_hit::describe_hit(&hit, scene.session.trace()));
+        canvas::put_text(
+            buffer,
+            row,
+            (0, 0),
+            &text::truncate(&text, usize::from(row.width)),
+            scene.theme.style(Role::Warning),
+        );
     }
-    outcome(buffer, scene, area);
+    render_outcome(buffer, scene, area);
 }
 
-/// Draws the outcome in as many rows as there are; says where the rest is when they are not enough.
-fn outcome(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+/// Draws the outcome in the rows available, with the key for the full text if it is truncated.
+fn render_outcome(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     let Some(outcome) = &scene.status.outcome else { return };
     let (theme, width) = (scene.theme, usize::from(area.width));
     let took = time::duration(scene.status.now.max(scene.session.trace().now()));
     match outcome {
-        Outcome::Completed(value) => {
+        RunOutcome::Completed(value) => {
             let head = format!(" {} completed after {took}", glyph::DONE);
             let result = match value {
                 serde_json::Value::Null => String::new(),
@@ -63,24 +69,24 @@ fn outcome(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
             let width = width.saturating_sub(text::width(&found));
             let fits = text::width(&head) + text::width(&result) <= width;
             let more = if fits { "" } else { " (v: all)" };
-            let result = text::cut(&result, width.saturating_sub(text::width(&head) + more.len()));
+            let result = text::truncate(&result, width.saturating_sub(text::width(&head) + more.len()));
             let spans = [
                 span(theme, Role::Done, head),
                 span(theme, Role::Text, result),
                 span(theme, Role::Key, if width > 40 { more } else { "" }),
                 span(theme, Role::Warning, found.as_str()),
             ];
-            pen::line(buffer, area, 0, &Line::from_iter(spans));
+            canvas::put_line(buffer, area, 0, &Line::from_iter(spans));
         }
-        Outcome::Cancelled => {
+        RunOutcome::Cancelled => {
             let text = format!(" {} cancelled after {took}, before main returned", glyph::CANCELLED);
-            pen::put(buffer, area, (0, 0), &text, theme.style(Role::Cancelled));
+            canvas::put_text(buffer, area, (0, 0), &text, theme.style(Role::Cancelled));
         }
-        Outcome::Detached => {
-            let text = format!(" watched for {took}");
-            pen::put(buffer, area, (0, 0), &text, theme.style(Role::Text));
+        RunOutcome::Detached => {
+            let text = format!(" detached after {took}");
+            canvas::put_text(buffer, area, (0, 0), &text, theme.style(Role::Text));
         }
-        Outcome::Failed(error) => {
+        RunOutcome::Failed(error) => {
             let lines: Vec<&str> = error.lines().collect();
             let shown = usize::from(area.height);
             for (row, line) in (0..area.height).zip(&lines) {
@@ -89,8 +95,13 @@ fn outcome(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
                 let is_cut = text::width(&lead) + text::width(line) > width;
                 let hidden = (usize::from(row) + 1 == shown && lines.len() > shown) || is_cut;
                 let more = if hidden && width > 40 { " (v: all)" } else { "" };
-                let line = text::cut(&format!("{lead}{line}"), width.saturating_sub(more.len()));
-                pen::line(buffer, area, row, &Line::from_iter([span(theme, role, line), span(theme, Role::Key, more)]));
+                let line = text::truncate(&format!("{lead}{line}"), width.saturating_sub(more.len()));
+                canvas::put_line(
+                    buffer,
+                    area,
+                    row,
+                    &Line::from_iter([span(theme, role, line), span(theme, Role::Key, more)]),
+                );
             }
         }
     }

@@ -1,127 +1,127 @@
-//! The selected task: what it awaits and where, for how long, who woke it last, how often and how long it ran.
+//! Details pane: state, await, last waker, spawn location, counts and poll times of the selected task.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::canvas::{self, span};
 use super::glyph;
 use super::histogram;
 use super::layout::below_rule;
-use super::pen::{self, span};
-use super::scene::Watching;
+use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
-use crate::control::Steering;
-use crate::trace::{AwaitId, Axis, Cause, Ending, Fidelity, Location, Nanos, State, Task, TaskKind};
+use crate::control::ControlLevel;
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState, WakeSource};
 
-/// Awaits that are named, the outermost first, where one is inside the other.
-const INSIDE_MAX: usize = 16;
+/// Maximum number of nested awaits listed, the outermost first.
+const NESTED_AWAITS_MAX: usize = 16;
 
-/// A space at which no line is broken.
-const HELD_TOGETHER: &str = "\u{a0}";
+/// A space at which lines are not wrapped.
+const NO_BREAK_SPACE: &str = "\u{a0}";
 
 /// Draws the pane.
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
     let state = &scene.model.dashboard;
     let title = match state.cursor {
-        Some(_) if state.viewport.axis == Axis::Time => "selected task, as it was then",
-        Some(_) => "selected task, its state as it was then",
+        Some(_) if state.viewport.axis == Axis::Time => "selected task at cursor",
+        Some(_) => "selected task, state at cursor",
         None => "selected task",
     };
     let rows = below_rule(area);
     let lines = lines(scene, rows.width);
     let below = lines.len().saturating_sub(state.details_top + usize::from(rows.height));
     let right = if below > 0 { format!("{below} more") } else { String::new() };
-    pen::rule(buffer, scene.theme, area, title, &right, state.focus == Pane::Details);
+    canvas::put_rule(buffer, scene.theme, area, title, &right, state.focus == Pane::Details);
     for (row, line) in (0..rows.height).zip(lines.iter().skip(state.details_top)) {
-        pen::line(buffer, rows, row, line);
+        canvas::put_line(buffer, rows, row, line);
     }
 }
 
-/// Everything that the pane says, in lines of `width` columns.
-pub fn lines(scene: Watching<'_>, width: u16) -> Vec<Line<'static>> {
+/// Returns the text of the pane in lines of `width` columns.
+pub fn lines(scene: SessionScene<'_>, width: u16) -> Vec<Line<'static>> {
     let trace = scene.session.trace();
     let Some(task) = scene.model.dashboard.selected.and_then(|id| trace.task(id)) else {
-        return vec![Line::from(span(scene.theme, Role::Dim, " no task is selected"))];
+        return vec![Line::from(span(scene.theme, Role::Dim, " no task selected"))];
     };
-    let page = Page { scene, width: width.into(), at: scene.model.dashboard.looking_at() };
+    let pane = DetailsPane { scene, width: width.into(), at: scene.model.dashboard.viewed_time() };
     let mut lines = vec![Line::from_iter([
-        span(scene.theme, Role::Strong, format!(" {} ", text::cut(&task.name(), page.width.saturating_sub(14)))),
-        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.spawned.kind.name())),
+        span(scene.theme, Role::Strong, format!(" {} ", text::truncate(&task.name(), pane.width.saturating_sub(14)))),
+        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.name())),
     ])];
-    page.doing(&mut lines, task);
-    page.origin(&mut lines, task);
-    page.numbers(&mut lines, task);
-    lines.extend(histogram::lines(scene.theme, task, page.width));
+    pane.push_state(&mut lines, task);
+    pane.push_origin(&mut lines, task);
+    pane.push_counts(&mut lines, task);
+    lines.extend(histogram::lines(scene.theme, task, pane.width));
     lines
 }
 
-/// What all parts of the pane need.
-struct Page<'a> {
-    scene: Watching<'a>,
+/// Inputs of all parts of the pane.
+struct DetailsPane<'a> {
+    scene: SessionScene<'a>,
     width: usize,
-    /// The loop time that the person looks back to.
+    /// The time cursor; `None` for now.
     at: Option<Nanos>,
 }
 
-impl Page<'_> {
-    /// The time as of which everything is said.
+impl DetailsPane<'_> {
+    /// Time for which all values are shown.
     fn now(&self) -> Nanos {
         self.at.unwrap_or_else(|| self.scene.axis_end(Axis::Time))
     }
 
     fn entry(&self, label: &str, value: &str) -> Line<'static> {
-        let value = text::cut(value, self.width.saturating_sub(12));
+        let value = text::truncate(value, self.width.saturating_sub(12));
         Line::from_iter([
             span(self.scene.theme, Role::Dim, format!(" {label:<10} ")),
             span(self.scene.theme, Role::Text, value),
         ])
     }
 
-    /// What it is doing, and if it waits, on what, where, and since when.
-    fn doing(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
+    /// State of the task; for a wait also the await, its location and its duration.
+    fn push_state(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
         let (theme, trace) = (self.scene.theme, self.scene.session.trace());
         let Some(state) = self.scene.model.dashboard.state(task.id, trace) else {
-            lines.push(Line::from(span(theme, Role::Dim, " not spawned yet at that time")));
+            lines.push(Line::from(span(theme, Role::Dim, " not spawned yet")));
             return;
         };
-        let mut text = format!(" {} {}", glyph::state_of(trace, state), state.name());
+        let mut text = format!(" {} {}", glyph::of_state_in(trace, state), state.name());
         let mut awaited = None;
         match state {
-            State::Waiting(Some(id), kind) => {
-                text.push_str(&format!(" on {}", kind_name(kind.name())));
-                // Looking back to a poll rather than a time, nobody knows for how long.
+            TaskState::Waiting(Some(id), kind) => {
+                text.push_str(&format!(" on {}", await_kind_phrase(kind.name())));
+                // A cursor on the steps axis has no time, so the duration is unknown.
                 let has_time = self.at.is_some() || self.scene.model.dashboard.cursor.is_none();
                 awaited = Some(id);
                 if let Some(found) = trace.awaits().get(id).filter(|_| has_time) {
-                    // No line ends between a number and its unit.
-                    let length = time::duration(self.now().saturating_sub(found.start)).replace(' ', HELD_TOGETHER);
+                    // Keep a number and its unit on one line.
+                    let length = time::duration(self.now().saturating_sub(found.start)).replace(' ', NO_BREAK_SPACE);
                     text.push_str(&format!(" for {length}"));
                 }
             }
-            State::Waiting(None, _) if trace.is_foreign() => text.push_str(": what for, nobody tells"),
-            State::Waiting(None, _) => text.push_str(" on something without a name"),
-            State::Scheduled => text.push_str(": woken, not polled yet"),
-            State::Held => text.push_str(" by you; o releases it"),
-            State::Done | State::Cancelled | State::Failed => {
-                let ended = task.lane.ended().unwrap_or_default();
+            TaskState::Waiting(None, _) if trace.is_external() => text.push_str(" (reason unknown)"),
+            TaskState::Waiting(None, _) => text.push_str(" (await unknown)"),
+            TaskState::Scheduled => text.push_str(": woken, not polled yet"),
+            TaskState::Held => text.push_str(" by you (o: release)"),
+            TaskState::Completed | TaskState::Cancelled | TaskState::Failed => {
+                let ended = task.lane.ended_at().unwrap_or_default();
                 text.push_str(&format!(" at {}", time::duration(ended)));
             }
-            State::Running => {}
+            TaskState::Running => {}
         }
         for (index, line) in text::wrap(&text, self.width.saturating_sub(3)).into_iter().enumerate() {
             let indent = if index == 0 { "" } else { "   " };
             lines.push(Line::from(span(
                 theme,
                 Role::of(state),
-                format!("{indent}{}", line.replace(HELD_TOGETHER, " ")),
+                format!("{indent}{}", line.replace(NO_BREAK_SPACE, " ")),
             )));
         }
-        if let (State::Failed, Some(Ending::Failed(error))) = (state, &task.ending) {
+        if let (TaskState::Failed, Some(TaskOutcome::Failed(error))) = (state, &task.outcome) {
             lines.extend(
                 text::wrap(error, self.width.saturating_sub(3))
                     .into_iter()
@@ -129,18 +129,18 @@ impl Page<'_> {
             );
         }
         if let Some(id) = awaited {
-            self.awaited(lines, id);
+            self.push_await(lines, id);
         }
         let open = task.open_awaits();
         if self.at.is_none() && task.open_awaits().nth(1).is_some() {
-            let sources = open.take(INSIDE_MAX).filter_map(|id| trace.site(trace.awaits().get(id)?.site));
+            let sources = open.take(NESTED_AWAITS_MAX).filter_map(|id| trace.site(trace.awaits().get(id)?.site));
             let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(" › ");
-            lines.push(self.entry("inside", &chain));
+            lines.push(self.entry("nested in", &chain));
         }
     }
 
-    /// The awaited call and its line of source, with its neighbours.
-    fn awaited(&self, lines: &mut Vec<Line<'static>>, id: AwaitId) {
+    /// The awaited call, its location, and the lines of source around it.
+    fn push_await(&self, lines: &mut Vec<Line<'static>>, id: AwaitId) {
         let trace = self.scene.session.trace();
         let Some(site) = trace.awaits().get(id).and_then(|found| trace.site(found.site)) else { return };
         let Some(location) = &site.location else {
@@ -152,7 +152,7 @@ impl Page<'_> {
         let Some(source) = self.scene.session.source(&location.file) else { return };
         let number = location.line as usize;
         let around = || source.lines().enumerate().skip(number.saturating_sub(2)).take(3);
-        // Deep in a script, what it is indented by would leave no room for what it says.
+        // Remove the common indentation to save space.
         let indents = around().filter(|(_, line)| !line.trim().is_empty());
         let indent = indents.map(|(_, line)| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
         for (index, line) in around() {
@@ -160,13 +160,13 @@ impl Page<'_> {
             let here = index + 1 == number;
             let mark = if here { glyph::SELECTED } else { ' ' };
             let role = if here { Role::Strong } else { Role::Dim };
-            let line = text::cut(&format!(" {mark}{:>4} │ {line}", index + 1), self.width);
+            let line = text::truncate(&format!(" {mark}{:>4} │ {line}", index + 1), self.width);
             lines.push(Line::from(span(self.scene.theme, role, line)));
         }
     }
 
-    /// Where it comes from and who woke it.
-    fn origin(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
+    /// Last wake and spawn of the task.
+    fn push_origin(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
         lines.push(Line::default());
         let last = match self.at {
             None => task.last_wake,
@@ -175,49 +175,48 @@ impl Page<'_> {
         let trace = self.scene.session.trace();
         match last {
             None if trace.fidelity() == Fidelity::Sampled && task.counts.wakes > 0 => {
-                let told = task.told_wake().filter(|woken| self.at.is_none_or(|at| *woken <= at));
-                let when =
-                    told.map_or("when, was not told".to_owned(), |woken| format!("at {}", time::duration(woken)));
+                let last = task.sampled_wake().filter(|woken| self.at.is_none_or(|at| *woken <= at));
+                let when = last.map_or("time unknown".to_owned(), |woken| format!("at {}", time::duration(woken)));
                 lines.push(self.entry("last woken", &when));
-                lines.push(self.entry("", "by whom, nobody tells"));
+                lines.push(self.entry("", "waker unknown"));
             }
-            None => lines.push(self.entry("last woken", "never yet")),
-            Some((at, cause)) => {
+            None => lines.push(self.entry("last woken", "never")),
+            Some((at, source)) => {
                 lines.push(self.entry("last woken", &format!("at {}", time::duration(at))));
-                lines.push(self.entry("", &format!("by {}", self.cause(cause))));
+                lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(source))));
             }
         }
-        let by = match task.spawned.parent {
+        let by = match task.meta.parent {
             Some(id) => format!(" by {}", self.task_name(id)),
-            // A console never tells who spawned a task.
-            None if trace.is_foreign() => String::new(),
+            // The console protocol does not report who spawned a task.
+            None if trace.is_external() => String::new(),
             None => " by the runtime".to_owned(),
         };
-        lines.push(self.entry("spawned", &format!("at {}{by}", time::duration(task.lane.spawned()))));
-        if let Some(location) = &task.spawned.location {
+        lines.push(self.entry("spawned", &format!("at {}{by}", time::duration(task.lane.spawned_at()))));
+        if let Some(location) = &task.meta.location {
             lines.push(self.entry("", &text::short_location(location)));
-            // A script stands beside the picker; of somebody else's source one line is a reminder.
-            if self.scene.status.steering != Steering::Loop {
+            // A script can be read in the picker; for other sources show the line.
+            if self.scene.status.control_level != ControlLevel::Loop {
                 lines.extend(self.source_line(location));
             }
         }
     }
 
-    /// The line of source at `location`, where the file can be read.
+    /// The line of source at `location`, if the file is readable.
     fn source_line(&self, location: &Location) -> Option<Line<'static>> {
         let source = self.scene.session.source(&location.file)?;
         let line = source.lines().nth((location.line as usize).checked_sub(1)?)?;
-        let line = text::cut(&format!(" {}{:>4} │ {}", glyph::SELECTED, location.line, line.trim()), self.width);
+        let line = text::truncate(&format!(" {}{:>4} │ {}", glyph::SELECTED, location.line, line.trim()), self.width);
         Some(Line::from(span(self.scene.theme, Role::Dim, line)))
     }
 
-    fn cause(&self, cause: Cause) -> String {
-        match cause {
-            Cause::Task(id) => self.task_name(id),
-            Cause::Own => "itself".to_owned(),
-            Cause::Driver => "a timer or I/O".to_owned(),
-            Cause::Thread => "another thread".to_owned(),
-            Cause::Person => "you".to_owned(),
+    fn wake_source_phrase(&self, source: WakeSource) -> String {
+        match source {
+            WakeSource::Task(id) => self.task_name(id),
+            WakeSource::SelfWake => "itself".to_owned(),
+            WakeSource::Driver => "timer or I/O driver".to_owned(),
+            WakeSource::Thread => "another thread".to_owned(),
+            WakeSource::User => "you".to_owned(),
         }
     }
 
@@ -226,17 +225,17 @@ impl Page<'_> {
         task.map_or_else(|| format!("#{id}"), |task| format!("{} #{id}", task.name()))
     }
 
-    /// Counts and times.
-    fn numbers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
+    /// Counts, and times per state.
+    fn push_counts(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
         let totals = task.lane.totals_at(self.now());
         let wakes = match task.counts.self_wakes {
             0 => task.counts.wakes.to_string(),
-            own => format!("{}, {own} by itself", task.counts.wakes),
+            own => format!("{}, {own} self-wakes", task.counts.wakes),
         };
         lines.push(self.entry("polls", &totals.polls.to_string()));
         if self.at.is_none() {
             lines.push(self.entry("wakes", &wakes));
-            self.wakers(lines, task);
+            self.push_wakers(lines, task);
         }
         let parts =
             [("running", totals.busy_ns), ("scheduled", totals.scheduled_ns), ("waiting", totals.waiting_total_ns())];
@@ -248,23 +247,24 @@ impl Page<'_> {
     }
 }
 
-impl Page<'_> {
-    /// Wakers of it that are kept somewhere: what could wake it.
-    fn wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
-        let Some((clones, drops)) = task.wakers() else { return };
+impl DetailsPane<'_> {
+    /// Number of live wakers of the task, with a warning if nothing can wake it.
+    fn push_wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
+        let Some((clones, drops)) = task.waker_counts() else { return };
         let alive = clones.saturating_sub(drops);
-        lines.push(self.entry("wakers", &format!("{alive} alive of {clones} made")));
-        let waits = matches!(self.scene.session.trace().state(task.id), Some(State::Waiting(..)));
-        let is_counted = clones > 0 && matches!(task.spawned.kind, TaskKind::Task | TaskKind::Local);
+        lines.push(self.entry("wakers", &format!("{alive} alive of {clones} cloned")));
+        let waits = matches!(self.scene.session.trace().state(task.id), Some(TaskState::Waiting(..)));
+        let is_counted = clones > 0 && matches!(task.meta.kind, TaskKind::Task | TaskKind::Local);
         if alive == 0 && waits && is_counted {
-            let warning = "no waker of it is left: nothing that is known can wake it";
+            let warning = "no waker left: nothing known can wake this task";
             let wrapped = text::wrap(warning, self.width.saturating_sub(3)).into_iter();
             lines.extend(wrapped.map(|line| Line::from(span(self.scene.theme, Role::Warning, format!("   {line}")))));
         }
     }
 }
 
-fn kind_name(name: &str) -> &str {
+/// Names an await kind in a sentence: `waiting on a timer`.
+fn await_kind_phrase(name: &str) -> &str {
     match name {
         "timer" => "a timer",
         "task" => "another task",
@@ -272,8 +272,8 @@ fn kind_name(name: &str) -> &str {
         "channel" => "a channel",
         "io" => "I/O",
         "block" => "a blocking call",
-        "yield" => "its turn",
-        "other" => "something unknown",
+        "yield" => "a yield",
+        "other" => "an unknown await",
         other => other,
     }
 }

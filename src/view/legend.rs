@@ -1,55 +1,55 @@
-//! What the marks of the timeline mean.
+//! Legend of the timeline: its marks and their meaning.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::canvas::{self, span};
 use super::glyph;
-use super::pen::{self, span};
 use super::theme::{Role, Theme};
 use crate::trace::AwaitKind;
 
-/// What is told of what is drawn.
+/// Which set of marks a timeline uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// Everything: the loop is ours.
-    Own,
-    /// Every poll, and not what is waited for without an await.
-    Foreign,
-    /// Sums.
+pub enum LegendKind {
+    /// The own loop: every poll and every wait is known.
+    OwnLoop,
+    /// An external program with exact polls, where waits outside of an await have no known reason.
+    External,
+    /// An external program of which only sums and the latest polls are known.
     Sampled,
 }
 
-/// What the marks mean, on the last free rows.
-pub fn render(buffer: &mut Buffer, theme: &Theme, told: Told, area: Rect, used: usize) {
-    let mut lines = lines(theme, told, area.width.saturating_sub(2).into());
+/// Draws the legend on the last free rows; `used` is the number of rows that are taken.
+pub fn render(buffer: &mut Buffer, theme: &Theme, legend: LegendKind, area: Rect, used: usize) {
+    let mut lines = lines(theme, legend, area.width.saturating_sub(2).into());
     lines.truncate(usize::from(area.height).saturating_sub(used));
-    for (back, line) in lines.into_iter().rev().enumerate() {
-        let row = area.height.saturating_sub(1 + u16::try_from(back).unwrap_or(0));
+    for (from_bottom, line) in lines.into_iter().rev().enumerate() {
+        let row = area.height.saturating_sub(1 + u16::try_from(from_bottom).unwrap_or(0));
         let inside = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-        pen::line(buffer, inside, row, &line);
+        canvas::put_line(buffer, inside, row, &line);
     }
 }
 
-/// The marks and their meaning, in lines of at most `width` columns.
-pub fn lines(theme: &Theme, told: Told, width: usize) -> Vec<Line<'static>> {
-    let mut marks = if told == Told::Sampled {
+/// Returns the marks and their meaning in lines of at most `width` columns.
+pub fn lines(theme: &Theme, legend: LegendKind, width: usize) -> Vec<Line<'static>> {
+    let mut entries = if legend == LegendKind::Sampled {
         vec![
-            ("▁▄▇".to_owned(), Role::Share, "sampled: share of the time between two updates that it ran"),
-            ("╷╻┃".to_owned(), Role::ScheduledShare, "share that it was ready"),
-            one(glyph::POLL, Role::Poll, "a poll that was seen"),
-            one(glyph::UNTOLD, Role::Dim, "not told yet"),
+            ("▁▄▇".to_owned(), Role::Share, "sampled: share of time running, per update"),
+            ("╷╻┃".to_owned(), Role::ScheduledShare, "share of time scheduled"),
+            entry(glyph::POLL, Role::Poll, "sampled poll"),
+            entry(glyph::NOT_REPORTED, Role::Dim, "not reported yet"),
         ]
     } else {
         vec![
-            one(glyph::RUNNING, Role::Running, "running"),
-            one(glyph::POLL, Role::Poll, "short poll"),
-            one(glyph::SCHEDULED, Role::Scheduled, "scheduled: woken, not polled yet"),
-            one(glyph::HELD, Role::Held, "held by you"),
+            entry(glyph::RUNNING, Role::Running, "running"),
+            entry(glyph::POLL, Role::Poll, "short poll"),
+            entry(glyph::SCHEDULED, Role::Scheduled, "scheduled: woken, not polled yet"),
+            entry(glyph::HELD, Role::Held, "held by you"),
         ]
     };
-    if told != Told::Own {
-        marks.push(one(glyph::IDLE, Role::Waiting(AwaitKind::Other), "idle, nobody tells what for"));
+    if legend != LegendKind::OwnLoop {
+        entries.push(entry(glyph::IDLE, Role::Waiting(AwaitKind::Other), "idle, reason unknown"));
     }
     let waits = AwaitKind::ALL.into_iter().map(|kind| {
         let name = match kind {
@@ -58,26 +58,26 @@ pub fn lines(theme: &Theme, told: Told, width: usize) -> Vec<Line<'static>> {
             AwaitKind::Sync => "lock",
             AwaitKind::Channel => "channel",
             AwaitKind::Io => "I/O",
-            AwaitKind::Block => "blocks the loop while running",
-            AwaitKind::Yield => "its turn",
+            AwaitKind::BlockingCall => "blocking the loop",
+            AwaitKind::Yield => "yield",
             AwaitKind::Other => "unknown",
         };
-        one(glyph::waiting(kind), Role::Waiting(kind), name)
+        entry(glyph::of_wait(kind), Role::Waiting(kind), name)
     });
-    let waits = waits.filter(|(_, role, _)| told == Told::Own || *role != Role::Waiting(AwaitKind::Other));
-    let is_block = |role: &Role| *role == Role::Waiting(AwaitKind::Block);
-    let (blocks, waits): (Vec<_>, Vec<_>) = waits.partition(|(_, role, _)| is_block(role));
-    if told != Told::Sampled {
-        marks.splice(1..1, blocks);
+    let waits = waits.filter(|(_, role, _)| legend == LegendKind::OwnLoop || *role != Role::Waiting(AwaitKind::Other));
+    let is_blocking = |role: &Role| *role == Role::Waiting(AwaitKind::BlockingCall);
+    let (blocking, waits): (Vec<_>, Vec<_>) = waits.partition(|(_, role, _)| is_blocking(role));
+    if legend != LegendKind::Sampled {
+        entries.splice(1..1, blocking);
     }
-    marks.push(one(' ', Role::Dim, "waiting for:"));
-    marks.extend(waits);
-    marks.push(one(' ', Role::Dim, "ended:"));
-    marks.push(one(glyph::DONE, Role::Done, "done"));
-    marks.push(one(glyph::CANCELLED, Role::Cancelled, "cancelled"));
-    marks.push(one(glyph::FAILED, Role::Failed, "failed"));
+    entries.push(entry(' ', Role::Dim, "waiting on:"));
+    entries.extend(waits);
+    entries.push(entry(' ', Role::Dim, "ended:"));
+    entries.push(entry(glyph::DONE, Role::Done, "done"));
+    entries.push(entry(glyph::CANCELLED, Role::Cancelled, "cancelled"));
+    entries.push(entry(glyph::FAILED, Role::Failed, "failed"));
     let mut lines = vec![Line::default()];
-    for (mark, role, name) in marks {
+    for (mark, role, name) in entries {
         let spans = [span(theme, role, mark), span(theme, Role::Dim, format!(" {name}  "))];
         let added: usize = spans.iter().map(Span::width).sum();
         if lines.last().is_some_and(|line| line.width() + added > width + 2 && line.width() > 0) {
@@ -90,6 +90,6 @@ pub fn lines(theme: &Theme, told: Told, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn one(mark: char, role: Role, name: &'static str) -> (String, Role, &'static str) {
+fn entry(mark: char, role: Role, name: &'static str) -> (String, Role, &'static str) {
     (mark.to_string(), role, name)
 }

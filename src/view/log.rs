@@ -1,39 +1,40 @@
-//! The page of the session's log: links, losses and pauses, with their time.
+//! Log page: connection changes, dropped events and pauses of the session, with their time.
 
 use ratatui::buffer::Buffer;
 
-use super::page::{self, Places};
-use super::scene::Watching;
+use super::page::{self, PageLayout};
+use super::scene::SessionScene;
 use super::theme::Role;
-use crate::app::{Weight, time};
+use crate::app::{LogLevel, time};
 
-/// Columns of each cell: when, what.
+/// Widths of the cells: time, text.
 const WIDTHS: [u16; 2] = [14, 400];
 
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Places) {
+/// Draws the page.
+pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state) = (scene.theme, &scene.model.dashboard);
     let titles: Vec<_> = WIDTHS.into_iter().zip(["at", "what"]).collect();
-    page::titles(buffer, theme, places.titles, &titles);
-    let notes = state.log.notes();
-    if notes.is_empty() {
-        page::empty(buffer, theme, places.rows, "nothing yet: no pause, no loss, no change of the link");
+    page::put_titles(buffer, theme, areas.titles, &titles);
+    let entries = state.log.entries();
+    if entries.is_empty() {
+        page::put_empty_state(buffer, theme, areas.rows, "empty: no pauses, dropped events or connection changes yet");
     }
-    let chosen = state.list().chosen(notes.len());
-    let top = state.list().top(notes.len(), places.rows.height.into());
-    for (row, (index, note)) in (0..places.rows.height).zip(notes.iter().enumerate().skip(top)) {
-        let role = match note.weight {
-            Weight::Plain => Role::Text,
-            Weight::Warning => Role::Warning,
-            Weight::Loss => Role::Error,
+    let chosen = state.current_list().chosen_row(entries.len());
+    let top = state.current_list().top(entries.len(), areas.rows.height.into());
+    for (row, (index, entry)) in (0..areas.rows.height).zip(entries.iter().enumerate().skip(top)) {
+        let role = match entry.level {
+            LogLevel::Info => Role::Text,
+            LogLevel::Warning => Role::Warning,
+            LogLevel::Loss => Role::Error,
         };
-        let at = time::instant(note.at);
-        page::row(
+        let at = time::instant(entry.at);
+        page::put_row(
             buffer,
             theme,
-            places.rows,
+            areas.rows,
             row,
             chosen == Some(index),
-            &[(WIDTHS[0], Role::Dim, &at), (WIDTHS[1], role, &note.text)],
+            &[(WIDTHS[0], Role::Dim, &at), (WIDTHS[1], role, &entry.text)],
         );
     }
 }

@@ -1,42 +1,42 @@
-//! What the program printed: when, which task, what. The newest is at the bottom.
+//! Output pane: printed lines with their time and task, the newest at the bottom.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::canvas::{self, span};
 use super::layout::below_rule;
-use super::pen::{self, span};
-use super::scene::Watching;
+use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
 
-/// Columns of the time, and of the task's name.
+/// Widths of the time and of the task's name, in columns.
 const TIME_COLUMNS: usize = 11;
 const NAME_COLUMNS: usize = 14;
 
-/// Draws the pane; a time cursor ends the output where it stood.
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
+/// Draws the pane. With a time cursor, it shows the lines printed up to that time.
+pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
     let lines = trace.output().lines();
-    let printed = match state.looking_at() {
+    let printed = match state.viewed_time() {
         Some(at) => lines.partition_point(|line| line.at <= at),
         None => lines.len(),
     };
-    let back = state.output_back.min(printed);
+    let back = state.output_scroll.min(printed);
     let right = match (trace.output().dropped(), back, printed) {
         (_, back, _) if back > 0 => format!("{back} newer lines below"),
-        (dropped, _, _) if dropped > 0 => format!("the oldest {dropped} lines are gone"),
+        (dropped, _, _) if dropped > 0 => format!("{dropped} oldest lines dropped"),
         (_, _, 1) => "1 line".to_owned(),
         (_, _, printed) => format!("{printed} lines"),
     };
-    pen::rule(buffer, theme, area, "output", &right, state.focus == Pane::Output);
+    canvas::put_rule(buffer, theme, area, "output", &right, state.focus == Pane::Output);
     let rows = below_rule(area);
     if printed == 0 {
-        pen::put(buffer, rows, (1, 0), "nothing printed yet", theme.style(Role::Dim));
+        canvas::put_text(buffer, rows, (1, 0), "no output yet", theme.style(Role::Dim));
     }
     let last = printed - back;
     let first = last.saturating_sub(rows.height.into());
@@ -47,8 +47,8 @@ pub fn render(buffer: &mut Buffer, scene: Watching<'_>, area: Rect) {
         let spans = [
             span(theme, Role::Dim, format!("{:>TIME_COLUMNS$}  ", time::instant(line.at))),
             span(theme, Role::Key, text::fit(&name, NAME_COLUMNS)),
-            span(theme, role, format!("  {}", text::clean(&line.text))),
+            span(theme, role, format!("  {}", text::sanitize(&line.text))),
         ];
-        pen::line(buffer, rows, row, &Line::from_iter(spans));
+        canvas::put_line(buffer, rows, row, &Line::from_iter(spans));
     }
 }

@@ -1,23 +1,23 @@
-//! What is laid over a screen to be read: the help, and messages with all their lines.
+//! Overlays: the help, and messages in full length.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::canvas::{self, span};
 use super::legend;
-use super::pen::{self, span};
 use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
-use crate::app::keymap::{self, Scope};
-use crate::app::{Key, Overlay, palette};
+use crate::app::keymap::{self, KeyScope};
+use crate::app::{KeyPress, Overlay, palette};
 
-/// Columns of a text that reads well.
+/// Maximum width of an overlay.
 const COLUMNS_MAX: u16 = 92;
-/// Columns of the keys in the help.
+/// Width of the key column in the help.
 const KEY_COLUMNS: usize = 14;
 
-/// The inside of the overlay on a screen of `area`; empty where there is nothing to read.
+/// Returns the inside of the overlay on a screen of `area`; empty if there is no overlay.
 pub fn inside(scene: Scene<'_>, area: Rect) -> Rect {
     let frame = frame(scene, area);
     Rect {
@@ -35,27 +35,27 @@ fn frame(scene: Scene<'_>, area: Rect) -> Rect {
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
-/// Draws what is to be read, if anything is.
+/// Draws the overlay, if there is one.
 pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
     let (title, top) = match &scene.model.overlay {
         Some(Overlay::Help(reading)) => ("help", reading.top),
-        Some(Overlay::Message(message)) => (message.title.as_str(), message.reading.top),
+        Some(Overlay::Message(message)) => (message.title.as_str(), message.scroll.top),
         Some(Overlay::Prompt(_)) | None => return,
     };
     let lines = lines(scene, inside(scene, area).width);
     let frame = frame(scene, area);
     let below = lines.len().saturating_sub(top + usize::from(frame.height.saturating_sub(2)));
-    let foot = if below > 0 { format!("{below} lines more: down · close: esc") } else { "close: esc".to_owned() };
-    let inside = pen::boxed(buffer, scene.theme, frame, title, &foot);
+    let foot = if below > 0 { format!("{below} more lines (down) · esc: close") } else { "esc: close".to_owned() };
+    let inside = canvas::put_box(buffer, scene.theme, frame, title, &foot);
     for (row, line) in (0..inside.height).zip(lines.iter().skip(top)) {
-        pen::line(buffer, inside, row, line);
+        canvas::put_line(buffer, inside, row, line);
     }
 }
 
-/// The text to read, in lines of `width` columns.
+/// Returns the text of the overlay, wrapped to `width` columns.
 pub fn lines(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
     match &scene.model.overlay {
-        Some(Overlay::Help(_)) => help(scene.theme, scene.model.screen_scope(), width.into()),
+        Some(Overlay::Help(_)) => help_lines(scene.theme, scene.model.screen_scope(), width.into()),
         Some(Overlay::Message(message)) => message
             .lines
             .iter()
@@ -66,48 +66,48 @@ pub fn lines(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
     }
 }
 
-/// The marks, then the keys of where the person is, then all others.
-fn help(theme: &Theme, here: Scope, width: usize) -> Vec<Line<'static>> {
+/// Returns the help: the legend, the keys of the current scope, then the other scopes and the commands.
+fn help_lines(theme: &Theme, here: KeyScope, width: usize) -> Vec<Line<'static>> {
     let title = |text: &str| Line::from(span(theme, Role::Title, format!(" {text}")));
-    let marks = |told| legend::lines(theme, told, width.saturating_sub(3));
-    let mut lines = vec![title("the marks of the timeline")];
+    let legend_lines = |kind| legend::lines(theme, kind, width.saturating_sub(3));
+    let mut lines = vec![title("timeline marks")];
     let indented = |mut line: Line<'static>| {
         line.spans.insert(0, span(theme, Role::Text, "  "));
         line
     };
-    lines.extend(marks(legend::Told::Own).into_iter().map(indented));
-    lines.push(title("the marks where the polls of somebody else's program are told in sums only"));
-    lines.extend(marks(legend::Told::Sampled).into_iter().map(indented));
-    let marks = [
-        "‖ on the axis: you paused there; ▼ is the time cursor; ╳ is where facts were lost.",
-        "On a virtual clock a poll takes no loop time unless it blocks: time passes while the loop is parked.",
+    lines.extend(legend_lines(legend::LegendKind::OwnLoop).into_iter().map(indented));
+    lines.push(title("timeline marks of sampled programs"));
+    lines.extend(legend_lines(legend::LegendKind::Sampled).into_iter().map(indented));
+    let notes = [
+        "‖ on the axis: paused here; ▼: time cursor; ╳: gap, events dropped or evicted",
+        "virtual clock: a poll takes no loop time unless it blocks; time passes while the loop is parked",
     ];
-    for mark in marks {
-        lines.extend(entry(theme, "", mark.trim_start_matches(""), width, 2));
+    for note in notes {
+        lines.extend(entry(theme, "", note, width, 2));
     }
-    let scopes = std::iter::once(here).chain(Scope::ALL.into_iter().filter(|scope| *scope != here));
+    let scopes = std::iter::once(here).chain(KeyScope::ALL.into_iter().filter(|scope| *scope != here));
     for scope in scopes {
         lines.push(Line::default());
         lines.push(title(scope.title()));
         for binding in keymap::BINDINGS.iter().filter(|line| line.scope == scope) {
-            let keys = binding.keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ");
-            lines.extend(entry(theme, &keys, binding.name, width, KEY_COLUMNS));
+            let keys = binding.keys.iter().map(KeyPress::to_string).collect::<Vec<_>>().join(" ");
+            lines.extend(entry(theme, &keys, binding.description, width, KEY_COLUMNS));
         }
-        if scope == Scope::Dashboard {
-            lines.extend(entry(
-                theme,
-                "click",
-                "select a task; on its lane: look back to that time",
-                width,
-                KEY_COLUMNS,
-            ));
+        if scope == KeyScope::Dashboard {
+            lines.extend(entry(theme, "click", "select a task; on its lane: set the time cursor", width, KEY_COLUMNS));
             lines.extend(entry(theme, "wheel", "scroll; with ctrl or shift: zoom at the pointer", width, KEY_COLUMNS));
         }
     }
     lines.push(Line::default());
-    lines.push(title("commands with a word after them"));
-    for verb in palette::VERBS {
-        lines.extend(entry(theme, &format!(":{} {}", verb.name, verb.word), verb.does, width, KEY_COLUMNS + 4));
+    lines.push(title("commands with an argument"));
+    for verb in palette::PALETTE_COMMANDS {
+        lines.extend(entry(
+            theme,
+            &format!(":{} {}", verb.name, verb.argument),
+            verb.description,
+            width,
+            KEY_COLUMNS + 4,
+        ));
     }
     lines
 }

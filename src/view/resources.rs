@@ -1,68 +1,71 @@
-//! The page of resources: what tasks share, who has it and who waits for it.
+//! Resources page: shared resources with their owners and waiters.
 
 use ratatui::buffer::Buffer;
 
-use super::page::{self, Places};
-use super::scene::Watching;
+use super::page::{self, PageLayout};
+use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
-use crate::app::columns::name_of;
-use crate::app::{Tasks, time};
-use crate::trace::{Known, ResourceId, Trace};
+use crate::app::columns::task_name;
+use crate::app::{TaskSample, time};
+use crate::trace::{ResourceEntry, ResourceId, Trace};
 
-/// Columns of each cell: kind, name, since when, holders, waiters, place, attributes.
+/// Widths of the cells: kind, name, creation or drop, holders, waiters, location, attributes.
 const WIDTHS: [u16; 7] = [9, 18, 11, 16, 16, 22, 200];
 
-pub fn title(scene: Watching<'_>) -> String {
-    let sharing = &scene.model.dashboard.sharing;
-    let gone = sharing.listed.len() - sharing.alive + sharing.unlisted;
-    let unlisted = match sharing.unlisted {
+/// Title of the page: number of resources.
+pub fn title(scene: SessionScene<'_>) -> String {
+    let resource_usage = &scene.model.dashboard.resource_usage;
+    let dropped = resource_usage.listed.len() - resource_usage.alive + resource_usage.unlisted;
+    let unlisted = match resource_usage.unlisted {
         0 => String::new(),
-        unlisted => format!(", {unlisted} of them not listed"),
+        unlisted => format!(" ({unlisted} not listed)"),
     };
-    format!("resources {} alive, {gone} gone{unlisted}", sharing.alive)
+    format!("resources {} alive, {dropped} dropped{unlisted}", resource_usage.alive)
 }
 
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Places) {
+/// Draws the page.
+pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
-    let titles = ["kind", "name", "since", "held by", "waited for by", "place", "says of itself"];
+    let titles = ["kind", "name", "since/until", "held by", "waiters", "location", "attributes"];
     let titles: Vec<_> = WIDTHS.into_iter().zip(titles).collect();
-    page::titles(buffer, theme, places.titles, &titles);
-    let listed = &state.sharing.listed;
+    page::put_titles(buffer, theme, areas.titles, &titles);
+    let listed = &state.resource_usage.listed;
     if listed.is_empty() {
-        let why = "no resource is known: nothing was told of locks, channels, semaphores or timers that tasks share";
-        page::empty(buffer, theme, places.rows, why);
+        let why = "no resources reported (locks, channels, semaphores, timers)";
+        page::put_empty_state(buffer, theme, areas.rows, why);
     }
-    let top = state.list().top(listed.len(), places.rows.height.into());
-    for (row, id) in (0..places.rows.height).zip(listed.iter().skip(top)) {
-        let Some(known) = trace.resources().known(*id) else { continue };
-        let cells = cells(scene, trace, *id, known);
-        let is_the_selected = state.selected.is_some_and(|task| {
-            let has = |tasks: Option<&Tasks>| tasks.is_some_and(|tasks| tasks.named.contains(&task));
-            has(state.sharing.holders(*id)) || has(state.sharing.waiters(*id))
+    let top = state.current_list().top(listed.len(), areas.rows.height.into());
+    for (row, id) in (0..areas.rows.height).zip(listed.iter().skip(top)) {
+        let Some(entry) = trace.resources().entry(*id) else { continue };
+        let cells = cells(scene, trace, *id, entry);
+        let is_of_selected_task = state.selected.is_some_and(|task| {
+            let has = |tasks: Option<&TaskSample>| tasks.is_some_and(|tasks| tasks.first.contains(&task));
+            has(state.resource_usage.holders(*id)) || has(state.resource_usage.waiters(*id))
         });
-        let role = match known.to() {
+        let role = match entry.dropped_at() {
             Some(_) => Role::Dim,
-            // What the selected task has or waits for.
-            None if is_the_selected => Role::Key,
+            // Held or awaited by the selected task.
+            None if is_of_selected_task => Role::Key,
             None => Role::Text,
         };
         let cells: Vec<_> = WIDTHS.into_iter().zip(&cells).map(|(width, cell)| (width, role, cell.as_str())).collect();
-        page::row(buffer, theme, places.rows, row, state.resource() == Some(*id), &cells);
+        page::put_row(buffer, theme, areas.rows, row, state.chosen_resource() == Some(*id), &cells);
     }
 }
 
-fn cells(scene: Watching<'_>, trace: &Trace, id: ResourceId, known: &Known) -> [String; 7] {
-    let sharing = &scene.model.dashboard.sharing;
-    let resource = &known.resource;
-    let since = match known.to() {
-        None => time::brief(known.from),
-        Some(to) => format!("gone {}", time::brief(to)),
+fn cells(scene: SessionScene<'_>, trace: &Trace, id: ResourceId, entry: &ResourceEntry) -> [String; 7] {
+    let resource_usage = &scene.model.dashboard.resource_usage;
+    let resource = &entry.resource;
+    let since = match entry.dropped_at() {
+        None => time::compact(entry.created_at),
+        Some(to) => format!("until {}", time::compact(to)),
     };
-    let attributes = known.attributes().iter().map(|said| format!("{} {}{}", said.name, said.value, said.unit));
-    let mut says: Vec<String> = attributes.collect();
-    if resource.size > 0 && says.is_empty() {
-        says.push(match resource.kind {
+    let attributes =
+        entry.attributes().iter().map(|attribute| format!("{} {}{}", attribute.name, attribute.value, attribute.unit));
+    let mut attributes: Vec<String> = attributes.collect();
+    if resource.size > 0 && attributes.is_empty() {
+        attributes.push(match resource.kind {
             crate::trace::ResourceKind::Interval => format!("period {}", time::duration(resource.size)),
             _ => format!("size {}", resource.size),
         });
@@ -71,21 +74,21 @@ fn cells(scene: Watching<'_>, trace: &Trace, id: ResourceId, known: &Known) -> [
         resource.kind.name().to_owned(),
         resource.name.to_string(),
         since,
-        tasks(trace, sharing.holders(id)),
-        tasks(trace, sharing.waiters(id)),
+        format_tasks(trace, resource_usage.holders(id)),
+        format_tasks(trace, resource_usage.waiters(id)),
         resource.location.as_ref().map_or_else(String::new, text::short_location),
-        says.join(", "),
+        attributes.join(", "),
     ]
 }
 
-/// The first of them by name, and how many more.
-fn tasks(trace: &Trace, tasks: Option<&Tasks>) -> String {
-    let Some((tasks, first)) = tasks.and_then(|tasks| Some((tasks, *tasks.named.first()?))) else {
+/// Formats a set of tasks: the first by name, and the count.
+fn format_tasks(trace: &Trace, tasks: Option<&TaskSample>) -> String {
+    let Some((tasks, first)) = tasks.and_then(|tasks| Some((tasks, *tasks.first.first()?))) else {
         return String::new();
     };
     match tasks.count {
-        1 => name_of(trace, first),
-        // The count is what must not be cut off.
-        count => format!("{count}: {}…", name_of(trace, first)),
+        1 => task_name(trace, first),
+        // The count comes first, so that it is never truncated.
+        count => format!("{count}: {}…", task_name(trace, first)),
     }
 }

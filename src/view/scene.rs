@@ -1,32 +1,40 @@
-//! What a frame is made from, so that panes take one thing rather than six.
+//! Inputs of a frame, bundled into one parameter.
 
 use super::theme::Theme;
 use crate::app::{Model, Session};
-use crate::control::Status;
+use crate::control::SessionStatus;
 use crate::trace::Axis;
 use crate::workload::manifest::Manifest;
 
-/// Everything that there is to draw.
+/// Inputs of a frame on any screen.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
+    /// State of the user interface.
     pub model: &'a Model,
+    /// The active session, if any.
     pub session: Option<&'a dyn Session>,
+    /// Workloads that the picker lists.
     pub catalog: &'a [Manifest],
+    /// Colours and character set.
     pub theme: &'a Theme,
 }
 
-/// A scene in which a session is watched.
+/// Inputs of a frame on the dashboard, which has a session.
 #[derive(Clone, Copy)]
-pub struct Watching<'a> {
+pub struct SessionScene<'a> {
+    /// State of the user interface.
     pub model: &'a Model,
+    /// The active session.
     pub session: &'a dyn Session,
-    pub status: &'a Status,
+    /// Status of the session, read once per frame.
+    pub status: &'a SessionStatus,
+    /// Colours and character set.
     pub theme: &'a Theme,
 }
 
-impl Watching<'_> {
-    /// How far the axis has come in this frame. A loop that runs tells a later time whenever it is asked, so nobody asks it
-    /// twice: lanes, strip, header and details are of one moment.
+impl SessionScene<'_> {
+    /// End of the axis in this frame. Based on the status that was read once per frame, because a running loop's clock
+    /// advances: lanes, strip, header and details show the same time.
     pub fn axis_end(self, axis: Axis) -> u64 {
         self.model.dashboard.axis_end_at(self.session.trace(), self.status.now, axis)
     }

@@ -1,85 +1,104 @@
-//! Every style on one page. Panes name what a thing *is*; only this file knows colours.
+//! Styles. Panes use roles; only this file maps roles to colours.
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::trace::{AwaitKind, State};
+use crate::trace::{AwaitKind, TaskState};
 
-/// Which colours a terminal gets.
+/// Set of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Palette {
-    /// The terminal's own sixteen colours: they fit whatever background the person chose.
+    /// The terminal's 16 colours, which fit the user's background.
     #[default]
     Ansi16,
-    /// Colours of our own, for terminals with 24 bits of them.
+    /// 24-bit colours.
     Rgb,
-    /// No colour at all: bold, reverse and underline. For `NO_COLOR`.
+    /// No colours: bold, reverse and underline only. For `NO_COLOR`.
     Mono,
 }
 
-/// How the screen looks.
+/// Colours and character set of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
+    /// Set of colours.
     pub palette: Palette,
-    /// Nothing but ASCII, borders and all.
+    /// Whether only ASCII characters are used, including borders.
     pub ascii: bool,
 }
 
-/// What a thing on the screen is.
+/// Meaning of an element on the screen; determines its style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// Normal text.
     Text,
-    /// Labels, units and what is only there for orientation.
+    /// Labels, units and other secondary text.
     Dim,
+    /// Emphasized text.
     Strong,
     /// Lines and borders.
     Rule,
-    /// The rule of the pane that has the keys.
+    /// The rule of the focused pane.
     RuleFocused,
+    /// Title of a pane.
     Title,
+    /// A key, or something that a key does.
     Key,
+    /// A running task.
     Running,
+    /// A short poll.
     Poll,
+    /// A task that was woken and not polled yet.
     Scheduled,
-    /// A share of the time, where single polls were not seen.
+    /// Share of time running, in a sampled trace.
     Share,
+    /// Share of time scheduled, in a sampled trace.
     ScheduledShare,
+    /// A task that waits on an await of this kind.
     Waiting(AwaitKind),
+    /// A task held by the user.
     Held,
+    /// A completed task.
     Done,
+    /// A cancelled task.
     Cancelled,
+    /// A failed task.
     Failed,
     /// The selected row.
     Selected,
     /// The column of the time cursor.
     Cursor,
+    /// Chip: running.
     PhaseRunning,
+    /// Chip: paused.
     PhasePaused,
+    /// Chip: ended.
     PhaseEnded,
+    /// Chip: connection lost.
     PhaseLost,
-    /// Something that the person should know: a loss, a look back in time.
+    /// Something that needs attention: dropped events, a time cursor.
     Warning,
+    /// An error.
     Error,
-    /// The place where typing goes.
+    /// The input caret.
     Caret,
 }
 
 impl Role {
-    /// The role of a state.
-    pub fn of(state: State) -> Self {
+    /// Role of a task state.
+    pub fn of(state: TaskState) -> Self {
         match state {
-            State::Running => Self::Running,
-            State::Scheduled => Self::Scheduled,
-            State::Waiting(_, kind) => Self::Waiting(kind),
-            State::Held => Self::Held,
-            State::Done => Self::Done,
-            State::Cancelled => Self::Cancelled,
-            State::Failed => Self::Failed,
+            TaskState::Running => Self::Running,
+            TaskState::Scheduled => Self::Scheduled,
+            TaskState::Waiting(_, kind) => Self::Waiting(kind),
+            TaskState::Held => Self::Held,
+            TaskState::Completed => Self::Done,
+            TaskState::Cancelled => Self::Cancelled,
+            TaskState::Failed => Self::Failed,
         }
     }
 }
 
 impl Theme {
-    /// The style of `role`.
+    /// Style of `role`.
     pub fn style(&self, role: Role) -> Style {
         match self.palette {
             Palette::Mono => mono(role),
@@ -89,7 +108,7 @@ impl Theme {
     }
 }
 
-/// The hues that both coloured palettes have.
+/// Hues of the two coloured palettes.
 #[derive(Clone, Copy)]
 enum Hue {
     Grey,
@@ -152,7 +171,7 @@ fn coloured(role: Role, colour: fn(Hue) -> Color) -> Style {
             AwaitKind::Task => Hue::Magenta,
             AwaitKind::Sync => Hue::Yellow,
             AwaitKind::Channel | AwaitKind::Io => Hue::Cyan,
-            AwaitKind::Block => Hue::Red,
+            AwaitKind::BlockingCall => Hue::Red,
             AwaitKind::Yield | AwaitKind::Other => Hue::Grey,
         }),
         Role::Held => ink(Hue::Magenta).add_modifier(Modifier::BOLD),

@@ -1,108 +1,118 @@
-//! The page of wakes: who woke the selected task, one by one and in sum.
+//! Wakes page: the wakes of the selected task, one by one and per waker.
 
 use ratatui::buffer::Buffer;
 use rustc_hash::FxHashMap;
 
+use super::canvas::{self, put_text};
 use super::glyph;
-use super::page::{self, Places};
-use super::pen::{self, put};
-use super::scene::Watching;
+use super::page::{self, PageLayout};
+use super::scene::SessionScene;
 use super::theme::Role;
-use crate::app::columns::{cause, name_of};
+use crate::app::columns::{describe_waker, task_name};
 use crate::app::time;
-use crate::trace::{Cause, Task};
+use crate::trace::{Task, WakeSource};
 
-/// Wakes that are summed up by waker, from the newest back.
-const SUMMED_MAX: usize = 1_024;
-/// Columns of each cell: when, after the wake before, by whom.
+/// Maximum number of wakes counted per waker, newest first.
+const COUNTED_MAX: usize = 1_024;
+/// Widths of the cells: time, time since the previous wake, waker.
 const WIDTHS: [u16; 3] = [14, 14, 40];
 
-fn task<'a>(scene: Watching<'a>) -> Option<&'a Task> {
+fn selected_task<'a>(scene: SessionScene<'a>) -> Option<&'a Task> {
     scene.model.dashboard.selected.and_then(|id| scene.session.trace().task(id))
 }
 
-pub fn title(scene: Watching<'_>) -> String {
-    match task(scene) {
-        None => "wakes: no task is selected".to_owned(),
+/// Title of the page: the task and its number of wakes.
+pub fn title(scene: SessionScene<'_>) -> String {
+    match selected_task(scene) {
+        None => "wakes: no task selected".to_owned(),
         Some(task) => {
-            let guess = if scene.session.trace().many_threads().is_some() { ", by whom is a guess" } else { "" };
+            let guess =
+                if scene.session.trace().multi_threaded_since().is_some() { ", wakers are guessed" } else { "" };
             format!("wakes of {} #{}: {}{guess}", task.name(), task.id, task.counts.wakes)
         }
     }
 }
 
-pub fn render(buffer: &mut Buffer, scene: Watching<'_>, places: &Places) {
+/// Draws the page.
+pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
-    let titles: Vec<_> = WIDTHS.into_iter().zip(["woken at", "after", "by"]).collect();
-    page::titles(buffer, theme, places.titles, &titles);
-    let Some(task) = task(scene) else { return };
-    let count = state.wakes_shown(trace);
+    let titles: Vec<_> = WIDTHS.into_iter().zip(["woken at", "interval", "woken by"]).collect();
+    page::put_titles(buffer, theme, areas.titles, &titles);
+    let Some(task) = selected_task(scene) else { return };
+    let count = state.visible_wakes(trace);
     if count == 0 {
-        page::empty(buffer, theme, places.rows, &why_none(task));
+        page::put_empty_state(buffer, theme, areas.rows, &empty_reason(task));
         return;
     }
-    let top = state.list().top(count, places.rows.height.into());
+    let top = state.current_list().top(count, areas.rows.height.into());
     let mut wakes = task.wakes();
     let mut before = top.checked_sub(1).and_then(|index| wakes.nth(index)).map(|(at, _)| at);
-    for (row, (index, (at, by))) in (0..places.rows.height).zip((top..count).zip(wakes)) {
+    for (row, (index, (at, by))) in (0..areas.rows.height).zip((top..count).zip(wakes)) {
         let after = before.map_or_else(String::new, |before| time::duration(at.saturating_sub(before)));
         before = Some(at);
-        let role = if matches!(by, Cause::Task(_)) { Role::Text } else { Role::Dim };
-        let cells = [time::instant(at), after, by_whom(scene, by)];
+        let role = if matches!(by, WakeSource::Task(_)) { Role::Text } else { Role::Dim };
+        let cells = [time::instant(at), after, waker_name(scene, by)];
         let cells: Vec<_> = WIDTHS.into_iter().zip(&cells).map(|(width, cell)| (width, role, cell.as_str())).collect();
-        page::row(buffer, theme, places.rows, row, state.list().chosen(count) == Some(index), &cells);
+        page::put_row(buffer, theme, areas.rows, row, state.current_list().chosen_row(count) == Some(index), &cells);
     }
-    sums(buffer, scene, places, task, count);
+    render_wakers(buffer, scene, areas, task, count);
 }
 
-fn by_whom(scene: Watching<'_>, by: Cause) -> String {
+fn waker_name(scene: SessionScene<'_>, by: WakeSource) -> String {
     match by {
-        Cause::Task(id) => format!("{} #{id}", name_of(scene.session.trace(), id)),
-        by => cause(scene.session.trace(), by),
+        WakeSource::Task(id) => format!("{} #{id}", task_name(scene.session.trace(), id)),
+        by => describe_waker(scene.session.trace(), by),
     }
 }
 
-/// Why no single wake is listed, as far as that is known.
-fn why_none(task: &Task) -> String {
+/// Explains why no single wake is listed.
+fn empty_reason(task: &Task) -> String {
     let last = task.last_wake.map_or_else(String::new, |(at, _)| format!(", the last at {}", time::duration(at)));
     match task.counts.wakes {
-        0 => "it was never woken".to_owned(),
+        0 => "never woken".to_owned(),
         wakes => format!(
-            "It was woken {wakes} times, {} of them by itself{last}. Of single wakes, and who was behind them, nothing is \
-             known here: a console's wire tells only counts. `loopscope exec` sees each of them.",
+            "woken {wakes} times, {} of them self-wakes{last}. The console protocol reports only counts; use \
+             `loopscope exec` to see single wakes and their wakers.",
             task.counts.self_wakes
         ),
     }
 }
 
-/// Who woke it how often, most often first, in bars.
-fn sums(buffer: &mut Buffer, scene: Watching<'_>, places: &Places, task: &Task, count: usize) {
-    let foot = places.foot;
+/// Draws the number of wakes per waker as bars, most wakes first.
+fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout, task: &Task, count: usize) {
+    let foot = areas.foot;
     if foot.height == 0 {
         return;
     }
     let theme = scene.theme;
-    let summed = count.min(SUMMED_MAX);
-    let mut by: FxHashMap<Cause, usize> = FxHashMap::default();
-    for (_, cause) in task.wakes().rev().skip(task.wakes().len() - count).take(summed) {
-        *by.entry(cause).or_default() += 1;
+    let counted = count.min(COUNTED_MAX);
+    let mut by: FxHashMap<WakeSource, usize> = FxHashMap::default();
+    for (_, source) in task.wakes().rev().skip(task.wakes().len() - count).take(counted) {
+        *by.entry(source).or_default() += 1;
     }
-    let mut by: Vec<(String, usize)> = by.into_iter().map(|(cause, count)| (by_whom(scene, cause), count)).collect();
+    let mut by: Vec<(String, usize)> =
+        by.into_iter().map(|(source, count)| (waker_name(scene, source), count)).collect();
     by.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    pen::rule(buffer, theme, foot, &format!("by whom, of the last {summed}"), "", false);
+    canvas::put_rule(buffer, theme, foot, &format!("wakers of the last {counted} wakes"), "", false);
     let rows = super::layout::below_rule(foot);
     let shown = usize::from(rows.height);
     let most = by.first().map_or(1, |(_, count)| *count).max(1);
-    let room = usize::from(rows.width).saturating_sub(42);
+    let bar_width = usize::from(rows.width).saturating_sub(42);
     for (row, (name, count)) in (0..rows.height).zip(by.iter().take(shown)) {
         let is_last = usize::from(row) + 1 == shown && by.len() > shown;
         if is_last {
             let rest: usize = by.iter().skip(shown - 1).map(|(_, count)| count).sum();
-            put(buffer, rows, (2, row), &format!("{rest:>7}  {} others", by.len() - shown + 1), theme.style(Role::Dim));
+            put_text(
+                buffer,
+                rows,
+                (2, row),
+                &format!("{rest:>7}  {} others", by.len() - shown + 1),
+                theme.style(Role::Dim),
+            );
             break;
         }
-        put(buffer, rows, (2, row), &format!("{count:>7}  {name}"), theme.style(Role::Text));
-        let bar = glyph::RUNNING.to_string().repeat((count * room).div_ceil(most));
-        put(buffer, rows, (42, row), &bar, theme.style(Role::Scheduled));
+        put_text(buffer, rows, (2, row), &format!("{count:>7}  {name}"), theme.style(Role::Text));
+        let bar = glyph::RUNNING.to_string().repeat((count * bar_width).div_ceil(most));
+        put_text(buffer, rows, (42, row), &bar, theme.style(Role::Scheduled));
     }
 }

@@ -1,4 +1,4 @@
-//! The workloads that come with the program, and those that a person has in files.
+//! Finds workloads: the built-in ones, those in the user's workload folder, and scripts given by path.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,36 +6,45 @@ use std::path::Path;
 
 use super::fault::ScriptError;
 use super::manifest::Manifest;
-use super::own::Folder;
+use super::user_folder::WorkloadFolder;
 use super::{params, script};
 
-/// A script to be read on one screen is far smaller.
-pub const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Maximum size of a script file: 1 MiB. Scripts are meant to fit on one screen.
+pub const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
-/// A script to start one's own from, which runs as it is.
-pub const TEMPLATE: &str = include_str!("template.lua");
+/// The starter script that `loopscope new` writes. It runs unchanged.
+pub const SCRIPT_TEMPLATE: &str = include_str!("template.lua");
 
-/// Why there is no workload to run.
+/// The reason why a workload cannot be found or loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    #[error("no workload is called `{name}`{advice}; `loopscope workloads` lists them")]
+pub enum FindWorkloadError {
+    /// No workload has this name.
+    #[error("no workload is named `{name}`{advice}; `loopscope workloads` lists them")]
     Unknown {
+        /// The name as the user gave it.
         name: String,
-        /// What may have been meant, as part of the sentence.
+        /// A suggestion that continues the message, or an empty string.
         advice: String,
     },
+    /// The script file, or the workload folder, cannot be read.
     #[error("{path}: {reason}")]
-    Unreadable { path: String, reason: String },
+    Unreadable {
+        /// The path of the file or folder.
+        path: String,
+        /// Why it cannot be read.
+        reason: String,
+    },
+    /// The file was read, but the script is invalid.
     #[error(transparent)]
     Script(#[from] ScriptError),
 }
 
-/// The text of each built-in script, by name.
+/// Expands to a slice of (name, script text) pairs.
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../../workloads/", $name, ".lua")))),+] };
 }
 
-/// Name and text, in the order in which a learner meets them.
+/// Name and script text of each built-in workload, in teaching order.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "countsync",
     "countasync",
@@ -72,87 +81,89 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "pipeline",
 ];
 
-/// The built-in workload of this name, or the script at this path.
-pub fn find(name_or_path: &str) -> Result<Manifest, FindError> {
-    find_with(name_or_path, &Folder::none())
+/// Returns the built-in workload of this name, or the script at this path.
+pub fn find(name_or_path: &str) -> Result<Manifest, FindWorkloadError> {
+    find_in(name_or_path, &WorkloadFolder::none())
 }
 
-/// The workload of this name, from `own` before those that are built in, or the script at this path.
-pub fn find_with(name_or_path: &str, own: &Folder) -> Result<Manifest, FindError> {
-    if let Some(path) = own.file(name_or_path) {
-        return read(name_or_path, &path);
+/// Returns the workload of this name, or the script at this path.
+///
+/// A script in the workload folder `own` takes precedence over the built-in workload of the same name.
+pub fn find_in(name_or_path: &str, own: &WorkloadFolder) -> Result<Manifest, FindWorkloadError> {
+    if let Some(path) = own.script_path(name_or_path) {
+        return read_script(name_or_path, &path);
     }
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-        return Ok(script::read(name, &file_of(name), text)?);
+        return Ok(script::read_manifest(name, &built_in_file(name), text)?);
     }
     if !name_or_path.ends_with(".lua") && !name_or_path.contains(['/', '\\']) {
-        return Err(unknown(name_or_path, own));
+        return Err(unknown_workload(name_or_path, own));
     }
     let path = Path::new(name_or_path);
     let stem = path.file_stem().map(|stem| stem.to_string_lossy());
-    read(stem.as_deref().unwrap_or(name_or_path), path)
+    read_script(stem.as_deref().unwrap_or(name_or_path), path)
 }
 
-/// The script at `path`, to be called `name`.
-pub fn read(name: &str, path: &Path) -> Result<Manifest, FindError> {
-    read_by(script::read, name, path)
+/// Reads the script at `path` and names the workload `name`.
+pub fn read_script(name: &str, path: &Path) -> Result<Manifest, FindWorkloadError> {
+    read_script_with(script::read_manifest, name, path)
 }
 
-/// The same, for one of many: it is given up sooner.
-pub(super) fn read_listed(name: &str, path: &Path) -> Result<Manifest, FindError> {
-    read_by(script::read_listed, name, path)
+/// Reads the script at `path` as part of a listing: its top level gets less CPU time than in [`read_script`].
+pub(super) fn read_script_for_listing(name: &str, path: &Path) -> Result<Manifest, FindWorkloadError> {
+    read_script_with(script::read_manifest_for_listing, name, path)
 }
 
-fn read_by(
+fn read_script_with(
     read: impl FnOnce(&str, &str, &str) -> Result<Manifest, ScriptError>,
     name: &str,
     path: &Path,
-) -> Result<Manifest, FindError> {
+) -> Result<Manifest, FindWorkloadError> {
     let file = path.display().to_string();
-    match read_file(path) {
+    match read_text(path) {
         Ok(text) => Ok(Manifest { path: Some(path.to_owned()), ..read(name, &file, &text)? }),
-        Err(reason) => Err(FindError::Unreadable { path: file, reason }),
+        Err(reason) => Err(FindWorkloadError::Unreadable { path: file, reason }),
     }
 }
 
-/// Every built-in workload.
-pub fn all() -> Vec<Manifest> {
+/// Returns every built-in workload, in teaching order.
+pub fn built_in_workloads() -> Vec<Manifest> {
     let read = |(name, text): &(&str, &str)| {
-        script::read(name, &file_of(name), text).expect("a test reads every script that is built in")
+        script::read_manifest(name, &built_in_file(name), text).expect("a test reads every built-in script")
     };
     BUILT_IN.iter().map(read).collect()
 }
 
-fn file_of(name: &str) -> String {
+fn built_in_file(name: &str) -> String {
     format!("workloads/{name}.lua")
 }
 
-fn unknown(name: &str, own: &Folder) -> FindError {
-    let (own, _) = own.names();
+fn unknown_workload(name: &str, own: &WorkloadFolder) -> FindWorkloadError {
+    let (own, _) = own.script_names();
     let known = BUILT_IN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
-    let advice = match params::nearest(name, known) {
+    let advice = match params::closest_match(name, known) {
         Some(near) => format!("; did you mean `{near}`?"),
         None if Path::new(name).exists() => format!("; to run the file, write `{name}.lua` or `./{name}`"),
         None => String::new(),
     };
-    FindError::Unknown { name: name.to_owned(), advice }
+    FindWorkloadError::Unknown { name: name.to_owned(), advice }
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
+fn read_text(path: &Path) -> Result<String, String> {
     let plain = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "it may not be read: check its permissions".to_owned(),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied: check the file's permissions".to_owned(),
         _ => error.to_string(),
     };
     let metadata = path.metadata().map_err(plain)?;
     if !metadata.is_file() {
-        return Err("it is not a file".to_owned());
+        return Err("not a regular file".to_owned());
     }
     let mut bytes = Vec::new();
-    // One byte past the limit is enough to know; the file may have grown since it was looked at.
-    File::open(path).map_err(plain)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(plain)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it is larger than {} MiB, which no workload needs", FILE_BYTES_MAX >> 20));
+    // Reads one byte past the limit to detect a file that is too large, even if it grew after the check above.
+    File::open(path).map_err(plain)?.take(SCRIPT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(plain)?;
+    if bytes.len() as u64 > SCRIPT_BYTES_MAX {
+        return Err(format!("larger than {} MiB, the limit for a script", SCRIPT_BYTES_MAX >> 20));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

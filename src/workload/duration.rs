@@ -1,11 +1,14 @@
-//! Lengths of time as people write them: `55s`, `1.5s`, `1h 30m`, or a plain number of seconds.
+//! Parses durations in text form: `55s`, `1.5s`, `1h 30m`, or a plain number of seconds.
 
 use std::time::Duration;
 
-/// Longer than any workload has use for, and still in nanoseconds with room to spare in a `u64`: 100 years.
+/// The longest accepted duration: 100 years. In nanoseconds it fits into a `u64` with room to spare.
 pub const DURATION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
-/// Reads a length of time; the error says how one is written.
+/// Parses a duration.
+///
+/// # Errors
+/// Returns a message for the user that shows the accepted formats.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
     if let Ok(seconds) = trimmed.parse::<f64>() {
@@ -28,7 +31,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     from_seconds(seconds)
 }
 
-/// A length of time from seconds, refused where it is negative, no number at all, or past [`DURATION_MAX`].
+/// Converts seconds to a duration, rounded to the nearest nanosecond.
+///
+/// # Errors
+/// Returns a message for the user if the number is negative, not finite, or above [`DURATION_MAX`].
 pub fn from_seconds(seconds: f64) -> Result<Duration, String> {
     if !seconds.is_finite() {
         return Err(format!("{seconds} is not a duration: give a number of seconds"));
@@ -39,7 +45,7 @@ pub fn from_seconds(seconds: f64) -> Result<Duration, String> {
     if seconds > DURATION_MAX.as_secs_f64() {
         return Err(format!("{seconds} s is too long: the longest duration is 100 years"));
     }
-    // Decimal fractions of a second are not exact in binary; the nanosecond nearest to what was written is meant.
+    // Decimal fractions of a second are not exact in binary, so round to the nearest nanosecond.
     let whole = seconds.trunc();
     let nanos = ((seconds - whole) * 1e9).round() as u64;
     Ok(Duration::from_secs(whole as u64) + Duration::from_nanos(nanos))
@@ -63,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn parses_common_formats() {
         for (text, nanos) in [
             ("55s", 55_000_000_000),
             ("10ms", 10_000_000),
@@ -82,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest_and_says_why() {
+    fn rejects_invalid_durations() {
         for text in ["", "soon", "5 parsecs", "s", "1h 30", "-1", "inf", "NaN", "1e30", "1..2s"] {
             let refusal = parse(text).expect_err(text);
             assert!(refusal.contains("duration"), "{text}: {refusal}");

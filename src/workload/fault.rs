@@ -1,108 +1,121 @@
-//! What a script did wrong: gathered where it happens, told with the line, the task and who awaited it.
+//! Errors of scripts, with the source line, the failing task and the chain of awaiting coroutines.
+//!
+//! A [`ScriptFault`] collects this information while it propagates. A [`ScriptError`] is the final message for users.
 
 use std::fmt::Write;
 
-use super::source::Source;
+use super::script_source::ScriptSource;
 
-/// Awaiters named in one message; a recursion could have thousands.
-const LINKS_MAX: usize = 12;
+/// Maximum number of traceback frames in one message. A recursion could have thousands.
+const FRAMES_SHOWN_MAX: usize = 12;
 
-/// Characters of a shown line.
-const LINE_CHARS_MAX: usize = 160;
+/// Maximum number of characters of the source line that a message shows.
+const EXCERPT_CHARS_MAX: usize = 160;
 
-/// A wrong that is on its way up through coroutines and tasks.
+/// An error that propagates through a script's coroutines and tasks.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Fault {
+pub struct ScriptFault {
+    /// What went wrong, in one line.
     pub message: String,
+    /// What the script's author can do about it.
     pub hint: Option<String>,
+    /// The line of the script, counted from 1.
     pub line: Option<u32>,
-    /// The word in that line that is at fault.
+    /// The word in that line that caused the error. The message underlines it.
     pub token: Option<String>,
-    /// Who was at it, then who awaited them.
-    pub chain: Vec<Link>,
-    /// How many links at the chain's end belong to the task that it now goes through.
-    pub own_links: usize,
-    pub weight: Weight,
+    /// The failing coroutine first, then the coroutines and tasks that awaited it.
+    pub traceback: Vec<TracebackFrame>,
+    /// Number of frames at the end of the traceback that belong to the task that the error is passing through.
+    pub task_frames: usize,
+    /// Determines whether `pcall` catches the error.
+    pub kind: FaultKind,
 }
 
-/// One coroutine of the chain, and the line it was at.
+/// One coroutine or task in a traceback.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct TracebackFrame {
+    /// The name of the coroutine function or of the task.
     pub name: String,
+    /// The line at which it was executing, counted from 1.
     pub line: Option<u32>,
 }
 
-/// Who may stop a fault on its way.
+/// The kind of a [`ScriptFault`]. `pcall` catches only [`FaultKind::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// A script's own `pcall`.
+pub enum FaultKind {
+    /// An ordinary error.
     Error,
-    /// Nobody: a limit was reached, and a script that went on would reach it again.
+    /// A resource limit was reached. A script that continued would reach it again.
     Limit,
-    /// Nobody: the run is being stopped.
+    /// The run is being stopped.
     Stopped,
-    /// Nobody: the task is to panic with this message.
+    /// The script called `panic`: the task panics with this message.
     Panic,
 }
 
-impl Fault {
+impl ScriptFault {
+    /// Creates an ordinary error with no line, token or hint.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             hint: None,
             line: None,
             token: None,
-            chain: Vec::new(),
-            own_links: 0,
-            weight: Weight::Error,
+            traceback: Vec::new(),
+            task_frames: 0,
+            kind: FaultKind::Error,
         }
     }
 
+    /// Sets the hint that the message shows after `help:`.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
+    /// Sets the line of the script, counted from 1.
     #[must_use]
     pub fn line(mut self, line: Option<u32>) -> Self {
         self.line = line;
         self
     }
 
+    /// Sets the word that the message underlines.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
+    /// Sets the kind, which determines whether `pcall` catches the error.
     #[must_use]
-    pub fn weight(mut self, weight: Weight) -> Self {
-        self.weight = weight;
+    pub fn kind(mut self, kind: FaultKind) -> Self {
+        self.kind = kind;
         self
     }
 
-    /// The whole story for people.
-    pub fn report(&self, source: &Source) -> ScriptError {
+    /// Formats the error for users. The column is that of the token, if the line contains it exactly once.
+    pub fn to_error(&self, source: &ScriptSource) -> ScriptError {
         let column = self.line.zip(self.token.as_deref()).and_then(|(line, token)| source.column_of(line, token));
-        self.report_at(source, column)
+        self.to_error_at(source, column)
     }
 
-    /// The same, where the column is known better than by looking for the word.
-    pub fn report_at(&self, source: &Source, column: Option<u32>) -> ScriptError {
+    /// Formats the error for users, with a given column, counted from 1.
+    pub fn to_error_at(&self, source: &ScriptSource, column: Option<u32>) -> ScriptError {
         let file = source.file.to_string();
         let mut text = file.clone();
         for number in [self.line, column].into_iter().flatten() {
             let _ = write!(text, ":{number}");
         }
         let _ = write!(text, ": {}", self.message);
-        if let Some((line, shown)) = self.line.and_then(|line| Some((line, source.line(line)?))) {
+        if let Some((line, source_line)) = self.line.and_then(|line| Some((line, source.line(line)?))) {
             let width = self.token.as_deref().map_or(1, |token| token.chars().count());
-            show_line(&mut text, line, shown, column, width);
+            write_excerpt(&mut text, line, source_line, column, width);
         }
-        if !self.chain.is_empty() {
-            let _ = write!(text, "\n  {}", self.tell_chain(source));
+        if !self.traceback.is_empty() {
+            let _ = write!(text, "\n  {}", self.format_traceback(source));
         }
         if let Some(hint) = &self.hint {
             let _ = write!(text, "\n  help: {hint}");
@@ -110,16 +123,17 @@ impl Fault {
         ScriptError { file, line: self.line, column, message: self.message.clone(), text }
     }
 
-    fn tell_chain(&self, source: &Source) -> String {
-        let told: Vec<String> = self.chain.iter().take(LINKS_MAX).map(|link| link.tell(source)).collect();
-        let rest = self.chain.len().saturating_sub(LINKS_MAX);
-        let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };
-        format!("in {}{more}", told.join(", awaited by "))
+    fn format_traceback(&self, source: &ScriptSource) -> String {
+        let frames: Vec<String> =
+            self.traceback.iter().take(FRAMES_SHOWN_MAX).map(|frame| frame.format(source)).collect();
+        let omitted = self.traceback.len().saturating_sub(FRAMES_SHOWN_MAX);
+        let more = if omitted > 0 { format!(", and {omitted} more") } else { String::new() };
+        format!("in {}{more}", frames.join(", awaited by "))
     }
 }
 
-impl Link {
-    fn tell(&self, source: &Source) -> String {
+impl TracebackFrame {
+    fn format(&self, source: &ScriptSource) -> String {
         match self.line {
             Some(line) => format!("{} ({}:{line})", self.name, source.file),
             None => self.name.clone(),
@@ -127,26 +141,30 @@ impl Link {
     }
 }
 
-fn show_line(text: &mut String, line: u32, shown: &str, column: Option<u32>, width: usize) {
-    let shown: String = shown.replace('\t', " ").chars().filter(|c| !c.is_control()).take(LINE_CHARS_MAX).collect();
+fn write_excerpt(text: &mut String, line: u32, source_line: &str, column: Option<u32>, width: usize) {
+    let source_line: String =
+        source_line.replace('\t', " ").chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS_MAX).collect();
     let number = line.to_string();
-    let _ = write!(text, "\n  {number} | {}", shown.trim_end());
-    if let Some(column) = column.map(|column| column as usize).filter(|column| *column <= LINE_CHARS_MAX) {
+    let _ = write!(text, "\n  {number} | {}", source_line.trim_end());
+    if let Some(column) = column.map(|column| column as usize).filter(|column| *column <= EXCERPT_CHARS_MAX) {
         let (margin, indent) = (" ".repeat(number.len()), " ".repeat(column - 1));
-        let _ = write!(text, "\n  {margin} | {indent}{}", "^".repeat(width.min(LINE_CHARS_MAX)));
+        let _ = write!(text, "\n  {margin} | {indent}{}", "^".repeat(width.min(EXCERPT_CHARS_MAX)));
     }
 }
 
-/// A script's fault as it reaches people: `FILE:LINE:COLUMN: what`, the line itself, who was at it, and what to do.
+/// A script error for users: `FILE:LINE:COLUMN: message`, the source line, the traceback and a hint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct ScriptError {
+    /// The script's file as locations name it.
     pub file: String,
+    /// The line, counted from 1.
     pub line: Option<u32>,
+    /// The column in characters, counted from 1.
     pub column: Option<u32>,
-    /// What was wrong, in one line.
+    /// What went wrong, in one line.
     pub message: String,
-    /// Everything, in several lines.
+    /// The complete message, in several lines.
     pub text: String,
 }
 
@@ -155,13 +173,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_points_at_the_word_and_names_the_awaiters() {
-        let source = Source::new("count.lua", "local x\nawait(slep(1))\n");
-        let mut fault = Fault::new("`slep` is nil").line(Some(2)).token("slep").hint("write sleep");
-        fault.chain =
-            vec![Link { name: "count-2".to_owned(), line: Some(2) }, Link { name: "main".to_owned(), line: Some(1) }];
+    fn error_underlines_token_and_names_awaiters() {
+        let source = ScriptSource::new("count.lua", "local x\nawait(slep(1))\n");
+        let mut fault = ScriptFault::new("`slep` is nil").line(Some(2)).token("slep").hint("write sleep");
+        fault.traceback = vec![
+            TracebackFrame { name: "count-2".to_owned(), line: Some(2) },
+            TracebackFrame { name: "main".to_owned(), line: Some(1) },
+        ];
         assert_eq!(
-            fault.report(&source).to_string(),
+            fault.to_error(&source).to_string(),
             "count.lua:2:7: `slep` is nil\n  2 | await(slep(1))\n    |       ^^^^\n  in count-2 (count.lua:2), awaited by \
              main (count.lua:1)\n  help: write sleep"
         );

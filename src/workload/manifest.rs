@@ -1,4 +1,4 @@
-//! What a workload says of itself before anything runs: plain data that the picker, the forms and the reports read.
+//! A workload's manifest: the plain data that the picker, the parameter forms and the reports read.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,60 +6,80 @@ use std::time::Duration;
 
 use crate::control::ClockKind;
 
-/// One workload, read but not run.
+/// One workload whose script was loaded but not run.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// What a person types to run it: `chess-async`.
+    /// The name that runs it: `loopscope run chess-async`.
     pub name: String,
+    /// The title in the list of workloads.
     pub title: String,
     /// What it teaches, in a sentence or two.
     pub lesson: String,
+    /// The clock that it runs on unless the user chooses another.
     pub clock: ClockKind,
-    /// In the order in which the script names them, sorted by name.
+    /// The parameters, sorted by name.
     pub params: Vec<Param>,
-    /// How its file is called in locations and errors: `workloads/chess-async.lua`.
+    /// The file as locations and errors name it: `workloads/chess-async.lua`.
     pub file: String,
-    /// The file on disk; `None` for what is built in.
+    /// The path of the file on disk, or `None` for a built-in workload.
     pub path: Option<PathBuf>,
-    /// The script's text, for the preview and for the line that a task awaits on.
+    /// The script's text, for the preview and for the source line of an await.
     pub text: String,
 }
 
-/// One parameter.
+/// One parameter of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
+    /// The name, as in `--set NAME=VALUE`.
     pub name: String,
+    /// The help text. It may be empty.
     pub help: String,
+    /// The type and bounds of its values.
     pub kind: ParamKind,
+    /// The value of a run that does not set it.
     pub default: ParamValue,
 }
 
-/// What a parameter may be.
+/// The type and bounds of a parameter. Bounds are inclusive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamKind {
-    /// `whole` where a fraction makes no sense (the default and both bounds are whole).
+    /// A number.
     Number {
+        /// The smallest value.
         min: f64,
+        /// The largest value.
         max: f64,
+        /// Whether only whole numbers are valid: the default and both bounds are whole.
         whole: bool,
     },
+    /// A duration.
     Duration {
+        /// The shortest value.
         min: Duration,
+        /// The longest value.
         max: Duration,
     },
+    /// `true` or `false`.
     Boolean,
+    /// One of these texts.
     Choice(Vec<String>),
-    /// At most this many characters.
+    /// Any text.
     Text {
+        /// The maximum number of characters.
         max_chars: usize,
     },
 }
 
+/// The value of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamValue {
+    /// A value of [`ParamKind::Number`].
     Number(f64),
+    /// A value of [`ParamKind::Duration`].
     Duration(Duration),
+    /// A value of [`ParamKind::Boolean`].
     Boolean(bool),
+    /// A value of [`ParamKind::Choice`] or [`ParamKind::Text`].
     Text(String),
 }
 

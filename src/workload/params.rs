@@ -1,31 +1,43 @@
-//! Values for a workload's parameters: read from text, held to their bounds, refused with what is allowed.
+//! Parses and checks the values of workload parameters.
 
 use super::duration;
 use super::manifest::{Manifest, Param, ParamKind, ParamValue};
 
-/// Why a setting was refused.
+/// The reason why a parameter setting is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ParamError {
+    /// The workload has no parameter of this name.
     #[error("{workload} has no parameter `{name}`{advice}")]
     Unknown {
+        /// The name of the workload.
         workload: String,
+        /// The unknown parameter name.
         name: String,
-        /// What to write instead, as the end of the sentence.
+        /// A suggestion that continues the message.
         advice: String,
     },
+    /// The value is not of the parameter's type or not within its bounds.
     #[error("parameter `{name}`: {reason}")]
-    Refused { name: String, reason: String },
+    Invalid {
+        /// The name of the parameter.
+        name: String,
+        /// What is wrong with the value, and which values are allowed.
+        reason: String,
+    },
 }
 
 impl Param {
-    /// Reads a value; the error says what is allowed.
+    /// Parses and checks a value.
+    ///
+    /// # Errors
+    /// Returns a message for the user that names the allowed values.
     pub fn parse(&self, text: &str) -> Result<ParamValue, String> {
         let value = match &self.kind {
             ParamKind::Number { .. } => ParamValue::Number(
                 text.trim()
                     .replace('_', "")
                     .parse()
-                    .map_err(|_| format!("`{text}` is not a number: give {}", self.allowed()))?,
+                    .map_err(|_| format!("`{text}` is not a number: give {}", self.allowed_values()))?,
             ),
             ParamKind::Duration { .. } => ParamValue::Duration(duration::parse(text)?),
             ParamKind::Boolean => ParamValue::Boolean(match text.trim() {
@@ -40,44 +52,47 @@ impl Param {
         Ok(value)
     }
 
-    /// Whether `value` is of this parameter's kind and within its bounds.
+    /// Checks that `value` has this parameter's type and is within its bounds.
+    ///
+    /// # Errors
+    /// Returns a message for the user that names the allowed values.
     pub fn check(&self, value: &ParamValue) -> Result<(), String> {
         match (&self.kind, value) {
             (ParamKind::Number { min, max, whole }, ParamValue::Number(number)) => {
                 if *whole && number.fract() != 0.0 {
-                    return Err(format!("{number} is not whole: give {}", self.allowed()));
+                    return Err(format!("{number} is not whole: give {}", self.allowed_values()));
                 }
-                // Written so that a NaN falls through to the refusal.
+                // The negated range check also rejects NaN.
                 if !(*min..=*max).contains(number) {
-                    return Err(format!("{number} is out of bounds: give {}", self.allowed()));
+                    return Err(format!("{number} is out of bounds: give {}", self.allowed_values()));
                 }
             }
             (ParamKind::Duration { min, max }, ParamValue::Duration(duration)) => {
                 if !(*min..=*max).contains(duration) {
-                    return Err(format!("{value} is out of bounds: give {}", self.allowed()));
+                    return Err(format!("{value} is out of bounds: give {}", self.allowed_values()));
                 }
             }
             (ParamKind::Boolean, ParamValue::Boolean(_)) => {}
             (ParamKind::Choice(choices), ParamValue::Text(text)) => {
                 if !choices.contains(text) {
-                    let near = nearest(text, choices.iter().map(String::as_str));
+                    let near = closest_match(text, choices.iter().map(String::as_str));
                     let advice = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                    return Err(format!("`{text}` is not a choice: give {}{advice}", self.allowed()));
+                    return Err(format!("`{text}` is not a choice: give {}{advice}", self.allowed_values()));
                 }
             }
             (ParamKind::Text { max_chars }, ParamValue::Text(text)) => {
                 let chars = text.chars().count();
                 if chars > *max_chars {
-                    return Err(format!("{chars} characters are too many: give {}", self.allowed()));
+                    return Err(format!("{chars} characters are too many: give {}", self.allowed_values()));
                 }
             }
-            _ => return Err(format!("`{value}` is of another kind: give {}", self.allowed())),
+            _ => return Err(format!("`{value}` is of another kind: give {}", self.allowed_values())),
         }
         Ok(())
     }
 
-    /// What may be given, in words: `a whole number from 1 to 100`.
-    pub fn allowed(&self) -> String {
+    /// Describes the allowed values, for example `a whole number from 1 to 100`.
+    pub fn allowed_values(&self) -> String {
         match &self.kind {
             ParamKind::Number { min, max, whole } => {
                 format!("a {}number from {min} to {max}", if *whole { "whole " } else { "" })
@@ -93,32 +108,35 @@ impl Param {
     }
 }
 
-/// Every parameter's value, in the manifest's order: the last setting of that name, else its default.
+/// Returns a value for every parameter, in the manifest's order. The last setting of a name wins over the default.
+///
+/// # Errors
+/// Fails if a setting names an unknown parameter or has an invalid value.
 pub fn resolve(manifest: &Manifest, settings: &[(String, String)]) -> Result<Vec<(String, ParamValue)>, ParamError> {
     let mut values: Vec<_> = manifest.params.iter().map(|param| (param.name.clone(), param.default.clone())).collect();
     for (name, text) in settings {
         let Some(index) = manifest.params.iter().position(|param| param.name == *name) else {
-            return Err(unknown(manifest, name));
+            return Err(unknown_param(manifest, name));
         };
         values[index].1 =
-            manifest.params[index].parse(text).map_err(|reason| ParamError::Refused { name: name.clone(), reason })?;
+            manifest.params[index].parse(text).map_err(|reason| ParamError::Invalid { name: name.clone(), reason })?;
     }
     Ok(values)
 }
 
-fn unknown(manifest: &Manifest, name: &str) -> ParamError {
+fn unknown_param(manifest: &Manifest, name: &str) -> ParamError {
     let names: Vec<&str> = manifest.params.iter().map(|param| param.name.as_str()).collect();
-    let advice = match nearest(name, names.iter().copied()) {
+    let advice = match closest_match(name, names.iter().copied()) {
         Some(near) => format!("; did you mean `{near}`?"),
-        None if names.is_empty() => "; it takes none".to_owned(),
+        None if names.is_empty() => "; it has no parameters".to_owned(),
         None => format!("; it has {}", names.join(", ")),
     };
     ParamError::Unknown { workload: manifest.name.clone(), name: name.to_owned(), advice }
 }
 
-/// The candidate that `word` was probably meant to be; `None` where nothing is near.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters wrong is still a slip of the fingers; more is another word.
+/// Returns the candidate that `word` is most likely a misspelling of, or `None` if no candidate is similar.
+pub fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Up to a third of the letters may differ. With more differences it is a different word, not a typo.
     let limit = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
@@ -166,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_replace_defaults_and_keep_the_order() {
+    fn settings_override_defaults_in_order() {
         let values = resolve(&manifest(), &settings("pause", "1m")).expect("in bounds");
         assert_eq!(
             values,
@@ -179,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_is_allowed() {
+    fn error_names_allowed_values() {
         for (name, text, message) in [
             ("counters", "11", "parameter `counters`: 11 is out of bounds: give a whole number from 1 to 10"),
             ("counters", "2.5", "parameter `counters`: 2.5 is not whole: give a whole number from 1 to 10"),

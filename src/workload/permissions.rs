@@ -1,12 +1,12 @@
-//! What a person lets a script reach beyond this machine's own sockets and a folder of its own.
+//! The permissions that the user grants a script beyond loopback sockets and a private folder.
 
 use std::path::PathBuf;
 
-/// Nothing is allowed unless it is said.
+/// What a script may access. By default it has only loopback sockets and a private temporary folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
-    /// Sockets may reach other machines, and be reached from them.
+    /// Whether sockets may connect to other machines and accept connections from them.
     pub net: bool,
-    /// The script's files are in this folder, which stays. Without it they are in an empty one that goes with the run.
+    /// The folder that the script may read and write. Without it, the run gets an empty one that is deleted at its end.
     pub folder: Option<PathBuf>,
 }

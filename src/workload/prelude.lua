@@ -1,52 +1,52 @@
--- The part of the language that must be Lua itself: what suspends has to be called by Lua, never through Rust.
-local raw_pcall, raw_xpcall, caught, is_mine, on_fault, enter, suspend, keys_of, next_of, closer_of,
-  hand_over = ...
+-- The functions that must be written in Lua: Lua cannot suspend across a call that goes through Rust.
+local raw_pcall, raw_xpcall, to_catchable, is_uncatchable, on_error, enter, suspend, sorted_keys, next_method,
+  closing_value, yield_value = ...
 
--- A stop or a reached limit goes on through every pcall; anything else comes out as a plain message.
+-- Propagates stops and reached limits; any other error becomes the message that pcall returns.
 local function checked(ok, ...)
   if ok then return true, ... end
-  return false, caught((...))
+  return false, to_catchable((...))
 end
 
--- A coroutine runs right here, on its awaiter's stack; everything else is a Rust future to wait for.
-local function go(awaited, body, ...)
+-- A coroutine runs inline, on its awaiter's stack; everything else is a Rust future.
+local function run_or_suspend(awaited, body, ...)
   if body then return body(...) end
   return suspend(awaited, ...)
 end
 
-local function await(awaited) return go(awaited, enter(awaited)) end
+local function await(awaited) return run_or_suspend(awaited, enter(awaited)) end
 
 return {
   await = await,
 
-  -- Anything with a `next` to await: generators, channels, intervals, as_completed. What can be closed is closed when
-  -- the loop is left.
+  -- Iterates over anything with an awaitable `next`: generators, channels, intervals, as_completed. A generator is
+  -- closed when the loop ends.
   each = function(source)
-    local following = next_of(source)
+    local next = next_method(source)
     return function()
-      local value, more = await(following(source))
+      local value, more = await(next(source))
       return value, more
-    end, nil, nil, closer_of(source)
+    end, nil, nil, closing_value(source)
   end,
 
-  bind_reader = function(reader)
-    return function(...) return hand_over(reader, ...) end
+  bind_yield = function(target)
+    return function(...) return yield_value(target, ...) end
   end,
 
-  run = function(body, ...) return raw_xpcall(body, on_fault, ...) end,
+  run = function(body, ...) return raw_xpcall(body, on_error, ...) end,
 
   pcall = function(body, ...) return checked(raw_pcall(body, ...)) end,
 
   xpcall = function(body, handler, ...)
     return checked(raw_xpcall(body, function(fault)
-      if is_mine(fault) then return fault end
-      return handler(caught(fault))
+      if is_uncatchable(fault) then return fault end
+      return handler(to_catchable(fault))
     end, ...))
   end,
 
-  -- Lua's own order of keys changes from run to run; a workload's must not.
+  -- Iterates in sorted order. Lua's own key order differs from run to run.
   pairs = function(subject)
-    local keys, at = keys_of(subject), 0
+    local keys, at = sorted_keys(subject), 0
     return function()
       while true do
         at = at + 1

@@ -1,89 +1,95 @@
-//! Reads a script: runs its top level in a sandbox, where nothing can be awaited, and reads the table it returns.
+//! Loads a script: runs its top level in a sandbox, where nothing can be awaited, and reads the table that it returns.
 
 use mlua::{Lua, Table, Value};
 
-use super::fault::{Fault, ScriptError};
-use super::host::{self, Host};
+use super::fault::{ScriptError, ScriptFault};
+use super::host::{self, ScriptHost};
 use super::manifest::{Manifest, Param};
-use super::params::nearest;
-use super::source::Source;
+use super::params::closest_match;
+use super::script_source::ScriptSource;
 use crate::control::ClockKind;
 
 mod param;
 
-/// What the table may hold.
-const KEYS: [&str; 6] = ["title", "lesson", "clock", "params", "expects", "main"];
+/// The keys that a manifest may contain.
+const MANIFEST_KEYS: [&str; 6] = ["title", "lesson", "clock", "params", "expects", "main"];
 
-/// What the inspector must find in a run of the script, and nothing else.
+/// What a run of the script must produce: exactly these findings and this outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expectations {
-    /// Names of findings.
+    /// The names of the lints that must report a finding.
     pub findings: Vec<String>,
-    /// Whether the run is to fail, as a deadlock does.
-    pub fails: bool,
+    /// Whether the run must fail, for example with a deadlock.
+    pub must_fail: bool,
 }
 
-/// A script whose top level has run.
-pub(super) struct Loaded {
+/// A script after its top level has run.
+pub(super) struct LoadedScript {
     pub lua: Lua,
     pub table: Table,
     pub main: Value,
 }
 
-/// Reads what a script says of itself. `name` is what a person types to run it, `file` what errors call it.
-pub fn read(name: &str, file: &str, text: &str) -> Result<Manifest, ScriptError> {
-    read_by(Host::new, name, file, text)
+/// Loads a script and returns its manifest. `name` is the workload's name; errors and locations use `file`.
+///
+/// # Errors
+/// Fails if the script is not valid Lua, if its top level raises an error, or if its manifest is invalid.
+pub fn read_manifest(name: &str, file: &str, text: &str) -> Result<Manifest, ScriptError> {
+    read_manifest_with(ScriptHost::new, name, file, text)
 }
 
-/// The same, for one of many: it is given up sooner.
-pub(super) fn read_listed(name: &str, file: &str, text: &str) -> Result<Manifest, ScriptError> {
-    read_by(Host::listed, name, file, text)
+/// Loads a script as part of a listing: its top level gets less CPU time than in [`read_manifest`].
+pub(super) fn read_manifest_for_listing(name: &str, file: &str, text: &str) -> Result<Manifest, ScriptError> {
+    read_manifest_with(ScriptHost::for_listing, name, file, text)
 }
 
-fn read_by(
-    host: impl FnOnce(Source) -> std::sync::Arc<Host>,
+fn read_manifest_with(
+    host: impl FnOnce(ScriptSource) -> std::sync::Arc<ScriptHost>,
     name: &str,
     file: &str,
     text: &str,
 ) -> Result<Manifest, ScriptError> {
-    let source = Source::new(file, text);
+    let source = ScriptSource::new(file, text);
     let loaded = load(&host(source.clone()))?;
-    let reader = Reader { source: &source };
-    reader.manifest(name, &loaded).map_err(|trouble| trouble.report(&source))
+    let reader = ManifestReader { source: &source };
+    reader.manifest(name, &loaded).map_err(|error| error.into_error(&source))
 }
 
-/// What a script says that the inspector must find.
+/// Returns the expectations that a script declares in `expects`.
+///
+/// # Errors
+/// Fails for the same reasons as [`read_manifest`].
 pub fn expectations(manifest: &Manifest) -> Result<Expectations, ScriptError> {
-    let source = Source::of(manifest);
-    let loaded = load(&Host::new(source.clone()))?;
-    let reader = Reader { source: &source };
-    reader.expectations(&loaded.table).map_err(|trouble| trouble.report(&source))
+    let source = ScriptSource::from_manifest(manifest);
+    let loaded = load(&ScriptHost::new(source.clone()))?;
+    let reader = ManifestReader { source: &source };
+    reader.expectations(&loaded.table).map_err(|error| error.into_error(&source))
 }
 
-/// Runs the top level.
-pub(super) fn load(host: &std::sync::Arc<Host>) -> Result<Loaded, ScriptError> {
+/// Runs a script's top level.
+pub(super) fn load(host: &std::sync::Arc<ScriptHost>) -> Result<LoadedScript, ScriptError> {
     let source = &host.source;
-    let refuse = |fault: Fault| fault.report(source);
-    let lua = host::open(host).map_err(|error| refuse(host.fault_of(&error)))?;
+    let render = |fault: ScriptFault| fault.to_error(source);
+    let lua = host::open(host).map_err(|error| render(host.fault_from_error(&error)))?;
     let chunk = lua.load(&*source.text).set_name(format!("={}", source.chunk())).set_mode(mlua::chunk::ChunkMode::Text);
-    let body = chunk.into_function().map_err(|error| refuse(syntax(host.fault_of(&error))))?;
-    let returned = host.run_top_level(&body).map_err(refuse)?;
+    let body = chunk.into_function().map_err(|error| render(with_syntax_hint(host.fault_from_error(&error))))?;
+    let returned = host.run_top_level(&body).map_err(render)?;
     let Value::Table(table) = returned else {
         let got = host::describe(&returned);
-        let fault = Fault::new(format!("the script must return its manifest, and returned {got}"));
-        return Err(refuse(fault.hint("end it with: return { title = \"…\", main = async(function(p) … end) }")));
+        let fault = ScriptFault::new(format!("the script must return its manifest, but returned {got}"));
+        return Err(render(fault.hint("end it with: return { title = \"…\", main = async(function(p) … end) }")));
     };
-    let main = table.raw_get("main").map_err(|error| refuse(host.fault_of(&error)))?;
-    Ok(Loaded { lua, table, main })
+    let main = table.raw_get("main").map_err(|error| render(host.fault_from_error(&error)))?;
+    Ok(LoadedScript { lua, table, main })
 }
 
-/// The error for a main that is not what `async` returns.
-pub(super) fn main_is_not_async(source: &Source) -> ScriptError {
-    let trouble = Trouble::at(&["main"], "main must be a coroutine function");
-    trouble.hint("write main = async(function(p) … end)").report(source)
+/// Returns the error for a `main` that was not created by `async`.
+pub(super) fn main_not_async_error(source: &ScriptSource) -> ScriptError {
+    let error = ManifestError::at(&["main"], "main must be a coroutine function");
+    error.hint("write main = async(function(p) … end)").into_error(source)
 }
 
-fn syntax(fault: Fault) -> Fault {
+fn with_syntax_hint(fault: ScriptFault) -> ScriptFault {
     let hint = match fault.message.as_str() {
         message if message.contains("near <eof>") => "the script ends too early: is an `end` or a `}` missing?",
         message if message.contains("'=' expected") || message.contains("'}' expected") => {
@@ -94,169 +100,172 @@ fn syntax(fault: Fault) -> Fault {
     fault.hint(hint)
 }
 
-/// A fault at a key of the manifest.
-pub(super) struct Trouble {
+/// An error at a key of the manifest.
+pub(super) struct ManifestError {
     path: Vec<String>,
-    // Boxed to keep the many results that carry it small.
-    fault: Box<Fault>,
+    // Boxed to keep `Result`s with this error small.
+    fault: Box<ScriptFault>,
 }
 
-impl Trouble {
+impl ManifestError {
+    /// Creates an error at the key with this path, such as `params`, `counters`, `min`.
     pub fn at(path: &[&str], message: impl Into<String>) -> Self {
-        Self { path: path.iter().map(|&key| key.to_owned()).collect(), fault: Box::new(Fault::new(message)) }
+        Self { path: path.iter().map(|&key| key.to_owned()).collect(), fault: Box::new(ScriptFault::new(message)) }
     }
 
+    /// Sets the hint that the message shows after `help:`.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         *self.fault = self.fault.hint(hint);
         self
     }
 
-    fn report(self, source: &Source) -> ScriptError {
+    fn into_error(self, source: &ScriptSource) -> ScriptError {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        // A key that is missing is told at the table that should have it.
+        // A missing key is reported at the table that should contain it.
         let found = (1..=path.len())
             .rev()
             .find_map(|length| Some((source.position_of_key(&path[..length])?, path[length - 1])));
         match found {
-            Some(((line, column), key)) => self.fault.line(Some(line)).token(key).report_at(source, Some(column)),
-            None => self.fault.report(source),
+            Some(((line, column), key)) => self.fault.line(Some(line)).token(key).to_error_at(source, Some(column)),
+            None => self.fault.to_error(source),
         }
     }
 }
 
-struct Reader<'a> {
-    source: &'a Source,
+/// Reads the manifest table of a loaded script.
+struct ManifestReader<'a> {
+    source: &'a ScriptSource,
 }
 
-impl Reader<'_> {
-    fn manifest(&self, name: &str, loaded: &Loaded) -> Result<Manifest, Trouble> {
+impl ManifestReader<'_> {
+    fn manifest(&self, name: &str, loaded: &LoadedScript) -> Result<Manifest, ManifestError> {
         let table = &loaded.table;
-        check_keys(table, &[], &KEYS)?;
+        check_keys(table, &[], &MANIFEST_KEYS)?;
         if host::definition_of(&loaded.main).is_none() {
             let got = host::describe(&loaded.main);
-            let trouble = Trouble::at(&["main"], format!("main must be a coroutine function, and is {got}"));
-            return Err(trouble.hint("write main = async(function(p) … end)"));
+            let error = ManifestError::at(&["main"], format!("main must be a coroutine function, but is {got}"));
+            return Err(error.hint("write main = async(function(p) … end)"));
         }
         self.expectations(table)?;
         Ok(Manifest {
             name: name.to_owned(),
-            title: required_text(table, "title")?,
-            lesson: required_text(table, "lesson")?,
-            clock: clock(table)?,
-            params: params(table)?,
+            title: required_string(table, "title")?,
+            lesson: required_string(table, "lesson")?,
+            clock: read_clock(table)?,
+            params: read_params(table)?,
             file: self.source.file.to_string(),
             path: None,
             text: self.source.text.to_string(),
         })
     }
 
-    fn expectations(&self, table: &Table) -> Result<Expectations, Trouble> {
-        let expects = match get(table, "expects") {
+    fn expectations(&self, table: &Table) -> Result<Expectations, ManifestError> {
+        let expects = match raw_value(table, "expects") {
             Value::Nil => return Ok(Expectations::default()),
             Value::Table(expects) => expects,
-            other => return Err(wrong_type(&["expects"], "a table", &other)),
+            other => return Err(wrong_type_error(&["expects"], "a table", &other)),
         };
         check_keys(&expects, &["expects"], &["findings", "outcome"])?;
-        let findings = match get(&expects, "findings") {
+        let findings = match raw_value(&expects, "findings") {
             Value::Nil => Vec::new(),
-            Value::Table(list) => texts(&list, &["expects", "findings"])?,
-            other => return Err(wrong_type(&["expects", "findings"], "a list of names", &other)),
+            Value::Table(list) => string_list(&list, &["expects", "findings"])?,
+            other => return Err(wrong_type_error(&["expects", "findings"], "a list of names", &other)),
         };
-        let outcome = match get(&expects, "outcome") {
+        let outcome = match raw_value(&expects, "outcome") {
             Value::Nil => "completed".to_owned(),
             Value::String(outcome) => outcome.to_string_lossy(),
-            other => return Err(wrong_type(&["expects", "outcome"], "\"completed\" or \"failed\"", &other)),
+            other => return Err(wrong_type_error(&["expects", "outcome"], "\"completed\" or \"failed\"", &other)),
         };
         match outcome.as_str() {
-            "completed" | "failed" => Ok(Expectations { findings, fails: outcome == "failed" }),
+            "completed" | "failed" => Ok(Expectations { findings, must_fail: outcome == "failed" }),
             _ => {
                 let message = format!("`{outcome}` is not an outcome: give \"completed\" or \"failed\"");
-                Err(Trouble::at(&["expects", "outcome"], message))
+                Err(ManifestError::at(&["expects", "outcome"], message))
             }
         }
     }
 }
 
-fn clock(table: &Table) -> Result<ClockKind, Trouble> {
-    let text = match get(table, "clock") {
+fn read_clock(table: &Table) -> Result<ClockKind, ManifestError> {
+    let text = match raw_value(table, "clock") {
         Value::Nil => return Ok(ClockKind::Virtual),
         Value::String(text) => text.to_string_lossy(),
-        other => return Err(wrong_type(&["clock"], "\"virtual\" or \"real\"", &other)),
+        other => return Err(wrong_type_error(&["clock"], "\"virtual\" or \"real\"", &other)),
     };
     match text.as_str() {
         "virtual" => Ok(ClockKind::Virtual),
         "real" => Ok(ClockKind::Real),
-        _ => Err(Trouble::at(&["clock"], format!("`{text}` is not a clock: give \"virtual\" or \"real\""))),
+        _ => Err(ManifestError::at(&["clock"], format!("`{text}` is not a clock: give \"virtual\" or \"real\""))),
     }
 }
 
-fn params(table: &Table) -> Result<Vec<Param>, Trouble> {
-    let described = match get(table, "params") {
+fn read_params(table: &Table) -> Result<Vec<Param>, ManifestError> {
+    let described = match raw_value(table, "params") {
         Value::Nil => return Ok(Vec::new()),
         Value::Table(described) => described,
-        other => return Err(wrong_type(&["params"], "a table of parameters", &other)),
+        other => return Err(wrong_type_error(&["params"], "a table of parameters", &other)),
     };
     let mut params = Vec::new();
     for pair in described.pairs::<Value, Value>() {
-        let (name, value) = pair.map_err(|error| Trouble::at(&["params"], error.to_string()))?;
+        let (name, value) = pair.map_err(|error| ManifestError::at(&["params"], error.to_string()))?;
         let Value::String(name) = name else {
-            let trouble = Trouble::at(&["params"], "each parameter needs a name");
-            return Err(trouble.hint("write params = { counters = { default = 3, … } }"));
+            let error = ManifestError::at(&["params"], "a parameter has no name");
+            return Err(error.hint("write params = { counters = { default = 3, … } }"));
         };
-        params.push(param::read(&name.to_string_lossy(), &value)?);
+        params.push(param::read_param(&name.to_string_lossy(), &value)?);
     }
     params.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(params)
 }
 
-/// A key's value, with metatables out of the game.
-fn get(table: &Table, key: &str) -> Value {
+/// Returns a key's value and ignores metatables.
+fn raw_value(table: &Table, key: &str) -> Value {
     table.raw_get(key).unwrap_or_default()
 }
 
-fn required_text(table: &Table, key: &str) -> Result<String, Trouble> {
-    match get(table, key) {
+fn required_string(table: &Table, key: &str) -> Result<String, ManifestError> {
+    match raw_value(table, key) {
         Value::String(text) => Ok(text.to_string_lossy()),
         Value::Nil => {
-            Err(Trouble::at(&[key], format!("the manifest has no `{key}`")).hint(format!("add {key} = \"…\"")))
+            Err(ManifestError::at(&[key], format!("the manifest has no `{key}`")).hint(format!("add {key} = \"…\"")))
         }
-        other => Err(wrong_type(&[key], "a text", &other)),
+        other => Err(wrong_type_error(&[key], "a text", &other)),
     }
 }
 
-fn wrong_type(path: &[&str], wanted: &str, got: &Value) -> Trouble {
+fn wrong_type_error(path: &[&str], wanted: &str, got: &Value) -> ManifestError {
     let (key, got) = (path.join("."), host::describe(got));
-    Trouble::at(path, format!("`{key}` must be {wanted}, and is {got}"))
+    ManifestError::at(path, format!("`{key}` must be {wanted}, but is {got}"))
 }
 
-fn texts(list: &Table, path: &[&str]) -> Result<Vec<String>, Trouble> {
+fn string_list(list: &Table, path: &[&str]) -> Result<Vec<String>, ManifestError> {
     list.sequence_values::<Value>()
         .map(|value| match value {
             Ok(Value::String(text)) => Ok(text.to_string_lossy()),
-            Ok(other) => Err(wrong_type(path, "a list of texts", &other)),
-            Err(error) => Err(Trouble::at(path, error.to_string())),
+            Ok(other) => Err(wrong_type_error(path, "a list of texts", &other)),
+            Err(error) => Err(ManifestError::at(path, error.to_string())),
         })
         .collect()
 }
 
-/// Refuses a key that means nothing, for it is most likely a slip in one that means something.
-fn check_keys(table: &Table, path: &[&str], known: &[&str]) -> Result<(), Trouble> {
+/// Rejects unknown keys, which are most likely misspelled.
+fn check_keys(table: &Table, path: &[&str], known: &[&str]) -> Result<(), ManifestError> {
     for pair in table.pairs::<Value, Value>() {
-        let (key, _) = pair.map_err(|error| Trouble::at(path, error.to_string()))?;
+        let (key, _) = pair.map_err(|error| ManifestError::at(path, error.to_string()))?;
         let key = match key {
             Value::String(key) => key.to_string_lossy(),
             other => {
-                return Err(Trouble::at(path, format!("{} is not a key that is known here", host::describe(&other))));
+                return Err(ManifestError::at(path, format!("unknown key: {}", host::describe(&other))));
             }
         };
         if !known.contains(&key.as_str()) {
-            let advice = match nearest(&key, known.iter().copied()) {
+            let advice = match closest_match(&key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", known.join(", ")),
+                None => format!("valid keys are {}", known.join(", ")),
             };
             let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
-            return Err(Trouble::at(&path, format!("unknown key `{key}`")).hint(advice));
+            return Err(ManifestError::at(&path, format!("unknown key `{key}`")).hint(advice));
         }
     }
     Ok(())

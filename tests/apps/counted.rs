@@ -1,7 +1,7 @@
-//! What a task counts of itself: its polls, and the calls of the waker that it hands to what it awaits.
+//! Tasks that count their own polls and wakes.
 //!
-//! A task that is told to stop lets go of what it does within a poll of its own, and ends with that. A wake from another
-//! thread either finds it there, or comes too late and is no wake: nobody can count it differently.
+//! A stopped task drops its future within one of its polls and ends. A wake from another thread counts only if it comes
+//! before that, so the count is well-defined.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -9,104 +9,104 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Every task's counts, by its name.
+/// The counters of all tasks by name.
 #[derive(Clone, Default)]
-pub struct Counts(Arc<Mutex<BTreeMap<String, Arc<Count>>>>);
+pub struct AppCounts(Arc<Mutex<BTreeMap<String, Arc<TaskCounter>>>>);
 
 #[derive(Default)]
-struct Count {
+struct TaskCounter {
     polls: AtomicU64,
     wakes: AtomicU64,
-    stops: AtomicBool,
-    /// Locked by whoever wakes it, and by its end.
-    is_over: Mutex<bool>,
+    should_stop: AtomicBool,
+    /// Set at the end. Locked during each wake, so that no wake counts after the end.
+    is_ended: Mutex<bool>,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Counts {
-    /// Spawns `future` as a task called `name` that counts.
+impl AppCounts {
+    /// Spawns `future` as a counting task called `name`.
     pub fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
-        let count = Arc::new(Count::default());
-        self.0.lock().expect("nobody panics with this lock").insert(name.to_owned(), count.clone());
-        let counted = Counted { future: Some(Box::pin(future)), count };
-        tokio::task::Builder::new().name(name).spawn(counted).expect("spawned from inside the runtime")
+        let counter = Arc::new(TaskCounter::default());
+        self.0.lock().expect("the lock is not poisoned").insert(name.to_owned(), counter.clone());
+        let future = CountedFuture { future: Some(Box::pin(future)), counter };
+        tokio::task::Builder::new().name(name).spawn(future).expect("spawn inside the runtime")
     }
 
-    /// Tells every task to stop.
+    /// Makes every task stop at its next poll, and wakes it.
     pub fn stop(&self) {
-        let counts: Vec<_> = self.0.lock().expect("nobody panics with this lock").values().cloned().collect();
-        for count in counts {
-            count.stops.store(true, Ordering::SeqCst);
-            let waker = count.waker.lock().expect("nobody panics with this lock").clone();
-            // One that was never polled will be.
+        let counters: Vec<_> = self.0.lock().expect("the lock is not poisoned").values().cloned().collect();
+        for counter in counters {
+            counter.should_stop.store(true, Ordering::SeqCst);
+            let waker = counter.waker.lock().expect("the lock is not poisoned").clone();
+            // A task without a waker has not been polled yet, and will be.
             if let Some(waker) = waker {
                 waker.wake();
             }
         }
     }
 
-    /// `{"name":{"polls":1,"wakes":2},…}`.
+    /// Returns the counts as JSON: `{"name":{"polls":1,"wakes":2},…}`.
     pub fn json(&self) -> String {
-        let counts = self.0.lock().expect("nobody panics with this lock");
-        let entry = |(name, count): (&String, &Arc<Count>)| {
-            let (polls, wakes) = (count.polls.load(Ordering::SeqCst), count.wakes.load(Ordering::SeqCst));
+        let counters = self.0.lock().expect("the lock is not poisoned");
+        let entry = |(name, counter): (&String, &Arc<TaskCounter>)| {
+            let (polls, wakes) = (counter.polls.load(Ordering::SeqCst), counter.wakes.load(Ordering::SeqCst));
             format!("\"{name}\":{{\"polls\":{polls},\"wakes\":{wakes}}}")
         };
-        format!("{{{}}}", counts.iter().map(entry).collect::<Vec<_>>().join(","))
+        format!("{{{}}}", counters.iter().map(entry).collect::<Vec<_>>().join(","))
     }
 }
 
-struct Counted {
-    /// `None` once it is over.
+struct CountedFuture {
+    /// `None` once the task has ended.
     future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    count: Arc<Count>,
+    counter: Arc<TaskCounter>,
 }
 
-impl Future for Counted {
+impl Future for CountedFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.count.polls.fetch_add(1, Ordering::SeqCst);
+        self.counter.polls.fetch_add(1, Ordering::SeqCst);
         let waker = {
-            let mut kept = self.count.waker.lock().expect("nobody panics with this lock");
-            let counting = || Counting { count: self.count.clone(), tokio: context.waker().clone() };
-            kept.get_or_insert_with(|| Arc::new(counting()).into()).clone()
+            let mut slot = self.counter.waker.lock().expect("the lock is not poisoned");
+            let waker = || CountingWaker { counter: self.counter.clone(), tokio: context.waker().clone() };
+            slot.get_or_insert_with(|| Arc::new(waker()).into()).clone()
         };
-        let is_stopped = self.count.stops.load(Ordering::SeqCst);
+        let should_stop = self.counter.should_stop.load(Ordering::SeqCst);
         let mut polled = |future: &mut Pin<Box<dyn Future<Output = ()> + Send>>| {
             future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
         };
-        if !is_stopped && self.future.as_mut().is_some_and(&mut polled) {
+        if !should_stop && self.future.as_mut().is_some_and(&mut polled) {
             return Poll::Pending;
         }
         self.future = None;
-        *self.count.is_over.lock().expect("nobody panics with this lock") = true;
+        *self.counter.is_ended.lock().expect("the lock is not poisoned") = true;
         Poll::Ready(())
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedFuture {
     fn drop(&mut self) {
-        *self.count.is_over.lock().expect("nobody panics with this lock") = true;
+        *self.counter.is_ended.lock().expect("the lock is not poisoned") = true;
     }
 }
 
-struct Counting {
-    count: Arc<Count>,
+struct CountingWaker {
+    counter: Arc<TaskCounter>,
     tokio: Waker,
 }
 
-impl Wake for Counting {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let is_over = self.count.is_over.lock().expect("nobody panics with this lock");
-        if *is_over {
+        let is_ended = self.counter.is_ended.lock().expect("the lock is not poisoned");
+        if *is_ended {
             return;
         }
-        self.count.wakes.fetch_add(1, Ordering::SeqCst);
+        self.counter.wakes.fetch_add(1, Ordering::SeqCst);
         self.tokio.wake_by_ref();
     }
 }

@@ -1,10 +1,10 @@
-//! A program of somebody else's, as far as loopscope knows: plain tokio with console-subscriber, and nothing of ours in
-//! it. The suite attaches to it and starts it.
+//! The example app: plain tokio with console-subscriber and no loopscope code. The tests start it and attach to it.
 //!
-//! `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort]`. It says `ready` once its tasks are spawned, lets
-//! them end when it reads `stop`, and then prints, as one JSON object, how often each task was polled and woken by its own
-//! count. It stays until its standard input ends, so that whoever watches can wait until everything is told; one that
-//! was never told to stop does so then. Only `quits` ends by itself.
+//! Usage: `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort]`.
+//!
+//! The app prints `ready` once its tasks are spawned. On a line of standard input, or at its end, it stops its tasks
+//! and prints their counts of polls and wakes as a JSON object. It exits at the end of standard input, so that a client
+//! can wait for all updates. The scenario `quits` exits by itself.
 
 mod counted;
 mod scenarios;
@@ -13,24 +13,24 @@ use std::io::{BufRead, Write};
 use std::time::Duration;
 
 use console_subscriber::ConsoleLayer;
-use counted::Counts;
+use counted::AppCounts;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let option = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| args.iter().position(|word| word == name).and_then(|at| args.get(at + 1));
     let number = |name: &str, default: usize| option(name).map_or(default, |text| text.parse().expect("a number"));
-    let scenario = words.first().expect("app SCENARIO").clone();
+    let scenario = args.first().expect("app SCENARIO").clone();
     let (threads, tasks) = (number("--threads", 1), number("--tasks", 100));
-    let has = |name: &str| words.iter().any(|word| word == name);
-    if has("--late") {
-        // What is spawned before the subscriber is there, it never hears of.
-        let early = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+    let has_flag = |name: &str| args.iter().any(|word| word == name);
+    if has_flag("--late") {
+        // The subscriber does not see tasks that are spawned before it is installed.
+        let early = tokio::runtime::Builder::new_current_thread().build().expect("build a runtime");
         (0..100).for_each(|_| drop(early.spawn(async {})));
     }
     match option("--unix") {
-        _ if has("--no-wakers") => {
+        _ if has_flag("--no-wakers") => {
             let filter =
                 Targets::new().with_default(LevelFilter::TRACE).with_target("tokio::task::waker", LevelFilter::OFF);
             tracing_subscriber::registry().with(filter).with(console_subscriber::spawn()).init();
@@ -40,28 +40,28 @@ fn main() {
     }
     let runtime = match threads {
         1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        more => tokio::runtime::Builder::new_multi_thread().worker_threads(more).enable_all().build(),
+        several => tokio::runtime::Builder::new_multi_thread().worker_threads(several).enable_all().build(),
     };
-    let counts = Counts::default();
-    runtime.expect("a runtime can be made").block_on(async {
-        let (end, mut is_over) = tokio::sync::mpsc::unbounded_channel();
+    let counts = AppCounts::default();
+    runtime.expect("build a runtime").block_on(async {
+        let (line_sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
         let running = scenarios::start(&scenario, &counts, tasks);
-        say("ready");
+        print_line("ready");
         if scenario == "quits" {
             for task in running {
                 task.await.expect("the scenario does not panic");
             }
-            say(&counts.json());
-            return publish_last().await;
+            print_line(&counts.json());
+            return wait_for_last_update().await;
         }
         std::thread::spawn(move || {
             let mut line = String::new();
             while std::io::stdin().lock().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-                let _ = end.send(());
+                let _ = line_sender.send(());
             }
         });
-        is_over.recv().await;
-        if has("--abort") {
+        lines.recv().await;
+        if has_flag("--abort") {
             running.iter().for_each(|task| task.abort());
         } else {
             counts.stop();
@@ -69,18 +69,18 @@ fn main() {
         for task in running {
             assert!(!task.await.is_err_and(|error| error.is_panic()), "the scenario does not panic");
         }
-        say(&counts.json());
-        while is_over.recv().await.is_some() {}
+        print_line(&counts.json());
+        while lines.recv().await.is_some() {}
     });
 }
 
-/// Nobody can say when all of this is told: a last update has to be published before the program goes.
-async fn publish_last() {
+/// Waits until console-subscriber has published its last update, for which there is no notification.
+async fn wait_for_last_update() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
-/// A closed standard output is no reason to panic.
-fn say(line: &str) {
+/// Prints a line. Ignores errors, as standard output may be closed.
+fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -1,4 +1,4 @@
-//! What the program does: each scenario a few tasks that use one thing of tokio's.
+//! The scenarios of the example app. Each has a few tasks that use one primitive of tokio.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::sync::{Barrier, Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, on
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::counted::Counts;
+use super::counted::AppCounts;
 
 const TICK: Duration = Duration::from_millis(10);
 
-type Tasks = Vec<JoinHandle<()>>;
+type TaskHandles = Vec<JoinHandle<()>>;
 
-/// Starts the scenario called `name`; `tasks` counts where it scales.
-pub fn start(name: &str, counts: &Counts, tasks: usize) -> Tasks {
+/// Starts the scenario called `name`. `tasks` is the number of tasks, for scenarios of variable size.
+pub fn start(name: &str, counts: &AppCounts, tasks: usize) -> TaskHandles {
     match name {
         "mutex" => mutex(counts),
         "rwlock" => rwlock(counts),
@@ -32,11 +32,11 @@ pub fn start(name: &str, counts: &Counts, tasks: usize) -> Tasks {
         }
         "panics" => panics(),
         "nothing" => Vec::new(),
-        other => panic!("there is no scenario `{other}`"),
+        other => panic!("unknown scenario `{other}`"),
     }
 }
 
-fn mutex(counts: &Counts) -> Tasks {
+fn mutex(counts: &AppCounts) -> TaskHandles {
     let lock = Arc::new(Mutex::new(0_u64));
     let task = |index: usize| {
         let lock = lock.clone();
@@ -51,7 +51,7 @@ fn mutex(counts: &Counts) -> Tasks {
     (0..3).map(task).collect()
 }
 
-fn rwlock(counts: &Counts) -> Tasks {
+fn rwlock(counts: &AppCounts) -> TaskHandles {
     let lock = Arc::new(RwLock::new(0_u64));
     let task = |index: usize| {
         let lock = lock.clone();
@@ -64,7 +64,7 @@ fn rwlock(counts: &Counts) -> Tasks {
             }
         })
     };
-    let mut tasks: Tasks = (0..3).map(task).collect();
+    let mut tasks: TaskHandles = (0..3).map(task).collect();
     tasks.push(counts.spawn("writer", async move {
         loop {
             *lock.write().await += 1;
@@ -74,7 +74,7 @@ fn rwlock(counts: &Counts) -> Tasks {
     tasks
 }
 
-fn semaphore(counts: &Counts) -> Tasks {
+fn semaphore(counts: &AppCounts) -> TaskHandles {
     let permits = Arc::new(Semaphore::new(2));
     let task = |index: usize| {
         let permits = permits.clone();
@@ -89,7 +89,7 @@ fn semaphore(counts: &Counts) -> Tasks {
     (0..4).map(task).collect()
 }
 
-fn barrier(counts: &Counts) -> Tasks {
+fn barrier(counts: &AppCounts) -> TaskHandles {
     let barrier = Arc::new(Barrier::new(3));
     let task = |index: usize| {
         let barrier = barrier.clone();
@@ -103,11 +103,11 @@ fn barrier(counts: &Counts) -> Tasks {
     (0..3).map(task).collect()
 }
 
-fn channels(counts: &Counts) -> Tasks {
+fn channels(counts: &AppCounts) -> TaskHandles {
     let (values, mut received) = mpsc::channel(4);
-    let (news, mut heard) = broadcast::channel(4);
+    let (news, mut broadcasts) = broadcast::channel(4);
     let (state, mut seen) = watch::channel(0_u64);
-    let (questions, mut asked) = mpsc::unbounded_channel::<oneshot::Sender<u64>>();
+    let (questions, mut questions_received) = mpsc::unbounded_channel::<oneshot::Sender<u64>>();
     vec![
         counts.spawn("producer", async move {
             for value in 0_u64.. {
@@ -122,28 +122,28 @@ fn channels(counts: &Counts) -> Tasks {
             }
         }),
         counts.spawn("listener", async move {
-            // One that lags has only missed something.
-            while !matches!(heard.recv().await, Err(RecvError::Closed)) {}
+            // Lagging is not an error here.
+            while !matches!(broadcasts.recv().await, Err(RecvError::Closed)) {}
         }),
         counts.spawn("watcher", async move { while seen.changed().await.is_ok() {} }),
         counts.spawn("asker", async move {
             loop {
-                let (answer, comes) = oneshot::channel();
-                if questions.send(answer).is_err() || comes.await.is_err() {
+                let (answer, answered) = oneshot::channel();
+                if questions.send(answer).is_err() || answered.await.is_err() {
                     return;
                 }
                 sleep(TICK).await;
             }
         }),
         counts.spawn("answerer", async move {
-            while let Some(question) = asked.recv().await {
+            while let Some(question) = questions_received.recv().await {
                 let _ = question.send(42);
             }
         }),
     ]
 }
 
-fn sleeps(counts: &Counts, tasks: usize) -> Tasks {
+fn sleeps(counts: &AppCounts, tasks: usize) -> TaskHandles {
     let task = |index: usize| {
         counts.spawn(&format!("sleeper-{index}"), async {
             loop {
@@ -154,7 +154,7 @@ fn sleeps(counts: &Counts, tasks: usize) -> Tasks {
     (0..tasks).map(task).collect()
 }
 
-fn blocking(counts: &Counts) -> Tasks {
+fn blocking(counts: &AppCounts) -> TaskHandles {
     let blocker = counts.spawn("blocker", async {
         loop {
             std::thread::sleep(TICK * 20);
@@ -169,10 +169,10 @@ fn blocking(counts: &Counts) -> Tasks {
     vec![blocker, pool]
 }
 
-fn self_waker(counts: &Counts) -> Tasks {
+fn self_waker(counts: &AppCounts) -> TaskHandles {
     vec![counts.spawn("self-waker", async {
         loop {
-            // Wakes itself within its own poll, as a busy loop of yields does.
+            // Wake the task within its own poll, like `yield_now`.
             std::future::poll_fn({
                 let mut again = true;
                 move |context: &mut std::task::Context<'_>| {
@@ -190,8 +190,8 @@ fn self_waker(counts: &Counts) -> Tasks {
     })]
 }
 
-/// Two tasks that wait for each other's lock for ever, and one for a signal that nobody gives.
-fn stuck(counts: &Counts) -> Tasks {
+/// Two deadlocked tasks that wait for each other's lock, and one that waits for a signal that is never sent.
+fn stuck(counts: &AppCounts) -> TaskHandles {
     let (left, right, signal) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())), Arc::new(Notify::new()));
     let cross = |name: &str, first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>| {
         let (first, second) = (first.clone(), second.clone());
@@ -204,12 +204,12 @@ fn stuck(counts: &Counts) -> Tasks {
     vec![
         cross("philosopher-1", &left, &right),
         cross("philosopher-2", &right, &left),
-        counts.spawn("forgotten", async move { signal.notified().await }),
+        counts.spawn("unsignalled", async move { signal.notified().await }),
     ]
 }
 
-/// A task that panics, which nobody hears of but who reads what it prints.
-fn panics() -> Tasks {
+/// A task that panics, which is reported only on standard error.
+fn panics() -> TaskHandles {
     drop(tokio::task::Builder::new().name("panicker").spawn(async {
         sleep(TICK).await;
         panic!("on purpose");
@@ -217,7 +217,7 @@ fn panics() -> Tasks {
     Vec::new()
 }
 
-fn quits(counts: &Counts) -> Tasks {
+fn quits(counts: &AppCounts) -> TaskHandles {
     let task = |index: usize| {
         counts.spawn(&format!("short-{index}"), async {
             for _ in 0..20 {

@@ -1,204 +1,206 @@
-//! Action in, state and effects out.
+//! UI state transitions: actions in, state and effects out.
 
-use loopscope::app::{Action, Effect, Focus, Launch, Launcher, Mode, Mouse, MouseKind, Overlay, Pane, Step};
-use loopscope::control::{ClockKind, Command, Speed};
-use loopscope::trace::{Axis, State};
+use loopscope::app::{
+    Action, Effect, Launch, Launcher, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode,
+};
+use loopscope::control::{ClockKind, SessionCommand, Speed};
+use loopscope::trace::{Axis, TaskState};
 use loopscope::workload::manifest::ParamValue;
 
-use crate::person::Person;
-use crate::stage::{self, MS, S, task};
+use crate::fake_session::{self, MS, S, task};
+use crate::test_user::TestUser;
 
 #[test]
-fn selection_is_by_id_and_survives_a_search() {
-    let mut person = Person::watching(stage::crowd(1_000));
-    person.does(Action::Move(Step::Last));
-    assert_eq!(person.model.dashboard.selected, Some(task(1_000)));
-    assert_eq!(person.model.dashboard.top, 990, "the selected row is on the screen");
-    person.types("/worker-100\n");
-    assert_eq!(person.model.dashboard.selected, Some(task(1_000)), "worker-1000 matches too");
-    assert_eq!(person.model.dashboard.top, 0);
-    person.does(Action::Move(Step::Up));
-    assert_eq!(person.model.dashboard.selected, Some(task(100)), "the row above is the other match");
-    person.does(Action::Back);
-    assert_eq!(person.model.dashboard.selected, Some(task(100)));
-    assert!((90..=99).contains(&person.model.dashboard.top), "its row is on the screen again");
+fn selection_survives_a_search() {
+    let mut user = TestUser::with_session(fake_session::many_tasks(1_000));
+    user.perform(Action::Move(Motion::Last));
+    assert_eq!(user.model.dashboard.selected, Some(task(1_000)));
+    assert_eq!(user.model.dashboard.first_row, 990, "the selected row is visible");
+    user.type_text("/worker-100\n");
+    assert_eq!(user.model.dashboard.selected, Some(task(1_000)), "worker-1000 matches too");
+    assert_eq!(user.model.dashboard.first_row, 0);
+    user.perform(Action::Move(Motion::Up));
+    assert_eq!(user.model.dashboard.selected, Some(task(100)), "the previous row is the other match");
+    user.perform(Action::Back);
+    assert_eq!(user.model.dashboard.selected, Some(task(100)));
+    assert!((90..=99).contains(&user.model.dashboard.first_row), "its row is visible again");
 }
 
 #[test]
-fn a_search_that_finds_nothing_selects_nothing_and_is_cleared_by_back() {
-    let mut person = Person::watching(stage::paused());
-    person.types("/nobody\n");
-    assert_eq!(person.model.dashboard.selected, None);
-    assert!(person.does(Action::ToggleHold).is_empty(), "no task, no command");
-    assert!(person.model.notice.is_some(), "and it says why");
-    assert!(person.does(Action::Back).is_empty());
-    assert_eq!(person.model.dashboard.selected, Some(task(1)));
-    assert!(person.does(Action::Back).is_empty(), "a run that goes on is not ended by one key too many");
-    assert!(person.model.notice.is_some());
-    assert!(person.does(Action::ZoomIn).is_empty() && person.does(Action::Back).is_empty());
-    assert_eq!(person.does(Action::Back), [Effect::Leave]);
+fn back_clears_a_search_without_matches() {
+    let mut user = TestUser::with_session(fake_session::paused_run());
+    user.type_text("/no-such-task\n");
+    assert_eq!(user.model.dashboard.selected, None);
+    assert!(user.perform(Action::ToggleHold).is_empty(), "no task, so no command");
+    assert!(user.model.notice.is_some(), "a notice says why");
+    assert!(user.perform(Action::Back).is_empty());
+    assert_eq!(user.model.dashboard.selected, Some(task(1)));
+    assert!(user.perform(Action::Back).is_empty(), "leaving a run needs confirmation");
+    assert!(user.model.notice.is_some());
+    assert!(user.perform(Action::ZoomIn).is_empty() && user.perform(Action::Back).is_empty());
+    assert_eq!(user.perform(Action::Back), [Effect::CloseSession]);
 }
 
 #[test]
-fn only_a_script_of_ones_own_is_edited_at_once() {
-    let mut person = Person::watching(stage::ended());
-    assert!(person.types("e").is_empty(), "nobody here started it");
-    assert!(person.model.notice.as_ref().is_some_and(|notice| notice.contains("no script")));
-    person.model.launched = Some(Launch::of("countsync"));
-    assert_eq!(person.types("e"), [Effect::Edit("countsync".into())]);
-    person.model.launched = Some(Launch::of("countasync"));
-    assert!(person.types("e").is_empty() && person.types("fe").is_empty(), "it is built in, and was not meant");
-    assert_eq!(person.types("e"), [Effect::Edit("countasync".into())]);
-    assert_eq!(person.does(Action::Suspend), [Effect::Suspend]);
+fn editing_a_built_in_script_needs_confirmation() {
+    let mut user = TestUser::with_session(fake_session::completed_run());
+    assert!(user.type_text("e").is_empty(), "loopscope did not start it");
+    assert!(user.model.notice.as_ref().is_some_and(|notice| notice.contains("no script")));
+    user.model.launched = Some(Launch::with_defaults("countsync"));
+    assert_eq!(user.type_text("e"), [Effect::Edit("countsync".into())]);
+    user.model.launched = Some(Launch::with_defaults("countasync"));
+    assert!(user.type_text("e").is_empty() && user.type_text("fe").is_empty(), "built in and not confirmed");
+    assert_eq!(user.type_text("e"), [Effect::Edit("countasync".into())]);
+    assert_eq!(user.perform(Action::Suspend), [Effect::Suspend]);
 }
 
 #[test]
-fn commands_depend_on_what_the_loop_does_now() {
-    let mut person = Person::watching(stage::paused());
-    assert_eq!(person.does(Action::TogglePause), [Effect::Command(Command::Resume)]);
-    assert_eq!(person.types("s"), [Effect::Command(Command::StepPolls(1))]);
-    person.does(Action::Move(Step::Down));
-    assert_eq!(person.types("T"), [Effect::Command(Command::StepTo(task(2)))]);
-    assert_eq!(person.types("C"), [Effect::Command(Command::Cancel(task(2)))]);
-    assert_eq!(person.types("o"), [Effect::Command(Command::Hold(task(2)))]);
-    let session = person.session.as_mut().expect("it is watched");
+fn commands_depend_on_the_loop_state() {
+    let mut user = TestUser::with_session(fake_session::paused_run());
+    assert_eq!(user.perform(Action::TogglePause), [Effect::Command(SessionCommand::Resume)]);
+    assert_eq!(user.type_text("s"), [Effect::Command(SessionCommand::StepPolls(1))]);
+    user.perform(Action::Move(Motion::Down));
+    assert_eq!(user.type_text("T"), [Effect::Command(SessionCommand::StepToTask(task(2)))]);
+    assert_eq!(user.type_text("C"), [Effect::Command(SessionCommand::Cancel(task(2)))]);
+    assert_eq!(user.type_text("o"), [Effect::Command(SessionCommand::Hold(task(2)))]);
+    let session = user.session.as_mut().expect("has a session");
     session.trace.apply(loopscope::trace::Event::Hold { task: task(2), at: 400 * MS });
-    assert_eq!(person.types("o"), [Effect::Command(Command::Release(task(2)))]);
-    assert_eq!(person.types(">"), [Effect::Command(Command::Speed(Speed::Times(2.0)))]);
-    person.session.as_mut().expect("it is watched").status.clock = ClockKind::Real;
-    assert!(person.types(">").is_empty() && person.model.notice.is_some(), "the real clock has one speed");
+    assert_eq!(user.type_text("o"), [Effect::Command(SessionCommand::Release(task(2)))]);
+    assert_eq!(user.type_text(">"), [Effect::Command(SessionCommand::SetSpeed(Speed::Factor(2.0)))]);
+    user.session.as_mut().expect("has a session").status.clock = ClockKind::Real;
+    assert!(user.type_text(">").is_empty() && user.model.notice.is_some(), "speed needs the virtual clock");
 
-    let mut person = Person::watching(stage::ended());
-    assert!(person.types("s").is_empty());
-    assert!(person.model.notice.as_ref().is_some_and(|notice| notice.contains("ended")));
-    assert!(person.types("r").is_empty(), "nobody here started it");
+    let mut user = TestUser::with_session(fake_session::completed_run());
+    assert!(user.type_text("s").is_empty());
+    assert!(user.model.notice.as_ref().is_some_and(|notice| notice.contains("ended")));
+    assert!(user.type_text("r").is_empty(), "loopscope did not start it");
 }
 
 #[test]
-fn zoom_keeps_the_place_under_the_pointer_and_undo_goes_back() {
-    let mut person = Person::watching(stage::ended());
-    let before = person.range();
-    let wheel = Mouse { kind: MouseKind::WheelUp, column: 45, row: 5, zooming: true };
+fn zoom_keeps_the_pointed_time_and_can_be_undone() {
+    let mut user = TestUser::with_session(fake_session::completed_run());
+    let before = user.visible_range();
+    let wheel = MouseInput { kind: MouseKind::WheelUp, column: 45, row: 5, is_zoom: true };
     let pointed = |(from, to): (u64, u64)| from + (to - from) * 25 / 100;
     let under = pointed(before);
-    person.does(Action::Mouse(wheel));
-    let after = person.range();
+    user.perform(Action::Mouse(wheel));
+    let after = user.visible_range();
     assert!(after.1 - after.0 < before.1 - before.0);
     assert!(pointed(after).abs_diff(under) < (after.1 - after.0) / 100, "{under} moved to {}", pointed(after));
-    person.does(Action::Move(Step::Right));
-    person.does(Action::Move(Step::Right));
-    assert_ne!(person.range(), after);
-    person.does(Action::UndoView);
-    assert_eq!(person.range(), after, "one journey of panning is undone at once");
-    person.does(Action::UndoView);
-    assert_eq!(person.range(), before);
-    assert_eq!(person.model.dashboard.viewport.mode, Mode::Fit);
+    user.perform(Action::Move(Motion::Right));
+    user.perform(Action::Move(Motion::Right));
+    assert_ne!(user.visible_range(), after);
+    user.perform(Action::UndoView);
+    assert_eq!(user.visible_range(), after, "consecutive pans are undone together");
+    user.perform(Action::UndoView);
+    assert_eq!(user.visible_range(), before);
+    assert_eq!(user.model.dashboard.viewport.mode, ViewportMode::Fit);
 }
 
 #[test]
-fn a_click_on_a_lane_selects_and_looks_back() {
-    let mut person = Person::watching(stage::ended());
-    person.does(Action::Mouse(Mouse { kind: MouseKind::Press, column: 20 + 50, row: 4 + 2, zooming: false }));
-    let session = person.session.as_ref().expect("it is watched");
-    let dashboard = &person.model.dashboard;
+fn click_on_a_lane_selects_and_sets_the_cursor() {
+    let mut user = TestUser::with_session(fake_session::completed_run());
+    user.perform(Action::Mouse(MouseInput { kind: MouseKind::Press, column: 20 + 50, row: 4 + 2, is_zoom: false }));
+    let session = user.session.as_ref().expect("has a session");
+    let dashboard = &user.model.dashboard;
     assert_eq!(dashboard.selected, Some(task(3)));
-    let at = dashboard.looking_at().expect("a click sets the cursor");
-    assert_eq!(at, person.range().1 / 2, "the middle of the lanes");
+    let at = dashboard.viewed_time().expect("a click sets the cursor");
+    assert_eq!(at, user.visible_range().1 / 2, "the middle of the lanes");
     assert!(at.abs_diff(S / 2) < 50 * MS, "{at}");
-    assert!(matches!(dashboard.state(task(3), &session.trace), Some(State::Waiting(..))), "as it was then");
-    assert!(person.does(Action::Back).is_empty(), "back first ends the looking back");
-    let session = person.session.as_ref().expect("it is watched");
-    assert_eq!(person.model.dashboard.state(task(3), &session.trace), Some(State::Done), "as it is now");
+    assert!(matches!(dashboard.state(task(3), &session.trace), Some(TaskState::Waiting(..))), "as it was then");
+    assert!(user.perform(Action::Back).is_empty(), "back first clears the cursor");
+    let session = user.session.as_ref().expect("has a session");
+    assert_eq!(user.model.dashboard.state(task(3), &session.trace), Some(TaskState::Completed), "as it is now");
 }
 
 #[test]
-fn the_axis_switches_to_polls_and_back() {
-    let mut person = Person::watching(stage::ended());
-    person.does(Action::GoTo(S / 2));
-    person.types("a");
-    assert_eq!(person.model.dashboard.viewport.axis, Axis::Steps);
-    assert_eq!(person.model.dashboard.cursor, None, "a time is not a poll");
-    assert_eq!(person.range(), (0, 8));
-    person.does(Action::GoTo(S / 4));
-    assert_eq!((person.model.dashboard.viewport.axis, person.model.dashboard.cursor), (Axis::Time, Some(S / 4)));
+fn axis_switches_to_polls_and_back() {
+    let mut user = TestUser::with_session(fake_session::completed_run());
+    user.perform(Action::GoTo(S / 2));
+    user.type_text("a");
+    assert_eq!(user.model.dashboard.viewport.axis, Axis::Steps);
+    assert_eq!(user.model.dashboard.cursor, None, "a time is not a poll");
+    assert_eq!(user.visible_range(), (0, 8));
+    user.perform(Action::GoTo(S / 4));
+    assert_eq!((user.model.dashboard.viewport.axis, user.model.dashboard.cursor), (Axis::Time, Some(S / 4)));
 }
 
 #[test]
-fn the_palette_runs_actions_and_typed_commands_and_says_what_it_did_not_understand() {
-    let mut person = Person::watching(stage::paused());
-    assert_eq!(person.types(":speed 60\n"), [Effect::Command(Command::Speed(Speed::Times(60.0)))]);
-    assert_eq!(person.types(":until 2s\n"), [Effect::Command(Command::RunUntil(2 * S))]);
-    assert!(person.types(":until 1ms\n").is_empty() && person.model.notice.is_some(), "that is past");
-    assert_eq!(person.types(":quit\n"), [Effect::Quit]);
-    assert!(person.types(":speed warp\n").is_empty());
-    let Some(Overlay::Prompt(prompt)) = &person.model.overlay else { panic!("the line stays to be mended") };
+fn palette_runs_commands_and_rejects_bad_arguments() {
+    let mut user = TestUser::with_session(fake_session::paused_run());
+    assert_eq!(user.type_text(":speed 60\n"), [Effect::Command(SessionCommand::SetSpeed(Speed::Factor(60.0)))]);
+    assert_eq!(user.type_text(":until 2s\n"), [Effect::Command(SessionCommand::RunUntil(2 * S))]);
+    assert!(user.type_text(":until 1ms\n").is_empty() && user.model.notice.is_some(), "that time has passed");
+    assert_eq!(user.type_text(":quit\n"), [Effect::Quit]);
+    assert!(user.type_text(":speed warp\n").is_empty());
+    let Some(Overlay::Prompt(prompt)) = &user.model.overlay else { panic!("the prompt stays open") };
     assert!(prompt.error.as_ref().is_some_and(|error| error.contains("warp")));
 }
 
 #[test]
-fn panes_without_room_do_not_get_the_keys() {
-    let mut person = Person::watching(stage::ended());
-    person.does(Action::NextPane);
-    assert_eq!(person.model.dashboard.focus, Pane::Output, "the details are not shown");
-    person.does(Action::Move(Step::Up));
-    assert_eq!(person.model.dashboard.output_back, 1);
+fn hidden_panes_are_not_focused() {
+    let mut user = TestUser::with_session(fake_session::completed_run());
+    user.perform(Action::NextPane);
+    assert_eq!(user.model.dashboard.focus, Pane::Output, "the details are hidden");
+    user.perform(Action::Move(Motion::Up));
+    assert_eq!(user.model.dashboard.output_scroll, 1);
     for _ in 0..9 {
-        person.does(Action::Move(Step::Up));
+        user.perform(Action::Move(Motion::Up));
     }
-    assert_eq!(person.model.dashboard.output_back, 4, "six lines, two of them shown");
-    person.does(Action::NextPane);
-    assert_eq!(person.model.dashboard.focus, Pane::Timeline);
+    assert_eq!(user.model.dashboard.output_scroll, 4, "six lines, two of them shown");
+    user.perform(Action::NextPane);
+    assert_eq!(user.model.dashboard.focus, Pane::Timeline);
 }
 
 #[test]
-fn the_form_checks_what_is_typed_and_launches_what_it_says() {
-    let mut person = Person::choosing();
-    person.does(Action::NextPane);
-    assert_eq!(person.model.picker.focus, Focus::Form);
-    person.does(Action::EraseBack);
-    person.types("zzz");
-    assert!(person.types("\n").is_empty(), "what is wrong does not run");
-    let form = person.model.picker.form().expect("the first workload has a form");
-    assert!(form.entries[0].error.is_some() && form.chosen == 0);
-    person.does(Action::EraseLine);
-    person.types("7");
-    person.does(Action::Move(Step::Down));
-    person.does(Action::Move(Step::Right));
+fn form_validates_and_launches_changed_values() {
+    let mut user = TestUser::at_picker();
+    user.perform(Action::NextPane);
+    assert_eq!(user.model.picker.focus, PickerFocus::Form);
+    user.perform(Action::DeleteBackward);
+    user.type_text("zzz");
+    assert!(user.type_text("\n").is_empty(), "an invalid form does not launch");
+    let form = user.model.picker.form().expect("the first workload has a form");
+    assert!(form.fields[0].error.is_some() && form.focused == 0);
+    user.perform(Action::ClearLine);
+    user.type_text("7");
+    user.perform(Action::Move(Motion::Down));
+    user.perform(Action::Move(Motion::Right));
     for _ in 0..3 {
-        person.does(Action::Move(Step::Down));
+        user.perform(Action::Move(Motion::Down));
     }
-    person.types("p");
-    let effects = person.types("\n");
+    user.type_text("p");
+    let effects = user.type_text("\n");
     let [Effect::Launch(launch)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(launch.name, "countasync");
     let values = [("counters".into(), ParamValue::Number(7.0)), ("order".into(), ParamValue::Text("last".into()))];
-    assert_eq!(launch.values, values);
-    assert_eq!((launch.speed, launch.clock, launch.paused), (None, None, true), "only what was changed is said");
+    assert_eq!(launch.params, values);
+    assert_eq!((launch.speed, launch.clock, launch.start_paused), (None, None, true), "only changed values are passed");
 }
 
 #[test]
-fn the_picker_searches_titles_and_runs_nothing_where_nothing_matches() {
-    let mut person = Person::choosing();
-    person.types("/OTHER\n");
-    let chosen = person.model.picker.manifest(person.stage.catalog()).map(|manifest| manifest.name.clone());
-    assert_eq!(chosen.as_deref(), Some("countsync"), "`one after the other` is its title");
-    person.types("/zzz");
-    assert!(person.model.picker.manifest(person.stage.catalog()).is_none());
-    assert!(person.types("\n\n").is_empty());
-    person.does(Action::Back);
-    assert_eq!(person.model.picker.filter, "");
+fn picker_searches_titles_and_runs_only_a_match() {
+    let mut user = TestUser::at_picker();
+    user.type_text("/OTHER\n");
+    let chosen = user.model.picker.chosen_manifest(user.launcher.catalog()).map(|manifest| manifest.name.clone());
+    assert_eq!(chosen.as_deref(), Some("countsync"), "its title contains `one after the other`");
+    user.type_text("/zzz");
+    assert!(user.model.picker.chosen_manifest(user.launcher.catalog()).is_none());
+    assert!(user.type_text("\n\n").is_empty());
+    user.perform(Action::Back);
+    assert_eq!(user.model.picker.filter, "");
 }
 
 #[test]
-fn following_live_moves_with_the_run() {
-    let mut person = Person::watching(stage::paused());
-    person.does(Action::Follow);
-    let width = person.range().1 - person.range().0;
-    person.session.as_mut().expect("it is watched").status.now = 10 * S;
-    let (from, to) = person.range();
+fn follow_moves_with_the_run_by_whole_columns() {
+    let mut user = TestUser::with_session(fake_session::paused_run());
+    user.perform(Action::Follow);
+    let width = user.visible_range().1 - user.visible_range().0;
+    user.session.as_mut().expect("has a session").status.now = 10 * S;
+    let (from, to) = user.visible_range();
     assert_eq!(to - from, width);
-    assert!(to > 10 * S && to - 10 * S <= width / 100, "now is in the last of a hundred columns");
-    person.session.as_mut().expect("it is watched").status.now += width / 200;
-    let moved = person.range().0 - from;
-    assert!(moved == 0 || moved == width / 100, "it moves by whole columns: {moved}");
+    assert!(to > 10 * S && to - 10 * S <= width / 100, "the current time is in the last of 100 columns");
+    user.session.as_mut().expect("has a session").status.now += width / 200;
+    let moved = user.visible_range().0 - from;
+    assert!(moved == 0 || moved == width / 100, "moves by whole columns: {moved}");
 }

@@ -1,27 +1,29 @@
-//! The archive: what is written is read again, to the byte of its report, and whatever a file holds, reading it ends well.
+//! Archives: a written trace is read back with an identical report, and damaged or hostile files are handled safely.
 
-use loopscope::control::{ClockKind, FeedChoice, Outcome, SourceKind};
-use loopscope::feed::archive::{Head, Opened, Problem, Writer, beginning, read};
+use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
+use loopscope::feed::archive::{
+    ArchiveError, ArchiveHeader, ArchiveWriter, OpenedArchive, encode_beginning, read_archive,
+};
 use loopscope::insight::Thresholds;
-use loopscope::report::{Input, Report, Source};
-use loopscope::trace::{Axis, Ending, Event, Measured, PauseCause, Spawned, TaskId, TaskKind, Trace};
+use loopscope::report::{JsonReport, ReportInput, RunSource};
+use loopscope::trace::{Axis, Event, PauseReason, TaskId, TaskKind, TaskMeta, TaskOutcome, TaskStats, Trace};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::cli::loopscope;
-use crate::fuzzed::{ask, mend};
-use crate::outside::{Folder, until};
-use crate::synthetic::{Synthetic, Telling};
+use crate::example_app::{TempFolder, wait_until};
+use crate::fuzzed::{query_everything, repair_checksums};
+use crate::synthetic::{EventMix, SyntheticLoop};
 use crate::trace as storm;
 
-/// Polls in two files that were written when the format was made.
-const POLLS_OF_WHOLE: u64 = 114;
-const POLLS_OF_POLLS: u64 = 98;
+/// Number of polls in two seed files, which were written when the format version was introduced.
+const POLLS_IN_COMPLETE_SEED: u64 = 114;
+const POLLS_IN_POLLS_SEED: u64 = 98;
 
-/// Bytes before a chunk's payload: kind, length, checksum.
-const CHUNK_HEAD_BYTES: usize = 9;
+/// Size of a chunk header in bytes: kind, length and checksum.
+const CHUNK_HEADER_BYTES: usize = 9;
 
-/// A report without what may differ.
+/// Parses a report and clears the fields that may differ.
 fn comparable(report: &str) -> Value {
     let mut report: Value = serde_json::from_str(report).expect("a report is JSON");
     report["source"]["kind"] = Value::Null;
@@ -30,102 +32,108 @@ fn comparable(report: &str) -> Value {
 }
 
 #[test]
-fn the_report_of_an_archive_is_the_report_of_the_run() {
-    let folder = Folder::new("archived-reports");
+fn archive_gives_the_report_of_its_run() {
+    let folder = TempFolder::new("archived-reports");
     for name in ["countasync", "chess-async", "producer-consumer", "mutex-convoy", "blocked-loop", "deadlock", "leak"] {
-        let file = folder.file(&format!("{name}.loop")).display().to_string();
+        let file = folder.path_of(&format!("{name}.loop")).display().to_string();
         let words = ["--headless", "--json", "--full"];
         let ran = loopscope(&[&["run", name, "--record", &file][..], &words].concat());
         let opened = loopscope(&[&["open", &file][..], &words].concat());
-        assert_eq!((opened.code, opened.err.is_empty()), (ran.code, ran.err.is_empty()), "{name}: {}", opened.err);
+        assert_eq!(
+            (opened.exit_code, opened.stderr.is_empty()),
+            (ran.exit_code, ran.stderr.is_empty()),
+            "{name}: {}",
+            opened.stderr
+        );
         let kind = |report: &str| serde_json::from_str::<Value>(report).expect("JSON")["source"]["kind"].clone();
-        assert_eq!((kind(&ran.out), kind(&opened.out)), ("workload".into(), "archive".into()));
-        assert_eq!(comparable(&opened.out), comparable(&ran.out), "{name}");
+        assert_eq!((kind(&ran.stdout), kind(&opened.stdout)), ("workload".into(), "archive".into()));
+        assert_eq!(comparable(&opened.stdout), comparable(&ran.stdout), "{name}");
     }
 }
 
-/// These were written when the version was made, as seeds for the fuzzers: a change that no longer reads them needs
-/// another version.
+/// The fuzzer seeds were written when the format version was introduced. A change that cannot read them needs a new
+/// version number.
 #[test]
-fn an_archive_of_this_version_is_still_read() {
+fn reads_archives_of_this_version() {
     let seed = |name: &str| {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive").join(name);
-        read(std::fs::File::open(path).expect("it is part of the repository"), usize::MAX).expect("it opens")
+        let file = std::fs::File::open(path).expect("the seed is in the repository");
+        read_archive(file, usize::MAX).expect("the seed opens")
     };
-    for (name, polls) in [("whole", POLLS_OF_WHOLE), ("polls", POLLS_OF_POLLS)] {
+    for (name, polls) in [("complete", POLLS_IN_COMPLETE_SEED), ("polls", POLLS_IN_POLLS_SEED)] {
         let opened = seed(name);
-        assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
-        assert_eq!((opened.head.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
-        ask(&opened.trace);
+        assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(RunOutcome::Cancelled)));
+        assert_eq!((opened.header.name.as_str(), opened.trace.counts().polls), ("seed", polls), "{name}");
+        query_everything(&opened.trace);
     }
-    let opened = seed("forgotten");
-    assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
-    let (forgotten, kept) = (opened.trace.forgotten(), opened.trace.tasks().kept() as u64);
-    assert_eq!((forgotten.tasks + kept, forgotten.counts.polls + kept), (60, 60));
-    assert!(forgotten.tasks > 30 && opened.trace.tasks().first().is_some_and(|task| task.ending.is_none()));
-    ask(&opened.trace);
-    let opened = seed("foreign");
-    assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Detached)));
+    let opened = seed("evicted-tasks");
+    assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(RunOutcome::Cancelled)));
+    let (evicted, retained) = (opened.trace.evicted(), opened.trace.tasks().retained() as u64);
+    assert_eq!((evicted.count + retained, evicted.counts.polls + retained), (60, 60));
+    assert!(evicted.count > 30 && opened.trace.tasks().first().is_some_and(|task| task.outcome.is_none()));
+    query_everything(&opened.trace);
+    let opened = seed("attached");
+    assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(RunOutcome::Detached)));
     assert_eq!((opened.note.as_str(), &*opened.sources[0].0), ("seed", "src/seed.rs"));
     let trace = opened.trace;
-    let gaps: Vec<_> = trace.gaps().map(|gap| (gap.from, gap.dropped, gap.is_unwatched)).collect();
+    let gaps: Vec<_> = trace.gaps().map(|gap| (gap.from, gap.dropped, gap.is_disconnected)).collect();
     assert_eq!(gaps, [(2_000_000, 0, true), (4_000_000, 7, false)]);
-    assert_eq!(trace.recorded().map(|recorded| (recorded.lines, recorded.untold_tasks)), Some((9, 2)));
-    let first = trace.tasks().first().expect("it is told");
-    assert_eq!((first.counts.polls, trace.awaits().len(), trace.is_foreign()), (5, 5, true));
-    assert!(first.told_wake().is_some());
+    assert_eq!(trace.recording_stats().map(|stats| (stats.lines, stats.omitted_tasks)), Some((9, 2)));
+    let first = trace.tasks().first().expect("the seed has a task");
+    assert_eq!((first.counts.polls, trace.awaits().len(), trace.is_external()), (5, 5, true));
+    assert!(first.sampled_wake().is_some());
 }
 
-/// Why it was paused, in order.
-fn causes(trace: &Trace) -> Vec<PauseCause> {
-    trace.pauses_since(0).0.map(|pause| pause.cause.clone()).collect()
+/// Returns the reasons of all pauses, in order.
+fn pause_reasons(trace: &Trace) -> Vec<PauseReason> {
+    trace.pauses_since(0).0.map(|pause| pause.reason.clone()).collect()
 }
 
 #[test]
-fn why_it_was_paused_is_kept() {
-    let told = |at, cause| Event::Pause { at, cause };
-    let breakpoint = PauseCause::Breakpoint("poll \u{1b}[2Jmain".into());
+fn keeps_pause_reasons() {
+    let pause = |at, cause| Event::Pause { at, reason: cause };
+    let breakpoint = PauseReason::Breakpoint("poll \u{1b}[2Jmain".into());
     let mut trace = Trace::default();
-    for (at, cause) in [(0, PauseCause::Person), (0, PauseCause::Step), (7, breakpoint), (9, PauseCause::Suspended)] {
-        trace.apply(told(at, cause));
+    for (at, cause) in [(0, PauseReason::User), (0, PauseReason::Step), (7, breakpoint), (9, PauseReason::Suspended)] {
+        trace.apply(pause(at, cause));
     }
-    let mut bytes = beginning(&Head::default());
-    bytes.extend(Writer::default().rest(&trace, None, "").expect("it is short"));
-    let cleaned = PauseCause::Breakpoint("poll \u{fffd}[2Jmain".into());
-    let expected = [PauseCause::Person, PauseCause::Step, cleaned, PauseCause::Suspended];
-    let opened = read(&bytes[..], usize::MAX).expect("it opens");
-    assert_eq!(causes(&opened.trace), expected);
+    let mut bytes = encode_beginning(&ArchiveHeader::default());
+    bytes.extend(ArchiveWriter::default().encode_tail(&trace, None, "").expect("the tail fits a chunk"));
+    let sanitized = PauseReason::Breakpoint("poll \u{fffd}[2Jmain".into());
+    let expected = [PauseReason::User, PauseReason::Step, sanitized, PauseReason::Suspended];
+    let opened = read_archive(&bytes[..], usize::MAX).expect("the archive opens");
+    assert_eq!(pause_reasons(&opened.trace), expected);
     assert!(opened.trace.pauses().eq([0, 0, 7, 9]));
 }
 
 #[test]
-fn what_is_no_archive_is_not_overwritten_and_a_newer_one_is_not_guessed_at() {
-    let folder = Folder::new("no-archive");
-    let file = folder.file("notes.txt");
-    std::fs::write(&file, "mine").expect("the folder is ours");
+fn rejects_other_files_and_versions() {
+    let folder = TempFolder::new("no-archive");
+    let file = folder.path_of("notes.txt");
+    std::fs::write(&file, "mine").expect("the folder is writable");
     let ran = loopscope(&["run", "countasync", "--headless", "--record", &file.display().to_string()]);
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(ran.err.contains("no archive of loopscope"), "{}", ran.err);
-    assert_eq!(std::fs::read_to_string(&file).expect("it is still there"), "mine");
-    std::fs::write(&file, b"loopscope\0\x09\0whatever").expect("the folder is ours");
+    assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not a loopscope archive"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(&file).expect("the file still exists"), "mine");
+    std::fs::write(&file, b"loopscope\0\x09\0whatever").expect("the folder is writable");
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(ran.err.contains("version 9"), "{}", ran.err);
-    std::fs::write(&file, b"loopscope\0\x01\0whatever").expect("the folder is ours");
+    assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("version 9"), "{}", ran.stderr);
+    std::fs::write(&file, b"loopscope\0\x01\0whatever").expect("the folder is writable");
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(ran.err.contains("version 1, which"), "{}", ran.err);
-    std::fs::write(&file, b"loopscope\0\x02\0").expect("the folder is ours");
+    assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("version 1 is no longer supported"), "{}", ran.stderr);
+    std::fs::write(&file, b"loopscope\0\x02\0").expect("the folder is writable");
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert_eq!(ran.err.matches("nothing can be saved").count(), 1, "said once: {}", ran.err);
-    assert_eq!(read(&b"{}"[..], 1 << 20).expect_err("that is JSON"), Problem::NoArchive);
+    assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("nothing can be recovered").count(), 1, "reported once: {}", ran.stderr);
+    assert_eq!(read_archive(&b"{}"[..], 1 << 20).expect_err("JSON is not an archive"), ArchiveError::NotAnArchive);
 }
 
 #[test]
-fn a_killed_run_leaves_an_archive_that_opens() {
-    let folder = Folder::new("killed");
-    let file = folder.file("killed.loop");
+fn killed_run_leaves_readable_archive() {
+    let folder = TempFolder::new("killed");
+    let file = folder.path_of("killed.loop");
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_loopscope"))
         .args(["run", "busy-yield", "--clock", "real", "--set", "journey=1m", "--headless", "--record"])
         .arg(&file)
@@ -133,115 +141,116 @@ fn a_killed_run_leaves_an_archive_that_opens() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
-    let opened = || std::fs::read(&file).ok().and_then(|bytes| read(&bytes[..], usize::MAX).ok());
-    until("something was written", || {
+    let opened = || std::fs::read(&file).ok().and_then(|bytes| read_archive(&bytes[..], usize::MAX).ok());
+    wait_until("something was written", || {
         child.try_wait().is_ok_and(|ended| ended.is_some()) || opened().is_some_and(|opened| opened.trace.steps() > 0)
     });
-    child.kill().expect("it runs");
-    child.wait().expect("it was killed");
-    let Opened { trace, outcome, notes, .. } = opened().expect("it opens");
+    child.kill().expect("the child runs");
+    child.wait().expect("the child was killed");
+    let OpenedArchive { trace, outcome, notes, .. } = opened().expect("the archive opens");
     assert!(trace.counts().polls > 0 && !trace.tasks().is_empty());
     if outcome.is_none() {
-        assert!(!notes.is_empty(), "that it is not whole is said");
+        assert!(!notes.is_empty(), "a note says that the archive is incomplete");
     }
 }
 
-/// A service that spawns a task for each request, recorded with little memory: what is read again has the rows that were
-/// kept and the sums of the others, however much memory there is for it.
+/// A service that spawns a task for each request, recorded with a small budget. The archive has the rows of retained
+/// tasks and the totals of evicted ones, whatever the budget of the reader.
 #[test]
-fn forgotten_rows_are_in_the_sums_of_an_archive_too() {
+fn archive_has_totals_of_evicted_tasks() {
     let (mut trace, mut awaits) = (Trace::with_budget(1 << 20), 0);
-    storm::site(&mut trace);
-    let mut bytes = beginning(&Head { name: "storm".into(), ..Head::default() });
-    let mut writer = Writer::default();
+    storm::declare_site(&mut trace);
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "storm".into(), ..ArchiveHeader::default() });
+    let mut writer = ArchiveWriter::default();
     for _ in 0..100 {
-        storm::storm(&mut trace, 200, &mut awaits, true);
-        writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
+        storm::run_short_tasks(&mut trace, 200, &mut awaits, true);
+        writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
     }
-    writer.flush(&mut bytes).expect("memory takes it");
-    let without_rest = bytes.len();
-    bytes.extend(writer.rest(&trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    let length_without_tail = bytes.len();
+    bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Cancelled), "").expect("the tail fits a chunk"));
     assert_eq!(writer.lost_blocks(), 0);
-    assert!(trace.forgotten().tasks > 10_000, "{} are forgotten", trace.forgotten().tasks);
+    assert!(trace.evicted().count > 10_000, "{} tasks were evicted", trace.evicted().count);
     let ids = |trace: &Trace| trace.tasks().iter().map(|task| task.id).collect::<Vec<_>>();
     for budget_bytes in [usize::MAX, 1 << 20] {
-        let opened = read(&bytes[..], budget_bytes).expect("it opens");
+        let opened = read_archive(&bytes[..], budget_bytes).expect("the archive opens");
         assert!(opened.notes.is_empty(), "{:?}", opened.notes);
         assert_eq!(opened.trace.counts(), trace.counts());
-        let kept = ids(&opened.trace);
-        let told = ids(&trace);
+        let loaded = ids(&opened.trace);
+        let written = ids(&trace);
         assert!(
-            told.ends_with(&kept) && (budget_bytes < usize::MAX || kept == told),
-            "{} of {}",
-            kept.len(),
-            told.len()
+            written.ends_with(&loaded) && (budget_bytes < usize::MAX || loaded == written),
+            "{} of {} tasks",
+            loaded.len(),
+            written.len()
         );
-        let forgotten = opened.trace.forgotten();
+        let evicted = opened.trace.evicted();
         let polls: u64 = opened.trace.tasks().iter().map(|task| task.counts.polls).sum();
-        assert_eq!(forgotten.counts.polls + polls, trace.counts().polls);
-        assert_eq!(forgotten.tasks + kept.len() as u64, 20_000);
+        assert_eq!(evicted.counts.polls + polls, trace.counts().polls);
+        assert_eq!(evicted.count + loaded.len() as u64, 20_000);
         if budget_bytes == usize::MAX {
-            assert_eq!(forgotten, trace.forgotten());
+            assert_eq!(evicted, trace.evicted());
             assert_eq!(report(&opened.trace).contains("\"forgotten\""), report(&trace).contains("\"forgotten\""));
         }
-        ask(&opened.trace);
+        query_everything(&opened.trace);
     }
-    // A program that died while this was written: all that was told is there, and sums are what blocks tell.
-    let opened = read(&bytes[..without_rest], usize::MAX).expect("it opens");
-    assert_eq!((opened.trace.tasks().kept(), opened.trace.forgotten().tasks, opened.notes.len()), (20_000, 0, 1));
-    let opened = read(&bytes[..without_rest], 1 << 20).expect("it opens");
-    assert_eq!(opened.trace.forgotten().tasks + opened.trace.tasks().kept() as u64, 20_000);
+    // Without a tail, as after a crash: everything written is there, and totals are computed from blocks.
+    let opened = read_archive(&bytes[..length_without_tail], usize::MAX).expect("the archive opens");
+    assert_eq!((opened.trace.tasks().retained(), opened.trace.evicted().count, opened.notes.len()), (20_000, 0, 1));
+    let opened = read_archive(&bytes[..length_without_tail], 1 << 20).expect("the archive opens");
+    assert_eq!(opened.trace.evicted().count + opened.trace.tasks().retained() as u64, 20_000);
     assert_eq!(opened.trace.counts().polls, 40_000);
-    assert!(opened.trace.kept_bytes() < (1 << 20) + 40_000, "{} bytes", opened.trace.kept_bytes());
+    assert!(opened.trace.retained_bytes() < (1 << 20) + 40_000, "{} bytes", opened.trace.retained_bytes());
 }
 
-/// What the blocking pool does keeps no loop, also where sums are what blocks tell.
+/// Closures on the blocking pool do not count as busy time of the loop, even if totals are computed from blocks.
 #[test]
-fn of_a_file_that_was_cut_off_the_loop_was_busy_with_its_own_tasks() {
-    let mut bytes = beginning(&Head::default());
-    let (mut trace, mut writer) = (Trace::default(), Writer::default());
+fn recomputed_busy_time_excludes_blocking_pool() {
+    let mut bytes = encode_beginning(&ArchiveHeader::default());
+    let (mut trace, mut writer) = (Trace::default(), ArchiveWriter::default());
     for index in 0..200 {
         let (task, at) = (TaskId::from_index(index), trace.now());
         let kind = if index % 2 == 0 { TaskKind::Task } else { TaskKind::Blocking };
-        trace.apply(Event::Spawn { task, at, spawned: Box::new(Spawned { kind, ..Spawned::default() }) });
+        trace.apply(Event::Spawn { task, at, meta: Box::new(TaskMeta { kind, ..TaskMeta::default() }) });
         trace.apply(Event::PollStart { task, at });
         trace.apply(Event::PollEnd { task, at: at + 7 });
-        trace.apply(Event::End { task, at: at + 7, outcome: Ending::Done });
+        trace.apply(Event::TaskEnd { task, at: at + 7, outcome: TaskOutcome::Completed });
     }
-    writer.new_chunks(&trace, &mut bytes).expect("memory takes it");
-    for (budget_bytes, is_forgotten) in [(usize::MAX, false), (50_000, true)] {
-        let opened = read(&bytes[..], budget_bytes).expect("it opens").trace;
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    for (budget_bytes, is_evicted) in [(usize::MAX, false), (50_000, true)] {
+        let opened = read_archive(&bytes[..], budget_bytes).expect("the archive opens").trace;
         assert_eq!((opened.counts().busy_ns, trace.counts().busy_ns), (700, 700));
-        assert_eq!(opened.forgotten().tasks > 0, is_forgotten);
+        assert_eq!(opened.evicted().count > 0, is_evicted);
     }
 }
 
-/// A trace as a file, written in so many goes.
-fn written(trace: &mut Trace, told: Synthetic, events: usize, goes: usize) -> Vec<u8> {
-    let mut bytes = beginning(&Head { name: "synthetic".into(), ..Head::default() });
-    let (mut writer, mut told) = (Writer::default(), told);
-    for _ in 0..goes {
-        told.by_ref().take(events / goes).for_each(|event| trace.apply(event));
-        writer.new_chunks(trace, &mut bytes).expect("memory takes it");
+/// Applies `events` events to a trace and writes it as an archive, in `steps` steps.
+fn write_incrementally(trace: &mut Trace, source: SyntheticLoop, events: usize, steps: usize) -> Vec<u8> {
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "synthetic".into(), ..ArchiveHeader::default() });
+    let (mut writer, mut source) = (ArchiveWriter::default(), source);
+    for _ in 0..steps {
+        source.by_ref().take(events / steps).for_each(|event| trace.apply(event));
+        writer.write_new_chunks(trace, &mut bytes).expect("writing to memory cannot fail");
     }
-    writer.flush(&mut bytes).expect("memory takes it");
-    bytes.extend(writer.rest(trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(trace, Some(&RunOutcome::Cancelled), "").expect("the tail fits a chunk"));
     assert_eq!(writer.lost_blocks(), 0);
     bytes
 }
 
-/// A trace as a file that is written at once.
-fn saved(trace: &Trace) -> Vec<u8> {
-    let mut bytes = beginning(&Head::default());
-    let mut writer = Writer::default();
-    writer.new_chunks(trace, &mut bytes).expect("memory takes it");
-    writer.flush(&mut bytes).expect("memory takes it");
-    bytes.extend(writer.rest(trace, Some(&Outcome::Cancelled), "").expect("it is short"));
+/// Writes a trace as an archive in one step.
+fn write_at_once(trace: &Trace) -> Vec<u8> {
+    let mut bytes = encode_beginning(&ArchiveHeader::default());
+    let mut writer = ArchiveWriter::default();
+    writer.write_new_chunks(trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(trace, Some(&RunOutcome::Cancelled), "").expect("the tail fits a chunk"));
     bytes
 }
 
+/// Returns the JSON report of a trace.
 fn report(trace: &Trace) -> String {
-    let source = Source {
+    let source = RunSource {
         kind: SourceKind::Archive,
         name: "synthetic".into(),
         params: Vec::new(),
@@ -249,24 +258,24 @@ fn report(trace: &Trace) -> String {
         seed: 0,
     };
     let thresholds = Thresholds::default();
-    let (outcome, feed) = (Outcome::Cancelled, FeedChoice::Probe);
-    let input = Input { source: &source, trace, outcome: &outcome, feed, thresholds: &thresholds, full: true };
+    let (outcome, feed) = (RunOutcome::Cancelled, FeedChoice::Probe);
+    let input = ReportInput { source: &source, trace, outcome: &outcome, feed, thresholds: &thresholds, full: true };
     let mut report = Vec::new();
-    Report::new(&input).write(&mut report).expect("memory takes it");
+    JsonReport::new(&input).write(&mut report).expect("writing to memory cannot fail");
     String::from_utf8(report).expect("JSON is text")
 }
 
 #[test]
-fn a_trace_comes_back_as_it_was_from_five_bytes_an_event() {
+fn restores_trace_from_five_bytes_per_event() {
     const EVENTS: usize = 300_000;
-    for telling in [Telling::Whole, Telling::Polls] {
+    for mix in [EventMix::Full, EventMix::PollsOnly] {
         let mut trace = Trace::default();
-        let bytes = written(&mut trace, Synthetic::new(100, telling, 3), EVENTS, 30);
-        let each = bytes.len() as f64 / EVENTS as f64;
-        assert!(each <= 5.0, "{telling:?}: {each:.2} bytes an event");
-        let opened = read(&bytes[..], usize::MAX).expect("it was written just now");
-        assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(Outcome::Cancelled)));
-        assert!(report(&opened.trace) == report(&trace), "{telling:?}: the reports differ");
+        let bytes = write_incrementally(&mut trace, SyntheticLoop::new(100, mix, 3), EVENTS, 30);
+        let bytes_per_event = bytes.len() as f64 / EVENTS as f64;
+        assert!(bytes_per_event <= 5.0, "{mix:?}: {bytes_per_event:.2} bytes per event");
+        let opened = read_archive(&bytes[..], usize::MAX).expect("the archive is valid");
+        assert_eq!((opened.notes, opened.outcome), (Vec::<String>::new(), Some(RunOutcome::Cancelled)));
+        assert!(report(&opened.trace) == report(&trace), "{mix:?}: the reports differ");
         for id in trace.tasks().iter().map(|task| task.id) {
             for axis in [Axis::Time, Axis::Steps] {
                 let end = if axis == Axis::Time { trace.now() } else { trace.steps().into() };
@@ -278,50 +287,50 @@ fn a_trace_comes_back_as_it_was_from_five_bytes_an_event() {
 }
 
 #[test]
-fn a_trace_that_forgets_is_written_whole_before_it_does() {
+fn writes_blocks_before_they_are_evicted() {
     const EVENTS: usize = 200_000;
     let (mut small, mut large) = (Trace::with_budget(1_000_000), Trace::default());
-    let bytes = written(&mut small, Synthetic::new(50, Telling::Whole, 5), EVENTS, 100);
-    written(&mut large, Synthetic::new(50, Telling::Whole, 5), EVENTS, 1);
-    assert!(small.gaps().count() > 0, "it forgot");
-    let opened = read(&bytes[..], usize::MAX).expect("it was written just now");
-    assert!(report(&opened.trace) == report(&large), "the archive has what memory had not");
+    let bytes = write_incrementally(&mut small, SyntheticLoop::new(50, EventMix::Full, 5), EVENTS, 100);
+    write_incrementally(&mut large, SyntheticLoop::new(50, EventMix::Full, 5), EVENTS, 1);
+    assert!(small.gaps().count() > 0, "blocks were evicted");
+    let opened = read_archive(&bytes[..], usize::MAX).expect("the archive is valid");
+    assert!(report(&opened.trace) == report(&large), "the archive also has what was evicted from memory");
 }
 
-/// What was forgotten before anybody wrote it is not there, and all that is left is as it was, with the sums of everything.
+/// Data that was evicted before the trace was saved is missing. All other data, and all totals, are unchanged.
 #[test]
-fn a_trace_that_has_forgotten_is_saved_as_it_is() {
-    for telling in [Telling::Whole, Telling::Polls] {
+fn saves_trace_with_evicted_blocks() {
+    for mix in [EventMix::Full, EventMix::PollsOnly] {
         let mut trace = Trace::with_budget(400_000);
-        Synthetic::new(50, telling, 5).take(200_000).for_each(|event| trace.apply(event));
-        assert!(trace.gaps().count() > 0, "it forgot");
-        let opened = read(&saved(&trace)[..], usize::MAX).expect("it was written just now");
+        SyntheticLoop::new(50, mix, 5).take(200_000).for_each(|event| trace.apply(event));
+        assert!(trace.gaps().count() > 0, "blocks were evicted");
+        let opened = read_archive(&write_at_once(&trace)[..], usize::MAX).expect("the archive is valid");
         assert_eq!(opened.notes, Vec::<String>::new());
-        assert!(report(&opened.trace) == report(&trace), "{telling:?}: the reports differ");
+        assert!(report(&opened.trace) == report(&trace), "{mix:?}: the reports differ");
     }
 }
 
 #[test]
-fn sums_of_which_the_oldest_are_forgotten_are_saved_as_they_are() {
+fn saves_stats_with_evicted_blocks() {
     let id = |index| TaskId::from_index(index);
     let mut trace = Trace::with_budget(60_000);
     trace.set_sampled();
-    trace.set_foreign();
+    trace.set_external();
     for index in 0..20 {
         let kind = TaskKind::Task;
-        let spawned = Spawned { kind, ..Spawned::default() };
-        trace.apply(Event::Spawn { task: id(index), at: 0, spawned: Box::new(spawned) });
+        let spawned = TaskMeta { kind, ..TaskMeta::default() };
+        trace.apply(Event::Spawn { task: id(index), at: 0, meta: Box::new(spawned) });
     }
     for update in 1..2_000_u64 {
         for index in 0..20 {
             let at = update * 1_000_000;
-            let measured = Measured { polls: update * 3, busy_ns: update * 70_001, ..Measured::default() };
-            trace.apply(Event::Measured { task: id(index), at, measured: Box::new(measured) });
+            let measured = TaskStats { polls: update * 3, busy_ns: update * 70_001, ..TaskStats::default() };
+            trace.apply(Event::TaskStats { task: id(index), at, stats: Box::new(measured) });
         }
-        trace.apply(Event::LoopMeasured { at: update * 1_000_000 });
+        trace.apply(Event::StatsComplete { at: update * 1_000_000 });
     }
-    assert!(trace.gaps().count() > 0, "it forgot");
-    let opened = read(&saved(&trace)[..], usize::MAX).expect("it was written just now").trace;
+    assert!(trace.gaps().count() > 0, "blocks were evicted");
+    let opened = read_archive(&write_at_once(&trace)[..], usize::MAX).expect("the archive is valid").trace;
     assert!(report(&opened) == report(&trace), "the reports differ");
     for index in 0..20 {
         let window = |trace: &Trace| trace.window(id(index), Axis::Time, 0, trace.now(), 100);
@@ -330,55 +339,57 @@ fn sums_of_which_the_oldest_are_forgotten_are_saved_as_they_are() {
 }
 
 #[test]
-fn an_archive_larger_than_memory_opens_with_its_newest() {
+fn budget_keeps_newest_of_large_archive() {
     const BUDGET_BYTES: usize = 1 << 20;
     let mut trace = Trace::default();
-    let bytes = written(&mut trace, Synthetic::new(50, Telling::Whole, 5), 600_000, 60);
+    let bytes = write_incrementally(&mut trace, SyntheticLoop::new(50, EventMix::Full, 5), 600_000, 60);
     assert!(bytes.len() > 2 * BUDGET_BYTES);
     let mut opened = None;
-    let allocated = allocation_counter::measure(|| opened = read(&bytes[..], BUDGET_BYTES).ok());
-    // One chunk, and how many were ready when, which has a limit of its own, come on top.
+    let allocated = allocation_counter::measure(|| opened = read_archive(&bytes[..], BUDGET_BYTES).ok());
+    // One chunk and the ready-queue history, which has its own limit, come on top of the budget.
     assert!(allocated.bytes_max < 5 * BUDGET_BYTES as u64, "{} bytes", allocated.bytes_max);
-    let opened = opened.expect("it was written just now").trace;
-    assert!(opened.gaps().count() > 0, "that the oldest is forgotten is said");
+    let opened = opened.expect("the archive is valid").trace;
+    assert!(opened.gaps().count() > 0, "a gap marks the evicted data");
     assert_eq!((opened.counts(), opened.now()), (trace.counts(), trace.now()));
     let (id, last) = (TaskId::from_index(7), trace.now() - trace.now() / 50);
     let window = |trace: &Trace| trace.window(id, Axis::Time, last, trace.now(), 40);
-    assert_eq!(window(&opened), window(&trace), "the newest is all there");
+    assert_eq!(window(&opened), window(&trace), "the newest data is complete");
 }
 
+/// Returns a small valid archive.
 fn sample() -> &'static [u8] {
     static SAMPLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    SAMPLE.get_or_init(|| written(&mut Trace::default(), Synthetic::new(8, Telling::Whole, 9), 6_000, 4))
+    let source = || SyntheticLoop::new(8, EventMix::Full, 9);
+    SAMPLE.get_or_init(|| write_incrementally(&mut Trace::default(), source(), 6_000, 4))
 }
 
-/// Where each chunk begins.
-fn chunks(bytes: &[u8]) -> Vec<usize> {
+/// Returns the offset of each chunk.
+fn chunk_offsets(bytes: &[u8]) -> Vec<usize> {
     let mut at = 12;
     let mut found = vec![];
-    while at + CHUNK_HEAD_BYTES <= bytes.len() {
+    while at + CHUNK_HEADER_BYTES <= bytes.len() {
         found.push(at);
         let length = bytes[at + 1..at + 5].try_into().map(u32::from_le_bytes).expect("four bytes");
-        at += CHUNK_HEAD_BYTES + length as usize;
+        at += CHUNK_HEADER_BYTES + length as usize;
     }
     found
 }
 
 #[test]
-fn a_file_that_is_cut_off_anywhere_is_good_up_to_there() {
-    let whole = sample();
+fn reads_truncated_file_up_to_the_cut() {
+    let complete = sample();
     let mut polls = 0;
-    for length in (0..whole.len()).step_by(97).chain(chunks(whole)) {
-        match read(&whole[..length], usize::MAX) {
+    for length in (0..complete.len()).step_by(97).chain(chunk_offsets(complete)) {
+        match read_archive(&complete[..length], usize::MAX) {
             Ok(opened) => {
-                assert!(!opened.notes.is_empty(), "that it is cut is said");
-                ask(&opened.trace);
+                assert!(!opened.notes.is_empty(), "a note says that the file is truncated");
+                query_everything(&opened.trace);
                 polls = polls.max(opened.trace.counts().polls);
             }
             Err(problem) => assert!(length < 200, "{length} bytes: {problem}"),
         }
     }
-    let all = read(whole, usize::MAX).expect("it is whole").trace.counts().polls;
+    let all = read_archive(complete, usize::MAX).expect("the archive is complete").trace.counts().polls;
     assert!(polls * 10 > all * 7, "{polls} of {all} polls are in sealed blocks");
 }
 
@@ -386,20 +397,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_damaged_byte_is_found_by_its_checksum(at in 12..sample().len(), flip in 1..=255_u8) {
+    fn checksum_detects_damaged_byte(at in 12..sample().len(), flip in 1..=255_u8) {
         let mut bytes = sample().to_vec();
         bytes[at] ^= flip;
-        match read(&bytes[..], usize::MAX) {
+        match read_archive(&bytes[..], usize::MAX) {
             Ok(opened) => {
                 prop_assert!(!opened.notes.is_empty());
-                ask(&opened.trace);
+                query_everything(&opened.trace);
             }
-            Err(problem) => prop_assert_eq!(problem, Problem::NoHead),
+            Err(problem) => prop_assert_eq!(problem, ArchiveError::NoHeader),
         }
     }
 
     #[test]
-    fn a_file_that_lies_does_no_harm(
+    fn hostile_file_is_harmless(
         changes in prop::collection::vec((12..sample().len(), any::<u8>()), 1..24),
         budget_bytes in prop_oneof![Just(usize::MAX), Just(60_000)],
     ) {
@@ -407,19 +418,19 @@ proptest! {
         for (at, byte) in changes {
             bytes[at] = byte;
         }
-        mend(&mut bytes);
-        if let Ok(opened) = read(&bytes[..], budget_bytes) {
-            ask(&opened.trace);
+        repair_checksums(&mut bytes);
+        if let Ok(opened) = read_archive(&bytes[..], budget_bytes) {
+            query_everything(&opened.trace);
         }
     }
 
     #[test]
-    fn noise_is_no_archive(noise in prop::collection::vec(any::<u8>(), 0..600)) {
-        let mut bytes = sample()[..chunks(sample())[1]].to_vec();
+    fn noise_is_harmless(noise in prop::collection::vec(any::<u8>(), 0..600)) {
+        let mut bytes = sample()[..chunk_offsets(sample())[1]].to_vec();
         bytes.extend(noise);
         let allocated = allocation_counter::measure(|| {
-            if let Ok(opened) = read(&bytes[..], usize::MAX) {
-                ask(&opened.trace);
+            if let Ok(opened) = read_archive(&bytes[..], usize::MAX) {
+                query_everything(&opened.trace);
             }
         });
         prop_assert!(allocated.bytes_max < 8 << 20, "{} bytes for a file of {}", allocated.bytes_max, bytes.len());

@@ -1,4 +1,4 @@
-//! Attaching where something is wrong, each fault over a real socket: nothing hangs, nothing is lost silently.
+//! Attach faults, each over a real socket: nothing hangs, and nothing is lost silently.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,16 +10,16 @@ use console_api::instrument::Update;
 use console_api::tasks::{Stats, Task, TaskUpdate};
 use console_api::{Field, Id, PollStats};
 use loopscope::app::Session;
-use loopscope::control::{Command, LinkState, Outcome, Phase};
+use loopscope::control::{ConnectionState, RunOutcome, RunPhase, SessionCommand};
 use prost_types::Timestamp;
 use serde_json::Value as Json;
 
 use crate::attach::{attach, note, state, until};
 use crate::cli::loopscope;
+use crate::example_app::{ExampleApp, PATIENCE, free_port, socket_path};
 use crate::fake_console::FakeConsole;
-use crate::outside::{App, PATIENCE, free_port, socket_path};
 
-/// Listens and does `serve` with each connection, on a thread of its own.
+/// Listens, and calls `serve` with each connection on its own thread. Returns the address.
 fn listen(mut serve: impl FnMut(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -27,52 +27,52 @@ fn listen(mut serve: impl FnMut(TcpStream) + Send + 'static) -> String {
     format!("http://{address}")
 }
 
-/// Attaches and waits until it is tried again for a reason that says `why`.
+/// Attaches, and asserts that the connection is retried for a reason that contains `why`.
 #[track_caller]
-fn fails(address: &str, why: &str) {
+fn assert_attach_fails(address: &str, why: &str) {
     let mut session = attach(address);
-    assert_eq!(session.status().phase, Phase::Running, "it is there at once");
+    assert_eq!(session.status().phase, RunPhase::Running, "it is there at once");
     until(&mut session, why, |_, status| {
-        matches!(state(status), LinkState::Retrying { .. }) && note(status).contains(why)
+        matches!(state(status), ConnectionState::Retrying { .. }) && note(status).contains(why)
     });
     assert!(session.trace().tasks().is_empty());
-    session.command(Command::Quit);
+    session.command(SessionCommand::Quit);
     let status = session.status();
-    assert_eq!(status.phase, Phase::Ended);
-    assert!(matches!(status.outcome, Some(Outcome::Failed(said)) if said.contains(why)));
+    assert_eq!(status.phase, RunPhase::Ended);
+    assert!(matches!(status.outcome, Some(RunOutcome::Failed(said)) if said.contains(why)));
 }
 
 #[test]
-fn nothing_listens() {
-    fails(&format!("http://127.0.0.1:{}", free_port()), "nothing listens there");
-    fails(&format!("unix:{}", socket_path().display()), "there is no such socket");
-    fails("http://no-such-host.invalid:6669", "no such host");
+fn explains_connection_failures() {
+    assert_attach_fails(&format!("http://127.0.0.1:{}", free_port()), "connection refused");
+    assert_attach_fails(&format!("unix:{}", socket_path().display()), "no such socket");
+    assert_attach_fails("http://no-such-host.invalid:6669", "no such host");
 }
 
 #[test]
-fn a_report_says_why_there_is_nothing_in_it() {
+fn report_holds_the_connection_error() {
     let address = format!("http://127.0.0.1:{}", free_port());
     let ran = loopscope(&["attach", &address, "--for", "300ms", "--headless", "--json"]);
-    assert_eq!(ran.code, Some(1));
-    let report: Json = serde_json::from_str(&ran.out).expect("one document, whatever happens");
+    assert_eq!(ran.exit_code, Some(1));
+    let report: Json = serde_json::from_str(&ran.stdout).expect("one document, whatever happens");
     assert_eq!(report["outcome"], "failed");
-    assert!(report["error"].as_str().is_some_and(|error| error.contains("nothing listens there")), "{report}");
+    assert!(report["error"].as_str().is_some_and(|error| error.contains("connection refused")), "{report}");
     assert_eq!(report["tasks"], serde_json::json!([]));
-    assert!(ran.err.contains(&address) && ran.err.contains("nothing listens there"), "{}", ran.err);
+    assert!(ran.stderr.contains(&address) && ran.stderr.contains("connection refused"), "{}", ran.stderr);
 }
 
 #[test]
-fn several_programs_make_no_report_and_a_bad_address_none_at_all() {
+fn rejects_several_or_invalid_addresses() {
     let ran = loopscope(&["attach", "7000", "7001", "--headless"]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
-    assert!(ran.err.contains("once for each address"), "{}", ran.err);
+    assert_eq!((ran.exit_code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("once for each address"), "{}", ran.stderr);
     let ran = loopscope(&["attach", "https://localhost:7000", "--headless"]);
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("TLS is not spoken here"), "{}", ran.err);
+    assert_eq!(ran.exit_code, Some(2));
+    assert!(ran.stderr.contains("TLS is not supported"), "{}", ran.stderr);
 }
 
 #[test]
-fn attempts_come_further_apart_and_a_person_need_not_wait() {
+fn retries_back_off_and_can_be_forced() {
     let mut session = attach(&format!("http://127.0.0.1:{}", free_port()));
     let mut waits = Vec::new();
     while waits.len() < 7 {
@@ -80,118 +80,119 @@ fn attempts_come_further_apart_and_a_person_need_not_wait() {
         until(
             &mut session,
             "an attempt",
-            |_, status| matches!(state(status), LinkState::Retrying { attempts, .. } if attempts > before),
+            |_, status| matches!(state(status), ConnectionState::Retrying { attempts, .. } if attempts > before),
         );
-        if let LinkState::Retrying { attempts, wait_ms } = state(&session.status()) {
+        if let ConnectionState::Retrying { attempts, wait_ms } = state(&session.status()) {
             waits.resize(attempts as usize, wait_ms);
         }
-        session.command(Command::Retry);
+        session.command(SessionCommand::Reconnect);
     }
     assert!(waits.is_sorted() && waits.last() == Some(&5_000), "{waits:?}");
 }
 
 #[test]
-fn a_server_that_never_answers() {
-    let mut kept = Vec::new();
-    let mut session = attach(&listen(move |connection| kept.push(connection)));
-    until(&mut session, "a word about it", |_, status| {
-        state(status) == LinkState::Waiting && note(status).contains("gave no answer")
+fn reports_a_server_that_never_answers() {
+    let mut connections = Vec::new();
+    let mut session = attach(&listen(move |connection| connections.push(connection)));
+    until(&mut session, "a note", |_, status| {
+        state(status) == ConnectionState::AwaitingData && note(status).contains("no answer yet")
     });
-    session.command(Command::Quit);
-    assert!(matches!(session.status().outcome, Some(Outcome::Failed(said)) if said.contains("gave no answer")));
+    session.command(SessionCommand::Quit);
+    assert!(matches!(session.status().outcome, Some(RunOutcome::Failed(said)) if said.contains("no answer yet")));
 }
 
 #[test]
-fn a_web_server() {
+fn detects_a_web_server() {
     let answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let serve = move |mut connection: TcpStream| {
         let mut request = [0; 24];
         let _ = connection.read(&mut request);
         let _ = connection.write_all(answer.as_bytes());
     };
-    fails(&listen(serve), "HTTP/1");
+    assert_attach_fails(&listen(serve), "HTTP/1");
 }
 
 #[test]
-fn garbage() {
+fn detects_another_protocol() {
     let serve = |mut connection: TcpStream| {
         let _ = connection.write_all(&[0xfe; 4_096]);
         let mut rest = Vec::new();
         let _ = connection.take(1 << 16).read_to_end(&mut rest);
     };
-    fails(&listen(serve), "something else than a console");
+    assert_attach_fails(&listen(serve), "does not speak gRPC");
 }
 
-/// Passes connections on to `to`, and cuts each after so many bytes from there, as `bytes` says.
+/// Forwards connections to `to`, and cuts each one after the number of bytes that `bytes` returns.
 pub fn cut_after(to: &str, mut bytes: impl FnMut() -> u64 + Send + 'static) -> String {
     let to = to.strip_prefix("http://").expect("it is a TCP address").to_owned();
-    listen(move |near| {
+    listen(move |client| {
         let limit = bytes();
-        // A program says that it is ready while its console may still be opening its socket.
+        // A program may report ready before its console has opened the socket.
         let deadline = Instant::now() + PATIENCE;
-        let far = loop {
+        let server = loop {
             match TcpStream::connect(&to) {
-                Ok(far) => break far,
+                Ok(server) => break server,
                 Err(error) => assert!(Instant::now() < deadline, "it never listens: {error}"),
             }
             std::thread::yield_now();
         };
-        let (mut near_in, mut far_out) = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
-        std::thread::spawn(move || std::io::copy(&mut near_in, &mut far_out));
+        let (mut client_in, mut server_out) =
+            (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+        std::thread::spawn(move || std::io::copy(&mut client_in, &mut server_out));
         std::thread::spawn(move || {
-            let (mut near, far) = (near, far);
-            let _ = std::io::copy(&mut (&far).take(limit), &mut near);
-            let _ = near.shutdown(Shutdown::Both);
-            let _ = far.shutdown(Shutdown::Both);
+            let (mut client, server) = (client, server);
+            let _ = std::io::copy(&mut (&server).take(limit), &mut client);
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
         });
     })
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_of_a_message_and_comes_back() {
-    let app = App::start(&["sleeps", "--tasks", "500"]);
-    // Its console learns of its tasks little by little; once it knows them all, its first message is a long one.
+fn recovers_from_a_truncated_message() {
+    let app = ExampleApp::start(&["sleeps", "--tasks", "500"]);
+    // The console receives its tasks in batches. Once it has all of them, its first message is a long one.
     until(&mut attach(&app.address), "all of its tasks", |trace, _| trace.tasks().len() > 500);
     let mut limits = [30_000, u64::MAX].into_iter();
     let mut session = attach(&cut_after(&app.address, move || limits.next().unwrap_or(u64::MAX)));
-    until(&mut session, "a broken connection", |_, status| matches!(state(status), LinkState::Retrying { .. }));
-    assert!(session.trace().tasks().is_empty(), "half a message tells nothing");
+    until(&mut session, "a broken connection", |_, status| matches!(state(status), ConnectionState::Retrying { .. }));
+    assert!(session.trace().tasks().is_empty(), "half a message has no effect");
     until(&mut session, "a whole message", |trace, status| {
-        trace.tasks().len() > 500 && state(status) == LinkState::Live
+        trace.tasks().len() > 500 && state(status) == ConnectionState::Live
     });
     assert_eq!(session.trace().gaps().count(), 0, "there was nothing before it");
 }
 
 #[test]
-fn a_connection_that_breaks_leaves_a_gap_in_the_same_session() {
-    let app = App::start(&["mutex"]);
+fn reconnect_leaves_a_gap_in_the_session() {
+    let app = ExampleApp::start(&["mutex"]);
     let mut limits = [60_000, u64::MAX].into_iter();
     let mut session = attach(&cut_after(&app.address, move || limits.next().unwrap_or(u64::MAX)));
-    until(&mut session, "the hole", |trace, _| trace.gaps().count() > 0);
+    until(&mut session, "the gap", |trace, _| trace.gaps().count() > 0);
     until(&mut session, "more", |trace, _| trace.gaps().next().is_some_and(|gap| gap.to < trace.now()));
     let trace = session.trace();
-    let names: Vec<_> = trace.tasks().iter().map(|task| &*task.spawned.name).filter(|name| !name.is_empty()).collect();
+    let names: Vec<_> = trace.tasks().iter().map(|task| &*task.meta.name).filter(|name| !name.is_empty()).collect();
     assert_eq!(names, ["locker-0", "locker-1", "locker-2"], "each is still one task");
-    assert!(trace.gaps().all(|gap| gap.from < gap.to && gap.is_unwatched));
-    assert_eq!(trace.probe().1, 0, "nothing was dropped: nobody listened");
-    until(&mut session, "the word of it", |_, status| state(status) == LinkState::Live);
+    assert!(trace.gaps().all(|gap| gap.from < gap.to && gap.is_disconnected));
+    assert_eq!(trace.probe_feed_counts().1, 0, "nothing was dropped, only missed");
+    until(&mut session, "the live state", |_, status| state(status) == ConnectionState::Live);
     assert!(session.successor().is_none(), "it is the same process");
 }
 
 #[test]
-fn a_program_that_comes_back_is_another_one() {
+fn restarted_program_is_another_session() {
     let port = free_port();
-    let app = App::start_at(&["mutex"], port);
+    let app = ExampleApp::start_at(&["mutex"], port);
     let mut session = attach(&app.address);
     until(&mut session, "tasks", |trace, _| trace.tasks().len() == 4);
     app.kill();
-    until(&mut session, "the loss", |_, status| state(status) == LinkState::Lost);
-    assert_eq!(session.status().outcome, Some(Outcome::Detached));
-    assert!(note(&session.status()).contains("nothing listens there"), "{:?}", session.status().link);
+    until(&mut session, "the loss", |_, status| state(status) == ConnectionState::Lost);
+    assert_eq!(session.status().outcome, Some(RunOutcome::Detached));
+    assert!(note(&session.status()).contains("connection refused"), "{:?}", session.status().connection);
     let (tasks, now) = (session.trace().tasks().len(), session.trace().now());
 
-    let _again = App::start_at(&["semaphore"], port);
-    session.command(Command::Retry);
+    let _again = ExampleApp::start_at(&["semaphore"], port);
+    session.command(SessionCommand::Reconnect);
     let deadline = Instant::now() + PATIENCE;
     let mut successor = loop {
         session.pump(Duration::from_millis(5));
@@ -202,20 +203,20 @@ fn a_program_that_comes_back_is_another_one() {
         assert!(Instant::now() < deadline, "no successor: {:?}", session.status());
     };
     until(&mut *successor, "its tasks", |trace, _| trace.tasks().len() == 5);
-    let named = |name: &str| successor.trace().tasks().iter().any(|task| &*task.spawned.name == name);
+    let named = |name: &str| successor.trace().tasks().iter().any(|task| &*task.meta.name == name);
     assert!(named("worker-3") && !named("locker-0"));
-    until(&mut *successor, "the word of it", |_, status| state(status) == LinkState::Live);
+    until(&mut *successor, "the live state", |_, status| state(status) == ConnectionState::Live);
     session.pump(Duration::from_millis(5));
     assert_eq!((session.trace().tasks().len(), session.trace().now()), (tasks, now), "nothing was added to the first");
-    assert!(note(&session.status()).contains("another process answers"), "{:?}", session.status().link);
+    assert!(note(&session.status()).contains("another process answers"), "{:?}", session.status().connection);
 }
 
 fn at(seconds: i64, nanos: i32) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos })
 }
 
-/// A task that was created, polled once and told of at these seconds.
-fn told(id: u64, name: String, created: i64, polled: i64) -> (Task, Stats) {
+/// A task with its creation and poll time, in seconds.
+fn task_with_stats(id: u64, name: String, created: i64, polled: i64) -> (Task, Stats) {
     let name =
         Field { metadata_id: None, name: Some(Name::StrName("task.name".into())), value: Some(Value::StrVal(name)) };
     let task = Task { id: Some(Id { id }), fields: vec![name], ..Task::default() };
@@ -230,41 +231,41 @@ fn told(id: u64, name: String, created: i64, polled: i64) -> (Task, Stats) {
 }
 
 fn update(now: i64, tasks: impl IntoIterator<Item = (Task, Stats)>) -> Update {
-    let mut told = TaskUpdate::default();
+    let mut task_update = TaskUpdate::default();
     for (task, stats) in tasks {
-        told.stats_update.insert(task.id.as_ref().map_or(0, |id| id.id), stats);
-        told.new_tasks.push(task);
+        task_update.stats_update.insert(task.id.as_ref().map_or(0, |id| id.id), stats);
+        task_update.new_tasks.push(task);
     }
-    Update { now: at(now, 0), task_update: Some(told), ..Update::default() }
+    Update { now: at(now, 0), task_update: Some(task_update), ..Update::default() }
 }
 
 #[test]
-fn a_clock_that_steps_is_said_to_and_moves_nothing_back() {
+fn clock_steps_are_reported() {
     let name = |name: &str| name.to_owned();
     let updates = vec![
-        update(1_000, [told(1, name("first"), 990, 995)]),
-        update(1_001, [told(2, name("second"), 1_001, 1_001)]),
-        update(400, [told(3, name("set-back"), 400, 400)]),
+        update(1_000, [task_with_stats(1, name("first"), 990, 995)]),
+        update(1_001, [task_with_stats(2, name("second"), 1_001, 1_001)]),
+        update(400, [task_with_stats(3, name("set-back"), 400, 400)]),
         update(401, []),
-        update(500_000, [told(4, name("set-forward"), 500_000, 500_000)]),
-        update(500_001, [told(5, name("stray"), 1, 900_000)]),
+        update(500_000, [task_with_stats(4, name("set-forward"), 500_000, 500_000)]),
+        update(500_001, [task_with_stats(5, name("stray"), 1, 900_000)]),
     ];
     let console = FakeConsole::start(updates);
     let mut session = attach(&console.address);
-    until(&mut session, "everything", |trace, _| trace.console().0 == 6);
-    until(&mut session, "a word about both", |_, status| {
-        note(status).contains("2 times its clock stepped") && note(status).contains("outside what can be")
+    until(&mut session, "everything", |trace, _| trace.console_feed_counts().0 == 6);
+    until(&mut session, "both notes", |_, status| {
+        note(status).contains("2 clock steps in the program") && note(status).contains("timestamps out of range")
     });
     let trace = session.trace();
-    let spawned: Vec<_> = trace.tasks().iter().map(|task| task.lane.spawned() / 1_000_000_000).collect();
+    let spawned: Vec<_> = trace.tasks().iter().map(|task| task.lane.spawned_at() / 1_000_000_000).collect();
     assert_eq!(spawned[..2], [0, 11]);
     assert!(spawned[..4].is_sorted() && trace.now() < 60_000_000_000, "{spawned:?} until {}", trace.now());
     let note = note(&session.status()).to_owned();
-    assert!(note.contains("2 times its clock stepped") && note.contains("outside what can be"), "{note}");
-    assert_eq!(console.pauses(), 0, "nobody's console is stopped by us");
+    assert!(note.contains("2 clock steps in the program") && note.contains("timestamps out of range"), "{note}");
+    assert_eq!(console.pauses(), 0, "the console is never paused");
 }
 
-/// The most memory that a process has taken, in MB.
+/// Returns the peak memory of a process, in MB.
 fn most_memory_mb(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -272,50 +273,50 @@ fn most_memory_mb(process: u32) -> Option<u64> {
 }
 
 #[test]
-fn two_hundred_megabytes_in_one_message() {
+fn message_of_200_mb_is_bounded() {
     const TASKS: u64 = 40_000;
     let long = "x".repeat(5_000);
-    let mut first = update(1_000, (1..=TASKS).map(|id| told(id, format!("{id}-{long}"), 990, 995)));
-    // One entry that alone is larger than anything sensible.
-    let endless = told(TASKS + 1, "y".repeat(10 << 20), 990, 995);
+    let mut first = update(1_000, (1..=TASKS).map(|id| task_with_stats(id, format!("{id}-{long}"), 990, 995)));
+    // One entry that is larger than the limit by itself.
+    let endless = task_with_stats(TASKS + 1, "y".repeat(10 << 20), 990, 995);
     first.task_update.as_mut().expect("just made").new_tasks.push(endless.0);
     let console = FakeConsole::start_once(vec![first, update(1_001, [])]);
-    let folder = crate::outside::Folder::new("attach-two-hundred");
-    let out = folder.file("report");
+    let folder = crate::example_app::TempFolder::new("attach-two-hundred");
+    let out = folder.path_of("report");
     let mut child = Process::new(env!("CARGO_BIN_EXE_loopscope"))
         .args(["attach", &console.address, "--headless", "--json"])
-        .stdout(Stdio::from(std::fs::File::create(&out).expect("the folder is ours")))
+        .stdout(Stdio::from(std::fs::File::create(&out).expect("write to the test folder")))
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary is built with the tests");
-    // It ends once it has taken in everything, for then its program is gone.
+    // It exits once it has received everything, because then its program is gone.
     let mut most_mb = 0;
-    crate::outside::until("its end", || {
+    crate::example_app::wait_until("its end", || {
         most_mb = most_mb.max(most_memory_mb(child.id()).unwrap_or(0));
-        child.try_wait().expect("it is ours").is_some()
+        child.try_wait().expect("wait for the child").is_some()
     });
-    let output = child.wait_with_output().expect("it is ours");
+    let output = child.wait_with_output().expect("wait for the child");
     let report = std::fs::read(&out).expect("it is there");
     let report: Json = serde_json::from_slice(&report).expect("one document");
     let tasks = report["tasks"].as_array().expect("it is a list");
     assert_eq!(tasks.len() as u64, TASKS, "every task of a sensible size");
     assert!(tasks.iter().all(|task| task["name"].as_str().is_some_and(|name| name.len() <= 256)));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("1 entries of its messages were too long"), "{said}");
+    assert!(said.contains("1 message entries skipped"), "{said}");
     assert!((1..600).contains(&most_mb), "{most_mb} MB for a message of 200 MB");
 }
 
 #[test]
-fn what_is_refused_leaves_no_file_behind() {
-    let folder = crate::outside::Folder::new("attach-refused");
-    let file = folder.file("seen.loop");
+fn rejected_arguments_leave_no_file() {
+    let folder = crate::example_app::TempFolder::new("attach-refused");
+    let file = folder.path_of("seen.loop");
     let [file, nowhere] = [file.to_str().expect("text"), "nowhere/at/all"];
     for words in [
         &["attach", "--headless", "--record", file, "--source", nowhere][..],
         &["exec", "--headless", "--record", file, "--source", nowhere, "--", "true"],
     ] {
         let ran = loopscope(words);
-        assert_eq!(ran.code, Some(2), "{}", ran.err);
-        assert!(ran.err.contains("there is no such folder") && !std::path::Path::new(file).exists(), "{}", ran.err);
+        assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains("no such folder") && !std::path::Path::new(file).exists(), "{}", ran.stderr);
     }
 }

@@ -1,28 +1,29 @@
-//! The command line, by the real binary: what it prints where, and the exit code that a script gets.
+//! The command line: output streams and exit codes of the real binary.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use loopscope::cli::{Assertion, Verdict};
+use loopscope::cli::{AssertResult, Assertion};
 use serde_json::json;
 
-/// How one start of the program came out.
-pub struct Ran {
-    pub out: String,
-    pub err: String,
-    pub code: Option<i32>,
+/// The result of one run of the binary.
+pub struct CommandOutput {
+    pub stdout: String,
+    pub stderr: String,
+    pub exit_code: Option<i32>,
 }
 
-pub fn loopscope<S: AsRef<OsStr>>(words: &[S]) -> Ran {
-    loopscope_with(words, &[])
+/// Runs the binary with `args` as arguments.
+pub fn loopscope<S: AsRef<OsStr>>(args: &[S]) -> CommandOutput {
+    loopscope_with_env(args, &[])
 }
 
-/// With these variables, and none of the machine's own that change what is printed.
-pub fn loopscope_with<S: AsRef<OsStr>>(words: &[S], variables: &[(&str, &str)]) -> Ran {
+/// Runs the binary with `variables`, without environment variables of this machine that affect the output.
+pub fn loopscope_with_env<S: AsRef<OsStr>>(args: &[S], variables: &[(&str, &str)]) -> CommandOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopscope"));
-    command.args(words).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null());
     for name in ["COLUMNS", "NO_COLOR"] {
         command.env_remove(name);
     }
@@ -31,45 +32,49 @@ pub fn loopscope_with<S: AsRef<OsStr>>(words: &[S], variables: &[(&str, &str)]) 
     }
     command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_DATA_HOME", "/nonexistent");
     command.envs(variables.iter().copied());
-    let output = command.output().expect("the binary is built with the tests");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");
-    Ran { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
+    let output = command.output().expect("run the binary");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is UTF-8");
+    CommandOutput { stdout: text(output.stdout), stderr: text(output.stderr), exit_code: output.status.code() }
 }
 
 #[test]
-fn without_a_terminal_it_says_what_to_type() {
-    let ran = loopscope::<&str>(&[]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
-    assert!(ran.err.contains("not a terminal") && ran.err.contains("loopscope run NAME --headless"), "{}", ran.err);
-    let ran = loopscope(&["run", "countasync"]);
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("loopscope run countasync --headless"), "{}", ran.err);
+fn without_terminal_suggests_headless() {
+    let output = loopscope::<&str>(&[]);
+    assert_eq!((output.exit_code, output.stdout.as_str()), (Some(2), ""));
+    assert!(
+        output.stderr.contains("must be a terminal") && output.stderr.contains("loopscope run NAME --headless"),
+        "{}",
+        output.stderr
+    );
+    let output = loopscope(&["run", "countasync"]);
+    assert_eq!(output.exit_code, Some(2));
+    assert!(output.stderr.contains("loopscope run countasync --headless"), "{}", output.stderr);
 }
 
 #[test]
-fn bad_usage_exits_with_2_and_says_what_would_be_right() {
+fn invalid_usage_exits_with_2() {
     let cases: [(&[&str], &str); 11] = [
         (&["run", "no-such-workload", "--headless"], "no-such-workload"),
         (&["show", "no-such-workload"], "no-such-workload"),
-        (&["man", "fly"], "there is no command `fly`"),
+        (&["man", "fly"], "unknown command `fly`"),
         (&["run", "x", "--json"], "--headless"),
         (&["run", "x", "--assert", "a==1"], "--headless"),
         (&["run", "x", "--headless", "--paused"], "--paused"),
-        (&["run", "x", "--speed", "0"], "give max, or a number from 0.1 to 1000000"),
+        (&["run", "x", "--speed", "0"], "use `max` or a number from 0.1 to 1000000"),
         (&["run", "x", "--until", "soon"], "duration"),
         (&["run", "x", "--set", "opponents"], "NAME=VALUE"),
-        (&["run", "x", "--headless", "--assert", "elapsed_ns=1"], "the operator is none of"),
+        (&["run", "x", "--headless", "--assert", "elapsed_ns=1"], "unknown operator"),
         (&["--theme", "neon"], "ansi, rgb or mono"),
     ];
-    for (words, part) in cases {
-        let ran = loopscope(words);
-        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{words:?}");
-        assert!(ran.err.contains(part), "{words:?} should mention {part}: {}", ran.err);
+    for (args, part) in cases {
+        let output = loopscope(args);
+        assert_eq!((output.exit_code, output.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(output.stderr.contains(part), "{args:?} should mention {part}: {}", output.stderr);
     }
 }
 
 #[test]
-fn help_version_pages_and_lists_go_to_standard_output() {
+fn documents_go_to_standard_output() {
     let cases: [(&[&str], &str); 9] = [
         (&["--help"], "Usage: loopscope"),
         (&["run", "--help"], "--assert <EXPR>"),
@@ -81,36 +86,36 @@ fn help_version_pages_and_lists_go_to_standard_output() {
         (&["workloads", "--json"], "["),
         (&["settings", "--default"], "#theme = \"ansi\""),
     ];
-    for (words, part) in cases {
-        let ran = loopscope(words);
-        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{words:?}");
-        assert!(ran.out.contains(part), "{words:?} should print {part}: {}", ran.out);
+    for (args, part) in cases {
+        let output = loopscope(args);
+        assert_eq!((output.exit_code, output.stderr.as_str()), (Some(0), ""), "{args:?}");
+        assert!(output.stdout.contains(part), "{args:?} should print {part}: {}", output.stdout);
     }
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_error() {
+fn closed_stdout_is_not_an_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_loopscope"))
         .args(["completions", "bash"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the binary is built with the tests");
+        .expect("run the binary");
     drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it ends by itself");
+    let output = child.wait_with_output().expect("wait for the binary");
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
-fn assertions_are_checked_against_the_report() {
+fn assertions_check_the_report() {
     let report = json!({
         "outcome": "completed", "error": null, "elapsed_ns": 1_000_000_000_u64, "result": [[1, 2], [3]],
         "loop": {"busy_ns": 18_446_744_073_709_551_615_u64}, "feeds": {"agree": true},
         "tasks": [{"name": "count-1", "state": "done"}, {"name": "a b", "state": "waiting"}],
     });
-    let verdict = |text: &str| text.parse::<Assertion>().expect(text).check(&report);
-    for holds in [
+    let check = |text: &str| text.parse::<Assertion>().expect(text).check(&report);
+    for assertion in [
         "elapsed_ns==1000000000",
         "elapsed_ns == 1s",
         "elapsed_ns <= 1.5s",
@@ -128,59 +133,60 @@ fn assertions_are_checked_against_the_report() {
         "result == [[1,2],[3]]",
         "result[0][1] == 2.0",
     ] {
-        assert_eq!(verdict(holds), Verdict::Holds, "{holds}");
+        assert_eq!(check(assertion), AssertResult::Passed, "{assertion}");
     }
-    let fails = [
+    let failing = [
         ("elapsed_ns < 1s", "`elapsed_ns < 1s` does not hold: it is 1000000000"),
         ("outcome == failed", "`outcome == failed` does not hold: it is \"completed\""),
         ("feeds.agree == 1", "`feeds.agree == 1` does not hold: it is true"),
     ];
-    for (text, message) in fails {
-        assert_eq!(verdict(text), Verdict::Fails(message.to_owned()));
+    for (text, message) in failing {
+        assert_eq!(check(text), AssertResult::Failed(message.to_owned()));
     }
-    let senseless = [
-        ("outcom == failed", "the report has no field `outcom`; it has elapsed_ns, error,"),
+    let invalid = [
+        ("outcom == failed", "the report has no field `outcom`; its fields are elapsed_ns, error,"),
         ("tasks.state == done", "tasks is a list"),
         ("tasks[2].state == done", "tasks has 2 entries"),
-        ("outcome.x == 1", "outcome is \"completed\": there is nothing inside it"),
-        ("outcome < 3", "\"completed\" has no order with 3"),
+        ("outcome.x == 1", "outcome is \"completed\", which has no fields"),
+        ("outcome < 3", "\"completed\" cannot be compared with 3"),
     ];
-    for (text, part) in senseless {
-        assert!(matches!(verdict(text), Verdict::Senseless(message) if message.contains(part)), "{text}");
+    for (text, part) in invalid {
+        assert!(matches!(check(text), AssertResult::Invalid(message) if message.contains(part)), "{text}");
     }
 }
 
 #[test]
-fn an_expression_that_is_none_is_refused() {
+fn rejects_invalid_assertions() {
     for (text, part) in [
-        ("", "no operator"),
-        ("elapsed_ns", "no operator"),
-        ("== 3", "not a field"),
-        ("a..b == 3", "not a field"),
-        ("a[x] == 3", "`x` is not a place"),
-        ("a[1 == 3", "not a field"),
-        ("a ==", "no value"),
+        ("", "missing operator"),
+        ("elapsed_ns", "missing operator"),
+        ("== 3", "invalid field"),
+        ("a..b == 3", "invalid field"),
+        ("a[x] == 3", "invalid index `x`"),
+        ("a[1 == 3", "invalid field"),
+        ("a ==", "missing value"),
         ("a === 3", "`= 3` is not a value"),
         ("a == [1", "not a value"),
         ("elapsed_ns < soon", "duration"),
-        ("outcome < done", "only numbers and durations have an order"),
+        ("outcome < done", "only numbers and durations can be ordered"),
     ] {
         let refused = text.parse::<Assertion>().expect_err(text);
         assert!(refused.contains(part), "{text}: {refused}");
     }
 }
 
-/// An empty folder of this test's own.
+/// Creates an empty folder for one test.
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
     let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).expect("the folder for tests can be written");
+    fs::create_dir_all(&path).expect("create the folder");
     path
 }
 
-fn path_of<'a>(folder: &Path, name: &str, room: &'a mut String) -> &'a str {
-    *room = folder.join(name).to_str().expect("a plain name").to_owned();
-    room
+/// Writes the path of the file `name` in `folder` to `buffer`.
+fn path_of<'a>(folder: &Path, name: &str, buffer: &'a mut String) -> &'a str {
+    *buffer = folder.join(name).to_str().expect("the path is UTF-8").to_owned();
+    buffer
 }
 
 fn script(title: &str) -> String {
@@ -188,72 +194,82 @@ fn script(title: &str) -> String {
 }
 
 #[test]
-fn a_script_is_checked_and_nothing_runs() {
+fn check_does_not_run_the_script() {
     let folder = folder("check");
-    let mut room = String::new();
-    let good = path_of(&folder, "good.lua", &mut room);
-    fs::write(good, script("Fine")).expect("a script for the test");
-    let ran = loopscope(&["workloads", "check", good]);
-    let expected = format!("{good}: Fine: nothing wrong\n");
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), expected.as_str(), ""));
+    let mut buffer = String::new();
+    let good = path_of(&folder, "good.lua", &mut buffer);
+    fs::write(good, script("Fine")).expect("write the script");
+    let output = loopscope(&["workloads", "check", good]);
+    let expected = format!("{good}: Fine: no problems found\n");
+    assert_eq!((output.exit_code, output.stdout.as_str(), output.stderr.as_str()), (Some(0), expected.as_str(), ""));
 
-    let mut room = String::new();
-    let bad = path_of(&folder, "bad.lua", &mut room);
+    let mut buffer = String::new();
+    let bad = path_of(&folder, "bad.lua", &mut buffer);
     let broken = "return {\n  title = \"x\",\n  lessn = \"-\",\n  main = async(function() end),\n}\n";
     for (text, parts) in [
         (broken, &[":3:3: unknown key `lessn`", "3 |   lessn = \"-\",", "help: did you mean `lesson`?"][..]),
         ("return {\n", &["bad.lua:", "help: the script ends too early"]),
         ("print(1)\n", &["bad.lua:1:1: `print` outside a coroutine", "1 | print(1)", "help: move it into main"]),
     ] {
-        fs::write(bad, text).expect("a script for the test");
-        let ran = loopscope(&["check", bad]);
-        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+        fs::write(bad, text).expect("write the script");
+        let output = loopscope(&["check", bad]);
+        assert_eq!((output.exit_code, output.stdout.as_str()), (Some(2), ""), "{}", output.stderr);
         for part in parts {
-            assert!(ran.err.contains(part), "{text} should mention {part}: {}", ran.err);
+            assert!(output.stderr.contains(part), "{text} should mention {part}: {}", output.stderr);
         }
     }
-    let ran = loopscope(&["workloads", "check", "no/such.lua"]);
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("no/such.lua: there is no such file"), "{}", ran.err);
+    let output = loopscope(&["workloads", "check", "no/such.lua"]);
+    assert_eq!(output.exit_code, Some(2));
+    assert!(output.stderr.contains("no/such.lua: no such file"), "{}", output.stderr);
 }
 
 #[test]
-fn a_new_script_runs_as_it_is_and_replaces_nothing() {
+fn new_script_runs_and_overwrites_nothing() {
     let folder = folder("new");
-    let mut room = String::new();
-    let file = path_of(&folder, "mine.lua", &mut room);
-    let ran = loopscope(&["workloads", "new", file]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert!(ran.out.contains(&format!("\n  loopscope run {file}\n")), "{}", ran.out);
-    let ran = loopscope(&["check", file]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    let holds = ["elapsed_ns == 1s", "outcome == completed", "findings.length == 0"];
-    let ran = loopscope(&["run", file, "--headless", "--assert", holds[0], "--assert", holds[1], "--assert", holds[2]]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let mut buffer = String::new();
+    let file = path_of(&folder, "mine.lua", &mut buffer);
+    let output = loopscope(&["workloads", "new", file]);
+    assert_eq!((output.exit_code, output.stderr.as_str()), (Some(0), ""));
+    assert!(output.stdout.contains(&format!("\n  loopscope run {file}\n")), "{}", output.stdout);
+    let output = loopscope(&["check", file]);
+    assert_eq!((output.exit_code, output.stderr.as_str()), (Some(0), ""));
+    let assertion = ["elapsed_ns == 1s", "outcome == completed", "findings.length == 0"];
+    let output = loopscope(&[
+        "run",
+        file,
+        "--headless",
+        "--assert",
+        assertion[0],
+        "--assert",
+        assertion[1],
+        "--assert",
+        assertion[2],
+    ]);
+    assert_eq!((output.exit_code, output.stderr.as_str()), (Some(0), ""));
 
-    fs::write(file, "mine").expect("the file can be written");
+    fs::write(file, "mine").expect("write the file");
     for (name, part) in [
-        ("mine.lua", "it is there already"),
-        ("mine.txt", "ends in .lua"),
-        (".lua", "ends in .lua"),
-        ("no/such/folder.lua", "its folder does not exist"),
+        ("mine.lua", "already exists"),
+        ("mine.txt", "does not end in .lua"),
+        (".lua", "does not end in .lua"),
+        ("no/such/folder.lua", "folder.lua` does not exist"),
     ] {
-        let mut room = String::new();
-        let ran = loopscope(&["new", path_of(&folder, name, &mut room)]);
-        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{name}");
-        assert!(ran.err.contains(part), "{name} should mention {part}: {}", ran.err);
+        let mut buffer = String::new();
+        let output = loopscope(&["new", path_of(&folder, name, &mut buffer)]);
+        assert_eq!((output.exit_code, output.stdout.as_str()), (Some(2), ""), "{name}");
+        assert!(output.stderr.contains(part), "{name} should mention {part}: {}", output.stderr);
     }
-    assert_eq!(fs::read_to_string(file).expect("it is still there"), "mine");
-    assert_eq!(fs::read_dir(&folder).expect("it can be listed").count(), 1, "what is refused leaves nothing");
+    assert_eq!(fs::read_to_string(file).expect("read the file"), "mine");
+    assert_eq!(fs::read_dir(&folder).expect("list the folder").count(), 1, "rejected names create no files");
 
-    let mut room = String::new();
-    let spaced = path_of(&folder, "it's mine.lua", &mut room);
-    let ran = loopscope(&["workloads", "new", spaced]);
-    assert!(ran.out.contains("it'\\''s mine.lua'\n"), "a name is quoted for the shell: {}", ran.out);
+    let mut buffer = String::new();
+    let spaced = path_of(&folder, "it's mine.lua", &mut buffer);
+    let output = loopscope(&["workloads", "new", spaced]);
+    assert!(output.stdout.contains("it'\\''s mine.lua'\n"), "the name is quoted for the shell: {}", output.stdout);
 }
 
 #[test]
-fn scripts_in_the_persons_folder_are_listed_and_run_by_name() {
+fn user_scripts_are_listed_and_run_by_name() {
     let data = folder("own");
     let own = data.join("loopscope").join("workloads");
     fs::create_dir_all(&own).expect("the folder for tests can be written");
@@ -263,74 +279,86 @@ fn scripts_in_the_persons_folder_are_listed_and_run_by_name() {
         ("gather.lua", script("Mine instead")),
         ("broken.lua", "return {\n".to_owned()),
         ("back\\slash.lua", script("Unnameable")),
-        (".hidden.lua", "an editor's own".to_owned()),
+        (".hidden.lua", "an editor's temporary file".to_owned()),
         ("notes.txt", "not a script".to_owned()),
     ] {
-        fs::write(own.join(name), text).expect("a script for the test");
+        fs::write(own.join(name), text).expect("write the script");
     }
     let variables = [("XDG_DATA_HOME", data.to_str().expect("a plain name"))];
-    let started = |words: &[&str]| loopscope_with(words, &variables);
+    let run = |args: &[&str]| loopscope_with_env(args, &variables);
 
-    let ran = started(&["workloads"]);
-    assert_eq!(ran.code, Some(0));
-    let names: Vec<&str> = ran.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let output = run(&["workloads"]);
+    assert_eq!(output.exit_code, Some(0));
+    let names: Vec<&str> = output.stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names[names.len() - 3..], ["aard", "gather", "zebra"]);
-    assert_eq!(names.iter().filter(|name| **name == "gather").count(), 1, "one's own shadows the built-in");
-    assert!(ran.err.contains("broken.lua:") && ran.err.contains("ends too early"), "{}", ran.err);
-    assert!(ran.err.contains("cannot be a workload's: rename it"), "{}", ran.err);
-    assert!(!ran.err.contains("hidden") && !ran.err.contains("notes"), "{}", ran.err);
+    assert_eq!(
+        names.iter().filter(|name| **name == "gather").count(),
+        1,
+        "the user's script replaces the built-in one"
+    );
+    assert!(output.stderr.contains("broken.lua:") && output.stderr.contains("ends too early"), "{}", output.stderr);
+    assert!(output.stderr.contains("not a valid workload name: rename the file"), "{}", output.stderr);
+    assert!(!output.stderr.contains("hidden") && !output.stderr.contains("notes"), "{}", output.stderr);
 
-    let ran = started(&["workloads", "--json"]);
-    let list: serde_json::Value = serde_json::from_str(&ran.out).expect("standard output is nothing but JSON");
+    let output = run(&["workloads", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&output.stdout).expect("standard output is JSON");
     assert_eq!(list.as_array().map(Vec::len), Some(names.len()));
 
-    let ran = started(&["run", "gather", "--headless", "--assert", "result == Mine instead"]);
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert!(started(&["show", "zebra"]).out.starts_with("zebra: Stripes\n"));
-    assert!(started(&["show", "zebar"]).err.contains("did you mean `zebra`?"));
-    let ran = started(&["run", "broken", "--headless"]);
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("broken.lua:"), "{}", ran.err);
-    assert_eq!(started(&["show", ".hidden"]).code, Some(2));
+    let output = run(&["run", "gather", "--headless", "--assert", "result == Mine instead"]);
+    assert_eq!((output.exit_code, output.stderr.as_str()), (Some(0), ""));
+    assert!(run(&["show", "zebra"]).stdout.starts_with("zebra: Stripes\n"));
+    assert!(run(&["show", "zebar"]).stderr.contains("did you mean `zebra`?"));
+    let output = run(&["run", "broken", "--headless"]);
+    assert_eq!(output.exit_code, Some(2));
+    assert!(output.stderr.contains("broken.lua:"), "{}", output.stderr);
+    assert_eq!(run(&["show", ".hidden"]).exit_code, Some(2));
 }
 
 #[test]
-fn another_folder_can_be_named_and_is_read_up_to_a_limit() {
+fn custom_workload_folder_is_read_up_to_a_limit() {
     let own = folder("many");
-    let files_max = loopscope::workload::own::FILES_MAX;
+    let files_max = loopscope::workload::user_folder::LISTED_SCRIPTS_MAX;
     for number in 0..=files_max {
-        fs::write(own.join(format!("own-{number:04}.lua")), script("Many")).expect("a script for the test");
+        fs::write(own.join(format!("own-{number:04}.lua")), script("Many")).expect("write the script");
     }
     let named = own.to_str().expect("a plain name");
-    let ran = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", named)]);
-    assert_eq!(ran.code, Some(0));
-    assert!(ran.out.contains("own-0999 ") && !ran.out.contains("own-1000"), "the first by name are listed");
-    assert!(ran.err.contains("more than 1000 scripts"), "{}", ran.err);
+    let output = loopscope_with_env(&["workloads"], &[("LOOPSCOPE_WORKLOADS", named)]);
+    assert_eq!(output.exit_code, Some(0));
+    assert!(
+        output.stdout.contains("own-0999 ") && !output.stdout.contains("own-1000"),
+        "the first scripts by name are listed"
+    );
+    assert!(output.stderr.contains("more than 1000 scripts"), "{}", output.stderr);
 
-    let ran = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "/nonexistent/folder")]);
-    assert_eq!(ran.code, Some(0));
-    assert!(ran.out.contains("countasync") && ran.err.contains("/nonexistent/folder"), "{}", ran.err);
+    let output = loopscope_with_env(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "/nonexistent/folder")]);
+    assert_eq!(output.exit_code, Some(0));
+    assert!(output.stdout.contains("countasync") && output.stderr.contains("/nonexistent/folder"), "{}", output.stderr);
     let built_in = loopscope(&["workloads"]);
-    let empty = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "")]);
-    assert_eq!((empty.out, empty.err.as_str()), (built_in.out, ""), "an empty variable names nothing");
+    let empty = loopscope_with_env(&["workloads"], &[("LOOPSCOPE_WORKLOADS", "")]);
+    assert_eq!((empty.stdout, empty.stderr.as_str()), (built_in.stdout, ""), "an empty variable is ignored");
 }
 
 #[test]
-fn a_folder_of_scripts_that_never_end_does_not_keep_the_others_from_anybody() {
+fn endless_scripts_do_not_block_the_list() {
     let own = folder("hostile");
-    fs::write(own.join("a-good-one.lua"), script("Good")).expect("a script for the test");
-    for number in 0..loopscope::workload::own::FILES_MAX {
-        fs::write(own.join(format!("loop-{number:04}.lua")), "while true do end\n").expect("a script for the test");
+    fs::write(own.join("a-good-one.lua"), script("Good")).expect("write the script");
+    for number in 0..loopscope::workload::user_folder::LISTED_SCRIPTS_MAX {
+        fs::write(own.join(format!("loop-{number:04}.lua")), "while true do end\n").expect("write the script");
     }
     let named = own.to_str().expect("a plain name");
-    let ran = loopscope_with(&["workloads"], &[("LOOPSCOPE_WORKLOADS", named)]);
-    assert_eq!(ran.code, Some(0));
-    assert!(ran.out.contains("a-good-one ") && ran.out.contains("countasync "), "{}", ran.out);
-    assert!(ran.err.contains("loop-0000.lua:1: the script's top level ran 200 ms"), "{}", ran.err);
-    // Had each of them been read for as long as it may take, this would be an hour later, and none would be left out.
-    let said = ran.err.lines().find(|line| line.contains("scripts are not listed")).expect("what is left out is told");
-    let left_out: usize = said.split(' ').find_map(|word| word.parse().ok()).expect("how many");
-    assert!(left_out > loopscope::workload::own::FILES_MAX / 2, "{said}");
-    let ran = loopscope_with(&["check", "loop-0999"], &[("LOOPSCOPE_WORKLOADS", named)]);
-    assert!(ran.err.contains("top level ran 2 s"), "by name each is had, with all its time: {}", ran.err);
+    let output = loopscope_with_env(&["workloads"], &[("LOOPSCOPE_WORKLOADS", named)]);
+    assert_eq!(output.exit_code, Some(0));
+    assert!(output.stdout.contains("a-good-one ") && output.stdout.contains("countasync "), "{}", output.stdout);
+    assert!(output.stderr.contains("loop-0000.lua:1: the script's top level ran 200 ms"), "{}", output.stderr);
+    // With the full time limit for each script, listing would take an hour, and none would be skipped.
+    let skipped =
+        output.stderr.lines().find(|line| line.contains("scripts not listed")).expect("skipped scripts are reported");
+    let count: usize = skipped.split(' ').find_map(|word| word.parse().ok()).expect("the message has a count");
+    assert!(count > loopscope::workload::user_folder::LISTED_SCRIPTS_MAX / 2, "{skipped}");
+    let output = loopscope_with_env(&["check", "loop-0999"], &[("LOOPSCOPE_WORKLOADS", named)]);
+    assert!(
+        output.stderr.contains("top level ran 2 s"),
+        "a script checked by name gets the full time limit: {}",
+        output.stderr
+    );
 }

@@ -1,20 +1,21 @@
-//! `loopscope doctor`, at real programs with something wrong with each.
+//! `loopscope doctor` with real apps, each with a different problem.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use crate::cli::loopscope;
-use crate::outside::App;
+use crate::example_app::ExampleApp;
 
-/// The exit code and everything that is said of `address`.
-fn examined(address: &str) -> (Option<i32>, String) {
+/// Returns the exit code and the output for `address`.
+fn diagnose(address: &str) -> (Option<i32>, String) {
     let output = loopscope(&["doctor", address]);
-    (output.code, output.out)
+    (output.exit_code, output.stdout)
 }
 
+/// Asserts the exit code and parts of the output for `address`.
 #[track_caller]
-fn says(address: &str, code: i32, expected: &[&str]) {
-    let (exit, text) = examined(address);
+fn assert_diagnosis(address: &str, code: i32, expected: &[&str]) {
+    let (exit, text) = diagnose(address);
     for expected in expected {
         assert!(text.contains(expected), "`{expected}` is not in:\n{text}");
     }
@@ -22,49 +23,49 @@ fn says(address: &str, code: i32, expected: &[&str]) {
 }
 
 #[test]
-fn a_program_that_is_well_is_said_to_be() {
-    let app = App::start(&["mutex"]);
-    let (exit, text) = examined(&app.address);
+fn healthy_app_has_no_problems() {
+    let app = ExampleApp::start(&["mutex"]);
+    let (exit, text) = diagnose(&app.address);
     assert_eq!(exit, Some(0), "{text}");
     assert!(text.contains("built with tokio 1.") && text.contains("4 tasks, 4 alive"), "{text}");
-    assert!(!text.contains("odd") && !text.contains("WRONG"), "{text}");
+    assert!(!text.contains("warning") && !text.contains("ERROR"), "{text}");
 }
 
 #[test]
-fn nobody_and_others_are_told_apart() {
-    says(
-        &format!("{}", crate::outside::free_port()),
+fn distinguishes_no_server_from_other_server() {
+    assert_diagnosis(
+        &format!("{}", crate::example_app::free_port()),
         1,
-        &["WRONG", "nothing listens there", "console_subscriber::init()"],
+        &["ERROR", "connection refused", "console_subscriber::init()"],
     );
-    says("unix:/nowhere/app.sock", 1, &["there is no such socket"]);
-    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = server.local_addr().expect("it is bound").to_string();
+    assert_diagnosis("unix:/nowhere/app.sock", 1, &["no such socket"]);
+    let server = TcpListener::bind("127.0.0.1:0").expect("bind a port");
+    let address = server.local_addr().expect("the listener is bound").to_string();
     std::thread::spawn(move || {
         for mut stream in server.incoming().map_while(Result::ok) {
             let _ = stream.read(&mut [0; 64]);
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-            // What was not read would break the connection before its answer is.
+            // Read everything, or closing would reset the connection before the answer arrives.
             let _ = std::io::copy(&mut stream, &mut std::io::sink());
         }
     });
-    says(&address, 1, &["fine   something listens", "it speaks HTTP/1", "TOKIO_CONSOLE_BIND"]);
+    assert_diagnosis(&address, 1, &["ok       a server listens", "it speaks HTTP/1", "TOKIO_CONSOLE_BIND"]);
 }
 
 #[test]
-fn wakes_that_a_filter_hides_are_missed() {
-    let app = App::start(&["sleeps", "--no-wakers"]);
-    says(&app.address, 0, &["odd", "no wake is ever told", "tokio=trace"]);
+fn detects_filtered_wakes() {
+    let app = ExampleApp::start(&["sleeps", "--no-wakers"]);
+    assert_diagnosis(&app.address, 0, &["warning", "no wake is reported", "tokio=trace"]);
 }
 
 #[test]
-fn a_subscriber_that_came_late_is_found_out() {
-    let app = App::start(&["mutex", "--late"]);
-    says(&app.address, 0, &["odd", "spawned before the first that it tells of", "first thing in main"]);
+fn detects_late_subscriber() {
+    let app = ExampleApp::start(&["mutex", "--late"]);
+    assert_diagnosis(&app.address, 0, &["warning", "spawned before the first one that it reports", "first in main"]);
 }
 
 #[test]
-fn a_console_that_cannot_keep_up_is_found_out() {
-    let app = App::start(&["sleeps", "--tasks", "2000"]);
-    says(&app.address, 0, &["odd", "cannot keep up", "128 events", "TOKIO_CONSOLE_PUBLISH_INTERVAL"]);
+fn detects_overloaded_console() {
+    let app = ExampleApp::start(&["sleeps", "--tasks", "2000"]);
+    assert_diagnosis(&app.address, 0, &["warning", "cannot keep up", "128 events", "TOKIO_CONSOLE_PUBLISH_INTERVAL"]);
 }

@@ -1,5 +1,4 @@
-//! A console that says what a test wants said, over a real socket and in the real protocol: what no real program can be
-//! made to do.
+//! A console that sends whatever a test needs, over a real socket in the real protocol.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,42 +10,42 @@ use console_api::instrument::{
     TaskDetailsRequest, Update,
 };
 use console_api::tasks::TaskDetails;
-use loopscope::lab::uninstrumented;
+use loopscope::lab::untraced_dispatch;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, async_trait};
 
-/// Serves from a thread of its own until the test is over.
+/// Serves on its own thread until dropped.
 pub struct FakeConsole {
     pub address: String,
-    /// Calls of `Pause`, which stops a console for everybody.
+    /// Number of `Pause` requests, which would stop the console for every client.
     pauses: Arc<AtomicUsize>,
-    _ends: tokio::sync::oneshot::Sender<()>,
+    _shutdown: tokio::sync::oneshot::Sender<()>,
 }
 
 impl FakeConsole {
-    /// Every client is told `updates`, and then nothing more.
+    /// Sends `updates` to every client, and then keeps the connection open.
     pub fn start(updates: Vec<Update>) -> Self {
         Self::start_with(updates, None)
     }
 
-    /// The first client is told `updates`, and that this is the end of it; nobody is told anything after that.
+    /// Sends `updates` to the first client and closes the stream. Later clients are refused.
     pub fn start_once(updates: Vec<Update>) -> Self {
         Self::start_with(updates, Some(AtomicBool::new(true)))
     }
 
     fn start_with(updates: Vec<Update>, once: Option<AtomicBool>) -> Self {
         let pauses = Arc::new(AtomicUsize::new(0));
-        let service = Service { updates: Arc::new(updates), once, pauses: pauses.clone() };
-        let (ends, is_over) = tokio::sync::oneshot::channel();
-        let (tells, told) = std::sync::mpsc::channel();
+        let service = FakeInstrument { updates: Arc::new(updates), once, pauses: pauses.clone() };
+        let (closes, is_over) = tokio::sync::oneshot::channel();
+        let (address_sender, address_receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            tracing::dispatcher::with_default(&uninstrumented(), || {
+            tracing::dispatcher::with_default(&untraced_dispatch(), || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime can be had").block_on(serve(service, tells, is_over));
+                runtime.expect("a runtime can be had").block_on(serve(service, address_sender, is_over));
             });
         });
-        let address: SocketAddr = told.recv().expect("it listens");
-        Self { address: format!("http://{address}"), pauses, _ends: ends }
+        let address: SocketAddr = address_receiver.recv().expect("it listens");
+        Self { address: format!("http://{address}"), pauses, _shutdown: closes }
     }
 
     pub fn pauses(&self) -> usize {
@@ -55,12 +54,12 @@ impl FakeConsole {
 }
 
 async fn serve(
-    service: Service,
-    tells: std::sync::mpsc::Sender<SocketAddr>,
+    service: FakeInstrument,
+    address_sender: std::sync::mpsc::Sender<SocketAddr>,
     is_over: tokio::sync::oneshot::Receiver<()>,
 ) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
-    tells.send(listener.local_addr().expect("it is bound")).expect("the test waits");
+    address_sender.send(listener.local_addr().expect("it is bound")).expect("the test waits");
     let server = InstrumentServer::new(service).max_encoding_message_size(1 << 30);
     let serving = tonic::transport::Server::builder()
         .add_service(server)
@@ -68,32 +67,32 @@ async fn serve(
     let _ = serving.await;
 }
 
-struct Service {
+struct FakeInstrument {
     updates: Arc<Vec<Update>>,
-    /// Where only one client is told anything: that this is still to come.
+    /// Set while the first client is still to come; `None` serves every client.
     once: Option<AtomicBool>,
     pauses: Arc<AtomicUsize>,
 }
 
 #[async_trait]
-impl Instrument for Service {
+impl Instrument for FakeInstrument {
     type WatchUpdatesStream = ReceiverStream<Result<Update, Status>>;
     type WatchTaskDetailsStream = ReceiverStream<Result<TaskDetails, Status>>;
     type WatchStateStream = ReceiverStream<Result<State, Status>>;
 
     async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Self::WatchUpdatesStream>, Status> {
         if self.once.as_ref().is_some_and(|once| !once.swap(false, Ordering::SeqCst)) {
-            return Err(Status::unavailable("that was all"));
+            return Err(Status::unavailable("no more updates"));
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        let (updates, ends) = (self.updates.clone(), self.once.is_some());
+        let (updates, closes) = (self.updates.clone(), self.once.is_some());
         tokio::spawn(async move {
             for update in updates.iter() {
                 if sender.send(Ok(update.clone())).await.is_err() {
                     return;
                 }
             }
-            if !ends {
+            if !closes {
                 sender.closed().await;
             }
         });
@@ -108,7 +107,7 @@ impl Instrument for Service {
     }
 
     async fn watch_state(&self, _: Request<StateRequest>) -> Result<Response<Self::WatchStateStream>, Status> {
-        Err(Status::unimplemented("nobody asks"))
+        Err(Status::unimplemented("not implemented"))
     }
 
     async fn pause(&self, _: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {

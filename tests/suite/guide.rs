@@ -1,13 +1,13 @@
-//! The guide to workloads, held to its word: every example runs and prints what it says it prints.
+//! Runs every example in docs/workloads.md and compares its output with the `-->` comments.
 
-use crate::rig;
-use crate::workload::lines;
+use crate::lab_harness;
+use crate::workload::output_lines;
 use loopscope::control::ClockKind;
-use loopscope::workload::{params, program, script};
+use loopscope::workload::{build_program, params, script};
 
 const GUIDE: &str = include_str!("../../docs/workloads.md");
 
-/// Line, clock and text of each example.
+/// Returns the line number, clock and text of each example.
 fn examples() -> Vec<(usize, ClockKind, String)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, ClockKind, String)> = None;
@@ -23,39 +23,43 @@ fn examples() -> Vec<(usize, ClockKind, String)> {
             _ => {}
         }
     }
-    assert!(open.is_none(), "an example has no end");
+    assert!(open.is_none(), "an example has no closing fence");
     found
 }
 
 #[test]
-fn every_example_prints_what_it_says() {
+fn examples_print_documented_output() {
     let examples = examples();
     assert!(examples.len() > 15);
     for (line, clock, text) in examples {
-        let said: Vec<&str> =
-            text.lines().filter_map(|line| line.split_once("--> ").map(|(_, said)| said.trim_end())).collect();
-        let whole = match text.contains("\nreturn {") {
+        let expected: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("--> ").map(|(_, expected)| expected.trim_end())).collect();
+        let script_text = match text.contains("\nreturn {") {
             true => text.clone(),
             false => format!("return {{ title = \"t\", lesson = \"l\", main = async(function(p)\n{text}\nend) }}"),
         };
-        let manifest =
-            script::read("guide", "guide.lua", &whole).unwrap_or_else(|error| panic!("line {line}: {error}"));
+        let manifest = script::read_manifest("guide", "guide.lua", &script_text)
+            .unwrap_or_else(|error| panic!("line {line}: {error}"));
         let values = params::resolve(&manifest, &[]).expect("defaults");
-        let ran = rig::run_on(program(&manifest, values).expect("it loads"), clock);
+        let ran = lab_harness::run_on_clock(build_program(&manifest, values).expect("it loads"), clock);
         assert!(matches!(ran.outcome, Some(Ok(_))), "line {line}: {:?}", ran.outcome);
-        // A printed tab is a control character, and comes out as a space.
-        let said: Vec<String> = said.iter().map(|said| said.replace('\t', " ")).collect();
-        assert_eq!(lines(&ran), said, "the example at line {line}");
-        assert!(!said.is_empty(), "the example at line {line} shows nothing");
+        // A printed tab is a control character and is replaced by a space.
+        let expected: Vec<String> = expected.iter().map(|expected| expected.replace('\t', " ")).collect();
+        assert_eq!(output_lines(&ran), expected, "the example at line {line}");
+        assert!(!expected.is_empty(), "the example at line {line} documents no output");
     }
 }
 
-/// The words of the language are all in the guide.
+/// The guide mentions every function of the language.
 #[test]
-fn every_word_is_explained() {
-    for word in loopscope::workload::WORDS {
-        let of_lua = ["error", "ipairs", "math", "next", "pairs", "setmetatable", "string", "table"].contains(word)
+fn every_function_is_documented() {
+    for word in loopscope::workload::SCRIPT_GLOBALS {
+        let is_lua_builtin = ["error", "ipairs", "math", "next", "pairs", "setmetatable", "string", "table"]
+            .contains(word)
             || ["tonumber", "tostring", "type", "utf8", "xpcall"].contains(word);
-        assert!(of_lua || GUIDE.contains(&format!("{word}(")) || GUIDE.contains(&format!("{word}{{")), "{word}");
+        assert!(
+            is_lua_builtin || GUIDE.contains(&format!("{word}(")) || GUIDE.contains(&format!("{word}{{")),
+            "{word}"
+        );
     }
 }

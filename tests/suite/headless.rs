@@ -1,4 +1,4 @@
-//! Runs without a screen, from the lab to the report: the same run gives the same document, and stops when told to.
+//! Headless runs, from the lab to the report: determinism, time limits, interrupts and failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,30 +8,30 @@ use loopscope::app::Session;
 use loopscope::cli::run_to_end;
 use loopscope::control::{ClockKind, FeedChoice, SourceKind, Speed};
 use loopscope::insight::Thresholds;
-use loopscope::lab::{Options, Program, TaskSpec, World};
-use loopscope::report::{Input, Report, Source};
+use loopscope::lab::{LoopHandle, LoopOptions, LoopProgram, TaskSpec};
+use loopscope::report::{JsonReport, ReportInput, RunSource};
 use loopscope::session::LabSession;
-use loopscope::trace::{AwaitKind, Site, Trace};
+use loopscope::trace::{AwaitKind, AwaitSite, Trace};
 use serde_json::{Value, json};
 
-const SPEC: Options = Options {
+const SPEC: LoopOptions = LoopOptions {
     clock: ClockKind::Virtual,
     speed: Speed::Max,
     feed: FeedChoice::Both,
-    paused: false,
+    start_paused: false,
     seed: 0,
-    until: None,
+    stop_at: None,
 };
 
-/// Main starts `tasks` that each sleep a second longer than the one before, and waits for all of them.
-fn naps(tasks: u64) -> Program {
-    Box::new(move |world: World| {
+/// A program whose main spawns `tasks` tasks, the n-th sleeping n seconds, and awaits all of them.
+fn naps(tasks: u64) -> LoopProgram {
+    Box::new(move |loop_handle: LoopHandle| {
         let spec = |name: &str| TaskSpec { name: name.into(), location: None };
-        let site = |kind, source: &str| Site { kind, source: source.into(), location: None };
+        let site = |kind, source: &str| AwaitSite { kind, source: source.into(), location: None };
         let main = async move {
             let sleeper = |seconds: u64| {
-                let (inner, site) = (world.clone(), site(AwaitKind::Timer, "sleep"));
-                world.spawn(spec(&format!("nap-{seconds}")), async move {
+                let (inner, site) = (loop_handle.clone(), site(AwaitKind::Timer, "sleep"));
+                loop_handle.spawn(spec(&format!("nap-{seconds}")), async move {
                     inner.print(&format!("nap {seconds}"));
                     inner.await_at(&site, inner.sleep(Duration::from_secs(seconds))).await;
                     Ok(())
@@ -39,7 +39,7 @@ fn naps(tasks: u64) -> Program {
             };
             let sleepers: Vec<_> = (1..=tasks).map(sleeper).collect();
             for sleeper in sleepers {
-                let joined = world.await_at(&site(AwaitKind::Task, "join"), sleeper).await;
+                let joined = loop_handle.await_at(&site(AwaitKind::Task, "join"), sleeper).await;
                 joined.map_err(|error| error.to_string())??;
             }
             Ok(json!(tasks))
@@ -48,17 +48,17 @@ fn naps(tasks: u64) -> Program {
     })
 }
 
-fn report(program: Program, options: Options, interrupted: &AtomicBool) -> Value {
-    let mut session = LabSession::start("naps", program, options, Trace::default()).expect("a thread can be had");
+fn report(program: LoopProgram, options: LoopOptions, interrupted: &AtomicBool) -> Value {
+    let mut session = LabSession::start("naps", program, options, Trace::default()).expect("start the session");
     let outcome = run_to_end(&mut session, None, interrupted);
-    let source = Source {
+    let source = RunSource {
         kind: SourceKind::Workload,
         name: "naps".into(),
         params: Vec::new(),
         clock: options.clock,
         seed: options.seed,
     };
-    let input = Input {
+    let input = ReportInput {
         source: &source,
         trace: session.trace(),
         outcome: &outcome,
@@ -67,8 +67,8 @@ fn report(program: Program, options: Options, interrupted: &AtomicBool) -> Value
         full: true,
     };
     let mut bytes = Vec::new();
-    Report::new(&input).write(&mut bytes).expect("memory takes everything");
-    serde_json::from_slice(&bytes).expect("it is one JSON document")
+    JsonReport::new(&input).write(&mut bytes).expect("write to memory");
+    serde_json::from_slice(&bytes).expect("the report is JSON")
 }
 
 fn without_updates(mut report: Value) -> Value {
@@ -77,13 +77,13 @@ fn without_updates(mut report: Value) -> Value {
 }
 
 #[test]
-fn two_reports_of_one_virtual_run_are_the_same() {
+fn virtual_runs_give_identical_reports() {
     let never = AtomicBool::new(false);
     let first = report(naps(20), SPEC, &never);
     assert_eq!(first["outcome"], json!("completed"));
     assert_eq!(first["result"], json!(20));
     assert_eq!(first["elapsed_ns"], json!(20_000_000_000_u64));
-    assert_eq!(first["loop"]["busy_ns"], json!(0), "nothing computes, so no virtual time is spent in polls");
+    assert_eq!(first["loop"]["busy_ns"], json!(0), "without computation, polls take no virtual time");
     assert_eq!(first["feeds"]["agree"], json!(true), "{}", first["feeds"]);
     assert_eq!(first["feeds"]["console"]["tasks"], json!(21));
     let first = without_updates(first);
@@ -93,9 +93,9 @@ fn two_reports_of_one_virtual_run_are_the_same() {
 }
 
 #[test]
-fn a_run_ends_at_its_limit_as_cancelled() {
+fn time_limit_cancels_the_run() {
     let until = Some(2_500_000_000);
-    let report = report(naps(9), Options { until, ..SPEC }, &AtomicBool::new(false));
+    let report = report(naps(9), LoopOptions { stop_at: until, ..SPEC }, &AtomicBool::new(false));
     assert_eq!(report["outcome"], json!("cancelled"));
     assert_eq!(report["elapsed_ns"], json!(2_500_000_000_u64));
     assert_eq!(report["loop"]["parked_ns"], json!(2_500_000_000_u64));
@@ -105,22 +105,22 @@ fn a_run_ends_at_its_limit_as_cancelled() {
 }
 
 #[test]
-fn an_interrupted_run_stops_and_leaves_its_report() {
+fn interrupted_run_has_a_report() {
     let interrupted = Arc::new(AtomicBool::new(false));
     let interrupt = Arc::clone(&interrupted);
-    let program: Program = Box::new(move |world: World| {
+    let program: LoopProgram = Box::new(move |loop_handle: LoopHandle| {
         let body = async move {
-            world.print("before");
+            loop_handle.print("before");
             interrupt.store(true, Ordering::Relaxed);
-            world.sleep(Duration::from_secs(3_600)).await;
-            world.print("after");
+            loop_handle.sleep(Duration::from_secs(3_600)).await;
+            loop_handle.print("after");
             Ok(Value::Null)
         };
         (TaskSpec { name: "main".into(), location: None }, Box::pin(body))
     });
     let begun = Instant::now();
-    let report = report(program, Options { speed: Speed::Times(1.0), ..SPEC }, &interrupted);
-    assert!(begun.elapsed() < Duration::from_secs(60), "it stopped long before its hour");
+    let report = report(program, LoopOptions { speed: Speed::Factor(1.0), ..SPEC }, &interrupted);
+    assert!(begun.elapsed() < Duration::from_secs(60), "the run stopped before its hour of sleep");
     assert_eq!(report["outcome"], json!("cancelled"));
     assert_eq!(report["output"][0]["text"], json!("before"));
     assert_eq!(report["output"][1], Value::Null);
@@ -128,8 +128,8 @@ fn an_interrupted_run_stops_and_leaves_its_report() {
 }
 
 #[test]
-fn a_failure_is_the_reports_error() {
-    let program: Program = Box::new(|_| {
+fn failure_is_reported_as_error() {
+    let program: LoopProgram = Box::new(|_| {
         let spec = TaskSpec { name: "main".into(), location: None };
         (spec, Box::pin(std::future::ready(Err("naps.lua:3:1: too tired".to_owned()))))
     });
@@ -139,19 +139,19 @@ fn a_failure_is_the_reports_error() {
 }
 
 #[test]
-fn what_was_only_sampled_is_not_summed() {
+fn sampled_times_are_null() {
     let binary = env!("CARGO_BIN_EXE_loopscope");
     let run = |feed, json: &[&str]| {
         let arguments = ["run", "countsync", "--headless", "--feed", feed];
-        let output = std::process::Command::new(binary).args(arguments).args(json).output().expect("it starts");
-        String::from_utf8(output.stdout).expect("a report is text")
+        let output = std::process::Command::new(binary).args(arguments).args(json).output().expect("run the binary");
+        String::from_utf8(output.stdout).expect("the report is UTF-8")
     };
-    let report: serde_json::Value = serde_json::from_str(&run("console", &["--json"])).expect("one JSON document");
+    let report: serde_json::Value = serde_json::from_str(&run("console", &["--json"])).expect("the report is JSON");
     assert_eq!(report["fidelity"], "sampled");
     assert_eq!(report["loop"]["busy_ns"], serde_json::Value::Null);
     assert_eq!(report["tasks"][1]["waiting_ns"], serde_json::Value::Null);
     assert_eq!(report["tasks"][1]["polls"], 1, "counts are exact");
-    assert!(run("console", &[]).contains("they were only sampled"));
-    let report: serde_json::Value = serde_json::from_str(&run("probe", &["--json"])).expect("one JSON document");
+    assert!(run("console", &[]).contains("polls were only sampled"));
+    let report: serde_json::Value = serde_json::from_str(&run("probe", &["--json"])).expect("the report is JSON");
     assert_eq!(report["loop"]["busy_ns"], 3_000_000_000_u64);
 }

@@ -1,510 +1,520 @@
-//! The lints, each on a trace that it must find something in, and on one nearby that it must leave alone.
+//! Tests of the lints: each on a trace with the problem, and on a similar trace without it.
 
-use loopscope::insight::{FINDINGS_MAX, LINTS, Summary, Thresholds, findings};
+use loopscope::insight::{FINDINGS_MAX, LINTS, RunSummary, Thresholds, run_lints};
 use loopscope::trace::{
-    Attribute, AwaitKind, Cause, Doing, Ending, Event, Location, Measured, ResourceId, ResourceKind, TaskId, Unawaited,
+    AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskId, TaskOutcome,
+    TaskStats, UnawaitedCoroutine, WakeSource,
 };
 
-use crate::story::{MILLISECOND, SECOND, Story};
+use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
 
-const NOTHING: [&str; 0] = [];
+const NO_FINDINGS: [&str; 0] = [];
 
 #[test]
-fn a_blocked_loop_is_a_poll_over_the_limit_that_does_not_compute() {
+fn blocked_loop_reports_long_polls() {
     let polls_of = |source: &str, length_ns: u64| {
-        let mut story = Story::default();
-        let (main, other) = (story.spawn("main"), story.spawn("other"));
-        story.poll_of(main, source, length_ns);
-        story.start(other);
-        story.stop(other);
-        story
+        let mut builder = TraceBuilder::default();
+        let (main, other) = (builder.spawn("main"), builder.spawn("other"));
+        builder.poll_with_call(main, source, length_ns);
+        builder.start_poll(other);
+        builder.end_poll(other);
+        builder
     };
     let limit_ns = Thresholds::default().blocked_loop_ns;
-    let blocked = polls_of("block", limit_ns + MILLISECOND).only();
-    assert!(blocked.contains("main kept the loop for 101 ms"), "{blocked}");
+    let blocked = polls_of("block", limit_ns + MILLISECOND).only_finding();
+    assert!(blocked.contains("main blocked the loop for 101 ms"), "{blocked}");
     assert!(blocked.contains("block at story.lua:5; 1 other task ready meanwhile"), "{blocked}");
-    assert_eq!(polls_of("block", limit_ns).found(), NOTHING);
-    assert_eq!(polls_of("work", 10 * limit_ns).found(), NOTHING, "its own computing");
-    let mut silent = Story::default();
+    assert_eq!(polls_of("block", limit_ns).lint_names(), NO_FINDINGS);
+    assert_eq!(polls_of("work", 10 * limit_ns).lint_names(), NO_FINDINGS, "declared computing");
+    let mut silent = TraceBuilder::default();
     let task = silent.spawn("main");
-    silent.start(task);
-    silent.at(SECOND);
-    assert_eq!(silent.found(), ["blocked-loop"], "a poll under way counts up to now, whatever is in it");
+    silent.start_poll(task);
+    silent.advance_to(SECOND);
+    assert_eq!(silent.lint_names(), ["blocked-loop"], "a poll in progress counts up to now");
 }
 
-/// Somebody else's program, or a file, may tell of any times: their sums are the most that there is, and nothing panics.
+/// Times from an external program or a file are untrusted: sums saturate, and nothing panics.
 #[test]
-fn times_that_no_run_has_are_summed_up_all_the_same() {
-    let mut story = Story::default();
-    let actor = story.resource(ResourceKind::Actor, "player", 1);
-    let tasks = [story.spawn("main"), story.spawn("other")];
+fn extreme_times_saturate() {
+    let mut builder = TraceBuilder::default();
+    let actor = builder.new_resource(ResourceKind::Actor, "player", 1);
+    let tasks = [builder.spawn("main"), builder.spawn("other")];
     for task in tasks {
-        story.start(task);
+        builder.start_poll(task);
         for (kind, source, of) in [
-            (AwaitKind::Block, "work", None),
+            (AwaitKind::BlockingCall, "work", None),
             (AwaitKind::Channel, "send", None),
             (AwaitKind::Timer, "sleep", Some(actor)),
         ] {
             for _ in 0..2 {
-                story.wait(task, kind, source, of);
+                builder.start_await(task, kind, source, of);
             }
         }
     }
-    story.at(u64::MAX - 1);
-    assert_eq!(Summary::of(&story.trace).busy_ns, u64::MAX);
-    assert!(story.found().contains(&"overlapping-work"));
-    tasks.into_iter().for_each(|task| story.stop(task));
-    assert_eq!(Summary::of(&story.trace).busy_ns, u64::MAX);
-    assert!(story.found().contains(&"overlapping-work"));
+    builder.advance_to(u64::MAX - 1);
+    assert_eq!(RunSummary::of(&builder.trace).busy_ns, u64::MAX);
+    assert!(builder.lint_names().contains(&"overlapping-work"));
+    tasks.into_iter().for_each(|task| builder.end_poll(task));
+    assert_eq!(RunSummary::of(&builder.trace).busy_ns, u64::MAX);
+    assert!(builder.lint_names().contains(&"overlapping-work"));
 }
 
 #[test]
-fn a_sampled_poll_whose_end_nobody_told_lasted_as_long_as_it_was_seen_to() {
+fn sampled_poll_lasts_until_last_seen() {
     let limit_ns = Thresholds::default().blocked_loop_ns;
-    let found = |seen_ns: u64, ended: Option<u64>| {
-        let mut story = Story::default();
-        story.trace.set_sampled();
-        story.trace.set_foreign();
-        let task = story.spawn("main");
-        let mut update = |at: u64, busy_ns: u64, polls: u64, doing: Doing, polled: (u64, Option<u64>)| {
-            let measured = Measured { polls, busy_ns, scheduled_ns: 0, doing, waker_clones: 0, waker_drops: 0 };
-            story.tell(Event::Measured { task, at, measured: Box::new(measured) });
-            story.tell(Event::Sampled { task, polled: Some(polled), woken: None });
+    let found = |observed_ns: u64, ended: Option<u64>| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_sampled();
+        builder.trace.set_external();
+        let task = builder.spawn("main");
+        let mut update = |at: u64, busy_ns: u64, polls: u64, doing: TaskActivity, polled: (u64, Option<u64>)| {
+            let measured =
+                TaskStats { polls, busy_ns, scheduled_ns: 0, activity: doing, waker_clones: 0, waker_drops: 0 };
+            builder.apply(Event::TaskStats { task, at, stats: Box::new(measured) });
+            builder.apply(Event::Sample { task, last_poll: Some(polled), last_wake: None });
         };
-        update(SECOND + seen_ns, seen_ns, 1, Doing::Running, (SECOND, None));
+        update(SECOND + observed_ns, observed_ns, 1, TaskActivity::Running, (SECOND, None));
         match ended {
-            Some(ended) => story.tell(Event::End { task, at: ended, outcome: Ending::Done }),
-            None => update(9 * SECOND, 2 * seen_ns, 7, Doing::Waiting, (8 * SECOND, Some(8 * SECOND + 1))),
+            Some(ended) => builder.apply(Event::TaskEnd { task, at: ended, outcome: TaskOutcome::Completed }),
+            None => update(9 * SECOND, 2 * observed_ns, 7, TaskActivity::Waiting, (8 * SECOND, Some(8 * SECOND + 1))),
         }
-        story.at(9 * SECOND);
-        story.found()
+        builder.advance_to(9 * SECOND);
+        builder.lint_names()
     };
     assert_eq!(found(limit_ns + 1, None), ["blocked-loop"]);
-    assert_eq!(
-        found(limit_ns - 1, None),
-        NOTHING,
-        "for seconds nobody knows what it did, other than that it was polled again"
-    );
-    assert_eq!(found(limit_ns - 1, Some(SECOND + limit_ns)), NOTHING, "it went with its task");
+    assert_eq!(found(limit_ns - 1, None), NO_FINDINGS, "no data for seconds, apart from a later poll");
+    assert_eq!(found(limit_ns - 1, Some(SECOND + limit_ns)), NO_FINDINGS, "the poll ended with its task");
 }
 
 #[test]
-fn computing_never_yields_when_it_goes_on_from_piece_to_piece_and_starves_who_is_ready() {
+fn never_yields_and_starvation() {
     let computing = |pieces: u64, turns: bool| {
-        let mut story = Story::default();
-        let (main, other) = (story.spawn("main"), story.spawn("other"));
-        story.start(main);
+        let mut builder = TraceBuilder::default();
+        let (main, other) = (builder.spawn("main"), builder.spawn("other"));
+        builder.start_poll(main);
         for _ in 0..pieces {
-            story.call(main, "work", 200 * MILLISECOND);
+            builder.blocking_call(main, "work", 200 * MILLISECOND);
             if turns {
-                let turn = story.wait(main, AwaitKind::Yield, "yield_now", None);
-                story.wake(main, Cause::Driver);
-                story.stop(main);
-                story.start(main);
-                story.met(turn);
+                let turn = builder.start_await(main, AwaitKind::Yield, "yield_now", None);
+                builder.wake(main, WakeSource::Driver);
+                builder.end_poll(main);
+                builder.start_poll(main);
+                builder.end_await_ready(turn);
             }
         }
-        story.stop(main);
-        story.start(other);
-        story.stop(other);
-        story
+        builder.end_poll(main);
+        builder.start_poll(other);
+        builder.end_poll(other);
+        builder
     };
     let pieces = Thresholds::default().never_yields_pieces;
-    assert_eq!(computing(pieces, false).found(), ["never-yields", "starvation"]);
-    assert_eq!(computing(pieces - 1, false).found(), NOTHING);
-    assert_eq!(computing(pieces, true).found(), NOTHING, "turns were given away");
-    let mut long = Story::default();
+    assert_eq!(computing(pieces, false).lint_names(), ["never-yields", "starvation"]);
+    assert_eq!(computing(pieces - 1, false).lint_names(), NO_FINDINGS);
+    assert_eq!(computing(pieces, true).lint_names(), NO_FINDINGS, "yields in between");
+    let mut long = TraceBuilder::default();
     let main = long.spawn("main");
-    long.poll_of(main, "work", Thresholds::default().never_yields_ns + 1);
-    assert!(long.only().contains("main computed for 10 s without giving a turn away"), "{}", long.only());
+    long.poll_with_call(main, "work", Thresholds::default().never_yields_ns + 1);
+    assert!(long.only_finding().contains("main computed for 10 s without yielding"), "{}", long.only_finding());
 }
 
 #[test]
-fn busy_yielding_is_many_turns_given_away_for_nothing() {
-    let yields = |turns: u64, length_ns: u64, cause: Cause, kind: AwaitKind| {
-        let mut story = Story::default();
-        let main = story.spawn("main");
+fn busy_yield_reports_idle_yields() {
+    let yields = |turns: u64, length_ns: u64, source: WakeSource, kind: AwaitKind| {
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
         for _ in 0..turns {
-            story.start(main);
-            let turn = story.wait(main, kind, "yield_now", None);
-            story.at(story.now + length_ns);
-            story.wake(main, cause);
-            story.stop(main);
-            story.met(turn);
+            builder.start_poll(main);
+            let turn = builder.start_await(main, kind, "yield_now", None);
+            builder.advance_to(builder.now + length_ns);
+            builder.wake(main, source);
+            builder.end_poll(main);
+            builder.end_await_ready(turn);
         }
-        story.at(story.now + SECOND);
-        story.found()
+        builder.advance_to(builder.now + SECOND);
+        builder.lint_names()
     };
     let turns = Thresholds::default().busy_yield_turns;
-    assert_eq!(yields(turns, 0, Cause::Driver, AwaitKind::Yield), ["busy-yield"]);
-    assert_eq!(yields(turns, 0, Cause::Own, AwaitKind::Other), ["busy-yield"]);
-    assert_eq!(yields(turns - 1, 0, Cause::Driver, AwaitKind::Yield), NOTHING);
-    assert_eq!(yields(turns, 2 * MILLISECOND, Cause::Driver, AwaitKind::Yield), NOTHING, "it did something");
-    assert_eq!(yields(turns, 0, Cause::Driver, AwaitKind::Timer), NOTHING);
+    assert_eq!(yields(turns, 0, WakeSource::Driver, AwaitKind::Yield), ["busy-yield"]);
+    assert_eq!(yields(turns, 0, WakeSource::SelfWake, AwaitKind::Other), ["busy-yield"]);
+    assert_eq!(yields(turns - 1, 0, WakeSource::Driver, AwaitKind::Yield), NO_FINDINGS);
+    assert_eq!(yields(turns, 2 * MILLISECOND, WakeSource::Driver, AwaitKind::Yield), NO_FINDINGS, "polls that do work");
+    assert_eq!(yields(turns, 0, WakeSource::Driver, AwaitKind::Timer), NO_FINDINGS);
 }
 
 #[test]
-fn a_failed_task_says_its_error() {
-    let mut story = Story::default();
-    let (main, bad) = (story.spawn("main"), story.spawn("bad"));
-    story.end(bad, Ending::Failed("panicked: no\nand more".into()));
-    story.end(main, Ending::Cancelled);
-    assert!(story.only().contains("bad panicked") && story.only().contains("panicked: no; spawned at story.lua:9"));
+fn failed_task_reports_its_error() {
+    let mut builder = TraceBuilder::default();
+    let (main, bad) = (builder.spawn("main"), builder.spawn("bad"));
+    builder.end_task(bad, TaskOutcome::Failed("panicked: no\nand more".into()));
+    builder.end_task(main, TaskOutcome::Cancelled);
+    assert!(
+        builder.only_finding().contains("bad panicked")
+            && builder.only_finding().contains("panicked: no; spawned at story.lua:9")
+    );
 }
 
 #[test]
-fn a_coroutine_that_never_ran_is_told_unless_its_maker_was_cut_short() {
-    let forgotten = |outcome: Ending| {
-        let mut story = Story::default();
-        let main = story.spawn("main");
+fn never_awaited_reports_unrun_coroutines() {
+    let run_with_outcome = |outcome: TaskOutcome| {
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
         let location = Some(Location { file: "story.lua".into(), line: 4 });
-        let coroutine = Box::new(Unawaited { name: "count".into(), location });
-        story.tell(Event::NeverAwaited { task: Some(main), at: 0, coroutine });
-        story.end(main, outcome);
-        story
+        let coroutine = Box::new(UnawaitedCoroutine { name: "count".into(), location });
+        builder.apply(Event::NeverAwaited { task: Some(main), at: 0, coroutine });
+        builder.end_task(main, outcome);
+        builder
     };
-    assert!(forgotten(Ending::Done).only().contains("a coroutine of count was made and never ran"));
-    assert_eq!(forgotten(Ending::Cancelled).found(), NOTHING);
+    assert!(
+        run_with_outcome(TaskOutcome::Completed).only_finding().contains("coroutine count was created but never run")
+    );
+    assert_eq!(run_with_outcome(TaskOutcome::Cancelled).lint_names(), NO_FINDINGS);
 }
 
 #[test]
-fn one_actor_cannot_be_at_work_in_two_places() {
+fn overlapping_work_of_one_actor() {
     let work = |second_at: u64, actors: [&str; 2]| {
-        let mut story = Story::default();
-        let tasks = [story.spawn("a"), story.spawn("b")];
-        let player = story.resource(ResourceKind::Actor, actors[0], 1);
-        let other = if actors[0] == actors[1] { player } else { story.resource(ResourceKind::Actor, actors[1], 1) };
-        let first = story.wait(tasks[0], AwaitKind::Timer, "sleep", Some(player));
+        let mut builder = TraceBuilder::default();
+        let tasks = [builder.spawn("a"), builder.spawn("b")];
+        let player = builder.new_resource(ResourceKind::Actor, actors[0], 1);
+        let other =
+            if actors[0] == actors[1] { player } else { builder.new_resource(ResourceKind::Actor, actors[1], 1) };
+        let first = builder.start_await(tasks[0], AwaitKind::Timer, "sleep", Some(player));
         if second_at >= 5 * SECOND {
-            story.at(5 * SECOND).met(first);
+            builder.advance_to(5 * SECOND).end_await_ready(first);
         }
-        let second = story.at(second_at).wait(tasks[1], AwaitKind::Timer, "sleep", Some(other));
+        let second = builder.advance_to(second_at).start_await(tasks[1], AwaitKind::Timer, "sleep", Some(other));
         if second_at < 5 * SECOND {
-            story.at(5 * SECOND).met(first);
+            builder.advance_to(5 * SECOND).end_await_ready(first);
         }
-        story.at(second_at + 5 * SECOND).met(second);
-        story
+        builder.advance_to(second_at + 5 * SECOND).end_await_ready(second);
+        builder
     };
-    let seen = work(4 * SECOND, ["player"; 2]).only();
-    assert!(seen.contains("player was at work in 2 places at once"), "{seen}");
-    assert!(seen.contains("10 s of work in 9 s of time, by 2 tasks"), "{seen}");
-    assert_eq!(work(5 * SECOND, ["player"; 2]).found(), NOTHING, "one after the other");
-    assert_eq!(work(0, ["player", "opponent"]).found(), NOTHING, "two of them");
+    let text = work(4 * SECOND, ["player"; 2]).only_finding();
+    assert!(text.contains("player did 2 pieces of work at once"), "{text}");
+    assert!(text.contains("10 s of work in 9 s, by 2 tasks"), "{text}");
+    assert_eq!(work(5 * SECOND, ["player"; 2]).lint_names(), NO_FINDINGS, "one after the other");
+    assert_eq!(work(0, ["player", "opponent"]).lint_names(), NO_FINDINGS, "two actors");
 }
 
 #[test]
-fn a_leak_is_what_is_spawned_again_and_again_and_stays() {
+fn leak_reports_tasks_that_never_end() {
     let spawns = |count: u64, ends_one_in: u64, spacing_ns: u64| {
-        let mut story = Story::default();
-        let main = story.spawn("main");
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
         for number in 0..count {
-            let task = story.at(number * spacing_ns).spawn("worker");
+            let task = builder.advance_to(number * spacing_ns).spawn("worker");
             if number % ends_one_in == 0 {
-                story.end(task, Ending::Done);
+                builder.end_task(task, TaskOutcome::Completed);
             }
         }
-        story.end(main, Ending::Done);
+        builder.end_task(main, TaskOutcome::Completed);
         for index in 1..=count as usize {
-            story.end(TaskId::from_index(index), Ending::Cancelled);
+            builder.end_task(TaskId::from_index(index), TaskOutcome::Cancelled);
         }
-        story.found()
+        builder.lint_names()
     };
     let tasks = Thresholds::default().leak_tasks;
     assert_eq!(spawns(tasks + 1, 1_000, SECOND), ["leak"]);
-    assert_eq!(spawns(tasks, 1_000, SECOND), NOTHING, "one of them ended");
-    assert_eq!(spawns(10 * tasks, 9, SECOND), NOTHING, "more than a tenth ends");
-    assert_eq!(spawns(10 * tasks, 1_000, 0), NOTHING, "a burst");
-    assert_eq!(spawns(10 * tasks, 100_000, MILLISECOND / 10), NOTHING, "a burst that takes its time, as real ones do");
-    assert_eq!(spawns(4_000, 100_000, 5 * MILLISECOND), ["leak"], "it goes on and on");
+    assert_eq!(spawns(tasks, 1_000, SECOND), NO_FINDINGS, "one of them ended");
+    assert_eq!(spawns(10 * tasks, 9, SECOND), NO_FINDINGS, "more than a tenth ends");
+    assert_eq!(spawns(10 * tasks, 1_000, 0), NO_FINDINGS, "a burst");
+    assert_eq!(spawns(10 * tasks, 100_000, MILLISECOND / 10), NO_FINDINGS, "a burst on a real clock");
+    assert_eq!(spawns(4_000, 100_000, 5 * MILLISECOND), ["leak"], "continuous growth");
 }
 
-/// Two tasks of a foreign program that want each other's mutex, and how long they have done so.
-fn crossed(locked: &str, waited_ns: u64) -> Story {
-    let mut story = Story::default();
-    story.trace.set_foreign();
-    let tasks = ["left", "right"].map(|name| story.spawn(name));
-    let locks = [(); 2].map(|()| story.resource(ResourceKind::Lock, "Mutex", 0));
+/// Builds an external program in which two tasks have waited for each other's mutex for `waited_ns`.
+fn crossed_mutexes(locked: &str, waited_ns: u64) -> TraceBuilder {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let tasks = ["left", "right"].map(|name| builder.spawn(name));
+    let locks = [(); 2].map(|()| builder.new_resource(ResourceKind::Lock, "Mutex", 0));
     for (task, lock) in tasks.into_iter().zip(locks) {
-        let got = story.wait(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
-        story.at(MILLISECOND).met(got);
-        let attribute = Attribute { name: "locked".into(), value: locked.into(), unit: "".into() };
-        story.tell(Event::Attribute { resource: lock, attribute: Box::new(attribute) });
+        let got = builder.start_await(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
+        builder.advance_to(MILLISECOND).end_await_ready(got);
+        let attribute = ResourceAttribute { name: "locked".into(), value: locked.into(), unit: "".into() };
+        builder.apply(Event::ResourceAttribute { resource: lock, attribute: Box::new(attribute) });
     }
-    story.at(SECOND);
-    story.wait(tasks[0], AwaitKind::Sync, "Mutex::lock", Some(locks[1]));
-    story.wait(tasks[1], AwaitKind::Sync, "Mutex::lock", Some(locks[0]));
-    story.at(SECOND + waited_ns);
-    story.tell(Event::Now { at: SECOND + waited_ns });
-    story
+    builder.advance_to(SECOND);
+    builder.start_await(tasks[0], AwaitKind::Sync, "Mutex::lock", Some(locks[1]));
+    builder.start_await(tasks[1], AwaitKind::Sync, "Mutex::lock", Some(locks[0]));
+    builder.advance_to(SECOND + waited_ns);
+    builder.apply(Event::Advance { at: SECOND + waited_ns });
+    builder
 }
 
 #[test]
-fn two_mutexes_of_a_foreign_program_close_a_circle_by_who_got_them_last() {
-    let seen = crossed("true", SECOND).only();
-    assert!(seen.contains("left, right wait for each other in a circle"), "{seen}");
-    assert!(seen.contains("whose call got it last"), "{seen}");
-    assert_eq!(crossed("true", SECOND - 1).found(), NOTHING, "it may be on its way");
-    assert_eq!(crossed("false", SECOND).found(), NOTHING, "nobody has them");
+fn external_deadlock_infers_lock_owners() {
+    let text = crossed_mutexes("true", SECOND).only_finding();
+    assert!(text.contains("left, right wait for each other in a cycle"), "{text}");
+    assert!(text.contains("owner inferred from the last lock call"), "{text}");
+    assert_eq!(crossed_mutexes("true", SECOND - 1).lint_names(), NO_FINDINGS, "the wait is too short");
+    assert_eq!(crossed_mutexes("false", SECOND).lint_names(), NO_FINDINGS, "the mutexes are not locked");
 }
 
 #[test]
-fn an_interval_whose_period_nobody_told_does_not_drift() {
-    let mut story = Story::default();
-    let main = story.spawn("main");
-    let interval = story.resource(ResourceKind::Interval, "Interval", 0);
+fn no_drift_without_a_known_period() {
+    let mut builder = TraceBuilder::default();
+    let main = builder.spawn("main");
+    let interval = builder.new_resource(ResourceKind::Interval, "Interval", 0);
     for tick in 1..=100 {
-        let wait = story.wait(main, AwaitKind::Timer, "Interval::tick", Some(interval));
-        story.at(tick * SECOND).met(wait);
+        let wait = builder.start_await(main, AwaitKind::Timer, "Interval::tick", Some(interval));
+        builder.advance_to(tick * SECOND).end_await_ready(wait);
     }
-    assert_eq!(story.found(), NOTHING);
+    assert_eq!(builder.lint_names(), NO_FINDINGS);
 }
 
 #[test]
-fn a_lost_wake_is_a_signal_that_came_before_its_waiter() {
+fn lost_wake_reports_early_signals() {
     let signalled = |signal_at: u64, wait_at: u64, comes: bool| {
-        let mut story = Story::default();
-        let main = story.spawn("main");
-        let ready = story.resource(ResourceKind::Signal, "ready", 0);
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        let ready = builder.new_resource(ResourceKind::Signal, "ready", 0);
         if signal_at <= wait_at {
-            story.at(signal_at).tell(Event::Unheard { resource: ready, task: Some(main), at: signal_at });
+            builder.advance_to(signal_at).apply(Event::NotificationLost {
+                resource: ready,
+                task: Some(main),
+                at: signal_at,
+            });
         }
-        let wait = story.at(wait_at).wait(main, AwaitKind::Sync, "notified", Some(ready));
-        story.at(wait_at + 10);
+        let wait = builder.advance_to(wait_at).start_await(main, AwaitKind::Sync, "notified", Some(ready));
+        builder.advance_to(wait_at + 10);
         if comes {
-            story.met(wait);
+            builder.end_await_ready(wait);
         } else {
-            story.given_up(wait);
+            builder.cancel_await(wait);
         }
-        story.found()
+        builder.lint_names()
     };
     assert_eq!(signalled(5, 5, false), ["lost-wake"]);
-    assert_eq!(signalled(5, 4, false), NOTHING, "nothing was signalled before");
-    assert_eq!(signalled(5, 6, true), NOTHING, "another signal came");
+    assert_eq!(signalled(5, 4, false), NO_FINDINGS, "nothing was signalled before");
+    assert_eq!(signalled(5, 6, true), NO_FINDINGS, "another signal came");
 }
 
-/// Each task holds the lock of its own number and waits for the next one's, the last for `last_wants`.
-fn circle(tasks: usize, last_wants: usize) -> Story {
-    let mut story = Story::default();
-    let tasks: Vec<TaskId> = (0..tasks).map(|number| story.spawn(&format!("philosopher-{number}"))).collect();
-    let forks: Vec<ResourceId> =
-        (0..=tasks.len()).map(|number| story.resource(ResourceKind::Lock, &format!("fork-{number}"), 1)).collect();
+/// Builds tasks that each hold the fork of their own number and wait for the next one; the last waits for `last_wants`.
+fn wait_cycle(tasks: usize, last_wants: usize) -> TraceBuilder {
+    let mut builder = TraceBuilder::default();
+    let tasks: Vec<TaskId> = (0..tasks).map(|number| builder.spawn(&format!("philosopher-{number}"))).collect();
+    let forks: Vec<ResourceId> = (0..=tasks.len())
+        .map(|number| builder.new_resource(ResourceKind::Lock, &format!("fork-{number}"), 1))
+        .collect();
     for (task, fork) in tasks.iter().zip(&forks) {
-        story.acquire(*task, *fork);
+        builder.acquire(*task, *fork);
     }
-    story.at(SECOND);
+    builder.advance_to(SECOND);
     for (number, task) in tasks.iter().enumerate() {
         let wanted = if number + 1 < tasks.len() { number + 1 } else { last_wants };
-        story.wait(*task, AwaitKind::Sync, "lock", Some(forks[wanted]));
+        builder.start_await(*task, AwaitKind::Sync, "lock", Some(forks[wanted]));
     }
-    story.at(3 * SECOND);
-    story
+    builder.advance_to(3 * SECOND);
+    builder
 }
 
 #[test]
-fn a_deadlock_is_a_circle_and_is_told_once() {
-    let seen = circle(3, 0).only();
-    assert!(seen.contains("philosopher-0, philosopher-1, philosopher-2 wait for each other in a circle"), "{seen}");
-    assert!(seen.contains("philosopher-2 waits for fork-0 (lock at story.lua:4)"), "{seen}");
-    assert!(seen.contains("since 1 s"), "{seen}");
-    assert!(circle(1, 0).only().contains("philosopher-0 waits for fork-0, which it holds itself"));
-    assert_eq!(circle(3, 3).found(), NOTHING, "the last one waits for a lock that nobody holds");
-    let mut freed = circle(2, 0);
-    freed.at(2 * SECOND).give_back(TaskId::from_index(1), ResourceId::from_index(1));
-    assert_eq!(freed.found(), NOTHING, "what one of them waits for is free");
-    let mut given_up = circle(2, 0);
-    given_up.tell(Event::AwaitEnd { id: loopscope::trace::AwaitId::from_index(0), at: 3 * SECOND });
-    assert_eq!(given_up.found(), ["deadlock"], "it was one until somebody gave up");
-    given_up.at(4 * SECOND).met(loopscope::trace::AwaitId::from_index(1));
-    assert_eq!(given_up.found(), ["deadlock"], "and the other one could go on");
+fn deadlock_cycle_is_reported_once() {
+    let text = wait_cycle(3, 0).only_finding();
+    assert!(text.contains("philosopher-0, philosopher-1, philosopher-2 wait for each other in a cycle"), "{text}");
+    assert!(text.contains("philosopher-2 waits for fork-0 (lock at story.lua:4)"), "{text}");
+    assert!(text.contains("since 1 s"), "{text}");
+    assert!(wait_cycle(1, 0).only_finding().contains("philosopher-0 waits for fork-0, which it holds itself"));
+    assert_eq!(wait_cycle(3, 3).lint_names(), NO_FINDINGS, "the last fork is free");
+    let mut freed = wait_cycle(2, 0);
+    freed.advance_to(2 * SECOND).release(TaskId::from_index(1), ResourceId::from_index(1));
+    assert_eq!(freed.lint_names(), NO_FINDINGS, "one fork was released");
+    let mut given_up = wait_cycle(2, 0);
+    given_up.apply(Event::AwaitEnd { id: loopscope::trace::AwaitId::from_index(0), at: 3 * SECOND });
+    assert_eq!(given_up.lint_names(), ["deadlock"], "it was a deadlock until one wait was given up");
+    given_up.advance_to(4 * SECOND).end_await_ready(loopscope::trace::AwaitId::from_index(1));
+    assert_eq!(given_up.lint_names(), ["deadlock"], "the other wait completed later");
 }
 
 #[test]
-fn a_deadlock_that_ends_the_run_in_the_moment_it_closes_is_seen() {
-    let mut story = Story::default();
-    let tasks = ["left", "right"].map(|name| story.spawn(name));
-    let locks = ["left", "right"].map(|name| story.resource(ResourceKind::Lock, name, 1));
-    story.acquire(tasks[0], locks[0]);
-    story.acquire(tasks[1], locks[1]);
-    story.at(SECOND);
+fn deadlock_at_the_end_of_the_run() {
+    let mut builder = TraceBuilder::default();
+    let tasks = ["left", "right"].map(|name| builder.spawn(name));
+    let locks = ["left", "right"].map(|name| builder.new_resource(ResourceKind::Lock, name, 1));
+    builder.acquire(tasks[0], locks[0]);
+    builder.acquire(tasks[1], locks[1]);
+    builder.advance_to(SECOND);
     for (number, task) in tasks.into_iter().enumerate() {
-        story.wait(task, AwaitKind::Sync, "lock", Some(locks[1 - number]));
+        builder.start_await(task, AwaitKind::Sync, "lock", Some(locks[1 - number]));
     }
     for (number, task) in tasks.into_iter().enumerate() {
-        story.given_up(loopscope::trace::AwaitId::from_index(number));
-        story.give_back(task, locks[number]);
-        story.end(task, Ending::Cancelled);
+        builder.cancel_await(loopscope::trace::AwaitId::from_index(number));
+        builder.release(task, locks[number]);
+        builder.end_task(task, TaskOutcome::Cancelled);
     }
-    assert_eq!(story.found(), ["deadlock"]);
+    assert_eq!(builder.lint_names(), ["deadlock"]);
 }
 
 #[test]
-fn a_semaphore_with_a_holder_who_goes_on_is_no_deadlock() {
-    let mut story = Story::default();
-    let tasks = ["a", "b"].map(|name| story.spawn(name));
-    let permits = story.resource(ResourceKind::Semaphore, "permits", 2);
-    tasks.iter().for_each(|task| story.acquire(*task, permits));
-    story.wait(tasks[0], AwaitKind::Sync, "acquire", Some(permits));
-    assert_eq!(story.at(SECOND).found(), NOTHING);
-    story.wait(tasks[1], AwaitKind::Sync, "acquire", Some(permits));
-    assert_eq!(story.at(2 * SECOND).found(), ["deadlock"], "nobody who holds a permit goes on");
+fn semaphore_with_a_running_holder_is_no_deadlock() {
+    let mut builder = TraceBuilder::default();
+    let tasks = ["a", "b"].map(|name| builder.spawn(name));
+    let permits = builder.new_resource(ResourceKind::Semaphore, "permits", 2);
+    tasks.iter().for_each(|task| builder.acquire(*task, permits));
+    builder.start_await(tasks[0], AwaitKind::Sync, "acquire", Some(permits));
+    assert_eq!(builder.advance_to(SECOND).lint_names(), NO_FINDINGS);
+    builder.start_await(tasks[1], AwaitKind::Sync, "acquire", Some(permits));
+    assert_eq!(builder.advance_to(2 * SECOND).lint_names(), ["deadlock"], "all permit holders wait");
 }
 
 #[test]
-fn a_thundering_herd_is_woken_for_what_one_can_have() {
+fn thundering_herd_reports_wasted_wakes() {
     let herd = |sleepers: usize, winners: usize| {
-        let mut story = Story::default();
-        let waker = story.spawn("main");
-        let tasks: Vec<_> = (0..sleepers).map(|number| story.spawn(&format!("sleeper-{number}"))).collect();
+        let mut builder = TraceBuilder::default();
+        let waker = builder.spawn("main");
+        let tasks: Vec<_> = (0..sleepers).map(|number| builder.spawn(&format!("sleeper-{number}"))).collect();
         let mut waits = Vec::new();
         for task in &tasks {
-            story.start(*task);
-            waits.push(story.wait(*task, AwaitKind::Sync, "notified", None));
-            story.stop(*task);
+            builder.start_poll(*task);
+            waits.push(builder.start_await(*task, AwaitKind::Sync, "notified", None));
+            builder.end_poll(*task);
         }
-        story.at(SECOND).start(waker);
-        tasks.iter().for_each(|task| story.wake(*task, Cause::Task(waker)));
-        story.stop(waker);
+        builder.advance_to(SECOND).start_poll(waker);
+        tasks.iter().for_each(|task| builder.wake(*task, WakeSource::Task(waker)));
+        builder.end_poll(waker);
         for (number, task) in tasks.iter().enumerate() {
-            story.start(*task);
-            story.met(waits[number]);
+            builder.start_poll(*task);
+            builder.end_await_ready(waits[number]);
             let source = if number < winners { "sleep" } else { "notified" };
             let kind = if number < winners { AwaitKind::Timer } else { AwaitKind::Sync };
-            story.wait(*task, kind, source, None);
-            story.stop(*task);
+            builder.start_await(*task, kind, source, None);
+            builder.end_poll(*task);
         }
-        story
+        builder
     };
     let least = Thresholds::default().thundering_herd_tasks as usize;
-    let seen = herd(least, 1).only();
-    assert!(seen.contains("main woke 5 tasks at once, and 4 of them woke in vain"), "{seen}");
-    assert_eq!(herd(least - 1, 1).found(), NOTHING);
-    assert_eq!(herd(least, least).found(), NOTHING, "all went on");
-    assert_eq!(herd(least, 0).found(), NOTHING, "it concerned all of them alike");
+    let text = herd(least, 1).only_finding();
+    assert!(text.contains("main woke 5 tasks at once, 4 of them without progress"), "{text}");
+    assert_eq!(herd(least - 1, 1).lint_names(), NO_FINDINGS);
+    assert_eq!(herd(least, least).lint_names(), NO_FINDINGS, "all proceed");
+    assert_eq!(herd(least, 0).lint_names(), NO_FINDINGS, "the wake concerned all of them");
 }
 
 #[test]
-fn a_convoy_is_a_queue_that_never_drains() {
+fn convoy_reports_queues_that_never_drain() {
     let queue = |rounds: u64, drains: bool| {
-        let mut story = Story::default();
-        let tasks = ["a", "b", "c"].map(|name| story.spawn(name));
-        let lock = story.resource(ResourceKind::Lock, "ledger", 1);
-        let mut waits = tasks.map(|task| story.wait(task, AwaitKind::Sync, "lock", Some(lock)));
+        let mut builder = TraceBuilder::default();
+        let tasks = ["a", "b", "c"].map(|name| builder.spawn(name));
+        let lock = builder.new_resource(ResourceKind::Lock, "ledger", 1);
+        let mut waits = tasks.map(|task| builder.start_await(task, AwaitKind::Sync, "lock", Some(lock)));
         for turn in 0..rounds {
             let next = (turn % 3) as usize;
-            story.at((turn + 1) * 10).met(waits[next]);
+            builder.advance_to((turn + 1) * 10).end_await_ready(waits[next]);
             if drains && next == 2 {
-                story.at(story.now + 5);
-                waits = tasks.map(|task| story.wait(task, AwaitKind::Sync, "lock", Some(lock)));
+                builder.advance_to(builder.now + 5);
+                waits = tasks.map(|task| builder.start_await(task, AwaitKind::Sync, "lock", Some(lock)));
             } else if !drains {
-                waits[next] = story.wait(tasks[next], AwaitKind::Sync, "lock", Some(lock));
+                waits[next] = builder.start_await(tasks[next], AwaitKind::Sync, "lock", Some(lock));
             }
         }
-        story
+        builder
     };
     let turns = Thresholds::default().convoy_turns;
-    let seen = queue(turns, false).only();
-    assert!(seen.contains("3 tasks queued for ledger, which was handed on 10 times"), "{seen}");
-    assert_eq!(queue(turns - 1, false).found(), NOTHING);
-    assert_eq!(queue(3 * turns, true).found(), NOTHING);
+    let text = queue(turns, false).only_finding();
+    assert!(text.contains("3 tasks queued for ledger, which was handed over 10 times"), "{text}");
+    assert_eq!(queue(turns - 1, false).lint_names(), NO_FINDINGS);
+    assert_eq!(queue(3 * turns, true).lint_names(), NO_FINDINGS);
 }
 
 #[test]
-fn back_pressure_is_waiting_for_room_most_of_the_time() {
+fn back_pressure_reports_waiting_senders() {
     let sends = |count: u64, wait_ns: u64| {
-        let mut story = Story::default();
-        let main = story.spawn("main");
-        let orders = story.resource(ResourceKind::Channel, "orders", 1);
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        let orders = builder.new_resource(ResourceKind::Channel, "orders", 1);
         for _ in 0..count {
-            let send = story.wait(main, AwaitKind::Channel, "channel.send(orders)", Some(orders));
-            story.at(story.now + wait_ns).met(send);
-            story.at(story.now + 100);
+            let send = builder.start_await(main, AwaitKind::Channel, "channel.send(orders)", Some(orders));
+            builder.advance_to(builder.now + wait_ns).end_await_ready(send);
+            builder.advance_to(builder.now + 100);
         }
-        story
+        builder
     };
-    let seen = sends(5, 300).only();
-    assert!(seen.contains("of the time that it sent into orders") && seen.contains("5 sends waited 1.5 µs"), "{seen}");
-    assert_eq!(sends(4, 300).found(), NOTHING);
-    assert_eq!(sends(50, 99).found(), NOTHING);
+    let text = sends(5, 300).only_finding();
+    assert!(text.contains("of the time that it sent into orders") && text.contains("5 sends waited 1.5 µs"), "{text}");
+    assert_eq!(sends(4, 300).lint_names(), NO_FINDINGS);
+    assert_eq!(sends(50, 99).lint_names(), NO_FINDINGS);
 }
 
 #[test]
-fn an_interval_drifts_when_its_ticks_end_up_late() {
+fn interval_drift_reports_late_ticks() {
     let ticks = |count: u64, late_ns: u64| {
-        let mut story = Story::default();
-        let main = story.spawn("main");
-        let beat = story.resource(ResourceKind::Interval, "heartbeat", SECOND);
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        let beat = builder.new_resource(ResourceKind::Interval, "heartbeat", SECOND);
         for number in 0..count {
-            let tick = story.wait(main, AwaitKind::Timer, "interval.tick", Some(beat));
-            story.at(number * (SECOND + late_ns)).met(tick);
+            let tick = builder.start_await(main, AwaitKind::Timer, "interval.tick", Some(beat));
+            builder.advance_to(number * (SECOND + late_ns)).end_await_ready(tick);
         }
-        story
+        builder
     };
-    let seen = ticks(6, 300 * MILLISECOND).only();
-    assert!(seen.contains("heartbeat of 1 s ended 1.5 s late"), "{seen}");
-    assert_eq!(ticks(4, SECOND).found(), NOTHING, "too few to tell");
-    assert_eq!(ticks(6, 200 * MILLISECOND).found(), NOTHING, "not a whole period");
+    let text = ticks(6, 300 * MILLISECOND).only_finding();
+    assert!(text.contains("heartbeat (period 1 s) is 1.5 s late"), "{text}");
+    assert_eq!(ticks(4, SECOND).lint_names(), NO_FINDINGS, "too few ticks");
+    assert_eq!(ticks(6, 200 * MILLISECOND).lint_names(), NO_FINDINGS, "less than a period");
 }
 
 #[test]
-fn a_large_future_is_told_once_a_place_and_a_boxed_one_whatever_its_size() {
+fn large_future_is_reported_per_location() {
     let limit = Thresholds::default().large_future_bytes;
     let sizes = |sizes: &[(Option<u64>, Option<u64>)]| {
-        let mut story = Story::default();
-        story.spawn("main");
+        let mut builder = TraceBuilder::default();
+        builder.spawn("main");
         for (size, boxed) in sizes {
-            story.spawn_sized("worker", *size, *boxed);
+            builder.spawn_sized("worker", *size, *boxed);
         }
-        story
+        builder
     };
-    let two = sizes(&[(Some(limit), None), (Some(5 * limit), None), (Some(limit - 1), None)]).only();
-    assert!(two.contains("the future of worker has 20 KiB"), "{two}");
+    let two = sizes(&[(Some(limit), None), (Some(5 * limit), None), (Some(limit - 1), None)]).only_finding();
+    assert!(two.contains("the future of worker takes 20 KiB"), "{two}");
     assert!(two.contains("2 such tasks spawned at story.lua:9") && !two.contains("boxed"), "{two}");
-    let boxed = sizes(&[(Some(16), Some(limit / 2))]).only();
-    assert!(boxed.contains("the future of worker has 2 KiB"), "{boxed}");
-    assert!(boxed.contains("1 such task spawned at story.lua:9, of which the runtime boxed 1"), "{boxed}");
-    assert_eq!(sizes(&[(Some(limit - 1), None), (None, None)]).found(), NOTHING);
+    let boxed = sizes(&[(Some(16), Some(limit / 2))]).only_finding();
+    assert!(boxed.contains("the future of worker takes 2 KiB"), "{boxed}");
+    assert!(boxed.contains("1 such task spawned at story.lua:9, 1 of them boxed by the runtime"), "{boxed}");
+    assert_eq!(sizes(&[(Some(limit - 1), None), (None, None)]).lint_names(), NO_FINDINGS);
 }
 
 #[test]
-fn findings_are_bounded_in_order_and_the_same_again() {
-    let mut story = Story::default();
-    let tasks: Vec<_> = (0..FINDINGS_MAX + 7).map(|number| story.spawn(&format!("bad-{number}"))).collect();
+fn findings_are_bounded_and_ordered() {
+    let mut builder = TraceBuilder::default();
+    let tasks: Vec<_> = (0..FINDINGS_MAX + 7).map(|number| builder.spawn(&format!("bad-{number}"))).collect();
     for task in tasks.into_iter().rev() {
-        story.at(story.now + 1).end(task, Ending::Failed("no".into()));
+        builder.advance_to(builder.now + 1).end_task(task, TaskOutcome::Failed("no".into()));
     }
-    let found = findings(&story.trace, &Thresholds::default());
+    let found = run_lints(&builder.trace, &Thresholds::default());
     assert_eq!((found.listed.len(), found.unlisted), (FINDINGS_MAX, 7));
     assert!(found.listed.is_sorted_by_key(|finding| (finding.at_ns, finding.task)));
-    assert_eq!(found, findings(&story.trace, &Thresholds::default()));
+    assert_eq!(found, run_lints(&builder.trace, &Thresholds::default()));
     let strict = Thresholds { blocked_loop_ns: u64::MAX, ..Thresholds::default() };
-    assert_eq!(findings(&story.trace, &strict).unlisted, 7);
+    assert_eq!(run_lints(&builder.trace, &strict).unlisted, 7);
     assert!(LINTS.is_sorted_by_key(|lint| lint.name));
 }
 
 #[test]
-fn a_hundred_thousand_tasks_are_looked_at_without_a_look_at_each_for_each() {
+fn lints_are_not_quadratic() {
     const TASKS: usize = 100_000;
-    let mut story = Story::default();
-    let main = story.spawn("main");
-    let (gate, lock) = (story.resource(ResourceKind::Signal, "gate", 0), story.resource(ResourceKind::Lock, "lock", 1));
-    let tasks: Vec<_> = (0..TASKS).map(|_| story.spawn("worker")).collect();
+    let mut builder = TraceBuilder::default();
+    let main = builder.spawn("main");
+    let (gate, lock) =
+        (builder.new_resource(ResourceKind::Signal, "gate", 0), builder.new_resource(ResourceKind::Lock, "lock", 1));
+    let tasks: Vec<_> = (0..TASKS).map(|_| builder.spawn("worker")).collect();
     let mut waits = Vec::with_capacity(TASKS);
     for task in &tasks {
-        story.start(*task);
-        waits.push(story.wait(*task, AwaitKind::Sync, "gate", Some(gate)));
-        story.stop(*task);
+        builder.start_poll(*task);
+        waits.push(builder.start_await(*task, AwaitKind::Sync, "gate", Some(gate)));
+        builder.end_poll(*task);
     }
-    story.at(SECOND).start(main);
-    tasks.iter().for_each(|task| story.wake(*task, Cause::Task(main)));
-    story.stop(main);
+    builder.advance_to(SECOND).start_poll(main);
+    tasks.iter().for_each(|task| builder.wake(*task, WakeSource::Task(main)));
+    builder.end_poll(main);
     for (task, wait) in tasks.iter().zip(waits) {
-        story.start(*task);
-        story.met(wait);
-        story.acquire(*task, lock);
-        story.at(story.now + 1).give_back(*task, lock);
-        story.wait(*task, AwaitKind::Sync, "lock", Some(lock));
-        story.stop(*task);
+        builder.start_poll(*task);
+        builder.end_await_ready(wait);
+        builder.acquire(*task, lock);
+        builder.advance_to(builder.now + 1).release(*task, lock);
+        builder.start_await(*task, AwaitKind::Sync, "lock", Some(lock));
+        builder.end_poll(*task);
     }
-    // A lint that looks at each for each takes ten thousand million looks: this would not end.
-    assert_eq!(story.found(), [""; 0], "nobody held anybody up");
+    // A quadratic lint would take ten thousand million steps and not finish.
+    assert_eq!(builder.lint_names(), [""; 0], "no problems");
 }

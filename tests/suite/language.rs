@@ -1,24 +1,26 @@
-//! Each word of the language, in scripts on the lab; the rig holds the two witnesses to each other in every run.
+//! Every function of the workload language, in scripts on the lab's event loop. Every run also compares the exact probe
+//! with console-subscriber.
 
-use crate::rig;
-use crate::workload::{failure, lines, result, run, script};
+use crate::lab_harness;
+use crate::workload::{failure_of, output_lines, result_of, run, script_with_body};
 use loopscope::control::ClockKind;
-use loopscope::insight::{Thresholds, findings};
+use loopscope::insight::{Thresholds, run_lints};
 use loopscope::trace::AwaitKind;
-use loopscope::workload::program;
+use loopscope::workload::build_program;
 
 const SECOND: u64 = 1_000_000_000;
 
+/// Runs each script body and compares its result with the expected JSON.
 #[track_caller]
-fn gives(cases: &[(&str, &str)]) {
+fn assert_results(cases: &[(&str, &str)]) {
     for (body, expected) in cases {
-        assert_eq!(result(body), *expected, "{body}");
+        assert_eq!(result_of(body), *expected, "{body}");
     }
 }
 
 #[test]
-fn time() {
-    gives(&[
+fn timers_and_intervals_return_expected_times() {
+    assert_results(&[
         ("await(sleep(1)) await(sleep_until(5)) await(sleep_until(2)) return now()", "5.0"),
         ("local t = {} local i = interval(2) for n = 1, 3 do t[n] = await(i:tick()) end return t", "[0.0,2.0,4.0]"),
         (
@@ -39,8 +41,8 @@ fn time() {
 }
 
 #[test]
-fn locks() {
-    gives(&[
+fn locks_and_signals_return_expected_values() {
+    assert_results(&[
         (
             "local m = mutex() local g = await(m:lock()) local a = m:locked() g:unlock() return {a, m:locked()}",
             "[true,false]",
@@ -93,8 +95,8 @@ fn locks() {
 }
 
 #[test]
-fn channels() {
-    gives(&[
+fn channels_return_expected_values() {
+    assert_results(&[
         (
             "local c, got = channel(2), {} local f = async(function() for i = 1, 5 do await(c:send(i)) end c:close() end) \
           create_task(f()) for x in each(c) do got[#got + 1] = x end return got",
@@ -134,8 +136,8 @@ fn channels() {
 }
 
 #[test]
-fn choosing() {
-    gives(&[
+fn select_and_as_completed_return_expected_values() {
+    assert_results(&[
         ("return {await(select{ sleep(2), sleep(1) }), now()}", "[2,1.0]"),
         (
             "local c = channel(1) local which, value = await(select{ late = sleep(5), came = c:recv() , other = async(function() await(sleep(1)) return 7 end)() }) return {which, value}",
@@ -166,26 +168,26 @@ fn choosing() {
             r#""demo.lua:4: no""#,
         ),
     ]);
-    assert!(failure("", "await(select{ biased = true })").contains("select needs something to choose from"));
-    assert!(failure("", "select(0)").contains("bad argument"));
+    assert!(failure_of("", "await(select{ biased = true })").contains("select needs something to choose from"));
+    assert!(failure_of("", "select(0)").contains("bad argument"));
 }
 
 #[test]
-fn losers_are_dropped() {
+fn select_drops_losing_branches() {
     let ran = run(
-        &script(
+        &script_with_body(
             "local slow = async(function(m)\n  local g <close> = await(m:lock()) await(sleep(9)) print('never') end)",
             "local m = mutex()\nlocal which = await(select{ slow(m), sleep(1) })\nlocal g = await(m:lock())\nreturn {which, now()}",
         ),
         &[],
     );
     assert_eq!(ran.outcome, Some(Ok(serde_json::json!([2, 1.0]))));
-    assert!(ran.endings.contains(&("slow-1".to_owned(), "cancelled".to_owned())));
+    assert!(ran.task_outcomes.contains(&("slow-1".to_owned(), "cancelled".to_owned())));
 }
 
 #[test]
-fn groups() {
-    gives(&[
+fn task_groups_return_expected_values() {
+    assert_results(&[
         (
             "local f = async(function(d) await(sleep(d)) return d end) local t \
           local r = await(task_group(function(group) t = group:create_task(f(3)) group:create_task(f(1), {name = 'x'}) return 'body' end)) \
@@ -213,14 +215,14 @@ fn groups() {
         ("return await(task_group(async(function(g) return 1 end)))", "1"),
     ]);
     assert!(
-        failure("", "local g await(task_group(function(group) g = group end)) g:create_task(sleep(1))")
-            .contains("this task group is over")
+        failure_of("", "local g await(task_group(function(group) g = group end)) g:create_task(sleep(1))")
+            .contains("this task group has ended")
     );
 }
 
 #[test]
-fn generators() {
-    gives(&[
+fn generators_return_expected_values() {
+    assert_results(&[
         (
             "local count = async_generator(function(yield, n) for i = 1, n do await(sleep(1)) yield(i, now()) end end) local t = {} \
           for i, at in each(count(3)) do t[#t + 1] = {i, at} end return t",
@@ -246,19 +248,22 @@ fn generators() {
             "[1]",
         ),
     ]);
-    let text = failure(
+    let text = failure_of(
         "local gen = async_generator(function(yield)\n  yield(1)\n  local x = nil\n  yield(x.y)\nend)",
         "for x in each(gen()) do end",
     );
     assert!(text.starts_with("demo.lua:4:"), "{text}");
     assert!(text.contains("in gen (demo.lua:4), awaited by main (demo.lua:8)"), "{text}");
-    assert!(failure("", "for x in each(5) do end").contains("each needs something"));
+    assert!(failure_of("", "for x in each(5) do end").contains("each needs something to iterate over"));
 }
 
 #[test]
-fn what_is_awaited_inside_shows_where_it_is_written() {
+fn inner_awaits_show_their_own_location() {
     let before = "local gen = async_generator(function(yield)\n  await(sleep(1))\n  yield(1)\nend)";
-    let ran = run(&script(before, "for x in each(gen()) do end\nlocal m = mutex{name = 'left'}\nawait(m:lock())"), &[]);
+    let ran = run(
+        &script_with_body(before, "for x in each(gen()) do end\nlocal m = mutex{name = 'left'}\nawait(m:lock())"),
+        &[],
+    );
     let seen: Vec<_> = ran
         .awaits
         .iter()
@@ -269,61 +274,62 @@ fn what_is_awaited_inside_shows_where_it_is_written() {
 }
 
 #[test]
-fn what_a_task_holds_goes_with_it() {
+fn guards_are_released_with_their_task() {
     let before = "local holder = async(function(m, s)\n  await(m:lock())\n  await(s:acquire(2))\n  await(sleep(1000))\nend)\n\
                   local waiter = async(function(m) await(m:lock()) print('never') end)\n\
                   local failing = async(function(m) await(m:lock()) fail('x') end)";
     for (body, expected) in [
-        // A guard held by a cancelled task.
+        // A cancelled task releases its guards.
         (
             "local m, s = mutex(), semaphore(2) local t = create_task(holder(m, s)) await(sleep(1)) t:cancel() await(m:lock()) \
           return {now(), s:available()}",
             "[1.0,2]",
         ),
-        // A waiter that is cancelled loses neither the lock nor its place's wake.
+        // A cancelled waiter loses neither the lock nor the wake-up of the next waiter.
         (
             "local m, s = mutex(), semaphore(2) local a = create_task(holder(m, s)) await(sleep(1)) local b = create_task(waiter(m)) \
           await(sleep(1)) local c = m:lock() b:cancel() a:cancel() await(c) return now()",
             "2.0",
         ),
-        // Both at the same moment: the waiter was given the lock and never saw it.
+        // Both are cancelled in the same turn: the waiter got the lock but was never polled with it.
         (
             "local m, s = mutex(), semaphore(2) local a = create_task(holder(m, s)) await(sleep(1)) local b = create_task(waiter(m)) \
           await(sleep(1)) a:cancel() create_task(async(function() b:cancel() end)()) await(m:lock()) return now()",
             "2.0",
         ),
-        // One that failed.
+        // A failed task releases its guards.
         ("local m = mutex() create_task(failing(m)) await(sleep(1)) await(m:lock()) return now()", "1.0"),
-        // One that went on to its end without letting go.
+        // A task that completes without releasing its guard.
         (
             "local m = mutex() await(create_task(async(function() await(m:lock()) end)())) await(m:lock()) return now()",
             "0.0",
         ),
     ] {
-        let ran = run(&script(before, body), &[]);
+        let ran = run(&script_with_body(before, body), &[]);
         assert_eq!(
             ran.outcome.as_ref().map(|outcome| outcome.as_ref().map(ToString::to_string)),
             Some(Ok(expected.to_owned())),
             "{body}"
         );
-        assert_eq!(lines(&ran), [""; 0]);
+        assert_eq!(output_lines(&ran), [""; 0]);
     }
 }
 
 #[test]
-fn way_out_of_a_cancelled_task() {
+fn cancelled_task_runs_close_handlers() {
     let before = "local f = async(function()\n  local way_out <close> = setmetatable({}, { __close = function() print('out') end })\n  await(sleep(9))\nend)";
-    let ran = run(&script(before, "local t = create_task(f())\nawait(sleep(1))\nt:cancel()\nawait(sleep(1))"), &[]);
+    let ran =
+        run(&script_with_body(before, "local t = create_task(f())\nawait(sleep(1))\nt:cancel()\nawait(sleep(1))"), &[]);
     assert_eq!(ran.output, [(SECOND, "f-1".to_owned(), "out".to_owned())]);
 }
 
 #[test]
-fn unconstrained_work_is_not_made_to_give_turns() {
+fn unconstrained_work_does_not_yield() {
     let before = "local drain = async(function(c) local n = 0 for _ in each(c) do n = n + 1 end return n end)";
     let polls = |call: &str| {
         let body =
             format!("local c = channel() for i = 1, 1000 do await(c:send(i)) end c:close()\nreturn await({call})");
-        let ran = run(&script(before, &body), &[]);
+        let ran = run(&script_with_body(before, &body), &[]);
         assert_eq!(ran.outcome, Some(Ok(serde_json::json!(1000))));
         ran.polls
     };
@@ -331,9 +337,9 @@ fn unconstrained_work_is_not_made_to_give_turns() {
 }
 
 #[test]
-fn misuse_says_what_to_do() {
+fn usage_errors_name_the_problem() {
     for (body, expected) in [
-        ("local g = await(mutex():lock())\ng:unlock()\ng:unlock()", "demo.lua:6:3: this was let go of before"),
+        ("local g = await(mutex():lock())\ng:unlock()\ng:unlock()", "demo.lua:6:3: this guard was released before"),
         ("channel(0)", "channel needs a whole number from 1 to 1000000, and got the number 0"),
         ("semaphore()", "semaphore needs a whole number from 0 to 1000000, and got nil"),
         ("mutex(5)", "mutex takes {name = \"…\"}, and got the number 5"),
@@ -347,39 +353,39 @@ fn misuse_says_what_to_do() {
         ("task_group(5)", "task_group needs a function, and got the number 5"),
         ("unconstrained(5)", "unconstrained needs a coroutine, and got the number 5"),
     ] {
-        let text = failure("", body);
+        let text = failure_of("", body);
         assert!(text.contains(expected), "{body}: {text}");
     }
 }
 
 #[test]
-fn a_run_that_can_never_go_on_says_who_waits_where() {
-    let text = failure(
+fn deadlock_error_lists_waiting_tasks() {
+    let text = failure_of(
         "local cross = async(function(one, other)\n  await(one:lock())\n  await(sleep(1))\n  await(other:lock())\nend)",
         "local a, b = mutex(), mutex()\nawait(gather(cross(a, b), cross(b, a)))",
     );
     assert_eq!(
         text,
-        "nothing can ever happen again: main waits on gather at demo.lua:9, cross-1 waits on mutex.lock at demo.lua:4, \
-         cross-2 waits on mutex.lock at demo.lua:4"
+        "deadlock: no runnable task and no pending timer; main waits on gather at demo.lua:9, \
+         cross-1 waits on mutex.lock at demo.lua:4, cross-2 waits on mutex.lock at demo.lua:4"
     );
-    assert!(failure("", "await(channel(1):recv())").contains("main waits on channel.recv at demo.lua:4"));
-    // A timer that is due and not yet told still counts, as does what happens at the very end.
+    assert!(failure_of("", "await(channel(1):recv())").contains("main waits on channel.recv at demo.lua:4"));
+    // A timer that is due and has not fired yet still counts: this is not a deadlock.
     assert_eq!(
-        result(
+        result_of(
             "local t = create_task(async(function() await(sleep('1200us')) return 1 end)()) await(yield_now()) block('1500us') return await(t)"
         ),
         "1"
     );
 }
 
-/// What is awaited inside a select or a timeout is known for what it is: by the lints, and by whoever waits in vain.
+/// Lints and the deadlock error identify the resource that is awaited inside a select or a timeout.
 #[test]
 fn lints_see_through_a_select_and_a_timeout() {
     let found = |body: &str| {
-        let program = program(&script("", body), vec![]).expect("a script that loads");
-        rig::run_for_trace(program, ClockKind::Virtual, |trace| {
-            let found = findings(trace, &Thresholds::default());
+        let program = build_program(&script_with_body("", body), vec![]).expect("a script that loads");
+        lab_harness::inspect_trace(program, ClockKind::Virtual, |trace| {
+            let found = run_lints(trace, &Thresholds::default());
             found.listed.iter().map(|found| format!("{}: {}", found.name, found.evidence)).collect::<Vec<_>>()
         })
     };
@@ -388,7 +394,7 @@ fn lints_see_through_a_select_and_a_timeout() {
     };
     let lost = bell("bell:notify_waiters()");
     assert!(lost.len() == 1 && lost[0].starts_with("lost-wake: ") && lost[0].contains("demo.lua:4"), "{lost:?}");
-    assert_eq!(bell("bell:notify_one()"), [""; 0], "that one is kept");
+    assert_eq!(bell("bell:notify_one()"), [""; 0], "the permit of `notify_one` is stored");
 
     let crossing = |wait: &str| {
         format!(
@@ -403,6 +409,6 @@ fn lints_see_through_a_select_and_a_timeout() {
     };
     let given_up = found(&crossing("await(timeout(9, second:lock()))"));
     assert!(given_up[0].starts_with("deadlock: ") && given_up[0].contains("mutex.lock(right)"), "{given_up:?}");
-    let for_ever = failure("", &crossing("await(select{ second:lock() })"));
+    let for_ever = failure_of("", &crossing("await(select{ second:lock() })"));
     assert!(for_ever.contains("coroutine-1 waits on mutex.lock(right) at demo.lua:8"), "{for_ever}");
 }

@@ -33,7 +33,7 @@ fn its_help_is_the_help_of_the_program() {
     let help = loopscope(&["--help"]);
     let blocks = blocks(&readme());
     let shown = blocks.iter().find(|block| block.contains("Usage: loopscope")).expect("the README shows the help");
-    assert_eq!(shown.trim_end(), help.out.trim_end(), "put the output of `loopscope --help` into README.md");
+    assert_eq!(shown.trim_end(), help.stdout.trim_end(), "put the output of `loopscope --help` into README.md");
 }
 
 #[test]

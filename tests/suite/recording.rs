@@ -1,5 +1,5 @@
-//! console-subscriber's recordings: by hand for what each line means, and real ones of a real app, whole, growing, cut,
-//! broken and hostile.
+//! Decoding of console-subscriber's recordings: hand-written lines, and real recordings that are complete, growing,
+//! truncated, damaged or malicious.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -9,18 +9,18 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use loopscope::app::Session;
-use loopscope::control::{Command, Outcome, Phase};
-use loopscope::feed::recording::{Error, Names, Recording, Stamps};
-use loopscope::session::{RecordingSession, Until};
-use loopscope::trace::{AwaitKind, Cause, Ending, ResourceId, Site, State, TaskId, Trace};
+use loopscope::control::{RunOutcome, RunPhase, SessionCommand};
+use loopscope::feed::recording::{AwaitResolver, RecordingClock, RecordingDecoder, RecordingError};
+use loopscope::session::{ReadUntil, RecordingSession};
+use loopscope::trace::{AwaitKind, AwaitSite, ResourceId, TaskId, TaskOutcome, TaskState, Trace, WakeSource};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::cli::{loopscope, loopscope_with};
-use crate::outside::{Folder, record, until};
+use crate::cli::{loopscope, loopscope_with_env};
+use crate::example_app::{TempFolder, record_scenario, wait_until};
 
-/// A recording by hand: each word is a line, a microsecond after the one before.
-fn written(story: &str) -> String {
+/// Writes a recording by hand: each word is a line, one microsecond after the previous one.
+fn recording_of(story: &str) -> String {
     let mut text = "{\"v\":1}\n".to_owned();
     for (index, word) in story.split_whitespace().enumerate() {
         let at = format!("\"at\":{{\"secs_since_epoch\":1,\"nanos_since_epoch\":{}}}", index * 1_000);
@@ -38,20 +38,20 @@ fn written(story: &str) -> String {
             "s" => format!("{{\"Waker\":{{\"id\":{id},\"op\":{{\"WakeByRef\":{{\"self_wake\":true}}}},{at}}}}}"),
             _ => word.to_owned(),
         };
-        writeln!(text, "{line}").expect("a string takes it");
+        writeln!(text, "{line}").expect("writing to a string cannot fail");
     }
     text
 }
 
-fn read(text: &[u8], piece_bytes: usize) -> (Trace, Recording, Result<(), Error>) {
+fn read(text: &[u8], piece_bytes: usize) -> (Trace, RecordingDecoder, Result<(), RecordingError>) {
     let mut trace = Trace::default();
-    trace.set_foreign();
-    let mut recording = Recording::new(Stamps::from_first());
+    trace.set_external();
+    let mut recording = RecordingDecoder::new(RecordingClock::from_first());
     let mut result = Ok(());
     for piece in text.chunks(piece_bytes.max(1)) {
         let mut left = piece;
         while !left.is_empty() && result.is_ok() {
-            match recording.take(left, &(), &mut |event| trace.apply(event)) {
+            match recording.decode(left, &(), &mut |event| trace.apply(event)) {
                 Ok(rest) => left = rest,
                 Err(error) => result = Err(error),
             }
@@ -61,199 +61,205 @@ fn read(text: &[u8], piece_bytes: usize) -> (Trace, Recording, Result<(), Error>
     (trace, recording, result)
 }
 
-fn told(story: &str) -> Trace {
-    let (trace, _, result) = read(written(story).as_bytes(), usize::MAX);
-    result.expect("it is a recording");
+fn replay(story: &str) -> Trace {
+    let (trace, _, result) = read(recording_of(story).as_bytes(), usize::MAX);
+    result.expect("decode a recording");
     trace
 }
 
-/// By task: polls, wakes, how it ended.
+/// Summarizes each task: polls, wakes, outcome.
 fn summary(trace: &Trace) -> Vec<String> {
-    let ending = |ending: &Option<Ending>| match ending {
+    let ending = |ending: &Option<TaskOutcome>| match ending {
         None => "open",
-        Some(Ending::Done) => "done",
-        Some(Ending::Cancelled) => "cancelled",
-        Some(Ending::Failed(_)) => "failed",
+        Some(TaskOutcome::Completed) => "done",
+        Some(TaskOutcome::Cancelled) => "cancelled",
+        Some(TaskOutcome::Failed(_)) => "failed",
     };
     let tasks = trace.tasks().iter();
     tasks
-        .map(|task| format!("{} {}p {}w {}", task.name(), task.counts.polls, task.counts.wakes, ending(&task.ending)))
+        .map(|task| format!("{} {}p {}w {}", task.name(), task.counts.polls, task.counts.wakes, ending(&task.outcome)))
         .collect()
 }
 
 #[test]
-fn the_dropping_of_a_future_is_no_poll_and_tells_how_the_task_ended() {
+fn dropping_a_future_is_not_a_poll() {
     let cases = [
-        // Ready in its second poll: what its thread does next is to drop it.
+        // Ready in its second poll: the next thing its thread does is to drop it.
         ("+1 (1 )1 w1 (1 )1 (1 )1 x1", "t1 2p 1w done"),
-        // Cancelled while it waited, with something else in between.
+        // Cancelled while waiting, with another poll in between.
         ("+1 +2 (1 )1 (2 )2 (1 )1 x1", "t1 1p 0w cancelled"),
-        // Cancelled though it was woken, and before it was ever polled.
+        // Cancelled after a wake, and cancelled before its first poll.
         ("+1 (1 )1 w1 (9 )9 (1 )1 x1", "t1 1p 1w cancelled"),
         ("+1 (1 )1 x1", "t1 0p 0w cancelled"),
-        // Wakes in the drop are told; resources entered in it are nothing.
+        // Wakes during the drop count; resources entered during it do not.
         ("+2 +1 (1 )1 (2 )2 (1 (7 w2 )7 x7 )1 x1", "t2 1p 1w open"),
-        // Where the recording ends the last poll stays one, begun or ended.
+        // At the end of the recording the last poll stays a poll, whether it has ended or not.
         ("+1 (1 )1 w1 (1 )1", "t1 2p 1w open"),
         ("+1 (1 )1 w1 (1", "t1 2p 1w open"),
     ];
     for (story, expected) in cases {
-        assert_eq!(summary(&told(story))[0], expected, "{story}");
+        assert_eq!(summary(&replay(story))[0], expected, "{story}");
     }
 }
 
 #[test]
-fn who_is_polled_is_who_wakes() {
-    let trace = told("+1 +2 (1 )1 (2 (7 w1 )7 s2 )2 w2 (2 )2");
+fn polled_task_is_the_wake_source() {
+    let trace = replay("+1 +2 (1 )1 (2 (7 w1 )7 s2 )2 w2 (2 )2");
     let causes = |index: usize| {
         trace.tasks().nth(index).expect("it is there").wakes().map(|(_, cause)| cause).collect::<Vec<_>>()
     };
-    assert_eq!(causes(0), [Cause::Task(trace.tasks().nth(1).expect("it is there").id)]);
-    assert_eq!(causes(1), [Cause::Own, Cause::Driver]);
-    assert_eq!((trace.many_threads(), trace.counts().polls), (None, 3));
+    assert_eq!(causes(0), [WakeSource::Task(trace.tasks().nth(1).expect("it is there").id)]);
+    assert_eq!(causes(1), [WakeSource::SelfWake, WakeSource::Driver]);
+    assert_eq!((trace.multi_threaded_since(), trace.counts().polls), (None, 3));
     assert_eq!(trace.tasks().nth(1).expect("it is there").counts.self_wakes, 1);
 }
 
 #[test]
-fn polls_that_nest_are_one_thread_and_polls_that_overlap_are_several() {
-    let nested = told("+1:block_on +2:local (1 +3 (2 )2 w1 )1 (2 w1 )2");
-    assert_eq!(nested.many_threads(), None);
+fn overlapping_polls_mean_several_threads() {
+    let nested = replay("+1:block_on +2:local (1 +3 (2 )2 w1 )1 (2 w1 )2");
+    assert_eq!(nested.multi_threaded_since(), None);
     assert_eq!(
-        nested.tasks().nth(2).expect("it is there").spawned.parent,
+        nested.tasks().nth(2).expect("it is there").meta.parent,
         Some(nested.tasks().nth(0).expect("it is there").id)
     );
-    let overlapping = told("+1 +2 +3 (1 (2 w3 )1 w3 )2 (1 (2 w3 s1");
+    let overlapping = replay("+1 +2 +3 (1 (2 w3 )1 w3 )2 (1 (2 w3 s1");
     let causes: Vec<_> = overlapping.tasks().nth(2).expect("it is there").wakes().map(|(_, cause)| cause).collect();
     let second = overlapping.tasks().nth(1).expect("it is there").id;
-    assert_eq!(overlapping.many_threads(), Some(6_000));
-    assert_eq!(causes, [Cause::Task(second), Cause::Task(second), Cause::Thread]);
-    assert_eq!(overlapping.tasks().nth(0).expect("it is there").last_wake.map(|(_, cause)| cause), Some(Cause::Own));
-    assert!(told("+1:blocking (1").many_threads().is_some(), "the blocking pool is beside the loop");
+    assert_eq!(overlapping.multi_threaded_since(), Some(6_000));
+    assert_eq!(causes, [WakeSource::Task(second), WakeSource::Task(second), WakeSource::Thread]);
+    assert_eq!(
+        overlapping.tasks().nth(0).expect("it is there").last_wake.map(|(_, cause)| cause),
+        Some(WakeSource::SelfWake)
+    );
+    assert!(replay("+1:blocking (1").multi_threaded_since().is_some(), "the blocking pool has other threads");
 }
 
 #[test]
-fn on_several_threads_others_come_between_the_drop_and_the_close() {
-    let trace = told("+1 +2 (1 (2 )1 )2 w2 (1 )1 (2 x1 )2");
+fn drop_and_close_may_be_apart_on_threads() {
+    let trace = replay("+1 +2 (1 (2 )1 )2 w2 (1 )1 (2 x1 )2");
     assert_eq!(summary(&trace), ["t1 1p 0w done", "t2 2p 1w open"]);
 }
 
 #[test]
-fn ids_are_used_again_and_never_mixed() {
-    let trace = told("+1 (1 )1 (1 )1 x1 +1 (1 )1 w1");
+fn reused_span_ids_are_other_tasks() {
+    let trace = replay("+1 (1 )1 (1 )1 x1 +1 (1 )1 w1");
     assert_eq!(summary(&trace), ["t1 1p 0w done", "t1 1p 1w open"]);
-    let lost_close = told("+1 (1 )1 +1 (1 )1");
+    let lost_close = replay("+1 (1 )1 +1 (1 )1");
     assert_eq!(lost_close.tasks().len(), 2);
-    assert!(lost_close.tasks().nth(0).expect("it is there").ending.is_some());
+    assert!(lost_close.tasks().nth(0).expect("it is there").outcome.is_some());
 }
 
 #[test]
-fn an_id_without_a_spawn_is_a_task_only_if_it_has_a_waker() {
-    let (trace, recording, _) = read(written("(5 )5 x5 (6 )6 w6 (6 )6").as_bytes(), 7);
+fn span_without_spawn_is_a_task_if_woken() {
+    let (trace, recording, _) = read(recording_of("(5 )5 x5 (6 )6 w6 (6 )6").as_bytes(), 7);
     assert_eq!(summary(&trace), ["task 1 1p 1w open"]);
-    assert_eq!(recording.recorded().unspawned, 1);
+    assert_eq!(recording.stats().tasks_without_spawn, 1);
 }
 
 #[test]
-fn what_is_broken_unknown_or_backwards_is_counted_and_the_rest_is_told() {
-    let mut lines: Vec<String> = written("+1 (1 )1 w1 (1 )1 w1 (1 )1").lines().map(str::to_owned).collect();
+fn skips_and_counts_bad_lines() {
+    let mut lines: Vec<String> = recording_of("+1 (1 )1 w1 (1 )1 w1 (1 )1").lines().map(str::to_owned).collect();
     lines[5] = lines[5].replace("nanos_since_epoch\":4000", "nanos_since_epoch\":1");
     lines.insert(4, "{\"Enter\":{\"id\":1,\u{1b}[31m".to_owned());
     lines.insert(4, "{\"Later\":{\"id\":1}}".to_owned());
     lines.insert(4, String::new());
     let (trace, recording, result) = read(lines.join("\r\n").as_bytes(), 11);
-    let recorded = recording.recorded();
+    let recorded = recording.stats();
     assert_eq!(result, Ok(()));
-    assert_eq!((recorded.skipped, recorded.unknown, recorded.clamped, recorded.events), (1, 1, 1, 9));
-    assert_eq!(recorded.broken[0].line, 7);
-    assert!(!recorded.broken[0].why.contains('\u{1b}'), "{}", recorded.broken[0].why);
+    assert_eq!((recorded.skipped_lines, recorded.unknown_lines, recorded.clamped_lines, recorded.events), (1, 1, 1, 9));
+    assert_eq!(recorded.malformed[0].line, 7);
+    assert!(!recorded.malformed[0].reason.contains('\u{1b}'), "{}", recorded.malformed[0].reason);
     assert_eq!(summary(&trace), ["t1 3p 2w open"]);
     let gaps: Vec<_> = trace.gaps().map(|gap| (gap.from, gap.to, gap.dropped)).collect();
     assert_eq!(gaps, [(2_000, 3_000, 1)], "it is a gap on the timeline");
 }
 
 #[test]
-fn another_version_and_anything_else_is_refused() {
+fn rejects_other_versions_and_formats() {
     let refused = |text: &str| read(text.as_bytes(), 5).2.expect_err("it is refused");
-    assert_eq!(refused("{\"v\":2}\n"), Error::Version(2));
+    assert_eq!(refused("{\"v\":2}\n"), RecordingError::UnsupportedVersion(2));
     for text in ["hello\n", "{}\n", "\n", "\u{0}\u{1b}[2J"] {
         let message = refused(text).to_string();
         assert!(message.contains("{\"v\":1}") && !message.contains('\u{1b}'), "{message}");
     }
-    assert_eq!(read(b"{\"v\":1}", 3).2, Ok(()), "nothing has happened yet");
+    assert_eq!(read(b"{\"v\":1}", 3).2, Ok(()), "a header alone is valid");
 }
 
-/// A real one, of everything that the app can do at once on one thread, with the app's own counts.
+/// A real recording of everything that the app can do on one thread, with the app's own counts.
 fn real() -> &'static (Vec<u8>, serde_json::Map<String, Value>) {
     static REAL: OnceLock<(Vec<u8>, serde_json::Map<String, Value>)> = OnceLock::new();
     REAL.get_or_init(|| {
-        let folder = Folder::new("real-recording");
-        let counts = record(&["mixed"], &folder.file("mixed.jsonl"), 4_000);
-        (std::fs::read(folder.file("mixed.jsonl")).expect("it was recorded"), counts)
+        let folder = TempFolder::new("real-recording");
+        let counts = record_scenario(&["mixed"], &folder.path_of("mixed.jsonl"), 4_000);
+        (std::fs::read(folder.path_of("mixed.jsonl")).expect("it was recorded"), counts)
     })
 }
 
-fn assert_counts(trace: &Trace, counts: &serde_json::Map<String, Value>, whose: &str) {
+fn assert_counts(trace: &Trace, counts: &serde_json::Map<String, Value>, context: &str) {
     for (name, counted) in counts {
         let task = trace.tasks().iter().find(|task| task.name() == *name).unwrap_or_else(|| panic!("no task {name}"));
-        let told = serde_json::json!({"polls": task.counts.polls, "wakes": task.counts.wakes});
-        assert_eq!(told, *counted, "{whose}: {name}");
+        let counts = serde_json::json!({"polls": task.counts.polls, "wakes": task.counts.wakes});
+        assert_eq!(counts, *counted, "{context}: {name}");
     }
 }
 
 #[test]
-fn each_task_has_the_polls_and_wakes_that_the_app_counted_itself() {
+fn counts_match_those_of_the_app() {
     let (text, counts) = real();
     for piece_bytes in [usize::MAX, 4_096, 97] {
         let (trace, recording, result) = read(text, piece_bytes);
         assert_eq!(result, Ok(()));
         assert_counts(&trace, counts, "one thread");
-        let recorded = recording.recorded();
-        assert_eq!((recorded.skipped, recorded.unknown, recorded.unspawned, recorded.clamped), (0, 0, 0, 0));
-        assert_eq!(trace.many_threads(), None);
+        let recorded = recording.stats();
+        assert_eq!(
+            (recorded.skipped_lines, recorded.unknown_lines, recorded.tasks_without_spawn, recorded.clamped_lines),
+            (0, 0, 0, 0)
+        );
+        assert_eq!(trace.multi_threaded_since(), None);
     }
-    let folder = Folder::new("threads-recording");
-    let counts = record(&["mixed", "--threads", "3"], &folder.file("mixed.jsonl"), 4_000);
-    let (trace, ..) = read(&std::fs::read(folder.file("mixed.jsonl")).expect("it was recorded"), 4_096);
+    let folder = TempFolder::new("threads-recording");
+    let counts = record_scenario(&["mixed", "--threads", "3"], &folder.path_of("mixed.jsonl"), 4_000);
+    let (trace, ..) = read(&std::fs::read(folder.path_of("mixed.jsonl")).expect("it was recorded"), 4_096);
     assert_counts(&trace, &counts, "three threads");
-    assert!(trace.many_threads().is_some());
+    assert!(trace.multi_threaded_since().is_some());
 }
 
 fn pump_until(session: &mut RecordingSession, what: &str, mut condition: impl FnMut(&RecordingSession) -> bool) {
-    until(what, || {
+    wait_until(what, || {
         session.pump(Duration::from_millis(5));
         condition(session)
     });
 }
 
 #[test]
-fn a_growing_file_is_followed_and_one_that_is_begun_anew_is_another_session() {
+fn follows_a_growing_file_until_it_is_replaced() {
     let (text, counts) = real();
-    let folder = Folder::new("growing");
-    let path = folder.file("growing.jsonl");
-    std::fs::write(&path, "").expect("the folder is ours");
-    let mut session = RecordingSession::open(&path, Until::Told, 1 << 30).expect("it is a file");
+    let folder = TempFolder::new("growing");
+    let path = folder.path_of("growing.jsonl");
+    std::fs::write(&path, "").expect("write to the test folder");
+    let mut session = RecordingSession::open(&path, ReadUntil::UserQuit, 1 << 30).expect("it is a file");
     let mut file = OpenOptions::new().append(true).open(&path).expect("it is there");
     let mut seen = 0;
     for piece in text.chunks(text.len() / 7 + 1) {
         file.write_all(piece).expect("it takes it");
         let polls = session.trace().counts().polls;
         pump_until(&mut session, "what was appended", |session| session.trace().counts().polls > polls);
-        pump_until(&mut session, "its end", |session| session.status().link.is_some_and(|l| l.note == "growing"));
-        assert_eq!(session.status().phase, Phase::Running);
+        pump_until(&mut session, "the end", |session| session.status().connection.is_some_and(|l| l.note == "growing"));
+        assert_eq!(session.status().phase, RunPhase::Running);
         seen += 1;
     }
     assert_eq!(seen, 7);
     pump_until(&mut session, "the last poll", |session| {
-        session.trace().tasks().iter().filter(|task| task.ending.is_some()).count() >= counts.len()
+        session.trace().tasks().iter().filter(|task| task.outcome.is_some()).count() >= counts.len()
     });
     assert_counts(session.trace(), counts, "followed");
     assert!(session.successor().is_none());
 
-    std::fs::write(&path, written("+1 (1 )1")).expect("the folder is ours");
-    pump_until(&mut session, "the end of the first", |session| session.status().phase == Phase::Ended);
-    assert_eq!(session.status().outcome, Some(Outcome::Detached));
+    std::fs::write(&path, recording_of("+1 (1 )1")).expect("write to the test folder");
+    pump_until(&mut session, "the end of the first", |session| session.status().phase == RunPhase::Ended);
+    assert_eq!(session.status().outcome, Some(RunOutcome::Detached));
     let mut next = session.successor().expect("there is another now");
-    until("the second", || {
+    wait_until("the second", || {
         next.pump(Duration::from_millis(5));
         next.trace().counts().polls == 1
     });
@@ -261,84 +267,84 @@ fn a_growing_file_is_followed_and_one_that_is_begun_anew_is_another_session() {
 }
 
 #[test]
-fn a_whole_file_ends_and_a_cut_one_says_so() {
+fn reports_a_truncated_last_line() {
     let (text, _) = real();
-    let folder = Folder::new("cut");
-    let path = folder.file("cut.jsonl");
+    let folder = TempFolder::new("cut");
+    let path = folder.path_of("cut.jsonl");
     let cut = text[..text.len() / 2].iter().rposition(|byte| *byte == b'\n').expect("it has lines") + 20;
-    std::fs::write(&path, &text[..cut]).expect("the folder is ours");
-    let mut session = RecordingSession::open(&path, Until::Whole, 1 << 30).expect("it is a file");
-    pump_until(&mut session, "its end", |session| session.status().phase == Phase::Ended);
-    assert_eq!(session.status().outcome, Some(Outcome::Completed(Value::Null)));
-    let note = session.status().link.expect("it says how it stands").note;
-    assert!(note.contains("complete") && note.contains("cut off"), "{note}");
+    std::fs::write(&path, &text[..cut]).expect("write to the test folder");
+    let mut session = RecordingSession::open(&path, ReadUntil::EndOfFile, 1 << 30).expect("it is a file");
+    pump_until(&mut session, "the end", |session| session.status().phase == RunPhase::Ended);
+    assert_eq!(session.status().outcome, Some(RunOutcome::Completed(Value::Null)));
+    let note = session.status().connection.expect("it says how it stands").note;
+    assert!(note.contains("complete") && note.contains("truncated"), "{note}");
 }
 
 #[test]
-fn a_file_that_was_not_read_to_its_end_is_not_said_to_be_complete() {
+fn quitting_early_is_not_complete() {
     let (text, _) = real();
-    let folder = Folder::new("left");
-    let path = folder.file("left.jsonl");
+    let folder = TempFolder::new("left");
+    let path = folder.path_of("left.jsonl");
     let many = [text.as_slice(), &text[text.iter().position(|byte| *byte == b'\n').expect("lines") + 1..]].concat();
-    std::fs::write(&path, many).expect("the folder is ours");
+    std::fs::write(&path, many).expect("write to the test folder");
     for (until, outcome, said) in [
-        (Until::Whole, Outcome::Cancelled, "left before its end, at "),
-        (Until::Told, Outcome::Detached, "up to where it was left"),
+        (ReadUntil::EndOfFile, RunOutcome::Cancelled, "stopped at "),
+        (ReadUntil::UserQuit, RunOutcome::Detached, "detached"),
     ] {
         let mut session = RecordingSession::open(&path, until, 1 << 30).expect("it is a file");
         pump_until(&mut session, "some of it", |session| session.trace().counts().polls > 0);
-        session.command(Command::Quit);
+        session.command(SessionCommand::Quit);
         let status = session.status();
-        assert_eq!((status.phase, status.outcome), (Phase::Ended, Some(outcome)));
-        let note = status.link.expect("it says how it stands").note;
+        assert_eq!((status.phase, status.outcome), (RunPhase::Ended, Some(outcome)));
+        let note = status.connection.expect("it says how it stands").note;
         assert!(note.starts_with(said) && !note.contains("complete"), "{note}");
     }
 }
 
-/// The memory of a process is a file whose first bytes nobody can read.
+/// The first bytes of a process's memory file cannot be read.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_that_cannot_be_read_is_not_said_to_be_complete() {
+fn a_read_error_is_not_complete() {
     let path = std::path::Path::new("/proc/self/mem");
-    let mut session = RecordingSession::open(path, Until::Whole, 1 << 30).expect("it is a file");
-    pump_until(&mut session, "its end", |session| session.status().phase == Phase::Ended);
+    let mut session = RecordingSession::open(path, ReadUntil::EndOfFile, 1 << 30).expect("it is a file");
+    pump_until(&mut session, "the end", |session| session.status().phase == RunPhase::Ended);
     let status = session.status();
-    assert!(matches!(&status.outcome, Some(Outcome::Failed(why)) if why.contains("cannot be read")), "{status:?}");
-    assert!(status.link.expect("it says how it stands").note.starts_with("it cannot be read any further"));
+    assert!(matches!(&status.outcome, Some(RunOutcome::Failed(why)) if why.contains("read error")), "{status:?}");
+    assert!(status.connection.expect("it says how it stands").note.starts_with("read error"));
 }
 
-/// A real program has a few spans for each thread; where thousands are entered, lines that left them are lost.
+/// A real program has a few entered spans per thread. Thousands mean that exit lines were lost.
 #[test]
-fn more_spans_than_can_be_entered_at_once_are_a_gap_and_polls_after_it_are_seen() {
+fn too_many_entered_spans_make_a_gap() {
     let most = 4_096;
     let mut story: String = (1..=most + 1).map(|id| format!("+{id} ")).collect();
     story.extend((1..=most + 1).map(|id| format!("({id} ")));
     story.extend((1..=most + 1).map(|id| format!("){id} ")));
     story.extend([1, most, most + 1].map(|id| format!("w{id} ({id} ){id} ")));
-    let (trace, recording, outcome) = read(written(&story).as_bytes(), 1 << 20);
+    let (trace, recording, outcome) = read(recording_of(&story).as_bytes(), 1 << 20);
     assert_eq!(outcome, Ok(()));
-    let recorded = recording.recorded();
-    assert_eq!((recorded.skipped, trace.gaps().map(|gap| gap.dropped).sum::<u64>()), (1, 1));
-    assert!(recorded.broken[0].why.contains("entered at once"), "{:?}", recorded.broken);
-    let polls = [1, most, most + 1].map(|id| trace.tasks().nth(id - 1).expect("it is told").counts.polls);
-    assert_eq!(polls, [2, 2, 1], "all but the one that was left out");
+    let recorded = recording.stats();
+    assert_eq!((recorded.skipped_lines, trace.gaps().map(|gap| gap.dropped).sum::<u64>()), (1, 1));
+    assert!(recorded.malformed[0].reason.contains("entered at once"), "{:?}", recorded.malformed);
+    let polls = [1, most, most + 1].map(|id| trace.tasks().nth(id - 1).expect("the task exists").counts.polls);
+    assert_eq!(polls, [2, 2, 1], "all but the rejected one");
     assert!(trace.tasks().iter().all(|task| task.lane.last().is_none_or(|poll| poll.end().is_some())));
 }
 
 #[test]
-fn open_reports_a_recording_and_what_was_wrong_with_it() {
+fn open_reports_bad_lines() {
     let (text, counts) = real();
-    let folder = Folder::new("open");
-    let path = folder.file("app.jsonl");
+    let folder = TempFolder::new("open");
+    let path = folder.path_of("app.jsonl");
     let mut broken = text.clone();
     let middle = broken.len() / 2;
     let begin = broken[..middle].iter().rposition(|byte| *byte == b'\n').expect("it has lines") + 1;
     broken[begin] = b'#';
-    std::fs::write(&path, &broken).expect("the folder is ours");
+    std::fs::write(&path, &broken).expect("write to the test folder");
     let words = |path: &Path| ["open", path.to_str().expect("text"), "--headless", "--json"].map(str::to_owned);
     let ran = loopscope(&words(&path));
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let report: Value = serde_json::from_str(&ran.out).expect("one document");
+    assert_eq!(ran.exit_code, Some(0), "{}", ran.stderr);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("one document");
     assert_eq!(report["source"]["kind"], "recording");
     assert_eq!((&report["outcome"], &report["fidelity"]), (&"completed".into(), &"exact".into()));
     let recorded = &report["feeds"]["recording"];
@@ -347,17 +353,17 @@ fn open_reports_a_recording_and_what_was_wrong_with_it() {
     assert_eq!(report["gaps"].as_array().map(Vec::len), Some(1));
     let names: Vec<_> = report["tasks"].as_array().expect("a list").iter().map(|task| &task["name"]).collect();
     assert!(counts.keys().all(|name| names.contains(&&Value::from(name.as_str()))));
-    let text = loopscope(&["open", path.to_str().expect("text"), "--headless"]).out;
+    let text = loopscope(&["open", path.to_str().expect("text"), "--headless"]).stdout;
     assert!(text.contains("1 line skipped") && text.contains(&format!("line {line}")), "{text}");
 
     for (what, expected) in [
-        (folder.file("none"), "No such file"),
+        (folder.path_of("none"), "No such file"),
         (folder.0.clone(), "it is a folder"),
-        (crate::outside::app(), "no recording of console-subscriber"),
+        (crate::example_app::example_app_path(), "not a console-subscriber recording"),
     ] {
         let ran = loopscope(&words(&what));
-        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
-        assert!(ran.err.contains(expected), "{}", ran.err);
+        assert_eq!((ran.exit_code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
 }
 
@@ -366,11 +372,11 @@ fn bytecount(bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn a_recording_of_a_hundred_megabytes_fits_into_little_memory() {
-    let folder = Folder::new("hundred-megabytes");
-    let path = folder.file("big.jsonl");
-    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).expect("the folder is ours"));
-    file.write_all(written("+1 +2").as_bytes()).expect("it takes it");
+fn large_recording_fits_into_little_memory() {
+    let folder = TempFolder::new("hundred-megabytes");
+    let path = folder.path_of("big.jsonl");
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&path).expect("write to the test folder"));
+    file.write_all(recording_of("+1 +2").as_bytes()).expect("it takes it");
     let mut bytes = 0_u64;
     let mut at = 0_u64;
     while bytes < 100_000_000 {
@@ -387,7 +393,7 @@ fn a_recording_of_a_hundred_megabytes_fits_into_little_memory() {
         }
     }
     file.into_inner().expect("it takes it");
-    // More than this and it is ended: the file alone would not fit.
+    // With more memory the process is killed: the file alone would not fit.
     let limited = format!("ulimit -v 90000; exec \"$0\" open {} --headless --json", path.display());
     let ran = std::process::Command::new("sh")
         .args(["-c", &limited, env!("CARGO_BIN_EXE_loopscope")])
@@ -397,22 +403,22 @@ fn a_recording_of_a_hundred_megabytes_fits_into_little_memory() {
     let report: Value = serde_json::from_slice(&ran.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&ran.stderr)));
     assert_eq!(report["tasks"][0]["polls"], at / 3_000);
-    assert_eq!(report["gaps"][0]["dropped"], 0, "the oldest is forgotten, and it says so");
+    assert_eq!(report["gaps"][0]["dropped"], 0, "a gap shows what was evicted");
 }
 
 #[test]
-fn a_hostile_file_neither_hangs_nor_grows() {
+fn malicious_file_is_bounded() {
     let deep: String = (0..20_000).map(|id| format!("(1{id} ")).collect();
-    let trace = told(&deep);
+    let trace = replay(&deep);
     assert_eq!(trace.tasks().len(), 0);
-    let mut long = written("+1 (1 )1").into_bytes();
+    let mut long = recording_of("+1 (1 )1").into_bytes();
     long.extend(std::iter::repeat_n(b'{', 3 << 20));
     long.extend(b"\n");
     let (trace, recording, result) = read(&long, 64 << 10);
-    assert_eq!((result, recording.recorded().skipped), (Ok(()), 1));
+    assert_eq!((result, recording.stats().skipped_lines), (Ok(()), 1));
     assert_eq!(trace.counts().polls, 1);
-    let ran = loopscope_with(&["open", "/dev/null", "--headless"], &[]);
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let ran = loopscope_with_env(&["open", "/dev/null", "--headless"], &[]);
+    assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
 }
 
 proptest! {
@@ -427,7 +433,7 @@ proptest! {
     }
 
     #[test]
-    fn a_real_recording_that_was_tampered_with_never_panics(
+    fn mutated_recording_never_panics(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_usize..300), 1..30),
         piece in 1_usize..5_000,
     ) {
@@ -452,74 +458,74 @@ proptest! {
         }
         let (trace, recording, result) = read(&text, piece);
         prop_assert_eq!(result, Ok(()));
-        let recorded = recording.recorded();
-        prop_assert!(recorded.events + recorded.skipped + recorded.unknown <= recorded.lines + 1);
+        let recorded = recording.stats();
+        prop_assert!(recorded.events + recorded.skipped_lines + recorded.unknown_lines <= recorded.lines + 1);
         prop_assert!(trace.tasks().len() as u64 <= recorded.events);
         prop_assert!(trace.counts().polls <= recorded.events);
     }
 }
 
 #[test]
-fn a_task_comes_with_the_size_of_its_future() {
+fn tasks_have_the_size_of_their_future() {
     let at = r#""at":{"secs_since_epoch":7,"nanos_since_epoch":9}"#;
     let fields = r#"[{"name":"kind","value":"task"},{"name":"size.bytes","value":8},{"name":"original_size.bytes","value":40000}]"#;
     let text = format!("{{\"v\":1}}\n{{\"Spawn\":{{\"id\":1,{at},\"fields\":{fields}}}}}\n");
     let (trace, _, read) = read(text.as_bytes(), 7);
     assert_eq!(read, Ok(()));
-    let spawned = &trace.tasks().nth(0).expect("it is there").spawned;
-    assert_eq!((spawned.size_bytes, spawned.boxed_from_bytes), (Some(8), Some(40_000)));
+    let spawned = &trace.tasks().nth(0).expect("it is there").meta;
+    assert_eq!((spawned.size_bytes, spawned.original_size_bytes), (Some(8), Some(40_000)));
 }
 
-/// A console that is late: what spans mean it knows only once `knows`. 10 is an operation of a lock, made of one, 12, of a
-/// semaphore; 9 is the lock itself.
-struct Late {
+/// A console that describes spans only once `knows` is set. Span 10 is an operation of a lock, and 12 one of the
+/// semaphore that it is made of; 9 is the lock itself.
+struct LateConsole {
     knows: bool,
 }
 
-impl Names for Late {
-    fn meaning(&self, span: u64) -> Option<(Site, Option<ResourceId>)> {
+impl AwaitResolver for LateConsole {
+    fn resolve(&self, span: u64) -> Option<(AwaitSite, Option<ResourceId>)> {
         let (kind, source) = match span {
             10 => (AwaitKind::Sync, "Mutex::lock"),
             12 => (AwaitKind::Sync, "Semaphore::acquire"),
             _ => return None,
         };
-        self.knows.then(|| (Site { kind, source: source.into(), location: None }, None))
+        self.knows.then(|| (AwaitSite { kind, source: source.into(), location: None }, None))
     }
 }
 
-/// What a task is stuck on is known although its name came only after the task had waited, and is told once.
+/// The await that blocks a task is shown, and shown once, even if its description arrives after the task has waited.
 #[test]
-fn what_is_awaited_is_named_late_where_the_console_is_late() {
+fn resolves_awaits_late() {
     let mut trace = Trace::default();
-    trace.set_foreign();
-    let mut recording = Recording::new(Stamps::from_first()).with_awaits();
-    let story = written("+1 (1 (9 (10 (12 )12 )10 )9 )1 +2 (2 )2 +3 w1 (1 (9 (10 (12 )12 x12 )10 x10 )9 )1 x1");
+    trace.set_external();
+    let mut recording = RecordingDecoder::new(RecordingClock::from_first()).with_awaits();
+    let story = recording_of("+1 (1 (9 (10 (12 )12 )10 )9 )1 +2 (2 )2 +3 w1 (1 (9 (10 (12 )12 x12 )10 x10 )9 )1 x1");
     let lines: Vec<String> = story.lines().map(|line| format!("{line}\n")).collect();
-    // Until the third task is there nobody has a name.
+    // Before the third task is spawned no span is described.
     let (before, after) = lines.split_at(14);
-    let take = |recording: &mut Recording, trace: &mut Trace, lines: &[String], names: &Late| {
+    let take = |recording: &mut RecordingDecoder, trace: &mut Trace, lines: &[String], names: &LateConsole| {
         for line in lines {
-            recording.take(line.as_bytes(), names, &mut |event| trace.apply(event)).expect("it is a recording");
+            recording.decode(line.as_bytes(), names, &mut |event| trace.apply(event)).expect("decode a recording");
         }
     };
-    take(&mut recording, &mut trace, before, &Late { knows: false });
+    take(&mut recording, &mut trace, before, &LateConsole { knows: false });
     let first = TaskId::from_index(0);
-    assert_eq!(trace.state(first), Some(State::Waiting(None, AwaitKind::Other)), "the console has not told yet");
-    recording.name_late(&Late { knows: false }, &mut |event| trace.apply(event));
+    assert_eq!(trace.state(first), Some(TaskState::Waiting(None, AwaitKind::Other)), "not described yet");
+    recording.resolve_late_awaits(&LateConsole { knows: false }, &mut |event| trace.apply(event));
     assert!(trace.awaits().is_empty());
     for _ in 0..2 {
-        recording.name_late(&Late { knows: true }, &mut |event| trace.apply(event));
+        recording.resolve_late_awaits(&LateConsole { knows: true }, &mut |event| trace.apply(event));
     }
-    let told = |trace: &Trace| -> Vec<_> {
+    let await_rows = |trace: &Trace| -> Vec<_> {
         let awaits = trace.awaits().iter();
-        awaits.map(|(id, told)| (id, told.task, told.start, told.end(), told.outcome().name())).collect()
+        awaits.map(|(id, found)| (id, found.task, found.start, found.end(), found.outcome().name())).collect()
     };
     let id = trace.awaits().iter().next().expect("it is named now").0;
-    assert_eq!(told(&trace), [(id, first, 3_000, None, "pending")], "once, since it was first entered");
-    assert_eq!(trace.state(first), Some(State::Waiting(Some(id), AwaitKind::Sync)));
-    assert_eq!(trace.state_at(first, 9_000), Some(State::Waiting(Some(id), AwaitKind::Sync)), "then too");
-    take(&mut recording, &mut trace, after, &Late { knows: true });
-    let told = told(&trace);
-    assert_eq!(told.len(), 1, "its parts are not told beside it: {told:?}");
-    assert_eq!((told[0].2, told[0].4), (3_000, "ready"));
+    assert_eq!(await_rows(&trace), [(id, first, 3_000, None, "pending")], "once, starting when it was first entered");
+    assert_eq!(trace.state(first), Some(TaskState::Waiting(Some(id), AwaitKind::Sync)));
+    assert_eq!(trace.state_at(first, 9_000), Some(TaskState::Waiting(Some(id), AwaitKind::Sync)), "then too");
+    take(&mut recording, &mut trace, after, &LateConsole { knows: true });
+    let awaits = await_rows(&trace);
+    assert_eq!(awaits.len(), 1, "its parts are not awaits: {awaits:?}");
+    assert_eq!((awaits[0].2, awaits[0].4), (3_000, "ready"));
 }

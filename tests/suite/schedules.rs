@@ -1,45 +1,47 @@
-//! The sync primitives keep their promises whatever happens to whom, and when.
+//! The sync primitives keep their guarantees whatever task is held or cancelled, and when.
 //!
-//! For each primitive there is a small program of two or three tasks and a main that judges at the end. Every schedule of
-//! it that differs in one intervention is run, on the virtual clock and by the probe alone: after each number of polls,
-//! each task is held and released some polls later, or cancelled. The loop stands at its gate while that happens, so a
-//! schedule is the same each time; and a task that was woken but not yet polled is among those that are cancelled, which is
-//! where permits, messages and wakes get lost.
+//! Each primitive has a small program of two or three tasks, whose main checks the result. Every schedule that differs
+//! in one intervention is run, on the virtual clock and with the probe alone. After each number of polls, each task is
+//! held and released some polls later, or cancelled. The loop is paused at its gate meanwhile, so a schedule is
+//! deterministic. Cancelled tasks include those that were woken but not yet polled, which is where permits, messages
+//! and wakes could get lost.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use loopscope::app::Session;
-use loopscope::control::{ClockKind, Command, FeedChoice, Outcome, Phase, Speed};
-use loopscope::lab::Options;
+use loopscope::control::{ClockKind, FeedChoice, RunOutcome, RunPhase, SessionCommand, Speed};
+use loopscope::lab::LoopOptions;
 use loopscope::session::LabSession;
-use loopscope::trace::{Ending, TaskId, Trace};
+use loopscope::trace::{TaskId, TaskOutcome, Trace};
 use loopscope::workload::manifest::Manifest;
-use loopscope::workload::{program, script};
+use loopscope::workload::{build_program, script};
 
-/// Long past anything that is still going to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time after which a run counts as hung.
+const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// More polls than any of the programs needs.
 const POLLS_MAX: u32 = 60;
 
-/// Polls for which a task is held. The last outlasts the others: they come to their end, or to a stop without it.
+/// Polls for which a task is held. The last exceeds every program: the others end, or stop without it.
 const HELD_FOR: [u32; 4] = [1, 2, 4, POLLS_MAX];
 
-/// Looks at a parked loop in which nothing happens, until it is believed.
-const LOOKS: u32 = 20;
+/// Consecutive observations without events after which a parked loop counts as idle.
+const IDLE_OBSERVATIONS: u32 = 20;
 
 /// What is done to one task.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Deed {
+enum Intervention {
     Hold { polls: u32 },
     Cancel,
 }
 
-/// What every program begins with. `worker(name, body)` makes a task whose loss main can tell; `inside` counts who is in
-/// the guarded place, also where they leave it by being cancelled; `settle` waits for one of them, or for all.
-const TOOLS: &str = "
+/// The prelude of every program.
+///
+/// `worker(name, body)` creates a task whose loss main can detect. `enter` counts the tasks inside a critical section,
+/// also if they leave it by being cancelled. `settle` waits for one worker, or for all.
+const PRELUDE: &str = "
 local workers, lost = {}, {}
 local function worker(name, body)
   workers[#workers + 1] = { name = name, task = create_task(async(body)(), { name = name }) }
@@ -68,7 +70,7 @@ local function within(d, x)
 end
 ";
 
-/// Name, and main's body. It fails where a promise was broken.
+/// Name and body of main, which fails if a guarantee was broken.
 const PROGRAMS: [(&str, &str); 10] = [
     (
         "mutex",
@@ -104,14 +106,14 @@ const PROGRAMS: [(&str, &str); 10] = [
     ),
     (
         "notify",
-        "local bell, given, heard = notify(), 0, 0
+        "local bell, sent, received = notify(), 0, 0
          for _, name in ipairs{'a', 'b'} do worker(name, function()
-           if within('1h', bell:notified()) then heard = heard + 1 end
+           if within('1h', bell:notified()) then received = received + 1 end
          end) end
-         worker('c', function() await(yield_now()) bell:notify_one() given = given + 1 end)
+         worker('c', function() await(yield_now()) bell:notify_one() sent = sent + 1 end)
          settle()
-         if within(1, bell:notified()) then heard = heard + 1 end
-         if heard ~= given then fail(given .. ' were given, and ' .. heard .. ' heard') end",
+         if within(1, bell:notified()) then received = received + 1 end
+         if received ~= sent then fail(sent .. ' notified, ' .. received .. ' received') end",
     ),
     (
         "barrier",
@@ -124,8 +126,8 @@ const PROGRAMS: [(&str, &str); 10] = [
          end) end
          settle()
          if leaders > #came // 2 then fail('too many leaders') end
-         for place, name in ipairs(came) do
-           local complete = (place + 1) // 2 <= #came // 2
+         for position, name in ipairs(came) do
+           local complete = (position + 1) // 2 <= #came // 2
            if passed[name] and not complete then fail(name .. ' passed alone') end
            if complete and not passed[name] and not lost[name] then fail(name .. ' was left behind') end
          end",
@@ -142,28 +144,28 @@ const PROGRAMS: [(&str, &str); 10] = [
          settle()
          for job in each(jobs) do taken[#taken + 1] = job end
          if #taken ~= sent then fail(sent .. ' were sent, and ' .. #taken .. ' came') end
-         for place, job in ipairs(taken) do if job ~= place then fail('out of order') end end",
+         for position, job in ipairs(taken) do if job ~= position then fail('out of order') end end",
     ),
     (
         "oneshot",
-        "local reply, sent, heard = oneshot(), false, nil
-         worker('a', function() pcall(function() heard = await(reply:recv()) end) end)
+        "local reply, sent, received = oneshot(), false, nil
+         worker('a', function() pcall(function() received = await(reply:recv()) end) end)
          worker('b', function() await(yield_now()) pcall(function() reply:send('yes') sent = true end) end)
          settle('b')
          if not sent then reply:close() end
          settle()
-         if sent and heard ~= 'yes' and not lost.a then fail('the reply is lost') end
-         if heard and not sent then fail('a reply that nobody sent') end",
+         if sent and received ~= 'yes' and not lost.a then fail('the reply is lost') end
+         if received and not sent then fail('a reply without a send') end",
     ),
     (
         "watch",
-        "local level, seen = watch(0), {}
+        "local level, latest = watch(0), {}
          for _, name in ipairs{'a', 'b'} do
            local watcher = level:subscribe()
            worker(name, function()
              for value in each(watcher) do
-               if value < (seen[name] or 0) then fail('it went back') end
-               seen[name] = value
+               if value < (latest[name] or 0) then fail('it went back') end
+               latest[name] = value
              end
            end)
          end
@@ -173,13 +175,13 @@ const PROGRAMS: [(&str, &str); 10] = [
          level:close()
          settle()
          for _, name in ipairs{'a', 'b'} do
-           if not lost[name] and (seen[name] or 0) ~= last then fail(name .. ' missed the last value') end
+           if not lost[name] and (latest[name] or 0) ~= last then fail(name .. ' missed the last value') end
          end",
     ),
     (
         "broadcast",
-        "local news, sent, heard = broadcast(8), 0, { a = {}, b = {} }
-         for name, list in pairs(heard) do
+        "local news, sent, received = broadcast(8), 0, { a = {}, b = {} }
+         for name, list in pairs(received) do
            local listener = news:subscribe()
            worker(name, function()
              for value in each(listener) do list[#list + 1] = value end
@@ -189,9 +191,9 @@ const PROGRAMS: [(&str, &str); 10] = [
          settle('c')
          news:close()
          settle()
-         for name, list in pairs(heard) do
-           for place, value in ipairs(list) do if place ~= value then fail('out of order') end end
-           if not lost[name] and #list ~= sent then fail(name .. ' heard ' .. #list .. ' of ' .. sent) end
+         for name, list in pairs(received) do
+           for position, value in ipairs(list) do if position ~= value then fail('out of order') end end
+           if not lost[name] and #list ~= sent then fail(name .. ' received ' .. #list .. ' of ' .. sent) end
          end",
     ),
     (
@@ -213,45 +215,46 @@ const PROGRAMS: [(&str, &str); 10] = [
 
 fn manifest(body: &str) -> Manifest {
     let text = format!(
-        "return {{ title = 't', lesson = 'l', main = async(function()\n{TOOLS}\n{body}\nreturn 'kept' end) }}\n"
+        "return {{ title = 't', lesson = 'l', main = async(function()\n{PRELUDE}\n{body}\nreturn 'ok' end) }}\n"
     );
-    script::read("schedule", "schedule.lua", &text).unwrap_or_else(|error| panic!("{error}"))
+    script::read_manifest("schedule", "schedule.lua", &text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// One run, from its first poll on.
-struct Played {
+/// One run, paused before its first poll.
+struct ScheduleRun {
     session: LabSession,
 }
 
-impl Played {
+impl ScheduleRun {
     fn new(manifest: &Manifest) -> Self {
-        let program = program(manifest, vec![]).expect("a script that loads");
+        let program = build_program(manifest, vec![]).expect("a script that loads");
         let (clock, feed) = (ClockKind::Virtual, FeedChoice::Probe);
-        let options = Options { clock, speed: Speed::Max, feed, paused: true, seed: 0, until: None };
-        let session = LabSession::start("schedule", program, options, Trace::default()).expect("a thread can be had");
-        let mut played = Self { session };
-        played.rest(0);
-        played
+        let options = LoopOptions { clock, speed: Speed::Max, feed, start_paused: true, seed: 0, stop_at: None };
+        let session =
+            LabSession::start("schedule", program, options, Trace::default()).expect("the loop thread starts");
+        let mut run = Self { session };
+        run.wait_until_stopped(0);
+        run
     }
 
-    /// Waits until the loop stands still: at its gate, at its end, or, parked more than so many times, waiting for nothing
-    /// that can come by itself.
-    fn rest(&mut self, parks: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut looks = 0;
+    /// Waits until the loop is paused, has ended, or has parked more than `parks` times and waits for nothing that can
+    /// come by itself.
+    fn wait_until_stopped(&mut self, parks: u64) {
+        let deadline = Instant::now() + RUN_TIMEOUT;
+        let mut quiet_pumps = 0;
         loop {
-            // A timer that is due is not the next one any more, and its task is about to be woken.
-            looks = if self.session.pump(Duration::from_millis(5)) { 0 } else { looks + 1 };
+            // A timer that is due is no longer the next one, while its task is about to be woken.
+            quiet_pumps = if self.session.pump(Duration::from_millis(5)) { 0 } else { quiet_pumps + 1 };
             let status = self.session.status();
             let trace = self.session.trace();
             let waits = trace.is_parked() && trace.counts().parks > parks && status.next_timer.is_none();
-            let waits = waits && status.phase == Phase::Running && looks > LOOKS;
-            if waits || matches!(status.phase, Phase::Paused | Phase::Ended) {
-                // What was told before it stood still is taken in.
+            let waits = waits && status.phase == RunPhase::Running && quiet_pumps > IDLE_OBSERVATIONS;
+            if waits || matches!(status.phase, RunPhase::Paused | RunPhase::Ended) {
+                // Apply the events from before the stop.
                 self.session.pump(Duration::from_millis(5));
                 return;
             }
-            assert!(Instant::now() < deadline, "it does not stand still: {status:?}");
+            assert!(Instant::now() < deadline, "the loop does not stop: {status:?}");
             self.session.wait(Duration::from_micros(50));
         }
     }
@@ -259,82 +262,92 @@ impl Played {
     fn step(&mut self, polls: u32) {
         if polls > 0 {
             let parks = self.session.trace().counts().parks;
-            self.session.command(Command::StepPolls(polls));
-            self.rest(parks);
+            self.session.command(SessionCommand::StepPolls(polls));
+            self.wait_until_stopped(parks);
         }
     }
 
     fn task(&self, name: &str) -> Option<TaskId> {
-        let mut alive = self.session.trace().tasks().iter().filter(|task| task.ending.is_none());
+        let mut alive = self.session.trace().tasks().iter().filter(|task| task.outcome.is_none());
         alive.find(|task| task.name() == name).map(|task| task.id)
     }
 
-    /// Lets it run to its end, and gives main's verdict.
-    fn verdict(mut self) -> (Result<(), String>, Trace) {
-        self.session.command(Command::Resume);
-        let deadline = Instant::now() + PATIENCE;
-        while !self.session.is_over() {
+    /// Runs to the end and returns main's result and the trace.
+    fn finish(mut self) -> (Result<(), String>, Trace) {
+        self.session.command(SessionCommand::Resume);
+        let deadline = Instant::now() + RUN_TIMEOUT;
+        while !self.session.is_finished() {
             self.session.pump(Duration::from_millis(5));
             self.session.wait(Duration::from_micros(50));
             if Instant::now() > deadline {
-                return (Err(format!("it never ends: {:?}", self.session.status())), self.session.trace().clone());
+                return (
+                    Err(format!("the run does not end: {:?}", self.session.status())),
+                    self.session.trace().clone(),
+                );
             }
         }
         let verdict = match self.session.outcome() {
-            Some(Outcome::Completed(_)) => Ok(()),
+            Some(RunOutcome::Completed(_)) => Ok(()),
             other => Err(format!("{other:?}")),
         };
         (verdict, self.session.trace().clone())
     }
 }
 
-/// Every await is over with its task, and no task was left behind.
-fn is_tidy(trace: &Trace) -> Result<(), String> {
+/// Checks that every task has ended and has no open await.
+fn check_all_ended(trace: &Trace) -> Result<(), String> {
     for task in trace.tasks() {
-        if task.ending.is_none() || task.open_awaits().next().is_some() {
-            return Err(format!("{} is left behind", task.name()));
+        if task.outcome.is_none() || task.open_awaits().next().is_some() {
+            return Err(format!("{} has not ended", task.name()));
         }
     }
     Ok(())
 }
 
-/// Plays one schedule; `None` where there is no such task after so many polls.
-fn play(manifest: &Manifest, after: u32, victim: &str, deed: Deed) -> Option<Result<(), String>> {
-    let mut played = Played::new(manifest);
-    played.step(after);
-    let id = played.task(victim)?;
-    match deed {
-        Deed::Cancel => played.session.command(Command::Cancel(id)),
-        Deed::Hold { polls } => {
-            played.session.command(Command::Hold(id));
-            played.step(polls);
-            played.session.command(Command::Release(id));
+/// Runs one schedule; `None` if the task does not exist after so many polls.
+fn run_schedule(
+    manifest: &Manifest,
+    after: u32,
+    victim: &str,
+    intervention: Intervention,
+) -> Option<Result<(), String>> {
+    let mut run = ScheduleRun::new(manifest);
+    run.step(after);
+    let id = run.task(victim)?;
+    match intervention {
+        Intervention::Cancel => run.session.command(SessionCommand::Cancel(id)),
+        Intervention::Hold { polls } => {
+            run.session.command(SessionCommand::Hold(id));
+            run.step(polls);
+            run.session.command(SessionCommand::Release(id));
         }
     }
-    let (verdict, trace) = played.verdict();
-    let ending = trace.task(id).and_then(|task| task.ending.clone());
-    let fate = match deed {
-        Deed::Cancel if ending != Some(Ending::Cancelled) => Err(format!("{victim} ended as {ending:?}")),
-        Deed::Hold { .. } if ending != Some(Ending::Done) => Err(format!("{victim} ended as {ending:?}")),
+    let (verdict, trace) = run.finish();
+    let ending = trace.task(id).and_then(|task| task.outcome.clone());
+    let victim_result = match intervention {
+        Intervention::Cancel if ending != Some(TaskOutcome::Cancelled) => Err(format!("{victim} ended as {ending:?}")),
+        Intervention::Hold { .. } if ending != Some(TaskOutcome::Completed) => {
+            Err(format!("{victim} ended as {ending:?}"))
+        }
         _ => Ok(()),
     };
-    Some(verdict.and(fate).and_then(|()| is_tidy(&trace)))
+    Some(verdict.and(victim_result).and_then(|()| check_all_ended(&trace)))
 }
 
-/// Plays every schedule of one program. Returns how many there were.
-fn play_all(name: &str, manifest: &Manifest) -> usize {
-    let undisturbed = Played::new(manifest).verdict();
-    assert_eq!(undisturbed.0, Ok(()), "{name}, left alone");
-    let names: BTreeSet<String> = undisturbed.1.tasks().iter().map(|task| task.name().into_owned()).collect();
-    let polls = undisturbed.1.steps();
+/// Runs every schedule of one program and returns their number.
+fn run_all_schedules(name: &str, manifest: &Manifest) -> usize {
+    let baseline = ScheduleRun::new(manifest).finish();
+    assert_eq!(baseline.0, Ok(()), "{name}, without intervention");
+    let names: BTreeSet<String> = baseline.1.tasks().iter().map(|task| task.name().into_owned()).collect();
+    let polls = baseline.1.steps();
     assert!(names.len() >= 3 && (4..POLLS_MAX / 2).contains(&polls), "{name} has {polls} polls");
     let mut schedules = 0;
     for after in 0..=polls {
         for victim in &names {
-            let holds = HELD_FOR.map(|polls| Deed::Hold { polls });
-            for deed in holds.into_iter().chain((victim != "main").then_some(Deed::Cancel)) {
-                let Some(verdict) = play(manifest, after, victim, deed) else { continue };
-                assert_eq!(verdict, Ok(()), "{name}: after {after} polls, {deed:?} {victim}");
+            let holds = HELD_FOR.map(|polls| Intervention::Hold { polls });
+            for intervention in holds.into_iter().chain((victim != "main").then_some(Intervention::Cancel)) {
+                let Some(verdict) = run_schedule(manifest, after, victim, intervention) else { continue };
+                assert_eq!(verdict, Ok(()), "{name}: after {after} polls, {intervention:?} {victim}");
                 schedules += 1;
             }
         }
@@ -342,38 +355,38 @@ fn play_all(name: &str, manifest: &Manifest) -> usize {
     schedules
 }
 
-/// Both witnesses see a cancelled task alike, wherever the loop stands: before its first poll, at its gate, or parked.
+/// Both feeds agree on a cancelled task, wherever the loop is: before its first poll, at its gate, or parked.
 #[test]
-fn a_person_cancels_a_task_and_the_witnesses_agree() {
+fn feeds_agree_on_cancelled_task() {
     let body = "worker('a', function() await(sleep('1h')) end) worker('b', function() await(sleep(1)) end) settle()";
     let manifest = manifest(body);
     for after in [1, 2, 3, 4] {
-        let program = program(&manifest, vec![]).expect("a script that loads");
+        let program = build_program(&manifest, vec![]).expect("a script that loads");
         let (clock, feed) = (ClockKind::Virtual, FeedChoice::Both);
-        let options = Options { clock, speed: Speed::Max, feed, paused: true, seed: 0, until: None };
-        let session = LabSession::start("cancel", program, options, Trace::default()).expect("a thread can be had");
-        let mut played = Played { session };
-        played.rest(0);
-        played.step(after);
-        let victim = played.task("a").expect("main made it in its first poll");
-        played.session.command(Command::Cancel(victim));
-        let (verdict, trace) = played.verdict();
+        let options = LoopOptions { clock, speed: Speed::Max, feed, start_paused: true, seed: 0, stop_at: None };
+        let session = LabSession::start("cancel", program, options, Trace::default()).expect("the loop thread starts");
+        let mut run = ScheduleRun { session };
+        run.wait_until_stopped(0);
+        run.step(after);
+        let victim = run.task("a").expect("main spawns it in its first poll");
+        run.session.command(SessionCommand::Cancel(victim));
+        let (verdict, trace) = run.finish();
         assert_eq!(verdict, Ok(()), "after {after} polls");
-        assert_eq!(trace.task(victim).and_then(|task| task.ending.clone()), Some(Ending::Cancelled));
-        assert_eq!(trace.now(), 1_000_000_000, "nobody waited for its hour");
+        assert_eq!(trace.task(victim).and_then(|task| task.outcome.clone()), Some(TaskOutcome::Cancelled));
+        assert_eq!(trace.now(), 1_000_000_000, "the cancelled sleep delays nothing");
         assert_eq!(trace.disagreements(), [], "after {after} polls");
     }
 }
 
 #[test]
-fn every_primitive_keeps_its_promises_in_every_small_schedule() {
+fn primitives_hold_in_every_small_schedule() {
     let waiting = Mutex::new(PROGRAMS.iter());
-    let next = || waiting.lock().expect("nobody panics while taking the next").next();
+    let next = || waiting.lock().expect("taking the next does not panic").next();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some((name, body)) = next() {
-                    let schedules = play_all(name, &manifest(body));
+                    let schedules = run_all_schedules(name, &manifest(body));
                     assert!(schedules > 50, "{name}: only {schedules} schedules");
                 }
             });

@@ -1,4 +1,4 @@
-//! Consoles from outside, at a run of our own: they see what we see, and can stop nothing.
+//! External consoles connected to a run: they receive the same data and cannot control it.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -9,24 +9,24 @@ use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, PauseRequest};
 use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
-use loopscope::feed::wire::{Address, Connection};
-use loopscope::lab::{Listener, Options, Program, TaskSpec, World, uninstrumented};
+use loopscope::feed::wire::{ConsoleAddress, ConsoleConnection};
+use loopscope::lab::{ConsoleListener, LoopHandle, LoopOptions, LoopProgram, TaskSpec, untraced_dispatch};
 use loopscope::session::LabSession;
-use loopscope::trace::{AwaitKind, Site, Trace};
+use loopscope::trace::{AwaitKind, AwaitSite, Trace};
 use tonic::transport::Endpoint;
 
-/// Three tasks that sleep ten times each.
-fn naps() -> Program {
-    Box::new(|world: World| {
+/// A program with three tasks that sleep ten times each.
+fn naps() -> LoopProgram {
+    Box::new(|loop_handle: LoopHandle| {
         let spec = |name: &str| TaskSpec { name: name.into(), location: None };
-        let main_world = world.clone();
+        let main_world = loop_handle.clone();
         let main = async move {
-            let nap = Site { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
+            let nap = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
             let task = |index: usize| {
-                let (world, nap) = (main_world.clone(), nap.clone());
+                let (loop_handle, nap) = (main_world.clone(), nap.clone());
                 main_world.spawn(spec(&format!("nap-{index}")), async move {
                     for _ in 0..10 {
-                        world.await_at(&nap, world.sleep(Duration::from_millis(10))).await;
+                        loop_handle.await_at(&nap, loop_handle.sleep(Duration::from_millis(10))).await;
                     }
                     Ok(())
                 })
@@ -40,19 +40,19 @@ fn naps() -> Program {
     })
 }
 
-/// A run that has ended and is still served.
-fn ended_run(listener: Listener) -> LabSession {
-    let options = Options {
+/// Runs the program to its end and keeps serving it.
+fn ended_run(listener: ConsoleListener) -> LabSession {
+    let options = LoopOptions {
         clock: ClockKind::Virtual,
         speed: Speed::Max,
         feed: FeedChoice::Both,
-        paused: false,
+        start_paused: false,
         seed: 0,
-        until: None,
+        stop_at: None,
     };
-    let session = LabSession::start_served("naps", naps(), options, Trace::default(), Some(listener));
-    let mut session = session.expect("a thread can be had");
-    while !session.is_over() {
+    let session = LabSession::start_with_listener("naps", naps(), options, Trace::default(), Some(listener));
+    let mut session = session.expect("start the session");
+    while !session.is_finished() {
         session.pump(Duration::from_millis(5));
         session.wait(Duration::from_millis(5));
     }
@@ -60,19 +60,19 @@ fn ended_run(listener: Listener) -> LabSession {
 }
 
 fn visit<R>(visit: impl Future<Output = R>) -> R {
-    // This thread is not under study; see the traps in ARCHITECTURE.md.
-    tracing::dispatcher::with_default(&uninstrumented(), || {
+    // Keep this thread out of the trace; see ARCHITECTURE.md.
+    tracing::dispatcher::with_default(&untraced_dispatch(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(visit)
+        runtime.expect("build a runtime").block_on(visit)
     })
 }
 
-/// What a console sees at once: polls by task name. The drop of a future counts as one more.
-async fn polls_seen(address: &Address) -> BTreeMap<String, u64> {
-    let connection = Connection::open(address).await.expect("it listens");
-    let mut messages = connection.messages().await.expect("it speaks the protocol");
-    let mut first = messages.next().await.expect("it goes on").expect("there is a first message");
-    let told = first.parts().find_map(|part| part.task_update).expect("a first message tells of tasks");
+/// Returns the polls by task name in a console's first update, without the poll that counts the drop of the future.
+async fn polls_seen(address: &ConsoleAddress) -> BTreeMap<String, u64> {
+    let connection = ConsoleConnection::open(address).await.expect("connect");
+    let mut messages = connection.messages().await.expect("subscribe to updates");
+    let mut first = messages.next().await.expect("receive an update").expect("the stream is open");
+    let tasks = first.parts().find_map(|part| part.task_update).expect("the first update has tasks");
     let name = |task: &console_api::tasks::Task| {
         task.fields.iter().find_map(|field| match (&field.name, &field.value) {
             (Some(Name::StrName(name)), Some(Value::StrVal(value) | Value::DebugVal(value))) if name == "task.name" => {
@@ -82,10 +82,10 @@ async fn polls_seen(address: &Address) -> BTreeMap<String, u64> {
         })
     };
     let named = |task: &console_api::tasks::Task| {
-        let polls = told.stats_update.get(&task.id?.id)?.poll_stats.as_ref()?.polls;
+        let polls = tasks.stats_update.get(&task.id?.id)?.poll_stats.as_ref()?.polls;
         Some((name(task)?, polls - 1))
     };
-    told.new_tasks.iter().filter_map(named).collect()
+    tasks.new_tasks.iter().filter_map(named).collect()
 }
 
 fn polls_of(session: &LabSession) -> BTreeMap<String, u64> {
@@ -93,18 +93,18 @@ fn polls_of(session: &LabSession) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn a_console_from_outside_sees_the_same_tasks_and_polls_over_tcp() {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
-    let free = Address::Tcp { host: "127.0.0.1".into(), port };
-    let session = ended_run(Listener::bind(&free).expect("it is still free"));
-    assert_eq!(Listener::bind(&free).map(drop).map_err(|e| e.kind()), Err(std::io::ErrorKind::AddrInUse));
+fn serves_same_tasks_and_polls_over_tcp() {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("bind a port").port();
+    let free = ConsoleAddress::Tcp { host: "127.0.0.1".into(), port };
+    let session = ended_run(ConsoleListener::bind(&free).expect("bind the port"));
+    assert_eq!(ConsoleListener::bind(&free).map(drop).map_err(|e| e.kind()), Err(std::io::ErrorKind::AddrInUse));
     let seen = visit(async {
-        let endpoint = Endpoint::from_shared(free.to_string()).expect("an address");
-        let mut client = InstrumentClient::new(endpoint.connect().await.expect("it listens"));
-        let refused = client.pause(PauseRequest {}).await.expect_err("nobody from outside stops the updates");
+        let endpoint = Endpoint::from_shared(free.to_string()).expect("parse the address");
+        let mut client = InstrumentClient::new(endpoint.connect().await.expect("connect"));
+        let refused = client.pause(PauseRequest {}).await.expect_err("clients cannot pause updates");
         assert_eq!(refused.code(), tonic::Code::PermissionDenied);
         let watching = client.watch_updates(InstrumentRequest {}).await;
-        assert!(watching.is_ok(), "and they go on");
+        assert!(watching.is_ok(), "updates continue");
         polls_seen(&free).await
     });
     assert_eq!(seen, polls_of(&session));
@@ -112,26 +112,26 @@ fn a_console_from_outside_sees_the_same_tasks_and_polls_over_tcp() {
 }
 
 #[test]
-fn a_unix_socket_serves_takes_over_what_was_left_behind_and_leaves_nothing() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+fn unix_socket_replaces_stale_file_and_removes_it() {
+    let folder = tempfile::tempdir().expect("create a temporary folder");
     let path = folder.path().join("loop.sock");
-    let address = Address::Unix(path.clone());
-    drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket that nobody listens on"));
-    let session = ended_run(Listener::bind(&address).expect("what was left behind is taken over"));
-    let in_use = Listener::bind(&address).map(drop).map_err(|error| error.kind());
-    assert_eq!(in_use, Err(std::io::ErrorKind::AddrInUse), "but not what is in use");
+    let address = ConsoleAddress::Unix(path.clone());
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("create a stale socket"));
+    let session = ended_run(ConsoleListener::bind(&address).expect("replace the stale socket"));
+    let in_use = ConsoleListener::bind(&address).map(drop).map_err(|error| error.kind());
+    assert_eq!(in_use, Err(std::io::ErrorKind::AddrInUse), "a socket in use is not replaced");
     let seen = visit(polls_seen(&address));
     assert_eq!(seen, polls_of(&session));
     drop(session);
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while path.exists() {
-        assert!(std::time::Instant::now() < deadline, "the socket's file goes with the session");
+        assert!(std::time::Instant::now() < deadline, "the socket's file is removed with the session");
         std::thread::yield_now();
     }
     let file = folder.path().join("a-file");
-    std::fs::write(&file, "text").expect("the folder can be written");
+    std::fs::write(&file, "text").expect("write the file");
     assert!(
-        Listener::bind(&Address::Unix(file.clone())).is_err() && file.exists(),
-        "a file is no socket that was left behind"
+        ConsoleListener::bind(&ConsoleAddress::Unix(file.clone())).is_err() && file.exists(),
+        "a regular file is not a stale socket"
     );
 }

@@ -1,5 +1,5 @@
-//! Screens as plain text files that keep their styles: the text as it is, and below it the styled stretches of each
-//! row. `UPDATE_SNAPSHOTS=1 cargo test` writes them anew.
+//! Screen snapshots as text files with styles: the text, and below it the styled ranges of each row.
+//! `UPDATE_SNAPSHOTS=1 cargo test` rewrites them.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-/// The text of a buffer, a line a row, without what trails.
+/// Returns the text of a buffer, one line for each row, without trailing spaces.
 pub fn text(buffer: &Buffer) -> String {
     let mut out = String::new();
     for row in 0..buffer.area.height {
@@ -27,7 +27,7 @@ pub fn text(buffer: &Buffer) -> String {
     out
 }
 
-fn named(style: Style) -> String {
+fn style_name(style: Style) -> String {
     let mut name = String::new();
     if let Some(ink) = style.fg.filter(|ink| *ink != Color::Reset) {
         let _ = write!(name, "{ink}");
@@ -43,21 +43,21 @@ fn named(style: Style) -> String {
     name
 }
 
-/// Text and styles.
+/// Returns text and styles of a buffer.
 pub fn styled(buffer: &Buffer) -> String {
     let mut out = text(buffer);
     out.push_str("--- styles: row: columns style\n");
     for row in 0..buffer.area.height {
-        let mut stretches: Vec<(u16, u16, String)> = Vec::new();
+        let mut ranges: Vec<(u16, u16, String)> = Vec::new();
         for column in 0..buffer.area.width {
-            let name = named(buffer[(column, row)].style());
-            match stretches.last_mut().filter(|(_, _, last)| *last == name) {
+            let name = style_name(buffer[(column, row)].style());
+            match ranges.last_mut().filter(|(_, _, last)| *last == name) {
                 Some((_, end, _)) => *end = column,
-                None => stretches.push((column, column, name)),
+                None => ranges.push((column, column, name)),
             }
         }
-        let said = stretches.iter().filter(|(_, _, name)| !name.is_empty());
-        let line = said.map(|(from, to, name)| format!("{from}-{to} {name}")).collect::<Vec<_>>().join(", ");
+        let styled = ranges.iter().filter(|(_, _, name)| !name.is_empty());
+        let line = styled.map(|(from, to, name)| format!("{from}-{to} {name}")).collect::<Vec<_>>().join(", ");
         if !line.is_empty() {
             let _ = writeln!(out, "{row}: {line}");
         }
@@ -65,7 +65,7 @@ pub fn styled(buffer: &Buffer) -> String {
     out
 }
 
-/// Holds `buffer` to the file called `name`.
+/// Asserts that `buffer` equals the snapshot `name`.
 pub fn assert_snapshot(name: &str, buffer: &Buffer) {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/suite/snapshots", &format!("{name}.txt")].iter().collect();
     let now = styled(buffer);

@@ -1,215 +1,215 @@
-//! Several sessions in the real frame loop: a tab each.
+//! Several sessions in the real event loop, one tab each.
 
 use std::rc::Rc;
 
-use loopscope::app::{Action, Input, Mouse, MouseKind, Session, Standing, Tab, Tabs};
-use loopscope::control::{Command, Link, LinkState, Phase};
-use loopscope::terminal::Finish;
+use loopscope::app::{Action, InputEvent, MouseInput, MouseKind, Session, Tab, TabBar, TabStatus};
+use loopscope::control::{ConnectionState, ConnectionStatus, RunPhase, SessionCommand};
+use loopscope::terminal::ExitReason;
 use loopscope::trace::Event;
 
-use crate::foreign::{attached, service};
-use crate::person::Person;
+use crate::console_sessions::{attached, service};
+use crate::fake_session::{FakeLauncher, FakeSession, S, SentCommands, spawn, task};
 use crate::snapshot::assert_snapshot;
-use crate::stage::{Commands, Played, S, Stage, spawn, task};
-use crate::terminal::Desk;
+use crate::terminal::EventLoopHarness;
+use crate::test_user::TestUser;
 use crate::view::{ANSI, ASCII};
 
-/// A program called `name` with one task called after it.
-fn program(name: &str) -> Played {
-    let mut session = attached(LinkState::Live, "");
+/// An attached program with two tasks named after it.
+fn program(name: &str) -> FakeSession {
+    let mut session = attached(ConnectionState::Live, "");
     session.status.name = name.into();
     session.trace.apply(spawn(task(1), &format!("{name}-main"), None, 0));
     session.trace.apply(spawn(task(2), &format!("{name}-other"), None, 0));
     session
 }
 
-fn lost(name: &str, successor: Option<Played>) -> Played {
+fn lost(name: &str, successor: Option<FakeSession>) -> FakeSession {
     let mut session = program(name);
-    session.status.link = Some(Link { state: LinkState::Lost, note: "it was closed".into() });
+    session.status.connection = Some(ConnectionStatus { state: ConnectionState::Lost, note: "it was closed".into() });
     session.successor = successor.map(Box::new);
     session
 }
 
-/// One program has no bar, two have one, and each keeps what was done to it.
+/// One session has no tab bar, two have one, and each tab keeps its UI state.
 #[test]
-fn each_tab_keeps_what_was_done_to_it() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.open(Box::new(program("api")));
-    desk.turn();
-    assert!(!desk.screen().contains(" 1 "), "{}", desk.screen());
-    desk.frames.open(Box::new(program("worker")));
-    desk.turn();
-    let top = desk.screen().lines().next().unwrap_or_default().to_owned();
+fn each_tab_keeps_its_ui_state() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.open(Box::new(program("api")));
+    harness.run_once();
+    assert!(!harness.screen().contains(" 1 "), "{}", harness.screen());
+    harness.event_loop.open(Box::new(program("worker")));
+    harness.run_once();
+    let top = harness.screen().lines().next().unwrap_or_default().to_owned();
     assert!(top.contains(" 1 █ api") && top.contains(" 2 █ worker"), "{top}");
-    assert!(desk.screen().contains("api-main"), "the first one is shown");
-    desk.types("j2");
-    assert!(desk.screen().contains("▸░ worker-main"), "{}", desk.screen());
-    desk.types("/other\n}");
-    assert!(desk.screen().contains("▸░ api-other"), "as it was left: {}", desk.screen());
-    desk.types("{");
-    assert!(desk.screen().contains("tasks 1 of 2 with `other`"), "{}", desk.screen());
-    desk.types("7");
-    assert!(desk.screen().contains("there are 2 tabs"), "{}", desk.screen());
-    let press = Mouse { kind: MouseKind::Press, column: 3, row: 0, zooming: false };
-    desk.keyboard.send(Input::Mouse(press)).expect("the loop listens");
-    desk.turn();
-    assert!(desk.screen().contains("▸░ api-other"), "a click on a tab shows it: {}", desk.screen());
+    assert!(harness.screen().contains("api-main"), "the first tab is shown");
+    harness.type_keys("j2");
+    assert!(harness.screen().contains("▸░ worker-main"), "{}", harness.screen());
+    harness.type_keys("/other\n}");
+    assert!(harness.screen().contains("▸░ api-other"), "as it was left: {}", harness.screen());
+    harness.type_keys("{");
+    assert!(harness.screen().contains("tasks 1 of 2 matching `other`"), "{}", harness.screen());
+    harness.type_keys("7");
+    assert!(harness.screen().contains("there are 2 tabs"), "{}", harness.screen());
+    let press = MouseInput { kind: MouseKind::Press, column: 3, row: 0, is_zoom: false };
+    harness.keyboard.send(InputEvent::Mouse(press)).expect("the loop receives inputs");
+    harness.run_once();
+    assert!(harness.screen().contains("▸░ api-other"), "a click on a tab shows it: {}", harness.screen());
 }
 
 #[test]
-fn sessions_that_are_not_shown_are_taken_in_too() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.open(Box::new(program("api")));
+fn hidden_sessions_process_their_events() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.open(Box::new(program("api")));
     let mut behind = program("worker");
     behind.coming = vec![spawn(task(3), "late", None, S)];
-    desk.frames.open(Box::new(behind));
-    desk.turn();
-    let frames = desk.frames.drawn();
-    desk.turn();
-    assert_eq!(desk.frames.drawn(), frames, "nothing of it is on the screen");
-    desk.types("2");
-    assert!(desk.screen().contains("late"), "{}", desk.screen());
+    harness.event_loop.open(Box::new(behind));
+    harness.run_once();
+    let event_loop = harness.event_loop.frames_drawn();
+    harness.run_once();
+    assert_eq!(harness.event_loop.frames_drawn(), event_loop, "nothing of it is visible");
+    harness.type_keys("2");
+    assert!(harness.screen().contains("late"), "{}", harness.screen());
 }
 
-/// Whoever looks at the lost program is led to the new one; whoever looks elsewhere is not torn away.
+/// A user who looks at the lost program is switched to the new one; other users are not disturbed.
 #[test]
-fn a_program_that_comes_back_is_a_tab_of_its_own() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.open(Box::new(lost("api", Some(program("api-again")))));
-    desk.turn();
-    assert!(desk.screen().contains("api-again-main"), "{}", desk.screen());
-    let top = desk.screen().lines().next().unwrap_or_default().to_owned();
+fn restarted_program_opens_a_new_tab() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.open(Box::new(lost("api", Some(program("api-again")))));
+    harness.run_once();
+    assert!(harness.screen().contains("api-again-main"), "{}", harness.screen());
+    let top = harness.screen().lines().next().unwrap_or_default().to_owned();
     assert!(top.contains(" 1 ✗ api") && top.contains(" 2 █ api-again") && !top.contains("NEW"), "{top}");
-    desk.types("1");
-    assert!(desk.screen().contains("api-main") && desk.screen().contains("LOST"), "its picture is kept");
+    harness.type_keys("1");
+    assert!(harness.screen().contains("api-main") && harness.screen().contains("LOST"), "its last state stays visible");
 
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.open(Box::new(program("worker")));
-    desk.frames.open(Box::new(lost("api", Some(program("api-again")))));
-    desk.frames.open(Box::new(program("last")));
-    desk.turn();
-    let top = desk.screen().lines().next().unwrap_or_default().to_owned();
-    assert!(desk.screen().contains("worker-main") && top.contains("api-again NEW"), "{}", desk.screen());
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.open(Box::new(program("worker")));
+    harness.event_loop.open(Box::new(lost("api", Some(program("api-again")))));
+    harness.event_loop.open(Box::new(program("last")));
+    harness.run_once();
+    let top = harness.screen().lines().next().unwrap_or_default().to_owned();
+    assert!(harness.screen().contains("worker-main") && top.contains("api-again NEW"), "{}", harness.screen());
     assert!(top.find("api-again") < top.find("last"), "beside the old one: {top}");
-    desk.types("3");
-    assert!(!desk.screen().contains("NEW") && desk.screen().contains("api-again-main"), "{}", desk.screen());
+    harness.type_keys("3");
+    assert!(!harness.screen().contains("NEW") && harness.screen().contains("api-again-main"), "{}", harness.screen());
 }
 
 #[test]
-fn a_program_that_comes_and_goes_does_not_fill_the_bar_without_end() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
+fn number_of_tabs_is_limited() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
     let last = (0..40).fold(program("run-40"), |next, index| lost(&format!("run-{}", 39 - index), Some(next)));
-    desk.frames.open(Box::new(last));
-    desk.turn();
-    desk.types(":tab 99\n");
-    assert!(desk.screen().contains("there are 16 tabs"), "{}", desk.screen());
-    assert!(desk.screen().contains("run-40-main"), "{}", desk.screen());
+    harness.event_loop.open(Box::new(last));
+    harness.run_once();
+    harness.type_keys(":tab 99\n");
+    assert!(harness.screen().contains("there are 16 tabs"), "{}", harness.screen());
+    assert!(harness.screen().contains("run-40-main"), "{}", harness.screen());
 }
 
 #[test]
-fn a_tab_is_closed_and_its_neighbour_is_shown() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    let commands = Commands::default();
+fn closing_a_tab_shows_its_neighbour() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    let commands = SentCommands::default();
     let mut first = program("api");
     first.commands = Rc::clone(&commands);
-    desk.frames.open(Box::new(first));
-    desk.frames.open(Box::new(program("worker")));
-    desk.turn();
-    assert_eq!(desk.types("x"), None);
-    assert_eq!(*commands.borrow(), [Command::Select(task(1)), Command::Quit]);
-    assert!(desk.screen().contains("worker-main") && !desk.screen().contains("api"), "{}", desk.screen());
-    desk.types("x");
-    assert!(desk.screen().contains("this is the only tab"), "{}", desk.screen());
-    assert_eq!(desk.types("q"), Some(Finish::Quit));
+    harness.event_loop.open(Box::new(first));
+    harness.event_loop.open(Box::new(program("worker")));
+    harness.run_once();
+    assert_eq!(harness.type_keys("x"), None);
+    assert_eq!(*commands.borrow(), [SessionCommand::SelectTask(task(1)), SessionCommand::Quit]);
+    assert!(harness.screen().contains("worker-main") && !harness.screen().contains("api"), "{}", harness.screen());
+    harness.type_keys("x");
+    assert!(harness.screen().contains("this is the only tab"), "{}", harness.screen());
+    assert_eq!(harness.type_keys("q"), Some(ExitReason::Quit));
 }
 
-/// What runs because of us is not ended by one key too many.
+/// Ending a run that loopscope started needs a confirmation.
 #[test]
-fn a_run_in_a_tab_is_closed_at_the_second_asking() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.open(Box::new(crate::stage::paused()));
-    desk.frames.open(Box::new(program("worker")));
-    desk.types("x");
-    assert!(desk.screen().contains("x again ends what runs"), "{}", desk.screen());
-    desk.types("j");
-    desk.types("x");
-    assert!(desk.screen().contains("count-1"), "only at once: {}", desk.screen());
-    desk.types("x");
-    assert!(desk.screen().contains("worker-main"), "{}", desk.screen());
+fn closing_a_running_tab_needs_confirmation() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.open(Box::new(crate::fake_session::paused_run()));
+    harness.event_loop.open(Box::new(program("worker")));
+    harness.type_keys("x");
+    assert!(harness.screen().contains("press x again to end"), "{}", harness.screen());
+    harness.type_keys("j");
+    harness.type_keys("x");
+    assert!(harness.screen().contains("count-1"), "any other key cancels: {}", harness.screen());
+    harness.type_keys("x");
+    assert!(harness.screen().contains("worker-main"), "{}", harness.screen());
 }
 
-/// The session is told whom the person looks at, once a selection.
+/// An attached session receives each selected task once.
 #[test]
-fn what_is_selected_is_told_to_who_tells_more_of_it() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    let commands = Commands::default();
+fn selection_is_sent_to_an_attached_session() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    let commands = SentCommands::default();
     let mut session = program("api");
     session.commands = Rc::clone(&commands);
-    desk.frames.open(Box::new(session));
-    desk.turn();
-    desk.types("j");
-    desk.types("j");
-    desk.turn();
-    assert_eq!(*commands.borrow(), [Command::Select(task(1)), Command::Select(task(2))]);
+    harness.event_loop.open(Box::new(session));
+    harness.run_once();
+    harness.type_keys("j");
+    harness.type_keys("j");
+    harness.run_once();
+    assert_eq!(*commands.borrow(), [SessionCommand::SelectTask(task(1)), SessionCommand::SelectTask(task(2))]);
 }
 
-/// The countdown of a retry is drawn as it counts, and not more often.
+/// The countdown of a retry is drawn once a second, not more often.
 #[test]
-fn a_countdown_is_drawn_once_a_second() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
+fn countdown_is_drawn_once_a_second() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
     let waiting = |wait_ms| {
-        let mut session = attached(LinkState::Retrying { attempts: 2, wait_ms }, "refused");
-        session.status.phase = Phase::Running;
+        let mut session = attached(ConnectionState::Retrying { attempts: 2, wait_ms }, "refused");
+        session.status.phase = RunPhase::Running;
         session
     };
-    desk.frames.watch(Box::new(waiting(2_900)), None);
-    desk.turn();
-    assert!(desk.screen().contains("retrying in 3 s (attempt 2; R retries now): refused"), "{}", desk.screen());
-    let frames = desk.frames.drawn();
-    desk.turn();
-    assert_eq!(desk.frames.drawn(), frames);
+    harness.event_loop.watch(Box::new(waiting(2_900)), None);
+    harness.run_once();
+    assert!(harness.screen().contains("retrying in 3 s (attempt 2; R: retry now): refused"), "{}", harness.screen());
+    let event_loop = harness.event_loop.frames_drawn();
+    harness.run_once();
+    assert_eq!(harness.event_loop.frames_drawn(), event_loop);
 }
 
-/// A person with three tabs, of which the first is shown.
-fn person() -> Person {
+/// A UI with three tabs, the first of which is shown.
+fn user() -> TestUser {
     let mut session = service();
-    session.trace.apply(Event::Now { at: 9 * S });
-    let mut person = Person::watching(session);
-    let tab = |name: &str, standing, is_new| Tab { name: name.into(), standing, is_new };
-    let name = person.session.as_ref().map(|session| session.status().name).unwrap_or_default();
+    session.trace.apply(Event::Advance { at: 9 * S });
+    let mut user = TestUser::with_session(session);
+    let tab = |name: &str, status, is_new| Tab { name: name.into(), status, is_new };
+    let name = user.session.as_ref().map(|session| session.status().name).unwrap_or_default();
     let all = vec![
-        tab(&name, Standing::Live, false),
-        tab("unix:/run/worker.sock", Standing::Lost, false),
-        tab("unix:/run/worker.sock", Standing::Reaching, true),
+        tab(&name, TabStatus::Live, false),
+        tab("unix:/run/worker.sock", TabStatus::Lost, false),
+        tab("unix:/run/worker.sock", TabStatus::Connecting, true),
     ];
-    person.model.tabs = Tabs { all, shown: 0 };
-    person
+    user.model.tabs = TabBar { all, shown: 0 };
+    user
 }
 
 #[test]
-fn the_bar_at_every_size() {
-    let person = person();
+fn tab_bar_at_every_size() {
+    let user = user();
     for (width, height) in [(80, 24), (120, 40), (200, 60), (40, 10)] {
-        assert_snapshot(&format!("tabs-{width}x{height}"), &person.screen(&ANSI, (width, height)));
+        assert_snapshot(&format!("tabs-{width}x{height}"), &user.render(&ANSI, (width, height)));
     }
-    assert_snapshot("tabs-ascii", &person.screen(&ASCII, (80, 24)));
+    assert_snapshot("tabs-ascii", &user.render(&ASCII, (80, 24)));
 }
 
 #[test]
-fn the_number_of_a_tab_is_typed_or_pressed() {
-    let mut person = person();
-    assert_eq!(person.types("2"), [loopscope::app::Effect::ShowTab(1)]);
-    assert_eq!(person.types(":tab 3\n"), [loopscope::app::Effect::ShowTab(2)]);
-    assert_eq!(person.does(Action::PreviousTab), [loopscope::app::Effect::ShowTab(2)]);
-    assert!(person.types("1").is_empty(), "it is shown already");
-    assert!(person.types("9").is_empty() && person.notice().contains("3 tabs"));
+fn tab_is_selected_by_number() {
+    let mut user = user();
+    assert_eq!(user.type_text("2"), [loopscope::app::Effect::ShowTab(1)]);
+    assert_eq!(user.type_text(":tab 3\n"), [loopscope::app::Effect::ShowTab(2)]);
+    assert_eq!(user.perform(Action::PreviousTab), [loopscope::app::Effect::ShowTab(2)]);
+    assert!(user.type_text("1").is_empty(), "already shown");
+    assert!(user.type_text("9").is_empty() && user.notice().contains("3 tabs"));
 }

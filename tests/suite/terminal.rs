@@ -1,163 +1,166 @@
-//! The real frame loop, with typed keys and a screen in memory.
+//! The real event loop, with typed keys and an in-memory screen.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
-use loopscope::app::{Code, Input, Key};
-use loopscope::control::{Command, Phase};
-use loopscope::terminal::{Finish, Frames, patience};
+use loopscope::app::{InputEvent, KeyCode, KeyPress};
+use loopscope::control::{RunPhase, SessionCommand};
+use loopscope::terminal::{EventLoop, ExitReason, sleep_duration};
 use loopscope::trace::Event;
 use loopscope::view::Theme;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
+use crate::fake_session::{self, FakeLauncher, MS, S, SentCommands};
 use crate::snapshot::text;
-use crate::stage::{self, Commands, MS, S, Stage};
 
-/// The loop on a screen of 100 by 30, a keyboard, and a clock that only the test moves.
-pub struct Desk<'a> {
-    pub frames: Frames<'a, TestBackend>,
-    pub keyboard: Sender<Input>,
+/// An event loop on a screen of 100 by 30 cells, with a keyboard and a manual clock.
+pub struct EventLoopHarness<'a> {
+    pub event_loop: EventLoop<'a, TestBackend>,
+    pub keyboard: Sender<InputEvent>,
     pub now: Instant,
 }
 
-impl<'a> Desk<'a> {
-    pub fn new(stage: &'a mut Stage) -> Self {
+impl<'a> EventLoopHarness<'a> {
+    pub fn new(launcher: &'a mut FakeLauncher) -> Self {
         let (keyboard, inputs) = unbounded();
-        let terminal = Terminal::new(TestBackend::new(100, 30)).expect("a screen in memory cannot fail");
-        let frames = Frames::new(terminal, inputs, stage, Theme::default());
-        Self { frames, keyboard, now: Instant::now() }
+        let terminal = Terminal::new(TestBackend::new(100, 30)).expect("an in-memory screen cannot fail");
+        let event_loop = EventLoop::new(terminal, inputs, launcher, Theme::default());
+        Self { event_loop, keyboard, now: Instant::now() }
     }
 
-    /// One turn, a frame later.
-    pub fn turn(&mut self) -> Option<Finish> {
+    /// Runs one iteration, one frame interval later.
+    pub fn run_once(&mut self) -> Option<ExitReason> {
         self.now += Duration::from_millis(17);
-        self.frames.turn(self.now).expect("a screen in memory cannot fail")
+        self.event_loop.run_once(self.now).expect("an in-memory screen cannot fail")
     }
 
-    pub fn types(&mut self, text: &str) -> Option<Finish> {
+    pub fn type_keys(&mut self, text: &str) -> Option<ExitReason> {
         for char in text.chars() {
             let code = match char {
-                '\n' => Code::Enter,
-                '\x1b' => Code::Escape,
-                char => Code::Char(char),
+                '\n' => KeyCode::Enter,
+                '\x1b' => KeyCode::Escape,
+                char => KeyCode::Char(char),
             };
-            self.keyboard.send(Input::Key(Key::new(code))).expect("the loop listens");
+            self.keyboard.send(InputEvent::Key(KeyPress::new(code))).expect("the loop receives inputs");
         }
-        self.turn()
+        self.run_once()
     }
 
     pub fn screen(&self) -> String {
-        text(self.frames.terminal().backend().buffer())
+        text(self.event_loop.terminal().backend().buffer())
     }
 }
 
 #[test]
-fn a_person_picks_runs_looks_and_quits() {
-    let mut stage = Stage::default();
-    let launched = Rc::clone(&stage.launched);
-    let mut desk = Desk::new(&mut stage);
-    assert_eq!(desk.turn(), None);
-    assert!(desk.screen().contains("▸ countasync"), "{}", desk.screen());
-    assert_eq!(desk.types("\n"), None);
-    assert!(desk.screen().contains("completed after 1 s"), "{}", desk.screen());
+fn user_picks_runs_reads_help_and_quits() {
+    let mut launcher = FakeLauncher::default();
+    let launched = Rc::clone(&launcher.launched);
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    assert_eq!(harness.run_once(), None);
+    assert!(harness.screen().contains("▸ countasync"), "{}", harness.screen());
+    assert_eq!(harness.type_keys("\n"), None);
+    assert!(harness.screen().contains("completed after 1 s"), "{}", harness.screen());
     assert_eq!(launched.borrow().len(), 1);
-    desk.types("r");
+    harness.type_keys("r");
     assert_eq!(launched.borrow().len(), 2, "run again");
-    desk.types("?");
-    assert!(desk.screen().contains("the marks of the timeline"));
-    desk.types("q");
-    assert!(desk.screen().contains("completed after 1 s"), "q closes the help");
-    desk.types("\x1b");
-    assert!(desk.screen().contains("workloads 2"), "{}", desk.screen());
-    assert_eq!(desk.types("q"), Some(Finish::Quit));
+    harness.type_keys("?");
+    assert!(harness.screen().contains("timeline marks"));
+    harness.type_keys("q");
+    assert!(harness.screen().contains("completed after 1 s"), "q closes the help");
+    harness.type_keys("\x1b");
+    assert!(harness.screen().contains("workloads 2"), "{}", harness.screen());
+    assert_eq!(harness.type_keys("q"), Some(ExitReason::Quit));
 }
 
 #[test]
-fn commands_reach_the_session_and_what_it_becomes_is_shown() {
-    let mut stage = Stage::default();
-    let commands = Commands::default();
-    let mut session = stage::paused();
-    session.status.phase = Phase::Running;
+fn commands_reach_the_session() {
+    let mut launcher = FakeLauncher::default();
+    let commands = SentCommands::default();
+    let mut session = fake_session::paused_run();
+    session.status.phase = RunPhase::Running;
     session.commands = Rc::clone(&commands);
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.watch(Box::new(session), None);
-    desk.turn();
-    assert!(desk.screen().contains(" RUNNING "));
-    desk.types(" ");
-    assert!(desk.screen().contains(" PAUSED "), "the frame after the key shows what it did");
-    desk.types(":until 5s\n");
-    assert_eq!(*commands.borrow(), [Command::Pause, Command::RunUntil(5 * S)]);
-    desk.types("\x1b\x1b");
-    assert_eq!(commands.borrow().last(), Some(&Command::Quit), "leaving ends the run");
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.watch(Box::new(session), None);
+    harness.run_once();
+    assert!(harness.screen().contains(" RUNNING "));
+    harness.type_keys(" ");
+    assert!(harness.screen().contains(" PAUSED "), "the next frame shows the effect of the key");
+    harness.type_keys(":until 5s\n");
+    assert_eq!(*commands.borrow(), [SessionCommand::Pause, SessionCommand::RunUntil(5 * S)]);
+    harness.type_keys("\x1b\x1b");
+    assert_eq!(commands.borrow().last(), Some(&SessionCommand::Quit), "leaving ends the run");
 }
 
 #[test]
-fn a_refused_run_says_all_of_why() {
-    let mut stage = Stage { refusal: Some("counters: 0 is too few\nallowed: 1 to 100000".into()), ..Stage::default() };
-    let mut desk = Desk::new(&mut stage);
-    desk.types("\n");
-    assert!(desk.screen().contains("countasync cannot run"));
-    assert!(desk.screen().contains("allowed: 1 to 100000"));
+fn launch_error_is_shown_completely() {
+    let mut launcher = FakeLauncher {
+        refusal: Some("counters: 0 is too few\nallowed: 1 to 100000".into()),
+        ..FakeLauncher::default()
+    };
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.type_keys("\n");
+    assert!(harness.screen().contains("cannot run `countasync`"));
+    assert!(harness.screen().contains("allowed: 1 to 100000"));
 }
 
 #[test]
-fn nothing_is_drawn_when_nothing_changed_and_never_more_than_sixty_times_a_second() {
-    let mut stage = Stage::default();
-    let mut session = stage::paused();
-    session.coming = vec![Event::Now { at: 450 * MS }];
-    let mut desk = Desk::new(&mut stage);
-    desk.frames.watch(Box::new(session), None);
-    desk.turn();
-    assert!(desk.screen().contains("450.000 ms"));
-    let frames = desk.frames.drawn();
-    desk.turn();
-    assert_eq!(desk.frames.drawn(), frames, "a quiet turn draws nothing");
-    desk.types("j");
-    assert_eq!(desk.frames.drawn(), frames + 1);
-    desk.keyboard.send(Input::Key(Key::char('?'))).expect("the loop listens");
-    desk.frames.turn(desk.now + Duration::from_millis(5)).expect("a screen in memory cannot fail");
-    assert!(!desk.screen().contains("the marks of the timeline"), "a frame was drawn too soon");
-    desk.turn();
-    assert!(desk.screen().contains("the marks of the timeline"), "and then it was due");
+fn draws_only_changes_at_most_60_times_a_second() {
+    let mut launcher = FakeLauncher::default();
+    let mut session = fake_session::paused_run();
+    session.coming = vec![Event::Advance { at: 450 * MS }];
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.event_loop.watch(Box::new(session), None);
+    harness.run_once();
+    assert!(harness.screen().contains("450.000 ms"));
+    let frames = harness.event_loop.frames_drawn();
+    harness.run_once();
+    assert_eq!(harness.event_loop.frames_drawn(), frames, "an idle iteration draws nothing");
+    harness.type_keys("j");
+    assert_eq!(harness.event_loop.frames_drawn(), frames + 1);
+    harness.keyboard.send(InputEvent::Key(KeyPress::char('?'))).expect("the loop receives inputs");
+    harness.event_loop.run_once(harness.now + Duration::from_millis(5)).expect("an in-memory screen cannot fail");
+    assert!(!harness.screen().contains("timeline marks"), "a frame was drawn too soon");
+    harness.run_once();
+    assert!(harness.screen().contains("timeline marks"), "now the frame is due");
 }
 
 #[test]
-fn patience_waits_for_the_frame_and_backs_off_when_it_is_quiet() {
+fn sleep_duration_backs_off_while_idle() {
     let ms = Duration::from_millis;
-    assert!(patience(true, ms(5), 0) <= ms(12));
-    assert_eq!(patience(true, ms(50), 0), Duration::ZERO);
-    assert!(patience(false, ms(50), 0) <= ms(17));
-    assert_eq!(patience(false, ms(50), 1_000), ms(100));
+    assert!(sleep_duration(true, ms(5), 0) <= ms(12));
+    assert_eq!(sleep_duration(true, ms(50), 0), Duration::ZERO);
+    assert!(sleep_duration(false, ms(50), 0) <= ms(17));
+    assert_eq!(sleep_duration(false, ms(50), 1_000), ms(100));
 }
 
 #[test]
 fn signals_and_a_lost_terminal_end_the_loop() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.keyboard.send(Input::Signal(15)).expect("the loop listens");
-    assert_eq!(desk.turn(), Some(Finish::Signal(15)));
-    assert_eq!(desk.frames.signal(), Some(15));
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.keyboard.send(InputEvent::Signal(15)).expect("the loop receives inputs");
+    assert_eq!(harness.run_once(), Some(ExitReason::Signal(15)));
+    assert_eq!(harness.event_loop.signal(), Some(15));
 
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.keyboard.send(Input::Lost("EOF".into())).expect("the loop listens");
-    assert_eq!(desk.turn(), Some(Finish::Lost("EOF".into())));
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.keyboard.send(InputEvent::TerminalLost("EOF".into())).expect("the loop receives inputs");
+    assert_eq!(harness.run_once(), Some(ExitReason::Lost("EOF".into())));
 
-    let mut stage = Stage::default();
-    let Desk { mut frames, keyboard, now } = Desk::new(&mut stage);
+    let mut launcher = FakeLauncher::default();
+    let EventLoopHarness { mut event_loop, keyboard, now } = EventLoopHarness::new(&mut launcher);
     drop(keyboard);
-    frames.wait(now);
-    assert!(matches!(frames.turn(now), Ok(Some(Finish::Lost(_)))));
+    event_loop.wait(now);
+    assert!(matches!(event_loop.run_once(now), Ok(Some(ExitReason::Lost(_)))));
 }
 
 #[test]
-fn the_picture_is_whole_and_escapes_what_it_shows() {
-    let mut stage = Stage::default();
-    let mut desk = Desk::new(&mut stage);
-    desk.turn();
-    let svg = loopscope::view::picture::svg(desk.frames.terminal().backend().buffer(), "a < b");
+fn svg_is_complete_and_escaped() {
+    let mut launcher = FakeLauncher::default();
+    let mut harness = EventLoopHarness::new(&mut launcher);
+    harness.run_once();
+    let svg = loopscope::view::svg::render(harness.event_loop.terminal().backend().buffer(), "a < b");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
     assert!(svg.contains("a &lt; b") && svg.contains("countasync") && svg.contains("&quot;One&quot;"));
     assert_eq!(svg.matches("<text ").count(), svg.matches("</text>").count());

@@ -1,4 +1,4 @@
-//! The loop's own end of the ring: only its thread writes here, so writing takes neither a lock nor an allocation.
+//! The loop thread's end of the ring. It is the only writer, so writing takes neither a lock nor an allocation.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,284 +6,295 @@ use std::time::Duration;
 
 use rtrb::Producer;
 
-use super::meeting::{Meeting, Sleep};
-use super::places::Places;
-use super::record::{Last, Record, What};
-use super::{RING_EVENTS, is_structure};
-use crate::trace::{AwaitId, Event, Nanos, Site, SiteId, TaskId};
+use super::packed_event::{PackContext, PackedEvent, PackedKind};
+use super::parker::{ParkDepth, ParkerPair};
+use super::site_cache::SiteCache;
+use super::{RING_EVENTS, is_structural};
+use crate::trace::{AwaitId, AwaitSite, Event, Nanos, SiteId, TaskId};
 
-/// Room that must be free before a gap ends. Less, and a reader that is only just too slow would be told of one gap
-/// after another.
-const GAP_ENDS_AT: usize = RING_EVENTS / 8;
+/// Free slots required to close a gap. With fewer, a slightly slow reader would cause one gap after another.
+const GAP_CLOSE_SLOTS: usize = RING_EVENTS / 8;
 
-/// Records that one fact may need: a time, and itself.
-const RECORDS_OF_ONE: usize = 2;
+/// Packed events that one event may need: a time, and itself.
+const SLOTS_PER_EVENT: usize = 2;
 
-/// How long to sleep for room before looking whether the reader is gone.
-const LOOK: Duration = Duration::from_millis(20);
+/// Longest park while waiting for free space before checking whether the reader is gone.
+const ABANDON_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 thread_local! {
-    /// The ring of the loop that this thread runs.
-    static OWN: RefCell<Option<LoopWriter>> = const { RefCell::new(None) };
+    /// The writer of the loop that this thread runs.
+    static THREAD_WRITER: RefCell<Option<LoopWriter>> = const { RefCell::new(None) };
 }
 
-/// The writing end for one thread. See the module.
+/// The writing end of one thread.
 #[derive(Debug)]
 pub struct LoopWriter {
-    pub(super) records: Producer<Record>,
-    /// What is no record, in the order of the records that say so.
-    pub(super) aside: Producer<Event>,
-    pub(super) meeting: Arc<Meeting>,
-    /// Waiting for room takes no loop time.
-    pub(super) lossless: bool,
-    /// The time of the last record, and what was written last.
+    /// The ring of packed events.
+    pub(super) records: Producer<PackedEvent>,
+    /// Events that cannot be packed, in the order of their markers in `records`.
+    pub(super) side_events: Producer<Event>,
+    /// Parks this end, and wakes the reader.
+    pub(super) parkers: Arc<ParkerPair>,
+    /// Blocks instead of dropping, because blocking takes no loop time.
+    pub(super) is_lossless: bool,
+    /// Loop time of the last packed event.
     pub(super) last_ns: Nanos,
-    pub(super) last: Last,
-    pub(super) places: Places,
-    pub(super) gap: Option<Gap>,
+    /// Context for packing the next event.
+    pub(super) context: PackContext,
+    /// Sites that this thread has awaited at.
+    pub(super) site_cache: SiteCache,
+    /// The gap that is open, if events are being dropped.
+    pub(super) gap: Option<OpenGap>,
 }
 
-/// Facts that are being dropped: since when, until when so far, and how many.
+/// A run of dropped events: times of the first and the last, and their number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gap {
+pub(super) struct OpenGap {
     from: Nanos,
     to: Nanos,
     dropped: u64,
 }
 
-/// A thread writes through its own ring for as long as this lives.
+/// Uninstalls this thread's [`LoopWriter`] when dropped.
 #[derive(Debug)]
-pub struct Writing {
-    // What is kept in a thread's own memory must end on that thread.
-    _stays: std::marker::PhantomData<*const ()>,
+pub struct WriterGuard {
+    // Thread-local state must be dropped on its own thread, so this type is not `Send`.
+    _not_send: std::marker::PhantomData<*const ()>,
 }
 
-impl Drop for Writing {
+impl Drop for WriterGuard {
     fn drop(&mut self) {
-        let _ = OWN.try_with(|own| own.borrow_mut().take());
+        let _ = THREAD_WRITER.try_with(|writer| writer.borrow_mut().take());
     }
 }
 
 impl LoopWriter {
-    /// From now on this thread writes through this ring.
-    pub fn install(self) -> Writing {
-        OWN.with(|own| *own.borrow_mut() = Some(self));
-        Writing { _stays: std::marker::PhantomData }
+    /// Makes this the writer of the current thread until the guard is dropped.
+    pub fn install(self) -> WriterGuard {
+        THREAD_WRITER.with(|writer| *writer.borrow_mut() = Some(self));
+        WriterGuard { _not_send: std::marker::PhantomData }
     }
 
-    fn tell(&mut self, at: Nanos, event: Event) {
-        let is_structure = is_structure(&event);
-        // They have no time of their own.
-        let is_timeless = matches!(event, Event::AwaitPoll { .. } | Event::AwaitOf { .. });
+    fn write_event(&mut self, at: Nanos, event: Event) {
+        let is_structural = is_structural(&event);
+        // These carry no time.
+        let is_timeless = matches!(event, Event::AwaitPoll { .. } | Event::AwaitResource { .. });
         let at = if is_timeless { self.last_ns } else { at };
-        match (What::of(&event, self.last), &event) {
+        match (PackedKind::classify(&event, self.context), &event) {
             (Some(_), &Event::AwaitStart { id, site, .. }) => {
-                if !self.start_await(at, id, site) {
-                    self.tell_aside(at, event);
+                if !self.write_await_start(at, id, site) {
+                    self.write_side_event(at, event);
                 }
             }
-            (Some((what, about)), _) => {
-                if !self.write(at, what, about, is_structure) {
-                    self.tell_aside(at, event);
+            (Some((kind, index)), _) => {
+                if !self.write(at, kind, index, is_structural) {
+                    self.write_side_event(at, event);
                 } else if let Event::PollStart { task, .. } = event
                     && self.gap.is_none()
                 {
-                    self.last.polled = Some(task);
+                    self.context.polled = Some(task);
                 }
             }
-            (None, _) if self.drops_without_room(is_structure) && (self.gap.is_some() || self.aside.slots() == 0) => {
-                self.drop_one(at);
+            (None, _) if self.may_drop(is_structural) && (self.gap.is_some() || self.side_events.slots() == 0) => {
+                self.count_drop(at);
             }
-            (None, _) => self.tell_aside(at, event),
+            (None, _) => self.write_side_event(at, event),
         }
     }
 
-    /// Writes the place of an await and its start, which both wait for room. A place without its await does no harm.
+    /// Writes the site of an await and its start; both block for space. A site without its await is harmless.
     #[inline]
-    fn start_await(&mut self, at: Nanos, id: AwaitId, site: SiteId) -> bool {
-        let is_written =
-            self.write(at, What::AwaitSite, site.index(), true) && self.write(at, What::AwaitStart, id.index(), true);
+    fn write_await_start(&mut self, at: Nanos, id: AwaitId, site: SiteId) -> bool {
+        let is_written = self.write(at, PackedKind::AwaitSite, site.index(), true)
+            && self.write(at, PackedKind::AwaitStart, id.index(), true);
         if is_written {
-            self.last.started = Some(id);
+            self.context.started = Some(id);
         }
         is_written
     }
 
-    /// Writes a record, or drops it where there is no room and it is no structure. False where it cannot be a record.
+    /// Writes a packed event, or drops it if the ring is full and it is not structural. Returns `false` if it cannot be
+    /// packed.
     #[inline]
-    fn write(&mut self, at: Nanos, what: What, about: usize, is_structure: bool) -> bool {
+    fn write(&mut self, at: Nanos, kind: PackedKind, index: usize, is_structural: bool) -> bool {
         if self.gap.is_none()
-            && let Some(record) = Record::new(what, at.wrapping_sub(self.last_ns), about)
+            && let Some(record) = PackedEvent::new(kind, at.wrapping_sub(self.last_ns), index)
             && self.records.push(record).is_ok()
         {
             self.last_ns = at;
-            if self.meeting.reader.is_called_for() {
-                self.meeting.reader.call();
+            if self.parkers.reader.is_parked_lightly() {
+                self.parkers.reader.notify();
             }
             return true;
         }
-        self.write_late(at, what, about, is_structure)
+        self.write_slow(at, kind, index, is_structural)
     }
 
-    /// Much time has passed, or there is no room, or was none a moment ago.
+    /// Slow path of `write`: much time has passed, the ring is full, or a gap is open.
     #[cold]
     #[inline(never)]
-    fn write_late(&mut self, at: Nanos, what: What, about: usize, is_structure: bool) -> bool {
-        if self.drops_without_room(is_structure) {
-            let room = if self.gap.is_some() { GAP_ENDS_AT } else { RECORDS_OF_ONE };
-            if self.records.slots() < room {
-                self.drop_one(at);
+    fn write_slow(&mut self, at: Nanos, kind: PackedKind, index: usize, is_structural: bool) -> bool {
+        if self.may_drop(is_structural) {
+            let free_slots = if self.gap.is_some() { GAP_CLOSE_SLOTS } else { SLOTS_PER_EVENT };
+            if self.records.slots() < free_slots {
+                self.count_drop(at);
                 return true;
             }
         }
-        let record = match Record::new(what, at.wrapping_sub(self.last_ns), about) {
+        let record = match PackedEvent::new(kind, at.wrapping_sub(self.last_ns), index) {
             Some(record) => record,
             None => {
-                let (Some(time), Some(record)) = (Record::time(at), Record::new(what, 0, about)) else { return false };
-                self.push_when_there_is_room(time);
+                let (Some(time), Some(record)) = (PackedEvent::time(at), PackedEvent::new(kind, 0, index)) else {
+                    return false;
+                };
+                self.push_blocking(time);
                 record
             }
         };
-        self.push_when_there_is_room(record);
+        self.push_blocking(record);
         self.last_ns = at;
-        if !is_structure {
-            self.end_gap(at);
+        if !is_structural {
+            self.close_gap(at);
         }
         true
     }
 
-    fn drops_without_room(&self, is_structure: bool) -> bool {
-        !self.lossless && !is_structure
+    fn may_drop(&self, is_structural: bool) -> bool {
+        !self.is_lossless && !is_structural
     }
 
-    fn drop_one(&mut self, at: Nanos) {
-        let gap = self.gap.get_or_insert(Gap { from: at, to: at, dropped: 0 });
+    fn count_drop(&mut self, at: Nanos) {
+        let gap = self.gap.get_or_insert(OpenGap { from: at, to: at, dropped: 0 });
         gap.to = at;
         gap.dropped += 1;
     }
 
-    fn end_gap(&mut self, at: Nanos) {
-        if let Some(Gap { from, dropped, .. }) = self.gap.take() {
-            self.tell_aside(at, Event::Gap { from, to: at, dropped });
+    fn close_gap(&mut self, at: Nanos) {
+        if let Some(OpenGap { from, dropped, .. }) = self.gap.take() {
+            self.write_side_event(at, Event::Gap { from, to: at, dropped });
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn tell_aside(&mut self, at: Nanos, event: Event) {
-        self.wait_until(|writer| writer.aside.slots() > 0);
-        // The reader is gone if there is still no room: nobody misses it.
-        if self.aside.push(event).is_ok() {
-            let due = Record::new(What::Aside, at.wrapping_sub(self.last_ns), 0);
-            if due.is_some() {
+    fn write_side_event(&mut self, at: Nanos, event: Event) {
+        self.block_until(|writer| writer.side_events.slots() > 0);
+        // Still no space means that the reader is gone, so the event is not missed.
+        if self.side_events.push(event).is_ok() {
+            let marker = PackedEvent::new(PackedKind::SideEvent, at.wrapping_sub(self.last_ns), 0);
+            if marker.is_some() {
                 self.last_ns = at;
             }
-            // One that comes long after the last record is due right after it; its own time is in it.
-            self.push_when_there_is_room(due.unwrap_or(Record::ASIDE_NOW));
+            // Long after the previous packed event the marker is due at once; the event carries its own time.
+            self.push_blocking(marker.unwrap_or(PackedEvent::SIDE_EVENT_NOW));
         }
     }
 
-    fn push_when_there_is_room(&mut self, record: Record) {
-        self.wait_until(|writer| writer.records.slots() > 0);
+    fn push_blocking(&mut self, record: PackedEvent) {
+        self.block_until(|writer| writer.records.slots() > 0);
         let _ = self.records.push(record);
-        self.meeting.reader.call();
+        self.parkers.reader.notify();
     }
 
-    /// Waits until there is room, or the reader is gone.
-    fn wait_until(&self, is_room: impl Fn(&Self) -> bool) {
-        let is_over = || is_room(self) || self.records.is_abandoned();
+    /// Blocks until `has_space` returns true or the reader is gone.
+    fn block_until(&self, has_space: impl Fn(&Self) -> bool) {
+        let is_over = || has_space(self) || self.records.is_abandoned();
         if !is_over() {
-            self.meeting.reader.shake();
-            while !self.meeting.writer.sleep_until(Sleep::Light, LOOK, is_over) {}
+            self.parkers.reader.unpark();
+            while !self.parkers.writer.park_until(ParkDepth::Light, ABANDON_CHECK_INTERVAL, is_over) {}
         }
     }
 }
 
 impl Drop for LoopWriter {
     fn drop(&mut self) {
-        // What was dropped to the very end is still to be told of.
-        if let Some(Gap { to, .. }) = self.gap {
-            self.end_gap(to.max(self.last_ns));
+        // Events dropped at the very end are reported too.
+        if let Some(OpenGap { to, .. }) = self.gap {
+            self.close_gap(to.max(self.last_ns));
         }
-        self.meeting.reader.shake();
+        self.parkers.reader.unpark();
     }
 }
 
-/// False where the thread has no ring. Nothing that is called while writing tells anything: it is never borrowed twice.
+/// Runs `write` on this thread's writer. Returns `false` if there is none. Never re-entrant: writing emits nothing.
 #[inline]
-fn with_own(write: impl FnOnce(&mut LoopWriter) -> bool) -> bool {
-    OWN.try_with(|own| own.try_borrow_mut().is_ok_and(|mut own| own.as_mut().is_some_and(write))).unwrap_or(false)
+fn with_thread_writer(write: impl FnOnce(&mut LoopWriter) -> bool) -> bool {
+    THREAD_WRITER
+        .try_with(|writer| writer.try_borrow_mut().is_ok_and(|mut writer| writer.as_mut().is_some_and(write)))
+        .unwrap_or(false)
 }
 
-/// Writes a record of a poll or a wake through this thread's own ring. False where the thread has no ring, or it cannot
-/// be a record.
+/// Writes a poll or wake to this thread's ring. Returns `false` if there is none or the event cannot be packed.
 #[inline]
-pub fn write(at: Nanos, task: TaskId, what: impl FnOnce(Option<TaskId>) -> Option<What>) -> bool {
-    with_own(|own| {
-        let Some(what) = what(own.last.polled) else { return false };
-        if !own.write(at, what, task.index(), false) {
+pub fn write_task_event(at: Nanos, task: TaskId, kind: impl FnOnce(Option<TaskId>) -> Option<PackedKind>) -> bool {
+    with_thread_writer(|writer| {
+        let Some(kind) = kind(writer.context.polled) else { return false };
+        if !writer.write(at, kind, task.index(), false) {
             return false;
         }
-        if what == What::PollStart && own.gap.is_none() {
-            own.last.polled = Some(task);
+        if kind == PackedKind::PollStart && writer.gap.is_none() {
+            writer.context.polled = Some(task);
         }
         true
     })
 }
 
-/// The same of an await's start, at a place that this thread knows. It is only looked up where nothing is to be told.
+/// Writes the start of an await at a cached site, and returns the id of the site. With `is_recorded` false it only
+/// looks the site up. Returns `None` if there is no ring, the site is not cached, or the event cannot be packed.
 #[inline]
-pub fn start_await(at: Nanos, id: AwaitId, task: TaskId, site: &Site, is_told: bool) -> Option<SiteId> {
-    let mut known = None;
-    let is_written = with_own(|own| {
-        known = own.places.find(site);
-        known.is_some_and(|site| !is_told || own.last.polled == Some(task) && own.start_await(at, id, site))
+pub fn write_await_start(at: Nanos, id: AwaitId, task: TaskId, site: &AwaitSite, is_recorded: bool) -> Option<SiteId> {
+    let mut cached = None;
+    let is_written = with_thread_writer(|writer| {
+        cached = writer.site_cache.get(site);
+        cached.is_some_and(|site| {
+            !is_recorded || writer.context.polled == Some(task) && writer.write_await_start(at, id, site)
+        })
     });
-    known.filter(|_| is_written)
+    cached.filter(|_| is_written)
 }
 
-/// The same of its poll, which has the time of the record before.
+/// Writes a poll of an await, with the time of the previous packed event. Returns `false` if there is no ring.
 #[inline]
-pub fn poll_await(id: AwaitId, ready: bool) -> bool {
-    let what = if ready { What::AwaitReady } else { What::AwaitPending };
-    with_own(|own| own.write(own.last_ns, what, id.index(), false))
+pub fn write_await_poll(id: AwaitId, is_ready: bool) -> bool {
+    let kind = if is_ready { PackedKind::AwaitReady } else { PackedKind::AwaitPending };
+    with_thread_writer(|writer| writer.write(writer.last_ns, kind, id.index(), false))
 }
 
-/// The same of its end.
+/// Writes the end of an await. Returns `false` if there is no ring or the event cannot be packed.
 #[inline]
-pub fn end_await(at: Nanos, id: AwaitId) -> bool {
-    with_own(|own| own.write(at, What::AwaitEnd, id.index(), true))
+pub fn write_await_end(at: Nanos, id: AwaitId) -> bool {
+    with_thread_writer(|writer| writer.write(at, PackedKind::AwaitEnd, id.index(), true))
 }
 
-/// From now on this thread knows the place by itself.
-pub fn keep_place(site: &Site, id: SiteId) {
-    with_own(|own| {
-        own.places.keep(site, id);
+/// Adds a site to this thread's cache.
+pub fn cache_site(site: &AwaitSite, id: SiteId) {
+    with_thread_writer(|writer| {
+        writer.site_cache.insert(site, id);
         true
     });
 }
 
-/// Writes through this thread's own ring; gives the event back where it has none.
-pub fn tell(at: Nanos, event: Event) -> Result<(), Event> {
-    let mut told = Some(event);
-    let _ = OWN.try_with(|own| {
-        if let Ok(mut own) = own.try_borrow_mut()
-            && let Some(own) = &mut *own
-            && let Some(event) = told.take()
+/// Writes an event to this thread's ring; returns the event if there is none.
+pub fn write_event(at: Nanos, event: Event) -> Result<(), Event> {
+    let mut unwritten = Some(event);
+    let _ = THREAD_WRITER.try_with(|writer| {
+        if let Ok(mut writer) = writer.try_borrow_mut()
+            && let Some(writer) = &mut *writer
+            && let Some(event) = unwritten.take()
         {
-            own.tell(at, event);
+            writer.write_event(at, event);
         }
     });
-    told.map_or(Ok(()), Err)
+    unwritten.map_or(Ok(()), Err)
 }
 
-/// Makes sure that a reader who sleeps hears of what was written.
-pub fn call_reader() {
-    let _ = OWN.try_with(|own| {
-        if let Ok(own) = own.try_borrow()
-            && let Some(own) = &*own
+/// Wakes a parked reader so that it reads what this thread wrote.
+pub fn notify_reader() {
+    let _ = THREAD_WRITER.try_with(|writer| {
+        if let Ok(writer) = writer.try_borrow()
+            && let Some(writer) = &*writer
         {
-            own.meeting.reader.call();
+            writer.parkers.reader.notify();
         }
     });
 }

@@ -1,4 +1,4 @@
-//! One line of a recording, as console-subscriber writes it, borrowed from the buffer that it was read into.
+//! One line of a recording as console-subscriber writes it, borrowed from the input buffer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,157 +7,161 @@ use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 
-/// The format that is understood; console-subscriber writes it into the first line.
-pub const VERSION: u64 = 1;
+/// The supported format version, as in the header line.
+pub const FORMAT_VERSION: u64 = 1;
 
 /// The first line.
 #[derive(Debug, Deserialize)]
-pub struct Header {
+pub struct RecordingHeader {
+    /// Format version.
     pub v: u64,
 }
 
-/// What happened. Ids are those of spans: of tasks, of resources and of their operations.
+/// An event. Ids are span ids of tasks, resources and async operations.
 #[derive(Debug, PartialEq, Deserialize)]
-pub enum Line<'a> {
+pub enum RecordingLine<'a> {
+    /// A task was spawned.
     Spawn {
         id: u64,
-        at: Stamp,
+        at: RecordingTimestamp,
         #[serde(borrow)]
-        fields: Vec<Field<'a>>,
+        fields: Vec<SpawnField<'a>>,
     },
-    Enter {
-        id: u64,
-        at: Stamp,
-    },
-    Exit {
-        id: u64,
-        at: Stamp,
-    },
-    Close {
-        id: u64,
-        at: Stamp,
-    },
-    Waker {
-        id: u64,
-        op: WakerOp,
-        at: Stamp,
-    },
+    /// A span was entered: for a task, a poll.
+    Enter { id: u64, at: RecordingTimestamp },
+    /// A span was exited.
+    Exit { id: u64, at: RecordingTimestamp },
+    /// A span was closed.
+    Close { id: u64, at: RecordingTimestamp },
+    /// A waker was used.
+    Waker { id: u64, op: WakerOp, at: RecordingTimestamp },
 }
 
+/// What was done with a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum WakerOp {
+    /// Woken by value; `self_wake` if during the task's own poll.
     Wake { self_wake: bool },
+    /// Woken by reference; `self_wake` if during the task's own poll.
     WakeByRef { self_wake: bool },
+    /// Cloned.
     Clone,
+    /// Dropped.
     Drop,
 }
 
-/// A time of the system's clock, as serde writes one.
+/// A system time in serde's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Stamp {
+pub struct RecordingTimestamp {
     secs_since_epoch: u64,
     nanos_since_epoch: u32,
 }
 
-impl Stamp {
+impl RecordingTimestamp {
+    /// Creates a timestamp from its parts.
     pub(super) fn new(secs_since_epoch: u64, nanos_since_epoch: u32) -> Self {
         Self { secs_since_epoch, nanos_since_epoch }
     }
 
-    /// Nanoseconds since 1970; `None` past the year 2554.
+    /// Returns nanoseconds since 1970; `None` past the year 2554.
     pub fn epoch_ns(self) -> Option<u64> {
         self.secs_since_epoch.checked_mul(1_000_000_000)?.checked_add(self.nanos_since_epoch.into())
     }
 }
 
+/// A field of a task's span.
 #[derive(Debug, PartialEq, Deserialize)]
-pub struct Field<'a> {
+pub struct SpawnField<'a> {
     #[serde(borrow)]
+    /// The field's name, for example `task.name`.
     pub name: Cow<'a, str>,
     #[serde(borrow)]
-    pub value: Value<'a>,
+    /// The field's value.
+    pub value: SpawnFieldValue<'a>,
 }
 
-/// The value of a field.
+/// The value of a [`SpawnField`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum SpawnFieldValue<'a> {
+    /// An unsigned integer.
     Number(u64),
+    /// A string.
     Text(Cow<'a, str>),
-    /// Of a kind that nothing here asks for.
+    /// Any other type; not used.
     Other,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for SpawnFieldValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+        deserializer.deserialize_any(SpawnFieldVisitor)
     }
 }
 
-struct AnyValue;
+struct SpawnFieldVisitor;
 
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value<'de>;
+impl<'de> Visitor<'de> for SpawnFieldVisitor {
+    type Value = SpawnFieldValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value of a field")
+        f.write_str("a field value")
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Value::Number(number))
+        Ok(SpawnFieldValue::Number(number))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
+        Ok(SpawnFieldValue::Other)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
+        Ok(SpawnFieldValue::Other)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Other)
+        Ok(SpawnFieldValue::Other)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Other)
+        Ok(SpawnFieldValue::Other)
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
+        Ok(SpawnFieldValue::Text(Cow::Borrowed(text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
+        Ok(SpawnFieldValue::Text(Cow::Owned(text.to_owned())))
     }
 }
 
-/// Why a line tells nothing.
+/// Why a line yields no event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Untold {
-    /// It is whole, and an event that is not of this version.
-    Unknown,
-    /// It is not what console-subscriber writes.
-    Broken(String),
+pub enum LineError {
+    /// It is well-formed, but of a kind that this version does not have.
+    UnknownEvent,
+    /// It is malformed. Holds the reason.
+    Malformed(String),
 }
 
-impl<'a> Line<'a> {
-    /// Reads one line, without its end.
+impl<'a> RecordingLine<'a> {
+    /// Parses one line, without its end.
     ///
     /// # Errors
-    /// Where it is broken, or tells of something that is not known.
-    pub fn parse(line: &'a [u8]) -> Result<Self, Untold> {
-        if let Some(line) = super::exact::read(line) {
+    /// If it is malformed, or an unknown event.
+    pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
+        if let Some(line) = super::fast_parse::parse(line) {
             return Ok(line);
         }
         serde_json::from_slice(line).map_err(|error| {
-            const KNOWN: [&str; 5] = ["Spawn", "Enter", "Exit", "Close", "Waker"];
+            const EVENT_NAMES: [&str; 5] = ["Spawn", "Enter", "Exit", "Close", "Waker"];
             let whole: Result<FxHashMap<Cow<str>, IgnoredAny>, _> = serde_json::from_slice(line);
             match whole {
-                Ok(events) if !events.is_empty() && events.keys().all(|name| !KNOWN.contains(&&**name)) => {
-                    Untold::Unknown
+                Ok(events) if !events.is_empty() && events.keys().all(|name| !EVENT_NAMES.contains(&&**name)) => {
+                    LineError::UnknownEvent
                 }
-                // Its line number within this one line says nothing.
-                _ => Untold::Broken(error.to_string().replace(" at line 1 column", " at column")),
+                // The line number within this one line is meaningless.
+                _ => LineError::Malformed(error.to_string().replace(" at line 1 column", " at column")),
             }
         })
     }
@@ -168,38 +172,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_of_version_one_is_read() {
-        let at = Stamp { secs_since_epoch: 7, nanos_since_epoch: 9 };
+    fn parses_every_event_of_version_1() {
+        let at = RecordingTimestamp { secs_since_epoch: 7, nanos_since_epoch: 9 };
         let stamp = r#""at":{"secs_since_epoch":7,"nanos_since_epoch":9}"#;
-        let read = |text: &str| format!("{:?}", Line::parse(text.as_bytes()));
-        let said = |line: Line| format!("{:?}", Ok::<_, Untold>(line));
-        assert_eq!(read(&format!(r#"{{"Enter":{{"id":8,{stamp}}}}}"#)), said(Line::Enter { id: 8, at }));
+        let read = |text: &str| format!("{:?}", RecordingLine::parse(text.as_bytes()));
+        let expected = |line: RecordingLine| format!("{:?}", Ok::<_, LineError>(line));
+        assert_eq!(read(&format!(r#"{{"Enter":{{"id":8,{stamp}}}}}"#)), expected(RecordingLine::Enter { id: 8, at }));
         assert_eq!(
             read(&format!(r#"{{"Waker":{{"id":8,"op":{{"WakeByRef":{{"self_wake":true}}}},{stamp},"more":[1]}}}}"#)),
-            said(Line::Waker { id: 8, op: WakerOp::WakeByRef { self_wake: true }, at })
+            expected(RecordingLine::Waker { id: 8, op: WakerOp::WakeByRef { self_wake: true }, at })
         );
         assert_eq!(
             read(&format!(r#"{{"Waker":{{"id":8,"op":"Clone",{stamp}}}}}"#)),
-            said(Line::Waker { id: 8, op: WakerOp::Clone, at })
+            expected(RecordingLine::Waker { id: 8, op: WakerOp::Clone, at })
         );
         let fields = r#"[{"name":"task.name","value":"a\"b"},{"name":"size","value":3},{"name":"x","value":-3}]"#;
         let fields_read = vec![
-            Field { name: "task.name".into(), value: Value::Text("a\"b".into()) },
-            Field { name: "size".into(), value: Value::Number(3) },
-            Field { name: "x".into(), value: Value::Other },
+            SpawnField { name: "task.name".into(), value: SpawnFieldValue::Text("a\"b".into()) },
+            SpawnField { name: "size".into(), value: SpawnFieldValue::Number(3) },
+            SpawnField { name: "x".into(), value: SpawnFieldValue::Other },
         ];
         assert_eq!(
             read(&format!(r#"{{"Spawn":{{"id":8,{stamp},"fields":{fields}}}}}"#)),
-            said(Line::Spawn { id: 8, at, fields: fields_read })
+            expected(RecordingLine::Spawn { id: 8, at, fields: fields_read })
         );
         assert_eq!(at.epoch_ns(), Some(7_000_000_009));
     }
 
     #[test]
-    fn what_is_broken_and_what_is_only_unknown_are_told_apart() {
-        assert_eq!(Line::parse(br#"{"Resource":{"id":1}}"#), Err(Untold::Unknown));
-        for broken in ["", "{", "[]", "7", "{}", r#"{"Enter":{"id":1}}"#, r#"{"Enter":{"id":-1,"at":{}}}"#, "\u{0}"] {
-            assert!(matches!(Line::parse(broken.as_bytes()), Err(Untold::Broken(_))), "{broken:?}");
+    fn tells_malformed_from_unknown_lines() {
+        assert_eq!(RecordingLine::parse(br#"{"Resource":{"id":1}}"#), Err(LineError::UnknownEvent));
+        for malformed in ["", "{", "[]", "7", "{}", r#"{"Enter":{"id":1}}"#, r#"{"Enter":{"id":-1,"at":{}}}"#, "\u{0}"]
+        {
+            assert!(
+                matches!(RecordingLine::parse(malformed.as_bytes()), Err(LineError::Malformed(_))),
+                "{malformed:?}"
+            );
         }
     }
 }

@@ -1,30 +1,28 @@
-//! Where a program listens: `http://HOST:PORT`, `HOST:PORT`, `PORT` or `unix:PATH`.
+//! Parses addresses of a console: `http://HOST:PORT`, `HOST:PORT`, `PORT` or `unix:PATH`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where console-subscriber listens unless it is told otherwise.
+/// Where console-subscriber listens by default.
 pub const DEFAULT_ADDRESS: &str = "http://127.0.0.1:6669";
 
-/// The port that goes with a host of which no other is said.
+/// Port used if an address has none.
 const DEFAULT_PORT: u16 = 6669;
 
-/// Bytes of a name or path that is taken for an address.
+/// Longest address accepted, in bytes.
 const ADDRESS_BYTES_MAX: usize = 4_096;
 
-/// See the module.
+/// Address of a console.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A name or number of the host, IPv6 without its brackets, and a port.
-    Tcp {
-        host: String,
-        port: u16,
-    },
+pub enum ConsoleAddress {
+    /// Host name or IP address (IPv6 without brackets), and port.
+    Tcp { host: String, port: u16 },
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ConsoleAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
@@ -34,26 +32,33 @@ impl fmt::Display for Address {
     }
 }
 
-/// What is wrong with an address, and what would be right.
+/// Why an address is invalid, and what is valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("an address is expected, such as http://127.0.0.1:6669 or unix:/tmp/app.sock")]
+    /// It is empty or too long.
+    #[error("empty or oversized address; give http://HOST:PORT or unix:PATH, for example http://127.0.0.1:6669")]
     Empty,
-    #[error("`{0}`: TLS is not spoken here, and console-subscriber does not either; give http://HOST:PORT")]
+    /// It is an `https` URL.
+    #[error("`{0}`: TLS is not supported, and console-subscriber does not use it; give http://HOST:PORT")]
     Tls(String),
-    #[error("`{address}`: `{scheme}` is not known; give http://HOST:PORT or unix:PATH")]
+    /// It has an unknown scheme.
+    #[error("`{address}`: unknown scheme `{scheme}`; give http://HOST:PORT or unix:PATH")]
     Scheme { address: String, scheme: String },
-    #[error("`{address}`: `{port}` is not a port; give a number from 1 to 65535")]
+    /// Its port is not a number from 1 to 65535.
+    #[error("`{address}`: invalid port `{port}`; give a number from 1 to 65535")]
     Port { address: String, port: String },
-    #[error("`{address}`: `{host}` is not a host; give a name such as localhost, 127.0.0.1 or [::1]")]
+    /// Its host is not a name or IP address.
+    #[error("`{address}`: invalid host `{host}`; give a name such as localhost, 127.0.0.1 or [::1]")]
     Host { address: String, host: String },
-    #[error("`{0}`: a path is expected after unix:, such as unix:/tmp/app.sock")]
+    /// It has no path after `unix:`.
+    #[error("`{0}`: missing path after unix:; give a path such as unix:/tmp/app.sock")]
     Path(String),
-    #[error("`{0}`: nothing is expected after the port")]
-    Rest(String),
+    /// Something follows the port.
+    #[error("`{0}`: unexpected text after the port; give http://HOST:PORT")]
+    Trailing(String),
 }
 
-impl FromStr for Address {
+impl FromStr for ConsoleAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
@@ -62,28 +67,28 @@ impl FromStr for Address {
             return Err(AddressError::Empty);
         }
         if let Some(path) = text.strip_prefix("unix:") {
-            // `unix:///path` is how others write it.
+            // `unix:///path` is common, too.
             let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
             let is_path = !path.is_empty() && !path.ends_with('/') && !path.contains('\0');
             return if is_path { Ok(Self::Unix(path.into())) } else { Err(AddressError::Path(text.to_owned())) };
         }
-        let place = match text.split_once("://") {
-            Some(("http", place)) => place,
+        let authority = match text.split_once("://") {
+            Some(("http", authority)) => authority,
             Some(("https", _)) => return Err(AddressError::Tls(text.to_owned())),
             Some((scheme, _)) => {
                 return Err(AddressError::Scheme { address: text.to_owned(), scheme: scheme.to_owned() });
             }
             None => text,
         };
-        let place = place.strip_suffix('/').unwrap_or(place);
-        if place.contains(['/', '?', '#']) {
-            return Err(AddressError::Rest(text.to_owned()));
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        if authority.contains(['/', '?', '#']) {
+            return Err(AddressError::Trailing(text.to_owned()));
         }
-        let (host, port) = host_and_port(place);
+        let (host, port) = host_and_port(authority);
         let port = match port {
             None => DEFAULT_PORT,
             Some(port) => match port.parse() {
-                // `+80` is a number, and no port.
+                // `+80` parses as a number, but is no port.
                 Ok(number) if number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()) => number,
                 _ => return Err(AddressError::Port { address: text.to_owned(), port: port.to_owned() }),
             },
@@ -96,21 +101,21 @@ impl FromStr for Address {
     }
 }
 
-/// The parts of `[::1]:80`, `host:80`, `host` and `80`.
-fn host_and_port(place: &str) -> (Option<&str>, Option<&str>) {
-    if let Some((host, rest)) = place.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+/// Splits `[::1]:80`, `host:80`, `host` and `80`.
+fn host_and_port(authority: &str) -> (Option<&str>, Option<&str>) {
+    if let Some((host, rest)) = authority.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
         return match rest.strip_prefix(':') {
             Some(port) => (Some(host), Some(port)),
             None if rest.is_empty() => (Some(host), None),
-            None => (Some(place), None),
+            None => (Some(authority), None),
         };
     }
-    match place.rsplit_once(':') {
-        // Several colons without brackets are an IPv6 address, which has no port then.
-        Some((host, _)) if host.contains(':') => (Some(place), None),
+    match authority.rsplit_once(':') {
+        // Several colons without brackets are an IPv6 address without a port.
+        Some((host, _)) if host.contains(':') => (Some(authority), None),
         Some((host, port)) => (Some(host), Some(port)),
-        None if !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit()) => (None, Some(place)),
-        None => (Some(place), None),
+        None if !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_digit()) => (None, Some(authority)),
+        None => (Some(authority), None),
     }
 }
 
@@ -125,11 +130,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<String, String> {
-        text.parse::<Address>().map(|address| address.to_string()).map_err(|error| error.to_string())
+        text.parse::<ConsoleAddress>().map(|address| address.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn addresses_are_read_as_people_write_them() {
+    fn parses_every_form_of_address() {
         for (text, expected) in [
             (DEFAULT_ADDRESS, DEFAULT_ADDRESS),
             ("http://localhost:80/", "http://localhost:80"),
@@ -149,22 +154,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_what_would_be() {
+    fn errors_name_what_is_valid() {
         for (text, expected) in [
-            ("", "an address is expected"),
-            ("https://localhost:80", "TLS is not spoken here"),
-            ("ftp://localhost:80", "`ftp` is not known"),
-            ("localhost:http", "`http` is not a port"),
+            ("", "empty or oversized address"),
+            ("https://localhost:80", "TLS is not supported"),
+            ("ftp://localhost:80", "unknown scheme `ftp`"),
+            ("localhost:http", "invalid port `http`"),
             ("localhost:0", "from 1 to 65535"),
             ("localhost:65536", "from 1 to 65535"),
-            ("localhost:+80", "`+80` is not a port"),
+            ("localhost:+80", "invalid port `+80`"),
             ("99999", "from 1 to 65535"),
-            ("a b:80", "`a b` is not a host"),
-            (":80", "`` is not a host"),
-            ("[::1]x", "is not a host"),
-            ("http://localhost:80/path", "nothing is expected after the port"),
-            ("unix:", "a path is expected"),
-            ("unix:/tmp/", "a path is expected"),
+            ("a b:80", "invalid host `a b`"),
+            (":80", "invalid host ``"),
+            ("[::1]x", "invalid host"),
+            ("http://localhost:80/path", "unexpected text after the port"),
+            ("unix:", "missing path"),
+            ("unix:/tmp/", "missing path"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! Reaching a program that listens on a TCP or Unix socket, and saying in a person's words why that failed.
+//! Connects to a console on a TCP or Unix socket, and explains failures.
 
 use std::error::Error;
 use std::io;
@@ -11,184 +11,197 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::first_bytes::{FirstBytes, Listened, Speech};
-use super::{Address, Details, Messages};
+use super::first_bytes::{FirstBytes, PeerProtocol, SniffedStream};
+use super::{ConsoleAddress, MessageStream, TaskDetailsStream};
 
-/// How long the other side may take to accept a connection, and then to answer the first request.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long connecting may take, and then the answer to the first request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a program may take that is watched for good: one with a hundred thousand tasks can be slow to answer, and what
-/// it told to a client that left it does not tell again.
-const WATCH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a program may take to answer if it is watched for long. One with a hundred thousand tasks can be slow, and
+/// it does not repeat what it sent to a client that gave up.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of what the other side said about itself that are shown.
-const SAID_BYTES_MAX: usize = 200;
+/// Longest message of the peer that is shown, in bytes.
+const PEER_TEXT_BYTES_MAX: usize = 200;
 
-/// Why a program could not be reached, or was lost. Each is a sentence without its first word, which is the address.
+/// Why a program cannot be reached or was lost. The messages follow the address and a colon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreachable {
-    #[error("nothing listens there; is the program running, and does it call console_subscriber::init()?")]
+pub enum ConnectError {
+    /// Nothing listens on the port.
+    #[error("connection refused; is the program running, and does it call console_subscriber::init()?")]
     Refused,
-    #[error("there is no such socket; is the program running, and is that the path that it was given?")]
+    /// The socket file does not exist.
+    #[error("no such socket; is the program running, and was it given this path?")]
     NoSocket,
-    #[error("this user may not open the socket")]
+    /// This user must not open the socket.
+    #[error("permission denied; the socket belongs to another user")]
     NotPermitted,
-    #[error("there is no such host: {0}")]
+    /// The host name cannot be resolved.
+    #[error("no such host: {0}")]
     NoHost(String),
-    #[error("the connection could not be made: {0}")]
+    /// Connecting failed for another reason.
+    #[error("connection failed: {0}")]
     NoConnection(String),
-    #[error("no connection within {} s", ANSWER_PATIENCE.as_secs())]
+    /// Connecting timed out.
+    #[error("no connection within {} s", ANSWER_TIMEOUT.as_secs())]
     NoAccept,
-    #[error(
-        "it took the connection and gave no answer for a long time; is it stopped, or something else than a console?"
-    )]
+    /// The first request timed out.
+    #[error("connected, but no answer; is the program stopped, or not a console?")]
     NoAnswer,
-    #[error("it speaks HTTP/1: a web server, and not a console, which speaks gRPC")]
+    /// The peer speaks HTTP/1.
+    #[error("not a console: it speaks HTTP/1, like a web server, not gRPC")]
     Http1,
-    #[error("it speaks something else than a console, which speaks gRPC")]
-    OtherSpeech,
-    #[error("it answers, but it is not a console: {0}")]
+    /// The peer speaks neither HTTP/1 nor HTTP/2.
+    #[error("not a console: it does not speak gRPC")]
+    OtherProtocol,
+    /// The peer speaks gRPC, but has no console service.
+    #[error("not a console: {0}")]
     NotConsole(String),
-    #[error("what it sent cannot be read: {0}")]
+    /// Its messages cannot be decoded.
+    #[error("cannot read its data: {0}")]
     Unreadable(String),
-    #[error("the connection was closed")]
+    /// The peer closed the connection.
+    #[error("connection closed")]
     Closed,
-    #[error("the connection broke: {0}")]
+    /// The connection failed.
+    #[error("connection lost: {0}")]
     Broke(String),
 }
 
-/// A connection to a program.
+/// A connection to a console.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct ConsoleConnection {
     channel: Channel,
     first: FirstBytes,
 }
 
-impl Connection {
-    /// Connects, or gives up in time.
+impl ConsoleConnection {
+    /// Connects, with a timeout.
     ///
     /// # Errors
-    /// Where nobody is there.
-    pub async fn open(address: &Address) -> Result<Self, Unreachable> {
-        let opened = timeout(ANSWER_PATIENCE, Self::open_patiently(address)).await;
-        opened.unwrap_or(Err(Unreachable::NoAccept))
+    /// If the console cannot be reached.
+    pub async fn open(address: &ConsoleAddress) -> Result<Self, ConnectError> {
+        let opened = timeout(ANSWER_TIMEOUT, Self::open_without_timeout(address)).await;
+        opened.unwrap_or(Err(ConnectError::NoAccept))
     }
 
-    async fn open_patiently(address: &Address) -> Result<Self, Unreachable> {
+    async fn open_without_timeout(address: &ConsoleAddress) -> Result<Self, ConnectError> {
         let first = FirstBytes::default();
-        // The name of a socket's host means nothing to who listens there.
+        // The peer ignores the host name.
         let endpoint = Endpoint::from_static("http://console");
         let channel = match address {
-            Address::Tcp { host, port } => {
+            ConsoleAddress::Tcp { host, port } => {
                 let lookup = tokio::net::lookup_host((host.as_str(), *port)).await;
-                let places: Vec<_> = lookup.map_err(|error| Unreachable::NoHost(error.to_string()))?.collect();
-                let stream = TcpStream::connect(places.as_slice()).await.map_err(|error| not_connected(&error))?;
-                // What is late by a moment is of no use here; that a small answer waits is.
+                let addresses: Vec<_> = lookup.map_err(|error| ConnectError::NoHost(error.to_string()))?.collect();
+                let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| connect_error(&error))?;
+                // Latency matters here; the delay of small packets does not pay.
                 let _ = stream.set_nodelay(true);
-                over(endpoint, Listened { stream, first: first.clone() }).await
+                http2_channel(endpoint, SniffedStream { stream, first: first.clone() }).await
             }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| not_connected(&error))?;
-                over(endpoint, Listened { stream, first: first.clone() }).await
+            ConsoleAddress::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(|error| connect_error(&error))?;
+                http2_channel(endpoint, SniffedStream { stream, first: first.clone() }).await
             }
         };
         match channel {
             Ok(channel) => Ok(Self { channel, first }),
-            Err(error) => Err(spoken(&first).unwrap_or_else(|| Unreachable::NoConnection(root_cause(&error)))),
+            Err(error) => {
+                Err(protocol_mismatch(&first).unwrap_or_else(|| ConnectError::NoConnection(root_cause(&error))))
+            }
         }
     }
 
-    /// Begins to watch for good.
+    /// Subscribes to messages, with a long timeout.
     ///
     /// # Errors
-    /// Where the other side is no console, or does not answer in time.
-    pub async fn messages(&self) -> Result<Messages, Unreachable> {
-        self.messages_within(WATCH_PATIENCE).await
+    /// If the peer is no console, or does not answer in time.
+    pub async fn messages(&self) -> Result<MessageStream, ConnectError> {
+        self.messages_within(WATCH_TIMEOUT).await
     }
 
-    /// Begins to watch, or gives up where no answer comes in a few seconds.
+    /// Subscribes to messages, with a timeout of a few seconds.
     ///
     /// # Errors
-    /// Where the other side is no console, or does not answer in time.
-    pub async fn messages_soon(&self) -> Result<Messages, Unreachable> {
-        self.messages_within(ANSWER_PATIENCE).await
+    /// If the peer is no console, or does not answer in time.
+    pub async fn messages_or_timeout(&self) -> Result<MessageStream, ConnectError> {
+        self.messages_within(ANSWER_TIMEOUT).await
     }
 
-    async fn messages_within(&self, patience: Duration) -> Result<Messages, Unreachable> {
-        match timeout(patience, Messages::watch(self.channel.clone())).await {
+    async fn messages_within(&self, limit: Duration) -> Result<MessageStream, ConnectError> {
+        match timeout(limit, MessageStream::watch(self.channel.clone())).await {
             Ok(Ok(messages)) => Ok(messages),
-            Ok(Err(status)) => Err(self.lost(&status)),
-            Err(_) => Err(spoken(&self.first).unwrap_or(Unreachable::NoAnswer)),
+            Ok(Err(status)) => Err(self.explain(&status)),
+            Err(_) => Err(protocol_mismatch(&self.first).unwrap_or(ConnectError::NoAnswer)),
         }
     }
 
-    /// Begins to watch one task's details.
+    /// Subscribes to the details of the task with this span id.
     ///
     /// # Errors
-    /// Where there is no such task, or the program is gone.
-    pub async fn details(&self, span: u64) -> Result<Details, Status> {
-        Details::watch(self.channel.clone(), span).await
+    /// If there is no such task, or the program is gone.
+    pub async fn details(&self, span: u64) -> Result<TaskDetailsStream, Status> {
+        TaskDetailsStream::watch(self.channel.clone(), span).await
     }
 
-    /// What a failure says of the other side.
-    pub fn lost(&self, status: &Status) -> Unreachable {
-        let said = || crate::feed::console::cut(status.message(), SAID_BYTES_MAX);
-        if let Some(spoken) = spoken(&self.first) {
-            return spoken;
+    /// Derives the reason of a failed request.
+    pub fn explain(&self, status: &Status) -> ConnectError {
+        let peer_text = || crate::feed::console::truncate(status.message(), PEER_TEXT_BYTES_MAX);
+        if let Some(protocol_mismatch) = protocol_mismatch(&self.first) {
+            return protocol_mismatch;
         }
         match status.code() {
             Code::Unimplemented | Code::NotFound | Code::Unauthenticated | Code::PermissionDenied => {
-                Unreachable::NotConsole(said())
+                ConnectError::NotConsole(peer_text())
             }
-            Code::OutOfRange | Code::ResourceExhausted | Code::DataLoss => Unreachable::Unreadable(said()),
-            Code::Internal if status.source().is_none() => Unreachable::Unreadable(said()),
-            Code::Unavailable | Code::Cancelled => Unreachable::Closed,
+            Code::OutOfRange | Code::ResourceExhausted | Code::DataLoss => ConnectError::Unreadable(peer_text()),
+            Code::Internal if status.source().is_none() => ConnectError::Unreadable(peer_text()),
+            Code::Unavailable | Code::Cancelled => ConnectError::Closed,
             _ => match status.source() {
-                Some(cause) => Unreachable::Broke(root_cause(cause)),
-                None => Unreachable::Broke(said()),
+                Some(cause) => ConnectError::Broke(root_cause(cause)),
+                None => ConnectError::Broke(peer_text()),
             },
         }
     }
 }
 
-/// Speaks HTTP/2 over one stream that is already connected.
-async fn over<S>(endpoint: Endpoint, stream: Listened<S>) -> Result<Channel, tonic::transport::Error>
+/// Builds an HTTP/2 channel over one connected stream.
+async fn http2_channel<S>(endpoint: Endpoint, stream: SniffedStream<S>) -> Result<Channel, tonic::transport::Error>
 where
-    Listened<S>: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    SniffedStream<S>: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let stream = Arc::new(Mutex::new(Some(stream)));
     let connector = tower::service_fn(move |_| {
-        // A second connection would be another one: who lost it has to say so.
+        // No reconnect here: the caller must report the loss first.
         let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-        async move { stream.map(TokioIo::new).ok_or_else(|| io::Error::other("the connection was closed")) }
+        async move { stream.map(TokioIo::new).ok_or_else(|| io::Error::other("connection closed")) }
     });
     endpoint.connect_with_connector(connector).await
 }
 
-/// What the other side speaks, where it is not what a console does.
-fn spoken(first: &FirstBytes) -> Option<Unreachable> {
-    match first.speech() {
-        Speech::Nothing | Speech::Http2 => None,
-        Speech::Http1 => Some(Unreachable::Http1),
-        Speech::Other => Some(Unreachable::OtherSpeech),
+/// Returns an error if the first bytes of the peer are not HTTP/2.
+fn protocol_mismatch(first: &FirstBytes) -> Option<ConnectError> {
+    match first.protocol() {
+        PeerProtocol::Unknown | PeerProtocol::Http2 => None,
+        PeerProtocol::Http1 => Some(ConnectError::Http1),
+        PeerProtocol::Other => Some(ConnectError::OtherProtocol),
     }
 }
 
-fn not_connected(error: &io::Error) -> Unreachable {
+fn connect_error(error: &io::Error) -> ConnectError {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Unreachable::Refused,
-        io::ErrorKind::NotFound => Unreachable::NoSocket,
-        io::ErrorKind::PermissionDenied => Unreachable::NotPermitted,
-        io::ErrorKind::TimedOut => Unreachable::NoAccept,
-        _ => Unreachable::NoConnection(error.to_string()),
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused,
+        io::ErrorKind::NotFound => ConnectError::NoSocket,
+        io::ErrorKind::PermissionDenied => ConnectError::NotPermitted,
+        io::ErrorKind::TimedOut => ConnectError::NoAccept,
+        _ => ConnectError::NoConnection(error.to_string()),
     }
 }
 
-/// What lies at the bottom of an error: the layers above say only that something failed.
+/// Returns the innermost cause of an error; the outer layers only say that something failed.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    crate::feed::console::cut(&cause.to_string(), SAID_BYTES_MAX)
+    crate::feed::console::truncate(&cause.to_string(), PEER_TEXT_BYTES_MAX)
 }

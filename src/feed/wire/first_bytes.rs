@@ -1,4 +1,4 @@
-//! A connection that remembers the first bytes which came over it: what somebody speaks who does not speak HTTP/2.
+//! A stream that remembers its first bytes, to detect peers that do not speak HTTP/2.
 
 use std::io;
 use std::pin::Pin;
@@ -7,53 +7,60 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are remembered: the head of a first frame, or the first word of something else.
-const REMEMBERED_BYTES: usize = 16;
+/// Bytes remembered: enough for the header of a first frame, or the first word of another protocol.
+const FIRST_BYTES_MAX: usize = 16;
 
-/// What came first.
+/// The first bytes received.
 #[derive(Clone, Debug, Default)]
 pub struct FirstBytes(Arc<Mutex<Vec<u8>>>);
 
-/// What somebody speaks, as far as the first bytes tell.
+/// The protocol of the peer, as far as its first bytes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speech {
-    Nothing,
+pub enum PeerProtocol {
+    /// Nothing was received yet.
+    Unknown,
+    /// HTTP/1.
     Http1,
+    /// HTTP/2, and so probably gRPC.
     Http2,
+    /// Something else.
     Other,
 }
 
 impl FirstBytes {
-    fn note(&self, bytes: &[u8]) {
+    fn record(&self, bytes: &[u8]) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = REMEMBERED_BYTES - first.len();
-        first.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let free_bytes = FIRST_BYTES_MAX - first.len();
+        first.extend_from_slice(&bytes[..bytes.len().min(free_bytes)]);
     }
 
-    pub fn speech(&self) -> Speech {
-        /// The kind of an HTTP/2 connection's first frame: its settings.
+    /// Returns the protocol of the peer.
+    pub fn protocol(&self) -> PeerProtocol {
+        /// Type of the first frame of an HTTP/2 connection.
         const SETTINGS: u8 = 4;
         let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first.is_empty() {
-            Speech::Nothing
+            PeerProtocol::Unknown
         } else if first.starts_with(b"HTTP/1") {
-            Speech::Http1
+            PeerProtocol::Http1
         } else if first.first() == Some(&0) && first.get(3) == Some(&SETTINGS) {
-            Speech::Http2
+            PeerProtocol::Http2
         } else {
-            Speech::Other
+            PeerProtocol::Other
         }
     }
 }
 
-/// See the module.
+/// A stream that records its first bytes.
 #[derive(Debug)]
-pub struct Listened<S> {
+pub struct SniffedStream<S> {
+    /// The wrapped stream.
     pub stream: S,
+    /// Where its first bytes go.
     pub first: FirstBytes,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Listened<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SniffedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -61,12 +68,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Listened<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.first.note(&buffer.filled()[before..]);
+        self.first.record(&buffer.filled()[before..]);
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Listened<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SniffedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

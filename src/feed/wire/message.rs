@@ -1,11 +1,10 @@
-//! One update as it came: bytes that are looked through once and then decoded a little at a time.
+//! One update as received: indexed once, then decoded a few entries at a time.
 //!
-//! A first message can be hundreds of megabytes, and bytes of somebody else's can stand for many times their number in
-//! memory. So nothing is decoded as a whole: the message is taken apart into [`Update`]s of a few entries each, in which
-//! each new thing comes together with what is told of it. Entries that are too long, or too many, are left out and
-//! counted.
+//! A first message can have hundreds of megabytes, and malicious bytes can decode to many times their size. So a
+//! message is never decoded as a whole: it is split into [`Update`]s of a few entries, each entity together with its
+//! statistics. Entries that are too long or too many are skipped and counted.
 
-mod fields;
+mod proto_fields;
 
 use std::ops::Range;
 
@@ -19,176 +18,181 @@ use prost::Message as _;
 use prost_types::Timestamp;
 use tonic::codegen::Bytes;
 
-use fields::{Field, Fields, Unreadable};
+use proto_fields::{MalformedMessage, ProtoField, ProtoFields};
 
-/// Bytes of one entry: a task with its fields, a resource with its attributes.
+/// Longest entry, in bytes: a task with its fields, a resource with its attributes.
 const ENTRY_BYTES_MAX: usize = 1 << 16;
 
-/// Entries of one kind in one message.
+/// Most entries of one kind in one message.
 const ENTRIES_MAX: usize = 1 << 20;
 
-/// Entries that are decoded at once, and about so many bytes of them: decoded they may take forty times as much.
+/// Most entries decoded at once, and about how many bytes of them; decoded, they may take 40 times as much.
 const PART_ENTRIES: usize = 512;
 const PART_BYTES: usize = 1 << 20;
 
-/// A piece of the message.
-type Place = Range<usize>;
+/// A part of the message.
+type ByteRange = Range<usize>;
 
-/// New things of one kind, and what is told of things of that kind.
+/// New entities of one kind, and statistics of entities of that kind.
 #[derive(Debug, Default)]
-struct Section {
-    new: Vec<(u64, Place)>,
-    /// By span id, in its order.
-    stats: Vec<(u64, Place)>,
+struct MessageSection {
+    new: Vec<(u64, ByteRange)>,
+    /// Statistics by span id, sorted.
+    stats: Vec<(u64, ByteRange)>,
     dropped: u64,
 }
 
-/// See the module.
+/// An indexed message.
 #[derive(Debug)]
-pub struct Message {
+pub struct ConsoleMessage {
     bytes: Bytes,
+    /// When the program published it.
     pub now: Option<Timestamp>,
-    tasks: Section,
-    resources: Section,
-    operations: Section,
-    poll_ops: Vec<Place>,
-    metadata: Vec<Place>,
-    cut: u64,
+    tasks: MessageSection,
+    resources: MessageSection,
+    async_ops: MessageSection,
+    poll_ops: Vec<ByteRange>,
+    metadata: Vec<ByteRange>,
+    skipped: u64,
 }
 
-/// One thing of a section: when it was created, what is new of it, what is told of it.
-type Entry = ((i64, i32), Option<Place>, Option<(u64, Place)>);
+/// One entity of a section: creation time, description if new, and statistics.
+type SectionEntry = ((i64, i32), Option<ByteRange>, Option<(u64, ByteRange)>);
 
-impl Message {
-    /// Looks `bytes` through.
+impl ConsoleMessage {
+    /// Indexes `bytes`.
     ///
     /// # Errors
-    /// Where they are no update.
-    pub fn read(bytes: Bytes) -> Result<Self, Unreadable> {
+    /// If they are not an update.
+    pub fn parse(bytes: Bytes) -> Result<Self, MalformedMessage> {
         let mut message = Self {
             now: None,
-            tasks: Section::default(),
-            resources: Section::default(),
-            operations: Section::default(),
+            tasks: MessageSection::default(),
+            resources: MessageSection::default(),
+            async_ops: MessageSection::default(),
             poll_ops: Vec::new(),
             metadata: Vec::new(),
-            cut: 0,
+            skipped: 0,
             bytes: bytes.clone(),
         };
-        for field in Fields::of(&bytes, 0..bytes.len()) {
+        for field in ProtoFields::new(&bytes, 0..bytes.len()) {
             match field? {
-                (1, Field::Bytes(place)) => message.now = Timestamp::decode(&bytes[place]).ok(),
-                (2, Field::Bytes(place)) => message.cut += message.tasks.read(&bytes, place, [1, 3, 4])?,
-                (3, Field::Bytes(place)) => {
-                    message.cut += message.resources.read(&bytes, place.clone(), [1, 2, 4])?;
-                    message.cut += places(&bytes, place, 3, &mut message.poll_ops)?;
+                (1, ProtoField::Bytes(range)) => message.now = Timestamp::decode(&bytes[range]).ok(),
+                (2, ProtoField::Bytes(range)) => message.skipped += message.tasks.index(&bytes, range, [1, 3, 4])?,
+                (3, ProtoField::Bytes(range)) => {
+                    message.skipped += message.resources.index(&bytes, range.clone(), [1, 2, 4])?;
+                    message.skipped += index_repeated(&bytes, range, 3, &mut message.poll_ops)?;
                 }
-                (4, Field::Bytes(place)) => message.cut += message.operations.read(&bytes, place, [1, 2, 3])?,
-                (5, Field::Bytes(place)) => message.cut += places(&bytes, place, 1, &mut message.metadata)?,
+                (4, ProtoField::Bytes(range)) => {
+                    message.skipped += message.async_ops.index(&bytes, range, [1, 2, 3])?
+                }
+                (5, ProtoField::Bytes(range)) => {
+                    message.skipped += index_repeated(&bytes, range, 1, &mut message.metadata)?
+                }
                 _ => {}
             }
         }
-        // Once, for a message may bring a section in as many pieces as it likes.
-        for section in [&mut message.tasks, &mut message.resources, &mut message.operations] {
+        // Sorted once: a message may split a section into any number of pieces.
+        for section in [&mut message.tasks, &mut message.resources, &mut message.async_ops] {
             section.stats.sort_by_key(|(span, _)| *span);
         }
         Ok(message)
     }
 
-    /// Entries that were left out so far, for they were too long, too many or broken.
-    pub fn cut(&self) -> u64 {
-        self.cut
+    /// Returns the number of entries skipped so far: too long, too many or malformed.
+    pub fn skipped_entries(&self) -> u64 {
+        self.skipped
     }
 
-    /// Events that the program says it dropped: of tasks, of resources, of async operations.
-    pub fn dropped(&self) -> [u64; 3] {
-        [self.tasks.dropped, self.resources.dropped, self.operations.dropped]
+    /// Returns how many events the program dropped: of tasks, of resources, of async operations.
+    pub fn dropped_events(&self) -> [u64; 3] {
+        [self.tasks.dropped, self.resources.dropped, self.async_ops.dropped]
     }
 
-    /// The tasks of which something is told, by span id, and when each was created.
-    pub fn tasks(&self) -> impl Iterator<Item = (u64, Option<Timestamp>)> + '_ {
-        self.tasks.stats.iter().map(|(span, place)| (*span, created(&self.bytes, place)))
+    /// Returns the tasks with statistics: span id and creation time.
+    pub fn task_creations(&self) -> impl Iterator<Item = (u64, Option<Timestamp>)> + '_ {
+        self.tasks.stats.iter().map(|(span, range)| (*span, creation_time(&self.bytes, range)))
     }
 
-    /// When each thing of which something is told was created.
-    pub fn creations(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        let sections = [&self.tasks, &self.resources, &self.operations];
+    /// Returns the creation times of all entities with statistics.
+    pub fn creation_times(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let sections = [&self.tasks, &self.resources, &self.async_ops];
         let stats = sections.into_iter().flat_map(|section| &section.stats);
-        stats.filter_map(|(_, place)| created(&self.bytes, place))
+        stats.filter_map(|(_, range)| creation_time(&self.bytes, range))
     }
 
-    /// The message part by part: tasks, resources, polls of async operations, then these; of each kind first what is new,
-    /// oldest first. Drops and times are not among it. What was handed over is not there a second time.
-    pub fn parts(&mut self) -> Parts<'_> {
+    /// Takes the entries in parts: metadata, tasks, resources, polls of async operations, async operations. Of each
+    /// kind, new entities come first, oldest first. Timestamp and drop counts are not among them.
+    pub fn parts(&mut self) -> MessageParts<'_> {
         let metadata = std::mem::take(&mut self.metadata);
         let poll_ops = std::mem::take(&mut self.poll_ops);
-        Parts {
+        MessageParts {
             metadata: metadata.into_iter(),
             tasks: self.tasks.entries(&self.bytes).into_iter(),
             resources: self.resources.entries(&self.bytes).into_iter(),
             poll_ops: poll_ops.into_iter(),
-            operations: self.operations.entries(&self.bytes).into_iter(),
+            async_ops: self.async_ops.entries(&self.bytes).into_iter(),
             message: self,
         }
     }
 
-    /// One entry; `None`, and counted, where it is broken.
-    fn decode<M: prost::Message + Default>(&mut self, place: &Place) -> Option<M> {
-        let decoded = M::decode(&self.bytes[place.clone()]).ok();
-        self.cut += u64::from(decoded.is_none());
+    /// Decodes one entry; counts it as skipped and returns `None` if it is malformed.
+    fn decode<M: prost::Message + Default>(&mut self, range: &ByteRange) -> Option<M> {
+        let decoded = M::decode(&self.bytes[range.clone()]).ok();
+        self.skipped += u64::from(decoded.is_none());
         decoded
     }
 
-    fn decode_stats<M: prost::Message + Default>(&mut self, (span, place): &(u64, Place)) -> Option<(u64, M)> {
-        Some((*span, self.decode(place)?))
+    fn decode_stats<M: prost::Message + Default>(&mut self, (span, range): &(u64, ByteRange)) -> Option<(u64, M)> {
+        Some((*span, self.decode(range)?))
     }
 }
 
-/// A message on its way, a few entries at a time.
-pub struct Parts<'a> {
-    metadata: std::vec::IntoIter<Place>,
-    tasks: std::vec::IntoIter<Entry>,
-    resources: std::vec::IntoIter<Entry>,
-    poll_ops: std::vec::IntoIter<Place>,
-    operations: std::vec::IntoIter<Entry>,
-    message: &'a mut Message,
+/// Iterator over the parts of a message.
+pub struct MessageParts<'a> {
+    metadata: std::vec::IntoIter<ByteRange>,
+    tasks: std::vec::IntoIter<SectionEntry>,
+    resources: std::vec::IntoIter<SectionEntry>,
+    poll_ops: std::vec::IntoIter<ByteRange>,
+    async_ops: std::vec::IntoIter<SectionEntry>,
+    message: &'a mut ConsoleMessage,
 }
 
-impl Iterator for Parts<'_> {
+impl Iterator for MessageParts<'_> {
     type Item = Update;
 
     fn next(&mut self) -> Option<Update> {
         let message = &mut *self.message;
         let mut part = Update::default();
         if self.metadata.len() > 0 {
-            let places = portion(&mut self.metadata, Place::len);
-            let metadata = places.filter_map(|place| message.decode::<NewMetadata>(&place)).collect();
+            let ranges = next_entries(&mut self.metadata, ByteRange::len);
+            let metadata = ranges.filter_map(|range| message.decode::<NewMetadata>(&range)).collect();
             part.new_metadata = Some(RegisterMetadata { metadata });
         } else if self.tasks.len() > 0 {
-            let mut told = TaskUpdate::default();
-            for (_, new, stats) in portion(&mut self.tasks, entry_bytes) {
-                told.new_tasks.extend(new.and_then(|place| message.decode::<Task>(&place)));
-                told.stats_update.extend(stats.and_then(|stats| message.decode_stats::<tasks::Stats>(&stats)));
+            let mut update = TaskUpdate::default();
+            for (_, new, stats) in next_entries(&mut self.tasks, entry_bytes) {
+                update.new_tasks.extend(new.and_then(|range| message.decode::<Task>(&range)));
+                update.stats_update.extend(stats.and_then(|stats| message.decode_stats::<tasks::Stats>(&stats)));
             }
-            part.task_update = Some(told);
+            part.task_update = Some(update);
         } else if self.resources.len() > 0 {
-            let mut told = ResourceUpdate::default();
-            for (_, new, stats) in portion(&mut self.resources, entry_bytes) {
-                told.new_resources.extend(new.and_then(|place| message.decode::<Resource>(&place)));
-                told.stats_update.extend(stats.and_then(|stats| message.decode_stats::<resources::Stats>(&stats)));
+            let mut update = ResourceUpdate::default();
+            for (_, new, stats) in next_entries(&mut self.resources, entry_bytes) {
+                update.new_resources.extend(new.and_then(|range| message.decode::<Resource>(&range)));
+                update.stats_update.extend(stats.and_then(|stats| message.decode_stats::<resources::Stats>(&stats)));
             }
-            part.resource_update = Some(told);
+            part.resource_update = Some(update);
         } else if self.poll_ops.len() > 0 {
-            let places = portion(&mut self.poll_ops, Place::len);
-            let new_poll_ops = places.filter_map(|place| message.decode::<PollOp>(&place)).collect();
+            let ranges = next_entries(&mut self.poll_ops, ByteRange::len);
+            let new_poll_ops = ranges.filter_map(|range| message.decode::<PollOp>(&range)).collect();
             part.resource_update = Some(ResourceUpdate { new_poll_ops, ..ResourceUpdate::default() });
-        } else if self.operations.len() > 0 {
-            let mut told = AsyncOpUpdate::default();
-            for (_, new, stats) in portion(&mut self.operations, entry_bytes) {
-                told.new_async_ops.extend(new.and_then(|place| message.decode::<AsyncOp>(&place)));
-                told.stats_update.extend(stats.and_then(|stats| message.decode_stats::<async_ops::Stats>(&stats)));
+        } else if self.async_ops.len() > 0 {
+            let mut update = AsyncOpUpdate::default();
+            for (_, new, stats) in next_entries(&mut self.async_ops, entry_bytes) {
+                update.new_async_ops.extend(new.and_then(|range| message.decode::<AsyncOp>(&range)));
+                update.stats_update.extend(stats.and_then(|stats| message.decode_stats::<async_ops::Stats>(&stats)));
             }
-            part.async_op_update = Some(told);
+            part.async_op_update = Some(update);
         } else {
             return None;
         }
@@ -196,8 +200,8 @@ impl Iterator for Parts<'_> {
     }
 }
 
-/// So much of what is left as is decoded at once.
-fn portion<T>(left: &mut std::vec::IntoIter<T>, bytes_of: impl Fn(&T) -> usize) -> impl Iterator<Item = T> {
+/// Takes the next entries, up to the limits of one part.
+fn next_entries<T>(left: &mut std::vec::IntoIter<T>, bytes_of: impl Fn(&T) -> usize) -> impl Iterator<Item = T> {
     let mut bytes = 0;
     let fits = |entry: &&T| {
         let fits = bytes < PART_BYTES;
@@ -208,46 +212,46 @@ fn portion<T>(left: &mut std::vec::IntoIter<T>, bytes_of: impl Fn(&T) -> usize) 
     left.by_ref().take(count)
 }
 
-fn entry_bytes((_, new, stats): &Entry) -> usize {
-    new.as_ref().map_or(0, Place::len) + stats.as_ref().map_or(0, |(_, place)| place.len())
+fn entry_bytes((_, new, stats): &SectionEntry) -> usize {
+    new.as_ref().map_or(0, ByteRange::len) + stats.as_ref().map_or(0, |(_, range)| range.len())
 }
 
-impl Section {
-    /// Looks one kind's part of a message through; `tags` are those of what is new, of what is told and of the count of
-    /// what was dropped. Gives how many entries are left out.
-    fn read(&mut self, bytes: &[u8], place: Place, tags: [u32; 3]) -> Result<u64, Unreadable> {
-        let mut cut = 0;
-        for field in Fields::of(bytes, place) {
+impl MessageSection {
+    /// Indexes one section. `tags` are the field numbers of new entities, of statistics and of the drop count. Returns
+    /// the number of skipped entries.
+    fn index(&mut self, bytes: &[u8], range: ByteRange, tags: [u32; 3]) -> Result<u64, MalformedMessage> {
+        let mut skipped = 0;
+        for field in ProtoFields::new(bytes, range) {
             let (tag, field) = field?;
             match field {
-                Field::Number(number) if tag == tags[2] => self.dropped = number,
-                Field::Bytes(place) if tag == tags[0] || tag == tags[1] => {
+                ProtoField::Number(number) if tag == tags[2] => self.dropped = number,
+                ProtoField::Bytes(range) if tag == tags[0] || tag == tags[1] => {
                     let list = if tag == tags[0] { &mut self.new } else { &mut self.stats };
-                    let is_short = place.len() <= ENTRY_BYTES_MAX && list.len() < ENTRIES_MAX;
-                    let entry = if tag == tags[0] { identified(bytes, place)? } else { keyed(bytes, place)? };
-                    cut += u64::from(!is_short);
-                    list.extend(is_short.then_some(entry));
+                    let is_accepted = range.len() <= ENTRY_BYTES_MAX && list.len() < ENTRIES_MAX;
+                    let entry = if tag == tags[0] { new_entry(bytes, range)? } else { map_entry(bytes, range)? };
+                    skipped += u64::from(!is_accepted);
+                    list.extend(is_accepted.then_some(entry));
                 }
                 _ => {}
             }
         }
-        Ok(cut)
+        Ok(skipped)
     }
 
-    /// What is new with what is told of it, oldest first, and then what is told of the rest.
-    fn entries(&mut self, bytes: &[u8]) -> Vec<Entry> {
+    /// Takes new entities with their statistics, oldest first, and then the remaining statistics.
+    fn entries(&mut self, bytes: &[u8]) -> Vec<SectionEntry> {
         let new = std::mem::take(&mut self.new);
         let stats = std::mem::take(&mut self.stats);
         let mut is_paired = vec![false; stats.len()];
-        let mut entries: Vec<Entry> = Vec::with_capacity(new.len().max(stats.len()));
-        for (span, place) in new {
-            let index = stats.partition_point(|(told, _)| *told < span);
-            let told = stats.get(index).filter(|(told, _)| *told == span);
-            let created = told.and_then(|(_, place)| created(bytes, place));
-            if let Some(is_paired) = is_paired.get_mut(index).filter(|_| told.is_some()) {
+        let mut entries: Vec<SectionEntry> = Vec::with_capacity(new.len().max(stats.len()));
+        for (span, range) in new {
+            let index = stats.partition_point(|(key, _)| *key < span);
+            let entry_stats = stats.get(index).filter(|(key, _)| *key == span);
+            let created = entry_stats.and_then(|(_, range)| creation_time(bytes, range));
+            if let Some(is_paired) = is_paired.get_mut(index).filter(|_| entry_stats.is_some()) {
                 *is_paired = true;
             }
-            entries.push((created.map_or((0, 0), |at| (at.seconds, at.nanos)), Some(place), told.cloned()));
+            entries.push((created.map_or((0, 0), |at| (at.seconds, at.nanos)), Some(range), entry_stats.cloned()));
         }
         entries.sort_by_key(|(created, ..)| *created);
         let rest = stats.into_iter().zip(is_paired).filter(|(_, is_paired)| !is_paired);
@@ -256,57 +260,62 @@ impl Section {
     }
 }
 
-/// The entries of one repeated field. Gives how many are left out.
-fn places(bytes: &[u8], place: Place, tag: u32, list: &mut Vec<Place>) -> Result<u64, Unreadable> {
-    let mut cut = 0;
-    for field in Fields::of(bytes, place) {
-        if let (found, Field::Bytes(place)) = field?
+/// Indexes one repeated field. Returns the number of skipped entries.
+fn index_repeated(
+    bytes: &[u8],
+    range: ByteRange,
+    tag: u32,
+    list: &mut Vec<ByteRange>,
+) -> Result<u64, MalformedMessage> {
+    let mut skipped = 0;
+    for field in ProtoFields::new(bytes, range) {
+        if let (found, ProtoField::Bytes(range)) = field?
             && found == tag
         {
-            let is_short = place.len() <= ENTRY_BYTES_MAX && list.len() < ENTRIES_MAX;
-            cut += u64::from(!is_short);
-            list.extend(is_short.then_some(place));
+            let is_accepted = range.len() <= ENTRY_BYTES_MAX && list.len() < ENTRIES_MAX;
+            skipped += u64::from(!is_accepted);
+            list.extend(is_accepted.then_some(range));
         }
     }
-    Ok(cut)
+    Ok(skipped)
 }
 
-/// What is new begins with its id: a message of one number.
-fn identified(bytes: &[u8], place: Place) -> Result<(u64, Place), Unreadable> {
-    for field in Fields::of(bytes, place.clone()) {
-        if let (1, Field::Bytes(id)) = field? {
-            return Ok((number(bytes, id)?, place));
+/// Reads the id of a new entity: a message with one number.
+fn new_entry(bytes: &[u8], range: ByteRange) -> Result<(u64, ByteRange), MalformedMessage> {
+    for field in ProtoFields::new(bytes, range.clone()) {
+        if let (1, ProtoField::Bytes(id)) = field? {
+            return Ok((read_number(bytes, id)?, range));
         }
     }
-    Ok((0, place))
+    Ok((0, range))
 }
 
-/// What is told is an entry of a map: a number, and what is told of that.
-fn keyed(bytes: &[u8], place: Place) -> Result<(u64, Place), Unreadable> {
-    let (mut key, mut value) = (0, place.end..place.end);
-    for field in Fields::of(bytes, place) {
+/// Reads a map entry: a number as key, and the statistics as value.
+fn map_entry(bytes: &[u8], range: ByteRange) -> Result<(u64, ByteRange), MalformedMessage> {
+    let (mut key, mut value) = (0, range.end..range.end);
+    for field in ProtoFields::new(bytes, range) {
         match field? {
-            (1, Field::Number(number)) => key = number,
-            (2, Field::Bytes(place)) => value = place,
+            (1, ProtoField::Number(number)) => key = number,
+            (2, ProtoField::Bytes(range)) => value = range,
             _ => {}
         }
     }
     Ok((key, value))
 }
 
-fn number(bytes: &[u8], place: Place) -> Result<u64, Unreadable> {
+fn read_number(bytes: &[u8], range: ByteRange) -> Result<u64, MalformedMessage> {
     let mut found = 0;
-    for field in Fields::of(bytes, place) {
-        if let (1, Field::Number(number)) = field? {
+    for field in ProtoFields::new(bytes, range) {
+        if let (1, ProtoField::Number(number)) = field? {
             found = number;
         }
     }
     Ok(found)
 }
 
-/// The moment of creation, with which everything that is told begins.
-fn created(bytes: &[u8], place: &Place) -> Option<Timestamp> {
-    let first = Fields::of(bytes, place.clone()).next()?;
-    let Ok((1, Field::Bytes(place))) = first else { return None };
-    Timestamp::decode(&bytes[place]).ok()
+/// Reads the creation time, the first field of all statistics.
+fn creation_time(bytes: &[u8], range: &ByteRange) -> Option<Timestamp> {
+    let first = ProtoFields::new(bytes, range.clone()).next()?;
+    let Ok((1, ProtoField::Bytes(range))) = first else { return None };
+    Timestamp::decode(&bytes[range]).ok()
 }

@@ -1,102 +1,108 @@
-//! Back-pressure: whoever sends waits for room most of the time.
+//! Lint `back-pressure`: a sender spends most of its time waiting for channel capacity.
 //!
-//! *Sees* a task whose sends into one channel (awaits of kind channel whose source is a `send`) take up most of the time
-//! between its first and its last.
-//! *Bad*, where it is not wanted: the sender goes only as fast as the slowest receiver. Where it is wanted, it is the
-//! bounded channel doing its work.
-//! *To do*: more receivers or faster ones; a larger channel only helps against bursts.
+//! *Detects* tasks whose sends into one channel (awaits of kind channel whose source is a `send`) take up most of the
+//! time between the first and the last of them.
+//! *Problem*: the sender runs at the speed of the slowest receiver. This can be intended; it is what a bounded channel
+//! is for.
+//! *Fix*: use more or faster receivers. A larger channel only absorbs bursts.
 
 use std::collections::BTreeMap;
 
-use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Looking, Severity, Sighting};
-use crate::trace::{Await, AwaitKind, Nanos, ResourceId, Site, SiteId, TaskId};
+use super::super::units::{human_ns, pluralize};
+use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
+use crate::trace::{Await, AwaitKind, AwaitSite, Nanos, ResourceId, SiteId, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "back-pressure",
     severity: Severity::Note,
-    advice: "the receivers are slower; more of them, or faster ones, would help, a larger channel only against bursts",
-    look: || Box::new(Channels::default()),
+    advice: "use more or faster receivers; a larger channel only absorbs bursts",
+    new_pass: || Box::new(BackPressurePass::default()),
 };
 
-/// What one task's sends into one channel came to.
+/// Sends of one task into one channel.
 #[derive(Default)]
-struct Sends {
-    waited: u64,
+struct SenderStats {
+    /// Sends that had to wait.
+    waits: u64,
     waited_ns: u64,
-    first: Nanos,
-    last: Nanos,
-    /// The first that waited.
-    example: Option<Await>,
+    first_start: Nanos,
+    last_end: Nanos,
+    /// The first send that had to wait.
+    first_wait: Option<Await>,
 }
 
-impl Sends {
-    fn percent(&self) -> u64 {
-        self.waited_ns.saturating_mul(100) / self.last.saturating_sub(self.first).max(1)
+impl SenderStats {
+    /// Share of the sending time that was spent waiting, in percent.
+    fn waited_percent(&self) -> u64 {
+        self.waited_ns.saturating_mul(100) / self.last_end.saturating_sub(self.first_start).max(1)
     }
 }
 
-/// `send`, `channel.send`, `channel.send(orders)`.
-fn is_send(site: &Site) -> bool {
+/// Matches `send`, `channel.send` and `channel.send(orders)`.
+fn is_send(site: &AwaitSite) -> bool {
     let called = site.source.split('(').next().unwrap_or_default();
     site.kind == AwaitKind::Channel && called.rsplit('.').next() == Some("send")
 }
 
-/// The channel, or where it is not known, the place that sends.
-type Channel = (Option<ResourceId>, Option<SiteId>);
+/// The channel, or the await site if the channel is unknown.
+type ChannelKey = (Option<ResourceId>, Option<SiteId>);
 
 #[derive(Default)]
-struct Channels(BTreeMap<Channel, BTreeMap<TaskId, Sends>>);
+struct BackPressurePass(BTreeMap<ChannelKey, BTreeMap<TaskId, SenderStats>>);
 
-impl Looking for Channels {
-    fn looks_at_awaits(&self) -> bool {
+impl LintPass for BackPressurePass {
+    fn visits_awaits(&self) -> bool {
         true
     }
 
-    fn found_await(&mut self, case: &Case, found: &Await) {
-        if !case.site(found).is_some_and(is_send) {
+    fn visit_await(&mut self, cx: &LintContext, found: &Await) {
+        if !cx.site(found).is_some_and(is_send) {
             return;
         }
         let channel = (found.resource(), found.resource().is_none().then_some(found.site));
-        let sends = self
+        let stats = self
             .0
             .entry(channel)
             .or_default()
             .entry(found.task)
-            .or_insert(Sends { first: found.start, ..Sends::default() });
-        sends.last = sends.last.max(case.end(found));
-        if case.length_ns(found) > 0 {
-            sends.waited += 1;
-            sends.waited_ns = sends.waited_ns.saturating_add(case.length_ns(found));
-            sends.example.get_or_insert(*found);
+            .or_insert(SenderStats { first_start: found.start, ..SenderStats::default() });
+        stats.last_end = stats.last_end.max(cx.end_of(found));
+        if cx.duration_ns(found) > 0 {
+            stats.waits += 1;
+            stats.waited_ns = stats.waited_ns.saturating_add(cx.duration_ns(found));
+            stats.first_wait.get_or_insert(*found);
         }
     }
 
-    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
         let channels = std::mem::take(&mut self.0).into_iter();
-        channels.filter_map(|(channel, senders)| of_channel(case, channel, &senders)).collect()
+        channels.filter_map(|(channel, senders)| check_channel(cx, channel, &senders)).collect()
     }
 }
 
-fn of_channel(case: &Case, channel: Channel, senders: &BTreeMap<TaskId, Sends>) -> Option<Sighting> {
-    let limits = case.limits;
-    let pressed = senders.iter().filter(|(_, sends)| {
-        sends.waited >= limits.back_pressure_sends && sends.percent() > limits.back_pressure_percent
+fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskId, SenderStats>) -> Option<Diagnostic> {
+    let thresholds = cx.thresholds;
+    let slowed = senders.iter().filter(|(_, stats)| {
+        stats.waits >= thresholds.back_pressure_sends && stats.waited_percent() > thresholds.back_pressure_percent
     });
-    let pressed: Vec<_> = pressed.collect();
-    let (task, worst) = pressed.iter().max_by_key(|(task, sends)| (sends.percent(), std::cmp::Reverse(*task)))?;
-    let example = worst.example?;
-    let into = channel.0.map_or_else(String::new, |id| format!(" into {}", case.resource_name(id)));
-    Some(Sighting {
+    let slowed: Vec<_> = slowed.collect();
+    let (task, worst) = slowed.iter().max_by_key(|(task, stats)| (stats.waited_percent(), std::cmp::Reverse(*task)))?;
+    let first_wait = worst.first_wait?;
+    let into = channel.0.map_or_else(String::new, |id| format!(" into {}", cx.resource_name(id)));
+    Some(Diagnostic {
         task: Some(**task),
-        at_ns: example.start,
-        seen: format!("{} waited for room {} % of the time that it sent{into}", case.name(**task), worst.percent()),
+        at_ns: first_wait.start,
+        problem: format!(
+            "{} waited for capacity {} % of the time that it sent{into}",
+            cx.task_name(**task),
+            worst.waited_percent()
+        ),
         evidence: format!(
-            "{} waited {} in all: {}; {} under pressure",
-            how_many(worst.waited, "send"),
+            "{} waited {} in total: {}; {} under back-pressure",
+            pluralize(worst.waits, "send"),
             human_ns(worst.waited_ns),
-            case.place(&example),
-            how_many(pressed.len() as u64, "sender"),
+            cx.describe_await(&first_wait),
+            pluralize(slowed.len() as u64, "sender"),
         ),
     })
 }

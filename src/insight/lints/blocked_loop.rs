@@ -1,69 +1,69 @@
-//! A blocked loop: one poll kept the loop for long with something other than computing.
+//! Lint `blocked-loop`: a long poll that does something other than computing.
 //!
-//! *Sees* a poll over the limit after everything is taken off that the program itself declares to be its own computing
-//! (`work` in a script; code that declares nothing has declared no computing). That leaves calls that only wait, such as
-//! a blocking sleep, a file or a lock of the operating system.
-//! *Bad*, because nothing else on the loop runs meanwhile, though nobody uses the time.
-//! *To do*: await instead of blocking, or move the call to the blocking pool. Computing that takes too long is another
-//! matter: `never-yields`.
+//! *Detects* polls over the threshold, after subtracting the time that the program declares as computing (`work` in a
+//! script; code that declares nothing has no computing time). What remains are calls that block, such as a blocking
+//! sleep, file access or an OS lock.
+//! *Problem*: no other task on the loop runs meanwhile, although the thread is idle.
+//! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computing is a different problem:
+//! `never-yields`.
 
-use super::super::case::Stretch;
-use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting, each};
-use crate::trace::{Nanos, State, Task};
+use super::super::lint_context::LongPoll;
+use super::super::units::{human_ns, pluralize};
+use super::{Diagnostic, Lint, LintContext, Severity, per_task};
+use crate::trace::{Nanos, Task, TaskState};
 
 pub const LINT: Lint = Lint {
     name: "blocked-loop",
     severity: Severity::Warn,
-    advice: "await what it waits for, or move the call to the blocking pool",
-    look: || each(of_task),
+    advice: "await instead of blocking, or move the call to the blocking pool",
+    new_pass: || per_task(check_task),
 };
 
-/// Tasks that are asked whether they were ready meanwhile.
-const ASKED_MAX: usize = 1_000;
+/// Maximum number of tasks that are checked for having been ready meanwhile.
+const TASKS_CHECKED_MAX: usize = 1_000;
 
-fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
-    let blocked = |poll: &Stretch| poll.blocked_ns() > case.limits.blocked_loop_ns;
+fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
+    let is_blocked = |poll: &LongPoll| poll.blocked_ns() > cx.thresholds.blocked_loop_ns;
     let (mut polls, mut calls, mut total_ns) = (0, 0, 0);
     let mut first: Option<Nanos> = None;
-    let mut worst: Option<Stretch> = None;
-    for poll in case.long_polls(task).filter(blocked) {
+    let mut worst: Option<LongPoll> = None;
+    for poll in cx.long_polls(task).filter(is_blocked) {
         first.get_or_insert(poll.from);
         polls += 1;
-        calls += poll.blocking;
+        calls += poll.blocking_calls;
         total_ns += poll.blocked_ns();
         if worst.is_none_or(|worst| poll.blocked_ns() > worst.blocked_ns()) {
             worst = Some(poll);
         }
     }
     let worst = worst?;
-    let call = match worst.longest {
+    let call = match worst.longest_call {
         Some(call) => {
-            let (place, longest) = (case.place(&call), human_ns(case.length_ns(&call)));
-            format!("{}, the longest {longest}: {place}", how_many(calls, "blocking call"))
+            let (location, longest) = (cx.describe_await(&call), human_ns(cx.duration_ns(&call)));
+            format!("{}, the longest {longest}: {location}", pluralize(calls, "blocking call"))
         }
-        None => "no call in it says what it did".to_owned(),
+        None => "blocking call unknown".to_owned(),
     };
-    let ready = ready_meanwhile(case, task, &worst);
-    Some(Sighting {
+    let ready = count_ready_tasks(cx, task, &worst);
+    Some(Diagnostic {
         task: Some(task.id),
         at_ns: first?,
-        seen: format!("{} kept the loop for {} in one poll", task.name(), human_ns(worst.blocked_ns())),
+        problem: format!("{} blocked the loop for {} in one poll", task.name(), human_ns(worst.blocked_ns())),
         evidence: format!(
-            "{} over {} at {} and after, {} in all; {call}; {} ready meanwhile",
-            how_many(polls, "poll"),
-            human_ns(case.limits.blocked_loop_ns),
+            "{} over {} since {}, {} in total; {call}; {} ready meanwhile",
+            pluralize(polls, "poll"),
+            human_ns(cx.thresholds.blocked_loop_ns),
             human_ns(first?),
             human_ns(total_ns),
-            how_many(ready, "other task"),
+            pluralize(ready, "other task"),
         ),
     })
 }
 
-/// How many others could have run at the end of the worst poll; of very many tasks only the first are asked.
-fn ready_meanwhile(case: &Case, task: &Task, worst: &Stretch) -> u64 {
-    let ready = |other: &&Task| {
-        other.id != task.id && case.trace.state_at(other.id, worst.to.saturating_sub(1)) == Some(State::Scheduled)
+/// Counts the other tasks that were ready at the end of the worst poll, among the first [`TASKS_CHECKED_MAX`].
+fn count_ready_tasks(cx: &LintContext, task: &Task, worst: &LongPoll) -> u64 {
+    let is_ready = |other: &&Task| {
+        other.id != task.id && cx.trace.state_at(other.id, worst.to.saturating_sub(1)) == Some(TaskState::Scheduled)
     };
-    case.trace.tasks().iter().take(ASKED_MAX).filter(ready).count() as u64
+    cx.trace.tasks().iter().take(TASKS_CHECKED_MAX).filter(is_ready).count() as u64
 }

@@ -1,58 +1,58 @@
-//! Busy yielding: a task gives its turn away again and again, having done nothing.
+//! Lint `busy-yield`: a task yields again and again without doing any work.
 //!
-//! *Sees* many polls in a row that took next to no time and ended in a turn given away (`yield_now`), or in a wake by the
-//! task itself. A task that computes between its yields is doing it right, and is left alone.
-//! *Bad*, because the loop never parks: a whole processor is spent on asking whether something has happened yet.
-//! *To do*: await what is being asked for: a notify, a channel, a timer.
+//! *Detects* many consecutive polls that took next to no time and ended with a yield (`yield_now`) or a self-wake. A
+//! task that computes between its yields is correct and not reported.
+//! *Problem*: the loop never parks; a whole core is spent on checking whether something has happened.
+//! *Fix*: await the event: a notify, a channel, a timer.
 
-use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Severity, Sighting, each};
+use super::super::units::{human_ns, human_number, pluralize};
+use super::{Diagnostic, Lint, LintContext, Severity, per_task};
 use crate::trace::{AwaitKind, Cycle, Nanos, Task};
 
 pub const LINT: Lint = Lint {
     name: "busy-yield",
     severity: Severity::Warn,
-    advice: "await what it asks for again and again",
-    look: || each(of_task),
+    advice: "await the event instead of checking for it in a loop",
+    new_pass: || per_task(check_task),
 };
 
-fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
-    let limits = case.limits;
-    if task.counts.polls < limits.busy_yield_turns {
+fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
+    let thresholds = cx.thresholds;
+    if task.counts.polls < thresholds.busy_yield_turns {
         return None;
     }
     let wakes_itself =
-        task.counts.self_wakes >= limits.busy_yield_turns && task.counts.self_wakes * 2 > task.counts.wakes;
-    let spins = |cycle: &Cycle| {
+        task.counts.self_wakes >= thresholds.busy_yield_turns && task.counts.self_wakes * 2 > task.counts.wakes;
+    let is_spin = |cycle: &Cycle| {
         let Some(end) = cycle.end() else { return false };
-        let gave_turn_away = cycle.waiting_on().1 == AwaitKind::Yield;
-        let woke_itself = wakes_itself && cycle.woken() == Some(end);
-        end - cycle.start <= limits.busy_yield_poll_ns && (gave_turn_away || woke_itself)
+        let yielded = cycle.waiting_on().1 == AwaitKind::Yield;
+        let woke_itself = wakes_itself && cycle.scheduled_at() == Some(end);
+        end - cycle.start <= thresholds.busy_yield_poll_ns && (yielded || woke_itself)
     };
-    let (mut run, mut began): (u64, Nanos) = (0, 0);
+    let (mut spins, mut began): (u64, Nanos) = (0, 0);
     let mut longest: (u64, Nanos, Nanos) = (0, 0, 0);
     for cycle in task.lane.cycles() {
-        if !spins(&cycle) {
-            run = 0;
+        if !is_spin(&cycle) {
+            spins = 0;
             continue;
         }
-        began = if run == 0 { cycle.start } else { began };
-        run += 1;
-        if run > longest.0 {
-            longest = (run, began, cycle.start);
+        began = if spins == 0 { cycle.start } else { began };
+        spins += 1;
+        if spins > longest.0 {
+            longest = (spins, began, cycle.start);
         }
     }
-    let (turns, from, to) = longest;
-    (turns >= limits.busy_yield_turns).then(|| Sighting {
+    let (spins, from, to) = longest;
+    (spins >= thresholds.busy_yield_turns).then(|| Diagnostic {
         task: Some(task.id),
         at_ns: from,
-        seen: format!("{} gave its turn away {} times in a row and did nothing", task.name(), human_number(turns)),
+        problem: format!("{} yielded {} times in a row without doing any work", task.name(), human_number(spins)),
         evidence: format!(
-            "{} in {} from {} on; {} in all, {} by itself",
-            how_many(turns, "poll"),
+            "{} in {} from {} on; {} in total, {} of them self-wakes",
+            pluralize(spins, "poll"),
             human_ns(to - from),
             human_ns(from),
-            how_many(task.counts.wakes, "wake"),
+            pluralize(task.counts.wakes, "wake"),
             human_number(task.counts.self_wakes),
         ),
     })

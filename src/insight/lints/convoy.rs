@@ -1,76 +1,76 @@
-//! A convoy: tasks queue for one lock, and the queue never drains.
+//! Lint `convoy`: tasks queue for a lock, and the queue never drains.
 //!
-//! *Sees* a lock that is handed on again and again while somebody waits for it all along, to tasks that come back for it
-//! before the others have had it. Each task once behind the other is a queue, and it drains.
-//! *Bad*, because the tasks run one at a time, at the pace of the lock, and each turn costs a wake and a poll.
-//! *To do*: hold the lock for less (never across an await that takes long), or share less.
+//! *Detects* locks that are handed over many times with at least one waiter throughout, to tasks that return to the
+//! queue before it is empty. A queue in which each task waits once drains, and is not reported.
+//! *Problem*: the tasks run one at a time, at the pace of the lock, and each handover costs a wake and a poll.
+//! *Fix*: hold the lock for less time (never across a long await), or share less data.
 
 use std::collections::BTreeSet;
 
-use super::super::case::from_to;
-use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Severity, Sighting, last};
-use crate::trace::{Await, Nanos, Outcome, ResourceId, ResourceKind, TaskId};
+use super::super::lint_context::human_interval;
+use super::super::units::{human_ns, human_number, pluralize};
+use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
+use crate::trace::{Await, AwaitOutcome, Nanos, ResourceId, ResourceKind, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "convoy",
     severity: Severity::Warn,
-    advice: "hold the lock for less, never across a long await, or share less",
-    look: || last(look),
+    advice: "hold the lock for less time, never across a long await, or share less data",
+    new_pass: || whole_trace(check),
 };
 
-/// A stretch of time in which somebody waited all along.
+/// An interval with at least one waiter throughout.
 #[derive(Clone)]
-struct Queue {
+struct LockQueue {
     from: Nanos,
     to: Nanos,
-    handed_on: u64,
+    handovers: u64,
     tasks: BTreeSet<TaskId>,
-    longest_ns: u64,
+    longest_wait_ns: u64,
 }
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let locks = case.awaits_of(ResourceKind::Lock);
-    locks.into_iter().filter_map(|(lock, awaits)| of_lock(case, lock, awaits)).collect()
+fn check(cx: &LintContext) -> Vec<Diagnostic> {
+    let locks = cx.awaits_by_kind(ResourceKind::Lock);
+    locks.into_iter().filter_map(|(lock, awaits)| check_lock(cx, lock, awaits)).collect()
 }
 
-fn of_lock(case: &Case, lock: ResourceId, awaits: &[Await]) -> Option<Sighting> {
-    let limits = case.limits;
-    let mut queues: Vec<Queue> = Vec::new();
-    // Awaits are told in order of their start.
-    for found in awaits.iter().filter(|found| case.length_ns(found) > 0) {
-        let (start, end) = (found.start, case.end(found));
+fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Diagnostic> {
+    let thresholds = cx.thresholds;
+    let mut queues: Vec<LockQueue> = Vec::new();
+    // Awaits are in order of their start.
+    for found in awaits.iter().filter(|found| cx.duration_ns(found) > 0) {
+        let (start, end) = (found.start, cx.end_of(found));
         if queues.last().is_none_or(|queue| start >= queue.to) {
-            queues.push(Queue { from: start, to: end, handed_on: 0, tasks: BTreeSet::new(), longest_ns: 0 });
+            queues.push(LockQueue { from: start, to: end, handovers: 0, tasks: BTreeSet::new(), longest_wait_ns: 0 });
         }
         let Some(queue) = queues.last_mut() else { continue };
         queue.to = queue.to.max(end);
-        queue.handed_on += u64::from(found.outcome() == Outcome::Ready);
+        queue.handovers += u64::from(found.outcome() == AwaitOutcome::Ready);
         queue.tasks.insert(found.task);
-        queue.longest_ns = queue.longest_ns.max(end - start);
+        queue.longest_wait_ns = queue.longest_wait_ns.max(end - start);
     }
-    let is_convoy = |queue: &&Queue| {
+    let is_convoy = |queue: &&LockQueue| {
         let tasks = queue.tasks.len() as u64;
-        tasks >= limits.convoy_tasks && queue.handed_on >= limits.convoy_turns && queue.handed_on >= tasks * 2
+        tasks >= thresholds.convoy_tasks && queue.handovers >= thresholds.convoy_turns && queue.handovers >= tasks * 2
     };
     let convoys: Vec<_> = queues.iter().filter(is_convoy).collect();
     let first = convoys.first()?;
-    let worst = convoys.iter().max_by_key(|queue| (queue.handed_on, std::cmp::Reverse(queue.from)))?;
-    let place = awaits.first().map_or_else(String::new, |found| case.place(found));
-    Some(Sighting {
+    let worst = convoys.iter().max_by_key(|queue| (queue.handovers, std::cmp::Reverse(queue.from)))?;
+    let location = awaits.first().map_or_else(String::new, |found| cx.describe_await(found));
+    Some(Diagnostic {
         task: None,
         at_ns: first.from,
-        seen: format!(
-            "{} tasks queued for {}, which was handed on {} times before its queue was empty",
+        problem: format!(
+            "{} tasks queued for {}, which was handed over {} times before its queue was empty",
             human_number(worst.tasks.len() as u64),
-            case.resource_name(lock),
-            human_number(worst.handed_on),
+            cx.resource_name(lock),
+            human_number(worst.handovers),
         ),
         evidence: format!(
-            "{} like this; the longest {}; the longest wait {}: {place}",
-            how_many(convoys.len() as u64, "queue"),
-            from_to(worst.from, worst.to),
-            human_ns(worst.longest_ns),
+            "{}; the longest {}; longest wait {}: {location}",
+            pluralize(convoys.len() as u64, "such queue"),
+            human_interval(worst.from, worst.to),
+            human_ns(worst.longest_wait_ns),
         ),
     })
 }

@@ -1,28 +1,28 @@
-//! A failed task: it ended with an error, or panicked.
+//! Lint `failed-task`: a task returned an error or panicked.
 //!
-//! *Sees* every task that failed, whether somebody took its result or not.
-//! *Bad*, because what it was to do is not done; and a task that nobody awaits fails without a word.
-//! *To do*: read its error; await the task and deal with what it raises.
+//! *Detects* every failed task, whether or not its result was awaited.
+//! *Problem*: its work is not done, and a task that nothing awaits fails silently.
+//! *Fix*: read the error; await the task and handle its errors.
 
-use super::{Case, Lint, Severity, Sighting, each};
-use crate::trace::{Ending, Task};
+use super::{Diagnostic, Lint, LintContext, Severity, per_task};
+use crate::trace::{Task, TaskOutcome};
 
 pub const LINT: Lint = Lint {
     name: "failed-task",
     severity: Severity::Error,
-    advice: "mend what its error names, or catch it where it is expected",
-    look: || each(of_task),
+    advice: "fix the error, or catch it where it is expected",
+    new_pass: || per_task(check_task),
 };
 
-fn of_task(_: &Case, task: &Task) -> Option<Sighting> {
-    let Some(Ending::Failed(error)) = &task.ending else { return None };
-    let how = if error.starts_with("panicked: ") { "panicked" } else { "failed" };
-    let spawned = task.spawned.location.as_ref();
-    let whence = spawned.map_or_else(String::new, |location| format!("; spawned at {location}"));
-    Some(Sighting {
+fn check_task(_: &LintContext, task: &Task) -> Option<Diagnostic> {
+    let Some(TaskOutcome::Failed(error)) = &task.outcome else { return None };
+    let verb = if error.starts_with("panicked: ") { "panicked" } else { "failed" };
+    let location = task.meta.location.as_ref();
+    let spawned_at = location.map_or_else(String::new, |location| format!("; spawned at {location}"));
+    Some(Diagnostic {
         task: Some(task.id),
-        at_ns: task.lane.ended().unwrap_or(task.lane.spawned()),
-        seen: format!("{} {how}", task.name()),
-        evidence: format!("{}{whence}", error.lines().next().unwrap_or_default()),
+        at_ns: task.lane.ended_at().unwrap_or(task.lane.spawned_at()),
+        problem: format!("{} {verb}", task.name()),
+        evidence: format!("{}{spawned_at}", error.lines().next().unwrap_or_default()),
     })
 }

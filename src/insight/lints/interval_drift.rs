@@ -1,51 +1,56 @@
-//! Interval drift: an interval's ticks come later and later.
+//! Lint `interval-drift`: the ticks of an interval come later and later.
 //!
-//! *Sees* an interval whose last tick is later, by more than a period, than its first tick and its period promise:
-//! ticks were skipped, put off, or are still being caught up with.
-//! *Bad*, because what counts on the ticks counts wrong: sixty of them are no longer a minute.
-//! *To do*: do the work of a tick elsewhere, or read the clock instead of counting ticks.
+//! *Detects* intervals whose last tick is late by more than a period, computed from the first tick and the period.
+//! Ticks were skipped, delayed, or are still being caught up with.
+//! *Problem*: code that counts ticks is wrong: sixty ticks of a second are no longer a minute.
+//! *Fix*: do the work of a tick in another task, or read the clock instead of counting ticks.
 
-use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting, last};
-use crate::trace::{Await, Outcome, ResourceId, ResourceKind};
+use super::super::units::{human_ns, pluralize};
+use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
+use crate::trace::{Await, AwaitOutcome, ResourceId, ResourceKind};
 
 pub const LINT: Lint = Lint {
     name: "interval-drift",
     severity: Severity::Warn,
-    advice: "let something else do the work of a tick, or read the clock instead of counting ticks",
-    look: || last(look),
+    advice: "do the work of a tick in another task, or read the clock instead of counting ticks",
+    new_pass: || whole_trace(check),
 };
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let intervals = case.awaits_of(ResourceKind::Interval);
-    intervals.into_iter().filter_map(|(interval, awaits)| of_interval(case, interval, awaits)).collect()
+fn check(cx: &LintContext) -> Vec<Diagnostic> {
+    let intervals = cx.awaits_by_kind(ResourceKind::Interval);
+    intervals.into_iter().filter_map(|(interval, awaits)| check_interval(cx, interval, awaits)).collect()
 }
 
-fn of_interval(case: &Case, interval: ResourceId, awaits: &[Await]) -> Option<Sighting> {
-    // tokio's own intervals do not come with a period that is a number.
-    let period_ns = Some(case.trace.resources().get(interval)?.size).filter(|period_ns| *period_ns > 0)?;
-    let mut ticks: Vec<_> = awaits.iter().filter(|tick| tick.outcome() == Outcome::Ready).collect();
-    ticks.sort_by_key(|tick| case.end(tick));
+fn check_interval(cx: &LintContext, interval: ResourceId, awaits: &[Await]) -> Option<Diagnostic> {
+    // tokio's own intervals do not report their period as a number.
+    let period_ns = Some(cx.trace.resources().get(interval)?.size).filter(|period_ns| *period_ns > 0)?;
+    let mut ticks: Vec<_> = awaits.iter().filter(|tick| tick.outcome() == AwaitOutcome::Ready).collect();
+    ticks.sort_by_key(|tick| cx.end_of(tick));
     let (first, last) = (ticks.first()?, ticks.last()?);
     let late_ns = |index: usize, tick: &Await| {
-        case.end(tick).saturating_sub(case.end(first)).saturating_sub(period_ns.saturating_mul(index as u64))
+        cx.end_of(tick).saturating_sub(cx.end_of(first)).saturating_sub(period_ns.saturating_mul(index as u64))
     };
     let drift_ns = late_ns(ticks.len() - 1, last);
-    let allowed_ns = period_ns.saturating_mul(case.limits.interval_drift_percent) / 100;
-    if (ticks.len() as u64) < case.limits.interval_drift_ticks || drift_ns <= allowed_ns {
+    let allowed_ns = period_ns.saturating_mul(cx.thresholds.interval_drift_percent) / 100;
+    if (ticks.len() as u64) < cx.thresholds.interval_drift_ticks || drift_ns <= allowed_ns {
         return None;
     }
-    let (_, seen_first) = ticks.iter().enumerate().find(|(index, tick)| late_ns(*index, tick) > allowed_ns)?;
-    Some(Sighting {
+    let (_, first_late) = ticks.iter().enumerate().find(|(index, tick)| late_ns(*index, tick) > allowed_ns)?;
+    Some(Diagnostic {
         task: Some(last.task),
-        at_ns: case.end(seen_first),
-        seen: format!("{} of {} ended {} late", case.resource_name(interval), human_ns(period_ns), human_ns(drift_ns)),
+        at_ns: cx.end_of(first_late),
+        problem: format!(
+            "{} (period {}) is {} late",
+            cx.resource_name(interval),
+            human_ns(period_ns),
+            human_ns(drift_ns)
+        ),
         evidence: format!(
             "{} took {} instead of {}: {}",
-            how_many(ticks.len() as u64, "tick"),
-            human_ns(case.end(last) - case.end(first)),
+            pluralize(ticks.len() as u64, "tick"),
+            human_ns(cx.end_of(last) - cx.end_of(first)),
             human_ns(period_ns.saturating_mul(ticks.len() as u64 - 1)),
-            case.place(last),
+            cx.describe_await(last),
         ),
     })
 }

@@ -1,41 +1,41 @@
-//! A large future: a task's own state takes more memory than it should.
+//! Lint `large-future`: the future of a task takes a lot of memory.
 //!
-//! *Sees* the tasks of one place whose future, as it was spawned, has at least so many bytes, and those that the runtime
-//! put into a box of their own because it found them too large. It is silent where sizes are not told.
-//! *Bad*, because a future is moved and zeroed as a whole, each task keeps all of it from its first poll to its end, and
-//! what calls it carries it inside its own; where the runtime boxes it, each spawn costs one more allocation.
-//! *To do*: put large buffers into a `Vec` or a `Box`, let go of them before the next await, and box the calls to large
-//! async functions.
+//! *Detects* tasks whose future, as spawned, has at least the threshold's size, and tasks whose future the runtime
+//! boxed because of its size. Grouped by spawn location. Reports nothing if sizes are unknown.
+//! *Problem*: a future is moved and zeroed as a whole. Each task keeps all of it from its first poll to its end, and a
+//! caller contains it in its own future. If the runtime boxes it, each spawn costs another allocation.
+//! *Fix*: put large buffers into a `Vec` or a `Box`, drop them before the next await, and box calls of large async
+//! functions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::units::{human_bytes, human_number};
-use super::{Case, Lint, Looking, Severity, Sighting};
+use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{Location, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "large-future",
     severity: Severity::Note,
-    advice: "put large buffers into a Vec or a Box, and let go of them before the next await",
-    look: || Box::new(Places::default()),
+    advice: "put large buffers into a Vec or a Box, and drop them before the next await",
+    new_pass: || Box::new(LargeFuturePass::default()),
 };
 
-/// Where tasks are spawned: file and line; and, where nothing tells that, what they are called.
-type Whence = (Option<(Arc<str>, u32)>, Arc<str>);
+/// File and line of the spawn; the task's name if the location is unknown.
+type SpawnKey = (Option<(Arc<str>, u32)>, Arc<str>);
 
-/// The tasks of one place.
-struct Place {
-    /// The first of those with the largest future, and how large it is.
+/// Tasks with large futures that were spawned at one location.
+struct LargeFutureSite {
+    /// The first task with the largest future.
     largest: TaskId,
-    bytes: u64,
+    largest_bytes: u64,
     tasks: u64,
     boxed: u64,
 }
 
-/// Bytes of a task's future as its program wrote it, and whether the runtime boxed it.
-fn size_of(task: &Task) -> Option<(u64, bool)> {
-    match (task.spawned.boxed_from_bytes, task.spawned.size_bytes) {
+/// Size of a task's future in bytes before boxing, and whether the runtime boxed it.
+fn future_size(task: &Task) -> Option<(u64, bool)> {
+    match (task.meta.original_size_bytes, task.meta.size_bytes) {
         (Some(bytes), _) => Some((bytes, true)),
         (None, Some(bytes)) => Some((bytes, false)),
         (None, None) => None,
@@ -43,42 +43,51 @@ fn size_of(task: &Task) -> Option<(u64, bool)> {
 }
 
 #[derive(Default)]
-struct Places(BTreeMap<Whence, Place>);
+struct LargeFuturePass(BTreeMap<SpawnKey, LargeFutureSite>);
 
-impl Looking for Places {
-    fn task(&mut self, case: &Case, task: &Task) {
-        let Some((bytes, is_boxed)) = size_of(task) else { return };
-        if bytes < case.limits.large_future_bytes && !is_boxed {
+impl LintPass for LargeFuturePass {
+    fn visit_task(&mut self, cx: &LintContext, task: &Task) {
+        let Some((bytes, is_boxed)) = future_size(task) else { return };
+        if bytes < cx.thresholds.large_future_bytes && !is_boxed {
             return;
         }
-        let at = task.spawned.location.as_ref().map(|Location { file, line }| (Arc::clone(file), *line));
-        let name = if at.is_some() { "".into() } else { Arc::clone(&task.spawned.name) };
-        let place = self.0.entry((at, name)).or_insert(Place { largest: task.id, bytes, tasks: 0, boxed: 0 });
-        place.tasks += 1;
-        place.boxed += u64::from(is_boxed);
-        if bytes > place.bytes {
-            (place.largest, place.bytes) = (task.id, bytes);
+        let at = task.meta.location.as_ref().map(|Location { file, line }| (Arc::clone(file), *line));
+        let name = if at.is_some() { "".into() } else { Arc::clone(&task.meta.name) };
+        let site = self.0.entry((at, name)).or_insert(LargeFutureSite {
+            largest: task.id,
+            largest_bytes: bytes,
+            tasks: 0,
+            boxed: 0,
+        });
+        site.tasks += 1;
+        site.boxed += u64::from(is_boxed);
+        if bytes > site.largest_bytes {
+            (site.largest, site.largest_bytes) = (task.id, bytes);
         }
     }
 
-    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
-        let sighting = |((at, _), place): (Whence, Place)| {
-            let whence = at.map_or_else(String::new, |(file, line)| format!(" spawned at {file}:{line}"));
-            let boxed = match place.boxed {
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
+        let diagnose = |((at, _), site): (SpawnKey, LargeFutureSite)| {
+            let spawned_at = at.map_or_else(String::new, |(file, line)| format!(" spawned at {file}:{line}"));
+            let boxed = match site.boxed {
                 0 => String::new(),
-                boxed => format!(", of which the runtime boxed {}", human_number(boxed)),
+                boxed => format!(", {} of them boxed by the runtime", human_number(boxed)),
             };
-            Sighting {
-                task: Some(place.largest),
-                at_ns: case.trace.task(place.largest).map_or(0, |task| task.lane.spawned()),
-                seen: format!("the future of {} has {}", case.name(place.largest), human_bytes(place.bytes)),
+            Diagnostic {
+                task: Some(site.largest),
+                at_ns: cx.trace.task(site.largest).map_or(0, |task| task.lane.spawned_at()),
+                problem: format!(
+                    "the future of {} takes {}",
+                    cx.task_name(site.largest),
+                    human_bytes(site.largest_bytes)
+                ),
                 evidence: format!(
-                    "{} such {}{whence}{boxed}",
-                    human_number(place.tasks),
-                    if place.tasks == 1 { "task" } else { "tasks" }
+                    "{} such {}{spawned_at}{boxed}",
+                    human_number(site.tasks),
+                    if site.tasks == 1 { "task" } else { "tasks" }
                 ),
             }
         };
-        std::mem::take(&mut self.0).into_iter().map(sighting).collect()
+        std::mem::take(&mut self.0).into_iter().map(diagnose).collect()
     }
 }

@@ -1,103 +1,104 @@
-//! A leak: tasks of one place are spawned again and again, and next to none ever ends.
+//! Lint `leak`: tasks are spawned at one location again and again, and hardly any of them ends.
 //!
-//! *Sees* the tasks that one parent spawns at one place, at several times, and that are still there when the run ends.
-//! Many spawned at once are no leak: they may all have been meant to stay.
-//! *Bad*, because each keeps its memory and its wakers, and one day the loop does nothing but carry them.
-//! *To do*: keep their handles and await or cancel them, or bound how many there are.
+//! *Detects* tasks that one parent spawns at one location at several times, and that are still there at the end of the
+//! run. Many tasks spawned at once are not a leak: they may be meant to stay.
+//! *Problem*: each task keeps its memory and its wakers; in the end the loop is busy only with them.
+//! *Fix*: keep the handles and await or cancel the tasks, or limit their number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Looking, Severity, Sighting};
+use super::super::units::{human_ns, human_number, pluralize};
+use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{Nanos, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "leak",
     severity: Severity::Warn,
-    advice: "keep their handles and await or cancel them, or bound how many there are",
-    look: || Box::new(Places::default()),
+    advice: "keep the handles and await or cancel the tasks, or limit their number",
+    new_pass: || Box::new(LeakPass::default()),
 };
 
-/// Fewer moments than these are a burst, not a growth.
-const MOMENTS_MIN: u64 = 5;
+/// Minimum number of spawn bursts for a leak.
+const BURSTS_MIN: u64 = 5;
 
-/// What is spawned so soon after the one before is of the same moment: on a real clock a burst takes its time.
-const SAME_MOMENT_NS: u64 = 10_000_000;
+/// Spawns closer together than this belong to one burst: on a real clock a burst takes time.
+const BURST_GAP_NS: u64 = 10_000_000;
 
-/// A moment that goes on for so long is followed by another: nobody starts for ever.
-const MOMENT_NS_MAX: u64 = 2_000_000_000;
+/// Maximum duration of a burst; spawns after that start a new one.
+const BURST_NS_MAX: u64 = 2_000_000_000;
 
-struct Place {
+/// Tasks that one parent spawned at one location.
+struct LeakSite {
     first: TaskId,
     first_spawn: Nanos,
+    last_spawn: Nanos,
     spawned: u64,
     ended: u64,
-    /// Different times at which tasks were spawned.
-    moments: u64,
-    last_spawn: Nanos,
-    /// When the moment began that the last one is of.
-    moment: Nanos,
-    /// When as many were there as make a leak.
-    at_limit: Option<Nanos>,
+    /// Number of bursts in which tasks were spawned.
+    bursts: u64,
+    /// Start of the latest burst.
+    burst_start: Nanos,
+    /// When the number of live tasks reached the threshold.
+    reached_limit_at: Option<Nanos>,
 }
 
-/// By parent, file and line.
+/// Spawn locations by parent, file and line.
 #[derive(Default)]
-struct Places(BTreeMap<(Option<TaskId>, Arc<str>, u32), Place>);
+struct LeakPass(BTreeMap<(Option<TaskId>, Arc<str>, u32), LeakSite>);
 
-impl Looking for Places {
-    fn task(&mut self, case: &Case, task: &Task) {
-        let Some(location) = &task.spawned.location else { return };
-        let place = (task.spawned.parent, Arc::clone(&location.file), location.line);
-        let at = task.lane.spawned();
-        let place = self.0.entry(place).or_insert(Place {
+impl LintPass for LeakPass {
+    fn visit_task(&mut self, cx: &LintContext, task: &Task) {
+        let Some(location) = &task.meta.location else { return };
+        let key = (task.meta.parent, Arc::clone(&location.file), location.line);
+        let at = task.lane.spawned_at();
+        let site = self.0.entry(key).or_insert(LeakSite {
             first: task.id,
             first_spawn: at,
+            last_spawn: 0,
             spawned: 0,
             ended: 0,
-            moments: 0,
-            last_spawn: 0,
-            moment: 0,
-            at_limit: None,
+            bursts: 0,
+            burst_start: 0,
+            reached_limit_at: None,
         });
-        place.spawned += 1;
-        place.ended += u64::from(!case.never_ended(task));
-        let is_same =
-            at.saturating_sub(place.last_spawn) < SAME_MOMENT_NS && at.saturating_sub(place.moment) < MOMENT_NS_MAX;
-        if place.moments == 0 || !is_same {
-            place.moments += 1;
-            place.moment = at;
+        site.spawned += 1;
+        site.ended += u64::from(!cx.has_outlived_run(task));
+        let is_same_burst =
+            at.saturating_sub(site.last_spawn) < BURST_GAP_NS && at.saturating_sub(site.burst_start) < BURST_NS_MAX;
+        if site.bursts == 0 || !is_same_burst {
+            site.bursts += 1;
+            site.burst_start = at;
         }
-        place.last_spawn = at;
-        if place.spawned - place.ended >= case.limits.leak_tasks {
-            place.at_limit.get_or_insert(at);
+        site.last_spawn = at;
+        if site.spawned - site.ended >= cx.thresholds.leak_tasks {
+            site.reached_limit_at.get_or_insert(at);
         }
     }
 
-    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
-        // Those that are forgotten had ended, and may have been of any place.
-        let forgotten = case.trace.forgotten().tasks;
-        let mut seen = Vec::new();
-        for ((_, file, line), place) in std::mem::take(&mut self.0) {
-            let grows = place.moments >= MOMENTS_MIN;
-            let percent = case.limits.leak_ended_percent.max(1);
-            let ends = (place.ended + forgotten).saturating_mul(100) >= (place.spawned + forgotten) * percent;
-            let Some(at_ns) = place.at_limit.filter(|_| grows && !ends) else { continue };
-            let left = place.spawned - place.ended;
-            seen.push(Sighting {
-                task: Some(place.first),
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
+        // Evicted tasks had ended, and may belong to any location.
+        let evicted = cx.trace.evicted().count;
+        let mut diagnostics = Vec::new();
+        for ((_, file, line), site) in std::mem::take(&mut self.0) {
+            let is_growing = site.bursts >= BURSTS_MIN;
+            let percent = cx.thresholds.leak_ended_percent.max(1);
+            let most_end = (site.ended + evicted).saturating_mul(100) >= (site.spawned + evicted) * percent;
+            let Some(at_ns) = site.reached_limit_at.filter(|_| is_growing && !most_end) else { continue };
+            let alive = site.spawned - site.ended;
+            diagnostics.push(Diagnostic {
+                task: Some(site.first),
                 at_ns,
-                seen: format!("{} like {} never ended", how_many(left, "task"), case.name(place.first)),
+                problem: format!("{} like {} never ended", pluralize(alive, "task"), cx.task_name(site.first)),
                 evidence: format!(
-                    "{} spawned at {file}:{line} from {} to {}, of which {} ended",
-                    human_number(place.spawned),
-                    human_ns(place.first_spawn),
-                    human_ns(place.last_spawn),
-                    human_number(place.ended),
+                    "{} spawned at {file}:{line} from {} to {}, {} of them ended",
+                    human_number(site.spawned),
+                    human_ns(site.first_spawn),
+                    human_ns(site.last_spawn),
+                    human_number(site.ended),
                 ),
             });
         }
-        seen
+        diagnostics
     }
 }

@@ -1,36 +1,38 @@
-//! A coroutine that was never awaited: it was made, and the program ended before anything began it.
+//! Lint `never-awaited`: a coroutine was created and never run.
 //!
-//! *Sees* coroutines that the host of the program told of once main was over. Those of a task that failed or was
-//! cancelled are left out: it may have been on its way to them.
-//! *Bad*, because calling a coroutine function runs none of it: the work was silently not done.
-//! *To do*: await it, or make it a task.
+//! *Detects* coroutines that the workload's host reports after main has ended. Coroutines of tasks that failed or were
+//! cancelled are left out: the task may have been about to await them.
+//! *Problem*: calling a coroutine function runs none of its body; the work is silently not done.
+//! *Fix*: await it, or spawn it as a task.
 
-use super::super::case::at_place;
-use super::{Case, Lint, Severity, Sighting, last};
-use crate::trace::Ending;
+use super::super::lint_context::with_location;
+use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
+use crate::trace::TaskOutcome;
 
 pub const LINT: Lint = Lint {
     name: "never-awaited",
     severity: Severity::Warn,
-    advice: "await it, or make it a task",
-    look: || last(look),
+    advice: "await it, or spawn it as a task",
+    new_pass: || whole_trace(check),
 };
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let cut_short = |task| {
-        let ending = case.trace.task(task).and_then(|task| task.ending.as_ref());
-        matches!(ending, Some(Ending::Failed(_) | Ending::Cancelled))
+fn check(cx: &LintContext) -> Vec<Diagnostic> {
+    let was_cut_short = |task| {
+        let outcome = cx.trace.task(task).and_then(|task| task.outcome.as_ref());
+        matches!(outcome, Some(TaskOutcome::Failed(_) | TaskOutcome::Cancelled))
     };
-    let forgotten = case.trace.resources().unawaited().iter();
-    forgotten
-        .filter(|(task, ..)| !task.is_some_and(cut_short))
-        .map(|(task, at_ns, coroutine)| Sighting {
+    let unawaited = cx.trace.resources().unawaited_coroutines().iter();
+    unawaited
+        .filter(|(task, ..)| !task.is_some_and(was_cut_short))
+        .map(|(task, at_ns, coroutine)| Diagnostic {
             task: *task,
             at_ns: *at_ns,
-            seen: format!("a coroutine of {} was made and never ran", coroutine.name),
+            problem: format!("coroutine {} was created but never run", coroutine.name),
             evidence: match task {
-                Some(task) => format!("{} by {}", at_place("made", coroutine.location.as_ref()), case.name(*task)),
-                None => at_place("made", coroutine.location.as_ref()),
+                Some(task) => {
+                    format!("{} by {}", with_location("created", coroutine.location.as_ref()), cx.task_name(*task))
+                }
+                None => with_location("created", coroutine.location.as_ref()),
             },
         })
         .collect()

@@ -1,45 +1,45 @@
-//! Computing that never yields: a task computes on and on in one poll.
+//! Lint `never-yields`: a task computes for long in one poll.
 //!
-//! *Sees* a poll with very long computing, or with many pieces of it one after the other and no turn given away between
-//! them. A poll that computes one piece and then awaits is a task that takes its turn, however long the others wait.
-//! *Bad*, because between two pieces the others could have had their turn, and did not get it.
-//! *To do*: `yield_now` between the pieces, or hand the whole of it to the blocking pool.
+//! *Detects* polls with very long computing, or with many computing calls and no yield between them. A poll that
+//! computes once and then awaits is cooperative, however long the others wait.
+//! *Problem*: other tasks could run between two computing calls, but cannot.
+//! *Fix*: call `yield_now` between the pieces, or move the computation to the blocking pool.
 
-use super::super::units::{how_many, human_ns};
-use super::{Case, Lint, Severity, Sighting, last};
+use super::super::units::{human_ns, pluralize};
+use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 
 pub const LINT: Lint = Lint {
     name: "never-yields",
     severity: Severity::Warn,
-    advice: "give a turn away between the pieces, or move the computing off the loop",
-    look: || last(look),
+    advice: "yield between the pieces of work, or move the computation off the loop",
+    new_pass: || whole_trace(check),
 };
 
-fn look(case: &Case) -> Vec<Sighting> {
-    let mut seen: Vec<Sighting> = Vec::new();
-    let mut tasks: Vec<_> = case.known.greedy.iter().map(|poll| poll.task).collect();
+fn check(cx: &LintContext) -> Vec<Diagnostic> {
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    let mut tasks: Vec<_> = cx.index.greedy_polls.iter().map(|poll| poll.task).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    for task in tasks.into_iter().filter_map(|id| case.trace.task(id)) {
-        let polls: Vec<_> = case.long_polls(task).collect();
-        let greedy =
-            |from| case.known.greedy.binary_search_by_key(&(from, task.id), |poll| (poll.from, poll.task)).is_ok();
-        let count = polls.iter().filter(|poll| greedy(poll.from)).count();
-        let Some(first) = polls.iter().find(|poll| greedy(poll.from)) else { continue };
+    for task in tasks.into_iter().filter_map(|id| cx.trace.task(id)) {
+        let polls: Vec<_> = cx.long_polls(task).collect();
+        let is_greedy =
+            |from| cx.index.greedy_polls.binary_search_by_key(&(from, task.id), |poll| (poll.from, poll.task)).is_ok();
+        let count = polls.iter().filter(|poll| is_greedy(poll.from)).count();
+        let Some(first) = polls.iter().find(|poll| is_greedy(poll.from)) else { continue };
         let Some(worst) = polls.iter().max_by_key(|poll| (poll.computing_ns, std::cmp::Reverse(poll.from))) else {
             continue;
         };
-        seen.push(Sighting {
+        diagnostics.push(Diagnostic {
             task: Some(task.id),
             at_ns: first.from,
-            seen: format!("{} computed for {} without giving a turn away", task.name(), human_ns(worst.computing_ns)),
+            problem: format!("{} computed for {} without yielding", task.name(), human_ns(worst.computing_ns)),
             evidence: format!(
-                "{} like this; the longest at {}, in {}",
-                how_many(count as u64, "poll"),
+                "{}; the longest at {}, with {}",
+                pluralize(count as u64, "such poll"),
                 human_ns(worst.from),
-                how_many(worst.pieces, "piece"),
+                pluralize(worst.computing_calls, "computing call"),
             ),
         });
     }
-    seen
+    diagnostics
 }

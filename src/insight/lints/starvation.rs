@@ -1,57 +1,63 @@
-//! Starvation: a task was ready all the while, and another one kept the loop without ever yielding.
+//! Lint `starvation`: a task was ready for long while another one ran without yielding.
 //!
-//! *Sees* a task that stays scheduled for long during one single poll of a task that never yields. Waiting for one's
-//! turn among many is no starvation, nor is waiting behind a blocking call: that is `blocked-loop`.
-//! *Bad*, because timers fire late and requests go unanswered though the task has nothing left to wait for.
-//! *To do*: make the greedy task yield; the finding names it.
+//! *Detects* tasks that stay scheduled for long during a single greedy poll of another task. Waiting in the ready queue
+//! behind many tasks is not starvation, nor is waiting behind a blocking call: that is `blocked-loop`.
+//! *Problem*: timers fire late and requests are delayed although the task has nothing to wait for.
+//! *Fix*: make the greedy task yield; the finding names it.
 
-use super::super::case::from_to;
+use super::super::lint_context::human_interval;
 use super::super::units::human_ns;
-use super::{Case, Lint, Severity, Sighting, each};
+use super::{Diagnostic, Lint, LintContext, Severity, per_task};
 use crate::trace::{Nanos, Task};
 
 pub const LINT: Lint = Lint {
     name: "starvation",
     severity: Severity::Warn,
-    advice: "make the greedy one give turns away",
-    look: || each(of_task),
+    advice: "make the running task yield",
+    new_pass: || per_task(check_task),
 };
 
-fn of_task(case: &Case, task: &Task) -> Option<Sighting> {
-    if case.known.greedy.is_empty() {
+fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
+    if cx.index.greedy_polls.is_empty() {
         return None;
     }
     let mut worst: Option<(u64, Nanos, usize)> = None;
-    for (from, to) in ready_stretches(case, task) {
-        let first = case.known.greedy.partition_point(|poll| poll.to <= from);
-        for (index, poll) in case.known.greedy.iter().enumerate().skip(first).take_while(|(_, poll)| poll.from < to) {
-            let shared_ns = poll.to.min(to).saturating_sub(poll.from.max(from));
-            let longer = worst.is_none_or(|(longest, ..)| shared_ns > longest);
-            if poll.task != task.id && shared_ns > case.limits.starvation_ns && longer {
-                worst = Some((shared_ns, poll.from.max(from), index));
+    for (from, to) in ready_intervals(cx, task) {
+        let first = cx.index.greedy_polls.partition_point(|poll| poll.to <= from);
+        let polls = cx.index.greedy_polls.iter().enumerate().skip(first);
+        for (index, poll) in polls.take_while(|(_, poll)| poll.from < to) {
+            let overlap_ns = poll.to.min(to).saturating_sub(poll.from.max(from));
+            let is_longer = worst.is_none_or(|(longest, ..)| overlap_ns > longest);
+            if poll.task != task.id && overlap_ns > cx.thresholds.starvation_ns && is_longer {
+                worst = Some((overlap_ns, poll.from.max(from), index));
             }
         }
     }
-    let (starved_ns, at_ns, greedy) = worst?;
-    let greedy = case.known.greedy[greedy];
-    Some(Sighting {
+    let (starved_ns, at_ns, index) = worst?;
+    let poll = cx.index.greedy_polls[index];
+    Some(Diagnostic {
         task: Some(task.id),
         at_ns,
-        seen: format!("{} was ready for {} while {} ran on", task.name(), human_ns(starved_ns), case.name(greedy.task)),
+        problem: format!(
+            "{} was ready for {} while {} ran without yielding",
+            task.name(),
+            human_ns(starved_ns),
+            cx.task_name(poll.task)
+        ),
         evidence: format!(
             "one poll of {} (task {}) {}",
-            case.name(greedy.task),
-            greedy.task,
-            from_to(greedy.from, greedy.to)
+            cx.task_name(poll.task),
+            poll.task,
+            human_interval(poll.from, poll.to)
         ),
     })
 }
 
-/// When the task was ready and did not run.
-fn ready_stretches<'a>(case: &Case, task: &'a Task) -> impl Iterator<Item = (Nanos, Nanos)> + 'a {
-    let end = task.lane.ended().unwrap_or(case.trace.now());
-    let born = task.lane.cycles().next().map_or(end, |first| first.start);
-    let next_starts = task.lane.cycles().skip(1).map(|next| next.start).chain([end]);
-    let woken = task.lane.cycles().zip(next_starts).filter_map(|(cycle, next)| Some((cycle.woken()?, next)));
-    std::iter::once((task.lane.spawned(), born)).chain(woken).filter(|(from, to)| from < to)
+/// Intervals in which the task was ready but not running.
+fn ready_intervals<'a>(cx: &LintContext, task: &'a Task) -> impl Iterator<Item = (Nanos, Nanos)> + 'a {
+    let end = task.lane.ended_at().unwrap_or(cx.trace.now());
+    let first_poll = task.lane.cycles().next().map_or(end, |first| first.start);
+    let next_polls = task.lane.cycles().skip(1).map(|next| next.start).chain([end]);
+    let woken = task.lane.cycles().zip(next_polls).filter_map(|(cycle, next)| Some((cycle.scheduled_at()?, next)));
+    std::iter::once((task.lane.spawned_at(), first_poll)).chain(woken).filter(|(from, to)| from < to)
 }

@@ -1,133 +1,156 @@
-//! A thundering herd: many tasks are woken at once for what only few of them can have.
+//! Lint `thundering-herd`: many tasks are woken at once, but only few of them can proceed.
 //!
-//! *Sees* tasks that one task wakes at one time, of which some go on and most are back at the same await, or in the
-//! queue of a lock, without having done anything: no time spent, nothing printed, nothing else awaited. Where all of
-//! them go on, or none does, everybody was told something that concerned everybody.
-//! *Bad*, because each wake costs a poll, and the more tasks wait the more is spent on finding nothing.
-//! *To do*: wake one (`notify_one`, a semaphore with a permit for each), not all.
+//! *Detects* groups of tasks that one task wakes at one time, of which some proceed and most make no progress. A task
+//! makes no progress if it is back at the same await, or in the queue of a lock, without having done anything: no time
+//! spent, nothing printed, nothing else awaited. If all of them proceed, or none, the wake concerned all of them.
+//! *Problem*: each wake costs a poll; the more tasks wait, the more polls are wasted.
+//! *Fix*: wake one task (`notify_one`, a semaphore with a permit each) instead of all.
 
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::super::units::{how_many, human_ns, human_number};
-use super::{Case, Lint, Looking, Severity, Sighting};
-use crate::trace::{AwaitId, AwaitKind, Cause, Cycle, Nanos, SiteId, Task, TaskId};
+use super::super::units::{human_ns, human_number, pluralize};
+use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
+use crate::trace::{AwaitId, AwaitKind, Cycle, Nanos, SiteId, Task, TaskId, WakeSource};
 
 pub const LINT: Lint = Lint {
     name: "thundering-herd",
     severity: Severity::Warn,
-    advice: "wake as many as can go on, and leave the others asleep",
-    look: || Box::new(Herds::default()),
+    advice: "wake only as many tasks as can proceed",
+    new_pass: || Box::new(ThunderingHerdPass::default()),
 };
 
+/// Tasks that one task woke at one time.
 #[derive(Default)]
-struct Herd {
+struct WakeGroup {
     woken: u64,
-    in_vain: u64,
+    /// Tasks that made no progress.
+    wasted: u64,
+    /// What a task without progress waited for.
     example: Option<AwaitId>,
 }
 
-/// By who woke them, and when.
-#[derive(Default)]
-struct Herds {
-    all: FxHashMap<(TaskId, Nanos), Herd>,
-    printed: FxHashSet<(TaskId, Nanos)>,
-    acquired: FxHashMap<TaskId, Vec<Nanos>>,
-    /// When these two were gathered: what came of wakes after that is not known.
-    until: Nanos,
+/// Wake groups of one waking task that count as a thundering herd.
+struct WakerStats {
+    first_at: Nanos,
+    largest_at: Nanos,
+    largest: WakeGroup,
+    groups: u64,
+    wasted: u64,
 }
 
-impl Looking for Herds {
-    fn begin(&mut self, case: &Case) {
-        self.until = case.trace.now();
-        self.printed = case.trace.output().lines().iter().filter_map(|line| Some((line.task?, line.at))).collect();
-        for holding in case.trace.resources().holdings() {
-            self.acquired.entry(holding.task).or_default().push(holding.from);
+#[derive(Default)]
+struct ThunderingHerdPass {
+    /// By waking task and time.
+    groups: FxHashMap<(TaskId, Nanos), WakeGroup>,
+    /// Tasks and times of printed output.
+    printed: FxHashSet<(TaskId, Nanos)>,
+    /// Times at which each task acquired a resource.
+    acquired: FxHashMap<TaskId, Vec<Nanos>>,
+    /// When `printed` and `acquired` were collected. Polls that end later are not judged.
+    collected_at: Nanos,
+}
+
+impl LintPass for ThunderingHerdPass {
+    fn begin_tasks(&mut self, cx: &LintContext) {
+        self.collected_at = cx.trace.now();
+        self.printed = cx.trace.output().lines().iter().filter_map(|line| Some((line.task?, line.at))).collect();
+        for holding in cx.trace.resources().acquisitions() {
+            self.acquired.entry(holding.task).or_default().push(holding.start);
         }
     }
 
-    fn task(&mut self, case: &Case, task: &Task) {
-        let wakes = wakes_by_tasks(case, task);
+    fn visit_task(&mut self, cx: &LintContext, task: &Task) {
+        let wakes = wakes_by_tasks(cx, task);
         let awaits: Vec<AwaitId> = if wakes.is_empty() { Vec::new() } else { task.awaits().collect() };
         let acquired = self.acquired.get(&task.id).map_or(&[][..], Vec::as_slice);
-        let life = Life { case, task, awaits: &awaits, acquired };
+        let history = TaskHistory { cx, task, awaits: &awaits, acquired };
         for (waker, at, before, after) in wakes {
-            if after.end().unwrap_or(after.start) > self.until {
+            if after.end().unwrap_or(after.start) > self.collected_at {
                 continue;
             }
-            let herd = self.all.entry((waker, at)).or_default();
-            herd.woken += 1;
-            if life.is_back(&before, &after) && !self.printed.contains(&(task.id, after.start)) {
-                herd.in_vain += 1;
-                herd.example = herd.example.or(before.waiting_on().0);
+            let group = self.groups.entry((waker, at)).or_default();
+            group.woken += 1;
+            if history.is_wasted_poll(&before, &after) && !self.printed.contains(&(task.id, after.start)) {
+                group.wasted += 1;
+                group.example = group.example.or(before.waiting_on().0);
             }
         }
     }
 
-    fn last_word(&mut self, case: &Case) -> Vec<Sighting> {
-        sightings(case, std::mem::take(&mut self.all))
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
+        diagnose(cx, std::mem::take(&mut self.groups))
     }
 }
 
-fn sightings(case: &Case, herds: FxHashMap<(TaskId, Nanos), Herd>) -> Vec<Sighting> {
-    let limits = case.limits;
-    let is_herd = |herd: &Herd| {
-        let went_on = herd.woken - herd.in_vain;
-        herd.woken >= limits.thundering_herd_tasks
-            && went_on > 0
-            && went_on * 100 <= herd.woken * limits.thundering_herd_percent
+/// Returns one diagnostic per waking task: its largest herd, and the number of herds.
+fn diagnose(cx: &LintContext, groups: FxHashMap<(TaskId, Nanos), WakeGroup>) -> Vec<Diagnostic> {
+    let thresholds = cx.thresholds;
+    let is_herd = |group: &WakeGroup| {
+        let proceeded = group.woken - group.wasted;
+        group.woken >= thresholds.thundering_herd_tasks
+            && proceeded > 0
+            && proceeded * 100 <= group.woken * thresholds.thundering_herd_percent
     };
-    // One finding for each task that wakes: its worst, and how often.
-    let mut by_waker: BTreeMap<TaskId, (Nanos, Nanos, Herd, u64, u64)> = BTreeMap::new();
-    let mut herds: Vec<_> = herds.into_iter().filter(|(_, herd)| is_herd(herd)).collect();
+    let mut by_waker: BTreeMap<TaskId, WakerStats> = BTreeMap::new();
+    let mut herds: Vec<_> = groups.into_iter().filter(|(_, group)| is_herd(group)).collect();
     herds.sort_unstable_by_key(|(key, _)| *key);
     for ((waker, at), herd) in herds {
-        let entry = by_waker.entry(waker).or_insert((at, at, Herd::default(), 0, 0));
-        entry.3 += 1;
-        entry.4 += herd.in_vain;
-        if herd.woken > entry.2.woken {
-            (entry.1, entry.2) = (at, herd);
+        let stats = by_waker.entry(waker).or_insert(WakerStats {
+            first_at: at,
+            largest_at: at,
+            largest: WakeGroup::default(),
+            groups: 0,
+            wasted: 0,
+        });
+        stats.groups += 1;
+        stats.wasted += herd.wasted;
+        if herd.woken > stats.largest.woken {
+            (stats.largest_at, stats.largest) = (at, herd);
         }
     }
     by_waker
         .into_iter()
-        .map(|(waker, (first, at, worst, times, in_vain))| {
-            let example = worst.example.and_then(|id| case.trace.awaits().get(id));
-            let place = example.map_or_else(String::new, |found| format!(": {}", case.place(&found)));
-            Sighting {
+        .map(|(waker, stats)| {
+            let example = stats.largest.example.and_then(|id| cx.trace.awaits().get(id));
+            let location = example.map_or_else(String::new, |found| format!(": {}", cx.describe_await(&found)));
+            Diagnostic {
                 task: Some(waker),
-                at_ns: first,
-                seen: format!(
-                    "{} woke {} at once, and {} of them woke in vain",
-                    case.name(waker),
-                    how_many(worst.woken, "task"),
-                    human_number(worst.in_vain),
+                at_ns: stats.first_at,
+                problem: format!(
+                    "{} woke {} at once, {} of them without progress",
+                    cx.task_name(waker),
+                    pluralize(stats.largest.woken, "task"),
+                    human_number(stats.largest.wasted),
                 ),
                 evidence: format!(
-                    "{} like this, {} in vain in all; the largest at {}{place}",
-                    how_many(times, "time"),
-                    how_many(in_vain, "wake"),
-                    human_ns(at),
+                    "{}, {} in total; the largest at {}{location}",
+                    pluralize(stats.groups, "such group"),
+                    pluralize(stats.wasted, "wasted wake"),
+                    human_ns(stats.largest_at),
                 ),
             }
         })
         .collect()
 }
 
-/// Each wake of `task` by another one that ended a wait: who, when, the poll before it and the poll after it.
-fn wakes_by_tasks(case: &Case, task: &Task) -> Vec<(TaskId, Nanos, Cycle, Cycle)> {
+/// Returns each wake of `task` by another task that ended a wait: the waker, the time, the poll before and the poll
+/// after.
+fn wakes_by_tasks(cx: &LintContext, task: &Task) -> Vec<(TaskId, Nanos, Cycle, Cycle)> {
     let mut found = Vec::new();
     let mut wakes = task.wakes().peekable();
     let mut cycles = task.lane.cycles().peekable();
     while let Some(before) = cycles.next() {
-        let (Some(after), Some(end), Some(woken)) = (cycles.peek(), before.end(), before.woken()) else { continue };
+        let (Some(after), Some(end), Some(woken)) = (cycles.peek(), before.end(), before.scheduled_at()) else {
+            continue;
+        };
         while wakes.peek().is_some_and(|(at, _)| *at < woken.max(end)) {
             wakes.next();
         }
-        if let Some((at, cause)) = wakes.next_if(|(at, _)| *at <= after.start)
-            && let Cause::Task(waker) = cause
-            && case.trace.task(waker).is_some()
+        if let Some((at, source)) = wakes.next_if(|(at, _)| *at <= after.start)
+            && let WakeSource::Task(waker) = source
+            && cx.trace.task(waker).is_some()
         {
             found.push((waker, at, before, *after));
         }
@@ -135,48 +158,49 @@ fn wakes_by_tasks(case: &Case, task: &Task) -> Vec<(TaskId, Nanos, Cycle, Cycle)
     found
 }
 
-/// What is asked of one task, again and again.
-struct Life<'a> {
-    case: &'a Case<'a>,
+/// Awaits and acquisitions of one task, collected once for all of its polls.
+struct TaskHistory<'a> {
+    cx: &'a LintContext<'a>,
     task: &'a Task,
-    /// Its awaits, and when it acquired something, both in order.
+    /// In order of creation.
     awaits: &'a [AwaitId],
+    /// Times of acquisition, in order.
     acquired: &'a [Nanos],
 }
 
-impl Life<'_> {
-    /// Whether the poll `after` a wake led nowhere: the task waits where it waited `before`, or in a lock's queue.
-    fn is_back(&self, before: &Cycle, after: &Cycle) -> bool {
+impl TaskHistory<'_> {
+    /// Whether the poll `after` a wake made no progress: the task waits where it waited `before`, or in a lock's queue.
+    fn is_wasted_poll(&self, before: &Cycle, after: &Cycle) -> bool {
         let ((Some(old), old_kind), (Some(new), kind)) = (before.waiting_on(), after.waiting_on()) else {
             return false;
         };
-        // One place is of one kind; to look an await up takes longer than all else here.
+        // A site has one kind. Comparing kinds first avoids most of the await look-ups, which dominate the cost.
         if old_kind != kind && kind != AwaitKind::Sync {
             return false;
         }
         let is_last = self.task.lane.last().is_some_and(|last| last.step == after.step);
-        let ended = is_last && self.task.lane.ended().is_some_and(|ended| Some(ended) == after.end());
+        let has_ended = is_last && self.task.lane.ended_at().is_some_and(|ended| Some(ended) == after.end());
         let spent_ns = after.end().map_or(u64::MAX, |end| end - after.start);
-        if ended || spent_ns > self.case.limits.busy_yield_poll_ns {
+        if has_ended || spent_ns > self.cx.thresholds.busy_yield_poll_ns {
             return false;
         }
-        let site = |id| self.case.trace.awaits().site_of(id);
+        let site = |id| self.cx.trace.awaits().site_of(id);
         let (Some(old_site), Some(new_site)) = (site(old), site(new)) else { return false };
         if old_site == new_site {
-            old == new || !self.awaited_else(old_site, old, new)
+            old == new || !self.has_awaited_elsewhere(old_site, old, new)
         } else {
-            kind == AwaitKind::Sync && !self.acquired_in(after)
+            kind == AwaitKind::Sync && !self.has_acquired_in(after)
         }
     }
 
-    /// Something of another place than `here` was awaited between these two.
-    fn awaited_else(&self, here: SiteId, old: AwaitId, new: AwaitId) -> bool {
+    /// Whether an await at a site other than `site` was created between `old` and `new`.
+    fn has_awaited_elsewhere(&self, site: SiteId, old: AwaitId, new: AwaitId) -> bool {
         let later = self.awaits.get(self.awaits.partition_point(|id| *id <= old)..).unwrap_or_default();
         let mut between = later.iter().take_while(|id| **id < new);
-        between.any(|id| self.case.trace.awaits().site_of(*id) != Some(here))
+        between.any(|id| self.cx.trace.awaits().site_of(*id) != Some(site))
     }
 
-    fn acquired_in(&self, poll: &Cycle) -> bool {
+    fn has_acquired_in(&self, poll: &Cycle) -> bool {
         let first = self.acquired.partition_point(|at| *at < poll.start);
         self.acquired.get(first).is_some_and(|at| poll.end().is_none_or(|end| *at <= end))
     }

@@ -1,205 +1,316 @@
-//! The document's fields, in the order in which they are written. This file is the schema: what stands here scripts rely
-//! on.
+//! The schema of the JSON report: all fields, in the order in which they are written.
+//!
+//! Scripts depend on names, types and values of these fields.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// One run, ready to be written.
+/// The JSON report of one run.
 #[derive(Debug, Serialize)]
-pub struct Report<'a> {
+pub struct JsonReport<'a> {
+    /// Version of the schema.
     pub(super) schema: u32,
+    /// Version of loopscope.
     pub(super) loopscope: &'static str,
-    pub(super) source: SourceEntry<'a>,
+    /// The source of the run.
+    pub(super) source: SourceJson<'a>,
+    /// `completed`, `failed`, `cancelled` or `detached`.
     pub(super) outcome: &'static str,
+    /// The error message of a failed run.
     pub(super) error: Option<&'a str>,
+    /// `exact` or `sampled`.
     pub(super) fidelity: &'static str,
+    /// Length of the run in loop time.
     pub(super) elapsed_ns: u64,
-    pub(super) r#loop: LoopEntry,
-    pub(super) output: Vec<OutputEntry<'a>>,
-    /// Printed lines that the trace no longer keeps; left out while that is none.
+    /// Totals of the loop.
+    pub(super) r#loop: LoopJson,
+    /// Printed lines in order of time.
+    pub(super) output: Vec<OutputLineJson<'a>>,
+    /// Number of evicted output lines. Omitted if 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) output_dropped: u64,
+    /// The value that a completed workload returned.
     pub(super) result: Option<&'a Value>,
-    /// In order of spawning.
-    pub(super) tasks: Vec<TaskEntry<'a>>,
-    /// Tasks that the trace no longer has a row of, in sum; left out while there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) forgotten: Option<ForgottenEntry>,
-    /// By start, then in order of creation.
-    pub(super) awaits: Vec<AwaitEntry<'a>>,
-    /// By time, then by task.
-    pub(super) wakes: Vec<WakeEntry>,
-    /// `true` where `awaits` or `wakes` was cut short; left out otherwise.
+    /// Tasks in order of spawning.
+    pub(super) tasks: Vec<TaskJson<'a>>,
+    /// Totals of evicted tasks. Omitted if there are none.
+    #[serde(rename = "forgotten", skip_serializing_if = "Option::is_none")]
+    pub(super) evicted_tasks: Option<EvictedTasksJson>,
+    /// Awaits by start time, then in order of creation.
+    pub(super) awaits: Vec<AwaitJson<'a>>,
+    /// Wakes by time, then by task.
+    pub(super) wakes: Vec<WakeJson>,
+    /// `true` if `awaits` or `wakes` is truncated. Omitted otherwise.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) truncated: bool,
-    pub(super) findings: Vec<FindingEntry>,
-    /// Findings past the first hundred of their lint; left out while that is none.
+    /// Findings by time, then by task and lint.
+    pub(super) findings: Vec<FindingJson>,
+    /// Number of findings beyond the first 100 of each lint. Omitted if 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) findings_unlisted: u64,
-    pub(super) feeds: FeedsEntry<'a>,
-    pub(super) gaps: Vec<GapEntry>,
+    /// The feeds of the trace.
+    pub(super) feeds: FeedsJson<'a>,
+    /// Intervals without data.
+    pub(super) gaps: Vec<GapJson>,
 }
 
+/// The source of the run.
 #[derive(Debug, Serialize)]
-pub(super) struct SourceEntry<'a> {
+pub(super) struct SourceJson<'a> {
+    /// Kind of the source, such as `workload` or `attach`.
     pub(super) kind: &'static str,
+    /// Name of the workload, or the address, command or file.
     pub(super) name: &'a str,
+    /// Parameters in the order of the manifest.
     pub(super) params: Map<String, Value>,
+    /// `virtual` or `real`.
     pub(super) clock: &'static str,
+    /// Random seed.
     pub(super) seed: u64,
 }
 
+/// Totals of the loop.
 #[derive(Debug, Serialize)]
-pub(super) struct LoopEntry {
+pub(super) struct LoopJson {
+    /// Time in polls. `null` if polls were only sampled.
     pub(super) busy_ns: Option<u64>,
+    /// Time parked. `null` for external programs.
     pub(super) parked_ns: Option<u64>,
+    /// Number of polls.
     pub(super) polls: u64,
+    /// Number of wakes.
     pub(super) wakes: u64,
+    /// Number of parks.
     pub(super) parks: u64,
+    /// Number of turns: active periods between parks.
     pub(super) turns: u64,
+    /// Length of the longest poll. `null` if polls were only sampled.
     pub(super) longest_poll_ns: Option<u64>,
-    /// Since when more than one thread polls, so that who woke whom is a guess; left out where that is not known.
+    /// Time since when several threads poll, so that wake sources are guesses. Omitted if no such time is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) many_threads_ns: Option<u64>,
 }
 
+/// A printed line.
 #[derive(Debug, Serialize)]
-pub(super) struct OutputEntry<'a> {
+pub(super) struct OutputLineJson<'a> {
+    /// Time of the line.
     pub(super) at_ns: u64,
+    /// The task that printed it, if known.
     pub(super) task: Option<u32>,
+    /// The line.
     pub(super) text: &'a str,
 }
 
+/// Totals of the evicted tasks.
 #[derive(Debug, Serialize)]
-pub(super) struct ForgottenEntry {
+pub(super) struct EvictedTasksJson {
+    /// Number of evicted tasks.
     pub(super) tasks: u64,
+    /// Number of these that completed.
     pub(super) done: u32,
+    /// Number of these that were cancelled.
     pub(super) cancelled: u32,
+    /// Number of these that failed.
     pub(super) failed: u32,
-    /// All of them had ended by then.
+    /// Latest end time of these tasks.
     pub(super) until_ns: u64,
+    /// Number of their polls.
     pub(super) polls: u64,
+    /// Number of their wakes.
     pub(super) wakes: u64,
+    /// Number of their self-wakes.
     pub(super) self_wakes: u64,
+    /// Number of their awaits.
     pub(super) awaits: u64,
+    /// Total time running. `null` if polls were only sampled.
     pub(super) busy_ns: Option<u64>,
+    /// Total time scheduled. `null` if polls were only sampled.
     pub(super) scheduled_ns: Option<u64>,
+    /// Total time waiting. `null` if polls were only sampled.
     pub(super) waiting_ns: Option<u64>,
-    /// Forgotten before both feeds had told all of them.
+    /// Tasks that were evicted before the counts of both feeds were complete.
     pub(super) uncompared: u64,
 }
 
+/// A task.
 #[derive(Debug, Serialize)]
-pub(super) struct TaskEntry<'a> {
+pub(super) struct TaskJson<'a> {
+    /// Task id, starting at 1.
     pub(super) id: u32,
+    /// Name, or `task` and the id.
     pub(super) name: std::borrow::Cow<'a, str>,
+    /// Kind, such as `task` or `blocking`.
     pub(super) kind: &'static str,
+    /// Id of the task that spawned it, if known.
     pub(super) parent: Option<u32>,
+    /// State at the end of the run.
     pub(super) state: &'static str,
+    /// Spawn location.
     pub(super) location: Option<String>,
+    /// Spawn time.
     pub(super) spawned_ns: u64,
+    /// End time. `null` if it has not ended.
     pub(super) ended_ns: Option<u64>,
+    /// Number of polls.
     pub(super) polls: u64,
+    /// Number of wakes.
     pub(super) wakes: u64,
+    /// Number of wakes by the task itself.
     pub(super) self_wakes: u64,
+    /// Time running. `null` if unknown.
     pub(super) busy_ns: Option<u64>,
+    /// Time scheduled. `null` if unknown.
     pub(super) scheduled_ns: Option<u64>,
+    /// Time waiting. `null` if unknown.
     pub(super) waiting_ns: Option<u64>,
-    pub(super) waiting_on: Option<SiteEntry<'a>>,
+    /// The await site at which the task waits at the end.
+    pub(super) waiting_on: Option<SiteJson<'a>>,
 }
 
-/// A place that awaits.
+/// A location that awaits.
 #[derive(Debug, Serialize)]
-pub(super) struct SiteEntry<'a> {
+pub(super) struct SiteJson<'a> {
+    /// Kind of await, such as `timer` or `sync`.
     pub(super) kind: &'static str,
+    /// What is awaited, such as `Mutex::lock`.
     pub(super) source: &'a str,
+    /// Location of the await.
     pub(super) location: Option<String>,
 }
 
+/// An await.
 #[derive(Debug, Serialize)]
-pub(super) struct AwaitEntry<'a> {
+pub(super) struct AwaitJson<'a> {
+    /// The awaiting task.
     pub(super) task: u32,
+    /// The await site.
     #[serde(flatten)]
-    pub(super) site: SiteEntry<'a>,
+    pub(super) site: SiteJson<'a>,
+    /// Start time.
     pub(super) start_ns: u64,
+    /// End time. `null` if it has not ended.
     pub(super) end_ns: Option<u64>,
+    /// Number of polls.
     pub(super) polls: u32,
+    /// Outcome of the await.
     pub(super) outcome: &'static str,
 }
 
+/// A wake of a task.
 #[derive(Debug, Serialize)]
-pub(super) struct WakeEntry {
+pub(super) struct WakeJson {
+    /// Time of the wake.
     pub(super) at_ns: u64,
+    /// The woken task.
     pub(super) task: u32,
+    /// Wake source.
     pub(super) cause: &'static str,
+    /// The waking task, if the source is a task.
     pub(super) by: Option<u32>,
 }
 
+/// A finding of a lint.
 #[derive(Debug, Serialize)]
-pub(super) struct FindingEntry {
+pub(super) struct FindingJson {
+    /// Name of the lint.
     pub(super) name: &'static str,
+    /// Severity.
     pub(super) severity: &'static str,
+    /// The affected task, if any.
     pub(super) task: Option<u32>,
+    /// Time of the finding.
     pub(super) at_ns: u64,
+    /// Description.
     pub(super) message: String,
+    /// Evidence on the timeline.
     pub(super) evidence: String,
 }
 
+/// The feeds of the trace and whether their counts agree.
 #[derive(Debug, Serialize)]
-pub(super) struct FeedsEntry<'a> {
-    pub(super) console: ConsoleEntry,
-    pub(super) probe: ProbeEntry,
-    /// Only where facts come from a recording.
+pub(super) struct FeedsJson<'a> {
+    /// The console feed.
+    pub(super) console: ConsoleJson,
+    /// The probe feed.
+    pub(super) probe: ProbeJson,
+    /// Omitted unless the events come from a recording.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) recording: Option<RecordingEntry<'a>>,
-    /// The two feeds counted the same. Where only one of them ran nothing contradicts it, and this is `true` too.
+    pub(super) recording: Option<RecordingJson<'a>>,
+    /// Whether both feeds counted the same; `true` with a single feed.
     pub(super) agree: bool,
+    /// One sentence per task with different counts.
     pub(super) disagreements: Vec<String>,
 }
 
+/// The console feed.
 #[derive(Debug, Serialize)]
-pub(super) struct ConsoleEntry {
+pub(super) struct ConsoleJson {
+    /// Number of tasks reported.
     pub(super) tasks: usize,
+    /// Number of updates received.
     pub(super) updates: u64,
+    /// Number of events dropped.
     pub(super) dropped: u64,
 }
 
+/// The probe feed.
 #[derive(Debug, Serialize)]
-pub(super) struct ProbeEntry {
+pub(super) struct ProbeJson {
+    /// Number of events received.
     pub(super) events: u64,
+    /// Number of events dropped.
     pub(super) dropped: u64,
 }
 
-/// A recording of console-subscriber's: how many lines it had, and what came of them.
+/// A recording of console-subscriber: numbers of lines by result.
 #[derive(Debug, Serialize)]
-pub(super) struct RecordingEntry<'a> {
+pub(super) struct RecordingJson<'a> {
+    /// Number of complete lines, including the header and lines that were not parsed.
     pub(super) lines: u64,
+    /// Number of lines parsed to events.
     pub(super) events: u64,
+    /// Number of lines of unknown kind.
     pub(super) unknown: u64,
+    /// Number of malformed lines.
     pub(super) skipped: u64,
+    /// Number of lines dropped because they were recorded too fast.
     pub(super) lost: u64,
+    /// Number of lines with a time before that of the previous line.
     pub(super) clamped: u64,
+    /// Number of tasks without a recorded spawn.
     pub(super) unspawned: u64,
-    /// Left out while that is none.
+    /// Omitted if 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) untold_tasks: u64,
+    /// Whether the last line is truncated.
     pub(super) cut: bool,
+    /// Whether the last events may be missing.
     pub(super) unfinished: bool,
-    /// The first of those that were skipped.
-    pub(super) broken: Vec<BrokenEntry<'a>>,
+    /// The first skipped lines.
+    pub(super) broken: Vec<SkippedLineJson<'a>>,
 }
 
+/// A skipped line of the recording.
 #[derive(Debug, Serialize)]
-pub(super) struct BrokenEntry<'a> {
+pub(super) struct SkippedLineJson<'a> {
+    /// Line number, starting at 1.
     pub(super) line: u64,
-    pub(super) why: &'a str,
+    /// Why the line was skipped.
+    #[serde(rename = "why")]
+    pub(super) reason: &'a str,
 }
 
+/// An interval without data.
 #[derive(Debug, Serialize)]
-pub(super) struct GapEntry {
+pub(super) struct GapJson {
+    /// Start time.
     pub(super) from_ns: u64,
+    /// End time.
     pub(super) to_ns: u64,
+    /// Number of dropped events.
     pub(super) dropped: u64,
+    /// `true` if there was no connection. Omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) unwatched: bool,
 }

@@ -1,4 +1,4 @@
-//! What the app prints, line by line. It is never held up: what comes faster than it is taken is dropped and counted.
+//! The app's output, line by line. The app never blocks on it: lines beyond the queue limits are dropped and counted.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -6,117 +6,132 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::clock::Clock;
-use crate::plain::plain;
+use super::epoch_clock::EpochClock;
+use crate::sanitize::sanitize;
 
-/// Lines that wait to be taken.
-const LINES_MAX: usize = 1 << 14;
+/// Maximum number of queued lines.
+const QUEUED_LINES_MAX: usize = 1 << 14;
 
-/// And bytes of them.
-const BYTES_MAX: usize = 16 << 20;
+/// Maximum size of the queued lines in bytes.
+const QUEUED_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of one line that are kept; what is longer goes on in the next.
+/// Maximum size of one line in bytes. Longer lines are split.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// What stands before a line from standard error.
+/// Prefix of lines from standard error.
 const ERROR_MARK: &str = "! ";
 
-/// A line, and when it came, in nanoseconds since 1970.
-pub type Line = (u64, Box<str>);
+/// The time at which a line arrived, in nanoseconds since 1970, and its text.
+pub type TimedLine = (u64, Box<str>);
 
-/// See the module.
+/// The queue of lines that the app prints.
 #[derive(Debug)]
-pub struct Output {
-    lines: Receiver<Line>,
+pub struct AppOutput {
+    lines: Receiver<TimedLine>,
+    /// Number of lines dropped since the last report.
     dropped: Arc<AtomicU64>,
-    /// Bytes that wait.
-    waiting: Arc<AtomicUsize>,
-    /// Streams that have not ended.
-    open: Arc<AtomicUsize>,
-    /// Panics that lines which were taken tell of.
+    /// Size of the queued lines in bytes.
+    queued_bytes: Arc<AtomicUsize>,
+    /// Number of streams that have not ended.
+    open_streams: Arc<AtomicUsize>,
+    /// Number of panic messages in the lines taken so far.
     panics: u64,
 }
 
-/// What Rust itself says on standard error where a thread panics, also where that is the end of one task only.
+/// Returns whether `line` is the message that Rust's panic hook prints to standard error.
 fn is_panic(line: &str) -> bool {
     let thread = line.strip_prefix(ERROR_MARK).and_then(|line| line.strip_prefix("thread '"));
     thread.is_some_and(|rest| rest.contains(" panicked at "))
 }
 
-impl Output {
-    /// Begins to read; `bell` rings when something came.
+impl AppOutput {
+    /// Starts reading both streams. `bell` is signalled for each line and at the end of each stream.
     ///
     /// # Errors
-    /// Where the system gives no thread.
+    /// Returns an error if a thread cannot be created.
     pub fn read(
         out: Option<impl Read + Send + 'static>,
         err: Option<impl Read + Send + 'static>,
-        clock: Clock,
-        bell: &Sender<()>,
+        clock: EpochClock,
+        wakeup: &Sender<()>,
     ) -> std::io::Result<Self> {
-        let (sender, lines) = bounded(LINES_MAX);
-        let output = Self { lines, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default(), panics: 0 };
+        let (sender, lines) = bounded(QUEUED_LINES_MAX);
+        let output = Self {
+            lines,
+            dropped: Arc::default(),
+            queued_bytes: Arc::default(),
+            open_streams: Arc::default(),
+            panics: 0,
+        };
         let out = out.map(|out| (Box::new(out) as Box<dyn Read + Send>, ""));
         let err = err.map(|err| (Box::new(err) as Box<dyn Read + Send>, ERROR_MARK));
         for (stream, mark) in out.into_iter().chain(err) {
-            let (sender, bell) = (sender.clone(), bell.clone());
-            let (dropped, open) = (Arc::clone(&output.dropped), Arc::clone(&output.open));
-            let waiting = Arc::clone(&output.waiting);
-            open.fetch_add(1, Ordering::Relaxed);
+            let (sender, wakeup) = (sender.clone(), wakeup.clone());
+            let (dropped, open_streams) = (Arc::clone(&output.dropped), Arc::clone(&output.open_streams));
+            let queued_bytes = Arc::clone(&output.queued_bytes);
+            open_streams.fetch_add(1, Ordering::Relaxed);
             std::thread::Builder::new().name("loopscope-output".into()).spawn(move || {
-                follow(stream, |text| {
+                read_lines(stream, |text| {
                     let line: Box<str> = format!("{mark}{text}").into();
                     let bytes = line.len();
-                    let has_room = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= BYTES_MAX;
+                    let has_room = queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUED_BYTES_MAX;
                     if !has_room || sender.try_send((clock.now(), line)).is_err() {
-                        waiting.fetch_sub(bytes, Ordering::Relaxed);
+                        queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                         dropped.fetch_add(1, Ordering::Relaxed);
                     }
-                    let _ = bell.try_send(());
+                    let _ = wakeup.try_send(());
                 });
-                open.fetch_sub(1, Ordering::Release);
-                let _ = bell.try_send(());
+                open_streams.fetch_sub(1, Ordering::Release);
+                let _ = wakeup.try_send(());
             })?;
         }
         Ok(output)
     }
 
-    /// Nothing that was ever read.
-    pub fn nothing() -> Self {
-        Self { lines: bounded(0).1, dropped: Arc::default(), waiting: Arc::default(), open: Arc::default(), panics: 0 }
+    /// Creates an output without streams.
+    pub fn empty() -> Self {
+        Self {
+            lines: bounded(0).1,
+            dropped: Arc::default(),
+            queued_bytes: Arc::default(),
+            open_streams: Arc::default(),
+            panics: 0,
+        }
     }
 
-    pub fn take(&mut self) -> Option<Line> {
+    /// Takes the next line, if any.
+    pub fn take(&mut self) -> Option<TimedLine> {
         let line = self.lines.try_recv().ok()?;
         self.panics += u64::from(is_panic(&line.1));
-        self.waiting.fetch_sub(line.1.len(), Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(line.1.len(), Ordering::Relaxed);
         Some(line)
     }
 
-    /// Panics that it told of.
+    /// Returns the number of panic messages in the lines taken so far.
     pub fn panics(&self) -> u64 {
         self.panics
     }
 
-    /// Lines that were dropped since this was asked last.
-    pub fn dropped(&self) -> u64 {
+    /// Returns the number of lines dropped since the last call, and resets it.
+    pub fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
     }
 
-    /// Everything is read and taken.
-    pub fn is_over(&self) -> bool {
-        self.open.load(Ordering::Acquire) == 0 && self.lines.is_empty()
+    /// Returns whether all streams have ended and all lines are taken.
+    pub fn is_finished(&self) -> bool {
+        self.open_streams.load(Ordering::Acquire) == 0 && self.lines.is_empty()
     }
 }
 
-fn follow(stream: impl Read, mut tell: impl FnMut(String)) {
+/// Reads `stream` to its end and calls `on_line` for each line, without control characters.
+fn read_lines(stream: impl Read, mut on_line: impl FnMut(String)) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     while stream.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
         while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             line.pop();
         }
-        tell(plain(&String::from_utf8_lossy(&line)));
+        on_line(sanitize(&String::from_utf8_lossy(&line)));
         line.clear();
     }
 }
@@ -126,13 +141,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_cut_cleaned_and_told_in_order() {
+    fn lines_are_split_and_sanitized() {
         let long = "x".repeat((1 << 20) + 808);
         let text = format!("one\r\n\u{1b}[31mtwo\n{long}\n\nlast");
-        let mut told = Vec::new();
-        follow(text.as_bytes(), |line| told.push(line));
-        assert_eq!(told[..2], ["one", "\u{fffd}[31mtwo"]);
-        assert_eq!((told[2].len(), told[3].len()), (1 << 20, 808));
-        assert_eq!(told[4..], ["", "last"]);
+        let mut lines = Vec::new();
+        read_lines(text.as_bytes(), |line| lines.push(line));
+        assert_eq!(lines[..2], ["one", "\u{fffd}[31mtwo"]);
+        assert_eq!((lines[2].len(), lines[3].len()), (1 << 20, 808));
+        assert_eq!(lines[4..], ["", "last"]);
     }
 }

@@ -1,5 +1,7 @@
-//! The pipe that an app records into, and the thread that drains it: console-subscriber blocks the app once 4,096 events
-//! wait to be written, so whatever comes is taken at once, and what cannot be kept is dropped and counted.
+//! The named pipe that receives an app's recording, and the thread that drains it.
+//!
+//! console-subscriber blocks the app once 4,096 events wait to be written. The thread therefore always reads, and drops
+//! and counts data beyond the backlog limit.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -16,187 +18,191 @@ use rustix::fs::OFlags;
 #[cfg(not(target_vendor = "apple"))]
 use rustix::fs::{CWD, Mode};
 
-use super::clock::Clock;
-use crate::belongings::PrivateFolder;
+use super::epoch_clock::EpochClock;
+use crate::cleanup::PrivateTempDir;
 
-/// Bytes that wait to be read by the session; past that what comes is dropped.
+/// Maximum size of the backlog in bytes. Data beyond it is dropped.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes that are taken at once: what the pipe itself holds.
+/// Size of one read in bytes: the capacity of a pipe on Linux.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// How long to wait for bytes before looking whether anybody still wants them.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Maximum wait for data before checking whether the pipe was dropped.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Bytes that came at one time.
+/// Data of one read.
 #[derive(Debug)]
-pub struct Chunk {
-    /// When they came, in nanoseconds since 1970.
-    pub came: u64,
+pub struct RecordingChunk {
+    /// Arrival time in nanoseconds since 1970.
+    pub arrived_at: u64,
+    /// The data.
     pub bytes: Vec<u8>,
-    /// Ends of lines in what was dropped just before; `None` where nothing was.
-    pub missed: Option<u64>,
+    /// Number of line ends in data dropped just before this chunk; `None` if none was dropped.
+    pub dropped_lines: Option<u64>,
 }
 
-/// What came and was not taken yet.
+/// Data that was read from the pipe and not yet taken by the session.
 #[derive(Debug, Default)]
-struct Backlog {
-    chunks: VecDeque<Chunk>,
+struct PipeBacklog {
+    chunks: VecDeque<RecordingChunk>,
+    /// Total size of the chunks in bytes.
     bytes: usize,
-    missed: Option<u64>,
-    /// Somebody has opened the pipe to write.
-    was_opened: bool,
-    /// How often nobody had it open for writing and nothing was left in it.
-    empty: u64,
+    /// Number of line ends in data dropped after the last chunk.
+    dropped_lines: Option<u64>,
+    /// A writer has opened the pipe.
+    has_been_opened: bool,
+    /// Number of reads that found no data and no writer.
+    empty_count: u64,
 }
 
-/// The session's end of the pipe.
+/// The session's end of the recording pipe.
 #[derive(Debug)]
-pub struct Pipe {
-    folder: PrivateFolder,
-    backlog: Arc<Mutex<Backlog>>,
-    /// Nobody wants anything any more.
-    is_left: Arc<AtomicBool>,
+pub struct RecordingPipe {
+    folder: PrivateTempDir,
+    backlog: Arc<Mutex<PipeBacklog>>,
+    /// Ends the thread.
+    is_closed: Arc<AtomicBool>,
 }
 
-impl Pipe {
-    /// Makes a pipe in a folder that only this user can enter, and begins to drain it; `bell` rings when something came.
+impl RecordingPipe {
+    /// Creates a pipe in a private temporary folder and starts draining it. `bell` is signalled for each chunk.
     ///
     /// # Errors
-    /// Where the temporary folder, or a thread, is not to be had.
-    pub fn open(clock: Clock, bell: Sender<()>) -> io::Result<Self> {
-        Self::with_limit(clock, bell, BACKLOG_BYTES_MAX)
+    /// Returns an error if the folder, the pipe or the thread cannot be created.
+    pub fn open(clock: EpochClock, wakeup: Sender<()>) -> io::Result<Self> {
+        Self::with_limit(clock, wakeup, BACKLOG_BYTES_MAX)
     }
 
-    fn with_limit(clock: Clock, bell: Sender<()>, limit_bytes: usize) -> io::Result<Self> {
-        let folder = PrivateFolder::make()?;
-        let pipe = Self { folder, backlog: Arc::default(), is_left: Arc::default() };
+    fn with_limit(clock: EpochClock, wakeup: Sender<()>, limit_bytes: usize) -> io::Result<Self> {
+        let folder = PrivateTempDir::create()?;
+        let pipe = Self { folder, backlog: Arc::default(), is_closed: Arc::default() };
         make_fifo(&pipe.path())?;
-        // Opening must not wait for an app that perhaps never records, and its own opening must find a reader.
+        // Open without waiting for a writer: the app may never record. The reader must exist before the app opens it.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(pipe.path())?;
-        let (backlog, is_left) = (Arc::clone(&pipe.backlog), Arc::clone(&pipe.is_left));
+        let (backlog, is_closed) = (Arc::clone(&pipe.backlog), Arc::clone(&pipe.is_closed));
         std::thread::Builder::new().name("loopscope-recording".into()).spawn(move || {
-            Drain { file, clock, backlog, bell, limit_bytes }.run(&is_left);
+            PipeDrain { file, clock, backlog, wakeup, limit_bytes }.run(&is_closed);
         })?;
         Ok(pipe)
     }
 
-    /// Where it is.
+    /// Returns the path of the pipe.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("recording")
     }
 
-    /// The first bytes that came by `until`, in nanoseconds since 1970.
-    pub fn take(&self, until: u64) -> Option<Chunk> {
+    /// Takes the first chunk if it arrived by `until`, in nanoseconds since 1970.
+    pub fn take(&self, until: u64) -> Option<RecordingChunk> {
         let mut backlog = self.lock();
-        backlog.chunks.front().filter(|chunk| chunk.came <= until)?;
+        backlog.chunks.front().filter(|chunk| chunk.arrived_at <= until)?;
         let chunk = backlog.chunks.pop_front()?;
         backlog.bytes -= chunk.bytes.len();
         Some(chunk)
     }
 
-    /// Lines that were dropped at the very end, after which nothing came.
-    pub fn missed_last(&self) -> Option<u64> {
-        self.lock().missed.take()
+    /// Takes the number of lines that were dropped after the last chunk.
+    pub fn take_last_dropped(&self) -> Option<u64> {
+        self.lock().dropped_lines.take()
     }
 
-    /// Somebody records, or did.
-    pub fn was_opened(&self) -> bool {
-        self.lock().was_opened
+    /// Returns whether a writer has ever opened the pipe.
+    pub fn has_been_opened(&self) -> bool {
+        self.lock().has_been_opened
     }
 
-    /// How often it was found empty, with nobody who could write into it. Where that grows, everything that was written
-    /// before is here.
-    pub fn empty(&self) -> u64 {
-        self.lock().empty
+    /// Returns how often the pipe was found empty and without a writer.
+    ///
+    /// An increase means that all data written before has been read.
+    pub fn empty_count(&self) -> u64 {
+        self.lock().empty_count
     }
 
-    /// Something waits to be taken.
+    /// Returns whether there are chunks to take.
     pub fn has_more(&self) -> bool {
         !self.lock().chunks.is_empty()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Backlog> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PipeBacklog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Makes a pipe with a name, for this user only.
+/// Creates a named pipe with access for the current user only.
 #[cfg(not(target_vendor = "apple"))]
 fn make_fifo(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)?)
 }
 
-/// The same where the system's own call is not to be had in safe code.
+/// Creates a named pipe with access for the current user only, by a command: rustix has no `mkfifo` for Apple systems.
 #[cfg(target_vendor = "apple")]
 fn make_fifo(path: &Path) -> io::Result<()> {
-    let made = std::process::Command::new("/usr/bin/mkfifo").args(["-m", "600"]).arg(path).status()?;
-    made.success().then_some(()).ok_or_else(|| io::Error::other("mkfifo made no pipe"))
+    let result = std::process::Command::new("/usr/bin/mkfifo").args(["-m", "600"]).arg(path).status()?;
+    result.success().then_some(()).ok_or_else(|| io::Error::other("mkfifo failed"))
 }
 
-impl Drop for Pipe {
+impl Drop for RecordingPipe {
     fn drop(&mut self) {
-        self.is_left.store(true, Ordering::Relaxed);
+        self.is_closed.store(true, Ordering::Relaxed);
     }
 }
 
-/// The thread.
-struct Drain {
+/// The thread that drains the pipe.
+struct PipeDrain {
     file: File,
-    clock: Clock,
-    backlog: Arc<Mutex<Backlog>>,
-    bell: Sender<()>,
+    clock: EpochClock,
+    backlog: Arc<Mutex<PipeBacklog>>,
+    wakeup: Sender<()>,
     limit_bytes: usize,
 }
 
-impl Drain {
-    fn run(mut self, is_left: &AtomicBool) {
+impl PipeDrain {
+    fn run(mut self, is_closed: &AtomicBool) {
         let mut buffer = vec![0; CHUNK_BYTES];
-        while !is_left.load(Ordering::Relaxed) {
+        while !is_closed.load(Ordering::Relaxed) {
             match self.file.read(&mut buffer) {
-                // Nobody has it open for writing: not yet, or not any more.
+                // There is no writer: not yet, or no longer.
                 Ok(0) => {
-                    self.change(|backlog| backlog.empty += 1);
-                    std::thread::sleep(LOOK_INTERVAL / 4);
+                    self.update_backlog(|backlog| backlog.empty_count += 1);
+                    std::thread::sleep(POLL_INTERVAL / 4);
                 }
-                Ok(read) => self.keep(&buffer[..read]),
+                Ok(read) => self.push(&buffer[..read]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.change(|backlog| backlog.was_opened = true);
+                    self.update_backlog(|backlog| backlog.has_been_opened = true);
                     self.wait();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Not for long: nobody counts on it any more once the app has ended.
-                Err(_) => std::thread::sleep(LOOK_INTERVAL),
+                // Retry until the app ends, when the session drops the pipe.
+                Err(_) => std::thread::sleep(POLL_INTERVAL),
             }
         }
     }
 
     fn wait(&self) {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: LOOK_INTERVAL.subsec_nanos().into() };
-        // Whatever it says, the next read says more.
+        let timeout = Timespec { tv_sec: 0, tv_nsec: POLL_INTERVAL.subsec_nanos().into() };
+        // Errors and timeouts need no handling: the next read reports the state.
         let _ = rustix::event::poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&timeout));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Backlog)) {
+    fn update_backlog(&self, change: impl FnOnce(&mut PipeBacklog)) {
         change(&mut self.backlog.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn keep(&self, bytes: &[u8]) {
-        let came = self.clock.now();
-        self.change(|backlog| {
-            backlog.was_opened = true;
+    fn push(&self, bytes: &[u8]) {
+        let arrived_at = self.clock.now();
+        self.update_backlog(|backlog| {
+            backlog.has_been_opened = true;
             if backlog.bytes + bytes.len() > self.limit_bytes {
                 let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
-                *backlog.missed.get_or_insert(0) += lines;
+                *backlog.dropped_lines.get_or_insert(0) += lines;
                 return;
             }
             backlog.bytes += bytes.len();
-            let missed = backlog.missed.take();
-            backlog.chunks.push_back(Chunk { came, bytes: bytes.to_vec(), missed });
+            let dropped_lines = backlog.dropped_lines.take();
+            backlog.chunks.push_back(RecordingChunk { arrived_at, bytes: bytes.to_vec(), dropped_lines });
         });
-        // A bell that is ringing already is heard.
-        let _ = self.bell.try_send(());
+        // If the channel is full, a wake-up is pending already.
+        let _ = self.wakeup.try_send(());
     }
 }
 
@@ -206,43 +212,43 @@ mod tests {
     use std::io::Write;
 
     fn until(what: &str, mut condition: impl FnMut() -> bool) {
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         while !condition() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "never came: {what}");
+            assert!(started.elapsed() < Duration::from_secs(30), "timed out: {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
     #[test]
-    fn a_reader_that_takes_nothing_never_holds_the_writer_up_and_what_is_lost_is_counted() {
-        let (bell, _rung) = crossbeam_channel::bounded(1);
-        let pipe = Pipe::with_limit(Clock::start(), bell, 100_000).expect("a pipe can be made");
-        until("it was looked into", || pipe.empty() > 0);
-        assert!(!pipe.was_opened(), "nobody writes");
-        let mut file = OpenOptions::new().write(true).open(pipe.path()).expect("there is a reader");
-        // Far more than the pipe and the backlog hold: this returns only because it is drained.
+    fn writer_never_blocks_and_drops_are_counted() {
+        let (wakeup, _receiver) = crossbeam_channel::bounded(1);
+        let pipe = RecordingPipe::with_limit(EpochClock::start(), wakeup, 100_000).expect("create a pipe");
+        until("the first read", || pipe.empty_count() > 0);
+        assert!(!pipe.has_been_opened(), "there is no writer");
+        let mut file = OpenOptions::new().write(true).open(pipe.path()).expect("the pipe has a reader");
+        // This is far more than the pipe and the backlog hold. The writes return only if the pipe is drained.
         let line = [b"x".repeat(999).as_slice(), b"\n"].concat();
         for _ in 0..1_000 {
-            file.write_all(&line).expect("it is drained");
+            file.write_all(&line).expect("write to the pipe");
         }
         let mut taken = (0, 0);
-        let mut take = |pipe: &Pipe| {
+        let mut take = |pipe: &RecordingPipe| {
             while let Some(chunk) = pipe.take(u64::MAX) {
                 taken.0 += memchr::memchr_iter(b'\n', &chunk.bytes).count() as u64;
-                taken.1 += chunk.missed.unwrap_or(0);
+                taken.1 += chunk.dropped_lines.unwrap_or(0);
             }
             taken
         };
-        until("everything was written", || {
-            let (kept, missed) = take(&pipe);
-            kept + missed + pipe.lock().missed.unwrap_or(0) == 1_000
+        until("all lines are read", || {
+            let (received, dropped_lines) = take(&pipe);
+            received + dropped_lines + pipe.lock().dropped_lines.unwrap_or(0) == 1_000
         });
-        assert!(pipe.was_opened() && !pipe.has_more());
-        let before = pipe.empty();
+        assert!(pipe.has_been_opened() && !pipe.has_more());
+        let before = pipe.empty_count();
         drop(file);
-        until("it is empty", || pipe.empty() > before);
+        until("the pipe is empty", || pipe.empty_count() > before);
         let path = pipe.path();
         drop(pipe);
-        assert!(!path.exists(), "nothing is left behind");
+        assert!(!path.exists(), "the folder is removed");
     }
 }

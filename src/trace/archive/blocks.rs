@@ -1,108 +1,112 @@
-//! Sealed blocks as bytes: whose each is, and then as it lies in memory.
+//! Serialization of sealed blocks: the owner of each, followed by the block as it is in memory.
 
 use rustc_hash::FxHashMap;
 
 use super::super::Trace;
 use super::super::id::TaskId;
-use super::super::pack::{push_number, take_number};
-use super::super::retention::{Kept, Part};
-use super::Cursor;
+use super::super::pack::{push_varint, take_varint};
+use super::super::retention::{BlockOwner, TaskBlockKind};
+use super::ArchiveCursor;
 
-/// Whose a block is: a number in the file.
-const LOOP: u64 = 0;
-const LANE: u64 = 1;
-const LOOP_MEASURES: u64 = 2;
-const MEASURES: u64 = 3;
+/// Codes of block owners in the file.
+const LOOP_LANE: u64 = 0;
+const TASK_LANE: u64 = 1;
+const LOOP_STATS: u64 = 2;
+const TASK_STATS: u64 = 3;
 const AWAITS: u64 = 4;
-const AWAITS_OF: u64 = 5;
-const CALLS_OF: u64 = 6;
-const WAKES_OF: u64 = 7;
+const TASK_AWAITS: u64 = 5;
+const TASK_CALLS: u64 = 6;
+const TASK_WAKES: u64 = 7;
 
-fn owner(kept: Kept) -> Option<(u64, Option<TaskId>)> {
-    Some(match kept {
-        Kept::Loop => (LOOP, None),
-        Kept::Of(id, Part::Lane) => (LANE, Some(id)),
-        Kept::LoopMeasures => (LOOP_MEASURES, None),
-        Kept::Of(id, Part::Measures) => (MEASURES, Some(id)),
-        Kept::Awaits => (AWAITS, None),
-        Kept::Of(id, Part::Awaits) => (AWAITS_OF, Some(id)),
-        Kept::Of(id, Part::Calls) => (CALLS_OF, Some(id)),
-        Kept::Of(id, Part::Wakes) => (WAKES_OF, Some(id)),
-        // Nothing was sealed: its lane is over.
-        Kept::Of(_, Part::Ended) => return None,
+/// Returns the code of an owner and its task, if it is one. Returns `None` if there is no block.
+fn owner_code(owner: BlockOwner) -> Option<(u64, Option<TaskId>)> {
+    Some(match owner {
+        BlockOwner::Loop => (LOOP_LANE, None),
+        BlockOwner::Task(id, TaskBlockKind::Lane) => (TASK_LANE, Some(id)),
+        BlockOwner::LoopStats => (LOOP_STATS, None),
+        BlockOwner::Task(id, TaskBlockKind::Stats) => (TASK_STATS, Some(id)),
+        BlockOwner::Awaits => (AWAITS, None),
+        BlockOwner::Task(id, TaskBlockKind::Awaits) => (TASK_AWAITS, Some(id)),
+        BlockOwner::Task(id, TaskBlockKind::BlockingCalls) => (TASK_CALLS, Some(id)),
+        BlockOwner::Task(id, TaskBlockKind::Wakes) => (TASK_WAKES, Some(id)),
+        // Marks the end of a lane; there is no block.
+        BlockOwner::Task(_, TaskBlockKind::LaneTail) => return None,
     })
 }
 
-/// Takes whose block comes next.
-pub(super) fn take_owner(bytes: &mut &[u8]) -> Option<Kept> {
-    let kind = take_number(bytes)?;
-    let mut task = || TaskId::from_number(u32::try_from(take_number(bytes)?).ok()?);
+/// Reads the owner of the next block. Returns `None` if `bytes` do not hold one.
+pub(super) fn read_owner(bytes: &mut &[u8]) -> Option<BlockOwner> {
+    let kind = take_varint(bytes)?;
+    let mut task = || TaskId::from_number(u32::try_from(take_varint(bytes)?).ok()?);
     Some(match kind {
-        LOOP => Kept::Loop,
-        LANE => Kept::Of(task()?, Part::Lane),
-        LOOP_MEASURES => Kept::LoopMeasures,
-        MEASURES => Kept::Of(task()?, Part::Measures),
-        AWAITS => Kept::Awaits,
-        AWAITS_OF => Kept::Of(task()?, Part::Awaits),
-        CALLS_OF => Kept::Of(task()?, Part::Calls),
-        WAKES_OF => Kept::Of(task()?, Part::Wakes),
+        LOOP_LANE => BlockOwner::Loop,
+        TASK_LANE => BlockOwner::Task(task()?, TaskBlockKind::Lane),
+        LOOP_STATS => BlockOwner::LoopStats,
+        TASK_STATS => BlockOwner::Task(task()?, TaskBlockKind::Stats),
+        AWAITS => BlockOwner::Awaits,
+        TASK_AWAITS => BlockOwner::Task(task()?, TaskBlockKind::Awaits),
+        TASK_CALLS => BlockOwner::Task(task()?, TaskBlockKind::BlockingCalls),
+        TASK_WAKES => BlockOwner::Task(task()?, TaskBlockKind::Wakes),
         _ => return None,
     })
 }
 
 impl Trace {
-    /// Appends every block that was sealed since `cursor`, which it moves on. After each, `take` may take some away.
-    pub fn sealed_since(&self, cursor: &mut Cursor, bytes: &mut Vec<u8>, mut take: impl FnMut(&mut Vec<u8>)) {
-        let first = self.sealed_count - self.sealed.len() as u64;
+    /// Appends to `bytes` every block that was sealed since `cursor`, and advances it.
+    ///
+    /// Calls `flush` after each block, which may remove bytes.
+    pub fn encode_blocks(&self, cursor: &mut ArchiveCursor, bytes: &mut Vec<u8>, mut flush: impl FnMut(&mut Vec<u8>)) {
+        let first = self.sealed_count - self.sealed_blocks.len() as u64;
         let lost_blocks = first.saturating_sub(cursor.blocks);
         if lost_blocks > 0 {
-            let forgotten = self.gaps.iter().rfind(|gap| gap.is_forgotten());
-            let (from, until) = (cursor.lost.map_or(cursor.until, |(from, _)| from), forgotten.map_or(0, |gap| gap.to));
-            cursor.lost = Some((from.min(until), until));
+            let evicted = self.gaps.iter().rfind(|gap| gap.is_evicted());
+            let (from, until) =
+                (cursor.lost_interval.map_or(cursor.until, |(from, _)| from), evicted.map_or(0, |gap| gap.to));
+            cursor.lost_interval = Some((from.min(until), until));
         }
         cursor.lost_blocks += lost_blocks;
         cursor.until = self.now;
         let from = cursor.blocks.saturating_sub(first) as usize;
         cursor.blocks = self.sealed_count;
-        // Of each owner the newest blocks are those that were sealed last.
-        let mut left: FxHashMap<Kept, usize> = FxHashMap::default();
-        for kept in self.sealed.range(from..) {
-            *left.entry(*kept).or_default() += 1;
+        // The blocks that were sealed last are the newest of their owners.
+        let mut remaining: FxHashMap<BlockOwner, usize> = FxHashMap::default();
+        for owner in self.sealed_blocks.range(from..) {
+            *remaining.entry(*owner).or_default() += 1;
         }
-        for kept in self.sealed.range(from..) {
-            // The rows of some that are over may be forgotten before their blocks.
-            if kept.task().is_some_and(|id| self.task(id).is_none()) {
-                cursor.lost_blocks += u64::from(owner(*kept).is_some());
+        for owner in self.sealed_blocks.range(from..) {
+            // The row of an ended task may be evicted before its blocks.
+            if owner.task().is_some_and(|id| self.task(id).is_none()) {
+                cursor.lost_blocks += u64::from(owner_code(*owner).is_some());
                 continue;
             }
-            let Some(back) = left.get_mut(kept) else { continue };
-            let from_newest = *back;
-            *back -= 1;
-            let Some((kind, task)) = owner(*kept) else { continue };
-            push_number(bytes, kind);
+            let Some(count) = remaining.get_mut(owner) else { continue };
+            let from_newest = *count;
+            *count -= 1;
+            let Some((kind, task)) = owner_code(*owner) else { continue };
+            push_varint(bytes, kind);
             if let Some(task) = task {
-                push_number(bytes, task.number().into());
+                push_varint(bytes, task.number().into());
             }
-            self.write_block(*kept, from_newest, bytes);
-            take(bytes);
+            self.write_block(*owner, from_newest, bytes);
+            flush(bytes);
         }
     }
 
-    /// Writes the block of `kept` that is so many from its newest, which is 1.
-    fn write_block(&self, kept: Kept, from_newest: usize, bytes: &mut Vec<u8>) {
-        match kept {
-            Kept::Loop => self.loop_lane.write_block(from_newest, bytes),
-            Kept::LoopMeasures => self.loop_lane.write_measures(from_newest, bytes),
-            Kept::Awaits => self.awaits.write_block(from_newest, bytes),
-            Kept::Of(id, part) => {
+    /// Writes one block of `owner`, counted from the newest, which is 1.
+    fn write_block(&self, owner: BlockOwner, from_newest: usize, bytes: &mut Vec<u8>) {
+        match owner {
+            BlockOwner::Loop => self.loop_lane.write_block(from_newest, bytes),
+            BlockOwner::LoopStats => self.loop_lane.write_stats(from_newest, bytes),
+            BlockOwner::Awaits => self.awaits.write_block(from_newest, bytes),
+            BlockOwner::Task(id, part) => {
                 let Some(task) = self.task(id) else { return };
-                match (part, task.calls(), &task.wakes) {
-                    (Part::Lane, ..) => task.lane.write_block(from_newest, bytes),
-                    (Part::Measures, ..) => task.lane.write_measures(from_newest, bytes),
-                    (Part::Awaits, ..) => task.awaits.write_block(from_newest, bytes),
-                    (Part::Calls, Some(calls), _) => calls.write_block(from_newest, bytes),
-                    (Part::Wakes, _, Some(wakes)) => wakes.write_block(from_newest, bytes),
-                    (Part::Ended | Part::Calls | Part::Wakes, ..) => {}
+                match (part, task.blocking_calls(), &task.wakes) {
+                    (TaskBlockKind::Lane, ..) => task.lane.write_block(from_newest, bytes),
+                    (TaskBlockKind::Stats, ..) => task.lane.write_stats(from_newest, bytes),
+                    (TaskBlockKind::Awaits, ..) => task.awaits.write_block(from_newest, bytes),
+                    (TaskBlockKind::BlockingCalls, Some(calls), _) => calls.write_block(from_newest, bytes),
+                    (TaskBlockKind::Wakes, _, Some(wakes)) => wakes.write_block(from_newest, bytes),
+                    (TaskBlockKind::LaneTail | TaskBlockKind::BlockingCalls | TaskBlockKind::Wakes, ..) => {}
                 }
             }
         }

@@ -1,170 +1,177 @@
-//! A sealed block of a lane: its cycles as columns, which a look-up reads without unpacking the rest.
+//! A sealed block of a lane: its cycles as packed columns, which a lookup reads without unpacking the rest.
 //!
-//! A cycle is kept as how long it ran, waited and was scheduled, so that its start is the sum of what came before it in
-//! the block, and an instant is found by walking three columns. What is rarely asked for (steps, wakes, awaits) is read
-//! by itself, at one place.
+//! A cycle is stored as three durations: running, waiting and scheduled. Its start is the block's start plus the
+//! durations of the cycles before it, so finding an instant scans three columns. Values that are rarely needed (steps,
+//! wakes, awaits) are read by index.
 
-use super::super::event::{AwaitKind, Cause, Nanos};
+use super::super::event::{AwaitKind, Nanos, WakeSource};
 use super::super::id::{AwaitId, TaskId};
-use super::super::pack::{Column, first_not, push_column, push_number, take_number};
-use super::steps::StepGlance;
-use super::walk::Walk;
-use super::{Cycle, NEVER, Totals};
+use super::super::pack::{PackedColumn, partition_point, push_column, push_varint, take_varint};
+use super::cursor::BlockCursor;
+use super::step_lookup::StepLookup;
+use super::{Cycle, LaneTotals, NEVER};
 
-/// Cycles in a block: the longest walk that a look-up makes.
+/// Number of cycles in a block: the longest scan that a lookup makes.
 pub(in crate::trace) const BLOCK_CYCLES: usize = 32;
 
-/// The wake came during the poll: `wait` says how long before its end, and nothing was waited for.
-const IN_POLL: u8 = 1 << 3;
-/// No wake came until the next poll.
-const UNWOKEN: u8 = 1 << 4;
-/// Nobody told when the poll ended.
-const UNENDED: u8 = 1 << 5;
-pub(super) const KIND: u8 = IN_POLL - 1;
+/// Mark: the wake came during the poll. The `wait` column then holds the time from the wake to the end of the poll, and
+/// the task did not wait.
+const WOKEN_IN_POLL: u8 = 1 << 3;
+/// Mark: no wake came before the next poll.
+const NOT_WOKEN: u8 = 1 << 4;
+/// Mark: the end of the poll was not reported.
+const NOT_ENDED: u8 = 1 << 5;
+/// The bits of a mark that hold the kind of await.
+pub(super) const KIND_MASK: u8 = WOKEN_IN_POLL - 1;
 
-/// Codes of causes; a task's is its number after these.
-const NOBODY: u64 = 0;
-const OWN: u64 = 1;
-const DRIVER: u64 = 2;
-const THREAD: u64 = 3;
-const PERSON: u64 = 4;
+/// Codes of wake sources. A task's code is [`USER_CODE`] plus its number.
+const UNKNOWN_CODE: u64 = 0;
+const SELF_CODE: u64 = 1;
+const DRIVER_CODE: u64 = 2;
+const THREAD_CODE: u64 = 3;
+const USER_CODE: u64 = 4;
 
-pub(in crate::trace) fn cause_code(cause: Option<Cause>) -> u64 {
-    match cause {
-        None => NOBODY,
-        Some(Cause::Own) => OWN,
-        Some(Cause::Driver) => DRIVER,
-        Some(Cause::Thread) => THREAD,
-        Some(Cause::Person) => PERSON,
-        Some(Cause::Task(id)) => PERSON + u64::from(id.number()),
+/// Encodes a wake source as a column value.
+pub(in crate::trace) fn encode_wake_source(source: Option<WakeSource>) -> u64 {
+    match source {
+        None => UNKNOWN_CODE,
+        Some(WakeSource::SelfWake) => SELF_CODE,
+        Some(WakeSource::Driver) => DRIVER_CODE,
+        Some(WakeSource::Thread) => THREAD_CODE,
+        Some(WakeSource::User) => USER_CODE,
+        Some(WakeSource::Task(id)) => USER_CODE + u64::from(id.number()),
     }
 }
 
-/// The cause of a code; `None` for nobody, and for a number that no task has.
-pub(in crate::trace) fn cause_of(code: u64) -> Option<Cause> {
+/// Decodes a column value; `None` for an unknown source and for a task number out of range.
+pub(in crate::trace) fn decode_wake_source(code: u64) -> Option<WakeSource> {
     match code {
-        NOBODY => None,
-        OWN => Some(Cause::Own),
-        DRIVER => Some(Cause::Driver),
-        THREAD => Some(Cause::Thread),
-        PERSON => Some(Cause::Person),
-        _ => u32::try_from(code - PERSON).ok().and_then(TaskId::from_number).map(Cause::Task),
+        UNKNOWN_CODE => None,
+        SELF_CODE => Some(WakeSource::SelfWake),
+        DRIVER_CODE => Some(WakeSource::Driver),
+        THREAD_CODE => Some(WakeSource::Thread),
+        USER_CODE => Some(WakeSource::User),
+        _ => u32::try_from(code - USER_CODE).ok().and_then(TaskId::from_number).map(WakeSource::Task),
     }
 }
 
-/// See the module.
+/// Up to [`BLOCK_CYCLES`] packed cycles.
 #[derive(Clone, Debug)]
-pub(in crate::trace) struct Block {
-    /// Totals of the lane up to the start of this block's first cycle.
-    pub before: Totals,
-    /// When its first cycle starts, and as the how many-th poll of the loop.
+pub(in crate::trace) struct CycleBlock {
+    /// Totals of the lane up to the start of the first cycle of this block.
+    pub totals_before: LaneTotals,
+    /// Loop time at which the first cycle starts.
     pub start: Nanos,
-    pub step: u32,
-    /// When what follows it starts.
-    until: Nanos,
+    /// Loop step of the first cycle.
+    pub first_step: u32,
+    /// Start of the cycle that follows this block.
+    end: Nanos,
     count: u8,
-    /// Cycles with a wake of which is known who called it, and how many the lane's blocks before it have.
-    wakes: u8,
+    /// Number of cycles that have a wake with a known source.
+    wake_count: u8,
+    /// Number of such wakes in the earlier blocks of the lane.
     pub(super) wakes_before: u32,
     bytes: Box<[u8]>,
 }
 
-/// The columns that say what was going on when.
-pub(super) struct Times<'a> {
-    busy: Column<'a>,
-    marks: Marks<'a>,
-    wait: Column<'a>,
-    scheduled: Column<'a>,
+/// The columns that locate an instant: durations, and the mark of each cycle.
+pub(super) struct TimeColumns<'a> {
+    busy: PackedColumn<'a>,
+    marks: MarkColumn<'a>,
+    wait: PackedColumn<'a>,
+    scheduled: PackedColumn<'a>,
 }
 
-/// What was awaited after each poll.
+/// The column of awaits: what the task waited on after each poll.
 #[derive(Clone, Copy)]
-pub(super) struct Awaited<'a> {
-    least_await: u64,
-    awaits: Column<'a>,
+pub(super) struct AwaitColumn<'a> {
+    base_id: u64,
+    ids: PackedColumn<'a>,
 }
 
-/// The columns that say more of one cycle.
-struct Rest<'a> {
-    awaits: Awaited<'a>,
-    steps: Column<'a>,
-    woken_steps: Column<'a>,
-    causes: Column<'a>,
+/// The columns that only the lookup of a whole cycle needs.
+struct DetailColumns<'a> {
+    awaits: AwaitColumn<'a>,
+    steps: PackedColumn<'a>,
+    woken_steps: PackedColumn<'a>,
+    wake_sources: PackedColumn<'a>,
 }
 
-/// When a cycle that starts at `start` is over. A file that lies may say of it what does not fit before what follows.
+/// Returns the end of a cycle that starts at `start`, at most `until`: the durations of a damaged file may not fit.
 #[inline]
-pub(super) fn after(start: Nanos, (busy, wait, scheduled): (u64, u64, u64), until: Nanos) -> Nanos {
+pub(super) fn next_start(start: Nanos, (busy, wait, scheduled): (u64, u64, u64), until: Nanos) -> Nanos {
     start.saturating_add(busy).saturating_add(wait).saturating_add(scheduled).min(until)
 }
 
-/// Flags and kind of each cycle, as places in a list of those that there are.
+/// The mark (flags and kind) of each cycle, as an index into the list of distinct marks.
 #[derive(Default)]
-struct Marks<'a> {
-    known: &'a [u8],
-    places: Column<'a>,
+struct MarkColumn<'a> {
+    distinct: &'a [u8],
+    indices: PackedColumn<'a>,
 }
 
-impl Marks<'_> {
+impl MarkColumn<'_> {
     #[inline]
     fn get(&self, index: usize) -> u8 {
-        match self.known {
+        match self.distinct {
             [only] => *only,
-            known => known.get(self.places.get(index) as usize).copied().unwrap_or(0),
+            distinct => distinct.get(self.indices.get(index) as usize).copied().unwrap_or(0),
         }
     }
 }
 
-impl Times<'_> {
-    /// How long the cycle at `index` ran, waited and was scheduled, and in which place of the kinds it waited.
+impl TimeColumns<'_> {
+    /// Returns the running, waiting and scheduled time of a cycle, in nanoseconds, and the index of its kind of await.
     #[inline]
-    pub fn spent(&self, index: usize) -> ((u64, u64, u64), usize) {
+    pub fn durations(&self, index: usize) -> ((u64, u64, u64), usize) {
         let mark = self.marks.get(index);
-        let wait = if mark & IN_POLL == 0 { self.wait.get(index) } else { 0 };
-        ((self.busy.get(index), wait, self.scheduled.get(index)), usize::from(mark & KIND))
+        let wait = if mark & WOKEN_IN_POLL == 0 { self.wait.get(index) } else { 0 };
+        ((self.busy.get(index), wait, self.scheduled.get(index)), usize::from(mark & KIND_MASK))
     }
 
-    /// The cycle at `index`, which starts at `start`, as far as these columns tell.
+    /// Returns the cycle at `index`, which starts at `start`, without the values of the detail columns.
     pub fn cycle(&self, index: usize, start: Nanos, until: Nanos) -> Cycle {
         let (mark, wait) = (self.marks.get(index), self.wait.get(index));
         let end = start.saturating_add(self.busy.get(index)).min(until);
-        let wake = match mark & (UNWOKEN | IN_POLL) {
+        let wake = match mark & (NOT_WOKEN | WOKEN_IN_POLL) {
             0 => end.saturating_add(wait).min(until),
-            IN_POLL => end.saturating_sub(wait).max(start),
+            WOKEN_IN_POLL => end.saturating_sub(wait).max(start),
             _ => NEVER,
         };
-        let end = if mark & UNENDED == 0 { end } else { NEVER };
-        Cycle { end, wake, kind: AwaitKind::ALL[usize::from(mark & KIND)], ..Cycle::begin(start, 0) }
+        let end = if mark & NOT_ENDED == 0 { end } else { NEVER };
+        Cycle { end, wake, kind: AwaitKind::ALL[usize::from(mark & KIND_MASK)], ..Cycle::new(start, 0) }
     }
 }
 
-impl Awaited<'_> {
+impl AwaitColumn<'_> {
+    /// Returns the await at `index`; `None` where the task waited on nothing.
     pub fn get(&self, index: usize) -> Option<AwaitId> {
-        let place = self.awaits.get(index).checked_sub(1)?;
-        u32::try_from(self.least_await.wrapping_add(place)).ok().and_then(AwaitId::from_number)
+        let offset = self.ids.get(index).checked_sub(1)?;
+        u32::try_from(self.base_id.wrapping_add(offset)).ok().and_then(AwaitId::from_number)
     }
 }
 
-impl Rest<'_> {
+impl DetailColumns<'_> {
+    /// Adds the values of the detail columns to `cycle`.
     fn fill(&self, index: usize, first_step: u32, cycle: &mut Cycle) {
         cycle.waiting_on = self.awaits.get(index);
         cycle.step = first_step.wrapping_add(self.steps.get(index) as u32);
         if cycle.wake != NEVER {
             cycle.woken_step = cycle.step.wrapping_add(self.woken_steps.get(index) as u32);
-            cycle.cause = cause_of(self.causes.get(index));
+            cycle.wake_source = decode_wake_source(self.wake_sources.get(index));
         }
     }
 }
 
-impl Block {
-    /// Packs `cycles`, of which there is at least one and at most [`BLOCK_CYCLES`]; what follows them starts at `until`.
-    /// Gives back the totals up to there too.
-    pub fn pack(cycles: &[Cycle], before: Totals, until: Nanos, scratch: &mut Vec<u8>) -> (Self, Totals) {
+impl CycleBlock {
+    /// Packs 1 to [`BLOCK_CYCLES`] cycles. The cycle after them starts at `until`. Also returns the totals up to
+    /// `until`.
+    pub fn pack(cycles: &[Cycle], before: LaneTotals, until: Nanos, scratch: &mut Vec<u8>) -> (Self, LaneTotals) {
         debug_assert!(!cycles.is_empty() && cycles.len() <= BLOCK_CYCLES);
         let count = cycles.len().min(BLOCK_CYCLES);
         let mut columns = [[0_u64; BLOCK_CYCLES]; 8];
-        let [busy, places, wait, scheduled, awaits, steps, woken_steps, causes] = &mut columns;
-        let (mut known, mut known_count) = ([0_u8; BLOCK_CYCLES], 0);
+        let [busy, mark_indices, wait, scheduled, awaits, steps, woken_steps, sources] = &mut columns;
+        let (mut distinct, mut distinct_count) = ([0_u8; BLOCK_CYCLES], 0);
         let mut totals = before;
         let step = cycles[0].step;
         for (index, cycle) in cycles.iter().take(count).enumerate() {
@@ -175,197 +182,225 @@ impl Block {
             scheduled[index] = next - woken;
             let mut mark = cycle.kind as u8;
             if cycle.end == NEVER {
-                mark |= UNENDED;
+                mark |= NOT_ENDED;
             }
             if cycle.wake == NEVER {
-                mark |= UNWOKEN;
+                mark |= NOT_WOKEN;
                 wait[index] = next - end;
             } else {
-                // A wake after the next poll's start is told too late; it counts as having come in time.
+                // A wake reported after the start of the next poll counts as coming at that start.
                 let wake = cycle.wake.min(next);
-                mark |= if wake < end { IN_POLL } else { 0 };
+                mark |= if wake < end { WOKEN_IN_POLL } else { 0 };
                 wait[index] = wake.abs_diff(end);
                 woken_steps[index] = u64::from(cycle.woken_step.saturating_sub(cycle.step));
             }
-            let place = known[..known_count].iter().position(|known| *known == mark).unwrap_or_else(|| {
-                known[known_count] = mark;
-                known_count += 1;
-                known_count - 1
+            let position = distinct[..distinct_count].iter().position(|known| *known == mark).unwrap_or_else(|| {
+                distinct[distinct_count] = mark;
+                distinct_count += 1;
+                distinct_count - 1
             });
-            places[index] = place as u64;
+            mark_indices[index] = position as u64;
             awaits[index] = cycle.waiting_on.map_or(0, |id| u64::from(id.number()));
             steps[index] = u64::from(cycle.step.saturating_sub(step));
-            causes[index] = cause_code(cycle.cause);
+            sources[index] = encode_wake_source(cycle.wake_source);
             totals.busy_ns += end - cycle.start;
-            totals.wait(cycle.kind, woken - end);
+            totals.add_waiting(cycle.kind, woken - end);
             totals.scheduled_ns += next - woken;
         }
         totals.polls += count as u64;
         scratch.clear();
         push_column(scratch, &busy[..count]);
-        scratch.push(known_count as u8);
-        scratch.extend_from_slice(&known[..known_count]);
-        push_column(scratch, &places[..count]);
+        scratch.push(distinct_count as u8);
+        scratch.extend_from_slice(&distinct[..distinct_count]);
+        push_column(scratch, &mark_indices[..count]);
         for column in [wait, scheduled] {
             push_column(scratch, &column[..count]);
         }
-        // Nothing awaited is 0, and would be far from the rest.
-        let least = awaits[..count].iter().copied().filter(|id| *id > 0).min().unwrap_or(1);
-        awaits[..count].iter_mut().for_each(|id| *id = (*id + 1).saturating_sub(least));
-        push_number(scratch, least);
-        for column in [awaits, steps, woken_steps, causes] {
+        // No await is 0, and the other ids are stored relative to the least one, so that the 0 does not widen the
+        // column.
+        let base_id = awaits[..count].iter().copied().filter(|id| *id > 0).min().unwrap_or(1);
+        awaits[..count].iter_mut().for_each(|id| *id = (*id + 1).saturating_sub(base_id));
+        push_varint(scratch, base_id);
+        for column in [awaits, steps, woken_steps, sources] {
             push_column(scratch, &column[..count]);
         }
-        let wakes = cycles.iter().filter(|cycle| cycle.wake().is_some()).count() as u8;
+        let wakes = cycles.iter().filter(|cycle| cycle.first_wake().is_some()).count() as u8;
         let (start, bytes) = (cycles[0].start, scratch.as_slice().into());
         let (until, count, wakes_before) = (until.max(start), count as u8, 0);
-        let block = Self { before, start, step, until, count, wakes, wakes_before, bytes };
+        let block = Self {
+            totals_before: before,
+            start,
+            first_step: step,
+            end: until,
+            count,
+            wake_count: wakes,
+            wakes_before,
+            bytes,
+        };
         (block, totals)
     }
 
+    /// Returns the number of cycles.
     pub fn len(&self) -> usize {
         self.count.into()
     }
 
-    /// Wakes that its cycles and those of the lane's blocks before it tell of.
-    pub fn wakes_until(&self) -> u32 {
-        self.wakes_before.wrapping_add(self.wakes.into())
+    /// Returns the number of wakes with a known source in this block and in the earlier blocks of the lane.
+    pub fn wakes_through_end(&self) -> u32 {
+        self.wakes_before.wrapping_add(self.wake_count.into())
     }
 
-    pub fn until(&self) -> Nanos {
-        self.until
+    /// Start of the cycle that follows this block.
+    pub fn end(&self) -> Nanos {
+        self.end
     }
 
-    /// When it is over, its counts of cycles and wakes, and its columns.
+    /// Returns the end, the numbers of cycles and wakes, and the packed columns: what the archive stores of a block.
     pub fn parts(&self) -> (Nanos, u8, u8, &[u8]) {
-        (self.until, self.count, self.wakes, &self.bytes)
+        (self.end, self.count, self.wake_count, &self.bytes)
     }
 
-    /// A block of such parts; `None` where they cannot be a block's.
+    /// Builds a block from its parts; `None` where the columns or the number of wakes are inconsistent.
     pub fn from_parts(
-        before: Totals,
+        before: LaneTotals,
         (start, step): (Nanos, u32),
         (until, count, wakes, bytes): (Nanos, u8, u8, &[u8]),
     ) -> Option<Self> {
-        let block = Self { before, start, step, until, count, wakes, wakes_before: 0, bytes: bytes.into() };
+        let block = Self {
+            totals_before: before,
+            start,
+            first_step: step,
+            end: until,
+            count,
+            wake_count: wakes,
+            wakes_before: 0,
+            bytes: bytes.into(),
+        };
         if !(1..=BLOCK_CYCLES).contains(&block.len()) {
             return None;
         }
-        let (times, rest) = block.times()?;
-        let (rest, after) = block.rest(rest)?;
-        let is_told =
-            |index: &usize| times.marks.get(*index) & UNWOKEN == 0 && cause_of(rest.causes.get(*index)).is_some();
-        let told = (0..block.len()).filter(is_told).count();
-        (after.is_empty() && told == usize::from(wakes)).then_some(block)
+        let (times, rest) = block.time_columns()?;
+        let (details, after) = block.detail_columns(rest)?;
+        let has_source = |index: &usize| {
+            times.marks.get(*index) & NOT_WOKEN == 0 && decode_wake_source(details.wake_sources.get(*index)).is_some()
+        };
+        let count = (0..block.len()).filter(has_source).count();
+        (after.is_empty() && count == usize::from(wakes)).then_some(block)
     }
 
-    /// Bytes that it takes, with what an allocator adds.
-    pub fn kept_bytes(&self) -> usize {
+    /// Returns the bytes of memory, allocator overhead included.
+    pub fn retained_bytes(&self) -> usize {
         size_of::<Self>() + self.bytes.len() + super::super::ALLOCATION_BYTES
     }
 
-    /// `None` never, for blocks that were packed here or passed [`Block::from_parts`].
-    fn times(&self) -> Option<(Times<'_>, &[u8])> {
+    /// Splits off the time columns; also returns the bytes after them. Never `None` for a block that was packed here or
+    /// passed [`Self::from_parts`].
+    fn time_columns(&self) -> Option<(TimeColumns<'_>, &[u8])> {
         let (mut rest, count) = (&*self.bytes, self.len());
-        let busy = Column::take(&mut rest, count)?;
-        let (known_count, after) = rest.split_first()?;
-        let (known, after) = after.split_at_checked(usize::from(*known_count))?;
+        let busy = PackedColumn::take(&mut rest, count)?;
+        let (distinct_count, after) = rest.split_first()?;
+        let (distinct, after) = after.split_at_checked(usize::from(*distinct_count))?;
         rest = after;
-        let places = Column::take(&mut rest, count)?;
-        let wait = Column::take(&mut rest, count)?;
-        let scheduled = Column::take(&mut rest, count)?;
-        Some((Times { busy, marks: Marks { known, places }, wait, scheduled }, rest))
+        let indices = PackedColumn::take(&mut rest, count)?;
+        let wait = PackedColumn::take(&mut rest, count)?;
+        let scheduled = PackedColumn::take(&mut rest, count)?;
+        Some((TimeColumns { busy, marks: MarkColumn { distinct, indices }, wait, scheduled }, rest))
     }
 
-    fn rest<'a>(&self, mut rest: &'a [u8]) -> Option<(Rest<'a>, &'a [u8])> {
-        let (least_await, count) = (take_number(&mut rest)?, self.len());
-        let awaits = Column::take(&mut rest, count)?;
-        let steps = Column::take(&mut rest, count)?;
-        let woken_steps = Column::take(&mut rest, count)?;
-        let causes = Column::take(&mut rest, count)?;
-        Some((Rest { awaits: Awaited { least_await, awaits }, steps, woken_steps, causes }, rest))
+    /// Splits off the detail columns; also returns the bytes after them.
+    fn detail_columns<'a>(&self, mut rest: &'a [u8]) -> Option<(DetailColumns<'a>, &'a [u8])> {
+        let (base_id, count) = (take_varint(&mut rest)?, self.len());
+        let awaits = PackedColumn::take(&mut rest, count)?;
+        let steps = PackedColumn::take(&mut rest, count)?;
+        let woken_steps = PackedColumn::take(&mut rest, count)?;
+        let sources = PackedColumn::take(&mut rest, count)?;
+        Some((
+            DetailColumns { awaits: AwaitColumn { base_id, ids: awaits }, steps, woken_steps, wake_sources: sources },
+            rest,
+        ))
     }
 
-    /// The walk to the last cycle that starts at or before `at`, which is not before this block. `after`, the totals up
-    /// to its end, lets it come from there where that is nearer.
+    /// Returns a cursor at the last cycle that starts at or before `at`, which is not before this block. With `after`,
+    /// the totals up to its end, the scan starts from the nearer end.
     #[inline]
-    pub(super) fn walk_to(&self, at: Nanos, after: Option<&Totals>) -> Option<Walk<'_>> {
-        let (times, rest) = self.times()?;
-        let is_late = at.saturating_sub(self.start) > self.until.saturating_sub(self.start) / 2;
-        let (start, totals) = (self.start, self.before);
-        let mut walk = Walk { block: self, times, rest, awaits: None, index: 0, start, totals };
-        match after.filter(|_| is_late) {
+    pub(super) fn cursor_at(&self, at: Nanos, after: Option<&LaneTotals>) -> Option<BlockCursor<'_>> {
+        let (times, detail_bytes) = self.time_columns()?;
+        let is_in_second_half = at.saturating_sub(self.start) > self.end.saturating_sub(self.start) / 2;
+        let (start, totals) = (self.start, self.totals_before);
+        let mut cursor = BlockCursor { block: self, times, detail_bytes, await_column: None, index: 0, start, totals };
+        match after.filter(|_| is_in_second_half) {
             Some(after) => {
-                (walk.index, walk.start, walk.totals) = (self.len(), self.until, *after);
-                walk.back_to(at);
+                (cursor.index, cursor.start, cursor.totals) = (self.len(), self.end, *after);
+                cursor.rewind_to(at);
             }
-            None => walk.on_to(at),
+            None => cursor.advance_to(at),
         }
-        Some(walk)
+        Some(cursor)
     }
 
-    /// What the task waited on after each poll, of which `rest` are the columns behind the times.
-    pub(super) fn awaits<'a>(&self, mut rest: &'a [u8]) -> Option<Awaited<'a>> {
-        let least_await = take_number(&mut rest)?;
-        Some(Awaited { least_await, awaits: Column::take(&mut rest, self.len())? })
+    /// Reads the await column at the front of `rest`, the bytes behind the time columns.
+    pub(super) fn await_column<'a>(&self, mut rest: &'a [u8]) -> Option<AwaitColumn<'a>> {
+        let base_id = take_varint(&mut rest)?;
+        Some(AwaitColumn { base_id, ids: PackedColumn::take(&mut rest, self.len())? })
     }
 
-    /// The last cycle that starts at or before `at`.
+    /// Returns the last cycle that starts at or before `at`.
     pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
-        let walk = self.walk_to(at, None)?;
-        let mut cycle = walk.times.cycle(walk.index, walk.start, self.until);
-        self.rest(walk.rest)?.0.fill(walk.index, self.step, &mut cycle);
+        let cursor = self.cursor_at(at, None)?;
+        let mut cycle = cursor.times.cycle(cursor.index, cursor.start, self.end);
+        self.detail_columns(cursor.detail_bytes)?.0.fill(cursor.index, self.first_step, &mut cycle);
         Some(cycle)
     }
 
-    /// What it tells of the loop's `step`-th poll; `None` where none of its polls was at or before that.
-    pub fn glance_at_step(&self, step: u32) -> Option<StepGlance> {
-        let (times, rest) = self.times()?;
-        let (rest, _) = self.rest(rest)?;
-        let step_of = |index: usize| self.step.wrapping_add(rest.steps.get(index) as u32);
-        let polls = first_not(0..self.len(), |index| step_of(index) <= step);
+    /// Looks up the loop's `step`-th poll; `None` where this block has no poll at or before it.
+    pub fn lookup_step(&self, step: u32) -> Option<StepLookup> {
+        let (times, rest) = self.time_columns()?;
+        let (details, _) = self.detail_columns(rest)?;
+        let step_of = |index: usize| self.first_step.wrapping_add(details.steps.get(index) as u32);
+        let polls = partition_point(0..self.len(), |index| step_of(index) <= step);
         let index = polls.checked_sub(1)?;
         let mark = times.marks.get(index);
-        let is_woken = mark & UNWOKEN == 0;
-        let woken_step = is_woken.then(|| step_of(index).wrapping_add(rest.woken_steps.get(index) as u32));
-        let waiting_on = rest.awaits.get(index);
-        let kind = AwaitKind::ALL[usize::from(mark & KIND)];
-        let polls = self.before.polls.wrapping_add(polls as u64);
-        Some(StepGlance { polls, woken_step, waiting_on: (waiting_on, kind) })
+        let is_woken = mark & NOT_WOKEN == 0;
+        let woken_step = is_woken.then(|| step_of(index).wrapping_add(details.woken_steps.get(index) as u32));
+        let waiting_on = details.awaits.get(index);
+        let kind = AwaitKind::ALL[usize::from(mark & KIND_MASK)];
+        let polls = self.totals_before.polls.wrapping_add(polls as u64);
+        Some(StepLookup { polls, woken_step, waiting_on: (waiting_on, kind) })
     }
 
-    /// How long its polls took that ended, the newest first.
-    pub fn polls_ns(&self) -> impl Iterator<Item = u64> + '_ {
-        let times = self.times().map(|(times, _)| times);
-        let length = |times: &Times<'_>, index| (times.marks.get(index) & UNENDED == 0).then(|| times.busy.get(index));
+    /// Iterates over the lengths of the polls with a known end, in nanoseconds, the newest first.
+    pub fn poll_lengths_ns(&self) -> impl Iterator<Item = u64> + '_ {
+        let times = self.time_columns().map(|(times, _)| times);
+        let length =
+            |times: &TimeColumns<'_>, index| (times.marks.get(index) & NOT_ENDED == 0).then(|| times.busy.get(index));
         (0..self.len()).rev().filter_map(move |index| times.as_ref().and_then(|times| length(times, index)))
     }
 
-    /// Every wake of which is known who called it, in order, and in which cycle; no other column is read.
-    pub fn wakes(&self) -> Vec<(usize, Nanos, Cause)> {
-        let Some((times, rest)) = self.times() else { return Vec::new() };
-        let Some((rest, _)) = self.rest(rest) else { return Vec::new() };
-        let (mut start, mut wakes) = (self.start, Vec::with_capacity(self.wakes.into()));
+    /// Returns the wakes with a known source, in order, each with the index of its cycle. Reads no other column.
+    pub fn wakes(&self) -> Vec<(usize, Nanos, WakeSource)> {
+        let Some((times, rest)) = self.time_columns() else { return Vec::new() };
+        let Some((details, _)) = self.detail_columns(rest) else { return Vec::new() };
+        let (mut start, mut wakes) = (self.start, Vec::with_capacity(self.wake_count.into()));
         for index in 0..self.len() {
-            if let Some(cause) = cause_of(rest.causes.get(index)) {
-                let wake = times.cycle(index, start, self.until).wake;
-                wakes.extend((wake != NEVER).then_some((index, wake, cause)));
+            if let Some(source) = decode_wake_source(details.wake_sources.get(index)) {
+                let wake = times.cycle(index, start, self.end).wake;
+                wakes.extend((wake != NEVER).then_some((index, wake, source)));
             }
-            start = after(start, times.spent(index).0, self.until);
+            start = next_start(start, times.durations(index).0, self.end);
         }
         wakes
     }
 
-    /// Every cycle, in order.
+    /// Unpacks every cycle, in order.
     pub fn cycles(&self) -> Vec<Cycle> {
-        let Some((times, rest)) = self.times() else { return Vec::new() };
-        let Some((rest, _)) = self.rest(rest) else { return Vec::new() };
+        let Some((times, rest)) = self.time_columns() else { return Vec::new() };
+        let Some((details, _)) = self.detail_columns(rest) else { return Vec::new() };
         let mut start = self.start;
         (0..self.len())
             .map(|index| {
-                let mut cycle = times.cycle(index, start, self.until);
-                rest.fill(index, self.step, &mut cycle);
-                start = after(start, times.spent(index).0, self.until);
+                let mut cycle = times.cycle(index, start, self.end);
+                details.fill(index, self.first_step, &mut cycle);
+                start = next_start(start, times.durations(index).0, self.end);
                 cycle
             })
             .collect()

@@ -1,31 +1,35 @@
-//! One cycle of a lane, and sums over several.
+//! One cycle of a lane, and totals over several.
 
 use serde::{Deserialize, Serialize};
 
-use super::super::event::{AwaitKind, Cause, Nanos};
+use super::super::event::{AwaitKind, Nanos, WakeSource};
 use super::super::id::AwaitId;
 use super::NEVER;
 
-/// One poll and what followed it until the next.
+/// One poll of a task and what followed it until the next poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cycle {
+    /// Loop time at which the poll started.
     pub start: Nanos,
-    /// When the poll ended; [`Cycle::end`] tells an open one.
+    /// Loop time at which the poll ended; [`NEVER`] while it runs.
     pub(super) end: Nanos,
-    /// The first wake since the poll's start.
+    /// Loop time of the first wake after the poll started; [`NEVER`] where there was none.
     pub(super) wake: Nanos,
-    /// The how many-th poll of the whole loop this is, from 0.
+    /// Index of the poll among all polls of the loop, from 0.
     pub step: u32,
-    /// Polls that the loop had started when the wake came.
+    /// Number of polls that the loop had started when the wake came.
     pub(super) woken_step: u32,
+    /// The await that the task waited on when the poll ended.
     pub(super) waiting_on: Option<AwaitId>,
-    /// Who woke it; `None` where nobody said.
-    pub(super) cause: Option<Cause>,
+    /// Source of the wake; `None` where it is unknown.
+    pub(super) wake_source: Option<WakeSource>,
+    /// Kind of the await; [`AwaitKind::Other`] where there is none.
     pub(super) kind: AwaitKind,
 }
 
 impl Cycle {
-    pub(super) fn begin(start: Nanos, step: u32) -> Self {
+    /// Creates the cycle of a poll that starts now.
+    pub(super) fn new(start: Nanos, step: u32) -> Self {
         Self {
             start,
             end: NEVER,
@@ -33,67 +37,73 @@ impl Cycle {
             step,
             woken_step: 0,
             waiting_on: None,
-            cause: None,
+            wake_source: None,
             kind: AwaitKind::Other,
         }
     }
 
+    /// Returns the loop time at which the poll ended; `None` while it runs.
     pub fn end(&self) -> Option<Nanos> {
         (self.end != NEVER).then_some(self.end)
     }
 
-    /// From when on it was ready again: the first wake, or the poll's end if the wake came during it.
-    pub fn woken(&self) -> Option<Nanos> {
+    /// Returns the loop time from which the task was scheduled: the first wake, or the end of the poll for a wake
+    /// during it.
+    pub fn scheduled_at(&self) -> Option<Nanos> {
         (self.wake != NEVER).then_some(if self.end == NEVER { self.wake } else { self.wake.max(self.end) })
     }
 
-    /// Polls that the loop had started when the wake came; `None` while there was no wake.
+    /// Returns the number of polls that the loop had started when the wake came; `None` before a wake.
     pub fn woken_step(&self) -> Option<u32> {
-        self.woken().map(|_| self.woken_step)
+        self.scheduled_at().map(|_| self.woken_step)
     }
 
-    /// The first wake since the poll's start and who called it, where that was told.
-    pub fn wake(&self) -> Option<(Nanos, Cause)> {
-        self.cause.map(|cause| (self.wake, cause))
+    /// Returns the first wake after the poll started, with its source; `None` where the source is unknown.
+    pub fn first_wake(&self) -> Option<(Nanos, WakeSource)> {
+        self.wake_source.map(|cause| (self.wake, cause))
     }
 
-    /// Its poll is over and no wake came before or at `at`.
+    /// Whether the poll has ended at `at` and no wake came at or before `at`.
     pub(in crate::trace) fn is_waiting_at(&self, at: Nanos) -> bool {
-        self.end <= at && self.woken().is_none_or(|woken| woken > at)
+        self.end <= at && self.scheduled_at().is_none_or(|woken| woken > at)
     }
 
-    /// What the task awaited when the poll ended, and of which kind.
+    /// Returns the await that the task waited on when the poll ended, and its kind.
     pub fn waiting_on(&self) -> (Option<AwaitId>, AwaitKind) {
         (self.waiting_on, self.kind)
     }
 }
 
-/// Sums over a stretch of a lane. Times in nanoseconds.
+/// Totals of a lane over an interval, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
+pub struct LaneTotals {
+    /// Time in polls.
     pub busy_ns: u64,
+    /// Time from wakes to the next polls.
     pub scheduled_ns: u64,
-    /// Waiting, by kind of await, in the order of [`AwaitKind::ALL`].
+    /// Waiting time by kind of await, in the order of [`AwaitKind::ALL`].
     pub waiting_ns: [u64; AwaitKind::ALL.len()],
+    /// Number of polls.
     pub polls: u64,
 }
 
-impl Totals {
+impl LaneTotals {
+    /// Returns the waiting time of all kinds.
     pub fn waiting_total_ns(&self) -> u64 {
         self.waiting_ns.iter().fold(0, |sum, ns| sum.wrapping_add(*ns))
     }
 
-    /// The kind that most of the waiting was for.
-    pub fn main_wait(&self) -> Option<AwaitKind> {
+    /// Returns the kind of await that took most of the waiting time.
+    pub fn longest_wait_kind(&self) -> Option<AwaitKind> {
         let (index, longest) = self.waiting_ns.iter().enumerate().max_by_key(|(_, ns)| **ns)?;
         (*longest > 0).then(|| AwaitKind::ALL[index])
     }
 
-    /// What came after `earlier`, a look-up of the same lane at an earlier time.
+    /// Subtracts `earlier`, the totals of the same lane at an earlier time.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut waiting_ns = self.waiting_ns;
-        // Measures of somebody else's may say of an interval that it was busy for longer than it was long.
+        // The statistics of another program may report more busy time than an interval is long.
         for (now, before) in waiting_ns.iter_mut().zip(earlier.waiting_ns) {
             *now = now.saturating_sub(before);
         }
@@ -105,19 +115,19 @@ impl Totals {
         }
     }
 
-    /// Adds what `cycle` contributes up to `until`, where the next cycle starts (or the task ends, or now is).
-    pub(super) fn add(&mut self, cycle: &Cycle, until: Nanos) {
+    /// Adds `cycle`, cut off at `until`: the start of the next cycle, the end of the task, or now.
+    pub(super) fn add_cycle(&mut self, cycle: &Cycle, until: Nanos) {
         let end = cycle.end.min(until).max(cycle.start);
         let woken = cycle.wake.clamp(end, until.max(end));
         self.busy_ns = self.busy_ns.wrapping_add(end - cycle.start);
-        self.wait(cycle.kind, woken - end);
+        self.add_waiting(cycle.kind, woken - end);
         self.scheduled_ns = self.scheduled_ns.wrapping_add(until.saturating_sub(woken));
         self.polls = self.polls.wrapping_add(1);
     }
 
-    /// Sums of a file that lies may be any number; they wrap.
+    /// Adds waiting time. Wraps on overflow, because the totals of a damaged file may be any numbers.
     #[inline]
-    pub(super) fn wait(&mut self, kind: AwaitKind, ns: u64) {
+    pub(super) fn add_waiting(&mut self, kind: AwaitKind, ns: u64) {
         let sum = &mut self.waiting_ns[kind as usize];
         *sum = sum.wrapping_add(ns);
     }

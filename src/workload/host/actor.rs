@@ -1,20 +1,21 @@
-//! `{actor = "player"}`: a script says whose own work a wait stands for.
+//! `sleep(d, {actor = "player"})`: names the actor whose exclusive time a sleep stands for.
 //!
-//! A sleep says how long something takes and not who does it; whether two of them may overlap cannot be told from
-//! outside. Where the script names an actor, who can do one thing at a time, it can.
+//! An actor does one thing at a time. The inspector cannot infer from the outside whether two sleeps may overlap;
+//! the actor's name makes overlapping sleeps of one actor detectable.
 
 use mlua::{Lua, Value};
 
-use super::Host;
-use super::language::describe;
+use super::ScriptHost;
+use super::globals::describe;
 use crate::trace::ResourceId;
-use crate::workload::fault::Fault;
+use crate::workload::fault::ScriptFault;
 
-/// The actor in the options of `source`, if there is one.
-pub(super) fn named(lua: &Lua, host: &Host, source: &str, options: &Value) -> mlua::Result<Option<ResourceId>> {
+/// Reads the actor from the options of `source`.
+pub(super) fn named(lua: &Lua, host: &ScriptHost, source: &str, options: &Value) -> mlua::Result<Option<ResourceId>> {
     let refuse = |got: String| {
-        let fault = Fault::new(format!("{source} takes {{actor = \"…\"}} beside the duration, and got {got}"));
-        host.misuse(lua, fault.token(source))
+        let fault =
+            ScriptFault::new(format!("{source} takes {{actor = \"…\"}} in addition to the duration, and got {got}"));
+        host.usage_error(lua, fault.token(source))
     };
     let name = match options {
         Value::Nil => return Ok(None),
@@ -24,5 +25,5 @@ pub(super) fn named(lua: &Lua, host: &Host, source: &str, options: &Value) -> ml
         },
         other => return Err(refuse(describe(other))),
     };
-    Ok(Some(host.world(lua, source)?.actor(&name)))
+    Ok(Some(host.loop_handle(lua, source)?.actor(&name)))
 }

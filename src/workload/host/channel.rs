@@ -1,95 +1,111 @@
-//! Channels, on tokio's own: mpsc, oneshot, broadcast and watch.
+//! Channels, based on tokio's: mpsc, oneshot, broadcast and watch.
 
 use std::sync::{Arc, Mutex};
 
 use mlua::{Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Mutex as Turn, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Mutex as AsyncMutex, broadcast, mpsc, oneshot, watch};
 
-use super::awaitable::waiting;
-use super::label::{Label, whole};
-use super::{Host, locked};
+use super::awaitable::make_tokio_awaitable;
+use super::resource_label::{ResourceLabel, whole_number};
+use super::{ScriptHost, lock};
 use crate::trace::{AwaitKind, ResourceKind};
-use crate::workload::fault::Fault;
+use crate::workload::fault::ScriptFault;
 
-/// Messages that a channel may be made to hold.
+/// Maximum capacity of a channel, in messages.
 const CAPACITY_MAX: usize = 1_000_000;
 
-pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "channel", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (capacity, options): (Value, Value)| {
-        // `channel{name = "…"}` has no capacity, and so no limit.
-        let (capacity, options) = if capacity.is_table() { (Value::Nil, capacity) } else { (capacity, options) };
-        let size = if capacity.is_nil() { 0 } else { whole(lua, host, "channel", &capacity, 1, CAPACITY_MAX)? };
-        let label = Arc::new(Label::new(lua, host, "channel", ResourceKind::Channel, size as u64, &options)?);
-        let (sender, receiver) = if size == 0 {
-            let (sender, receiver) = label.made(lua, mpsc::unbounded_channel)?;
-            (Sender::Unbounded(sender), Receiver::Unbounded(receiver))
-        } else {
-            let (sender, receiver) = label.made(lua, || mpsc::channel(size))?;
-            (Sender::Bounded(sender), Receiver::Bounded(receiver))
-        };
-        let receiver = label.made(lua, || Arc::new(Turn::new(receiver)))?;
-        let (at_send, at_recv) = (label.source("send"), label.source("recv"));
-        Ok(Channel { sender: Mutex::new(Some(sender)), receiver, at_send, at_recv, label })
+pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(
+        lua,
+        host,
+        "channel",
+        |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (capacity, options): (Value, Value)| {
+            // `channel{name = "…"}` has no capacity and is unbounded.
+            let (capacity, options) = if capacity.is_table() { (Value::Nil, capacity) } else { (capacity, options) };
+            let size =
+                if capacity.is_nil() { 0 } else { whole_number(lua, host, "channel", &capacity, 1, CAPACITY_MAX)? };
+            let label =
+                Arc::new(ResourceLabel::new(lua, host, "channel", ResourceKind::Channel, size as u64, &options)?);
+            let (sender, receiver) = if size == 0 {
+                let (sender, receiver) = label.untraced(lua, mpsc::unbounded_channel)?;
+                (MpscSender::Unbounded(sender), MpscReceiver::Unbounded(receiver))
+            } else {
+                let (sender, receiver) = label.untraced(lua, || mpsc::channel(size))?;
+                (MpscSender::Bounded(sender), MpscReceiver::Bounded(receiver))
+            };
+            let receiver = label.untraced(lua, || Arc::new(AsyncMutex::new(receiver)))?;
+            let (send_source, recv_source) = (label.await_source("send"), label.await_source("recv"));
+            Ok(ScriptChannel { sender: Mutex::new(Some(sender)), receiver, send_source, recv_source, label })
+        }
+    );
+    host_function!(lua, host, "oneshot", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, options: Value| {
+        let label = Arc::new(ResourceLabel::new(lua, host, "oneshot", ResourceKind::Channel, 1, &options)?);
+        let (sender, receiver) = label.untraced(lua, oneshot::channel)?;
+        let receiver = label.untraced(lua, || Arc::new(AsyncMutex::new(Some(receiver))))?;
+        Ok(ScriptOneshot { sender: Mutex::new(Some(sender)), receiver, recv_source: label.await_source("recv"), label })
     });
-    word!(lua, host, "oneshot", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Arc::new(Label::new(lua, host, "oneshot", ResourceKind::Channel, 1, &options)?);
-        let (sender, receiver) = label.made(lua, oneshot::channel)?;
-        let receiver = label.made(lua, || Arc::new(Turn::new(Some(receiver))))?;
-        Ok(Oneshot { sender: Mutex::new(Some(sender)), receiver, at_recv: label.source("recv"), label })
-    });
-    word!(lua, host, "broadcast", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (capacity, options): (Value, Value)| {
-        let capacity = whole(lua, host, "broadcast", &capacity, 1, CAPACITY_MAX)?;
-        let label = Arc::new(Label::new(lua, host, "broadcast", ResourceKind::Channel, capacity as u64, &options)?);
-        let sender = label.made(lua, || broadcast::Sender::new(capacity))?;
-        Ok(Broadcast { sender: Mutex::new(Some(sender)), at_recv: label.source("recv"), label })
-    });
-    word!(lua, host, "watch", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (value, options): (Value, Value)| {
-        let label = Arc::new(Label::new(lua, host, "watch", ResourceKind::Channel, 1, &options)?);
-        let sender = label.made(lua, || watch::Sender::new(value))?;
-        Ok(Watch { sender: Mutex::new(Some(sender)), at_changed: label.source("changed"), label })
+    host_function!(
+        lua,
+        host,
+        "broadcast",
+        |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (capacity, options): (Value, Value)| {
+            let capacity = whole_number(lua, host, "broadcast", &capacity, 1, CAPACITY_MAX)?;
+            let label =
+                Arc::new(ResourceLabel::new(lua, host, "broadcast", ResourceKind::Channel, capacity as u64, &options)?);
+            let sender = label.untraced(lua, || broadcast::Sender::new(capacity))?;
+            Ok(ScriptBroadcast { sender: Mutex::new(Some(sender)), recv_source: label.await_source("recv"), label })
+        }
+    );
+    host_function!(lua, host, "watch", |lua: &Lua,
+                                        host: &Arc<ScriptHost>,
+                                        _: &Arc<str>,
+                                        (value, options): (Value, Value)| {
+        let label = Arc::new(ResourceLabel::new(lua, host, "watch", ResourceKind::Channel, 1, &options)?);
+        let sender = label.untraced(lua, || watch::Sender::new(value))?;
+        Ok(ScriptWatch { sender: Mutex::new(Some(sender)), changed_source: label.await_source("changed"), label })
     });
     Ok(())
 }
 
-/// Refuses to send nil, which is what a receiver gets when nothing more comes.
-fn something(lua: &Lua, label: &Label, value: Value) -> mlua::Result<Value> {
+/// Rejects nil, which a receiver gets after the last message.
+fn reject_nil(lua: &Lua, label: &ResourceLabel, value: Value) -> mlua::Result<Value> {
     if value.is_nil() {
-        let fault = Fault::new(format!("a {label} cannot carry nil")).token("send");
-        return Err(label.host.misuse(lua, fault.hint("nil is what a receiver gets when nothing more will come")));
+        let fault = ScriptFault::new(format!("a {label} cannot carry nil")).token("send");
+        return Err(label.host.usage_error(lua, fault.hint("a receiver gets nil after the last message")));
     }
     Ok(value)
 }
 
-fn closed(label: &Label) -> Fault {
-    Fault::new(format!("the {label} is closed")).token("send").hint("close it after the last send")
+fn closed_fault(label: &ResourceLabel) -> ScriptFault {
+    ScriptFault::new(format!("the {label} is closed")).token("send").hint("close it after the last send")
 }
 
-fn one(value: Value) -> MultiValue {
+fn single_value(value: Value) -> MultiValue {
     MultiValue::from_iter([value])
 }
 
-/// Both ends of an mpsc channel: asyncio's Queue. Several receivers take turns, as tokio's would behind a mutex.
-struct Channel {
-    label: Arc<Label>,
-    sender: Mutex<Option<Sender>>,
-    receiver: Arc<Turn<Receiver>>,
-    at_send: Arc<str>,
-    at_recv: Arc<str>,
+/// Both ends of an mpsc channel, like asyncio's `Queue`. Concurrent receivers take turns, as behind a tokio mutex.
+struct ScriptChannel {
+    label: Arc<ResourceLabel>,
+    sender: Mutex<Option<MpscSender>>,
+    receiver: Arc<AsyncMutex<MpscReceiver>>,
+    send_source: Arc<str>,
+    recv_source: Arc<str>,
 }
 
 #[derive(Clone)]
-enum Sender {
+enum MpscSender {
     Bounded(mpsc::Sender<Value>),
     Unbounded(mpsc::UnboundedSender<Value>),
 }
 
-enum Receiver {
+enum MpscReceiver {
     Bounded(mpsc::Receiver<Value>),
     Unbounded(mpsc::UnboundedReceiver<Value>),
 }
 
-impl Sender {
+impl MpscSender {
     async fn send(self, value: Value) -> bool {
         match self {
             Self::Bounded(sender) => sender.send(value).await.is_ok(),
@@ -98,7 +114,7 @@ impl Sender {
     }
 }
 
-impl Receiver {
+impl MpscReceiver {
     async fn recv(&mut self) -> Option<Value> {
         match self {
             Self::Bounded(receiver) => receiver.recv().await,
@@ -114,41 +130,43 @@ impl Receiver {
     }
 }
 
-impl Channel {
-    fn sender(&self, lua: &Lua) -> mlua::Result<Sender> {
-        locked(&self.sender).clone().ok_or_else(|| self.label.host.misuse(lua, closed(&self.label)))
+impl ScriptChannel {
+    fn sender(&self, lua: &Lua) -> mlua::Result<MpscSender> {
+        lock(&self.sender).clone().ok_or_else(|| self.label.host.usage_error(lua, closed_fault(&self.label)))
     }
 }
 
-impl UserData for Channel {
+impl UserData for ScriptChannel {
+    lua_type_name!("Channel");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("send", |lua, this, value: Value| {
-            let (value, sender) = (something(lua, &this.label, value)?, this.sender(lua)?);
+            let (value, sender) = (reject_nil(lua, &this.label, value)?, this.sender(lua)?);
             let label = Arc::clone(&this.label);
-            waiting(lua, &this.label, AwaitKind::Channel, &this.at_send, move || async move {
-                if sender.send(value).await { Ok(MultiValue::new()) } else { Err(closed(&label)) }
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.send_source, move || async move {
+                if sender.send(value).await { Ok(MultiValue::new()) } else { Err(closed_fault(&label)) }
             })
         });
         methods.add_method("try_send", |lua, this, value: Value| {
-            let value = something(lua, &this.label, value)?;
+            let value = reject_nil(lua, &this.label, value)?;
             Ok(match this.sender(lua)? {
-                Sender::Bounded(sender) => sender.try_send(value).is_ok(),
-                Sender::Unbounded(sender) => sender.send(value).is_ok(),
+                MpscSender::Bounded(sender) => sender.try_send(value).is_ok(),
+                MpscSender::Unbounded(sender) => sender.send(value).is_ok(),
             })
         });
         for name in ["recv", "next"] {
             methods.add_method(name, |lua, this, ()| {
                 let receiver = Arc::clone(&this.receiver);
-                waiting(lua, &this.label, AwaitKind::Channel, &this.at_recv, move || async move {
+                make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.recv_source, move || async move {
                     let mut receiver = receiver.lock_owned().await;
-                    Ok(one(receiver.recv().await.unwrap_or_default()))
+                    Ok(single_value(receiver.recv().await.unwrap_or_default()))
                 })
             });
         }
-        // How many messages wait in it. Whoever receives right now has found none.
+        // Number of queued messages. If the receiver is locked, a task is waiting, so the queue is empty.
         methods.add_method("len", |_, this, ()| Ok(this.receiver.try_lock().map_or(0, |receiver| receiver.len())));
         methods.add_method("close", |_, this, ()| {
-            let sender = locked(&this.sender).take();
+            let sender = lock(&this.sender).take();
             drop(sender);
             Ok(())
         });
@@ -156,37 +174,39 @@ impl UserData for Channel {
     }
 }
 
-/// One answer, sent once and received once.
-struct Oneshot {
-    label: Arc<Label>,
+/// A channel for one value, sent once and received once.
+struct ScriptOneshot {
+    label: Arc<ResourceLabel>,
     sender: Mutex<Option<oneshot::Sender<Value>>>,
-    receiver: Arc<Turn<Option<oneshot::Receiver<Value>>>>,
-    at_recv: Arc<str>,
+    receiver: Arc<AsyncMutex<Option<oneshot::Receiver<Value>>>>,
+    recv_source: Arc<str>,
 }
 
-impl UserData for Oneshot {
+impl UserData for ScriptOneshot {
+    lua_type_name!("Oneshot");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // True where somebody can still receive it.
-        methods.add_method("send", |lua, this, value: Value| match locked(&this.sender).take() {
+        // Returns whether the value can still be received.
+        methods.add_method("send", |lua, this, value: Value| match lock(&this.sender).take() {
             Some(sender) => Ok(sender.send(value).is_ok()),
             None => {
-                let fault = Fault::new(format!("this {} was sent or closed before", this.label)).token("send");
-                Err(this.label.host.misuse(lua, fault.hint("it carries one value; a channel carries many")))
+                let fault = ScriptFault::new(format!("this {} was sent or closed before", this.label)).token("send");
+                Err(this.label.host.usage_error(lua, fault.hint("it carries one value; a channel carries many")))
             }
         });
         methods.add_method("recv", |lua, this, ()| {
             let (receiver, label) = (Arc::clone(&this.receiver), Arc::clone(&this.label));
-            waiting(lua, &this.label, AwaitKind::Channel, &this.at_recv, move || async move {
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.recv_source, move || async move {
                 let mut receiver = receiver.lock_owned().await;
-                let ill = |how| Fault::new(format!("the {label} was {how}")).token("await");
-                let Some(waited) = receiver.as_mut() else { return Err(ill("received before")) };
-                let answer = waited.await;
+                let failure = |how| ScriptFault::new(format!("the {label} was {how}")).token("await");
+                let Some(pending) = receiver.as_mut() else { return Err(failure("received before")) };
+                let answer = pending.await;
                 *receiver = None;
-                answer.map(one).map_err(|_| ill("closed without an answer"))
+                answer.map(single_value).map_err(|_| failure("closed without an answer"))
             })
         });
         methods.add_method("close", |_, this, ()| {
-            let sender = locked(&this.sender).take();
+            let sender = lock(&this.sender).take();
             drop(sender);
             Ok(())
         });
@@ -194,33 +214,39 @@ impl UserData for Oneshot {
     }
 }
 
-/// Every subscriber gets every value, and one that is slow loses the oldest.
-struct Broadcast {
-    label: Arc<Label>,
+/// A channel that sends every value to every subscriber. A slow subscriber loses the oldest values.
+struct ScriptBroadcast {
+    label: Arc<ResourceLabel>,
     sender: Mutex<Option<broadcast::Sender<Value>>>,
-    at_recv: Arc<str>,
+    recv_source: Arc<str>,
 }
 
-impl UserData for Broadcast {
+impl UserData for ScriptBroadcast {
+    lua_type_name!("Broadcast");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // How many subscribers it is on its way to.
+        // Returns the number of subscribers.
         methods.add_method("send", |lua, this, value: Value| {
-            let value = something(lua, &this.label, value)?;
-            match &*locked(&this.sender) {
+            let value = reject_nil(lua, &this.label, value)?;
+            match &*lock(&this.sender) {
                 Some(sender) => Ok(sender.send(value).unwrap_or(0)),
-                None => Err(this.label.host.misuse(lua, closed(&this.label))),
+                None => Err(this.label.host.usage_error(lua, closed_fault(&this.label))),
             }
         });
         methods.add_method("subscribe", |lua, this, ()| {
-            let receiver = match &*locked(&this.sender) {
+            let receiver = match &*lock(&this.sender) {
                 Some(sender) => sender.subscribe(),
-                None => return Err(this.label.host.misuse(lua, closed(&this.label).token("subscribe"))),
+                None => return Err(this.label.host.usage_error(lua, closed_fault(&this.label).token("subscribe"))),
             };
-            let receiver = this.label.made(lua, || Arc::new(Turn::new(receiver)))?;
-            Ok(Subscriber { label: Arc::clone(&this.label), receiver, at_recv: Arc::clone(&this.at_recv) })
+            let receiver = this.label.untraced(lua, || Arc::new(AsyncMutex::new(receiver)))?;
+            Ok(ScriptSubscriber {
+                label: Arc::clone(&this.label),
+                receiver,
+                recv_source: Arc::clone(&this.recv_source),
+            })
         });
         methods.add_method("close", |_, this, ()| {
-            let sender = locked(&this.sender).take();
+            let sender = lock(&this.sender).take();
             drop(sender);
             Ok(())
         });
@@ -228,26 +254,28 @@ impl UserData for Broadcast {
     }
 }
 
-struct Subscriber {
-    label: Arc<Label>,
-    receiver: Arc<Turn<broadcast::Receiver<Value>>>,
-    at_recv: Arc<str>,
+struct ScriptSubscriber {
+    label: Arc<ResourceLabel>,
+    receiver: Arc<AsyncMutex<broadcast::Receiver<Value>>>,
+    recv_source: Arc<str>,
 }
 
-impl UserData for Subscriber {
+impl UserData for ScriptSubscriber {
+    lua_type_name!("Subscriber");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // The value, and how many were lost just before it.
+        // Returns the value and the number of values lost just before it.
         for name in ["recv", "next"] {
             methods.add_method(name, |lua, this, ()| {
                 let receiver = Arc::clone(&this.receiver);
-                waiting(lua, &this.label, AwaitKind::Channel, &this.at_recv, move || async move {
+                make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.recv_source, move || async move {
                     let mut receiver = receiver.lock_owned().await;
                     let mut lost = 0;
                     loop {
                         match receiver.recv().await {
                             Ok(value) => return Ok(MultiValue::from_iter([value, Value::Integer(lost)])),
                             Err(RecvError::Lagged(more)) => lost += more as i64,
-                            Err(RecvError::Closed) => return Ok(one(Value::Nil)),
+                            Err(RecvError::Closed) => return Ok(single_value(Value::Nil)),
                         }
                     }
                 })
@@ -257,36 +285,42 @@ impl UserData for Subscriber {
     }
 }
 
-/// One value that changes, of which subscribers see the latest.
-struct Watch {
-    label: Arc<Label>,
+/// A value that changes; subscribers get the latest one.
+struct ScriptWatch {
+    label: Arc<ResourceLabel>,
     sender: Mutex<Option<watch::Sender<Value>>>,
-    at_changed: Arc<str>,
+    changed_source: Arc<str>,
 }
 
-impl UserData for Watch {
+impl UserData for ScriptWatch {
+    lua_type_name!("Watch");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("set", |lua, this, value: Value| match &*locked(&this.sender) {
+        methods.add_method("set", |lua, this, value: Value| match &*lock(&this.sender) {
             Some(sender) => {
                 drop(sender.send_replace(value));
                 Ok(())
             }
-            None => Err(this.label.host.misuse(lua, closed(&this.label).token("set"))),
+            None => Err(this.label.host.usage_error(lua, closed_fault(&this.label).token("set"))),
         });
-        methods.add_method("get", |lua, this, ()| match &*locked(&this.sender) {
+        methods.add_method("get", |lua, this, ()| match &*lock(&this.sender) {
             Some(sender) => Ok(sender.borrow().clone()),
-            None => Err(this.label.host.misuse(lua, closed(&this.label).token("get"))),
+            None => Err(this.label.host.usage_error(lua, closed_fault(&this.label).token("get"))),
         });
         methods.add_method("subscribe", |lua, this, ()| {
-            let receiver = match &*locked(&this.sender) {
+            let receiver = match &*lock(&this.sender) {
                 Some(sender) => sender.subscribe(),
-                None => return Err(this.label.host.misuse(lua, closed(&this.label).token("subscribe"))),
+                None => return Err(this.label.host.usage_error(lua, closed_fault(&this.label).token("subscribe"))),
             };
-            let receiver = this.label.made(lua, || Arc::new(Turn::new(receiver)))?;
-            Ok(Watcher { label: Arc::clone(&this.label), receiver, at_changed: Arc::clone(&this.at_changed) })
+            let receiver = this.label.untraced(lua, || Arc::new(AsyncMutex::new(receiver)))?;
+            Ok(ScriptWatcher {
+                label: Arc::clone(&this.label),
+                receiver,
+                changed_source: Arc::clone(&this.changed_source),
+            })
         });
         methods.add_method("close", |_, this, ()| {
-            let sender = locked(&this.sender).take();
+            let sender = lock(&this.sender).take();
             drop(sender);
             Ok(())
         });
@@ -294,22 +328,24 @@ impl UserData for Watch {
     }
 }
 
-struct Watcher {
-    label: Arc<Label>,
-    receiver: Arc<Turn<watch::Receiver<Value>>>,
-    at_changed: Arc<str>,
+struct ScriptWatcher {
+    label: Arc<ResourceLabel>,
+    receiver: Arc<AsyncMutex<watch::Receiver<Value>>>,
+    changed_source: Arc<str>,
 }
 
-impl UserData for Watcher {
+impl UserData for ScriptWatcher {
+    lua_type_name!("Watcher");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // The latest value once it is a new one; nil once nobody can change it any more.
+        // Waits for a new value and returns the latest; returns nil after `close`.
         for name in ["changed", "next"] {
             methods.add_method(name, |lua, this, ()| {
                 let receiver = Arc::clone(&this.receiver);
-                waiting(lua, &this.label, AwaitKind::Channel, &this.at_changed, move || async move {
+                make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.changed_source, move || async move {
                     let mut receiver = receiver.lock_owned().await;
                     let changed = receiver.changed().await;
-                    Ok(one(changed.map_or(Value::Nil, |()| receiver.borrow_and_update().clone())))
+                    Ok(single_value(changed.map_or(Value::Nil, |()| receiver.borrow_and_update().clone())))
                 })
             });
         }

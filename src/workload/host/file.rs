@@ -1,5 +1,5 @@
-//! Files, on tokio's own, which hand each piece of work to another thread: on the real clock only, and in the script's
-//! [folder](super::folder) only.
+//! Files, based on tokio's, which run each operation on the blocking pool. They need the real clock and are confined to
+//! the [`ScriptFolder`](super::script_folder::ScriptFolder).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,34 +8,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mlua::{Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Mutex as Turn;
+use tokio::sync::Mutex as AsyncMutex;
 
-use super::Host;
-use super::address::{failed, needs_real_clock};
-use super::awaitable::waiting;
-use super::folder::{OPEN_FILES_MAX, OpenFile, WRITTEN_BYTES_MAX};
-use super::label::{Label, whole};
-use super::language::describe;
-use super::payload::Payload;
+use super::ScriptHost;
+use super::address::{io_fault, require_real_clock};
+use super::awaitable::make_tokio_awaitable;
+use super::globals::describe;
+use super::outgoing_text::OutgoingText;
+use super::resource_label::{ResourceLabel, whole_number};
+use super::script_folder::{OPEN_FILES_MAX, OpenFilePermit, WRITTEN_BYTES_MAX};
 use crate::trace::{AwaitKind, ResourceKind};
-use crate::workload::fault::Fault;
+use crate::workload::fault::ScriptFault;
 
-/// Bytes of one read, and what is read where the script does not say.
+/// Maximum number of bytes of one `read`.
 const READ_BYTES_MAX: usize = 1 << 20;
+/// Number of bytes of a `read` without a count.
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes of a file that is read as a whole; larger ones are read piece by piece.
+/// Maximum size of a file that `read_file` reads as a whole.
 const WHOLE_BYTES_MAX: u64 = 64 << 20;
 
-/// What an open file is for.
+/// The mode in which a file is open.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum FileMode {
     Read,
     Write,
     Append,
 }
 
-impl Mode {
+impl FileMode {
     fn options(self) -> OpenOptions {
         let mut options = OpenOptions::new();
         match self {
@@ -47,129 +48,146 @@ impl Mode {
     }
 }
 
-pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "read_file", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, name: Value| {
-        let (path, name, label) = found(lua, host, source, &name)?;
+pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "read_file", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, name: Value| {
+        let (path, name, label) = resolve_file(lua, host, source, &name)?;
         let weak = lua.weak();
-        waiting(lua, &label, AwaitKind::Io, source, move || async move {
-            let file = open(Mode::Read, &path, &name).await?;
+        make_tokio_awaitable(lua, &label, AwaitKind::Io, source, move || async move {
+            let file = open(FileMode::Read, &path, &name).await?;
             let mut bytes = Vec::new();
-            // One byte past the limit is enough to know.
+            // Reads one byte past the limit to detect a file that is too large.
             let read = file.take(WHOLE_BYTES_MAX + 1).read_to_end(&mut bytes).await;
-            read.map_err(|error| failed("reading", &error))?;
+            read.map_err(|error| io_fault("reading", &error))?;
             if bytes.len() as u64 > WHOLE_BYTES_MAX {
-                let fault = Fault::new(format!("`{name}` has more than {} MiB", WHOLE_BYTES_MAX >> 20));
-                return Err(fault.hint("read it piece by piece: open_file(name), then file:read(count)"));
+                let fault = ScriptFault::new(format!("`{name}` is larger than {} MiB", WHOLE_BYTES_MAX >> 20));
+                return Err(fault.hint("read it in chunks: open_file(name), then file:read(count)"));
             }
-            text(&weak, &bytes)
+            lua_string(&weak, &bytes)
         })
     });
-    word!(lua, host, "write_file", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, given: (Value, Value)| {
-        put(lua, host, source, given, Mode::Write)
+    host_function!(lua, host, "write_file", |lua: &Lua,
+                                             host: &Arc<ScriptHost>,
+                                             source: &Arc<str>,
+                                             given: (Value, Value)| {
+        write_whole(lua, host, source, given, FileMode::Write)
     });
-    word!(lua, host, "append_file", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, given: (Value, Value)| {
-        put(lua, host, source, given, Mode::Append)
+    host_function!(lua, host, "append_file", |lua: &Lua,
+                                              host: &Arc<ScriptHost>,
+                                              source: &Arc<str>,
+                                              given: (Value, Value)| {
+        write_whole(lua, host, source, given, FileMode::Append)
     });
-    word!(lua, host, "open_file", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, (name, mode): (Value, Value)| {
+    host_function!(lua, host, "open_file", |lua: &Lua,
+                                            host: &Arc<ScriptHost>,
+                                            source: &Arc<str>,
+                                            (name, mode): (Value, Value)| {
         let mode = match mode.as_string().map(|mode| mode.to_string_lossy()).as_deref() {
-            None if mode.is_nil() => Mode::Read,
-            Some("read") => Mode::Read,
-            Some("write") => Mode::Write,
-            Some("append") => Mode::Append,
+            None if mode.is_nil() => FileMode::Read,
+            Some("read") => FileMode::Read,
+            Some("write") => FileMode::Write,
+            Some("append") => FileMode::Append,
             _ => {
-                let fault = Fault::new(format!("a file cannot be opened for {}", describe(&mode))).token(&**source);
-                return Err(host.misuse(lua, fault.hint("give \"read\", \"write\" or \"append\"")));
+                let fault =
+                    ScriptFault::new(format!("open_file needs a mode, and got {}", describe(&mode))).token(&**source);
+                return Err(host.usage_error(lua, fault.hint("give \"read\", \"write\" or \"append\"")));
             }
         };
-        let (path, name, label) = found(lua, host, source, &name)?;
-        let Some(place) = host.folder.open_one() else {
-            let fault = Fault::new(format!("{OPEN_FILES_MAX} files are open, and there may be no more"));
-            return Err(host.misuse(lua, fault.token(&**source).hint("close some: file:close()")));
+        let (path, name, label) = resolve_file(lua, host, source, &name)?;
+        let Some(permit) = host.folder.acquire_open_file() else {
+            let fault = ScriptFault::new(format!("{OPEN_FILES_MAX} files are open, the limit of a run"));
+            return Err(host.usage_error(lua, fault.token(&**source).hint("close some first: file:close()")));
         };
-        let opened = Opened::new(lua, host, mode, &name)?;
+        let opened = ScriptFile::new(lua, host, mode, &name)?;
         let (slot, opened) = (Arc::clone(&opened.slot), lua.create_userdata(opened)?);
-        waiting(lua, &label, AwaitKind::Io, source, move || async move {
-            *slot.file.lock().await = Some((open(mode, &path, &name).await?, place));
+        make_tokio_awaitable(lua, &label, AwaitKind::Io, source, move || async move {
+            *slot.file.lock().await = Some((open(mode, &path, &name).await?, permit));
             Ok(MultiValue::from_iter([Value::UserData(opened)]))
         })
     });
     Ok(())
 }
 
-/// The file that `by` is to work on, its name, and what the work is called.
-fn found(lua: &Lua, host: &Arc<Host>, by: &str, name: &Value) -> mlua::Result<(PathBuf, String, Label)> {
-    needs_real_clock(lua, host, by)?;
-    let refuse = |what: String| host.misuse(lua, Fault::new(what).token(by));
+/// Resolves the file name argument of `by` to a path, the name and a label for the operation.
+fn resolve_file(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    by: &str,
+    name: &Value,
+) -> mlua::Result<(PathBuf, String, ResourceLabel)> {
+    require_real_clock(lua, host, by)?;
+    let refuse = |what: String| host.usage_error(lua, ScriptFault::new(what).token(by));
     let Value::String(name) = name else {
-        return Err(refuse(format!("{by} needs a file's name, and got {}", describe(name))));
+        return Err(refuse(format!("{by} needs a file name, and got {}", describe(name))));
     };
     let name = name.to_string_lossy();
-    let path = host.folder.find(&name).map_err(|reason| {
-        let hint = "a script's files are in one folder: see loopscope run --help, --allow-folder";
-        host.misuse(lua, Fault::new(reason).token(by).hint(hint))
+    let path = host.folder.resolve(&name).map_err(|reason| {
+        let hint = "a script can use one folder: see --allow-folder in `loopscope run --help`";
+        host.usage_error(lua, ScriptFault::new(reason).token(by).hint(hint))
     })?;
-    let label = Label::new(lua, host, "file", ResourceKind::Other, 0, &Value::Nil)?;
+    let label = ResourceLabel::new(lua, host, "file", ResourceKind::Other, 0, &Value::Nil)?;
     Ok((path, name, label))
 }
 
-async fn open(mode: Mode, path: &PathBuf, name: &str) -> Result<File, Fault> {
-    mode.options().open(path).await.map_err(|error| failed(&format!("opening `{name}`"), &error))
+async fn open(mode: FileMode, path: &PathBuf, name: &str) -> Result<File, ScriptFault> {
+    mode.options().open(path).await.map_err(|error| io_fault(&format!("opening `{name}`"), &error))
 }
 
-/// Writes a whole text at once.
-fn put(
+/// Creates the awaitable of `write_file` and `append_file`, which write a whole text.
+fn write_whole(
     lua: &Lua,
-    host: &Arc<Host>,
+    host: &Arc<ScriptHost>,
     source: &Arc<str>,
     (name, text): (Value, Value),
-    mode: Mode,
+    mode: FileMode,
 ) -> mlua::Result<mlua::AnyUserData> {
-    let payload = to_write(lua, host, source, text)?;
-    let (path, name, label) = found(lua, host, source, &name)?;
-    waiting(lua, &label, AwaitKind::Io, source, move || async move {
+    let payload = outgoing_text(lua, host, source, text)?;
+    let (path, name, label) = resolve_file(lua, host, source, &name)?;
+    make_tokio_awaitable(lua, &label, AwaitKind::Io, source, move || async move {
         let mut file = open(mode, &path, &name).await?;
         write(&mut file, &payload).await
     })
 }
 
-/// `text`, counted as written.
-fn to_write(lua: &Lua, host: &Host, by: &str, text: Value) -> mlua::Result<Payload> {
+/// Checks the text argument of `by` and counts its bytes against the run's write limit.
+fn outgoing_text(lua: &Lua, host: &ScriptHost, by: &str, text: Value) -> mlua::Result<OutgoingText> {
     let Value::String(text) = text else {
-        let fault = Fault::new(format!("{by} needs a text, and got {}", describe(&text))).token(by);
-        return Err(host.misuse(lua, fault));
+        let fault = ScriptFault::new(format!("{by} needs a text, and got {}", describe(&text))).token(by);
+        return Err(host.usage_error(lua, fault));
     };
-    if !host.folder.may_write(text.as_bytes().len()) {
+    if !host.folder.count_written(text.as_bytes().len()) {
         let gibibytes = WRITTEN_BYTES_MAX >> 30;
-        let fault = Fault::new(format!("the script wants to write more than {gibibytes} GiB to files")).token(by);
-        return Err(host.misuse(lua, fault));
+        let fault =
+            ScriptFault::new(format!("the script writes more than {gibibytes} GiB to files, the limit of a run"));
+        let fault = fault.token(by);
+        return Err(host.usage_error(lua, fault));
     }
-    Ok(Payload::new(lua, text))
+    Ok(OutgoingText::new(lua, text))
 }
 
-async fn write(file: &mut File, payload: &Payload) -> Result<MultiValue, Fault> {
-    for piece in payload.pieces() {
-        file.write_all(&piece).await.map_err(|error| failed("writing", &error))?;
+async fn write(file: &mut File, payload: &OutgoingText) -> Result<MultiValue, ScriptFault> {
+    for chunk in payload.chunks() {
+        file.write_all(&chunk).await.map_err(|error| io_fault("writing", &error))?;
     }
-    // tokio's file takes the bytes at once and writes them behind one's back; errors come out here.
-    file.flush().await.map_err(|error| failed("writing", &error))?;
+    // tokio's file buffers the bytes and writes them in the background; `flush` returns its errors.
+    file.flush().await.map_err(|error| io_fault("writing", &error))?;
     Ok(MultiValue::new())
 }
 
-fn text(lua: &mlua::WeakLua, bytes: &[u8]) -> Result<MultiValue, Fault> {
+fn lua_string(lua: &mlua::WeakLua, bytes: &[u8]) -> Result<MultiValue, ScriptFault> {
     let Some(lua) = lua.try_upgrade() else { return Ok(MultiValue::new()) };
-    let text = lua.create_string(bytes).map_err(|error| Fault::new(error.to_string()))?;
+    let text = lua.create_string(bytes).map_err(|error| ScriptFault::new(error.to_string()))?;
     Ok(MultiValue::from_iter([Value::String(text)]))
 }
 
-/// An open file, used by one task at a time.
+/// An open file. The lock lets one task use it at a time.
 #[derive(Default)]
-struct Slot {
-    file: Turn<Option<(File, OpenFile)>>,
-    /// The script closed it: whoever is at it lets go of it afterwards.
+struct FileSlot {
+    file: AsyncMutex<Option<(File, OpenFilePermit)>>,
+    /// The script has closed it. A task that is using it drops the file afterwards.
     is_closed: AtomicBool,
 }
 
-impl Slot {
+impl FileSlot {
     fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         if let Ok(mut file) = self.file.try_lock() {
@@ -177,33 +195,39 @@ impl Slot {
         }
     }
 
-    fn let_go_if_closed(&self, file: &mut Option<(File, OpenFile)>) {
+    fn drop_if_closed(&self, file: &mut Option<(File, OpenFilePermit)>) {
         if self.is_closed.load(Ordering::Acquire) {
             *file = None;
         }
     }
 }
 
-/// A file as the script holds it.
-struct Opened {
-    label: Label,
-    mode: Mode,
-    slot: Arc<Slot>,
-    at_read: Arc<str>,
-    at_write: Arc<str>,
+/// The script's handle to an open file.
+struct ScriptFile {
+    label: ResourceLabel,
+    mode: FileMode,
+    slot: Arc<FileSlot>,
+    read_source: Arc<str>,
+    write_source: Arc<str>,
 }
 
-impl Opened {
-    fn new(lua: &Lua, host: &Arc<Host>, mode: Mode, name: &str) -> mlua::Result<Self> {
+impl ScriptFile {
+    fn new(lua: &Lua, host: &Arc<ScriptHost>, mode: FileMode, name: &str) -> mlua::Result<Self> {
         let options = lua.create_table()?;
         options.set("name", name)?;
-        let label = Label::new(lua, host, "file", ResourceKind::Other, 0, &Value::Table(options))?;
-        let slot = label.made(lua, Arc::default)?;
-        Ok(Self { mode, slot, at_read: label.source("read"), at_write: label.source("write"), label })
+        let label = ResourceLabel::new(lua, host, "file", ResourceKind::Other, 0, &Value::Table(options))?;
+        let slot = label.untraced(lua, Arc::default)?;
+        Ok(Self {
+            mode,
+            slot,
+            read_source: label.await_source("read"),
+            write_source: label.await_source("write"),
+            label,
+        })
     }
 
-    fn must_be(&self, lua: &Lua, reads: bool, by: &str) -> mlua::Result<()> {
-        if (self.mode == Mode::Read) == reads {
+    fn check_mode(&self, lua: &Lua, reads: bool, by: &str) -> mlua::Result<()> {
+        if (self.mode == FileMode::Read) == reads {
             return Ok(());
         }
         let (is, hint) = if reads {
@@ -211,56 +235,59 @@ impl Opened {
         } else {
             ("reading", "write open_file(name, \"write\"), or \"append\"")
         };
-        let fault = Fault::new(format!("{} is open for {is}", self.label)).token(by);
-        Err(self.label.host.misuse(lua, fault.hint(hint)))
+        let fault = ScriptFault::new(format!("{} is open for {is}", self.label)).token(by);
+        Err(self.label.host.usage_error(lua, fault.hint(hint)))
     }
 }
 
-fn closed(by: &str) -> Fault {
-    Fault::new("the file is closed").token(by)
+fn closed_fault(by: &str) -> ScriptFault {
+    ScriptFault::new("the file is closed").token(by)
 }
 
-impl UserData for Opened {
+impl UserData for ScriptFile {
+    lua_type_name!("File");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // The next bytes, up to so many; nil at the file's end.
+        // Returns the next bytes, at most `count`; nil at the end of the file.
         for name in ["read", "next"] {
             methods.add_method(name, move |lua, this, count: Value| {
-                this.must_be(lua, true, name)?;
+                this.check_mode(lua, true, name)?;
                 let count = match count {
                     Value::Nil => READ_BYTES,
-                    count => whole(lua, &this.label.host, "read", &count, 1, READ_BYTES_MAX)?,
+                    count => whole_number(lua, &this.label.host, "read", &count, 1, READ_BYTES_MAX)?,
                 };
                 let (slot, weak) = (Arc::clone(&this.slot), lua.weak());
-                waiting(lua, &this.label, AwaitKind::Io, &this.at_read, move || async move {
+                make_tokio_awaitable(lua, &this.label, AwaitKind::Io, &this.read_source, move || async move {
                     let mut opened = slot.file.lock().await;
-                    let Some((file, _)) = opened.as_mut() else { return Err(closed("read")) };
+                    let Some((file, _)) = opened.as_mut() else { return Err(closed_fault("read")) };
                     let mut bytes = vec![0; count];
                     let mut filled = 0;
-                    // A file has its bytes at hand: less than was asked for comes only at its end.
+                    // Reads until the buffer is full, so that a short result means the end of the file.
                     while filled < count {
-                        let read = file.read(&mut bytes[filled..]).await.map_err(|error| failed("reading", &error))?;
+                        let read =
+                            file.read(&mut bytes[filled..]).await.map_err(|error| io_fault("reading", &error))?;
                         filled += read;
                         if read == 0 {
                             break;
                         }
                     }
-                    slot.let_go_if_closed(&mut opened);
+                    slot.drop_if_closed(&mut opened);
                     if filled == 0 {
                         return Ok(MultiValue::from_iter([Value::Nil]));
                     }
-                    text(&weak, &bytes[..filled])
+                    lua_string(&weak, &bytes[..filled])
                 })
             });
         }
         methods.add_method("write", |lua, this, text: Value| {
-            this.must_be(lua, false, "write")?;
-            let payload = to_write(lua, &this.label.host, "write", text)?;
+            this.check_mode(lua, false, "write")?;
+            let payload = outgoing_text(lua, &this.label.host, "write", text)?;
             let slot = Arc::clone(&this.slot);
-            waiting(lua, &this.label, AwaitKind::Io, &this.at_write, move || async move {
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Io, &this.write_source, move || async move {
                 let mut opened = slot.file.lock().await;
-                let Some((file, _)) = opened.as_mut() else { return Err(closed("write")) };
+                let Some((file, _)) = opened.as_mut() else { return Err(closed_fault("write")) };
                 let written = write(file, &payload).await;
-                slot.let_go_if_closed(&mut opened);
+                slot.drop_if_closed(&mut opened);
                 written
             })
         });

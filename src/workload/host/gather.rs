@@ -1,26 +1,27 @@
-//! `gather(…)`: several at once, results in the order of the arguments.
+//! `gather(…)`: runs several coroutines and tasks concurrently and returns their results in argument order.
 
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use mlua::{AnyUserData, Lua, MultiValue, Value};
 
-use super::Host;
-use super::awaitable::{Start, awaitable};
-use super::task::{Task, create, task_of};
+use super::ScriptHost;
+use super::awaitable::{StartFn, make_awaitable};
+use super::task::{ScriptTask, as_task, create_task};
 use crate::trace::AwaitKind;
 
-/// Each coroutine becomes a task at once, as asyncio does it; tasks are taken as they are. The first failure is raised
-/// and the others go on. A gather that is cancelled cancels what it waits for.
+/// Turns each coroutine into a task immediately, as asyncio does, and waits for all tasks.
+///
+/// The first failure is raised, and the other tasks keep running. A cancelled gather cancels its tasks.
 pub(super) fn gather(
     lua: &Lua,
-    host: &Arc<Host>,
+    host: &Arc<ScriptHost>,
     source: &Arc<str>,
     arguments: MultiValue,
 ) -> mlua::Result<AnyUserData> {
-    let tasks = tasks_of(lua, host, arguments, source)?;
+    let tasks = collect_tasks(lua, host, arguments, source)?;
     let weak = lua.weak();
-    let start: Start = Box::new(move |_world, line| {
+    let start: StartFn = Box::new(move |_world, line| {
         let results: Vec<_> = tasks.iter().map(|task| task.result(line)).collect();
         let mut guard = CancelOnDrop { tasks };
         Box::pin(async move {
@@ -31,30 +32,36 @@ pub(super) fn gather(
             Ok(MultiValue::from_iter([Value::Table(lua.create_sequence_from(values)?)]))
         })
     });
-    awaitable(lua, host, AwaitKind::Task, source, start)
+    make_awaitable(lua, host, AwaitKind::Task, source, start)
 }
 
-/// The tasks that are named in the arguments or in the one list that they are; coroutines among them become tasks now.
-pub(super) fn tasks_of(lua: &Lua, host: &Arc<Host>, arguments: MultiValue, by: &str) -> mlua::Result<Vec<Task>> {
-    host.world(lua, by)?;
+/// Collects the tasks in the arguments of `by`, or in its only argument if that is a list. Coroutines become tasks.
+pub(super) fn collect_tasks(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    arguments: MultiValue,
+    by: &str,
+) -> mlua::Result<Vec<ScriptTask>> {
+    host.loop_handle(lua, by)?;
     let mut members: Vec<Value> = arguments.into_iter().collect();
     if let [Value::Table(list)] = members.as_slice() {
         members = list.sequence_values().collect::<mlua::Result<_>>()?;
     }
-    let task = |member: &Value| match member.as_userdata().and_then(task_of) {
+    let task = |member: &Value| match member.as_userdata().and_then(as_task) {
         Some(task) => Ok(task),
-        None => create(lua, host, member, None, by),
+        None => create_task(lua, host, member, None, by),
     };
     members.iter().map(task).collect()
 }
 
-/// Cancels the tasks that it still has when it is dropped: whoever waited for them is gone.
+/// Cancels its remaining tasks when the future that waits for them is dropped.
 pub(super) struct CancelOnDrop {
-    pub tasks: Vec<Task>,
+    /// The tasks to cancel. Clear the list to let them run on.
+    pub tasks: Vec<ScriptTask>,
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(Task::cancel);
+        self.tasks.iter().for_each(ScriptTask::cancel);
     }
 }

@@ -1,4 +1,4 @@
-//! Async generators: functions that hand over value after value and may await in between.
+//! Async generators: functions that yield values one by one and may await in between.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -6,46 +6,51 @@ use std::task::Poll;
 
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, ObjectLike, UserData, UserDataMethods, Value};
 
-use super::awaitable::{Begun, Start, inline, unseen};
-use super::coroutine::Definition;
-use super::holdings::Held;
-use super::{Host, coroutine, locked};
-use crate::workload::fault::Fault;
+use super::awaitable::{StartFn, StartedFuture, make_inline_awaitable, run_inline};
+use super::coroutine::CoroutineDefinition;
+use super::owned_guards::OwnedGuard;
+use super::{ScriptHost, coroutine, lock};
+use crate::workload::fault::ScriptFault;
 
-/// What `async_generator(f)` returns: a thing to call.
+/// The callable value that `async_generator(f)` returns.
 struct GeneratorFunction {
-    host: Arc<Host>,
-    definition: Definition,
+    host: Arc<ScriptHost>,
+    definition: CoroutineDefinition,
 }
 
-/// One run of it, which begins when its first value is asked for.
-struct Generator {
-    host: Arc<Host>,
+/// One call of a generator function. Its body starts when the first value is requested.
+struct ScriptGenerator {
+    host: Arc<ScriptHost>,
     name: Arc<str>,
     source: Arc<str>,
-    state: Arc<Mutex<State>>,
-    held: Arc<Held>,
+    state: Arc<Mutex<GeneratorState>>,
+    owned: Arc<OwnedGuard>,
 }
 
-enum State {
+/// The state of a [`ScriptGenerator`].
+enum GeneratorState {
+    /// Not started: the body and its arguments.
     New(Function, MultiValue),
-    Running(Running),
-    /// Somebody waits for its next value.
+    /// Suspended at a `yield`.
+    Running(RunningGenerator),
+    /// A reader is waiting for the next value.
     Busy,
-    Over,
+    /// Finished or closed.
+    Finished,
 }
 
-struct Running {
-    body: Begun,
-    handed: Handed,
+/// A generator body that has started.
+struct RunningGenerator {
+    body: StartedFuture,
+    yield_slot: YieldSlot,
 }
 
-/// The value that was handed over and not taken yet.
-type Handed = Arc<Mutex<Option<MultiValue>>>;
+/// Holds the values of a `yield` until the reader takes them.
+type YieldSlot = Arc<Mutex<Option<MultiValue>>>;
 
-pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "async_generator", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, value: Value| {
-        let definition = coroutine::define(lua, host, value, "async_generator")?;
+pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "async_generator", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, value: Value| {
+        let definition = coroutine::define_function(lua, host, value, "async_generator")?;
         Ok(GeneratorFunction { host: Arc::clone(host), definition })
     });
     Ok(())
@@ -54,12 +59,12 @@ pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
 impl UserData for GeneratorFunction {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(MetaMethod::Call, |_, this, arguments: MultiValue| {
-            Ok(Generator {
+            Ok(ScriptGenerator {
                 host: Arc::clone(&this.host),
                 name: Arc::clone(&this.definition.name),
                 source: "async_generator".into(),
-                state: Arc::new(Mutex::new(State::New(this.definition.function.clone(), arguments))),
-                held: Arc::default(),
+                state: Arc::new(Mutex::new(GeneratorState::New(this.definition.function.clone(), arguments))),
+                owned: Arc::default(),
             })
         });
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
@@ -68,9 +73,11 @@ impl UserData for GeneratorFunction {
     }
 }
 
-impl UserData for Generator {
+impl UserData for ScriptGenerator {
+    lua_type_name!("Generator");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // What it hands over next; nil once it is over.
+        // Returns the next yielded values; nil at the end.
         methods.add_method("next", |lua, this, ()| this.next(lua));
         methods.add_method("close", |_, this, ()| {
             this.close();
@@ -84,99 +91,100 @@ impl UserData for Generator {
     }
 }
 
-impl Generator {
+impl ScriptGenerator {
     fn close(&self) {
-        if !self.held.let_go() {
-            *locked(&self.state) = State::Over;
+        if !self.owned.release() {
+            *lock(&self.state) = GeneratorState::Finished;
         }
     }
 
-    /// Unseen, for it runs right here: what it awaits is what its reader waits for.
+    /// Creates the awaitable for the next value. The body runs inline, so the trace shows only its own awaits.
     fn next(&self, lua: &Lua) -> mlua::Result<AnyUserData> {
-        let (host, state, held) = (Arc::clone(&self.host), Arc::clone(&self.state), Arc::clone(&self.held));
+        let (host, state, owned) = (Arc::clone(&self.host), Arc::clone(&self.state), Arc::clone(&self.owned));
         let name = Arc::clone(&self.name);
-        let yielded = Handed::default();
-        let reader = Reader(Arc::clone(&yielded));
-        let hand_over: Function = self.host.bind_reader().call(reader)?;
-        let start: Start = Box::new(move |_, line| {
+        let yield_slot = YieldSlot::default();
+        let target = YieldTarget(Arc::clone(&yield_slot));
+        let yield_value: Function = self.host.bind_yield().call(target)?;
+        let start: StartFn = Box::new(move |_, line| {
             Box::pin(async move {
-                let before = std::mem::replace(&mut *locked(&state), State::Busy);
+                let before = std::mem::replace(&mut *lock(&state), GeneratorState::Busy);
                 let mut running = match before {
-                    State::Running(running) => running,
-                    State::New(function, mut arguments) => {
-                        arguments.push_front(Value::Function(hand_over));
+                    GeneratorState::Running(running) => running,
+                    GeneratorState::New(function, mut arguments) => {
+                        arguments.push_front(Value::Function(yield_value));
                         let ended = Arc::clone(&state);
-                        host.own(&held, move || {
-                            // Dropping the body runs its way out, which may come back here: not under the lock.
-                            let before = std::mem::replace(&mut *locked(&ended), State::Over);
+                        host.own_guard(&owned, move || {
+                            // Dropping the body runs its `<close>` handlers, which may call back: not under the lock.
+                            let before = std::mem::replace(&mut *lock(&ended), GeneratorState::Finished);
                             drop(before);
                         });
-                        Running { body: inline(&host, function, arguments), handed: yielded }
+                        RunningGenerator { body: run_inline(&host, function, arguments), yield_slot }
                     }
-                    State::Over => {
-                        *locked(&state) = State::Over;
+                    GeneratorState::Finished => {
+                        *lock(&state) = GeneratorState::Finished;
                         return Ok(MultiValue::from_iter([Value::Nil]));
                     }
-                    State::Busy => {
-                        let fault = Fault::new(format!("the generator {name} is being waited for already"));
-                        return Err(mlua::Error::external(fault.line(line).hint("one reader at a time")));
+                    GeneratorState::Busy => {
+                        let fault = ScriptFault::new(format!("the generator {name} already has a waiting reader"));
+                        return Err(mlua::Error::external(fault.line(line).hint("read it from one task at a time")));
                     }
                 };
                 let ended = poll_fn(|context| {
                     if let Poll::Ready(ended) = running.body.as_mut().poll(context) {
                         return Poll::Ready(Err(ended));
                     }
-                    locked(&running.handed).take().map_or(Poll::Pending, |values| Poll::Ready(Ok(values)))
+                    lock(&running.yield_slot).take().map_or(Poll::Pending, |values| Poll::Ready(Ok(values)))
                 })
                 .await;
                 match ended {
                     Ok(values) => {
-                        *locked(&state) = State::Running(running);
+                        *lock(&state) = GeneratorState::Running(running);
                         Ok(values)
                     }
                     Err(ended) => {
                         drop(running);
-                        held.let_go();
+                        owned.release();
                         ended.map(|_| MultiValue::from_iter([Value::Nil]))
                     }
                 }
             })
         });
-        unseen(lua, &self.host, &self.source, start)
+        make_inline_awaitable(lua, &self.host, &self.source, start)
     }
 }
 
-/// The method that `each` calls for one value after the other.
-pub(super) fn next_of(lua: &Lua, host: &Host, source: &Value) -> mlua::Result<Function> {
+/// Returns the `next` method of an iterable, for `each`.
+pub(super) fn next_method(lua: &Lua, host: &ScriptHost, source: &Value) -> mlua::Result<Function> {
     let next = source.as_userdata().and_then(|source| source.get::<Function>("next").ok());
     next.ok_or_else(|| {
-        let got = super::language::describe(source);
-        let fault = Fault::new(format!("each needs something that gives one value after the other, and got {got}"));
-        host.misuse(lua, fault.token("each").hint("a generator, a channel, an interval or as_completed(…) does"))
+        let got = super::globals::describe(source);
+        let fault = ScriptFault::new(format!("each needs something to iterate over, and got {got}"));
+        host.usage_error(lua, fault.token("each").hint("pass a generator, a channel, an interval or as_completed(…)"))
     })
 }
 
-/// What is to be closed when a loop over it is left: a generator, which would otherwise stay where it is.
-pub(super) fn closer_of(source: Value) -> Value {
-    let is_generator = source.as_userdata().is_some_and(AnyUserData::is::<Generator>);
+/// Returns the closing value of a `for` loop over `source`: the generator itself, or nil for anything else.
+pub(super) fn closing_value(source: Value) -> Value {
+    let is_generator = source.as_userdata().is_some_and(AnyUserData::is::<ScriptGenerator>);
     if is_generator { source } else { Value::Nil }
 }
 
-/// What a generator's body calls to hand over values: it goes on when the next one is asked for. The first argument
-/// says to whom; the prelude binds it.
-pub(super) fn hand_over(lua: &Lua) -> mlua::Result<Function> {
+/// Creates the function behind `yield`. It stores the values and suspends the body until the next value is requested.
+///
+/// The first argument is the [`YieldTarget`], which the prelude binds.
+pub(super) fn yield_value(lua: &Lua) -> mlua::Result<Function> {
     lua.create_async_function(|_, mut values: MultiValue| async move {
-        let reader = values.pop_front().unwrap_or_default();
-        let handed = reader.as_userdata().and_then(|reader| Some(reader.borrow::<Reader>().ok()?.0.clone()));
-        let Some(handed) = handed else { return Ok(()) };
-        *locked(&handed) = Some(values);
-        // Nobody needs to be woken: whoever takes the value is who polls.
-        poll_fn(|_| if locked(&handed).is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
+        let target = values.pop_front().unwrap_or_default();
+        let yield_slot = target.as_userdata().and_then(|target| Some(target.borrow::<YieldTarget>().ok()?.0.clone()));
+        let Some(yield_slot) = yield_slot else { return Ok(()) };
+        *lock(&yield_slot) = Some(values);
+        // No waker is needed: the reader that takes the values is also the one that polls.
+        poll_fn(|_| if lock(&yield_slot).is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
         Ok(())
     })
 }
 
-/// Where a generator's body leaves its values.
-struct Reader(Handed);
+/// The userdata through which a generator's body passes its values.
+struct YieldTarget(YieldSlot);
 
-impl UserData for Reader {}
+impl UserData for YieldTarget {}

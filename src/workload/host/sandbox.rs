@@ -1,116 +1,129 @@
-//! A Lua that cannot reach the machine, cannot run for ever unnoticed, and cannot eat all memory.
+//! The Lua sandbox: no access to the system, and limits on CPU time and memory.
 
 use std::sync::Arc;
 
 use mlua::debug::Debug;
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::{Host, locked};
-use crate::workload::fault::{Fault, Weight};
+use super::{ScriptHost, lock};
+use crate::workload::fault::{FaultKind, ScriptFault};
 
-/// What a script may hold in memory.
+/// Maximum memory of a script: 256 MiB.
 pub const MEMORY_BYTES_MAX: usize = 256 << 20;
 
-/// Room above the limit, so that most scripts are stopped by the check below, which knows the line.
+/// Extra memory above the limit before Lua's allocator fails. It lets the periodic check, which has the current line,
+/// stop most scripts first.
 const MEMORY_RESERVE_BYTES: usize = 32 << 20;
 
-/// Instructions between two checks: some hundred microseconds.
+/// Number of Lua instructions between two checks: a few hundred microseconds.
 const INSTRUCTIONS_PER_CHECK: u32 = 10_000;
 
-/// What would reach the machine, or load code that no error could point into, or get around the checks.
-const REMOVED: [&str; 8] =
+/// Removed globals: they access the system, load code that errors cannot point into, or bypass the checks.
+const REMOVED_GLOBALS: [&str; 8] =
     ["dofile", "loadfile", "load", "loadstring", "require", "collectgarbage", "coroutine", "warn"];
 
-pub(super) fn open(host: &Arc<Host>) -> mlua::Result<Lua> {
-    // Panics are let through by hand, for Lua's own pcall is the one that lets a body await.
+pub(super) fn open(host: &Arc<ScriptHost>) -> mlua::Result<Lua> {
+    // Uses Lua's own `pcall`: mlua's variant, which lets Rust panics through, cannot suspend its body. The prelude
+    // propagates uncatchable errors instead.
     let libraries = StdLib::COROUTINE | StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::UTF8;
     let lua = Lua::new_with(libraries, LuaOptions::new())?;
     lua.set_memory_limit(MEMORY_BYTES_MAX + MEMORY_RESERVE_BYTES)?;
     install_prelude(&lua, host)?;
     let globals = lua.globals();
-    for name in REMOVED {
+    for name in REMOVED_GLOBALS {
         globals.set(name, Value::Nil)?;
     }
     globals.get::<Table>("string")?.set("dump", Value::Nil)?;
     refuse_finalizers(&lua, host)?;
     let checked = Arc::clone(host);
     let every = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_CHECK);
-    lua.set_global_hook(every, move |lua, frame| checked.check(lua, frame))?;
+    lua.set_global_hook(every, move |lua, frame| checked.check_limits(lua, frame))?;
     Ok(lua)
 }
 
-/// The functions that have to be Lua's own: see `prelude.lua`.
-fn install_prelude(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
+/// Installs the functions that must be written in Lua (`prelude.lua`).
+fn install_prelude(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     let globals = lua.globals();
-    let (a, b, c) = (Arc::clone(host), Arc::clone(host), Arc::clone(host));
-    let caught = lua.create_function(move |lua, value: Value| a.caught(lua, value))?;
-    let is_mine = lua.create_function(move |_, value: Value| Ok(b.is_mine(&value)))?;
-    let on_fault = lua.create_function(move |lua, value: Value| Ok(c.on_fault(lua, &value)))?;
-    let (enter, suspend) = super::awaitable::functions(lua, host)?;
-    let keys_of = lua.create_function(super::language::sorted_keys)?;
+    let (catch_host, check_host, error_host) = (Arc::clone(host), Arc::clone(host), Arc::clone(host));
+    let to_catchable = lua.create_function(move |lua, value: Value| catch_host.to_catchable(lua, value))?;
+    let is_uncatchable = lua.create_function(move |_, value: Value| Ok(check_host.is_uncatchable(&value)))?;
+    let add_traceback = lua.create_function(move |lua, value: Value| Ok(error_host.add_traceback(lua, &value)))?;
+    let (enter, suspend) = super::awaitable::await_functions(lua, host)?;
+    let keys_of = lua.create_function(super::globals::sorted_keys)?;
     let each = Arc::clone(host);
-    let next_of = lua.create_function(move |lua, source: Value| super::generator::next_of(lua, &each, &source))?;
-    let closer_of = lua.create_function(|_, source: Value| Ok(super::generator::closer_of(source)))?;
-    let hand_over = super::generator::hand_over(lua)?;
+    let next_method =
+        lua.create_function(move |lua, source: Value| super::generator::next_method(lua, &each, &source))?;
+    let closing_value = lua.create_function(|_, source: Value| Ok(super::generator::closing_value(source)))?;
+    let yield_value = super::generator::yield_value(lua)?;
     let (pcall, xpcall) = (globals.get::<Function>("pcall")?, globals.get::<Function>("xpcall")?);
-    let prelude: Table = lua
-        .load(include_str!("../prelude.lua"))
-        .set_name("=loopscope")
-        .call((pcall, xpcall, caught, is_mine, on_fault, enter, suspend, keys_of, next_of, closer_of, hand_over))?;
+    let prelude: Table = lua.load(include_str!("../prelude.lua")).set_name("=loopscope").call((
+        pcall,
+        xpcall,
+        to_catchable,
+        is_uncatchable,
+        add_traceback,
+        enter,
+        suspend,
+        keys_of,
+        next_method,
+        closing_value,
+        yield_value,
+    ))?;
     for name in ["await", "each", "pcall", "xpcall", "pairs"] {
         globals.set(name, prelude.get::<Function>(name)?)?;
     }
-    let first = host.run.set(prelude.get("run")?).is_ok() && host.bind_reader.set(prelude.get("bind_reader")?).is_ok();
-    assert!(first, "one Lua for each host");
+    let first =
+        host.body_runner.set(prelude.get("run")?).is_ok() && host.bind_yield.set(prelude.get("bind_yield")?).is_ok();
+    assert!(first, "each host has one Lua state");
     Ok(())
 }
 
-/// Lua runs finalizers with its checks switched off: an endless one could never be stopped.
-fn refuse_finalizers(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
+/// Rejects `__gc` metamethods. Lua runs finalizers with hooks disabled, so an endless one could not be stopped.
+fn refuse_finalizers(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     let original: Function = lua.globals().get("setmetatable")?;
     let host = Arc::clone(host);
     let guarded = lua.create_function(move |lua, (table, meta): (Value, Value)| {
         if let Value::Table(meta) = &meta
             && !meta.raw_get::<Value>("__gc")?.is_nil()
         {
-            let fault = Fault::new("`__gc` is not available to workloads").token("__gc");
-            return Err(host.misuse(lua, fault.hint("clean up where the work ends")));
+            let fault = ScriptFault::new("`__gc` is not available to workloads").token("__gc");
+            return Err(host.usage_error(lua, fault.hint("clean up with a `<close>` variable instead")));
         }
-        original.call::<Value>((table, meta)).map_err(|error| host.misuse(lua, host.fault_of(&error)))
+        original.call::<Value>((table, meta)).map_err(|error| host.usage_error(lua, host.fault_from_error(&error)))
     })?;
     lua.globals().set("setmetatable", guarded)
 }
 
-impl Host {
-    /// Called every [`INSTRUCTIONS_PER_CHECK`] instructions.
-    fn check(&self, lua: &Lua, frame: &Debug) -> mlua::Result<VmState> {
-        let ours = frame.source().short_src.is_some_and(|name| name == self.source.chunk());
-        let line = if ours { frame.current_line().and_then(|line| u32::try_from(line).ok()) } else { None };
-        let line = self.saw(line);
-        if let Some(world) = self.world.get() {
-            world.checkpoint().map_err(|stopped| {
-                Error::external(Fault::new(stopped.to_string()).line(line).weight(Weight::Stopped))
+impl ScriptHost {
+    /// Checks for a stop, the CPU budget and the memory limit. It runs every [`INSTRUCTIONS_PER_CHECK`] instructions.
+    fn check_limits(&self, lua: &Lua, frame: &Debug) -> mlua::Result<VmState> {
+        let is_script = frame.source().short_src.is_some_and(|name| name == self.source.chunk());
+        let line = if is_script { frame.current_line().and_then(|line| u32::try_from(line).ok()) } else { None };
+        let line = self.record_line(line);
+        if let Some(loop_handle) = self.loop_handle.get() {
+            loop_handle.checkpoint().map_err(|stopped| {
+                Error::external(ScriptFault::new(stopped.to_string()).line(line).kind(FaultKind::Stopped))
             })?;
         }
-        if let Some(limit) = locked(&self.stretch).passed() {
+        if let Some(limit) = lock(&self.cpu_budget).exceeded_limit() {
             let limit = match limit.as_secs() {
                 0 => format!("{} ms", limit.as_millis()),
                 seconds => format!("{seconds} s"),
             };
-            let (message, hint) = match self.world.get() {
+            let (message, hint) = match self.loop_handle.get() {
                 Some(_) => (
                     format!("ran {limit} without awaiting"),
-                    "a coroutine keeps the whole loop until it awaits: await(yield_now()) in a long loop, or work(d)",
+                    "a coroutine blocks the loop until it awaits: call await(yield_now()) in a long loop, or work(d)",
                 ),
                 None => (
                     format!("the script's top level ran {limit}"),
                     "it must only build and return the manifest: move the work into main",
                 ),
             };
-            return Err(Error::external(Fault::new(message).line(line).hint(hint).weight(Weight::Limit)));
+            return Err(Error::external(ScriptFault::new(message).line(line).hint(hint).kind(FaultKind::Limit)));
         }
         if lua.used_memory() > MEMORY_BYTES_MAX {
-            // What is used includes garbage that was not swept yet.
+            // The used memory includes garbage that was not collected yet.
             lua.gc_collect()?;
             if lua.used_memory() > MEMORY_BYTES_MAX {
                 return Err(Error::external(self.out_of_memory()));

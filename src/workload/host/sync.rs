@@ -1,4 +1,4 @@
-//! Locks, permits and signals, on tokio's own.
+//! Locks, semaphores and signals, based on tokio's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,52 +6,74 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::sync;
 
-use super::Host;
-use super::awaitable::waiting;
-use super::holdings::Guard;
-use super::label::{Label, whole};
+use super::ScriptHost;
+use super::awaitable::make_tokio_awaitable;
+use super::owned_guards::ScriptGuard;
+use super::resource_label::{ResourceLabel, whole_number};
 use crate::trace::{AwaitKind, ResourceKind};
 
-/// Permits of one semaphore, and tasks of one barrier.
+/// Maximum number of permits of a semaphore and of tasks of a barrier.
 const COUNT_MAX: usize = 1_000_000;
 
-pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "mutex", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "mutex", ResourceKind::Lock, 1, &options)?;
-        Ok(Mutex { lock: label.made(lua, || Arc::new(sync::Mutex::new(())))?, at_lock: label.source("lock"), label })
+pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "mutex", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, options: Value| {
+        let label = ResourceLabel::new(lua, host, "mutex", ResourceKind::Lock, 1, &options)?;
+        Ok(ScriptMutex {
+            lock: label.untraced(lua, || Arc::new(sync::Mutex::new(())))?,
+            lock_source: label.await_source("lock"),
+            label,
+        })
     });
-    word!(lua, host, "rwlock", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "rwlock", ResourceKind::Lock, 1, &options)?;
-        let lock = label.made(lua, || Arc::new(sync::RwLock::new(())))?;
-        Ok(RwLock { lock, at_read: label.source("read"), at_write: label.source("write"), label })
+    host_function!(lua, host, "rwlock", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, options: Value| {
+        let label = ResourceLabel::new(lua, host, "rwlock", ResourceKind::Lock, 1, &options)?;
+        let lock = label.untraced(lua, || Arc::new(sync::RwLock::new(())))?;
+        Ok(ScriptRwLock {
+            lock,
+            read_source: label.await_source("read"),
+            write_source: label.await_source("write"),
+            label,
+        })
     });
-    word!(lua, host, "semaphore", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (count, options): (Value, Value)| {
-        let count = whole(lua, host, "semaphore", &count, 0, COUNT_MAX)?;
-        let label = Label::new(lua, host, "semaphore", ResourceKind::Semaphore, count as u64, &options)?;
-        let semaphore = label.made(lua, || Arc::new(sync::Semaphore::new(count)))?;
-        Ok(Semaphore { semaphore, at_acquire: label.source("acquire"), label })
+    host_function!(
+        lua,
+        host,
+        "semaphore",
+        |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (count, options): (Value, Value)| {
+            let count = whole_number(lua, host, "semaphore", &count, 0, COUNT_MAX)?;
+            let label = ResourceLabel::new(lua, host, "semaphore", ResourceKind::Semaphore, count as u64, &options)?;
+            let semaphore = label.untraced(lua, || Arc::new(sync::Semaphore::new(count)))?;
+            Ok(ScriptSemaphore { semaphore, acquire_source: label.await_source("acquire"), label })
+        }
+    );
+    host_function!(lua, host, "notify", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, options: Value| {
+        let label = ResourceLabel::new(lua, host, "notify", ResourceKind::Signal, 0, &options)?;
+        Ok(ScriptNotify {
+            notify: Arc::default(),
+            waiters: Arc::default(),
+            notified_source: label.await_source("notified"),
+            label,
+        })
     });
-    word!(lua, host, "notify", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "notify", ResourceKind::Signal, 0, &options)?;
-        Ok(Notify { notify: Arc::default(), listening: Arc::default(), at_notified: label.source("notified"), label })
+    host_function!(lua, host, "barrier", |lua: &Lua,
+                                          host: &Arc<ScriptHost>,
+                                          _: &Arc<str>,
+                                          (count, options): (Value, Value)| {
+        let count = whole_number(lua, host, "barrier", &count, 1, COUNT_MAX)?;
+        let label = ResourceLabel::new(lua, host, "barrier", ResourceKind::Other, count as u64, &options)?;
+        let barrier = label.untraced(lua, || Arc::new(sync::Barrier::new(count)))?;
+        Ok(ScriptBarrier { barrier, wait_source: label.await_source("wait"), label })
     });
-    word!(lua, host, "barrier", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, (count, options): (Value, Value)| {
-        let count = whole(lua, host, "barrier", &count, 1, COUNT_MAX)?;
-        let label = Label::new(lua, host, "barrier", ResourceKind::Other, count as u64, &options)?;
-        let barrier = label.made(lua, || Arc::new(sync::Barrier::new(count)))?;
-        Ok(Barrier { barrier, at_wait: label.source("wait"), label })
-    });
-    word!(lua, host, "event", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, options: Value| {
-        let label = Label::new(lua, host, "event", ResourceKind::Signal, 0, &options)?;
-        Ok(Event { state: Arc::default(), at_wait: label.source("wait"), label })
+    host_function!(lua, host, "event", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, options: Value| {
+        let label = ResourceLabel::new(lua, host, "event", ResourceKind::Signal, 0, &options)?;
+        Ok(ScriptEvent { state: Arc::default(), wait_source: label.await_source("wait"), label })
     });
     Ok(())
 }
 
-/// An awaitable that gives a guard once `acquire` has what it guards.
-fn guarded<F, G>(
+/// Creates an awaitable that returns a guard once `acquire` is ready.
+fn make_guard_awaitable<F, G>(
     lua: &Lua,
-    label: &Label,
+    label: &ResourceLabel,
     source: &Arc<str>,
     acquire: impl FnOnce() -> F + Send + 'static,
 ) -> mlua::Result<AnyUserData>
@@ -60,133 +82,141 @@ where
     G: Send + 'static,
 {
     let (host, resource) = (Arc::clone(&label.host), label.resource);
-    let guard = Guard::new(&host);
-    let held = Arc::clone(&guard.held);
-    // Made beforehand: later no Lua is at hand.
+    let guard = ScriptGuard::new(&host);
+    let owned = Arc::clone(&guard.owned);
+    // Created now, because the future has no access to the Lua state.
     let guard = guard.into_lua(lua)?;
-    waiting(lua, label, AwaitKind::Sync, source, move || async move {
+    make_tokio_awaitable(lua, label, AwaitKind::Sync, source, move || async move {
         let got = acquire().await;
-        host.hold(&held, resource, got);
+        host.own_resource(&owned, resource, got);
         Ok(MultiValue::from_iter([guard]))
     })
 }
 
-/// A guard if there was something to get at once, else nil.
-fn tried<G: Send + 'static>(lua: &Lua, label: &Label, got: Option<G>) -> mlua::Result<Value> {
+/// Returns a guard if the acquisition succeeded immediately, else nil.
+fn try_guard<G: Send + 'static>(lua: &Lua, label: &ResourceLabel, got: Option<G>) -> mlua::Result<Value> {
     let Some(got) = got else { return Ok(Value::Nil) };
-    let guard = Guard::new(&label.host);
-    label.host.hold(&guard.held, label.resource, got);
+    let guard = ScriptGuard::new(&label.host);
+    label.host.own_resource(&guard.owned, label.resource, got);
     guard.into_lua(lua)
 }
 
-/// What each of them tells of itself.
-macro_rules! told_as {
+/// Adds `__tostring`, which returns the label.
+macro_rules! add_tostring {
     ($methods:ident) => {
         $methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.label.to_string()));
     };
 }
 
-struct Mutex {
-    label: Label,
+struct ScriptMutex {
+    label: ResourceLabel,
     lock: Arc<sync::Mutex<()>>,
-    at_lock: Arc<str>,
+    lock_source: Arc<str>,
 }
 
-impl UserData for Mutex {
+impl UserData for ScriptMutex {
+    lua_type_name!("Mutex");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("lock", |lua, this, ()| {
             let lock = Arc::clone(&this.lock);
-            guarded(lua, &this.label, &this.at_lock, move || lock.lock_owned())
+            make_guard_awaitable(lua, &this.label, &this.lock_source, move || lock.lock_owned())
         });
         methods.add_method("try_lock", |lua, this, ()| {
-            tried(lua, &this.label, Arc::clone(&this.lock).try_lock_owned().ok())
+            try_guard(lua, &this.label, Arc::clone(&this.lock).try_lock_owned().ok())
         });
         methods.add_method("locked", |_, this, ()| Ok(this.lock.try_lock().is_err()));
-        told_as!(methods);
+        add_tostring!(methods);
     }
 }
 
-struct RwLock {
-    label: Label,
+struct ScriptRwLock {
+    label: ResourceLabel,
     lock: Arc<sync::RwLock<()>>,
-    at_read: Arc<str>,
-    at_write: Arc<str>,
+    read_source: Arc<str>,
+    write_source: Arc<str>,
 }
 
-impl UserData for RwLock {
+impl UserData for ScriptRwLock {
+    lua_type_name!("RwLock");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("read", |lua, this, ()| {
             let lock = Arc::clone(&this.lock);
-            guarded(lua, &this.label, &this.at_read, move || lock.read_owned())
+            make_guard_awaitable(lua, &this.label, &this.read_source, move || lock.read_owned())
         });
         methods.add_method("write", |lua, this, ()| {
             let lock = Arc::clone(&this.lock);
-            guarded(lua, &this.label, &this.at_write, move || lock.write_owned())
+            make_guard_awaitable(lua, &this.label, &this.write_source, move || lock.write_owned())
         });
-        told_as!(methods);
+        add_tostring!(methods);
     }
 }
 
-struct Semaphore {
-    label: Label,
+struct ScriptSemaphore {
+    label: ResourceLabel,
     semaphore: Arc<sync::Semaphore>,
-    at_acquire: Arc<str>,
+    acquire_source: Arc<str>,
 }
 
-impl Semaphore {
+impl ScriptSemaphore {
     fn count(&self, lua: &Lua, by: &str, count: &Value) -> mlua::Result<u32> {
         if count.is_nil() {
             return Ok(1);
         }
-        Ok(whole(lua, &self.label.host, by, count, 1, COUNT_MAX)? as u32)
+        Ok(whole_number(lua, &self.label.host, by, count, 1, COUNT_MAX)? as u32)
     }
 }
 
-impl UserData for Semaphore {
+impl UserData for ScriptSemaphore {
+    lua_type_name!("Semaphore");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("acquire", |lua, this, count: Value| {
             let (count, semaphore) = (this.count(lua, "acquire", &count)?, Arc::clone(&this.semaphore));
-            guarded(lua, &this.label, &this.at_acquire, move || semaphore.acquire_many_owned(count))
+            make_guard_awaitable(lua, &this.label, &this.acquire_source, move || semaphore.acquire_many_owned(count))
         });
         methods.add_method("try_acquire", |lua, this, count: Value| {
             let count = this.count(lua, "try_acquire", &count)?;
-            tried(lua, &this.label, Arc::clone(&this.semaphore).try_acquire_many_owned(count).ok())
+            try_guard(lua, &this.label, Arc::clone(&this.semaphore).try_acquire_many_owned(count).ok())
         });
         methods.add_method("available", |_, this, ()| Ok(this.semaphore.available_permits()));
-        told_as!(methods);
+        add_tostring!(methods);
     }
 }
 
-struct Notify {
-    label: Label,
+struct ScriptNotify {
+    label: ResourceLabel,
     notify: Arc<sync::Notify>,
-    /// How many listen right now.
-    listening: Arc<AtomicUsize>,
-    at_notified: Arc<str>,
+    /// Number of tasks that are waiting.
+    waiters: Arc<AtomicUsize>,
+    notified_source: Arc<str>,
 }
 
-/// Counts whoever listens, for as long as they do.
-struct Listening(Arc<AtomicUsize>);
+/// Counts one waiting task until it is dropped.
+struct WaiterCount(Arc<AtomicUsize>);
 
-impl Listening {
+impl WaiterCount {
     fn new(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for Listening {
+impl Drop for WaiterCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl UserData for Notify {
+impl UserData for ScriptNotify {
+    lua_type_name!("Notify");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("notified", |lua, this, ()| {
-            let (notify, listening) = (Arc::clone(&this.notify), Arc::clone(&this.listening));
-            waiting(lua, &this.label, AwaitKind::Sync, &this.at_notified, move || async move {
-                let _listening = Listening::new(&listening);
+            let (notify, waiters) = (Arc::clone(&this.notify), Arc::clone(&this.waiters));
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Sync, &this.notified_source, move || async move {
+                let _listening = WaiterCount::new(&waiters);
                 notify.notified().await;
                 Ok(MultiValue::new())
             })
@@ -196,43 +226,47 @@ impl UserData for Notify {
             Ok(())
         });
         methods.add_method("notify_waiters", |lua, this, ()| {
-            if this.listening.load(Ordering::Relaxed) == 0 {
-                this.label.host.world(lua, "notify")?.unheard(this.label.resource);
+            if this.waiters.load(Ordering::Relaxed) == 0 {
+                this.label.host.loop_handle(lua, "notify")?.notify_lost(this.label.resource);
             }
             this.notify.notify_waiters();
             Ok(())
         });
-        told_as!(methods);
+        add_tostring!(methods);
     }
 }
 
-struct Barrier {
-    label: Label,
+struct ScriptBarrier {
+    label: ResourceLabel,
     barrier: Arc<sync::Barrier>,
-    at_wait: Arc<str>,
+    wait_source: Arc<str>,
 }
 
-impl UserData for Barrier {
+impl UserData for ScriptBarrier {
+    lua_type_name!("Barrier");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("wait", |lua, this, ()| {
             let barrier = Arc::clone(&this.barrier);
-            waiting(lua, &this.label, AwaitKind::Sync, &this.at_wait, move || async move {
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Sync, &this.wait_source, move || async move {
                 let leads = barrier.wait().await.is_leader();
                 Ok(MultiValue::from_iter([Value::Boolean(leads)]))
             })
         });
-        told_as!(methods);
+        add_tostring!(methods);
     }
 }
 
-/// asyncio's Event. tokio has none; its documentation builds it of a flag and a Notify, as here.
-struct Event {
-    label: Label,
+/// Like asyncio's `Event`. tokio has no equivalent; its documentation builds one from a flag and a `Notify`, as here.
+struct ScriptEvent {
+    label: ResourceLabel,
     state: Arc<(AtomicBool, sync::Notify)>,
-    at_wait: Arc<str>,
+    wait_source: Arc<str>,
 }
 
-impl UserData for Event {
+impl UserData for ScriptEvent {
+    lua_type_name!("Event");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("set", |_, this, ()| {
             this.state.0.store(true, Ordering::Release);
@@ -246,9 +280,9 @@ impl UserData for Event {
         methods.add_method("is_set", |_, this, ()| Ok(this.state.0.load(Ordering::Acquire)));
         methods.add_method("wait", |lua, this, ()| {
             let state = Arc::clone(&this.state);
-            waiting(lua, &this.label, AwaitKind::Sync, &this.at_wait, move || async move {
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Sync, &this.wait_source, move || async move {
                 let (is_set, notify) = &*state;
-                // Asked for before looking: a set in between must not be missed.
+                // Subscribe before the check, so that a concurrent `set` is not missed.
                 let set = notify.notified();
                 if !is_set.load(Ordering::Acquire) {
                     set.await;
@@ -256,6 +290,6 @@ impl UserData for Event {
                 Ok(MultiValue::new())
             })
         });
-        told_as!(methods);
+        add_tostring!(methods);
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks: coroutines that the loop runs side by side.
+//! Tasks: coroutines that the loop runs concurrently.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -11,53 +11,54 @@ use futures_util::FutureExt;
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::task::AbortHandle;
 
-use super::coroutine::{Definition, coroutine_of, not_a_coroutine};
-use super::holdings::Owner;
-use super::{Host, locked};
+use super::coroutine::{CoroutineDefinition, as_coroutine, not_a_coroutine_error};
+use super::owned_guards::GuardOwner;
+use super::{ScriptHost, lock};
 use crate::lab::{TaskSpec, panic_message};
-use crate::workload::fault::{Fault, Weight};
+use crate::workload::fault::{FaultKind, ScriptFault};
 
-/// Tasks alive at once. A script's memory limit is usually reached before.
+/// Maximum number of live tasks. The memory limit of a script is usually reached first.
 pub const TASKS_MAX: u32 = 1_000_000;
 
-/// A task as the script holds it. Letting go of it does not stop it.
+/// The script's handle to a task. Dropping it does not stop the task.
 #[derive(Clone)]
-pub(super) struct Task {
+pub(super) struct ScriptTask {
+    /// The name from the options, or a numbered one.
     pub name: Arc<str>,
     abort: AbortHandle,
-    slot: Arc<Slot>,
+    slot: Arc<TaskResultSlot>,
 }
 
-/// How a task came out, kept for everybody who awaits it.
+/// The outcome of a task, for every task that awaits it.
 #[derive(Clone)]
-enum Ended {
-    Done(MultiValue),
-    Failed(Fault),
+enum ScriptTaskOutcome {
+    Completed(MultiValue),
+    Failed(ScriptFault),
     Cancelled,
     Panicked(String),
 }
 
-/// Where a task leaves how it came out. The task itself wakes whoever waits, once, so that the trace shows who ended
-/// whose wait.
+/// Stores the outcome of a task. The ending task itself wakes the waiting tasks, so it is their waker in the trace.
 #[derive(Default)]
-struct Slot {
-    /// The how-manieth task of the run it was, and how it ended.
-    ended: OnceLock<(u64, Ended)>,
+struct TaskResultSlot {
+    /// The task's position in the order in which tasks ended, counted from 0, and its outcome.
+    ended: OnceLock<(u64, ScriptTaskOutcome)>,
     waiting: Mutex<Vec<Waker>>,
 }
 
-impl Slot {
-    fn leave(&self, host: &Host, ended: Ended) {
-        let _ = self.ended.set((host.tasks_ended.fetch_add(1, Ordering::Relaxed), ended));
-        let waiting = std::mem::take(&mut *locked(&self.waiting));
+impl TaskResultSlot {
+    /// Stores the outcome and wakes the waiting tasks.
+    fn store(&self, host: &ScriptHost, ended: ScriptTaskOutcome) {
+        let _ = self.ended.set((host.ended_tasks.fetch_add(1, Ordering::Relaxed), ended));
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<&(u64, Ended)> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<&(u64, ScriptTaskOutcome)> {
         if let Some(ended) = self.ended.get() {
             return Poll::Ready(ended);
         }
-        let mut waiting = locked(&self.waiting);
+        let mut waiting = lock(&self.waiting);
         if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
             waiting.push(context.waker().clone());
         }
@@ -65,49 +66,53 @@ impl Slot {
     }
 }
 
-/// Leaves that the task was cancelled, unless something else was left before.
-struct Leaving(Arc<Slot>, Arc<Host>);
+/// Stores the outcome `Cancelled` when it is dropped, unless an outcome was stored before.
+struct OutcomeGuard(Arc<TaskResultSlot>, Arc<ScriptHost>);
 
-impl Drop for Leaving {
+impl Drop for OutcomeGuard {
     fn drop(&mut self) {
         if self.0.ended.get().is_none() {
-            self.0.leave(&self.1, Ended::Cancelled);
+            self.0.store(&self.1, ScriptTaskOutcome::Cancelled);
         }
     }
 }
 
-impl Task {
-    /// What it returned, or its error raised again in whoever awaits it.
+impl ScriptTask {
+    /// Waits for the task and returns its results, or raises its error at `line`.
     pub fn result(&self, line: Option<u32>) -> impl Future<Output = mlua::Result<MultiValue>> + Send + 'static {
         let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
         async move {
-            let ill =
-                |how: String| Error::external(Fault::new(format!("the task {name} {how}")).line(line).token("await"));
+            let failure = |how: String| {
+                Error::external(ScriptFault::new(format!("the task {name} {how}")).line(line).token("await"))
+            };
             match poll_fn(|context| slot.poll(context).map(|(_, ended)| ended.clone())).await {
-                Ended::Done(values) => Ok(values),
-                Ended::Failed(fault) => Err(Error::external(fault)),
-                Ended::Cancelled => Err(ill("was cancelled".to_owned())),
-                Ended::Panicked(message) => Err(ill(format!("panicked: {message}"))),
+                ScriptTaskOutcome::Completed(values) => Ok(values),
+                ScriptTaskOutcome::Failed(fault) => Err(Error::external(fault)),
+                ScriptTaskOutcome::Cancelled => Err(failure("was cancelled".to_owned())),
+                ScriptTaskOutcome::Panicked(message) => Err(failure(format!("panicked: {message}"))),
             }
         }
     }
 
-    /// Ready once it has ended, with its place in the order in which tasks did.
+    /// Waits until the task has ended. Returns its position in the order in which tasks ended.
     pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<u64> {
         self.slot.poll(context).map(|(order, _)| *order)
     }
 
-    /// Whether it ended by an error of its own. One that was cancelled did not.
+    /// Returns whether the task failed or panicked. A cancelled task has not failed.
     pub fn has_failed(&self) -> bool {
-        matches!(self.slot.ended.get(), Some((_, Ended::Failed(_) | Ended::Panicked(_))))
+        matches!(self.slot.ended.get(), Some((_, ScriptTaskOutcome::Failed(_) | ScriptTaskOutcome::Panicked(_))))
     }
 
+    /// Cancels the task. Its future is dropped where it waits.
     pub fn cancel(&self) {
         self.abort.abort();
     }
 }
 
-impl UserData for Task {
+impl UserData for ScriptTask {
+    lua_type_name!("Task");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("cancel", |_, this, ()| {
             this.cancel();
@@ -119,67 +124,73 @@ impl UserData for Task {
     }
 }
 
-/// `create_task(coroutine, {name = …})`, and the same for each coroutine of `gather`, said by `by`.
-pub(super) fn create(lua: &Lua, host: &Arc<Host>, value: &Value, name: Option<String>, by: &str) -> mlua::Result<Task> {
-    let world = host.world(lua, by)?.clone();
+/// Spawns a coroutine as a task, for the host function `by`: `create_task`, `gather` and others.
+pub(super) fn create_task(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    value: &Value,
+    name: Option<String>,
+    by: &str,
+) -> mlua::Result<ScriptTask> {
+    let loop_handle = host.loop_handle(lua, by)?.clone();
     let line = host.caller_line(lua);
-    let Some(coroutine) = value.as_userdata().and_then(coroutine_of) else {
-        return Err(not_a_coroutine(lua, host, value, by));
+    let Some(coroutine) = value.as_userdata().and_then(as_coroutine) else {
+        return Err(not_a_coroutine_error(lua, host, value, by));
     };
-    let arguments = coroutine.begin(lua, host, by)?;
+    let arguments = coroutine.start(lua, host, by)?;
     let definition = Arc::clone(&coroutine.definition);
-    let name: Arc<str> = name.unwrap_or_else(|| host.next_name(&definition.name)).into();
-    let alive = Alive::new(host).ok_or_else(|| {
-        let fault = Fault::new(format!("more than {TASKS_MAX} tasks are alive")).token(by).weight(Weight::Limit);
-        host.misuse(lua, fault.hint("await some of them before making more"))
+    let name: Arc<str> = name.unwrap_or_else(|| host.numbered_name(&definition.name)).into();
+    let live_task = LiveTaskGuard::new(host).ok_or_else(|| {
+        let fault = ScriptFault::new(format!("more than {TASKS_MAX} live tasks")).token(by).kind(FaultKind::Limit);
+        host.usage_error(lua, fault.hint("await some tasks before you create more"))
     })?;
     let spec =
         TaskSpec { name: name.to_string(), location: line.or(coroutine.line).map(|line| host.source.location(line)) };
-    let slot = Arc::<Slot>::default();
+    let slot = Arc::<TaskResultSlot>::default();
     let future = {
         let (lua, host, name) = (lua.clone(), Arc::clone(host), Arc::clone(&name));
-        let leaving = Leaving(Arc::clone(&slot), Arc::clone(&host));
+        let outcome_guard = OutcomeGuard(Arc::clone(&slot), Arc::clone(&host));
         async move {
-            // The Lua is kept alive too: a task outlives main where main did not wait for it.
-            let _kept = (alive, lua);
-            let ended = AssertUnwindSafe(body(&host, name, &definition, arguments)).catch_unwind().await;
-            let (ended, told) = match ended {
-                Ok(Ok(values)) => (Ended::Done(values), Ok(())),
+            // Keeps the Lua state alive, because a task that main does not await outlives main.
+            let _keep_alive = (live_task, lua);
+            let ended = AssertUnwindSafe(run_body(&host, name, &definition, arguments)).catch_unwind().await;
+            let (ended, result) = match ended {
+                Ok(Ok(values)) => (ScriptTaskOutcome::Completed(values), Ok(())),
                 Ok(Err(fault)) => {
-                    let text = fault.report(&host.source).to_string();
-                    (Ended::Failed(fault), Err(text))
+                    let text = fault.to_error(&host.source).to_string();
+                    (ScriptTaskOutcome::Failed(fault), Err(text))
                 }
                 Err(panic) => {
-                    leaving.0.leave(&host, Ended::Panicked(panic_message(&*panic).to_owned()));
+                    outcome_guard.0.store(&host, ScriptTaskOutcome::Panicked(panic_message(&*panic).to_owned()));
                     resume_unwind(panic)
                 }
             };
-            leaving.0.leave(&host, ended);
-            told
+            outcome_guard.0.store(&host, ended);
+            result
         }
     };
-    let abort = world.spawn(spec, future).abort_handle();
-    Ok(Task { name, abort, slot })
+    let abort = loop_handle.spawn(spec, future).abort_handle();
+    Ok(ScriptTask { name, abort, slot })
 }
 
-/// Runs a coroutine's body as the task of this name.
+/// Runs a coroutine's body as the task `name`.
 ///
 /// # Panics
-/// Where the script asks for it, with `panic(message)`: here, outside Lua, so that it unwinds into the task's poll.
-pub(super) async fn body(
-    host: &Arc<Host>,
+/// Panics if the script calls `panic(message)`. The panic starts here, outside Lua, and unwinds into the task's poll.
+pub(super) async fn run_body(
+    host: &Arc<ScriptHost>,
     name: Arc<str>,
-    definition: &Definition,
+    definition: &CoroutineDefinition,
     mut arguments: MultiValue,
-) -> Result<MultiValue, Fault> {
+) -> Result<MultiValue, ScriptFault> {
     arguments.push_front(Value::Function(definition.function.clone()));
-    // Made before the call and so dropped after it: what a task holds outlives its code.
-    let owner = Owner { host: Arc::clone(host), holdings: Arc::default() };
+    // Created before the call and so dropped after it: the guards of a task outlive its code.
+    let owner = GuardOwner { host: Arc::clone(host), guards: Arc::default() };
     let outcome = {
-        let mut call = pin!(host.run_function().call_async::<MultiValue>(arguments));
+        let mut call = pin!(host.body_runner().call_async::<MultiValue>(arguments));
         poll_fn(|context| {
-            locked(&host.stretch).begin();
-            *locked(&host.holdings) = Arc::clone(&owner.holdings);
+            lock(&host.cpu_budget).restart();
+            *lock(&host.current_guards) = Arc::clone(&owner.guards);
             call.as_mut().poll(context)
         })
         .await
@@ -191,32 +202,32 @@ pub(super) async fn body(
         },
         Err(error) => Value::Error(Box::new(error)),
     };
-    let fault = host.fault_of_task(&raised, &name);
-    if fault.weight == Weight::Panic {
+    let fault = host.task_fault(&raised, &name);
+    if fault.kind == FaultKind::Panic {
         panic!("{}", fault.message);
     }
     Err(fault)
 }
 
-/// Counts a task for as long as its future lives.
-struct Alive(Arc<Host>);
+/// Counts one live task until it is dropped.
+struct LiveTaskGuard(Arc<ScriptHost>);
 
-impl Alive {
-    fn new(host: &Arc<Host>) -> Option<Self> {
-        let before = host.tasks_live.fetch_add(1, Ordering::Relaxed);
-        // Made in any case: where it is refused, dropping it takes the count back.
-        let alive = Self(Arc::clone(host));
-        (before < TASKS_MAX).then_some(alive)
+impl LiveTaskGuard {
+    fn new(host: &Arc<ScriptHost>) -> Option<Self> {
+        let before = host.live_tasks.fetch_add(1, Ordering::Relaxed);
+        // Created in any case: if the limit is reached, dropping it decrements the count.
+        let live_task = Self(Arc::clone(host));
+        (before < TASKS_MAX).then_some(live_task)
     }
 }
 
-impl Drop for Alive {
+impl Drop for LiveTaskGuard {
     fn drop(&mut self) {
-        self.0.tasks_live.fetch_sub(1, Ordering::Relaxed);
+        self.0.live_tasks.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// The task that a value is.
-pub(super) fn task_of(value: &AnyUserData) -> Option<Task> {
-    value.borrow::<Task>().ok().map(|task| task.clone())
+/// Returns the value as a task, if it is one.
+pub(super) fn as_task(value: &AnyUserData) -> Option<ScriptTask> {
+    value.borrow::<ScriptTask>().ok().map(|task| task.clone())
 }

@@ -1,4 +1,4 @@
-//! Time: what waits for it, what spends it, and what tells it.
+//! Timers, blocking calls and the clock.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,42 +6,45 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
-use super::awaitable::{Start, awaitable, awaitable_of};
-use super::label::Label;
-use super::language::{describe, number_of};
-use super::{Host, actor, locked, timeout};
+use super::awaitable::{StartFn, make_awaitable, make_resource_awaitable};
+use super::globals::{describe, number_of};
+use super::resource_label::ResourceLabel;
+use super::{ScriptHost, actor, lock, timeout};
 use crate::control::ClockKind;
 use crate::trace::{AwaitKind, Nanos, ResourceKind};
 use crate::workload::duration;
-use crate::workload::fault::{Fault, Weight};
+use crate::workload::fault::{FaultKind, ScriptFault};
 
-pub(super) fn install(lua: &Lua, host: &Arc<Host>) -> mlua::Result<()> {
-    word!(lua, host, "sleep", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, (value, options): (Value, Value)| {
-        let duration = length_of_time(lua, host, source, &value)?;
+pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "sleep", |lua: &Lua,
+                                        host: &Arc<ScriptHost>,
+                                        source: &Arc<str>,
+                                        (value, options): (Value, Value)| {
+        let duration = read_duration(lua, host, source, &value)?;
         let actor = actor::named(lua, host, source, &options)?;
-        let start: Start = Box::new(move |world, _| Box::pin(world.sleep(duration).map(nothing)));
-        awaitable_of(lua, host, AwaitKind::Timer, source, actor, start)
+        let start: StartFn = Box::new(move |loop_handle, _| Box::pin(loop_handle.sleep(duration).map(no_values)));
+        make_resource_awaitable(lua, host, AwaitKind::Timer, source, actor, start)
     });
-    word!(lua, host, "sleep_until", |lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value| {
-        // A point in time is told as the length of time since the run began, as `now()` tells it.
-        let at = nanos(length_of_time(lua, host, source, &value)?);
+    host_function!(lua, host, "sleep_until", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value| {
+        // A point in time is given in seconds since the run began, as `now()` returns it.
+        let at = nanos(read_duration(lua, host, source, &value)?);
         sleep_until(lua, host, source, at)
     });
-    word!(lua, host, "interval", interval);
-    word!(lua, host, "spawn_blocking", spawn_blocking);
-    word!(lua, host, "timeout", timeout::timeout);
-    word!(lua, host, "block", block);
-    word!(lua, host, "work", block);
-    word!(lua, host, "now", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, ()| {
-        Ok(host.world(lua, "now")?.now_ns() as f64 / 1e9)
+    host_function!(lua, host, "interval", interval);
+    host_function!(lua, host, "spawn_blocking", spawn_blocking);
+    host_function!(lua, host, "timeout", timeout::timeout);
+    host_function!(lua, host, "block", block);
+    host_function!(lua, host, "work", block);
+    host_function!(lua, host, "now", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, ()| {
+        Ok(host.loop_handle(lua, "now")?.now_ns() as f64 / 1e9)
     });
-    word!(lua, host, "clock", |lua: &Lua, host: &Arc<Host>, _: &Arc<str>, ()| {
-        Ok(clock_text(host.world(lua, "clock")?.now_ns()))
+    host_function!(lua, host, "clock", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, ()| {
+        Ok(clock_text(host.loop_handle(lua, "clock")?.now_ns()))
     });
     Ok(())
 }
 
-fn nothing((): ()) -> mlua::Result<MultiValue> {
+fn no_values((): ()) -> mlua::Result<MultiValue> {
     Ok(MultiValue::new())
 }
 
@@ -49,37 +52,38 @@ fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn sleep_until(lua: &Lua, host: &Host, source: &Arc<str>, at: Nanos) -> mlua::Result<AnyUserData> {
-    let start: Start = Box::new(move |world, _| Box::pin(world.sleep_until(at).map(nothing)));
-    awaitable(lua, host, AwaitKind::Timer, source, start)
+fn sleep_until(lua: &Lua, host: &ScriptHost, source: &Arc<str>, at: Nanos) -> mlua::Result<AnyUserData> {
+    let start: StartFn = Box::new(move |loop_handle, _| Box::pin(loop_handle.sleep_until(at).map(no_values)));
+    make_awaitable(lua, host, AwaitKind::Timer, source, start)
 }
 
-/// A blocking call: nothing else runs on the loop until it returns.
-fn block(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) -> mlua::Result<()> {
-    let duration = length_of_time(lua, host, source, &value)?;
-    let site = host.site(AwaitKind::Block, source, host.caller_line(lua));
-    let blocked = host.world(lua, source)?.block(&site, duration);
-    blocked.map_err(|stopped| Error::external(Fault::new(stopped.to_string()).weight(Weight::Stopped)))
+/// `block(d)` and `work(d)`: a blocking call. The loop runs nothing else until it returns.
+fn block(lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value) -> mlua::Result<()> {
+    let duration = read_duration(lua, host, source, &value)?;
+    let site = host.site(AwaitKind::BlockingCall, source, host.caller_line(lua));
+    let blocked = host.loop_handle(lua, source)?.block(&site, duration);
+    blocked.map_err(|stopped| Error::external(ScriptFault::new(stopped.to_string()).kind(FaultKind::Stopped)))
 }
 
-/// The same call on another thread, begun at once; the loop goes on meanwhile.
+/// `spawn_blocking(d)`: a blocking call on another thread, started immediately. The loop keeps running.
 ///
-/// On the real clock it is tokio's own blocking pool. Work outstanding there would hold a virtual clock, so on one it is
-/// a length of virtual time, as if the pool had a thread for everybody.
-fn spawn_blocking(lua: &Lua, host: &Arc<Host>, source: &Arc<str>, value: Value) -> mlua::Result<AnyUserData> {
-    let duration = length_of_time(lua, host, source, &value)?;
-    let world = host.world(lua, source)?;
-    if world.clock() == ClockKind::Virtual {
-        return sleep_until(lua, host, source, world.now_ns().saturating_add(nanos(duration)));
+/// On the real clock it runs on tokio's blocking pool. Outstanding work there would stop a virtual clock, so on a
+/// virtual clock it is a timer, as if the pool had unlimited threads.
+fn spawn_blocking(lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value) -> mlua::Result<AnyUserData> {
+    let duration = read_duration(lua, host, source, &value)?;
+    let loop_handle = host.loop_handle(lua, source)?;
+    if loop_handle.clock() == ClockKind::Virtual {
+        return sleep_until(lua, host, source, loop_handle.now_ns().saturating_add(nanos(duration)));
     }
-    let pooled = world.quietly(|| tokio::task::spawn_blocking(move || std::thread::sleep(duration)));
-    let start: Start = Box::new(move |world, _| {
-        Box::pin(world.quiet(|| pooled).map(|slept| slept.map_err(Error::external).and_then(nothing)))
+    let pooled = loop_handle.without_tracing(|| tokio::task::spawn_blocking(move || std::thread::sleep(duration)));
+    let start: StartFn = Box::new(move |loop_handle, _| {
+        Box::pin(loop_handle.untraced(|| pooled).map(|slept| slept.map_err(Error::external).and_then(no_values)))
     });
-    awaitable(lua, host, AwaitKind::Task, source, start)
+    make_awaitable(lua, host, AwaitKind::Task, source, start)
 }
 
-pub(super) fn length_of_time(lua: &Lua, host: &Host, source: &str, value: &Value) -> mlua::Result<Duration> {
+/// Reads a duration argument of the function `source`: seconds, or text such as `"10ms"`.
+pub(super) fn read_duration(lua: &Lua, host: &ScriptHost, source: &str, value: &Value) -> mlua::Result<Duration> {
     let read = match value {
         Value::String(text) => duration::parse(&text.to_string_lossy()),
         other => match number_of(other) {
@@ -88,30 +92,30 @@ pub(super) fn length_of_time(lua: &Lua, host: &Host, source: &str, value: &Value
         },
     };
     read.map_err(|reason| {
-        let fault = Fault::new(reason).token(source);
-        host.misuse(lua, fault.hint(format!("write {source}(1.5) for seconds, or {source}(\"10ms\")")))
+        let fault = ScriptFault::new(reason).token(source);
+        host.usage_error(lua, fault.hint(format!("write {source}(1.5) for seconds, or {source}(\"10ms\")")))
     })
 }
 
-/// What an interval does about ticks that nobody was there for.
+/// What an interval does after missed ticks, like tokio's type of the same name.
 #[derive(Clone, Copy)]
-enum Missed {
-    /// They come one right after the other until it has caught up.
+enum MissedTickBehavior {
+    /// Missed ticks fire immediately until the interval has caught up.
     Burst,
-    /// The next comes a whole period after the late one.
+    /// The next tick fires one period after the late one.
     Delay,
-    /// They are left out; the next comes where it would have come anyway.
+    /// Missed ticks are skipped; the next tick fires at the next multiple of the period.
     Skip,
 }
 
-/// Later than this a tick was missed: tokio's own tolerance.
-const LATE: Nanos = 5_000_000;
+/// A tick that is later than this counts as missed. The value is tokio's.
+const LATE_TICK_MIN_NS: Nanos = 5_000_000;
 
-impl Missed {
-    /// When the tick after the one that was due at `due` comes, with tokio's rules.
+impl MissedTickBehavior {
+    /// Returns the due time of the tick after the one that was due at `due` and fired at `now`, by tokio's rules.
     fn next(self, due: Nanos, now: Nanos, period: Nanos) -> Nanos {
         let punctual = due.saturating_add(period);
-        if now <= due.saturating_add(LATE) {
+        if now <= due.saturating_add(LATE_TICK_MIN_NS) {
             return punctual;
         }
         match self {
@@ -122,27 +126,28 @@ impl Missed {
     }
 }
 
-/// tokio does not tell when its interval ticks next, which the clock's pace and the screen need; so this one is made of
-/// the lab's timers, and keeps tokio's rules.
-struct Interval {
-    label: Label,
+/// An interval built from the lab's timers, with tokio's rules for missed ticks.
+///
+/// tokio's own interval does not expose its next deadline, which the virtual clock and the screen need.
+struct ScriptInterval {
+    label: ResourceLabel,
     source: Arc<str>,
     period: Nanos,
-    missed: Missed,
+    missed: MissedTickBehavior,
     due: Arc<Mutex<Nanos>>,
 }
 
 fn interval(
     lua: &Lua,
-    host: &Arc<Host>,
+    host: &Arc<ScriptHost>,
     source: &Arc<str>,
     (period, options): (Value, Value),
-) -> mlua::Result<Interval> {
+) -> mlua::Result<ScriptInterval> {
     let refuse = |what: String| {
         let hint = "write interval(1, { missed = \"burst\" }), \"delay\" or \"skip\"";
-        host.misuse(lua, Fault::new(what).token("interval").hint(hint))
+        host.usage_error(lua, ScriptFault::new(what).token("interval").hint(hint))
     };
-    let period = nanos(length_of_time(lua, host, source, &period)?);
+    let period = nanos(read_duration(lua, host, source, &period)?);
     if period == 0 {
         return Err(refuse("an interval needs a period above 0".to_owned()));
     }
@@ -152,39 +157,41 @@ fn interval(
         other => return Err(refuse(format!("interval takes {{missed = …}}, and got {}", describe(other)))),
     };
     let missed = match missed.as_string().map(|text| text.to_string_lossy()).as_deref() {
-        None if missed.is_nil() => Missed::Burst,
-        Some("burst") => Missed::Burst,
-        Some("delay") => Missed::Delay,
-        Some("skip") => Missed::Skip,
+        None if missed.is_nil() => MissedTickBehavior::Burst,
+        Some("burst") => MissedTickBehavior::Burst,
+        Some("delay") => MissedTickBehavior::Delay,
+        Some("skip") => MissedTickBehavior::Skip,
         _ => return Err(refuse(format!("`missed` cannot be {}", describe(&missed)))),
     };
-    let due = Arc::new(Mutex::new(host.world(lua, source)?.now_ns()));
-    let label = Label::new(lua, host, "interval", ResourceKind::Interval, period, &options)?;
-    Ok(Interval { source: label.source("tick"), label, period, missed, due })
+    let due = Arc::new(Mutex::new(host.loop_handle(lua, source)?.now_ns()));
+    let label = ResourceLabel::new(lua, host, "interval", ResourceKind::Interval, period, &options)?;
+    Ok(ScriptInterval { source: label.await_source("tick"), label, period, missed, due })
 }
 
-impl UserData for Interval {
+impl UserData for ScriptInterval {
+    lua_type_name!("Interval");
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // When the tick was due; the first is due at once.
+        // Returns the due time of the tick in seconds; the first tick is due immediately.
         for name in ["tick", "next"] {
             methods.add_method(name, |lua, this, ()| {
                 let (due, period, missed) = (Arc::clone(&this.due), this.period, this.missed);
-                let start: Start = Box::new(move |world, _| {
-                    let (at, world) = (*locked(&due), world.clone());
-                    Box::pin(world.sleep_until(at).map(move |()| {
-                        *locked(&due) = missed.next(at, world.now_ns(), period);
+                let start: StartFn = Box::new(move |loop_handle, _| {
+                    let (at, loop_handle) = (*lock(&due), loop_handle.clone());
+                    Box::pin(loop_handle.sleep_until(at).map(move |()| {
+                        *lock(&due) = missed.next(at, loop_handle.now_ns(), period);
                         Ok(MultiValue::from_iter([Value::Number(at as f64 / 1e9)]))
                     }))
                 });
                 let resource = Some(this.label.resource);
-                awaitable_of(lua, &this.label.host, AwaitKind::Timer, &this.source, resource, start)
+                make_resource_awaitable(lua, &this.label.host, AwaitKind::Timer, &this.source, resource, start)
             });
         }
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.label.to_string()));
     }
 }
 
-/// `00:01:30.500`: hours, minutes, seconds since the run began.
+/// Formats the time since the run began as hours, minutes and seconds: `00:01:30.500`.
 fn clock_text(now_ns: u64) -> String {
     let milliseconds = now_ns / 1_000_000;
     let (seconds, milliseconds) = (milliseconds / 1_000, milliseconds % 1_000);
@@ -196,20 +203,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_reads_like_a_clock() {
+    fn formats_clock_text() {
         assert_eq!(clock_text(90_500_000_000), "00:01:30.500");
         assert_eq!(clock_text(43_200_000_000_000), "12:00:00.000");
     }
 
     #[test]
-    fn missed_ticks_are_treated_as_asked() {
+    fn missed_ticks_follow_the_behavior() {
         const SECOND: Nanos = 1_000_000_000;
-        // Due at 1 s, noticed at 3.5 s.
-        let next = |missed: Missed| missed.next(SECOND, 7 * SECOND / 2, SECOND);
+        // Due at 1 s, fired at 3.5 s.
+        let next = |missed: MissedTickBehavior| missed.next(SECOND, 7 * SECOND / 2, SECOND);
         assert_eq!(
-            [Missed::Burst, Missed::Delay, Missed::Skip].map(next),
+            [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip].map(next),
             [2, 0, 4].map(|s| if s == 0 { 9 * SECOND / 2 } else { s * SECOND })
         );
-        assert_eq!(Missed::Delay.next(SECOND, SECOND + LATE, SECOND), 2 * SECOND);
+        assert_eq!(MissedTickBehavior::Delay.next(SECOND, SECOND + LATE_TICK_MIN_NS, SECOND), 2 * SECOND);
     }
 }

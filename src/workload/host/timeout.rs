@@ -1,40 +1,40 @@
-//! `timeout(d, x)`: what comes first, the result or the end of the patience.
+//! `timeout(d, x)`: waits for a result, but at most for a duration.
 
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use mlua::{AnyUserData, Error, Lua, Value};
 
-use super::Host;
-use super::awaitable::{Start, awaitable};
-use super::choice::branch;
-use super::time::length_of_time;
+use super::ScriptHost;
+use super::awaitable::{StartFn, make_awaitable};
+use super::select::prepare_branch;
+use super::time::read_duration;
 use crate::trace::AwaitKind;
-use crate::workload::fault::Fault;
+use crate::workload::fault::ScriptFault;
 
-/// A coroutine becomes a task, as asyncio does it. When the time is up, the task is cancelled and an error is raised.
+/// Turns a coroutine into a task, as asyncio does. After the duration, the task is cancelled and an error is raised.
 pub(super) fn timeout(
     lua: &Lua,
-    host: &Arc<Host>,
+    host: &Arc<ScriptHost>,
     source: &Arc<str>,
     (patience, value): (Value, Value),
 ) -> mlua::Result<AnyUserData> {
-    let duration = length_of_time(lua, host, source, &patience)?;
-    let inner = branch(lua, host, &value, source)?;
-    let start: Start = Box::new(move |world, line| {
-        let sleep = Box::pin(world.sleep(duration));
-        let world = world.clone();
+    let duration = read_duration(lua, host, source, &patience)?;
+    let inner = prepare_branch(lua, host, &value, source)?;
+    let start: StartFn = Box::new(move |loop_handle, line| {
+        let sleep = Box::pin(loop_handle.sleep(duration));
+        let loop_handle = loop_handle.clone();
         Box::pin(async move {
-            // Begun inside the timeout's own await, so that it shows as a part of it.
-            let inner = inner(&world, line);
+            // Started inside the timeout's own await, so that the trace nests it in that await.
+            let inner = inner(&loop_handle, line);
             match select(inner, sleep).await {
                 Either::Left((result, _)) => result,
                 Either::Right(_) => {
-                    let fault = Fault::new(format!("timed out after {}", humantime::format_duration(duration)));
+                    let fault = ScriptFault::new(format!("timed out after {}", humantime::format_duration(duration)));
                     Err(Error::external(fault.line(line).token("timeout")))
                 }
             }
         })
     });
-    awaitable(lua, host, AwaitKind::Timer, source, start)
+    make_awaitable(lua, host, AwaitKind::Timer, source, start)
 }

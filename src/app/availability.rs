@@ -1,0 +1,67 @@
+//! Which actions are available in the current session, and why the others are not. Used by the footer and by the
+//! answers to keys.
+
+use super::Model;
+use super::action::Action;
+use super::page::DashboardPage;
+use super::session::Session;
+
+use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
+use crate::trace::Fidelity;
+
+/// Returns why `action` is unavailable in a session with this status; `None` if it is available.
+pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'static str> {
+    let has_ended = status.phase == RunPhase::Ended;
+    match (action, status.control_level) {
+        (Action::TogglePause, _) if has_ended => Some(match status.control_level {
+            ControlLevel::Loop => "the run has ended; r runs it again",
+            ControlLevel::Process | ControlLevel::ReadOnly => "the session has ended; there is nothing to pause",
+        }),
+        (action, ControlLevel::Loop) if action.is_loop_command() && has_ended => {
+            Some("the run has ended; r runs it again")
+        }
+        (action, ControlLevel::Process) if action.is_loop_command() => {
+            Some("loopscope does not control this loop; space freezes the view, z stops the whole process")
+        }
+        (action, ControlLevel::ReadOnly) if action.is_loop_command() => {
+            Some("loopscope does not control this loop; space freezes the view")
+        }
+        (Action::ToggleProcessFreeze, _) if has_ended && status.source == SourceKind::Exec => {
+            Some("the process has ended")
+        }
+        (Action::ToggleProcessFreeze, ControlLevel::Process) => None,
+        (Action::ToggleProcessFreeze, ControlLevel::Loop) => Some("loopscope controls this loop; space pauses it"),
+        (Action::ToggleProcessFreeze, ControlLevel::ReadOnly) => {
+            Some("loopscope stops only processes that it started; see `loopscope exec`")
+        }
+        (Action::Reconnect, _) => match status.connection.as_ref().map(|link| link.state) {
+            _ if status.source != SourceKind::Attach => {
+                Some("not an attached program; there is no connection to retry")
+            }
+            Some(ConnectionState::Live | ConnectionState::AwaitingData) => Some("already connected"),
+            None | Some(ConnectionState::Connecting | ConnectionState::Retrying { .. } | ConnectionState::Lost) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the footer shows `action` for `session`.
+pub fn is_in_footer(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
+    let status = session.map(Session::status);
+    let has_ended = status.as_ref().is_none_or(|status| status.phase == RunPhase::Ended);
+    let is_controlled = status.as_ref().is_none_or(|status| status.control_level == ControlLevel::Loop);
+    let is_available = status.as_ref().map(|status| unavailable_reason(action, status).is_none());
+    match action {
+        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.is_bar_visible(),
+        Action::Accept => session.is_none() || model.dashboard.page != DashboardPage::Timeline,
+        action if session.is_some() && model.dashboard.page != DashboardPage::Timeline && action.is_timeline_only() => {
+            false
+        }
+        Action::RunAgain => has_ended && is_controlled,
+        Action::Edit => is_controlled,
+        Action::ShowOutcome => has_ended,
+        Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),
+        action if action.is_loop_command() || action == Action::TogglePause => is_available == Some(true),
+        _ => is_available != Some(false),
+    }
+}

@@ -1,0 +1,183 @@
+//! Owners and waiters of every resource, for the resource table. Collected incrementally over several frames, while
+//! the previous result stays visible.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rustc_hash::FxHashMap;
+
+use crate::trace::{Nanos, ResourceId, TaskId, Trace};
+
+/// Maximum number of tasks listed for each resource; further ones are only counted.
+const FIRST_MAX: usize = 8;
+/// Maximum number of dropped resources that are listed, newest first.
+const DROPPED_RESOURCES_MAX: usize = 500;
+/// Resources, holdings and tasks that one frame examines.
+const GATHERED_PER_FRAME: usize = 5_000;
+/// The budget of one frame before the first result is complete.
+const GATHERED_PER_FRAME_AT_FIRST: usize = 20_000;
+
+/// Some tasks by id, and their total number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskSample {
+    /// The first eight tasks.
+    pub first: Vec<TaskId>,
+    /// Number of all tasks.
+    pub count: usize,
+}
+
+impl TaskSample {
+    fn add(&mut self, task: TaskId) {
+        self.count += 1;
+        if self.first.len() < FIRST_MAX {
+            self.first.push(task);
+        }
+    }
+}
+
+/// Owners and waiters of all resources, as of the last complete pass.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceUsage {
+    /// Live resources, oldest first, then dropped ones, newest first.
+    pub listed: Vec<ResourceId>,
+    /// Number of live resources.
+    pub alive: usize,
+    /// Number of dropped resources that are not listed.
+    pub unlisted: usize,
+    holders: FxHashMap<ResourceId, TaskSample>,
+    waiters: FxHashMap<ResourceId, TaskSample>,
+    /// The trace's event count when this pass began; `None` before the first pass.
+    gathered_at: Option<u64>,
+    next: Option<Box<UsageBuilder>>,
+}
+
+/// A pass in progress.
+#[derive(Clone, Debug, Default)]
+struct UsageBuilder {
+    into: ResourceUsage,
+    stage: UsageStage,
+    /// The newest dropped resources (the oldest of them on top), and the number of all dropped ones.
+    dropped: BinaryHeap<Reverse<(Nanos, ResourceId)>>,
+    dropped_count: usize,
+}
+
+/// The next step of a pass, with the position at which it continues.
+#[derive(Clone, Copy, Debug)]
+enum UsageStage {
+    Resources(usize),
+    Held(Option<(ResourceId, TaskId)>),
+    Tasks(usize),
+    Done,
+}
+
+impl Default for UsageStage {
+    fn default() -> Self {
+        Self::Resources(0)
+    }
+}
+
+impl ResourceUsage {
+    /// Returns the owners of a resource.
+    pub fn holders(&self, id: ResourceId) -> Option<&TaskSample> {
+        self.holders.get(&id)
+    }
+
+    /// Returns the tasks that wait for a resource.
+    pub fn waiters(&self, id: ResourceId) -> Option<&TaskSample> {
+        self.waiters.get(&id)
+    }
+
+    /// Whether incremental work is left, even if no further events arrive.
+    pub fn has_pending_work(&self, trace: &Trace) -> bool {
+        self.next.is_some() || self.is_outdated(trace)
+    }
+
+    fn is_outdated(&self, trace: &Trace) -> bool {
+        self.gathered_at != Some(trace.counts().events)
+    }
+
+    /// Continues the current pass, or starts one if there are new events. Returns whether a pass was completed.
+    pub fn advance(&mut self, trace: &Trace) -> bool {
+        if self.next.is_none() && self.is_outdated(trace) {
+            self.next = Some(Box::default());
+            let events = Some(trace.counts().events);
+            self.next.iter_mut().for_each(|next| next.into.gathered_at = events);
+        }
+        let Some(next) = &mut self.next else { return false };
+        let budget = if self.gathered_at.is_none() { GATHERED_PER_FRAME_AT_FIRST } else { GATHERED_PER_FRAME };
+        let is_done = next.advance(trace, budget);
+        if let Some(next) = self.next.take_if(|_| is_done) {
+            *self = next.into;
+        }
+        is_done
+    }
+}
+
+impl UsageBuilder {
+    /// Continues for about `budget` items. Returns whether the pass is complete.
+    fn advance(&mut self, trace: &Trace, mut budget: usize) -> bool {
+        while budget > 0 {
+            self.stage = match self.stage {
+                UsageStage::Resources(from) => self.resources(from, trace, &mut budget),
+                UsageStage::Held(last) => self.held(last, trace, &mut budget),
+                UsageStage::Tasks(from) => self.tasks(from, trace, &mut budget),
+                UsageStage::Done => return true,
+            };
+        }
+        false
+    }
+
+    fn resources(&mut self, from: usize, trace: &Trace, budget: &mut usize) -> UsageStage {
+        for (id, resource) in trace.resources().iter_from(from) {
+            if *budget == 0 {
+                return UsageStage::Resources(id.index());
+            }
+            *budget -= 1;
+            let Some(to) = resource.dropped_at() else {
+                self.into.listed.push(id);
+                continue;
+            };
+            self.dropped_count += 1;
+            self.dropped.push(Reverse((to, id)));
+            if self.dropped.len() > DROPPED_RESOURCES_MAX {
+                self.dropped.pop();
+            }
+        }
+        self.into.alive = self.into.listed.len();
+        self.into.unlisted = self.dropped_count.saturating_sub(DROPPED_RESOURCES_MAX);
+        // Sorted from the latest time to the earliest.
+        let dropped = std::mem::take(&mut self.dropped).into_sorted_vec();
+        self.into.listed.extend(dropped.into_iter().map(|Reverse((_, id))| id));
+        UsageStage::Held(None)
+    }
+
+    fn held(&mut self, last: Option<(ResourceId, TaskId)>, trace: &Trace, budget: &mut usize) -> UsageStage {
+        let mut last = last;
+        for (resource, task) in trace.resources().open_acquisitions(last) {
+            if *budget == 0 {
+                return UsageStage::Held(last);
+            }
+            *budget -= 1;
+            last = Some((resource, task));
+            self.into.holders.entry(resource).or_default().add(task);
+        }
+        UsageStage::Tasks(0)
+    }
+
+    fn tasks(&mut self, from: usize, trace: &Trace, budget: &mut usize) -> UsageStage {
+        for task in trace.tasks().iter_from(from) {
+            if *budget == 0 {
+                return UsageStage::Tasks(task.id.index());
+            }
+            *budget -= 1;
+            for open in task.open_awaits().filter(|_| task.outcome.is_none()) {
+                // Most tasks have one. A task with 100,000 open awaits is charged for all of them.
+                *budget = budget.saturating_sub(1);
+                if let Some(resource) = trace.awaits().get(open).and_then(|found| found.resource()) {
+                    self.into.waiters.entry(resource).or_default().add(task.id);
+                }
+            }
+        }
+        UsageStage::Done
+    }
+}

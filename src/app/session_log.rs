@@ -1,0 +1,185 @@
+//! The session log: timestamped entries about the observation itself (connection, losses, pauses).
+
+use std::collections::VecDeque;
+
+use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus};
+use crate::trace::{Nanos, Pause, PauseReason, Trace};
+
+/// Maximum number of entries; the oldest are evicted first.
+const ENTRIES_MAX: usize = 1_000;
+
+/// Severity of a log entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Normal course of events.
+    Info,
+    /// Accuracy or connection may suffer.
+    Warning,
+    /// Events or the connection were lost.
+    Loss,
+}
+
+/// One log entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Loop time of the entry, in nanoseconds.
+    pub at: Nanos,
+    /// Severity.
+    pub level: LogLevel,
+    /// The message.
+    pub text: String,
+    /// Subject of the entry. An entry with the same subject as the last one replaces it.
+    topic: LogTopic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogTopic {
+    Unique,
+    Retrying,
+    Disconnected,
+    Dropped,
+    Evicted,
+}
+
+/// What has already been logged.
+#[derive(Clone, Debug, Default)]
+struct LoggedState {
+    connection: Option<(std::mem::Discriminant<ConnectionState>, u32, String)>,
+    phase: Option<RunPhase>,
+    pauses: u64,
+    gap_from: Option<Nanos>,
+    evicted_until: Nanos,
+    console_dropped: u64,
+    is_multi_threaded: bool,
+    has_ended: bool,
+}
+
+/// The log of one session, limited to 1,000 entries.
+#[derive(Clone, Debug, Default)]
+pub struct SessionLog {
+    entries: VecDeque<LogEntry>,
+    logged: LoggedState,
+}
+
+impl SessionLog {
+    /// Returns all entries, oldest first.
+    pub fn entries(&self) -> &VecDeque<LogEntry> {
+        &self.entries
+    }
+
+    /// Logs everything that changed since the last call.
+    pub fn observe(&mut self, trace: &Trace, status: &SessionStatus) {
+        let at = trace.now().max(status.now);
+        self.log_connection(at, status);
+        self.log_phase(at, status);
+        self.log_losses(at, trace);
+        let (pauses, count) = trace.pauses_since(self.logged.pauses);
+        self.logged.pauses = count;
+        for Pause { at, reason } in pauses {
+            self.push(*at, LogLevel::Info, LogTopic::Unique, describe_pause(reason, status.control_level));
+        }
+        if let Some(since) = trace.multi_threaded_since().filter(|_| !self.logged.is_multi_threaded) {
+            self.logged.is_multi_threaded = true;
+            let text = "several worker threads: wake sources are guessed from here on";
+            self.push(since, LogLevel::Warning, LogTopic::Unique, text.to_owned());
+        }
+        if let Some(outcome) = status.outcome.as_ref().filter(|_| !self.logged.has_ended) {
+            self.logged.has_ended = true;
+            self.push(at, LogLevel::Info, LogTopic::Unique, format!("session ended: {}", outcome.name()));
+        }
+    }
+
+    fn log_connection(&mut self, at: Nanos, status: &SessionStatus) {
+        let Some(connection) = &status.connection else { return };
+        let attempts = if let ConnectionState::Retrying { attempts, .. } = connection.state { attempts } else { 0 };
+        let now = (std::mem::discriminant(&connection.state), attempts, connection.note.clone());
+        if self.logged.connection.as_ref() == Some(&now) {
+            return;
+        }
+        self.logged.connection = Some(now);
+        let (level, topic, lead) = match connection.state {
+            ConnectionState::Connecting => (LogLevel::Info, LogTopic::Unique, "connecting".to_owned()),
+            ConnectionState::AwaitingData => {
+                (LogLevel::Info, LogTopic::Unique, "connected, waiting for the first update".to_owned())
+            }
+            ConnectionState::Live => (LogLevel::Info, LogTopic::Unique, "live".to_owned()),
+            ConnectionState::Lost => (LogLevel::Loss, LogTopic::Disconnected, "connection lost".to_owned()),
+            ConnectionState::Retrying { attempts, .. } => {
+                (LogLevel::Warning, LogTopic::Retrying, format!("connection failed, attempt {attempts}"))
+            }
+        };
+        let note = connection.note.strip_prefix("lost: ").unwrap_or(&connection.note);
+        let text = if note.is_empty() { lead } else { format!("{lead}: {note}") };
+        self.push(at, level, topic, text);
+    }
+
+    fn log_phase(&mut self, at: Nanos, status: &SessionStatus) {
+        let before = self.logged.phase.replace(status.phase);
+        let text = match (before, status.phase, status.control_level) {
+            (Some(before), now, _) if before == now => return,
+            (Some(RunPhase::Paused), RunPhase::Running, ControlLevel::Process) => "process continued",
+            (Some(RunPhase::Paused), RunPhase::Running, ControlLevel::Loop) => "loop resumed",
+            _ => return,
+        };
+        self.push(at, LogLevel::Info, LogTopic::Unique, text.to_owned());
+    }
+
+    fn log_losses(&mut self, at: Nanos, trace: &Trace) {
+        let dropped = trace.console_feed_counts().1;
+        let more = dropped.saturating_sub(self.logged.console_dropped);
+        if more > 0 {
+            self.logged.console_dropped = dropped;
+            let text = format!("console-subscriber dropped events (buffer full): {dropped} so far");
+            self.push(at, LogLevel::Loss, LogTopic::Dropped, text);
+        }
+        let after = self.logged.gap_from;
+        let is_new = |from: Nanos| after.is_none_or(|last| from > last);
+        let gaps = trace.gaps().filter(|gap| !gap.is_evicted());
+        let gaps: Vec<_> = gaps.rev().take_while(|gap| is_new(gap.from)).copied().collect();
+        for gap in gaps.into_iter().rev() {
+            self.logged.gap_from = Some(gap.from);
+            let length = super::time::duration(gap.to.saturating_sub(gap.from));
+            let text = match gap.is_disconnected {
+                true => {
+                    format!("not connected for {length}: single polls and short-lived tasks are missing")
+                }
+                false => format!("{} events dropped within {length}", gap.dropped),
+            };
+            self.push(gap.from, LogLevel::Loss, LogTopic::Unique, text);
+        }
+        let evicted = trace.gaps().rev().find(|gap| gap.is_evicted()).map_or(0, |gap| gap.to);
+        if evicted > self.logged.evicted_until {
+            self.logged.evicted_until = evicted;
+            let text = format!(
+                "memory budget reached: history of some tasks before {} was evicted",
+                super::time::duration(evicted)
+            );
+            self.push(at, LogLevel::Loss, LogTopic::Evicted, text);
+        }
+    }
+
+    fn push(&mut self, at: Nanos, level: LogLevel, topic: LogTopic, text: String) {
+        let entry = LogEntry { at, level, text, topic };
+        match self.entries.back_mut() {
+            Some(last) if topic != LogTopic::Unique && last.topic == topic => *last = entry,
+            _ => {
+                if self.entries.len() == ENTRIES_MAX {
+                    self.entries.pop_front();
+                }
+                self.entries.push_back(entry);
+            }
+        }
+    }
+}
+
+/// Describes who paused the loop or process, and why.
+fn describe_pause(reason: &PauseReason, control_level: ControlLevel) -> String {
+    let what = if control_level == ControlLevel::Process { "process" } else { "loop" };
+    match reason {
+        PauseReason::User if control_level == ControlLevel::Process => "process stopped by you".to_owned(),
+        PauseReason::User => "loop paused by you".to_owned(),
+        PauseReason::Breakpoint(breakpoint) => format!("{what} paused by breakpoint `{breakpoint}`"),
+        PauseReason::Step => format!("{what} paused: step finished"),
+        PauseReason::Suspended => format!("{what} stopped while loopscope was suspended"),
+    }
+}

@@ -1,0 +1,213 @@
+//! The rows of tasks: all in spawn order, or filtered by name and sorted by any column.
+//!
+//! Filtering and sorting are incremental: each frame does a bounded amount of work. Until the work is done, the rows
+//! found so far are shown in the previous order.
+
+mod sorter;
+
+use std::cell::Cell;
+
+use super::columns::{self, COLUMNS};
+use crate::trace::{TaskId, Trace};
+use sorter::RowSorter;
+
+/// Rows that one frame examines to sort them again; with more rows, a sort takes more frames. Divided by the column's
+/// [`lookup_cost`](columns::lookup_cost).
+const SORTED_PER_FRAME: usize = 2_000;
+
+/// Rows that one frame examines while the user waits for a requested order.
+const SORTED_PER_FRAME_REQUESTED: usize = 20_000;
+
+/// Names that one frame searches.
+const SEARCHED_PER_FRAME: usize = 20_000;
+
+/// Tasks that one frame adds when no filter is set.
+const LISTED_PER_FRAME: usize = 200_000;
+
+/// Sort order of the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowOrder {
+    /// Index of the column in [`COLUMNS`].
+    pub column: usize,
+    /// Whether the greatest value comes first.
+    pub is_descending: bool,
+}
+
+impl RowOrder {
+    /// Sorts by `column` in its usual direction: numbers descending, text ascending.
+    pub fn by(column: usize) -> Self {
+        // By id, the oldest task comes first.
+        Self { column, is_descending: column > 0 && COLUMNS.get(column).is_some_and(|column| column.is_number) }
+    }
+}
+
+/// The filtered and sorted rows of tasks.
+#[derive(Clone, Debug, Default)]
+pub struct TaskRows {
+    filter: String,
+    order: RowOrder,
+    /// Tasks that have a row, in order. Unused in the default view, which therefore costs nothing.
+    listed: Vec<TaskId>,
+    /// Number of tasks that were examined, by index.
+    examined: usize,
+    /// The sort in progress.
+    sorter: Option<RowSorter>,
+    /// The trace's event count when the last sort began.
+    sorted_at: Option<u64>,
+    /// The user waits for a requested filter or order.
+    is_requested: bool,
+    /// Number of tasks when the view was frozen; later ones have no row.
+    limit: Option<usize>,
+    /// Row of the last task that was looked up: the same lookup is repeated often.
+    last_lookup: Cell<usize>,
+}
+
+impl TaskRows {
+    /// Returns the text that task names must contain, in lower case; empty for all tasks.
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Returns the sort order.
+    pub fn order(&self) -> RowOrder {
+        self.order
+    }
+
+    /// Shows only tasks whose name contains `filter`, ignoring case.
+    pub fn set_filter(&mut self, filter: &str, trace: &Trace) {
+        self.filter = filter.to_lowercase();
+        (self.listed, self.examined) = (Vec::new(), 0);
+        self.restart(trace);
+    }
+
+    /// Changes the sort order. Few rows are sorted at once, many over several frames.
+    pub fn set_order(&mut self, order: RowOrder, trace: &Trace) {
+        self.order = order;
+        self.restart(trace);
+    }
+
+    fn restart(&mut self, trace: &Trace) {
+        (self.sorter, self.sorted_at, self.is_requested) = (None, None, true);
+        if self.is_default_view() {
+            (self.listed, self.examined) = (Vec::new(), 0);
+        }
+        self.advance(trace);
+    }
+
+    /// Limits the rows to the first `limit` tasks; `None` lifts the limit.
+    pub fn freeze(&mut self, limit: Option<usize>) {
+        self.limit = limit;
+        if limit.is_some() && !self.is_requested {
+            self.sorter = None;
+        }
+    }
+
+    /// Returns the number of tasks, by index, that may have a row.
+    fn tasks(&self, trace: &Trace) -> usize {
+        self.limit.unwrap_or(usize::MAX).min(trace.tasks().len())
+    }
+
+    /// Whether every task has a row, in spawn order.
+    fn is_default_view(&self) -> bool {
+        self.filter.is_empty() && self.order == RowOrder::default()
+    }
+
+    /// Whether some tasks have not been examined yet.
+    fn is_searching(&self, trace: &Trace) -> bool {
+        !self.is_default_view() && self.examined < self.tasks(trace)
+    }
+
+    /// Whether the task has not been examined yet, so that it may still get a row.
+    pub fn may_match(&self, id: TaskId, trace: &Trace) -> bool {
+        self.is_searching(trace) && id.index() >= self.examined && trace.task(id).is_some()
+    }
+
+    /// Whether a requested filter or order is not complete yet.
+    pub fn is_request_pending(&self) -> bool {
+        self.is_requested
+    }
+
+    /// Whether incremental work is left, even if no further events arrive.
+    pub fn has_pending_work(&self, trace: &Trace) -> bool {
+        self.is_searching(trace) || self.sorter.is_some() || self.needs_sort(trace)
+    }
+
+    fn needs_sort(&self, trace: &Trace) -> bool {
+        let is_new = self.sorted_at != Some(trace.counts().events);
+        !self.is_default_view() && is_new && (self.limit.is_none() || self.is_requested)
+    }
+
+    /// Examines new tasks and continues sorting. Returns whether a requested filter or order was completed.
+    pub fn advance(&mut self, trace: &Trace) -> bool {
+        if !self.is_default_view() {
+            self.search(trace);
+            self.sort(trace);
+        }
+        let is_done = self.sorter.is_none() && !self.is_searching(trace);
+        is_done && std::mem::take(&mut self.is_requested)
+    }
+
+    fn search(&mut self, trace: &Trace) {
+        let tasks = self.tasks(trace);
+        let (tasks_from, filter) = (self.examined, &self.filter);
+        if filter.is_empty() {
+            self.examined = tasks.min(self.examined.saturating_add(LISTED_PER_FRAME));
+            let ids = trace.tasks().ids_from(tasks_from);
+            self.listed.extend(ids.take_while(|id| id.index() < self.examined));
+        } else {
+            self.examined = tasks.min(self.examined.saturating_add(SEARCHED_PER_FRAME));
+            let found = trace.tasks().iter_from(tasks_from).take_while(|task| task.id.index() < self.examined);
+            // New tasks come last until the next sort.
+            self.listed.extend(found.filter(|task| contains_ignoring_case(&task.name(), filter)).map(|task| task.id));
+        }
+    }
+
+    fn sort(&mut self, trace: &Trace) {
+        let Some(column) = COLUMNS.get(self.order.column) else { return };
+        if self.sorter.is_none() && self.needs_sort(trace) && !(self.is_requested && self.is_searching(trace)) {
+            (self.sorter, self.sorted_at) = (Some(RowSorter::default()), Some(trace.counts().events));
+        }
+        let Some(sorter) = &mut self.sorter else { return };
+        let budget = if self.is_requested { SORTED_PER_FRAME_REQUESTED } else { SORTED_PER_FRAME };
+        let budget = budget / columns::lookup_cost(self.order.column);
+        let ordered = sorter.advance(&self.listed, (column, self.order.is_descending), trace, budget);
+        if let Some(mut ordered) = ordered {
+            ordered.extend(self.listed.drain(..).skip(sorter.examined));
+            (self.listed, self.sorter) = (ordered, None);
+        }
+    }
+
+    /// Returns the number of rows.
+    pub fn count(&self, trace: &Trace) -> usize {
+        match self.limit {
+            _ if !self.is_default_view() => self.listed.len(),
+            None => trace.tasks().retained(),
+            Some(limit) => trace.tasks().row_of(TaskId::from_index(limit)),
+        }
+    }
+
+    /// Returns the task of a row.
+    pub fn get(&self, row: usize, trace: &Trace) -> Option<TaskId> {
+        if !self.is_default_view() {
+            return self.listed.get(row).copied();
+        }
+        trace.tasks().nth(row).map(|task| task.id).filter(|id| id.index() < self.tasks(trace))
+    }
+
+    /// Returns the row of a task.
+    pub fn row_of(&self, id: TaskId, trace: &Trace) -> Option<usize> {
+        let task = trace.task(id).filter(|task| task.id.index() < self.tasks(trace))?;
+        if self.is_default_view() {
+            return Some(trace.tasks().row_of(task.id));
+        }
+        if self.listed.get(self.last_lookup.get()) != Some(&id) {
+            self.last_lookup.set(self.listed.iter().position(|listed| *listed == id)?);
+        }
+        Some(self.last_lookup.get())
+    }
+}
+
+/// Whether `text` contains `filter`, which is in lower case, ignoring case.
+pub fn contains_ignoring_case(text: &str, filter: &str) -> bool {
+    text.to_lowercase().contains(filter)
+}

@@ -1,0 +1,168 @@
+//! Holds back polls until it is certain that they are polls.
+//!
+//! tracing enters a task's span once more to drop its future, and console-subscriber records that like a poll. Only
+//! what follows distinguishes the two: after a drop the span closes right after its last exit. So each candidate is
+//! held back, with all events behind it, until it is resolved. On one thread this takes one more line.
+
+use std::collections::VecDeque;
+
+use crate::trace::{Event, Nanos, TaskId};
+
+/// Events held back; past that the oldest candidate is resolved as a poll.
+const QUEUE_MAX: usize = 1 << 16;
+
+/// A candidate that has not ended after 300 ms is a poll. A drop is short, but its thread may be preempted meanwhile.
+const RUNNING_TIMEOUT_NS: u64 = 300_000_000;
+
+/// A candidate without a wake must be a drop, unless lines are out of order; after 1 s it is a poll.
+const UNWOKEN_TIMEOUT_NS: u64 = 1_000_000_000;
+
+/// On several threads other lines may come between the last exit and the close, but not for longer than 50 ms.
+const ENDED_TIMEOUT_NS: u64 = 50_000_000;
+
+/// An event that is held back.
+#[derive(Debug)]
+enum QueuedEvent {
+    /// Emitted in turn.
+    Final(Event),
+    /// Start or end of an undecided candidate.
+    Tentative(Event),
+    /// Start or end of a drop.
+    Removed,
+}
+
+/// One enter and exit of a task's span: a poll or a drop.
+#[derive(Clone, Copy, Debug)]
+struct PollCandidate {
+    start: u64,
+    end: Option<u64>,
+    /// When it was entered; once it was exited, when that was.
+    at: Nanos,
+    is_woken: bool,
+    is_resolved: bool,
+}
+
+impl PollCandidate {
+    fn timeout_ns(&self) -> u64 {
+        match (self.is_woken, self.end) {
+            (false, _) => UNWOKEN_TIMEOUT_NS,
+            (true, None) => RUNNING_TIMEOUT_NS,
+            (true, Some(_)) => ENDED_TIMEOUT_NS,
+        }
+    }
+}
+
+/// Identifies a [`PollCandidate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CandidateId(u64);
+
+/// Queue of events behind undecided polls.
+#[derive(Debug, Default)]
+pub struct PendingPolls {
+    entries: VecDeque<QueuedEvent>,
+    /// Sequence number of the first queued event.
+    first: u64,
+    candidates: VecDeque<PollCandidate>,
+    /// Id of the first candidate.
+    first_candidate: u64,
+}
+
+impl PendingPolls {
+    /// Emits `event`, or queues it behind undecided candidates.
+    pub fn emit(&mut self, event: Event, out: &mut impl FnMut(Event)) {
+        if self.entries.is_empty() {
+            return out(event);
+        }
+        self.entries.push_back(QueuedEvent::Final(event));
+        if self.entries.len() > QUEUE_MAX {
+            self.resolve_oldest(out);
+        }
+    }
+
+    /// Adds a candidate that starts now. `is_woken`: its task was woken before.
+    pub fn begin_candidate(&mut self, task: TaskId, at: Nanos, is_woken: bool) -> CandidateId {
+        let start = self.first + self.entries.len() as u64;
+        self.entries.push_back(QueuedEvent::Tentative(Event::PollStart { task, at }));
+        self.candidates.push_back(PollCandidate { start, end: None, at, is_woken, is_resolved: false });
+        CandidateId(self.first_candidate + self.candidates.len() as u64 - 1)
+    }
+
+    /// Ends a candidate.
+    pub fn end_candidate(&mut self, id: CandidateId, task: TaskId, at: Nanos, out: &mut impl FnMut(Event)) {
+        let end = self.first + self.entries.len() as u64;
+        let event = Event::PollEnd { task, at };
+        match self.candidate_mut(id) {
+            Some(candidate) if !candidate.is_resolved => {
+                (candidate.end, candidate.at) = (Some(end), at);
+                self.entries.push_back(QueuedEvent::Tentative(event));
+            }
+            _ => self.emit(event, out),
+        }
+    }
+
+    /// Whether the candidate is undecided.
+    pub fn is_undecided(&mut self, id: CandidateId) -> bool {
+        self.candidate_mut(id).is_some_and(|candidate| !candidate.is_resolved)
+    }
+
+    /// Resolves a candidate as a poll or a drop.
+    pub fn resolve(&mut self, id: CandidateId, is_poll: bool, out: &mut impl FnMut(Event)) {
+        let first = self.first;
+        let Some(candidate) = self.candidate_mut(id).filter(|candidate| !candidate.is_resolved) else { return };
+        candidate.is_resolved = true;
+        let (start, end) = (candidate.start, candidate.end);
+        for number in std::iter::once(start).chain(end) {
+            let index = usize::try_from(number - first).unwrap_or(usize::MAX);
+            let Some(entry) = self.entries.get_mut(index) else { continue };
+            *entry = match std::mem::replace(entry, QueuedEvent::Removed) {
+                QueuedEvent::Tentative(event) if is_poll => QueuedEvent::Final(event),
+                QueuedEvent::Tentative(_) => QueuedEvent::Removed,
+                other => other,
+            };
+        }
+        self.flush(out);
+    }
+
+    /// Resolves the candidates that have waited long enough at `now`, by the recording's time.
+    pub fn resolve_expired(&mut self, now: Nanos, out: &mut impl FnMut(Event)) {
+        while self.candidates.front().is_some_and(|first| now.saturating_sub(first.at) > first.timeout_ns()) {
+            self.resolve_oldest(out);
+        }
+    }
+
+    /// Resolves candidates after no input for `quiet_ns`, by any clock.
+    pub fn flush_idle(&mut self, quiet_ns: u64, out: &mut impl FnMut(Event)) {
+        // A candidate with more patience blocks those behind it, not the other way round.
+        while self.candidates.front().is_some_and(|first| quiet_ns > first.timeout_ns().min(UNWOKEN_TIMEOUT_NS)) {
+            self.resolve_oldest(out);
+        }
+    }
+
+    fn resolve_oldest(&mut self, out: &mut impl FnMut(Event)) {
+        self.resolve(CandidateId(self.first_candidate), true, out);
+    }
+
+    fn candidate_mut(&mut self, id: CandidateId) -> Option<&mut PollCandidate> {
+        let index = id.0.checked_sub(self.first_candidate)?;
+        self.candidates.get_mut(usize::try_from(index).ok()?)
+    }
+
+    fn flush(&mut self, out: &mut impl FnMut(Event)) {
+        while self.candidates.front().is_some_and(|candidate| candidate.is_resolved) {
+            self.candidates.pop_front();
+            self.first_candidate += 1;
+        }
+        while let Some(entry) = self.entries.front_mut() {
+            match std::mem::replace(entry, QueuedEvent::Removed) {
+                QueuedEvent::Final(event) => out(event),
+                QueuedEvent::Removed => {}
+                QueuedEvent::Tentative(event) => {
+                    *entry = QueuedEvent::Tentative(event);
+                    return;
+                }
+            }
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+}

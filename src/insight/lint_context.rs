@@ -1,0 +1,237 @@
+//! Context of the lints: the trace, the thresholds, and an index that several lints share.
+
+use rustc_hash::FxHashMap;
+
+use super::thresholds::Thresholds;
+use super::units::human_ns;
+use crate::trace::{
+    Await, AwaitId, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
+    TaskOutcome, Trace,
+};
+
+/// Everything that a lint reads.
+#[derive(Clone, Copy)]
+pub struct LintContext<'a> {
+    /// The trace under analysis.
+    pub trace: &'a Trace,
+    /// Limits above which something is reported.
+    pub thresholds: &'a Thresholds,
+    /// Awaits and polls that were indexed in one pass over the trace.
+    pub index: &'a LintIndex,
+}
+
+/// Awaits and polls of a trace, indexed for the lints.
+#[derive(Default)]
+pub struct LintIndex {
+    /// Calls that occupied the loop (blocking or computing), by task, in order of time.
+    loop_calls: FxHashMap<TaskId, Vec<Await>>,
+    /// Awaits of a known resource, by resource, in order of creation.
+    pub awaits_by_resource: FxHashMap<ResourceId, Vec<Await>>,
+    /// Awaits in `awaits_by_resource` that were open when they were indexed: resource, index in its list, await id.
+    open_awaits: Vec<(ResourceId, usize, AwaitId)>,
+    /// Polls that compute without yielding, in order of time.
+    pub greedy_polls: Vec<GreedyPoll>,
+}
+
+impl LintIndex {
+    /// Adds an await. Awaits must be added in order of creation.
+    pub fn add_await(&mut self, trace: &Trace, id: AwaitId, found: Await) {
+        if trace.site(found.site).is_some_and(|site| site.is_blocking() || site.is_declared_work()) {
+            self.loop_calls.entry(found.task).or_default().push(found);
+        }
+        if let Some(resource) = found.resource() {
+            let awaits = self.awaits_by_resource.entry(resource).or_default();
+            if found.end().is_none() {
+                self.open_awaits.push((resource, awaits.len(), id));
+            }
+            awaits.push(found);
+        }
+    }
+
+    /// Updates the awaits that were open when they were added. An await that was evicted since stays as it was added.
+    pub fn refresh_open_awaits(&mut self, trace: &Trace) {
+        let by_resource = &mut self.awaits_by_resource;
+        self.open_awaits.retain(|(resource, index, id)| {
+            let indexed = by_resource.get_mut(resource).and_then(|awaits| awaits.get_mut(*index));
+            let (Some(indexed), Some(current)) = (indexed, trace.awaits().get(*id)) else { return false };
+            *indexed = current;
+            current.end().is_none()
+        });
+    }
+
+    /// Whether `task` made calls that occupied the loop.
+    pub fn has_loop_calls(&self, task: TaskId) -> bool {
+        self.loop_calls.contains_key(&task)
+    }
+}
+
+/// A poll that computes without yielding.
+#[derive(Clone, Copy, Debug)]
+pub struct GreedyPoll {
+    /// The task that was polled.
+    pub task: TaskId,
+    /// Start of the poll.
+    pub from: Nanos,
+    /// End of the poll, or now if it is still running.
+    pub to: Nanos,
+}
+
+/// A poll over the blocked-loop threshold, with the calls made in it.
+#[derive(Clone, Copy, Debug)]
+pub struct LongPoll {
+    /// Start of the poll.
+    pub from: Nanos,
+    /// End of the poll, or now if it is still running.
+    pub to: Nanos,
+    /// Time in calls that the program declares as computing.
+    pub computing_ns: u64,
+    /// Number of computing calls.
+    pub computing_calls: u64,
+    /// Number of blocking calls.
+    pub blocking_calls: u64,
+    /// The longest blocking call.
+    pub longest_call: Option<Await>,
+}
+
+impl LongPoll {
+    /// Length of the poll.
+    pub fn duration_ns(&self) -> u64 {
+        self.to - self.from
+    }
+
+    /// Time outside of declared computing: blocking calls and undeclared work.
+    pub fn blocked_ns(&self) -> u64 {
+        self.duration_ns().saturating_sub(self.computing_ns)
+    }
+}
+
+impl<'a> LintContext<'a> {
+    /// Polls of `task` that compute without yielding.
+    pub fn greedy_polls(&self, task: &'a Task) -> Vec<GreedyPoll> {
+        let thresholds = self.thresholds;
+        let is_greedy = |poll: &LongPoll| {
+            poll.computing_ns > thresholds.never_yields_ns
+                || (poll.computing_calls >= thresholds.never_yields_pieces
+                    && poll.computing_ns > thresholds.blocked_loop_ns)
+        };
+        let polls = self.long_polls(task).filter(is_greedy);
+        polls.map(|poll| GreedyPoll { task: task.id, from: poll.from, to: poll.to }).collect()
+    }
+
+    /// Polls of `task` over the blocked-loop threshold. A running poll counts up to now.
+    pub fn long_polls(&self, task: &'a Task) -> impl Iterator<Item = LongPoll> + use<'a, '_> {
+        let (now, limit_ns) = (self.trace.now(), self.thresholds.blocked_loop_ns);
+        let calls = self.index.loop_calls.get(&task.id).map_or(&[][..], Vec::as_slice);
+        // A task whose total busy time is within the limit has no poll over it.
+        // A task that runs beside the loop cannot block it.
+        let may_block = !task.is_off_loop() && task.lane.totals_at(now).busy_ns > limit_ns;
+        let until = task.lane.ended_at().unwrap_or(now);
+        let polls =
+            task.lane.cycles().filter(move |_| may_block).map(move |cycle| (cycle.start, poll_end(&cycle, until)));
+        polls
+            .filter(move |(from, to)| to.saturating_sub(*from) > limit_ns)
+            .map(move |(from, to)| self.measure_poll(calls, from, to))
+    }
+
+    /// Sums up the calls that were made between `from` and `to`.
+    fn measure_poll(&self, calls: &[Await], from: Nanos, to: Nanos) -> LongPoll {
+        let first = calls.partition_point(|call| call.end().is_some_and(|end| end <= from));
+        let mut poll =
+            LongPoll { from, to, computing_ns: 0, computing_calls: 0, blocking_calls: 0, longest_call: None };
+        for call in calls[first..].iter().take_while(|call| call.start < to) {
+            let end = call.end().unwrap_or(to).min(to);
+            if self.site(call).is_some_and(AwaitSite::is_declared_work) {
+                let computing_ns = end.saturating_sub(call.start.max(from));
+                poll.computing_ns = poll.computing_ns.saturating_add(computing_ns);
+                poll.computing_calls += 1;
+                continue;
+            }
+            poll.blocking_calls += 1;
+            if poll.longest_call.is_none_or(|longest| self.duration_ns(call) > self.duration_ns(&longest)) {
+                poll.longest_call = Some(*call);
+            }
+        }
+        poll
+    }
+
+    /// Call and source location of an await.
+    pub fn site(&self, found: &Await) -> Option<&'a AwaitSite> {
+        self.trace.site(found.site)
+    }
+
+    /// Duration of an await, up to now if it is open.
+    pub fn duration_ns(&self, found: &Await) -> u64 {
+        self.end_of(found).saturating_sub(found.start)
+    }
+
+    /// End of an await, or now if it is open.
+    pub fn end_of(&self, found: &Await) -> Nanos {
+        found.end().unwrap_or(self.trace.now())
+    }
+
+    /// Awaits of resources of `kind`, grouped by resource and ordered by resource id.
+    pub fn awaits_by_kind(&self, kind: ResourceKind) -> Vec<(ResourceId, &[Await])> {
+        let is_of_kind = |id: &ResourceId| self.trace.resources().get(*id).is_some_and(|found| found.kind == kind);
+        let mut found: Vec<_> = self
+            .index
+            .awaits_by_resource
+            .iter()
+            .filter(|(id, _)| is_of_kind(id))
+            .map(|(id, awaits)| (*id, awaits.as_slice()))
+            .collect();
+        found.sort_unstable_by_key(|(id, _)| *id);
+        found
+    }
+
+    /// Time at which the run ended: the end of main, or now.
+    pub fn run_end(&self) -> Nanos {
+        self.trace.task(TaskId::from_index(0)).and_then(|main| main.lane.ended_at()).unwrap_or(self.trace.now())
+    }
+
+    /// Whether the task lasted for the whole run: it is still there, or was cancelled only because the run ended.
+    pub fn has_outlived_run(&self, task: &Task) -> bool {
+        match &task.outcome {
+            None => true,
+            Some(TaskOutcome::Cancelled) => task.lane.ended_at().is_some_and(|ended| ended >= self.run_end()),
+            Some(_) => false,
+        }
+    }
+
+    /// Name of a task for messages.
+    pub fn task_name(&self, id: TaskId) -> String {
+        self.trace.task(id).map_or_else(|| format!("task {id}"), |task| task.name().into_owned())
+    }
+
+    /// Name of a resource for messages.
+    pub fn resource_name(&self, id: ResourceId) -> String {
+        self.trace.resources().get(id).map_or_else(|| format!("resource {id}"), |found| found.name.to_string())
+    }
+
+    /// Formats an await for messages: `sleep at workloads/countasync.lua:3`.
+    pub fn describe_await(&self, found: &Await) -> String {
+        self.site(found).map_or_else(String::new, |site| with_location(&site.source, site.location.as_ref()))
+    }
+}
+
+/// Appends the location to `what`: `sleep at workloads/countasync.lua:3`.
+pub fn with_location(what: &str, location: Option<&Location>) -> String {
+    match location {
+        Some(location) => format!("{what} at {location}"),
+        None => what.to_owned(),
+    }
+}
+
+/// Formats an interval: `from 1 s to 3 s`.
+pub fn human_interval(from: Nanos, to: Nanos) -> String {
+    format!("from {} to {}", human_ns(from), human_ns(to))
+}
+
+/// End of a cycle's poll, or `now` if it is still running.
+pub fn poll_end(cycle: &Cycle, now: Nanos) -> Nanos {
+    cycle.end().unwrap_or(now).max(cycle.start)
+}
+
+/// Whether an await never became ready: it was dropped, or is still open.
+pub fn is_unresolved(found: &Await) -> bool {
+    !matches!(found.outcome(), AwaitOutcome::Ready | AwaitOutcome::Unknown)
+}

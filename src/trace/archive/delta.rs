@@ -1,0 +1,105 @@
+//! Deltas: new tasks, sites and output lines, and ends of tasks and of awaits that outlived their block.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::awaits::Await;
+use super::super::event::{AwaitSite, Nanos, TaskMeta, TaskOutcome};
+use super::super::id::{AwaitId, TaskId};
+use super::super::lane::LaneTail;
+use super::super::output::OutputLine;
+use super::super::retention::{BlockOwner, TaskBlockKind};
+use super::super::task::Task;
+use super::super::{Trace, pack};
+use super::ArchiveCursor;
+
+/// What was added since the last delta.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct ArchiveDelta<'a> {
+    /// Number of tasks in earlier deltas.
+    pub tasks_before: usize,
+    /// Number of sites in earlier deltas.
+    pub sites_before: usize,
+    pub tasks: Vec<SpawnRecord<'a>>,
+    pub sites: Cow<'a, [AwaitSite]>,
+    pub output: Vec<Cow<'a, OutputLine>>,
+    /// Ended tasks, with the step of their end.
+    pub ends: Vec<(TaskId, LaneTail, TaskOutcome, u32)>,
+    /// Awaits that ended after their block was sealed.
+    pub late_awaits: Vec<(AwaitId, Await)>,
+}
+
+/// Spawn of a task.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SpawnRecord<'a> {
+    pub meta: Cow<'a, TaskMeta>,
+    pub at: Nanos,
+    pub step: u32,
+}
+
+impl Trace {
+    /// Serializes tasks, sites and output that were added since `cursor`, and advances it. Returns `None` if there are
+    /// none.
+    ///
+    /// Must be written before the blocks that [`Self::encode_blocks`] gives for the same state of the trace.
+    pub fn encode_delta(&self, cursor: &mut ArchiveCursor) -> Option<Vec<u8>> {
+        let spawn_record = |index: usize| match self.task(TaskId::from_index(index)) {
+            Some(task) => {
+                SpawnRecord { meta: Cow::Borrowed(&*task.meta), at: task.lane.spawned_at(), step: task.spawn_step }
+            }
+            // The task was spawned and evicted since the last delta. Ids are dense, so a placeholder takes its id.
+            None => SpawnRecord { meta: Cow::Owned(TaskMeta::default()), at: self.now, step: self.steps },
+        };
+        let delta = ArchiveDelta {
+            tasks_before: cursor.tasks,
+            sites_before: cursor.sites,
+            tasks: (cursor.tasks..self.tasks.len()).map(spawn_record).collect(),
+            sites: Cow::Borrowed(self.sites.get(cursor.sites..).unwrap_or_default()),
+            output: self.output.since(cursor.lines).map(Cow::Borrowed).collect(),
+            ..ArchiveDelta::default()
+        };
+        cursor.tasks = self.tasks.len();
+        cursor.sites = self.sites.len();
+        cursor.lines = self.output.total_lines();
+        delta.encoded()
+    }
+
+    /// Serializes ends of tasks, and of awaits in sealed blocks, since `cursor`, and advances it. Returns `None` if
+    /// there are none.
+    ///
+    /// Must be written after the blocks that [`Self::encode_blocks`] gives for the same state of the trace.
+    pub fn encode_ends(&self, cursor: &mut ArchiveCursor) -> Option<Vec<u8>> {
+        let first = self.sealed_count - self.sealed_blocks.len() as u64;
+        let from = cursor.ends.saturating_sub(first) as usize;
+        let ended = self.sealed_blocks.range(from.min(self.sealed_blocks.len())..).filter_map(|owner| match owner {
+            BlockOwner::Task(id, TaskBlockKind::LaneTail) => self.task(*id),
+            _ => None,
+        });
+        let end = |task: &Task| {
+            Some((task.id, task.lane.tail(), task.outcome.clone()?, task.end_step.unwrap_or(task.spawn_step)))
+        };
+        let delta = ArchiveDelta {
+            tasks_before: cursor.tasks,
+            sites_before: cursor.sites,
+            ends: ended.filter_map(end).collect(),
+            late_awaits: self.awaits.late_ends_since(cursor.late).collect(),
+            ..ArchiveDelta::default()
+        };
+        cursor.ends = self.sealed_count;
+        cursor.late = self.awaits.late_end_count();
+        delta.encoded()
+    }
+}
+
+impl ArchiveDelta<'_> {
+    /// Encodes the delta, or returns `None` if it is empty.
+    fn encoded(&self) -> Option<Vec<u8>> {
+        let is_empty = self.tasks.is_empty()
+            && self.sites.is_empty()
+            && self.output.is_empty()
+            && self.ends.is_empty()
+            && self.late_awaits.is_empty();
+        (!is_empty).then(|| pack::to_postcard(self))
+    }
+}

@@ -1,0 +1,200 @@
+//! Restores a trace from the pieces of an archive. Input is untrusted: any bytes give an error or a trace that is safe
+//! to query, and nothing panics.
+
+use std::borrow::Cow;
+
+use super::super::event::Nanos;
+use super::super::retention::{BlockOwner, TaskBlockKind};
+use super::super::task::{Task, TaskPhase};
+use super::super::{EvictedTasks, Trace, pack};
+use super::blocks::read_owner;
+use super::delta::ArchiveDelta;
+
+/// Error in a piece of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TraceLoadError {
+    /// It does not continue the pieces before it.
+    #[error("reference to an undefined task or site")]
+    Mismatch,
+    /// It cannot be decoded.
+    #[error("malformed data")]
+    Malformed,
+}
+
+/// Restores a trace from the pieces that [`super`] describes.
+#[derive(Debug)]
+pub struct TraceLoader {
+    trace: Trace,
+    sanitize: SanitizeFn,
+    has_tail: bool,
+    last_time: Nanos,
+}
+
+/// Function that removes control characters from text.
+pub type SanitizeFn = fn(&str) -> Cow<'_, str>;
+
+impl TraceLoader {
+    /// Creates a loader for a trace with a memory budget of about `budget_bytes`. Of a larger trace the newest part is
+    /// retained.
+    pub fn new(budget_bytes: usize, sanitize: SanitizeFn) -> Self {
+        Self { trace: Trace::with_budget(budget_bytes), sanitize, has_tail: false, last_time: 0 }
+    }
+
+    /// Declares that polls and wakes are sampled. The tail contains this too, but may be missing.
+    pub fn set_sampled(&mut self) {
+        self.trace.set_sampled();
+    }
+
+    /// Declares that the traced program is external. The tail contains this too, but may be missing.
+    pub fn set_external(&mut self) {
+        self.trace.set_external();
+    }
+
+    /// Adds a delta, as [`Trace::encode_delta`] and [`Trace::encode_ends`] write it.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be decoded or does not continue the deltas before it.
+    pub fn add_delta(&mut self, bytes: &[u8]) -> Result<(), TraceLoadError> {
+        let delta: ArchiveDelta = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let trace = &mut self.trace;
+        if delta.tasks_before != trace.tasks.len() || delta.sites_before != trace.sites.len() {
+            return Err(TraceLoadError::Mismatch);
+        }
+        for record in delta.tasks {
+            trace.add_task(record.meta.into_owned(), record.at, record.step);
+        }
+        trace.sites.extend(delta.sites.into_owned());
+        for line in delta.output {
+            let mut line = line.into_owned();
+            line.text = (self.sanitize)(&line.text).into();
+            trace.output.push(line);
+        }
+        for (id, lane, outcome, step) in delta.ends {
+            let Some(task) = trace.tasks.get_mut(id) else { continue };
+            let history_bytes = task.history_bytes();
+            task.lane.restore_tail(lane);
+            self.last_time = self.last_time.max(task.lane.ended_at().unwrap_or(0));
+            task.outcome = Some(outcome);
+            task.end_step = Some(step);
+            // The tail has the exact counts.
+            (task.counts.polls, task.counts.wakes) = (task.lane.poll_count(), task.wakes().len() as u64);
+            if std::mem::replace(&mut task.phase, TaskPhase::Ended) != TaskPhase::Ended {
+                trace.ended_tasks.push_back(id);
+            }
+            trace.history_bytes = (trace.history_bytes + task.history_bytes()).saturating_sub(history_bytes);
+            trace.account_bytes(0);
+        }
+        delta.late_awaits.into_iter().for_each(|(id, found)| trace.awaits.apply_late_end(id, found));
+        Ok(())
+    }
+
+    /// Adds sealed blocks, as [`Trace::encode_blocks`] writes them.
+    ///
+    /// # Errors
+    /// Returns an error if they cannot be decoded or belong to undefined tasks.
+    pub fn add_blocks(&mut self, mut bytes: &[u8]) -> Result<(), TraceLoadError> {
+        while !bytes.is_empty() {
+            let owner = read_owner(&mut bytes).ok_or(TraceLoadError::Malformed)?;
+            let trace = &mut self.trace;
+            let rest = &mut bytes;
+            // The block of an evicted task is decoded to skip it.
+            let mut placeholder = None;
+            let delta = match owner {
+                BlockOwner::Loop => trace.loop_lane.read_block(rest),
+                BlockOwner::LoopStats => trace.loop_lane.read_stats(rest),
+                BlockOwner::Awaits => trace.awaits.read_block(rest),
+                BlockOwner::Task(id, _) if id.index() >= trace.tasks.len() => return Err(TraceLoadError::Mismatch),
+                BlockOwner::Task(id, part) => {
+                    let task = trace.tasks.get_mut(id).unwrap_or_else(|| placeholder.insert(Task::placeholder(id)));
+                    match part {
+                        TaskBlockKind::Lane => {
+                            let delta = task.lane.read_block(rest);
+                            self.last_time = self.last_time.max(task.lane.sealed_until());
+                            delta
+                        }
+                        TaskBlockKind::Stats => task.lane.read_stats(rest),
+                        TaskBlockKind::Awaits => task.awaits.read_block(rest),
+                        TaskBlockKind::BlockingCalls => {
+                            task.cold.get_or_insert_default().blocking_calls.read_block(rest)
+                        }
+                        TaskBlockKind::Wakes => task.wakes.get_or_insert_default().read_block(rest),
+                        TaskBlockKind::LaneTail => None,
+                    }
+                }
+            };
+            let delta = delta.ok_or(TraceLoadError::Malformed)?;
+            if placeholder.is_none() {
+                trace.account_storage(delta, owner);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the tail, as [`Trace::encode_tail`] writes it, after all deltas and blocks before it.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be decoded or does not match the pieces before it.
+    pub fn add_tail(&mut self, bytes: &[u8]) -> Result<(), TraceLoadError> {
+        self.trace.restore_tail(bytes, self.sanitize)?;
+        self.has_tail = true;
+        Ok(())
+    }
+
+    /// Returns the restored trace, and whether it is complete. Without a tail its newest end is missing.
+    pub fn finish(self) -> (Trace, bool) {
+        let Self { mut trace, has_tail, last_time, .. } = self;
+        if !has_tail {
+            trace.recompute_totals(last_time);
+        }
+        trace.queue_ended_lanes();
+        (trace, has_tail)
+    }
+}
+
+impl Trace {
+    /// Computes the totals from sealed blocks, where no tail has them.
+    fn recompute_totals(&mut self, last_time: Nanos) {
+        self.now = last_time.max(self.loop_lane.sealed_until());
+        for task in self.tasks.iter_mut() {
+            let totals = task.lane.totals_at(Nanos::MAX);
+            task.counts.polls = task.lane.poll_count();
+            let wakes = task.wakes().len() as u64;
+            task.counts.wakes = wakes;
+            if task.phase != TaskPhase::Ended {
+                task.phase = TaskPhase::Waiting;
+            }
+            self.counts.polls = self.counts.polls.saturating_add(task.counts.polls);
+            self.counts.wakes = self.counts.wakes.saturating_add(task.counts.wakes);
+            let busy_ns = if task.is_off_loop() { 0 } else { totals.busy_ns };
+            self.counts.busy_ns = self.counts.busy_ns.saturating_add(busy_ns);
+            let count = match (&task.outcome, task.phase) {
+                (Some(super::super::TaskOutcome::Completed), _) => &mut self.counts.completed,
+                (Some(super::super::TaskOutcome::Cancelled), _) => &mut self.counts.cancelled,
+                (Some(super::super::TaskOutcome::Failed(_)), _) => &mut self.counts.failed,
+                (None, _) => &mut self.counts.waiting,
+            };
+            *count += 1;
+        }
+        let EvictedTasks { counts, loop_busy_ns, outcomes: [done, cancelled, failed], .. } = &self.evicted;
+        self.counts.polls = self.counts.polls.saturating_add(counts.polls);
+        self.counts.wakes = self.counts.wakes.saturating_add(counts.wakes);
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(*loop_busy_ns);
+        self.counts.completed = self.counts.completed.saturating_add(*done);
+        self.counts.cancelled = self.counts.cancelled.saturating_add(*cancelled);
+        self.counts.failed = self.counts.failed.saturating_add(*failed);
+        self.steps = u32::try_from(self.counts.polls).unwrap_or(u32::MAX);
+        self.counts.turns = self.loop_lane.poll_count();
+        self.counts.parks = self.counts.turns;
+    }
+
+    /// Queues the lanes of ended tasks for eviction, as when the trace was recorded.
+    fn queue_ended_lanes(&mut self) {
+        let ended = self
+            .tasks
+            .iter()
+            .filter(|task| task.outcome.is_some())
+            .map(|task| BlockOwner::Task(task.id, TaskBlockKind::LaneTail));
+        let ended: Vec<BlockOwner> = ended.collect();
+        ended.into_iter().for_each(|owner| self.queue_sealed_block(owner));
+    }
+}

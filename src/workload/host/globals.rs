@@ -1,0 +1,306 @@
+//! The global functions of the workload language.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use mlua::{Error, Lua, MultiValue, Table, Value};
+
+use super::awaitable::{StartFn, make_awaitable};
+use super::{
+    ScriptHost, channel, coroutine, file, gather, generator, lock, select, sync, task, task_group, tcp, time, udp,
+};
+use crate::trace::AwaitKind;
+use crate::workload::fault::{FaultKind, ScriptFault};
+
+/// Names of all globals: the workload functions and the parts of Lua that a script may use. Error messages suggest the
+/// closest one for a misspelled name.
+pub const GLOBAL_NAMES: &[&str] = &[
+    "append_file",
+    "as_completed",
+    "async",
+    "async_generator",
+    "await",
+    "barrier",
+    "block",
+    "broadcast",
+    "channel",
+    "clock",
+    "create_task",
+    "each",
+    "error",
+    "event",
+    "fail",
+    "gather",
+    "interval",
+    "ipairs",
+    "log",
+    "math",
+    "mutex",
+    "next",
+    "notify",
+    "now",
+    "oneshot",
+    "open_file",
+    "pairs",
+    "panic",
+    "pcall",
+    "print",
+    "random",
+    "read_file",
+    "rwlock",
+    "select",
+    "semaphore",
+    "setmetatable",
+    "shield",
+    "sleep",
+    "sleep_until",
+    "spawn_blocking",
+    "string",
+    "table",
+    "task_group",
+    "tcp_connect",
+    "tcp_listen",
+    "timeout",
+    "tonumber",
+    "tostring",
+    "type",
+    "udp",
+    "unconstrained",
+    "utf8",
+    "watch",
+    "work",
+    "write_file",
+    "xpcall",
+    "yield_now",
+];
+
+/// Maximum number of bytes of one output line. Longer lines are truncated.
+const OUTPUT_LINE_BYTES_MAX: usize = 64 << 10;
+
+const LOG_LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
+
+/// Defines all global functions of the language.
+pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    install_tasks(lua, host)?;
+    time::install(lua, host)?;
+    sync::install(lua, host)?;
+    channel::install(lua, host)?;
+    select::install(lua, host)?;
+    tcp::install(lua, host)?;
+    udp::install(lua, host)?;
+    file::install(lua, host)?;
+    generator::install(lua, host)?;
+    install_output(lua, host)?;
+    install_random(lua, host)?;
+    install_failures(lua, host)
+}
+
+fn install_tasks(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "async", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, value: Value| {
+        coroutine::make_async(lua, host, value)
+    });
+    host_function!(
+        lua,
+        host,
+        "create_task",
+        |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (value, options): (Value, Value)| {
+            let name = read_task_name(lua, host, &options)?;
+            task::create_task(lua, host, &value, name, "create_task")
+        }
+    );
+    host_function!(lua, host, "gather", gather::gather);
+    host_function!(lua, host, "task_group", task_group::task_group);
+    host_function!(lua, host, "unconstrained", super::awaitable::unconstrained);
+    host_function!(lua, host, "yield_now", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, ()| {
+        let start: StartFn = Box::new(|_, _| {
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(MultiValue::new())
+            })
+        });
+        make_awaitable(lua, host, AwaitKind::Yield, source, start)
+    });
+    Ok(())
+}
+
+/// Reads the optional `{name = "…"}` of `create_task`.
+pub(super) fn read_task_name(lua: &Lua, host: &ScriptHost, options: &Value) -> mlua::Result<Option<String>> {
+    let refuse = |got: String| {
+        let fault =
+            ScriptFault::new(format!("create_task takes {{name = \"…\"}} in addition to the coroutine, and got {got}"));
+        host.usage_error(lua, fault.token("create_task"))
+    };
+    match options {
+        Value::Nil => Ok(None),
+        Value::Table(table) => match table.get::<Value>("name")? {
+            Value::Nil => Ok(None),
+            Value::String(name) => Ok(Some(name.to_string_lossy())),
+            other => Err(refuse(format!("name = {}", describe(&other)))),
+        },
+        other => Err(refuse(describe(other))),
+    }
+}
+
+fn install_output(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "tostring", |lua: &Lua, _: &Arc<ScriptHost>, _: &Arc<str>, value: Value| to_text(
+        lua, &value
+    ));
+    host_function!(lua, host, "print", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, values: MultiValue| {
+        let mut line = String::new();
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                line.push('\t');
+            }
+            line.push_str(&to_text(lua, value)?);
+        }
+        print_line(lua, host, "print", line)
+    });
+    host_function!(lua, host, "log", |lua: &Lua,
+                                      host: &Arc<ScriptHost>,
+                                      _: &Arc<str>,
+                                      (level, value): (Value, Value)| {
+        let level = to_text(lua, &level)?;
+        if !LOG_LEVELS.contains(&level.as_str()) {
+            let fault = ScriptFault::new(format!("`{level}` is not a log level")).token("log");
+            return Err(host.usage_error(lua, fault.hint(format!("use one of {}", LOG_LEVELS.join(", ")))));
+        }
+        print_line(lua, host, "log", format!("[{level}] {}", to_text(lua, &value)?))
+    });
+    Ok(())
+}
+
+/// Reports one output line, truncated to [`OUTPUT_LINE_BYTES_MAX`].
+fn print_line(lua: &Lua, host: &ScriptHost, by: &str, mut line: String) -> mlua::Result<()> {
+    if line.len() > OUTPUT_LINE_BYTES_MAX {
+        let cut = (0..=OUTPUT_LINE_BYTES_MAX).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        line.truncate(cut);
+        line.push('…');
+    }
+    host.record_line(host.caller_line(lua));
+    host.loop_handle(lua, by)?.print(&line);
+    Ok(())
+}
+
+fn install_random(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "random", random);
+    let math: Table = lua.globals().get("math")?;
+    math.set("random", lua.globals().get::<Value>("random")?)?;
+    // The run's seed must not be changed, so that equal commands give identical runs.
+    math.set("randomseed", Value::Nil)
+}
+
+/// `random()` returns a number from 0 (inclusive) to 1 (exclusive), `random(n)` a whole number from 1 to n, and
+/// `random(a, b)` a whole number from a to b.
+fn random(lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (a, b): (Value, Value)) -> mlua::Result<Value> {
+    // There is no seed while the script is loaded, and the manifest must not depend on one.
+    host.loop_handle(lua, "random")?;
+    let whole_number = |value: Value| match value {
+        Value::Nil => Ok(None),
+        Value::Integer(number) => Ok(Some(number)),
+        Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Ok(Some(number as i64)),
+        other => {
+            let fault = ScriptFault::new(format!("random needs whole numbers, and got {}", describe(&other)));
+            Err(host.usage_error(lua, fault.token("random").hint("write random(), random(6) or random(1, 6)")))
+        }
+    };
+    let (low, high) = match (whole_number(a)?, whole_number(b)?) {
+        (None, _) => return Ok(Value::Number(lock(&host.random).next_fraction())),
+        (Some(high), None) => (1, high),
+        (Some(low), Some(high)) => (low, high),
+    };
+    if low > high {
+        let fault = ScriptFault::new(format!("random needs the lower bound first, and got {low} to {high}"));
+        return Err(host.usage_error(lua, fault.token("random")));
+    }
+    Ok(Value::Integer(lock(&host.random).next_in_range(low, high)))
+}
+
+fn install_failures(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
+    host_function!(lua, host, "fail", |lua: &Lua,
+                                       host: &Arc<ScriptHost>,
+                                       _: &Arc<str>,
+                                       value: Value|
+     -> mlua::Result<()> {
+        Err(host.usage_error(lua, ScriptFault::new(to_text(lua, &value)?).token("fail")))
+    });
+    host_function!(lua, host, "panic", |lua: &Lua,
+                                        host: &Arc<ScriptHost>,
+                                        _: &Arc<str>,
+                                        value: Value|
+     -> mlua::Result<()> {
+        Err(host.usage_error(lua, ScriptFault::new(to_text(lua, &value)?).kind(FaultKind::Panic)))
+    });
+    Ok(())
+}
+
+/// Converts a value to text. It omits memory addresses, because they differ from run to run.
+fn to_text(lua: &Lua, value: &Value) -> mlua::Result<String> {
+    let bare = match value {
+        Value::String(text) => return Ok(text.to_string_lossy()),
+        // Lua's number format: 2.0, and 0.3 for 0.1 + 0.2.
+        Value::Number(_) => {
+            let text = lua.coerce_string(value.clone())?;
+            return Ok(text.map_or_else(String::new, |text| text.to_string_lossy()));
+        }
+        Value::Table(table) => table.metatable().is_none(),
+        Value::Function(_) | Value::Thread(_) => true,
+        _ => false,
+    };
+    if bare { Ok(value.type_name().to_owned()) } else { value.to_string() }
+}
+
+/// Describes a value for an error message: `nil`, `the number 5`, `a table`.
+pub(in crate::workload) fn describe(value: &Value) -> String {
+    match value {
+        Value::Nil => "nil".to_owned(),
+        Value::Boolean(yes) => yes.to_string(),
+        Value::Integer(number) => format!("the number {number}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the text {:?}", text.to_string_lossy().chars().take(40).collect::<String>()),
+        Value::UserData(_) => value.to_string().map_or_else(
+            |_| "an awaitable".to_owned(),
+            |text| if text.contains(": 0x") { "an awaitable".to_owned() } else { format!("the {text}") },
+        ),
+        other => format!("a {}", other.type_name()),
+    }
+}
+
+/// Returns a table's keys in a deterministic order: numbers, then texts, then the rest.
+pub(super) fn sorted_keys(lua: &Lua, value: Value) -> mlua::Result<Table> {
+    let Value::Table(table) = value else {
+        return Err(Error::runtime(format!("pairs needs a table, and got {}", describe(&value))));
+    };
+    let keys = table.pairs::<Value, Value>().map(|pair| pair.map(|(key, _)| key));
+    let mut keys = keys.collect::<mlua::Result<Vec<_>>>()?;
+    keys.sort_by(compare_keys);
+    lua.create_sequence_from(keys)
+}
+
+fn compare_keys(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a.as_bytes().as_ref().cmp(b.as_bytes().as_ref()),
+        _ => match (number_of(a), number_of(b)) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            _ => key_rank(a).cmp(&key_rank(b)),
+        },
+    }
+}
+
+/// Returns an integer or float value as a number.
+pub(in crate::workload) fn number_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// Orders keys of different types.
+fn key_rank(key: &Value) -> u8 {
+    match key {
+        Value::Integer(_) | Value::Number(_) => 0,
+        Value::String(_) => 1,
+        Value::Boolean(_) => 2,
+        _ => 3,
+    }
+}
