@@ -1,6 +1,18 @@
 //! Shared vocabulary for controlling a session: the commands a session accepts and the status it reports.
 //!
 //! The lab, the screen and the command line all use these types, so none of them depends on another.
+//!
+//! ```
+//! use loopscope::control::{Breakpoint, Speed};
+//!
+//! let breakpoint: Breakpoint = "poll > 10ms".parse()?;
+//! assert!(matches!(breakpoint, Breakpoint::LongPoll(_, 10_000_000)));
+//! assert_eq!(breakpoint.to_string(), "poll > 10ms");
+//!
+//! let speed: Speed = "3600".parse()?;
+//! assert_eq!(speed.faster(), Speed::Factor(10_000.0));
+//! # Ok::<(), String>(())
+//! ```
 
 mod breakpoint;
 
@@ -236,6 +248,14 @@ impl Speed {
     }
 
     /// Returns the real duration of `virtual_ns` at this speed; `None` for no delay.
+    ///
+    /// ```
+    /// # use loopscope::control::Speed;
+    /// # use std::time::Duration;
+    /// let hour_ns = 3_600_000_000_000;
+    /// assert_eq!(Speed::Factor(3_600.0).real_duration(hour_ns), Some(Duration::from_secs(1)));
+    /// assert_eq!(Speed::Max.real_duration(hour_ns), None);
+    /// ```
     pub fn real_duration(self, virtual_ns: u64) -> Option<Duration> {
         match self {
             Self::Factor(times) => Some(Duration::from_secs_f64(virtual_ns as f64 / 1e9 / times)),

@@ -2,6 +2,21 @@
 //!
 //! Pure functions of a trace: no I/O, no clock. A finding states what was observed, where, and on which evidence. A
 //! mere suspicion is not reported.
+//!
+//! ```
+//! use loopscope::insight::{Thresholds, run_lints};
+//! use loopscope::trace::{Event, TaskId, TaskMeta, Trace};
+//!
+//! let mut trace = Trace::default();
+//! let task = TaskId::from_index(0);
+//! let meta = TaskMeta { name: "parser".into(), ..TaskMeta::default() };
+//! trace.apply(Event::Spawn { task, at: 0, meta: Box::new(meta) });
+//! trace.apply(Event::PollStart { task, at: 0 });
+//! trace.apply(Event::PollEnd { task, at: 300_000_000 });
+//!
+//! let findings = run_lints(&trace, &Thresholds::default());
+//! assert_eq!(findings.listed[0].name, "blocked-loop");
+//! ```
 
 mod finding;
 mod lint_context;

@@ -1,6 +1,39 @@
 //! The embedded loop: an instrumented tokio current-thread runtime on its own thread.
 //!
 //! Its clock can be virtual, and a gate before every poll lets the user pause and step it.
+//!
+//! A program is a closure that gets a [`LoopHandle`]. A session runs it and collects its events:
+//!
+//! ```
+//! use std::time::Duration;
+//! use loopscope::control::{ClockKind, FeedChoice, Speed};
+//! use loopscope::lab::{LoopOptions, LoopProgram, TaskSpec};
+//! use loopscope::session::{LabSession, Session};
+//! use loopscope::trace::Trace;
+//!
+//! let program: LoopProgram = Box::new(|handle| {
+//!     let main = async move {
+//!         handle.sleep(Duration::from_secs(60)).await;
+//!         Ok("done".into())
+//!     };
+//!     (TaskSpec { name: "main".to_owned(), location: None }, Box::pin(main))
+//! });
+//! let options = LoopOptions {
+//!     clock: ClockKind::Virtual,
+//!     speed: Speed::Max,
+//!     feed: FeedChoice::Probe,
+//!     start_paused: false,
+//!     seed: 0,
+//!     stop_at: None,
+//! };
+//! let mut session = LabSession::start("sleep", program, options, Trace::default())?;
+//! while !session.is_finished() {
+//!     session.wait(Duration::from_millis(5));
+//!     session.pump(Duration::from_millis(5));
+//! }
+//! assert_eq!(session.trace().now(), 60_000_000_000);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod cached_now;
 mod clock;
@@ -63,7 +96,7 @@ pub struct LoopOptions {
     pub speed: Speed,
     /// The feeds that observe the loop.
     pub feed: FeedChoice,
-    /// LoopSetup paused, before the first poll.
+    /// Start paused, before the first poll.
     pub start_paused: bool,
     /// The random seed. On a virtual clock, equal seeds give identical runs.
     pub seed: u64,

@@ -1,6 +1,28 @@
 //! Reports of a finished run, as JSON and as text.
 //!
 //! Both formats are produced from the same [`ReportInput`]. Reports are pure functions of it: no state and no clock.
+//!
+//! ```
+//! use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
+//! use loopscope::insight::Thresholds;
+//! use loopscope::report::{JsonReport, ReportInput, RunSource, write_text};
+//! use loopscope::trace::Trace;
+//!
+//! let input = ReportInput {
+//!     source: &RunSource::external(SourceKind::Recording, "app.jsonl".to_owned()),
+//!     trace: &Trace::default(),
+//!     outcome: &RunOutcome::Detached,
+//!     feed: FeedChoice::Console,
+//!     thresholds: &Thresholds::default(),
+//!     full: false,
+//! };
+//! assert_eq!(JsonReport::new(&input).value()["schema"], 1);
+//!
+//! let mut text = Vec::new();
+//! write_text(&input, &mut text)?;
+//! assert!(String::from_utf8(text).unwrap().contains("app.jsonl"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod json;
 mod table;

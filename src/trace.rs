@@ -2,6 +2,22 @@
 //!
 //! Feeds produce [`Event`]s and [`Trace::apply`] stores them. All other modules only query the [`Trace`]. This module
 //! does no I/O, reads no clock and starts no thread.
+//!
+//! ```
+//! use loopscope::trace::{Event, TaskId, TaskMeta, TaskOutcome, TaskState, Trace};
+//!
+//! let mut trace = Trace::default();
+//! let task = TaskId::from_index(0);
+//! let meta = TaskMeta { name: "worker".into(), ..TaskMeta::default() };
+//! trace.apply(Event::Spawn { task, at: 0, meta: Box::new(meta) });
+//! trace.apply(Event::PollStart { task, at: 10 });
+//! trace.apply(Event::PollEnd { task, at: 25 });
+//! trace.apply(Event::TaskEnd { task, at: 25, outcome: TaskOutcome::Completed });
+//!
+//! assert_eq!(trace.counts().busy_ns, 15);
+//! assert_eq!(trace.state_at(task, 12), Some(TaskState::Running));
+//! assert_eq!(trace.state_at(task, 30), Some(TaskState::Completed));
+//! ```
 
 mod apply;
 pub mod archive;

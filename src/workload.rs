@@ -3,6 +3,19 @@
 //! [`catalog::find`] returns a [`manifest::Manifest`]. [`params::resolve`] returns the parameter values for a run, and
 //! [`build_program`] turns both into a program for the lab. Errors point at a line of the script and never mention
 //! Lua or Rust internals.
+//!
+//! ```
+//! use loopscope::workload::manifest::ParamValue;
+//! use loopscope::workload::{build_program, catalog, params};
+//!
+//! let manifest = catalog::find("countasync")?;
+//! let values = params::resolve(&manifest, &[("counters".to_owned(), "5".to_owned())])?;
+//! assert_eq!(values, [("counters".to_owned(), ParamValue::Number(5.0))]);
+//! let _program = build_program(&manifest, values).expect("the script loads");
+//!
+//! assert!(catalog::find("countasinc").unwrap_err().to_string().contains("countasync"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod catalog;
 pub mod duration;

@@ -10,6 +10,25 @@
 //!
 //! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
 //! it lacks its newest end, a few seconds at most. The format version is 2; version 1 was never released.
+//!
+//! ```
+//! use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
+//! use loopscope::trace::{Event, Trace};
+//!
+//! let mut trace = Trace::default();
+//! trace.apply(Event::Advance { at: 1_000 });
+//!
+//! let header = ArchiveHeader { name: "idle".to_owned(), ..ArchiveHeader::default() };
+//! let mut file = encode_beginning(&header);
+//! let mut writer = ArchiveWriter::default();
+//! writer.write_new_chunks(&trace, &mut file)?;
+//! file.extend(writer.encode_tail(&trace, None, "")?);
+//!
+//! let opened = read_archive(&file[..], usize::MAX).expect("the archive is complete");
+//! assert_eq!(opened.header.name, "idle");
+//! assert_eq!(opened.trace.now(), 1_000);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod reader;
 mod writer;

@@ -6,6 +6,25 @@
 //!
 //! Only tasks have a `Spawn` line. An id that is entered without one belongs to a resource or an async operation, which
 //! only the console wire describes, so it makes no task. If such an id has a waker, it is a task whose spawn was lost.
+//!
+//! ```
+//! use loopscope::feed::recording::{RecordingClock, RecordingDecoder};
+//! use loopscope::trace::Trace;
+//!
+//! let lines = br#"{"v":1}
+//! {"Spawn":{"id":1,"at":{"secs_since_epoch":9,"nanos_since_epoch":0},"fields":[{"name":"task.name","value":"main"}]}}
+//! {"Enter":{"id":1,"at":{"secs_since_epoch":9,"nanos_since_epoch":5}}}
+//! {"Exit":{"id":1,"at":{"secs_since_epoch":9,"nanos_since_epoch":8}}}
+//! {"Close":{"id":1,"at":{"secs_since_epoch":9,"nanos_since_epoch":8}}}
+//! "#;
+//! let mut trace = Trace::default();
+//! let mut decoder = RecordingDecoder::new(RecordingClock::from_first());
+//! decoder.decode(lines, &(), &mut |event| trace.apply(event))?;
+//! decoder.finish(&mut |event| trace.apply(event))?;
+//! assert_eq!(trace.tasks().iter().next().unwrap().name(), "main");
+//! assert_eq!(decoder.stats().lines, 5);
+//! # Ok::<(), loopscope::feed::recording::RecordingError>(())
+//! ```
 
 mod await_tracker;
 mod clock;

@@ -1,4 +1,13 @@
 //! Formatting of numbers with units: `12.5 ms`, `1 h 55 s`, `12,345`, `37.5 %`.
+//!
+//! ```
+//! use loopscope::insight::units::{human_bytes, human_ns, human_share, pluralize};
+//!
+//! assert_eq!(human_ns(12_500_000), "12.5 ms");
+//! assert_eq!(human_bytes(1_536), "1.5 KiB");
+//! assert_eq!(human_share(0.99999), ">99.9 %");
+//! assert_eq!(pluralize(12_345, "poll"), "12,345 polls");
+//! ```
 
 /// Formats a duration in the largest fitting units: at most three decimals below a minute, whole seconds from an hour.
 pub fn human_ns(ns: u64) -> String {

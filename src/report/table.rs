@@ -1,4 +1,12 @@
 //! Text tables with aligned columns. Widths are in terminal columns.
+//!
+//! ```
+//! use loopscope::report::{ColumnAlign, table_lines};
+//!
+//! let row = |task: &str, polls: &str| vec![task.to_owned(), polls.to_owned()];
+//! let lines = table_lines(&[ColumnAlign::Left, ColumnAlign::Right], &[row("task", "polls"), row("main", "2")]);
+//! assert_eq!(lines, ["task  polls", "main      2"]);
+//! ```
 
 use unicode_width::UnicodeWidthStr;
 
@@ -13,7 +21,7 @@ pub enum ColumnAlign {
 
 /// Formats rows as lines, with two spaces between columns and no trailing spaces.
 ///
-/// Each row has one cell per entry of `leanings`. The first row may be a heading.
+/// Each row has one cell per entry of `alignments`. The first row may be a heading.
 pub fn lines(alignments: &[ColumnAlign], rows: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..alignments.len()).map(width).collect();
@@ -23,9 +31,9 @@ pub fn lines(alignments: &[ColumnAlign], rows: &[Vec<String>]) -> Vec<String> {
 /// Formats one row.
 fn line(alignments: &[ColumnAlign], widths: &[usize], row: &[String]) -> String {
     let mut line = String::new();
-    for ((cell, lean), width) in row.iter().zip(alignments).zip(widths) {
+    for ((cell, align), width) in row.iter().zip(alignments).zip(widths) {
         let space = " ".repeat(width - cell.width());
-        match lean {
+        match align {
             ColumnAlign::Left => line.extend([cell.as_str(), &space, "  "]),
             ColumnAlign::Right => line.extend([&space, cell.as_str(), "  "]),
         }

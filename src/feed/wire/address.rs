@@ -1,4 +1,13 @@
 //! Parses addresses of a console: `http://HOST:PORT`, `HOST:PORT`, `PORT` or `unix:PATH`.
+//!
+//! ```
+//! use loopscope::feed::wire::ConsoleAddress;
+//!
+//! let address: ConsoleAddress = "7000".parse()?;
+//! assert_eq!(address.to_string(), "http://127.0.0.1:7000");
+//! assert!("https://127.0.0.1:7000".parse::<ConsoleAddress>().is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::path::PathBuf;
