@@ -47,16 +47,16 @@ impl TaskPattern {
     pub const ANY: Self = Self { bytes: [0; Self::BYTES_MAX], length: 0, is_prefix: true };
 
     fn parse(text: &str) -> Result<Self, String> {
-        let (name, is_beginning) = match text.strip_suffix('*') {
-            Some(beginning) => (beginning, true),
+        let (name, is_prefix) = match text.strip_suffix('*') {
+            Some(prefix) => (prefix, true),
             None => (text, text.is_empty()),
         };
-        let mut who = Self { is_prefix: is_beginning, ..Self::ANY };
-        let room = who.bytes.get_mut(..name.len());
-        let room = room.ok_or_else(|| format!("name `{name}` is too long: use a prefix followed by `*`"))?;
-        room.copy_from_slice(name.as_bytes());
-        who.length = name.len() as u8;
-        Ok(who)
+        let mut pattern = Self { is_prefix, ..Self::ANY };
+        let target = pattern.bytes.get_mut(..name.len());
+        let target = target.ok_or_else(|| format!("name `{name}` is too long: use a prefix followed by `*`"))?;
+        target.copy_from_slice(name.as_bytes());
+        pattern.length = name.len() as u8;
+        Ok(pattern)
     }
 
     fn text(&self) -> &str {
@@ -87,18 +87,18 @@ impl fmt::Display for TaskPattern {
 
 impl fmt::Display for Breakpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (verb, who, limit_ns) = match self {
-            Self::PollStart(who) => ("poll", who, None),
-            Self::Wake(who) => ("wake", who, None),
-            Self::End(who) => ("end", who, None),
-            Self::LongPoll(who, limit_ns) => ("poll", who, Some(limit_ns)),
-            Self::LongWait(who, limit_ns) => ("wait", who, Some(limit_ns)),
-            Self::Finding(who) => ("finding", who, None),
+        let (verb, pattern, limit_ns) = match self {
+            Self::PollStart(pattern) => ("poll", pattern, None),
+            Self::Wake(pattern) => ("wake", pattern, None),
+            Self::End(pattern) => ("end", pattern, None),
+            Self::LongPoll(pattern, limit_ns) => ("poll", pattern, Some(limit_ns)),
+            Self::LongWait(pattern, limit_ns) => ("wait", pattern, Some(limit_ns)),
+            Self::Finding(pattern) => ("finding", pattern, None),
         };
         f.write_str(verb)?;
         // `*` is written out only where the syntax requires a name.
-        if !who.is_any() || (limit_ns.is_none() && verb != "finding") {
-            write!(f, " {who}")?;
+        if !pattern.is_any() || (limit_ns.is_none() && verb != "finding") {
+            write!(f, " {pattern}")?;
         }
         match limit_ns {
             Some(limit_ns) => write!(f, " > {}", humantime::format_duration(Duration::from_nanos(*limit_ns))),
@@ -122,20 +122,20 @@ impl FromStr for Breakpoint {
         if name.contains(char::is_whitespace) {
             return Err(error("a name is one word"));
         }
-        let who = TaskPattern::parse(name).map_err(|why| error(&why))?;
+        let pattern = TaskPattern::parse(name).map_err(|why| error(&why))?;
         let limit_ns =
             limit.map(|limit| duration(limit).ok_or_else(|| error("expected a duration after `>`"))).transpose()?;
         match (verb, limit_ns) {
-            ("poll", Some(limit_ns)) => Ok(Self::LongPoll(who, limit_ns)),
-            ("wait", Some(limit_ns)) => Ok(Self::LongWait(who, limit_ns)),
+            ("poll", Some(limit_ns)) => Ok(Self::LongPoll(pattern, limit_ns)),
+            ("wait", Some(limit_ns)) => Ok(Self::LongWait(pattern, limit_ns)),
             ("wait", None) => Err(error("expected `>` and a duration")),
-            ("finding", None) => Ok(Self::Finding(who)),
+            ("finding", None) => Ok(Self::Finding(pattern)),
             ("poll" | "wake" | "end", None) if name.is_empty() => {
                 Err(error("expected a task name, or `*` for any task"))
             }
-            ("poll", None) => Ok(Self::PollStart(who)),
-            ("wake", None) => Ok(Self::Wake(who)),
-            ("end", None) => Ok(Self::End(who)),
+            ("poll", None) => Ok(Self::PollStart(pattern)),
+            ("wake", None) => Ok(Self::Wake(pattern)),
+            ("end", None) => Ok(Self::End(pattern)),
             ("wake" | "end" | "finding", Some(_)) => Err(error("only `poll` and `wait` take a duration")),
             _ => Err(error("unknown keyword")),
         }

@@ -44,7 +44,7 @@ pub struct ConsoleServer {
     pub dispatch: Dispatch,
     /// The events that the console reports.
     pub batches: EventBatches,
-    /// Send the end of the loop here, so that the console thread can tell when everything has been published.
+    /// Send the end of the loop here, so that the console thread can check whether everything has been published.
     pub loop_ended: oneshot::Sender<Instant>,
     /// Receives a message once the client is subscribed. A loop that starts earlier would not be observed from its
     /// beginning.
@@ -93,8 +93,8 @@ pub fn start(
                 runtime.block_on(serve(server, client, loop_ended, ready_sender, external));
             }
             throttle.close();
-            // The aggregator stops without a final update when its layer is dropped, so the dispatcher is kept until
-            // now.
+            // The aggregator stops without a final update when its layer is dropped, so the dispatcher lives
+            // until now.
             drop(dispatch_guard);
         });
     })?;

@@ -360,7 +360,7 @@ fn semaphore_with_a_running_holder_is_no_deadlock() {
 
 #[test]
 fn thundering_herd_reports_wasted_wakes() {
-    let herd = |sleepers: usize, winners: usize| {
+    let wake_all = |sleepers: usize, winners: usize| {
         let mut builder = TraceBuilder::default();
         let waker = builder.spawn("main");
         let tasks: Vec<_> = (0..sleepers).map(|number| builder.spawn(&format!("sleeper-{number}"))).collect();
@@ -384,11 +384,11 @@ fn thundering_herd_reports_wasted_wakes() {
         builder
     };
     let least = Thresholds::default().thundering_herd_tasks as usize;
-    let text = herd(least, 1).only_finding();
+    let text = wake_all(least, 1).only_finding();
     assert!(text.contains("main woke 5 tasks at once, 4 of them without progress"), "{text}");
-    assert_eq!(herd(least - 1, 1).lint_names(), NO_FINDINGS);
-    assert_eq!(herd(least, least).lint_names(), NO_FINDINGS, "all proceed");
-    assert_eq!(herd(least, 0).lint_names(), NO_FINDINGS, "the wake concerned all of them");
+    assert_eq!(wake_all(least - 1, 1).lint_names(), NO_FINDINGS);
+    assert_eq!(wake_all(least, least).lint_names(), NO_FINDINGS, "all proceed");
+    assert_eq!(wake_all(least, 0).lint_names(), NO_FINDINGS, "the wake concerned all of them");
 }
 
 #[test]

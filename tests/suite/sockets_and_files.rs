@@ -38,8 +38,8 @@ fn datagrams_arrive_with_their_sender() {
         await(a:send_to('hello', b:port()))
         local text, from = await(b:recv())
         await(b:send_to(text:upper(), from))
-        local back, whence = await(a:recv())
-        return { text, from == '127.0.0.1:' .. a:port(), back, whence == '127.0.0.1:' .. b:port() }";
+        local back, sender = await(a:recv())
+        return { text, from == '127.0.0.1:' .. a:port(), back, sender == '127.0.0.1:' .. b:port() }";
     assert_eq!(result(body), json!(["hello", true, "HELLO", true]));
     // Empty and large datagrams.
     let body = "local a, b = udp(), udp()

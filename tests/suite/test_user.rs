@@ -12,24 +12,24 @@ use crate::fake_session::{FakeLauncher, FakeSession};
 
 /// A screen with 100 lane columns, 10 rows and labels of 20 columns.
 const GEOMETRY: ScreenGeometry = {
-    const fn place(x: u16, y: u16, width: u16, height: u16) -> CellRect {
+    const fn rect(x: u16, y: u16, width: u16, height: u16) -> CellRect {
         CellRect { x, y, width, height }
     }
     ScreenGeometry {
-        rows: place(0, 4, 120, 10),
+        rows: rect(0, 4, 120, 10),
         page_row_count: 0,
-        titles: place(0, 0, 0, 0),
-        lanes: place(20, 4, 100, 10),
-        minimap: place(20, 14, 100, 1),
-        output: place(0, 20, 120, 2),
-        details: place(0, 0, 0, 0),
-        tabs: place(0, 0, 0, 0),
+        titles: rect(0, 0, 0, 0),
+        lanes: rect(20, 4, 100, 10),
+        minimap: rect(20, 14, 100, 1),
+        output: rect(0, 20, 120, 2),
+        details: rect(0, 0, 0, 0),
+        tabs: rect(0, 0, 0, 0),
         tab_width: 0,
         first_tab: 0,
-        list: place(0, 2, 20, 10),
-        form: place(30, 2, 40, 10),
-        script: place(30, 12, 40, 5),
-        overlay: place(1, 1, 50, 10),
+        list: rect(0, 2, 20, 10),
+        form: rect(30, 2, 40, 10),
+        script: rect(30, 12, 40, 5),
+        overlay: rect(1, 1, 50, 10),
         overlay_lines: 30,
         details_lines: 0,
     }

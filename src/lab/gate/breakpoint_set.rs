@@ -53,14 +53,14 @@ impl BreakpointSet {
 
     fn find_match(&self, name: &str, trigger: BreakpointTrigger) -> Option<Breakpoint> {
         let matches = |breakpoint: &Breakpoint| match (breakpoint, trigger) {
-            (Breakpoint::PollStart(who), BreakpointTrigger::PollStart)
-            | (Breakpoint::Wake(who), BreakpointTrigger::Wake)
-            | (Breakpoint::End(who), BreakpointTrigger::End) => who.matches(name),
-            (Breakpoint::LongPoll(who, limit_ns), BreakpointTrigger::PollEnd(took_ns)) => {
-                took_ns > *limit_ns && who.matches(name)
+            (Breakpoint::PollStart(pattern), BreakpointTrigger::PollStart)
+            | (Breakpoint::Wake(pattern), BreakpointTrigger::Wake)
+            | (Breakpoint::End(pattern), BreakpointTrigger::End) => pattern.matches(name),
+            (Breakpoint::LongPoll(pattern, limit_ns), BreakpointTrigger::PollEnd(took_ns)) => {
+                took_ns > *limit_ns && pattern.matches(name)
             }
-            (Breakpoint::LongWait(who, limit_ns), BreakpointTrigger::Waiting(waited_ns)) => {
-                waited_ns >= *limit_ns && who.matches(name)
+            (Breakpoint::LongWait(pattern, limit_ns), BreakpointTrigger::Waiting(waited_ns)) => {
+                waited_ns >= *limit_ns && pattern.matches(name)
             }
             _ => false,
         };
@@ -114,7 +114,7 @@ impl Gate {
             return Vec::new();
         }
         let wait_limit = |breakpoint: &Breakpoint| match breakpoint {
-            Breakpoint::LongWait(who, limit_ns) => Some((*who, *limit_ns)),
+            Breakpoint::LongWait(pattern, limit_ns) => Some((*pattern, *limit_ns)),
             _ => None,
         };
         self.lock().breakpoints.items.iter().filter_map(wait_limit).collect()
@@ -132,8 +132,11 @@ impl LoopHandle {
         let waiting = live_tasks.by_id.values().filter(|(_, control)| !control.is_held());
         let long_waits = waiting.filter_map(|(_, control)| {
             let since = control.waiting_since()?;
-            let limit =
-                limits.iter().filter(|(who, _)| who.matches(control.name())).map(|(_, limit_ns)| *limit_ns).min()?;
+            let limit = limits
+                .iter()
+                .filter(|(pattern, _)| pattern.matches(control.name()))
+                .map(|(_, limit_ns)| *limit_ns)
+                .min()?;
             Some(LongWait { task: control.clone(), since, at: since.saturating_add(limit) })
         });
         let mut long_waits: Vec<LongWait> = long_waits.collect();
