@@ -3,6 +3,7 @@
 //! The lab, the screen and the command line all use these types, so none of them depends on another.
 
 mod breakpoint;
+pub mod duration;
 
 pub use breakpoint::{BREAKPOINT_GRAMMAR, BREAKPOINTS_MAX, Breakpoint, BreakpointHit, TaskPattern};
 
