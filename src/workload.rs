@@ -6,7 +6,7 @@
 
 pub mod catalog;
 mod closest_match;
-pub mod fault;
+mod fault;
 mod find_error;
 mod host;
 pub mod manifest;
@@ -17,6 +17,8 @@ pub mod script;
 mod script_source;
 pub mod user_folder;
 
+pub use fault::ScriptError;
+pub use find_error::FindWorkloadError;
 pub use host::global_names::GLOBAL_NAMES as SCRIPT_GLOBALS;
 pub use permissions::Permissions;
 pub use program::{build_program, build_program_with};

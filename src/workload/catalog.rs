@@ -13,7 +13,7 @@ use super::script;
 use super::user_folder::WorkloadFolder;
 
 /// Maximum size of a script file: 1 MiB. Scripts are meant to fit on one screen.
-pub const SCRIPT_BYTES_MAX: u64 = 1 << 20;
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
 /// The starter script that `loopscope new` writes. It runs unchanged.
 pub const SCRIPT_TEMPLATE: &str = include_str!("template.lua");

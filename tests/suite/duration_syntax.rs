@@ -134,7 +134,10 @@ fn in_parameter_setting(text: &str) -> Verdict {
     values.map(|values| nanos_of(&values[0].1)).map_err(|error| error.to_string())
 }
 
-const PLACES: [(&str, fn(&str) -> Verdict); 10] = [
+/// Parses a text at one place.
+type ParseFn = fn(&str) -> Verdict;
+
+const PLACES: [(&str, ParseFn); 10] = [
     ("settings file", in_settings_file),
     ("run --until", in_until),
     ("exec --for", in_exec_for),
