@@ -24,8 +24,6 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::{PartialSettings, Settings, ThemeChoice};
-use crate::trace::Nanos;
-use crate::workload::duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -140,10 +138,4 @@ fn dispatch(cli: Cli) -> anyhow::Result<CliExit> {
         Some(CliCommand::Settings(cli)) if cli.default => settings::print_template(),
         Some(CliCommand::Settings(_)) => settings::print_effective(&settings()?),
     }
-}
-
-/// Parses a length of loop time: a number of seconds, or text such as `10ms`.
-fn loop_time(text: &str) -> Result<Nanos, String> {
-    let duration = duration::parse(text)?;
-    Nanos::try_from(duration.as_nanos()).map_err(|_| format!("`{text}` is too long: the limit is 584 years"))
 }

@@ -15,6 +15,7 @@
 //! ```
 
 mod breakpoint;
+pub mod duration;
 
 pub use breakpoint::{BREAKPOINT_GRAMMAR, BREAKPOINTS_MAX, Breakpoint, BreakpointHit, TaskPattern};
 

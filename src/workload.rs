@@ -18,17 +18,20 @@
 //! ```
 
 pub mod catalog;
-pub mod duration;
-pub mod fault;
+mod closest_match;
+mod fault;
+mod find_error;
 mod host;
 pub mod manifest;
 pub mod params;
 mod permissions;
+mod program;
 pub mod script;
 mod script_source;
 pub mod user_folder;
 
-pub use host::{
-    LOADING_CPU_MAX, MEMORY_BYTES_MAX, POLL_CPU_MAX, SCRIPT_GLOBALS, TASKS_MAX, build_program, build_program_with,
-};
+pub use fault::ScriptError;
+pub use find_error::FindWorkloadError;
+pub use host::global_names::GLOBAL_NAMES as SCRIPT_GLOBALS;
 pub use permissions::Permissions;
+pub use program::{build_program, build_program_with};

@@ -5,7 +5,7 @@ use super::columns::{self, COLUMNS};
 use super::keymap::{self, KeyBinding, KeyScope};
 use super::page::DashboardPage;
 use super::task_rows::contains_ignoring_case;
-use crate::trace::Nanos;
+use crate::control::duration;
 
 /// A typed command with an argument.
 pub struct PaletteCommand {
@@ -30,13 +30,13 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
         name: "goto",
         argument: "10s",
         description: "look back: set the time cursor",
-        parse: |text| parse_time(text).map(Action::GoTo),
+        parse: |text| duration::parse_nanos(text).map(Action::GoTo),
     },
     PaletteCommand {
         name: "until",
         argument: "1h 5m",
         description: "run until this loop time, then pause",
-        parse: |text| parse_time(text).map(Action::RunUntil),
+        parse: |text| duration::parse_nanos(text).map(Action::RunUntil),
     },
     PaletteCommand {
         name: "page",
@@ -129,15 +129,6 @@ pub fn parse(text: &str) -> Option<Result<Action, String>> {
     })
 }
 
-fn parse_time(text: &str) -> Result<Nanos, String> {
-    let seconds = text.parse::<f64>().ok().and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
-    let duration = seconds.map_or_else(|| humantime::parse_duration(text), Ok);
-    duration
-        .ok()
-        .and_then(|duration| Nanos::try_from(duration.as_nanos()).ok())
-        .ok_or_else(|| format!("invalid time `{text}`; use seconds, or a duration such as `10ms`, `55s` or `1h 5m`"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +144,7 @@ mod tests {
         assert_eq!(parse("break none"), Some(Ok(Action::ClearBreakpoints)));
         assert!(parse("break count-1").is_some_and(|read| read.is_err_and(|error| error.contains("poll NAME"))));
         assert!(parse("step 0").is_some_and(|read| read.is_err()));
-        assert!(parse("goto x").is_some_and(|read| read.is_err_and(|error| error.contains("invalid time `x`"))));
+        assert!(parse("goto x").is_some_and(|read| read.is_err_and(|error| error.contains("`x` is not a duration"))));
         assert_eq!(
             (parse("save a b.loop"), save_argument("save  a b.loop ")),
             (Some(Ok(Action::Save)), Some("a b.loop"))

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::loop_time;
+use crate::control::duration;
 
 /// Maximum number of field names listed in an error.
 const KEYS_OFFERED_MAX: usize = 20;
@@ -121,7 +121,7 @@ fn parse_value(value_text: &str, is_time: bool) -> Result<Value, String> {
         return Ok(value);
     }
     if is_time {
-        return loop_time(value_text).map(Value::from);
+        return duration::parse_nanos(value_text).map(Value::from);
     }
     if value_text.starts_with(['"', '=', '{', '[']) {
         return Err(format!("`{value_text}` is not a value"));

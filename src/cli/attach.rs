@@ -12,12 +12,11 @@ use super::record::{self, RecordArgs};
 use super::run::ensure_terminal;
 use super::screen;
 use crate::app::Session;
-use crate::control::{ConnectionState, FeedChoice, SourceKind};
+use crate::control::{ConnectionState, FeedChoice, SourceKind, duration};
 use crate::feed::wire::{ConsoleAddress, DEFAULT_ADDRESS};
 use crate::report::RunSource;
 use crate::session::{self, AttachSession, ReadUntil};
 use crate::settings::Settings;
-use crate::workload::duration;
 
 /// Maximum time that a headless attach without `--for` waits for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use super::exit::{CliExit, OperationError, print_error, to_stdout};
 use crate::report::{ColumnAlign, sanitize, table_lines};
 use crate::workload::catalog;
 use crate::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
-use crate::workload::user_folder::{FOLDER_ENV, WorkloadFolder, list_workloads};
+use crate::workload::user_folder::{FOLDER_ENV, WorkloadFolder};
 
 /// Arguments of `loopscope workloads`.
 #[derive(Debug, clap::Args)]
@@ -73,7 +73,7 @@ pub(super) fn workloads(args: &WorkloadsArgs) -> anyhow::Result<CliExit> {
 
 /// Prints all workloads.
 fn list(args: &WorkloadsArgs) -> anyhow::Result<CliExit> {
-    let listing = list_workloads(&user_folder());
+    let listing = catalog::list_workloads(&user_folder());
     // Report invalid scripts, and list the others.
     listing.broken.iter().for_each(|error| print_error(&error.to_string()));
     let all = listing.workloads;

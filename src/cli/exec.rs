@@ -12,12 +12,11 @@ use super::headless::{self, ReportArgs};
 use super::record::{self, RecordArgs};
 use super::run::ensure_terminal;
 use super::screen;
-use crate::control::{FeedChoice, SourceKind};
+use crate::control::{FeedChoice, SourceKind, duration};
 use crate::report::RunSource;
 use crate::session::{self, AppStdin, ExecSession, wait_for_stopping_apps};
 use crate::settings::Settings;
 use crate::terminal;
-use crate::workload::duration;
 
 const EXAMPLES: &str = "\
 Examples:

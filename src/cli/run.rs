@@ -10,8 +10,8 @@ use super::catalog::user_folder;
 use super::exit::{CliExit, print_error};
 use super::headless::{self, ReportArgs};
 use super::record::RecordArgs;
-use super::{loop_time, screen};
-use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
+use super::screen;
+use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed, duration};
 use crate::feed::wire::ConsoleAddress;
 use crate::insight::Thresholds;
 use crate::lab::{ConsoleListener, LoopOptions};
@@ -57,7 +57,7 @@ pub(super) struct RunArgs {
     #[arg(long, conflicts_with = "headless")]
     paused: bool,
     /// End the run at this loop time: seconds, or text such as 10ms or 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = loop_time)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_nanos)]
     until: Option<Nanos>,
     /// Set a breakpoint (repeatable): poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end
     /// in * to match a prefix

@@ -17,9 +17,9 @@ use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, ScreenOptions, StartScreen};
 use crate::trace::{Nanos, Trace};
 use crate::view::{Palette, Theme};
+use crate::workload::catalog::{self, WorkloadListing, list_workloads};
 use crate::workload::manifest::{Manifest, ParamValue};
-use crate::workload::user_folder::{WorkloadListing, list_workloads};
-use crate::workload::{Permissions, build_program_with, catalog, params};
+use crate::workload::{Permissions, build_program_with, params};
 
 /// Starts sessions for the screen. Options that the form does not have come from the command line.
 struct ScreenLauncher {

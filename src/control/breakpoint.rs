@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::duration;
 use crate::trace::{Nanos, TaskId};
 
 /// The maximum number of breakpoints in one run.
@@ -123,8 +124,7 @@ impl FromStr for Breakpoint {
             return Err(error("a name is one word"));
         }
         let pattern = TaskPattern::parse(name).map_err(|why| error(&why))?;
-        let limit_ns =
-            limit.map(|limit| duration(limit).ok_or_else(|| error("expected a duration after `>`"))).transpose()?;
+        let limit_ns = limit.map(duration::parse_nanos).transpose().map_err(|why| error(&why))?;
         match (verb, limit_ns) {
             ("poll", Some(limit_ns)) => Ok(Self::LongPoll(pattern, limit_ns)),
             ("wait", Some(limit_ns)) => Ok(Self::LongWait(pattern, limit_ns)),
@@ -140,12 +140,6 @@ impl FromStr for Breakpoint {
             _ => Err(error("unknown keyword")),
         }
     }
-}
-
-fn duration(text: &str) -> Option<Nanos> {
-    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = seconds.or_else(|| humantime::parse_duration(text).ok())?;
-    Nanos::try_from(duration.as_nanos()).ok()
 }
 
 /// A breakpoint that paused the loop.
@@ -190,7 +184,7 @@ mod tests {
             ("stop main", "unknown keyword"),
             ("poll", "expected a task name"),
             ("wait main", "expected `>` and a duration"),
-            ("wait > soon", "expected a duration"),
+            ("wait > soon", "`soon` is not a duration"),
             ("wake a > 1s", "only `poll` and `wait`"),
             ("poll a b", "one word"),
             ("poll aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "too long"),

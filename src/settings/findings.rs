@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::file::NumberOrText;
 use super::size::MemorySize;
+use crate::control::duration;
 use crate::insight::{Threshold, ThresholdUnit, Thresholds};
 
 /// Deserializes the table. Thresholds that it does not specify have their defaults.
@@ -60,15 +61,12 @@ impl<'de> DeserializeSeed<'de> for ThresholdValueSeed {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<u64, D::Error> {
         let value = NumberOrText::deserialize(from)?;
+        let from_seconds = |seconds| duration::from_seconds(seconds).map(duration::to_nanos).map_err(D::Error::custom);
         let refuse = |text: String, what: &str| D::Error::custom(format!("`{text}` is not {what}"));
         match (self.0, value) {
-            (ThresholdUnit::Time, NumberOrText::Whole(seconds)) => Ok(seconds.saturating_mul(1_000_000_000)),
-            (ThresholdUnit::Time, NumberOrText::Number(seconds)) => Duration::try_from_secs_f64(seconds)
-                .map(nanoseconds)
-                .map_err(|_| refuse(seconds.to_string(), "a duration: use seconds, or text such as \"10ms\"")),
-            (ThresholdUnit::Time, NumberOrText::Text(text)) => humantime::parse_duration(&text)
-                .map(nanoseconds)
-                .map_err(|_| refuse(text, "a duration: use seconds, or text such as \"10ms\"")),
+            (ThresholdUnit::Time, NumberOrText::Whole(seconds)) => from_seconds(seconds as f64),
+            (ThresholdUnit::Time, NumberOrText::Number(seconds)) => from_seconds(seconds),
+            (ThresholdUnit::Time, NumberOrText::Text(text)) => duration::parse_nanos(&text).map_err(D::Error::custom),
             (ThresholdUnit::Count, NumberOrText::Whole(count)) => Ok(count),
             (ThresholdUnit::Percent, NumberOrText::Whole(percent)) => Ok(percent),
             (ThresholdUnit::Bytes, NumberOrText::Whole(bytes)) => Ok(bytes),
@@ -78,11 +76,6 @@ impl<'de> DeserializeSeed<'de> for ThresholdValueSeed {
             (_, value) => Err(refuse(value.into_text(), "a whole number")),
         }
     }
-}
-
-/// Converts to nanoseconds, saturating at `u64::MAX`.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Writes the table with every threshold, in the format of a settings file.

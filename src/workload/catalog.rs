@@ -3,48 +3,36 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use super::closest_match::closest_match;
 use super::fault::ScriptError;
+use super::find_error::FindWorkloadError;
 use super::manifest::Manifest;
+use super::script;
 use super::user_folder::WorkloadFolder;
-use super::{params, script};
 
 /// Maximum size of a script file: 1 MiB. Scripts are meant to fit on one screen.
-pub const SCRIPT_BYTES_MAX: u64 = 1 << 20;
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
 /// The starter script that `loopscope new` writes. It runs unchanged.
 pub const SCRIPT_TEMPLATE: &str = include_str!("template.lua");
 
-/// The reason why a workload cannot be found or loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum FindWorkloadError {
-    /// No workload has this name.
-    #[error("no workload is named `{name}`{advice}; `loopscope workloads` lists them")]
-    Unknown {
-        /// The name as the user gave it.
-        name: String,
-        /// A suggestion that continues the message, or an empty string.
-        advice: String,
-    },
-    /// The script file, or the workload folder, cannot be read.
-    #[error("{path}: {reason}")]
-    Unreadable {
-        /// The path of the file or folder.
-        path: String,
-        /// Why it cannot be read.
-        reason: String,
-    },
-    /// The file was read, but the script is invalid.
-    #[error(transparent)]
-    Script(#[from] ScriptError),
-}
+/// Maximum real time for loading all scripts of the folder. Scripts that are not loaded by then are not listed.
+const LISTING_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Expands to a slice of (name, script text) pairs.
+/// Maximum real time spent on slow scripts (more than 50 ms each). After that, no further script is loaded.
+const SLOW_SCRIPTS_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A script that takes longer than this to load counts as slow. A normal script takes a small fraction of it.
+const SLOW_SCRIPT_MIN: Duration = Duration::from_millis(50);
+
+/// Registers the built-in workloads: each name expands to a pair of the name and the text of `workloads/NAME.lua`.
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../../workloads/", $name, ".lua")))),+] };
 }
 
-/// Name and script text of each built-in workload, in teaching order.
+/// Name and script text of each built-in workload, in teaching order. A new workload is a file in `workloads/` and a line here.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "countsync",
     "countasync",
@@ -109,11 +97,6 @@ pub fn read_script(name: &str, path: &Path) -> Result<Manifest, FindWorkloadErro
     read_script_with(script::read_manifest, name, path)
 }
 
-/// Reads the script at `path` as part of a listing: its top level gets less CPU time than in [`read_script`].
-pub(super) fn read_script_for_listing(name: &str, path: &Path) -> Result<Manifest, FindWorkloadError> {
-    read_script_with(script::read_manifest_for_listing, name, path)
-}
-
 fn read_script_with(
     read: impl FnOnce(&str, &str, &str) -> Result<Manifest, ScriptError>,
     name: &str,
@@ -134,6 +117,46 @@ pub fn built_in_workloads() -> Vec<Manifest> {
     BUILT_IN.iter().map(read).collect()
 }
 
+/// The workloads that a user can choose from.
+#[derive(Debug, Default)]
+pub struct WorkloadListing {
+    /// The built-in workloads in teaching order, then those of the user's folder, sorted by name.
+    pub workloads: Vec<Manifest>,
+    /// The scripts of the user's folder that cannot be loaded, and why.
+    pub broken: Vec<FindWorkloadError>,
+}
+
+/// Loads every built-in workload and every script in `own`.
+pub fn list_workloads(own: &WorkloadFolder) -> WorkloadListing {
+    let (names, broken) = own.script_names();
+    let mut listing = WorkloadListing { workloads: built_in_workloads(), broken };
+    listing.workloads.retain(|manifest| own.script_path(&manifest.name).is_none());
+    let started = Instant::now();
+    let (mut slow, mut omitted) = (Duration::ZERO, 0);
+    for name in names {
+        if started.elapsed() >= LISTING_TIME_MAX || slow >= SLOW_SCRIPTS_TIME_MAX {
+            omitted += 1;
+            continue;
+        }
+        let script_started = Instant::now();
+        // The file may have been deleted in the meantime, which is not an error.
+        let Some(path) = own.script_path(&name) else { continue };
+        match read_script_with(script::read_manifest_for_listing, &name, &path) {
+            Ok(manifest) => listing.workloads.push(manifest),
+            Err(error) => listing.broken.push(error),
+        }
+        let elapsed = script_started.elapsed();
+        slow += if elapsed > SLOW_SCRIPT_MIN { elapsed } else { Duration::ZERO };
+    }
+    if let (1.., Some(path)) = (omitted, own.path()) {
+        let seconds = started.elapsed().as_secs();
+        let reason =
+            format!("{omitted} scripts not listed: loading the others took {seconds} s; they still run by name");
+        listing.broken.push(FindWorkloadError::Unreadable { path: path.display().to_string(), reason });
+    }
+    listing
+}
+
 fn built_in_file(name: &str) -> String {
     format!("workloads/{name}.lua")
 }
@@ -141,7 +164,7 @@ fn built_in_file(name: &str) -> String {
 fn unknown_workload(name: &str, own: &WorkloadFolder) -> FindWorkloadError {
     let (own, _) = own.script_names();
     let known = BUILT_IN.iter().map(|(name, _)| *name).chain(own.iter().map(String::as_str));
-    let advice = match params::closest_match(name, known) {
+    let advice = match closest_match(name, known) {
         Some(near) => format!("; did you mean `{near}`?"),
         None if Path::new(name).exists() => format!("; to run the file, write `{name}.lua` or `./{name}`"),
         None => String::new(),

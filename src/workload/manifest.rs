@@ -19,12 +19,23 @@ pub struct Manifest {
     pub clock: ClockKind,
     /// The parameters, sorted by name.
     pub params: Vec<Param>,
+    /// What a run with the default parameters must produce.
+    pub expects: Expectations,
     /// The file as locations and errors name it: `workloads/chess-async.lua`.
     pub file: String,
     /// The path of the file on disk, or `None` for a built-in workload.
     pub path: Option<PathBuf>,
     /// The script's text, for the preview and for the source line of an await.
     pub text: String,
+}
+
+/// What a run of a workload must produce: exactly these findings and this outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectations {
+    /// The names of the lints that must report a finding.
+    pub findings: Vec<String>,
+    /// Whether the run must fail, for example with a deadlock.
+    pub must_fail: bool,
 }
 
 /// One parameter of a workload.

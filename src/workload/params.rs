@@ -1,7 +1,8 @@
 //! Parses and checks the values of workload parameters.
 
-use super::duration;
+use super::closest_match::closest_match;
 use super::manifest::{Manifest, Param, ParamKind, ParamValue};
+use crate::control::duration;
 
 /// The reason why a parameter setting is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -134,24 +135,13 @@ fn unknown_param(manifest: &Manifest, name: &str) -> ParamError {
     ParamError::Unknown { workload: manifest.name.clone(), name: name.to_owned(), advice }
 }
 
-/// Returns the candidate that `word` is most likely a misspelling of, or `None` if no candidate is similar.
-pub fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Up to a third of the letters may differ. With more differences it is a different word, not a typo.
-    let limit = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit || (word.len() >= 3 && candidate.starts_with(word)))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::control::ClockKind;
+    use crate::workload::manifest::Expectations;
 
     fn param(name: &str, kind: ParamKind, default: ParamValue) -> Param {
         Param { name: name.to_owned(), help: String::new(), kind, default }
@@ -173,6 +163,7 @@ mod tests {
                     ParamValue::Text("calm".to_owned()),
                 ),
             ],
+            expects: Expectations::default(),
             file: "demo.lua".to_owned(),
             path: None,
             text: String::new(),

@@ -1,11 +1,17 @@
 //! Loads a script: runs its top level in a sandbox, where nothing can be awaited, and reads the table that it returns.
 
-use mlua::{Lua, Table, Value};
+use std::sync::Arc;
 
+use mlua::{Function, Lua, Table, Value};
+
+use super::closest_match::closest_match;
 use super::fault::{ScriptError, ScriptFault};
-use super::host::{self, ScriptHost};
-use super::manifest::{Manifest, Param};
-use super::params::closest_match;
+use super::host;
+use super::host::coroutine::definition_of;
+use super::host::errors::{fault_from_error, fault_from_value};
+use super::host::script_host::ScriptHost;
+use super::host::values::describe;
+use super::manifest::{Expectations, Manifest, Param};
 use super::script_source::ScriptSource;
 use crate::control::ClockKind;
 
@@ -13,15 +19,6 @@ mod param;
 
 /// The keys that a manifest may contain.
 const MANIFEST_KEYS: [&str; 6] = ["title", "lesson", "clock", "params", "expects", "main"];
-
-/// What a run of the script must produce: exactly these findings and this outcome.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expectations {
-    /// The names of the lints that must report a finding.
-    pub findings: Vec<String>,
-    /// Whether the run must fail, for example with a deadlock.
-    pub must_fail: bool,
-}
 
 /// A script after its top level has run.
 pub(super) struct LoadedScript {
@@ -44,7 +41,7 @@ pub(super) fn read_manifest_for_listing(name: &str, file: &str, text: &str) -> R
 }
 
 fn read_manifest_with(
-    host: impl FnOnce(ScriptSource) -> std::sync::Arc<ScriptHost>,
+    host: impl FnOnce(ScriptSource) -> Arc<ScriptHost>,
     name: &str,
     file: &str,
     text: &str,
@@ -55,32 +52,31 @@ fn read_manifest_with(
     reader.manifest(name, &loaded).map_err(|error| error.into_error(&source))
 }
 
-/// Returns the expectations that a script declares in `expects`.
-///
-/// # Errors
-/// Fails for the same reasons as [`read_manifest`].
-pub fn expectations(manifest: &Manifest) -> Result<Expectations, ScriptError> {
-    let source = ScriptSource::from_manifest(manifest);
-    let loaded = load(&ScriptHost::new(source.clone()))?;
-    let reader = ManifestReader { source: &source };
-    reader.expectations(&loaded.table).map_err(|error| error.into_error(&source))
-}
-
 /// Runs a script's top level.
-pub(super) fn load(host: &std::sync::Arc<ScriptHost>) -> Result<LoadedScript, ScriptError> {
+pub(super) fn load(host: &Arc<ScriptHost>) -> Result<LoadedScript, ScriptError> {
     let source = &host.source;
     let render = |fault: ScriptFault| fault.to_error(source);
-    let lua = host::open(host).map_err(|error| render(host.fault_from_error(&error)))?;
+    let lua = host::open(host).map_err(|error| render(fault_from_error(host, &error)))?;
     let chunk = lua.load(&*source.text).set_name(format!("={}", source.chunk())).set_mode(mlua::chunk::ChunkMode::Text);
-    let body = chunk.into_function().map_err(|error| render(with_syntax_hint(host.fault_from_error(&error))))?;
-    let returned = host.run_top_level(&body).map_err(render)?;
+    let body = chunk.into_function().map_err(|error| render(with_syntax_hint(fault_from_error(host, &error))))?;
+    let returned = run_top_level(host, &body).map_err(render)?;
     let Value::Table(table) = returned else {
-        let got = host::describe(&returned);
+        let got = describe(&returned);
         let fault = ScriptFault::new(format!("the script must return its manifest, but returned {got}"));
         return Err(render(fault.hint("end it with: return { title = \"…\", main = async(function(p) … end) }")));
     };
-    let main = table.raw_get("main").map_err(|error| render(host.fault_from_error(&error)))?;
+    let main = table.raw_get("main").map_err(|error| render(fault_from_error(host, &error)))?;
     Ok(LoadedScript { lua, table, main })
+}
+
+/// Calls the chunk of a script and returns the value that it returns.
+fn run_top_level(host: &ScriptHost, body: &Function) -> Result<Value, ScriptFault> {
+    host.restart_cpu_budget();
+    match host.body_runner().call::<(bool, Value)>(body) {
+        Ok((true, value)) => Ok(value),
+        Ok((false, raised)) => Err(fault_from_value(host, &raised)),
+        Err(error) => Err(fault_from_error(host, &error)),
+    }
 }
 
 /// Returns the error for a `main` that was not created by `async`.
@@ -142,47 +138,48 @@ impl ManifestReader<'_> {
     fn manifest(&self, name: &str, loaded: &LoadedScript) -> Result<Manifest, ManifestError> {
         let table = &loaded.table;
         check_keys(table, &[], &MANIFEST_KEYS)?;
-        if host::definition_of(&loaded.main).is_none() {
-            let got = host::describe(&loaded.main);
+        if definition_of(&loaded.main).is_none() {
+            let got = describe(&loaded.main);
             let error = ManifestError::at(&["main"], format!("main must be a coroutine function, but is {got}"));
             return Err(error.hint("write main = async(function(p) … end)"));
         }
-        self.expectations(table)?;
+        let expects = read_expectations(table)?;
         Ok(Manifest {
             name: name.to_owned(),
             title: required_string(table, "title")?,
             lesson: required_string(table, "lesson")?,
             clock: read_clock(table)?,
             params: read_params(table)?,
+            expects,
             file: self.source.file.to_string(),
             path: None,
             text: self.source.text.to_string(),
         })
     }
+}
 
-    fn expectations(&self, table: &Table) -> Result<Expectations, ManifestError> {
-        let expects = match raw_value(table, "expects") {
-            Value::Nil => return Ok(Expectations::default()),
-            Value::Table(expects) => expects,
-            other => return Err(wrong_type_error(&["expects"], "a table", &other)),
-        };
-        check_keys(&expects, &["expects"], &["findings", "outcome"])?;
-        let findings = match raw_value(&expects, "findings") {
-            Value::Nil => Vec::new(),
-            Value::Table(list) => string_list(&list, &["expects", "findings"])?,
-            other => return Err(wrong_type_error(&["expects", "findings"], "a list of names", &other)),
-        };
-        let outcome = match raw_value(&expects, "outcome") {
-            Value::Nil => "completed".to_owned(),
-            Value::String(outcome) => outcome.to_string_lossy(),
-            other => return Err(wrong_type_error(&["expects", "outcome"], "\"completed\" or \"failed\"", &other)),
-        };
-        match outcome.as_str() {
-            "completed" | "failed" => Ok(Expectations { findings, must_fail: outcome == "failed" }),
-            _ => {
-                let message = format!("`{outcome}` is not an outcome: give \"completed\" or \"failed\"");
-                Err(ManifestError::at(&["expects", "outcome"], message))
-            }
+fn read_expectations(table: &Table) -> Result<Expectations, ManifestError> {
+    let expects = match raw_value(table, "expects") {
+        Value::Nil => return Ok(Expectations::default()),
+        Value::Table(expects) => expects,
+        other => return Err(wrong_type_error(&["expects"], "a table", &other)),
+    };
+    check_keys(&expects, &["expects"], &["findings", "outcome"])?;
+    let findings = match raw_value(&expects, "findings") {
+        Value::Nil => Vec::new(),
+        Value::Table(list) => string_list(&list, &["expects", "findings"])?,
+        other => return Err(wrong_type_error(&["expects", "findings"], "a list of names", &other)),
+    };
+    let outcome = match raw_value(&expects, "outcome") {
+        Value::Nil => "completed".to_owned(),
+        Value::String(outcome) => outcome.to_string_lossy(),
+        other => return Err(wrong_type_error(&["expects", "outcome"], "\"completed\" or \"failed\"", &other)),
+    };
+    match outcome.as_str() {
+        "completed" | "failed" => Ok(Expectations { findings, must_fail: outcome == "failed" }),
+        _ => {
+            let message = format!("`{outcome}` is not an outcome: give \"completed\" or \"failed\"");
+            Err(ManifestError::at(&["expects", "outcome"], message))
         }
     }
 }
@@ -235,7 +232,7 @@ fn required_string(table: &Table, key: &str) -> Result<String, ManifestError> {
 }
 
 fn wrong_type_error(path: &[&str], wanted: &str, got: &Value) -> ManifestError {
-    let (key, got) = (path.join("."), host::describe(got));
+    let (key, got) = (path.join("."), describe(got));
     ManifestError::at(path, format!("`{key}` must be {wanted}, but is {got}"))
 }
 
@@ -256,7 +253,7 @@ fn check_keys(table: &Table, path: &[&str], known: &[&str]) -> Result<(), Manife
         let key = match key {
             Value::String(key) => key.to_string_lossy(),
             other => {
-                return Err(ManifestError::at(path, format!("unknown key: {}", host::describe(&other))));
+                return Err(ManifestError::at(path, format!("unknown key: {}", describe(&other))));
             }
         };
         if !known.contains(&key.as_str()) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::manifest::Manifest;
 use crate::trace::Location;
 
 /// Maximum length of a chunk name. Lua truncates longer names, and then they cannot be recognized in its messages.
@@ -22,11 +21,6 @@ impl ScriptSource {
     /// Creates the source of a script whose locations name `file`.
     pub fn new(file: &str, text: &str) -> Self {
         Self { file: file.into(), text: text.into(), chunk: shorten_chunk_name(file) }
-    }
-
-    /// Returns the source of a loaded workload.
-    pub fn from_manifest(manifest: &Manifest) -> Self {
-        Self::new(&manifest.file, &manifest.text)
     }
 
     /// Returns the chunk name that Lua uses in its messages: the file, or the end of a long path.

@@ -8,11 +8,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
 
-use super::catalog::{self, FindWorkloadError};
+use super::find_error::FindWorkloadError;
 use super::manifest::Manifest;
 
 /// The environment variable that overrides the default workload folder.
@@ -20,14 +19,6 @@ pub const FOLDER_ENV: &str = "LOOPSCOPE_WORKLOADS";
 
 /// Maximum number of scripts that are listed from the folder. A longer list is no help in choosing.
 pub const LISTED_SCRIPTS_MAX: usize = 1000;
-
-/// Maximum real time for loading all scripts of the folder. Scripts that are not loaded by then are not listed.
-pub const LISTING_TIME_MAX: Duration = Duration::from_secs(10);
-/// Maximum real time spent on slow scripts (more than 50 ms each). After that, no further script is loaded.
-pub const SLOW_SCRIPTS_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// A script that takes longer than this to load counts as slow. A normal script takes a small fraction of it.
-const SLOW_SCRIPT_MIN: Duration = Duration::from_millis(50);
 
 /// The folder with the user's own workloads. It may be absent.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +44,11 @@ impl WorkloadFolder {
         }
         let folders = etcetera::choose_base_strategy().ok();
         Self { path: folders.map(|folders| folders.data_dir().join("loopscope").join("workloads")), is_explicit: false }
+    }
+
+    /// Returns the path of the folder, which may not exist.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Returns the path of the workload `name`, if the folder contains it.
@@ -140,44 +136,4 @@ impl WorkloadFolder {
 /// Returns whether `name` is a valid workload name. A valid name cannot lead out of the folder.
 fn is_script_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
-}
-
-/// The workloads that a user can choose from.
-#[derive(Debug, Default)]
-pub struct WorkloadListing {
-    /// The built-in workloads in teaching order, then those of the user's folder, sorted by name.
-    pub workloads: Vec<Manifest>,
-    /// The scripts of the user's folder that cannot be loaded, and why.
-    pub broken: Vec<FindWorkloadError>,
-}
-
-/// Loads every built-in workload and every script in `own`.
-pub fn list_workloads(own: &WorkloadFolder) -> WorkloadListing {
-    let (names, broken) = own.script_names();
-    let mut listing = WorkloadListing { workloads: catalog::built_in_workloads(), broken };
-    listing.workloads.retain(|manifest| own.script_path(&manifest.name).is_none());
-    let started = Instant::now();
-    let (mut slow, mut omitted) = (Duration::ZERO, 0);
-    for name in names {
-        if started.elapsed() >= LISTING_TIME_MAX || slow >= SLOW_SCRIPTS_TIME_MAX {
-            omitted += 1;
-            continue;
-        }
-        let script_started = Instant::now();
-        // The file may have been deleted in the meantime, which is not an error.
-        let Some(path) = own.script_path(&name) else { continue };
-        match catalog::read_script_for_listing(&name, &path) {
-            Ok(manifest) => listing.workloads.push(manifest),
-            Err(error) => listing.broken.push(error),
-        }
-        let elapsed = script_started.elapsed();
-        slow += if elapsed > SLOW_SCRIPT_MIN { elapsed } else { Duration::ZERO };
-    }
-    if let (1.., Some(path)) = (omitted, &own.path) {
-        let seconds = started.elapsed().as_secs();
-        let reason =
-            format!("{omitted} scripts not listed: loading the others took {seconds} s; they still run by name");
-        listing.broken.push(FindWorkloadError::Unreadable { path: path.display().to_string(), reason });
-    }
-    listing
 }

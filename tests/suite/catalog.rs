@@ -12,7 +12,7 @@ use loopscope::trace::Trace;
 use loopscope::workload::{
     build_program, catalog,
     manifest::{Manifest, ParamValue},
-    params, script,
+    params,
 };
 use serde_json::{Value, json};
 
@@ -177,7 +177,7 @@ fn check_workload(expected: &ExpectedRun) {
     for line in expected.prints {
         assert!(output.any(|printed| printed == *line), "{name} must print {line:?}: {:?}", ran.output);
     }
-    let expects = script::expectations(&catalog::find(name).expect("built in")).expect("readable");
+    let expects = catalog::find(name).expect("built in").expects;
     assert_eq!(expects.must_fail, expected.result.is_err(), "{name}: expects.outcome");
     // A task that is still open when the run ends was cut off.
     let open = ran.task_outcomes.iter().filter(|(task, how)| task != "main" && how == "open").count();
@@ -240,8 +240,7 @@ fn findings_in(manifest: &Manifest) -> Findings {
 fn workloads_show_exactly_the_expected_findings() {
     let mut mismatches = Vec::new();
     for manifest in catalog::built_in_workloads() {
-        let expected: BTreeSet<String> =
-            script::expectations(&manifest).expect("readable").findings.into_iter().collect();
+        let expected: BTreeSet<String> = manifest.expects.findings.iter().cloned().collect();
         let found = findings_in(&manifest);
         let names: BTreeSet<String> = found.listed.iter().map(|finding| finding.name.to_owned()).collect();
         if names != expected {

@@ -13,7 +13,7 @@ use loopscope::trace::{
     AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, PauseReason, SiteId, TaskId, TaskMeta, TaskOutcome, Trace,
     WakeSource,
 };
-use loopscope::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
+use loopscope::workload::manifest::{Expectations, Manifest, Param, ParamKind, ParamValue};
 
 pub const MS: Nanos = 1_000_000;
 pub const S: Nanos = 1_000_000_000;
@@ -312,6 +312,7 @@ impl Default for FakeLauncher {
             lesson: "Three coroutines sleep at the same time, so three seconds of sleep take one.".into(),
             clock: ClockKind::Virtual,
             params: vec![counters, order],
+            expects: Expectations::default(),
             file: "workloads/countasync.lua".into(),
             path: None,
             text: SCRIPT.into(),

@@ -12,6 +12,7 @@ mod cli;
 mod console_decoder;
 mod console_sessions;
 mod doctor;
+mod duration_syntax;
 mod example_app;
 mod exec;
 mod fake_console;

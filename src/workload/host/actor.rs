@@ -5,8 +5,8 @@
 
 use mlua::{Lua, Value};
 
-use super::ScriptHost;
-use super::globals::describe;
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::trace::ResourceId;
 use crate::workload::fault::ScriptFault;
 

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mlua::{Lua, Value};
 
-use super::ScriptHost;
-use super::globals::describe;
 use super::resource_label::whole_number;
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::control::ClockKind;
 use crate::workload::fault::ScriptFault;
 

@@ -8,9 +8,11 @@ use futures_util::future::{BoxFuture, Either};
 use mlua::{AnyUserData, Error, Function, Lua, MultiValue, UserData, Value};
 
 use super::coroutine::{self, as_coroutine};
+use super::lock::lock;
 use super::resource_label::ResourceLabel;
-use super::task::ScriptTask;
-use super::{ScriptHost, lock};
+use super::script_host::ScriptHost;
+use super::task::{CancelOnDrop, ScriptTask, as_task, create_task};
+use super::values::describe;
 use crate::lab::{InstrumentedAwait, LoopHandle};
 use crate::trace::{AwaitKind, AwaitSite, ResourceId};
 use crate::workload::fault::ScriptFault;
@@ -44,7 +46,7 @@ impl ScriptAwaitable {
     /// Wraps this awaitable's `start` so that the trace shows it as an await inside another one.
     ///
     /// Its location is the line that created it, because the outer await has the line of the `await`.
-    pub fn traced(&self, host: &Arc<ScriptHost>, start: StartFn) -> StartFn {
+    fn traced(&self, host: &Arc<ScriptHost>, start: StartFn) -> StartFn {
         let Some(kind) = self.kind else { return start };
         let (host, source, resource, creation_line) =
             (Arc::clone(host), Arc::clone(&self.source), self.resource, self.line);
@@ -135,9 +137,33 @@ pub(super) fn run_inline(host: &ScriptHost, function: Function, mut arguments: M
         match (values.pop_front(), values.front()) {
             (Some(Value::Boolean(true)), _) => Ok(values),
             (_, Some(Value::Error(error))) => Err((**error).clone()),
-            (_, other) => Err(Error::runtime(other.map_or_else(String::new, super::globals::describe))),
+            (_, other) => Err(Error::runtime(other.map_or_else(String::new, describe))),
         }
     })
+}
+
+/// Prepares a value as one branch of a `select` or `timeout`. Dropping the branch cancels its task.
+pub(super) fn prepare_branch(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: &str) -> mlua::Result<StartFn> {
+    if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) {
+        let start = lock(&other.start).take().ok_or_else(|| {
+            let fault = ScriptFault::new(format!("this {} was awaited before; each one is awaited once", other.source));
+            host.usage_error(lua, fault.token(by))
+        })?;
+        return Ok(other.traced(host, start));
+    }
+    let task = match value.as_userdata().and_then(as_task) {
+        Some(task) => task,
+        None => create_task(lua, host, value, None, by)?,
+    };
+    Ok(Box::new(move |_, line| -> StartedFuture {
+        let result = task.result(line);
+        let mut guard = CancelOnDrop { tasks: vec![task] };
+        Box::pin(async move {
+            let result = result.await;
+            guard.tasks.clear();
+            result
+        })
+    }))
 }
 
 /// `unconstrained(coroutine)`: runs a coroutine inline, without tokio's cooperative budget.
@@ -217,7 +243,7 @@ fn start(
 }
 
 fn not_awaitable_error(lua: &Lua, host: &ScriptHost, value: &Value) -> Error {
-    let got = super::globals::describe(value);
+    let got = describe(value);
     let fault = ScriptFault::new(format!("await needs something to wait for, and got {got}")).token("await");
     let hint = match (coroutine::definition_of(value), value) {
         (Some(definition), _) => format!("call it first: await({}(…))", definition.name),

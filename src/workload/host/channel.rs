@@ -7,8 +7,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex as AsyncMutex, broadcast, mpsc, oneshot, watch};
 
 use super::awaitable::make_tokio_awaitable;
+use super::lock::lock;
 use super::resource_label::{ResourceLabel, whole_number};
-use super::{ScriptHost, lock};
+use super::script_host::ScriptHost;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::ScriptFault;
 

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use mlua::{AnyUserData, Error, Function, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
-use super::{ScriptHost, lock, unawaited};
+use super::lock::lock;
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::workload::fault::ScriptFault;
 
 /// A coroutine function with its name and location in the script.
@@ -36,7 +38,7 @@ impl Coroutine {
     /// # Errors
     /// Fails if it was started before. The message names `by`, the function that starts it.
     pub fn start(&self, lua: &Lua, host: &ScriptHost, by: &str) -> mlua::Result<MultiValue> {
-        lock(&host.unawaited).remove(self.number);
+        host.untrack_coroutine(self.number);
         lock(&self.arguments).take().ok_or_else(|| {
             let name = &self.definition.name;
             let fault = ScriptFault::new(format!("this coroutine of `{name}` was awaited before; each one runs once"));
@@ -50,7 +52,7 @@ impl UserData for CoroutineFunction {
         methods.add_meta_method(MetaMethod::Call, |lua, this, arguments: MultiValue| {
             let line = this.host.caller_line(lua);
             let arguments = Mutex::new(Some(arguments));
-            let number = unawaited::track(&this.host, &this.definition.name, line);
+            let number = this.host.track_coroutine(&this.definition.name, line);
             lua.create_userdata(Coroutine { definition: Arc::clone(&this.definition), line, number, arguments })
         });
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
@@ -89,7 +91,7 @@ pub(super) fn define_function(
     by: &str,
 ) -> mlua::Result<CoroutineDefinition> {
     let Value::Function(function) = value else {
-        let got = super::globals::describe(&value);
+        let got = describe(&value);
         let fault = ScriptFault::new(format!("{by} needs a function, and got {got}")).token(by);
         return Err(host.usage_error(lua, fault.hint(format!("write {by}(function(…) … end)"))));
     };
@@ -105,7 +107,7 @@ pub(super) fn define_function(
 
 /// Returns the error for an argument of `by` that is not a coroutine.
 pub(super) fn not_a_coroutine_error(lua: &Lua, host: &ScriptHost, value: &Value, by: &str) -> Error {
-    let got = super::globals::describe(value);
+    let got = describe(value);
     let fault = ScriptFault::new(format!("{by} needs a coroutine, and got {got}")).token(by);
     let hint = match (definition_of(value), value) {
         (Some(definition), _) => format!("call it first: {by}({}(…))", definition.name),

@@ -4,16 +4,6 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Maximum CPU time of a script in one poll: 10 s. It excludes pauses, blocking calls and time in which other threads
-/// had the processor.
-pub const POLL_CPU_MAX: Duration = Duration::from_secs(10);
-
-/// Maximum CPU time of a script's top level, which only builds a table: 2 s.
-pub const LOADING_CPU_MAX: Duration = Duration::from_secs(2);
-
-/// Maximum CPU time of a script's top level in a listing of many scripts: 200 ms.
-pub const LISTING_CPU_MAX: Duration = Duration::from_millis(200);
-
 /// Returns the CPU time that the calling thread has used so far.
 fn thread_cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()

@@ -10,13 +10,13 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::ScriptHost;
 use super::address::{io_fault, require_real_clock};
 use super::awaitable::make_tokio_awaitable;
-use super::globals::describe;
 use super::outgoing_text::OutgoingText;
 use super::resource_label::{ResourceLabel, whole_number};
 use super::script_folder::{OPEN_FILES_MAX, OpenFilePermit, WRITTEN_BYTES_MAX};
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::ScriptFault;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use mlua::{AnyUserData, Lua, MultiValue, Value};
 
-use super::ScriptHost;
 use super::awaitable::{StartFn, make_awaitable};
-use super::task::{ScriptTask, as_task, create_task};
+use super::script_host::ScriptHost;
+use super::task::{CancelOnDrop, ScriptTask, as_task, create_task};
 use crate::trace::AwaitKind;
 
 /// Turns each coroutine into a task immediately, as asyncio does, and waits for all tasks.
@@ -52,16 +52,4 @@ pub(super) fn collect_tasks(
         None => create_task(lua, host, member, None, by),
     };
     members.iter().map(task).collect()
-}
-
-/// Cancels its remaining tasks when the future that waits for them is dropped.
-pub(super) struct CancelOnDrop {
-    /// The tasks to cancel. Clear the list to let them run on.
-    pub tasks: Vec<ScriptTask>,
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(ScriptTask::cancel);
-    }
 }

@@ -7,9 +7,12 @@ use std::task::Poll;
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, ObjectLike, UserData, UserDataMethods, Value};
 
 use super::awaitable::{StartFn, StartedFuture, make_inline_awaitable, run_inline};
+use super::coroutine;
 use super::coroutine::CoroutineDefinition;
+use super::lock::lock;
 use super::owned_guards::OwnedGuard;
-use super::{ScriptHost, coroutine, lock};
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::workload::fault::ScriptFault;
 
 /// The callable value that `async_generator(f)` returns.
@@ -157,7 +160,7 @@ impl ScriptGenerator {
 pub(super) fn next_method(lua: &Lua, host: &ScriptHost, source: &Value) -> mlua::Result<Function> {
     let next = source.as_userdata().and_then(|source| source.get::<Function>("next").ok());
     next.ok_or_else(|| {
-        let got = super::globals::describe(source);
+        let got = describe(source);
         let fault = ScriptFault::new(format!("each needs something to iterate over, and got {got}"));
         host.usage_error(lua, fault.token("each").hint("pass a generator, a channel, an interval or as_completed(…)"))
     })

@@ -1,78 +1,16 @@
 //! The global functions of the workload language.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use mlua::{Error, Lua, MultiValue, Table, Value};
+use mlua::{Lua, MultiValue, Table, Value};
 
 use super::awaitable::{StartFn, make_awaitable};
-use super::{
-    ScriptHost, channel, coroutine, file, gather, generator, lock, select, sync, task, task_group, tcp, time, udp,
-};
+use super::lock::lock;
+use super::script_host::ScriptHost;
+use super::values::{describe, to_text};
+use super::{channel, coroutine, file, gather, generator, select, sync, task, task_group, tcp, time, timeout, udp};
 use crate::trace::AwaitKind;
 use crate::workload::fault::{FaultKind, ScriptFault};
-
-/// Names of all globals: the workload functions and the parts of Lua that a script may use. Error messages suggest the
-/// closest one for a misspelled name.
-pub const GLOBAL_NAMES: &[&str] = &[
-    "append_file",
-    "as_completed",
-    "async",
-    "async_generator",
-    "await",
-    "barrier",
-    "block",
-    "broadcast",
-    "channel",
-    "clock",
-    "create_task",
-    "each",
-    "error",
-    "event",
-    "fail",
-    "gather",
-    "interval",
-    "ipairs",
-    "log",
-    "math",
-    "mutex",
-    "next",
-    "notify",
-    "now",
-    "oneshot",
-    "open_file",
-    "pairs",
-    "panic",
-    "pcall",
-    "print",
-    "random",
-    "read_file",
-    "rwlock",
-    "select",
-    "semaphore",
-    "setmetatable",
-    "shield",
-    "sleep",
-    "sleep_until",
-    "spawn_blocking",
-    "string",
-    "table",
-    "task_group",
-    "tcp_connect",
-    "tcp_listen",
-    "timeout",
-    "tonumber",
-    "tostring",
-    "type",
-    "udp",
-    "unconstrained",
-    "utf8",
-    "watch",
-    "work",
-    "write_file",
-    "xpcall",
-    "yield_now",
-];
 
 /// Maximum number of bytes of one output line. Longer lines are truncated.
 const OUTPUT_LINE_BYTES_MAX: usize = 64 << 10;
@@ -104,13 +42,14 @@ fn install_tasks(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         host,
         "create_task",
         |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (value, options): (Value, Value)| {
-            let name = read_task_name(lua, host, &options)?;
+            let name = task::read_task_name(lua, host, &options)?;
             task::create_task(lua, host, &value, name, "create_task")
         }
     );
     host_function!(lua, host, "gather", gather::gather);
     host_function!(lua, host, "task_group", task_group::task_group);
     host_function!(lua, host, "unconstrained", super::awaitable::unconstrained);
+    host_function!(lua, host, "timeout", timeout::timeout);
     host_function!(lua, host, "yield_now", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, ()| {
         let start: StartFn = Box::new(|_, _| {
             Box::pin(async {
@@ -121,24 +60,6 @@ fn install_tasks(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         make_awaitable(lua, host, AwaitKind::Yield, source, start)
     });
     Ok(())
-}
-
-/// Reads the optional `{name = "…"}` of `create_task`.
-pub(super) fn read_task_name(lua: &Lua, host: &ScriptHost, options: &Value) -> mlua::Result<Option<String>> {
-    let refuse = |got: String| {
-        let fault =
-            ScriptFault::new(format!("create_task takes {{name = \"…\"}} in addition to the coroutine, and got {got}"));
-        host.usage_error(lua, fault.token("create_task"))
-    };
-    match options {
-        Value::Nil => Ok(None),
-        Value::Table(table) => match table.get::<Value>("name")? {
-            Value::Nil => Ok(None),
-            Value::String(name) => Ok(Some(name.to_string_lossy())),
-            other => Err(refuse(format!("name = {}", describe(&other)))),
-        },
-        other => Err(refuse(describe(other))),
-    }
 }
 
 fn install_output(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
@@ -231,76 +152,4 @@ fn install_failures(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         Err(host.usage_error(lua, ScriptFault::new(to_text(lua, &value)?).kind(FaultKind::Panic)))
     });
     Ok(())
-}
-
-/// Converts a value to text. It omits memory addresses, because they differ from run to run.
-fn to_text(lua: &Lua, value: &Value) -> mlua::Result<String> {
-    let bare = match value {
-        Value::String(text) => return Ok(text.to_string_lossy()),
-        // Lua's number format: 2.0, and 0.3 for 0.1 + 0.2.
-        Value::Number(_) => {
-            let text = lua.coerce_string(value.clone())?;
-            return Ok(text.map_or_else(String::new, |text| text.to_string_lossy()));
-        }
-        Value::Table(table) => table.metatable().is_none(),
-        Value::Function(_) | Value::Thread(_) => true,
-        _ => false,
-    };
-    if bare { Ok(value.type_name().to_owned()) } else { value.to_string() }
-}
-
-/// Describes a value for an error message: `nil`, `the number 5`, `a table`.
-pub(in crate::workload) fn describe(value: &Value) -> String {
-    match value {
-        Value::Nil => "nil".to_owned(),
-        Value::Boolean(yes) => yes.to_string(),
-        Value::Integer(number) => format!("the number {number}"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text {:?}", text.to_string_lossy().chars().take(40).collect::<String>()),
-        Value::UserData(_) => value.to_string().map_or_else(
-            |_| "an awaitable".to_owned(),
-            |text| if text.contains(": 0x") { "an awaitable".to_owned() } else { format!("the {text}") },
-        ),
-        other => format!("a {}", other.type_name()),
-    }
-}
-
-/// Returns a table's keys in a deterministic order: numbers, then texts, then the rest.
-pub(super) fn sorted_keys(lua: &Lua, value: Value) -> mlua::Result<Table> {
-    let Value::Table(table) = value else {
-        return Err(Error::runtime(format!("pairs needs a table, and got {}", describe(&value))));
-    };
-    let keys = table.pairs::<Value, Value>().map(|pair| pair.map(|(key, _)| key));
-    let mut keys = keys.collect::<mlua::Result<Vec<_>>>()?;
-    keys.sort_by(compare_keys);
-    lua.create_sequence_from(keys)
-}
-
-fn compare_keys(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::String(a), Value::String(b)) => a.as_bytes().as_ref().cmp(b.as_bytes().as_ref()),
-        _ => match (number_of(a), number_of(b)) {
-            (Some(a), Some(b)) => a.total_cmp(&b),
-            _ => key_rank(a).cmp(&key_rank(b)),
-        },
-    }
-}
-
-/// Returns an integer or float value as a number.
-pub(in crate::workload) fn number_of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Integer(number) => Some(*number as f64),
-        Value::Number(number) => Some(*number),
-        _ => None,
-    }
-}
-
-/// Orders keys of different types.
-fn key_rank(key: &Value) -> u8 {
-    match key {
-        Value::Integer(_) | Value::Number(_) => 0,
-        Value::String(_) => 1,
-        Value::Boolean(_) => 2,
-        _ => 3,
-    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mlua::{Lua, Value};
 
-use super::ScriptHost;
-use super::globals::{describe, number_of};
+use super::script_host::ScriptHost;
+use super::values::{describe, number_of};
 use crate::trace::{Resource, ResourceId, ResourceKind};
 use crate::workload::fault::ScriptFault;
 

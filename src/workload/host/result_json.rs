@@ -16,7 +16,7 @@ const VALUES_MAX: usize = 100_000;
 ///
 /// # Errors
 /// Returns the reason if the value contains a function, userdata or thread, or exceeds a limit.
-pub(super) fn to_json(value: &Value) -> Result<Json, String> {
+pub(in crate::workload) fn to_json(value: &Value) -> Result<Json, String> {
     convert(value, 0, &mut 0)
 }
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use mlua::debug::Debug;
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::{ScriptHost, lock};
+use super::awaitable::await_functions;
+use super::errors::{add_traceback, fault_from_error, is_uncatchable, out_of_memory, to_catchable};
+use super::generator;
+use super::limits::MEMORY_BYTES_MAX;
+use super::lock::lock;
+use super::script_host::ScriptHost;
+use super::values::sorted_keys;
 use crate::workload::fault::{FaultKind, ScriptFault};
-
-/// Maximum memory of a script: 256 MiB.
-pub const MEMORY_BYTES_MAX: usize = 256 << 20;
 
 /// Extra memory above the limit before Lua's allocator fails. It lets the periodic check, which has the current line,
 /// stop most scripts first.
@@ -37,7 +40,7 @@ pub(super) fn open(host: &Arc<ScriptHost>) -> mlua::Result<Lua> {
     refuse_finalizers(&lua, host)?;
     let checked = Arc::clone(host);
     let every = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_CHECK);
-    lua.set_global_hook(every, move |lua, frame| checked.check_limits(lua, frame))?;
+    lua.set_global_hook(every, move |lua, frame| check_limits(&checked, lua, frame))?;
     Ok(lua)
 }
 
@@ -45,16 +48,15 @@ pub(super) fn open(host: &Arc<ScriptHost>) -> mlua::Result<Lua> {
 fn install_prelude(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     let globals = lua.globals();
     let (catch_host, check_host, error_host) = (Arc::clone(host), Arc::clone(host), Arc::clone(host));
-    let to_catchable = lua.create_function(move |lua, value: Value| catch_host.to_catchable(lua, value))?;
-    let is_uncatchable = lua.create_function(move |_, value: Value| Ok(check_host.is_uncatchable(&value)))?;
-    let add_traceback = lua.create_function(move |lua, value: Value| Ok(error_host.add_traceback(lua, &value)))?;
-    let (enter, suspend) = super::awaitable::await_functions(lua, host)?;
-    let keys_of = lua.create_function(super::globals::sorted_keys)?;
+    let to_catchable = lua.create_function(move |lua, value: Value| to_catchable(&catch_host, lua, value))?;
+    let is_uncatchable = lua.create_function(move |_, value: Value| Ok(is_uncatchable(&check_host, &value)))?;
+    let add_traceback = lua.create_function(move |lua, value: Value| Ok(add_traceback(&error_host, lua, &value)))?;
+    let (enter, suspend) = await_functions(lua, host)?;
+    let keys_of = lua.create_function(sorted_keys)?;
     let each = Arc::clone(host);
-    let next_method =
-        lua.create_function(move |lua, source: Value| super::generator::next_method(lua, &each, &source))?;
-    let closing_value = lua.create_function(|_, source: Value| Ok(super::generator::closing_value(source)))?;
-    let yield_value = super::generator::yield_value(lua)?;
+    let next_method = lua.create_function(move |lua, source: Value| generator::next_method(lua, &each, &source))?;
+    let closing_value = lua.create_function(|_, source: Value| Ok(generator::closing_value(source)))?;
+    let yield_value = generator::yield_value(lua)?;
     let (pcall, xpcall) = (globals.get::<Function>("pcall")?, globals.get::<Function>("xpcall")?);
     let prelude: Table = lua.load(include_str!("../prelude.lua")).set_name("=loopscope").call((
         pcall,
@@ -89,46 +91,41 @@ fn refuse_finalizers(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
             let fault = ScriptFault::new("`__gc` is not available to workloads").token("__gc");
             return Err(host.usage_error(lua, fault.hint("clean up with a `<close>` variable instead")));
         }
-        original.call::<Value>((table, meta)).map_err(|error| host.usage_error(lua, host.fault_from_error(&error)))
+        original.call::<Value>((table, meta)).map_err(|error| host.usage_error(lua, fault_from_error(&host, &error)))
     })?;
     lua.globals().set("setmetatable", guarded)
 }
 
-impl ScriptHost {
-    /// Checks for a stop, the CPU budget and the memory limit. It runs every [`INSTRUCTIONS_PER_CHECK`] instructions.
-    fn check_limits(&self, lua: &Lua, frame: &Debug) -> mlua::Result<VmState> {
-        let is_script = frame.source().short_src.is_some_and(|name| name == self.source.chunk());
-        let line = if is_script { frame.current_line().and_then(|line| u32::try_from(line).ok()) } else { None };
-        let line = self.record_line(line);
-        if let Some(loop_handle) = self.loop_handle.get() {
-            loop_handle.checkpoint().map_err(|stopped| {
-                Error::external(ScriptFault::new(stopped.to_string()).line(line).kind(FaultKind::Stopped))
-            })?;
-        }
-        if let Some(limit) = lock(&self.cpu_budget).exceeded_limit() {
-            let limit = match limit.as_secs() {
-                0 => format!("{} ms", limit.as_millis()),
-                seconds => format!("{seconds} s"),
-            };
-            let (message, hint) = match self.loop_handle.get() {
-                Some(_) => (
-                    format!("ran {limit} without awaiting"),
-                    "a coroutine blocks the loop until it awaits: call await(yield_now()) in a long loop, or work(d)",
-                ),
-                None => (
-                    format!("the script's top level ran {limit}"),
-                    "it must only build and return the manifest: move the work into main",
-                ),
-            };
-            return Err(Error::external(ScriptFault::new(message).line(line).hint(hint).kind(FaultKind::Limit)));
-        }
-        if lua.used_memory() > MEMORY_BYTES_MAX {
-            // The used memory includes garbage that was not collected yet.
-            lua.gc_collect()?;
-            if lua.used_memory() > MEMORY_BYTES_MAX {
-                return Err(Error::external(self.out_of_memory()));
-            }
-        }
-        Ok(VmState::Continue)
+/// Checks for a stop, the CPU budget and the memory limit. It runs every [`INSTRUCTIONS_PER_CHECK`] instructions.
+fn check_limits(host: &ScriptHost, lua: &Lua, frame: &Debug) -> mlua::Result<VmState> {
+    let is_script = frame.source().short_src.is_some_and(|name| name == host.source.chunk());
+    let line = if is_script { frame.current_line().and_then(|line| u32::try_from(line).ok()) } else { None };
+    let line = host.record_line(line);
+    host.checkpoint(line)?;
+    if let Some(limit) = lock(&host.cpu_budget).exceeded_limit() {
+        let limit = match limit.as_secs() {
+            0 => format!("{} ms", limit.as_millis()),
+            seconds => format!("{seconds} s"),
+        };
+        let (message, hint) = if host.is_running() {
+            (
+                format!("ran {limit} without awaiting"),
+                "a coroutine blocks the loop until it awaits: call await(yield_now()) in a long loop, or work(d)",
+            )
+        } else {
+            (
+                format!("the script's top level ran {limit}"),
+                "it must only build and return the manifest: move the work into main",
+            )
+        };
+        return Err(Error::external(ScriptFault::new(message).line(line).hint(hint).kind(FaultKind::Limit)));
     }
+    if lua.used_memory() > MEMORY_BYTES_MAX {
+        // The used memory includes garbage that was not collected yet.
+        lua.gc_collect()?;
+        if lua.used_memory() > MEMORY_BYTES_MAX {
+            return Err(Error::external(out_of_memory(host)));
+        }
+    }
+    Ok(VmState::Continue)
 }

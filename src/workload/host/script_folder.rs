@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::{ScriptHost, lock};
+use super::lock::lock;
 use crate::cleanup::PrivateTempDir;
 
 /// Maximum number of bytes that one run may write in total.
@@ -38,6 +38,12 @@ impl ScriptFolder {
             written_bytes: AtomicU64::new(0),
             open_files: Arc::default(),
         }
+    }
+
+    /// Deletes the temporary folder, if there is one.
+    pub fn delete_temporary(&self) {
+        let temporary = lock(&self.temporary).take();
+        drop(temporary);
     }
 
     fn path(&self) -> Result<&Path, String> {
@@ -104,16 +110,6 @@ pub(super) struct OpenFilePermit(Arc<AtomicUsize>);
 impl Drop for OpenFilePermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Deletes the temporary folder when main ends, however it ends.
-pub(super) struct FolderCleanup(pub Arc<ScriptHost>);
-
-impl Drop for FolderCleanup {
-    fn drop(&mut self) {
-        let temporary = lock(&self.0.folder.temporary).take();
-        drop(temporary);
     }
 }
 

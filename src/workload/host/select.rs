@@ -7,10 +7,13 @@ use std::task::Poll;
 
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, Value};
 
-use super::awaitable::{ScriptAwaitable, StartFn, StartedFuture, make_awaitable};
-use super::gather::CancelOnDrop;
+use super::awaitable::{StartFn, make_awaitable, prepare_branch};
+use super::errors::fault_from_error;
+use super::gather::collect_tasks;
+use super::lock::lock;
+use super::script_host::ScriptHost;
 use super::task::{ScriptTask, as_task, create_task};
-use super::{ScriptHost, globals, lock};
+use super::values::sorted_keys;
 use crate::trace::AwaitKind;
 use crate::workload::fault::ScriptFault;
 
@@ -26,14 +29,14 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
                 let chosen = select(lua, host, source, branches)?;
                 Ok(MultiValue::from_iter([Value::UserData(chosen)]))
             }
-            _ => lua_select.call(arguments).map_err(|error| host.usage_error(lua, host.fault_from_error(&error))),
+            _ => lua_select.call(arguments).map_err(|error| host.usage_error(lua, fault_from_error(host, &error))),
         }
     });
     host_function!(lua, host, "as_completed", |lua: &Lua,
                                                host: &Arc<ScriptHost>,
                                                source: &Arc<str>,
                                                arguments: MultiValue| {
-        let tasks = super::gather::collect_tasks(lua, host, arguments, source)?;
+        let tasks = collect_tasks(lua, host, arguments, source)?;
         let pending = tasks.into_iter().enumerate().collect();
         Ok(ScriptAsCompleted {
             host: Arc::clone(host),
@@ -53,37 +56,13 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     Ok(())
 }
 
-/// Prepares a value as one branch of a `select` or `timeout`. Dropping the branch cancels its task.
-pub(super) fn prepare_branch(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: &str) -> mlua::Result<StartFn> {
-    if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) {
-        let start = lock(&other.start).take().ok_or_else(|| {
-            let fault = ScriptFault::new(format!("this {} was awaited before; each one is awaited once", other.source));
-            host.usage_error(lua, fault.token(by))
-        })?;
-        return Ok(other.traced(host, start));
-    }
-    let task = match value.as_userdata().and_then(as_task) {
-        Some(task) => task,
-        None => create_task(lua, host, value, None, by)?,
-    };
-    Ok(Box::new(move |_, line| -> StartedFuture {
-        let result = task.result(line);
-        let mut guard = CancelOnDrop { tasks: vec![task] };
-        Box::pin(async move {
-            let result = result.await;
-            guard.tasks.clear();
-            result
-        })
-    }))
-}
-
 /// Polls the branches from a start index that depends on the seed, as tokio's `select!` starts at a random branch. With
 /// `biased = true` it polls them in order.
 fn select(lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, table: &Table) -> mlua::Result<AnyUserData> {
     host.loop_handle(lua, source)?;
     let mut biased = false;
     let mut branches = Vec::new();
-    for key in globals::sorted_keys(lua, Value::Table(table.clone()))?.sequence_values::<Value>() {
+    for key in sorted_keys(lua, Value::Table(table.clone()))?.sequence_values::<Value>() {
         let key = key?;
         let value: Value = table.raw_get(key.clone())?;
         if key.as_string().is_some_and(|key| key == "biased") {

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::sync;
 
-use super::ScriptHost;
 use super::awaitable::make_tokio_awaitable;
-use super::owned_guards::ScriptGuard;
 use super::resource_label::{ResourceLabel, whole_number};
+use super::script_guard::ScriptGuard;
+use super::script_host::ScriptHost;
 use crate::trace::{AwaitKind, ResourceKind};
 
 /// Maximum number of permits of a semaphore and of tasks of a barrier.

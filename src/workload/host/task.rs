@@ -12,13 +12,14 @@ use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMe
 use tokio::task::AbortHandle;
 
 use super::coroutine::{CoroutineDefinition, as_coroutine, not_a_coroutine_error};
-use super::owned_guards::GuardOwner;
-use super::{ScriptHost, lock};
+use super::errors::task_fault;
+use super::limits::TASKS_MAX;
+use super::lock::lock;
+use super::owned_guards::OwnedGuards;
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::lab::{TaskSpec, panic_message};
 use crate::workload::fault::{FaultKind, ScriptFault};
-
-/// Maximum number of live tasks. The memory limit of a script is usually reached first.
-pub const TASKS_MAX: u32 = 1_000_000;
 
 /// The script's handle to a task. Dropping it does not stop the task.
 #[derive(Clone)]
@@ -124,6 +125,24 @@ impl UserData for ScriptTask {
     }
 }
 
+/// Reads the optional `{name = "…"}` of `create_task`.
+pub(super) fn read_task_name(lua: &Lua, host: &ScriptHost, options: &Value) -> mlua::Result<Option<String>> {
+    let refuse = |got: String| {
+        let fault =
+            ScriptFault::new(format!("create_task takes {{name = \"…\"}} in addition to the coroutine, and got {got}"));
+        host.usage_error(lua, fault.token("create_task"))
+    };
+    match options {
+        Value::Nil => Ok(None),
+        Value::Table(table) => match table.get::<Value>("name")? {
+            Value::Nil => Ok(None),
+            Value::String(name) => Ok(Some(name.to_string_lossy())),
+            other => Err(refuse(format!("name = {}", describe(&other)))),
+        },
+        other => Err(refuse(describe(other))),
+    }
+}
+
 /// Spawns a coroutine as a task, for the host function `by`: `create_task`, `gather` and others.
 pub(super) fn create_task(
     lua: &Lua,
@@ -177,7 +196,7 @@ pub(super) fn create_task(
 ///
 /// # Panics
 /// Panics if the script calls `panic(message)`. The panic starts here, outside Lua, and unwinds into the task's poll.
-pub(super) async fn run_body(
+pub(in crate::workload) async fn run_body(
     host: &Arc<ScriptHost>,
     name: Arc<str>,
     definition: &CoroutineDefinition,
@@ -189,7 +208,7 @@ pub(super) async fn run_body(
     let outcome = {
         let mut call = pin!(host.body_runner().call_async::<MultiValue>(arguments));
         poll_fn(|context| {
-            lock(&host.cpu_budget).restart();
+            host.restart_cpu_budget();
             *lock(&host.current_guards) = Arc::clone(&owner.guards);
             call.as_mut().poll(context)
         })
@@ -202,11 +221,25 @@ pub(super) async fn run_body(
         },
         Err(error) => Value::Error(Box::new(error)),
     };
-    let fault = host.task_fault(&raised, &name);
+    let fault = task_fault(host, &raised, &name);
     if fault.kind == FaultKind::Panic {
         panic!("{}", fault.message);
     }
     Err(fault)
+}
+
+/// Releases all guards of a task when the task's body is dropped.
+struct GuardOwner {
+    host: Arc<ScriptHost>,
+    guards: Arc<OwnedGuards>,
+}
+
+impl Drop for GuardOwner {
+    fn drop(&mut self) {
+        self.guards.release_all();
+        // Sockets and files can be shared by tasks, so the garbage collector closes them once they are unreachable.
+        self.host.needs_collection.store(self.host.uses_io.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// Counts one live task until it is dropped.
@@ -230,4 +263,16 @@ impl Drop for LiveTaskGuard {
 /// Returns the value as a task, if it is one.
 pub(super) fn as_task(value: &AnyUserData) -> Option<ScriptTask> {
     value.borrow::<ScriptTask>().ok().map(|task| task.clone())
+}
+
+/// Cancels its remaining tasks when the future that waits for them is dropped.
+pub(super) struct CancelOnDrop {
+    /// The tasks to cancel. Clear the list to let them run on.
+    pub tasks: Vec<ScriptTask>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(ScriptTask::cancel);
+    }
 }

@@ -8,9 +8,9 @@ use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserData
 
 use super::awaitable::{StartFn, run_inline};
 use super::coroutine::definition_of;
-use super::gather::CancelOnDrop;
-use super::task::{ScriptTask, create_task};
-use super::{ScriptHost, lock};
+use super::lock::lock;
+use super::script_host::ScriptHost;
+use super::task::{CancelOnDrop, ScriptTask, create_task, read_task_name};
 use crate::trace::AwaitKind;
 use crate::workload::fault::ScriptFault;
 
@@ -56,7 +56,7 @@ impl UserData for ScriptGroup {
                     .host
                     .usage_error(lua, fault.hint("create its tasks inside task_group(function(group) … end)")));
             }
-            let name = super::globals::read_task_name(lua, &this.host, &options)?;
+            let name = read_task_name(lua, &this.host, &options)?;
             let task = create_task(lua, &this.host, &value, name, "create_task")?;
             lock(&this.members).tasks.push(task.clone());
             Ok(task)
@@ -77,7 +77,7 @@ pub(super) fn task_group(
         (Some(definition), _) => definition.function.clone(),
         (None, Value::Function(function)) => function.clone(),
         (None, other) => {
-            let got = super::globals::describe(other);
+            let got = super::values::describe(other);
             let fault = ScriptFault::new(format!("task_group needs a function, and got {got}")).token("task_group");
             return Err(host.usage_error(lua, fault.hint("write task_group(function(group) group:create_task(…) end)")));
         }

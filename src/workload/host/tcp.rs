@@ -12,12 +12,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
-use super::ScriptHost;
 use super::address::{NetAddress, io_fault, require_real_clock};
 use super::awaitable::make_tokio_awaitable;
-use super::globals::describe;
 use super::outgoing_text::OutgoingText;
 use super::resource_label::{ResourceLabel, whole_number};
+use super::script_host::ScriptHost;
+use super::values::describe;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::ScriptFault;
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
+use super::actor;
 use super::awaitable::{StartFn, make_awaitable, make_resource_awaitable};
-use super::globals::{describe, number_of};
+use super::lock::lock;
 use super::resource_label::ResourceLabel;
-use super::{ScriptHost, actor, lock, timeout};
-use crate::control::ClockKind;
+use super::script_host::ScriptHost;
+use super::values::{describe, number_of};
+use crate::control::{ClockKind, duration};
 use crate::trace::{AwaitKind, Nanos, ResourceKind};
-use crate::workload::duration;
 use crate::workload::fault::{FaultKind, ScriptFault};
 
 pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
@@ -27,12 +28,11 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     });
     host_function!(lua, host, "sleep_until", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value| {
         // A point in time is given in seconds since the run began, as `now()` returns it.
-        let at = nanos(read_duration(lua, host, source, &value)?);
+        let at = duration::to_nanos(read_duration(lua, host, source, &value)?);
         sleep_until(lua, host, source, at)
     });
     host_function!(lua, host, "interval", interval);
     host_function!(lua, host, "spawn_blocking", spawn_blocking);
-    host_function!(lua, host, "timeout", timeout::timeout);
     host_function!(lua, host, "block", block);
     host_function!(lua, host, "work", block);
     host_function!(lua, host, "now", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, ()| {
@@ -46,10 +46,6 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
 
 fn no_values((): ()) -> mlua::Result<MultiValue> {
     Ok(MultiValue::new())
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn sleep_until(lua: &Lua, host: &ScriptHost, source: &Arc<str>, at: Nanos) -> mlua::Result<AnyUserData> {
@@ -73,7 +69,7 @@ fn spawn_blocking(lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: V
     let duration = read_duration(lua, host, source, &value)?;
     let loop_handle = host.loop_handle(lua, source)?;
     if loop_handle.clock() == ClockKind::Virtual {
-        return sleep_until(lua, host, source, loop_handle.now_ns().saturating_add(nanos(duration)));
+        return sleep_until(lua, host, source, loop_handle.now_ns().saturating_add(duration::to_nanos(duration)));
     }
     let pooled = loop_handle.without_tracing(|| tokio::task::spawn_blocking(move || std::thread::sleep(duration)));
     let start: StartFn = Box::new(move |loop_handle, _| {
@@ -147,7 +143,7 @@ fn interval(
         let hint = "write interval(1, { missed = \"burst\" }), \"delay\" or \"skip\"";
         host.usage_error(lua, ScriptFault::new(what).token("interval").hint(hint))
     };
-    let period = nanos(read_duration(lua, host, source, &period)?);
+    let period = duration::to_nanos(read_duration(lua, host, source, &period)?);
     if period == 0 {
         return Err(refuse("an interval needs a period above 0".to_owned()));
     }

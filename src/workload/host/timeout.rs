@@ -5,9 +5,8 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use mlua::{AnyUserData, Error, Lua, Value};
 
-use super::ScriptHost;
-use super::awaitable::{StartFn, make_awaitable};
-use super::select::prepare_branch;
+use super::awaitable::{StartFn, make_awaitable, prepare_branch};
+use super::script_host::ScriptHost;
 use super::time::read_duration;
 use crate::trace::AwaitKind;
 use crate::workload::fault::ScriptFault;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use mlua::{Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 use tokio::net::UdpSocket;
 
-use super::ScriptHost;
 use super::address::{NetAddress, io_fault, require_real_clock};
 use super::awaitable::make_tokio_awaitable;
-use super::globals::describe;
 use super::outgoing_text::OutgoingText;
 use super::resource_label::ResourceLabel;
+use super::script_host::ScriptHost;
 use super::tcp::bind_address;
+use super::values::describe;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::ScriptFault;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use mlua::{Table, Value};
 
 use super::{ManifestError, check_keys, raw_value, string_list, wrong_type_error};
-use crate::workload::duration::{self, DURATION_MAX};
-use crate::workload::host::{describe, number_of};
+use crate::control::duration::{self, DURATION_MAX};
+use crate::workload::closest_match::closest_match;
+use crate::workload::host::values::{describe, number_of};
 use crate::workload::manifest::{Param, ParamKind, ParamValue};
-use crate::workload::params::closest_match;
 
 const PARAM_KEYS: [&str; 7] = ["default", "min", "max", "help", "type", "choices", "max_chars"];
 
