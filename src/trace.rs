@@ -5,14 +5,22 @@
 
 mod apply;
 pub mod archive;
+mod await_site;
 mod awaits;
+mod block_owner;
 mod blocking;
 mod cell_cache;
 mod event;
 mod evicted_tasks;
-mod feed_comparison;
+mod feed_check;
+mod fidelity;
+mod gap;
 mod id;
 mod lane;
+mod lane_cell;
+mod location;
+mod loop_counts;
+mod marks;
 mod meta_interner;
 mod output;
 mod pack;
@@ -23,21 +31,29 @@ mod resource;
 mod retention;
 mod sampling;
 mod stats;
+mod storage;
 mod task;
+mod task_meta;
 mod task_rows;
 mod task_state;
 mod tasks;
+mod time;
+mod wake_source;
 mod wakes;
 mod window;
 
+pub use await_site::{AwaitKind, AwaitSite};
 pub use awaits::{Await, AwaitOutcome, Awaits};
-pub use event::{
-    AwaitKind, AwaitSite, Event, Location, Nanos, TaskCounts, TaskKind, TaskMeta, TaskOutcome, WakeSource,
-};
+pub use event::Event;
 pub use evicted_tasks::EvictedTasks;
-pub use feed_comparison::FeedDisagreement;
+pub use feed_check::FeedDisagreement;
+pub use fidelity::Fidelity;
+pub use gap::Gap;
 pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, LaneTotals};
+pub use lane_cell::{Axis, LaneCell, column_edge};
+pub use location::Location;
+pub use loop_counts::LoopCounts;
 pub use output::{OUTPUT_LINES_MAX, OutputLine, OutputLog};
 pub use pause::{Pause, PauseReason};
 pub use recording_stats::{MalformedLine, RecordingStats};
@@ -47,100 +63,21 @@ pub use resource::{
 };
 pub use stats::{DurationHistogram, SampledInterval, TaskActivity, TaskHistograms, TaskStats};
 pub use task::Task;
+pub use task_meta::{TaskCounts, TaskKind, TaskMeta, TaskOutcome};
 pub use task_state::TaskState;
 pub use tasks::Tasks;
-pub use window::{Axis, LaneCell, column_edge};
+pub use time::Nanos;
+pub use wake_source::WakeSource;
 
+use block_owner::BlockOwner;
 use meta_interner::MetaInterner;
 use pause::Pauses;
 use ready_queue::ReadyQueueHistory;
-use retention::BlockOwner;
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 /// Default memory budget of a trace, in bytes: 1 GiB. Past it, the oldest data is evicted.
 pub const BUDGET_BYTES_DEFAULT: usize = 1 << 30;
-
-/// Maximum number of pauses, and of gaps, that a trace retains. Past it, the oldest are removed.
-const MARKS_MAX: usize = 10_000;
-
-/// Approximate overhead of one heap allocation, in bytes.
-const ALLOCATION_BYTES: usize = 16;
-
-/// An interval of loop time without complete data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// Start of the interval.
-    pub from: Nanos,
-    /// End of the interval.
-    pub to: Nanos,
-    /// Number of dropped events; 0 if the trace evicted the data or no feed was connected.
-    pub dropped: u64,
-    /// No feed was connected during the interval.
-    pub is_disconnected: bool,
-}
-
-impl Gap {
-    /// Returns whether the trace evicted the data of this interval to stay within its memory budget.
-    pub fn is_evicted(&self) -> bool {
-        self.dropped == 0 && !self.is_disconnected
-    }
-}
-
-/// How completely polls and wakes are recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fidelity {
-    /// Every poll and every wake is recorded.
-    #[default]
-    Exact,
-    /// Counts are exact; of single polls and wakes, only the last before each console update is known.
-    Sampled,
-}
-
-impl Fidelity {
-    /// Returns the name used in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Sampled => "sampled",
-        }
-    }
-}
-
-/// Totals over the whole loop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoopCounts {
-    /// Polls of all tasks.
-    pub polls: u64,
-    /// Wakes of all tasks.
-    pub wakes: u64,
-    /// Number of times the loop parked.
-    pub parks: u64,
-    /// Number of turns: a turn is what runs between two parks.
-    pub turns: u64,
-    /// Time spent in polls on the loop, in nanoseconds.
-    pub busy_ns: u64,
-    /// Time spent parked, in nanoseconds.
-    pub parked_ns: u64,
-    /// Length of the longest poll on the loop, in nanoseconds.
-    pub longest_poll_ns: u64,
-    /// Tasks that are being polled now.
-    pub running: u32,
-    /// Tasks that are ready to be polled now.
-    pub scheduled: u32,
-    /// Tasks that wait for a wake now.
-    pub waiting: u32,
-    /// Tasks that ran to completion.
-    pub completed: u32,
-    /// Tasks that were cancelled.
-    pub cancelled: u32,
-    /// Tasks that panicked or returned an error.
-    pub failed: u32,
-    /// Events that were applied to the trace.
-    pub events: u64,
-}
 
 /// The history of one run: tasks, polls, wakes, awaits, resources and output.
 #[derive(Clone, Debug)]
@@ -383,12 +320,4 @@ impl Trace {
             _ => self.ready_queue.peak(from, to),
         }
     }
-}
-
-/// Appends `mark`. Removes the oldest mark if there are already [`MARKS_MAX`].
-fn push_mark<T>(marks: &mut VecDeque<T>, mark: T) {
-    if marks.len() == MARKS_MAX {
-        marks.pop_front();
-    }
-    marks.push_back(mark);
 }

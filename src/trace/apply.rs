@@ -1,14 +1,21 @@
 //! Applies events to the trace: each updates the task that it names, the totals of the loop, and the memory accounting.
 
+use super::Trace;
+use super::await_site::AwaitKind;
 use super::awaits::OpenAwaits;
-use super::event::{AwaitKind, Event, Nanos, TaskOutcome, WakeSource};
+use super::block_owner::{BlockOwner, TaskBlockKind};
+use super::event::Event;
+use super::fidelity::Fidelity;
+use super::gap::Gap;
 use super::id::{AwaitId, SiteId, TaskId};
+use super::marks::push_mark;
 use super::output::OutputLine;
 use super::pause::Pause;
 use super::resource::{Acquisition, LostNotification, ResourceEntry};
-use super::retention::{BlockOwner, TaskBlockKind};
 use super::task::TaskPhase;
-use super::{Fidelity, Gap, Trace};
+use super::task_meta::TaskOutcome;
+use super::time::Nanos;
+use super::wake_source::WakeSource;
 
 impl Trace {
     /// Stores one event. Events of one task must come in time order. Events of unknown or evicted tasks are ignored.
@@ -115,10 +122,10 @@ impl Trace {
             }
             Event::Gap { from, to, dropped } => {
                 self.probe_dropped = self.probe_dropped.saturating_add(dropped);
-                super::push_mark(&mut self.gaps, Gap { from, to, dropped, is_disconnected: false });
+                push_mark(&mut self.gaps, Gap { from, to, dropped, is_disconnected: false });
             }
             Event::Disconnected { from, to } => {
-                super::push_mark(&mut self.gaps, Gap { from, to, dropped: 0, is_disconnected: true });
+                push_mark(&mut self.gaps, Gap { from, to, dropped: 0, is_disconnected: true });
             }
             Event::ConsoleCounts { task, counts } => {
                 if let Some(stats) = self.console_stats_mut(task) {

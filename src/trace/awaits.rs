@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Nanos;
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
-use super::lane::NEVER;
+use super::time::NEVER;
+use super::time::Nanos;
 
 /// Number of unsealed awaits above which a block with open awaits is sealed, provided that fewer than a quarter of them
 /// are open.

@@ -1,8 +1,8 @@
 //! Lookup of blocking calls, which are drawn inside the polls that make them.
 
 use super::Trace;
-use super::event::Nanos;
 use super::id::{AwaitId, TaskId};
+use super::time::Nanos;
 
 /// Number of blocking calls that a lookup inspects, from the newest before the window.
 const INSPECTED_CALLS_MAX: usize = 32;

@@ -10,30 +10,35 @@
 //! also has cycles, one for each poll that happened to be sampled, but its totals come from the statistics alone.
 
 mod block;
+mod block_cursor;
 mod codec;
+mod columns;
 mod cursor;
 mod cycle;
+mod lookups;
 mod segments;
 mod step_lookup;
 
 pub use cycle::{Cycle, LaneTotals};
 
-pub(super) use block::{CycleBlock, decode_wake_source, encode_wake_source};
+pub(super) use block::CycleBlock;
 pub(super) use codec::LaneTail;
+pub(super) use cursor::{DenseInterval, LaneCursor, LaneInterval};
 #[cfg(test)]
-pub(super) use cursor::LOOKUPS;
-pub(super) use cursor::{DenseInterval, LaneCursor, LaneInterval, count_lookup};
+pub(super) use lookups::LOOKUPS;
+pub(super) use lookups::count_lookup;
 
 use block::BLOCK_CYCLES;
 
 use std::collections::VecDeque;
 
-use super::event::{AwaitKind, Nanos, WakeSource};
+use super::await_site::AwaitKind;
 use super::id::AwaitId;
 use super::stats::{StatsHistory, StatsSnapshot};
-
-/// A time that has not come yet.
-pub(super) const NEVER: Nanos = Nanos::MAX;
+use super::storage::StorageDelta;
+use super::time::NEVER;
+use super::time::Nanos;
+use super::wake_source::WakeSource;
 
 /// The timeline of one task, or of the loop itself.
 ///
@@ -56,26 +61,6 @@ pub struct Lane {
     evicted_totals: Option<Box<LaneTotals>>,
     /// Statistics snapshots, in a sampled lane.
     stats: Option<Box<StatsHistory>>,
-}
-
-/// The change in stored bytes that filing an event caused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct StorageDelta {
-    /// Bytes allocated less bytes freed.
-    pub bytes: isize,
-    /// A block was sealed before the next one began.
-    pub has_sealed_block: bool,
-}
-
-impl StorageDelta {
-    /// Makes room for one more item in `items`, which never holds more than `most`.
-    pub fn reserve_one<T>(&mut self, items: &mut Vec<T>, most: usize) {
-        let capacity = items.capacity();
-        if items.len() == capacity {
-            items.reserve_exact(capacity.max(4).min(most.saturating_sub(capacity)).max(1));
-            self.bytes += ((items.capacity() - capacity) * size_of::<T>()) as isize;
-        }
-    }
 }
 
 impl Lane {

@@ -5,50 +5,16 @@
 
 use std::collections::VecDeque;
 
-use super::id::TaskId;
-use super::lane::StorageDelta;
+use super::Trace;
+use super::block_owner::{BlockOwner, TaskBlockKind};
+use super::gap::Gap;
+use super::marks::push_mark;
 use super::resource::Acquisition;
-use super::{Gap, Nanos, Trace};
+use super::storage::StorageDelta;
+use super::time::Nanos;
 
 /// Capacity that a queue always retains.
 const QUEUE_CAPACITY_MIN: usize = 1_024;
-
-/// The owner of a sealed block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum BlockOwner {
-    /// The loop's lane.
-    Loop,
-    /// The statistics of the loop's lane.
-    LoopStats,
-    /// The awaits of the trace.
-    Awaits,
-    /// A sequence of a task.
-    Task(TaskId, TaskBlockKind),
-}
-
-/// The sequence of a task that a sealed block belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum TaskBlockKind {
-    /// Cycles of the lane.
-    Lane,
-    /// No block: the tail of the lane of a task that has ended.
-    LaneTail,
-    /// Statistics of the lane.
-    Stats,
-    /// Ids of awaits.
-    Awaits,
-    /// Ids of blocking calls.
-    BlockingCalls,
-    /// Extra wakes.
-    Wakes,
-}
-
-impl BlockOwner {
-    /// Returns the owning task; `None` for blocks of the loop and of the trace.
-    pub fn task(self) -> Option<TaskId> {
-        if let Self::Task(id, _) = self { Some(id) } else { None }
-    }
-}
 
 impl Trace {
     /// Accounts for a change in stored bytes, and evicts if the budget is exceeded.
@@ -141,7 +107,7 @@ impl Trace {
     pub(super) fn note_evicted(&mut self, until: Nanos) {
         match self.gaps.back_mut().filter(|gap| gap.is_evicted()) {
             Some(gap) => gap.to = gap.to.max(until),
-            None => super::push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_disconnected: false }),
+            None => push_mark(&mut self.gaps, Gap { from: 0, to: until, dropped: 0, is_disconnected: false }),
         }
     }
 }

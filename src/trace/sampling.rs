@@ -1,12 +1,12 @@
 //! Ingests statistics and samples of programs that do not report every poll.
 
 use super::Trace;
-use super::event::Nanos;
+use super::block_owner::{BlockOwner, TaskBlockKind};
 use super::id::TaskId;
 use super::lane::Lane;
-use super::retention::{BlockOwner, TaskBlockKind};
 use super::stats::{SampledInterval, StatsSnapshot, TaskActivity, TaskStats};
 use super::task::TaskPhase;
+use super::time::Nanos;
 
 /// Number of sampled polls counted per column. With more polls, shares of time say more than single marks.
 const SAMPLED_POLLS_MAX: u64 = 4;

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::ALLOCATION_BYTES;
-use super::event::Nanos;
-use super::lane::StorageDelta;
 use super::pack::{PackedColumn, push_bytes, push_column, push_varint, take_bytes, take_varint};
+use super::storage::ALLOCATION_BYTES;
+use super::storage::StorageDelta;
+use super::time::Nanos;
 
 /// Number of snapshots in a block, which is packed and evicted as a whole.
 pub(super) const BLOCK_SNAPSHOTS: usize = 16;

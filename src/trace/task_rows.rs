@@ -3,10 +3,13 @@
 //! A row is worth more than a block of its history, so blocks are evicted first. Only once rows take more than their
 //! share of the memory budget are rows evicted. The totals of evicted tasks remain in [`super::EvictedTasks`].
 
-use super::event::{Location, Nanos, TaskMeta};
+use super::Trace;
 use super::id::TaskId;
+use super::location::Location;
+use super::storage::ALLOCATION_BYTES;
 use super::task::{ColdState, ConsoleTaskStats, Task};
-use super::{ALLOCATION_BYTES, Trace};
+use super::task_meta::TaskMeta;
+use super::time::Nanos;
 
 /// Rows may take one part in this many of the memory budget.
 const ROWS_SHARE: usize = 4;

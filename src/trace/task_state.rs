@@ -1,12 +1,14 @@
 //! Queries for the state of a task, now or at any loop time.
 
 use super::Trace;
+use super::await_site::AwaitKind;
 use super::awaits::Await;
-use super::event::{AwaitKind, Nanos, TaskOutcome};
 use super::id::{AwaitId, TaskId};
 use super::lane::Cycle;
 use super::stats::TaskActivity;
 use super::task::{Task, TaskPhase};
+use super::task_meta::TaskOutcome;
+use super::time::Nanos;
 
 /// State of a task at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

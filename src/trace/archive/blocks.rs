@@ -3,9 +3,9 @@
 use rustc_hash::FxHashMap;
 
 use super::super::Trace;
+use super::super::block_owner::{BlockOwner, TaskBlockKind};
 use super::super::id::TaskId;
 use super::super::pack::{push_varint, take_varint};
-use super::super::retention::{BlockOwner, TaskBlockKind};
 use super::ArchiveCursor;
 
 /// Codes of block owners in the file.

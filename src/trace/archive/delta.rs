@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::await_site::AwaitSite;
 use super::super::awaits::Await;
-use super::super::event::{AwaitSite, Nanos, TaskMeta, TaskOutcome};
+use super::super::block_owner::{BlockOwner, TaskBlockKind};
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::LaneTail;
 use super::super::output::OutputLine;
-use super::super::retention::{BlockOwner, TaskBlockKind};
 use super::super::task::Task;
+use super::super::task_meta::{TaskMeta, TaskOutcome};
+use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::ArchiveCursor;
 

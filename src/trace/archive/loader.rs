@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
-use super::super::event::Nanos;
-use super::super::retention::{BlockOwner, TaskBlockKind};
+use super::super::block_owner::{BlockOwner, TaskBlockKind};
+use super::super::evicted_tasks::EvictedTasks;
 use super::super::task::{Task, TaskPhase};
-use super::super::{EvictedTasks, Trace, pack};
+use super::super::time::Nanos;
+use super::super::{Trace, pack};
 use super::blocks::read_owner;
 use super::delta::ArchiveDelta;
 

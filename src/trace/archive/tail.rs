@@ -6,16 +6,25 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::super::awaits::{AwaitsTail, OpenAwaits};
-use super::super::event::{Location, Nanos, TaskCounts, TaskOutcome, WakeSource};
+use super::super::evicted_tasks::EvictedTasks;
+use super::super::fidelity::Fidelity;
+use super::super::gap::Gap;
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::{Lane, LaneTail};
+use super::super::location::Location;
+use super::super::loop_counts::LoopCounts;
+use super::super::marks::push_mark;
 use super::super::pause::Pauses;
 use super::super::ready_queue::ReadyQueueHistory;
+use super::super::recording_stats::RecordingStats;
 use super::super::resource::Resources;
 use super::super::stats::TaskHistograms;
 use super::super::task::{ConsoleTaskStats, Task, TaskPhase};
+use super::super::task_meta::{TaskCounts, TaskOutcome};
+use super::super::time::Nanos;
+use super::super::wake_source::WakeSource;
 use super::super::wakes::WakeRecord;
-use super::super::{EvictedTasks, Fidelity, Gap, LoopCounts, RecordingStats, Trace, pack, push_mark};
+use super::super::{Trace, pack};
 use super::loader::SanitizeFn;
 use super::{ArchiveCursor, TraceLoadError};
 
@@ -244,8 +253,9 @@ impl Trace {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::MARKS_MAX;
-    use super::super::super::event::{Event, TaskMeta};
+    use super::super::super::event::Event;
+    use super::super::super::marks::MARKS_MAX;
+    use super::super::super::task_meta::TaskMeta;
     use super::super::TraceLoader;
     use super::*;
 

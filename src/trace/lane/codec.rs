@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::event::Nanos;
 use super::super::pack::{push_bytes, push_varint, take_bytes, take_varint};
 use super::super::stats::{StatsHistory, StatsSnapshot};
+use super::super::storage::StorageDelta;
+use super::super::time::NEVER;
+use super::super::time::Nanos;
 use super::block::BLOCK_CYCLES;
-use super::{Cycle, CycleBlock, Lane, LaneTotals, NEVER, StorageDelta};
+use super::{Cycle, CycleBlock, Lane, LaneTotals};
 
 /// The state of a lane that is not in sealed blocks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

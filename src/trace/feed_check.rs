@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Trace;
-use super::event::TaskCounts;
 use super::id::TaskId;
 use super::task::Task;
+use super::task_meta::TaskCounts;
 
 /// A task whose counts differ between the two feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
