@@ -16,6 +16,7 @@ mod columns;
 mod cursor;
 mod cycle;
 mod lookups;
+mod sampled;
 mod segments;
 mod step_lookup;
 
@@ -34,7 +35,7 @@ use std::collections::VecDeque;
 
 use super::await_site::AwaitKind;
 use super::id::AwaitId;
-use super::stats::{StatsHistory, StatsSnapshot};
+use super::stats::StatsHistory;
 use super::storage::StorageDelta;
 use super::time::NEVER;
 use super::time::Nanos;
@@ -76,36 +77,6 @@ impl Lane {
             evicted_totals: None,
             stats: None,
         }
-    }
-
-    /// Whether totals come from statistics snapshots, so that what happened between two snapshots is known only in sum.
-    pub fn is_sampled(&self) -> bool {
-        self.stats.is_some()
-    }
-
-    /// Appends a statistics snapshot.
-    pub(super) fn push_stats(&mut self, snapshot: StatsSnapshot) -> StorageDelta {
-        self.stats.get_or_insert_default().push(snapshot)
-    }
-
-    /// Returns the last snapshot at or before `at`.
-    pub(super) fn stats_at(&self, at: Nanos) -> Option<StatsSnapshot> {
-        self.stats.as_ref()?.snapshot_at(at)
-    }
-
-    /// Returns the statistics snapshots, for a lane that has any.
-    pub(super) fn stats(&self) -> Option<&StatsHistory> {
-        self.stats.as_deref()
-    }
-
-    /// Returns the totals up to `at` by interpolating between snapshots. All waiting counts as [`AwaitKind::Other`].
-    fn sampled_totals_at(&self, stats: &StatsHistory, at: Nanos) -> LaneTotals {
-        let at = at.min(self.ended_at).max(self.spawned_at);
-        let sums = stats.stats_at(self.spawned_at, at);
-        let mut waiting_ns = [0; AwaitKind::ALL.len()];
-        waiting_ns[AwaitKind::Other as usize] =
-            at.saturating_sub(self.spawned_at).saturating_sub(sums.busy_ns.saturating_add(sums.scheduled_ns));
-        LaneTotals { busy_ns: sums.busy_ns, scheduled_ns: sums.scheduled_ns, waiting_ns, polls: sums.polls }
     }
 
     /// Returns the loop time at which the task was spawned.

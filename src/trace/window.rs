@@ -6,7 +6,6 @@ use super::cell_cache::{CachedCells, ColumnGrid};
 use super::id::TaskId;
 use super::lane::{Cycle, Lane, LaneCursor, LaneInterval, LaneTotals};
 use super::lane_cell::{Axis, LaneCell, column_edge};
-use super::sampling::sampled_interval;
 use super::task::Task;
 use super::task_state::{TaskState, state_at, state_of_outcome};
 use super::time::Nanos;
@@ -82,7 +81,8 @@ impl Trace {
         };
         let evicted_polls = lane.evicted_polls();
         let grid = ColumnGrid::of(axis, from, to, columns);
-        let cached = grid.and_then(|(grid, _)| self.cell_cache.take(grid, owner, evicted_polls)).unwrap_or_default();
+        let cached =
+            grid.and_then(|(grid, _)| self.loop_state.cell_cache.take(grid, owner, evicted_polls)).unwrap_or_default();
         let (overlap, cached_cells) = grid.map_or((0..0, &[][..]), |(_, first)| cached.overlap(first, columns));
         let (mut cells, mut cacheable_count, mut column) = (Vec::with_capacity(columns.into()), 0, 0);
         while column < columns {
@@ -105,7 +105,7 @@ impl Trace {
             } else {
                 CachedCells { first, cells: cells[..cacheable_count].to_vec(), evicted_polls }
             };
-            self.cell_cache.put_back(owner, cached);
+            self.loop_state.cell_cache.put_back(owner, cached);
         }
         cells
     }
@@ -124,18 +124,18 @@ impl Trace {
         }
         let ended = task.lane.ended_at();
         if ended.is_some_and(|ended| ended < start) {
-            return LaneCell { state: Some(self.state_of(task, Nanos::MAX)), ..LaneCell::default() };
+            return LaneCell { state: Some(self.history.state_of(task, Nanos::MAX)), ..LaneCell::default() };
         }
         let (cell, has_ended) = (LaneCell::from_totals(&totals), ended.is_some_and(|ended| ended <= last));
-        let Some(sampled) = sampled_interval(&task.lane, start, last, self.loop_lane().stats_until()) else {
+        let Some(sampled) = task.lane.sampled_interval(start, last, self.loop_lane().stats_until()) else {
             let state = state_at(task, last.min(now), || cycle.copied());
             return LaneCell { state: Some(state), has_ended, ..cell };
         };
-        let state = self.measured_state_at(task, last.min(now));
+        let state = self.history.measured_state_at(task, last.min(now));
         // Statistics do not include what the task waited on, but awaits are known exactly.
         let longest_wait = match state {
             TaskState::Waiting(_, kind) => Some(kind),
-            _ => self.open_await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind)),
+            _ => self.history.open_await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind)),
         };
         LaneCell {
             state: Some(state),
@@ -227,7 +227,7 @@ mod tests {
             assert_eq!(trace.state_at_step(task, step), one.flatten(), "at step {step}");
         }
         let (grid, first) = ColumnGrid::of(Axis::Steps, 0, 160, 16).expect("the columns are of equal width");
-        let cached = trace.cell_cache.take(grid, Some(task), 0).expect("the window was cached");
+        let cached = trace.loop_state.cell_cache.take(grid, Some(task), 0).expect("the window was cached");
         assert_eq!(cached.overlap(first, 16).0, 0..16);
     }
 }
