@@ -62,15 +62,3 @@ pub struct AwaitSite {
     /// Where it is awaited, if known.
     pub location: Option<Location>,
 }
-
-impl AwaitSite {
-    /// Returns whether the program declares this blocking call as its own computation (`work`), not as a blocking wait.
-    pub fn is_declared_work(&self) -> bool {
-        self.kind == AwaitKind::BlockingCall && &*self.source == "work"
-    }
-
-    /// Returns whether this is a blocking call that is not declared as computation.
-    pub fn is_blocking(&self) -> bool {
-        self.kind == AwaitKind::BlockingCall && !self.is_declared_work()
-    }
-}
