@@ -29,17 +29,24 @@ pub struct LaneCell {
     /// The state at the end of the column, or running in a dense column. `None` before the spawn and where it was
     /// evicted.
     pub state: Option<TaskState>,
-    /// Whether the task ended in this column.
+    /// Whether the task ended in this column. Where one step spans many columns, only the last of them has the end.
     pub has_ended: bool,
     /// The kind of await that took most of the waiting time.
     pub longest_wait: Option<AwaitKind>,
-    /// Whether a poll was running for at least half of the task's time in this column.
+    /// Whether a poll was running for at least half of the task's time in this column. On the steps axis: whether the
+    /// task was polled.
     pub is_mostly_running: bool,
     /// Whether more polls began in this column than can be distinguished. The totals are then those of the blocks that
     /// begin in it: off by less than one block at each end. Everything else is exact.
     pub is_dense: bool,
     /// Set where times and polls are shares of statistics over a longer interval; single polls were sampled at most.
     pub sampled: Option<SampledInterval>,
+    /// Whether a blocking call overlaps this column, in which a poll was mostly running.
+    pub has_blocking_call: bool,
+    /// Whether what the task did at the start of this column was evicted.
+    pub is_evicted: bool,
+    /// Whether the program is external: a wait without a known await is then idle.
+    pub is_external: bool,
 }
 
 impl LaneCell {

@@ -20,7 +20,7 @@ impl Trace {
         let Some(task) = self.task(id) else { return vec![LaneCell::default(); columns.into()] };
         let (lane, window) = (&task.lane, (from, to, columns));
         let mut cursor = LaneCursor::new(lane);
-        match axis {
+        let mut cells = match axis {
             Axis::Time => {
                 // A column that the statistics cover only in part is scaled by that part.
                 let complete_until = self.loop_lane().stats_until().max(lane.stats_until());
@@ -40,6 +40,29 @@ impl Trace {
                 self.cached_or_new_cells(axis, Some(id), lane, window, |from, to| {
                     step_cell(task, &mut cursor, from, to, steps)
                 })
+            }
+        };
+        self.complete_cells(&mut cells, task, axis, window);
+        cells
+    }
+
+    /// Adds to the cells of a task what is not cached, because it changes or depends on neighbours.
+    fn complete_cells(&self, cells: &mut [LaneCell], task: &Task, axis: Axis, (from, to, columns): LaneWindow) {
+        let is_external = self.is_external();
+        for column in 0..columns {
+            let next_ends = cells.get(usize::from(column) + 1).is_some_and(|next| next.has_ended);
+            let Some(cell) = cells.get_mut(usize::from(column)) else { break };
+            let edge = |column: u16| column_edge(from, to, column, columns);
+            cell.is_external = is_external;
+            cell.is_evicted = cell.state.is_none() && is_evicted(task, axis, edge(column));
+            match axis {
+                Axis::Time if cell.is_mostly_running => {
+                    let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
+                    cell.has_blocking_call = self.blocking_call(task.id, start, end).is_some();
+                }
+                Axis::Time => {}
+                // One step can span many columns.
+                Axis::Steps => cell.has_ended &= !next_ends,
             }
         }
     }
@@ -148,6 +171,17 @@ impl Trace {
     }
 }
 
+/// Returns whether the data of the task's lane at `at` was evicted.
+fn is_evicted(task: &Task, axis: Axis, at: u64) -> bool {
+    match axis {
+        Axis::Time => task.lane.spawned_at() <= at && task.lane.is_evicted_at(at),
+        Axis::Steps => {
+            let step = u32::try_from(at).unwrap_or(u32::MAX);
+            task.spawn_step <= step && task.lane.is_evicted_at_step(step)
+        }
+    }
+}
+
 /// Creates a cell of the steps axis for the polls `from` up to, not including, `to`.
 fn step_cell(task: &Task, cursor: &mut LaneCursor<'_>, from: u64, to: u64, steps: u64) -> LaneCell {
     if from >= steps {
@@ -161,7 +195,15 @@ fn step_cell(task: &Task, cursor: &mut LaneCursor<'_>, from: u64, to: u64, steps
     let outcome = task.outcome.as_ref().filter(|_| task.end_step.is_some_and(|end| end <= last.saturating_add(1)));
     let has_ended = outcome.is_some() && task.end_step.is_some_and(|end| u64::from(end) > from);
     if let Some(polls) = cursor.dense_polls_in_steps(first, last) {
-        return LaneCell { polls, state: Some(TaskState::Running), has_ended, is_dense: true, ..LaneCell::default() };
+        let state = Some(TaskState::Running);
+        return LaneCell {
+            polls,
+            state,
+            has_ended,
+            is_mostly_running: polls > 0,
+            is_dense: true,
+            ..LaneCell::default()
+        };
     }
     let (polls, lookup) = cursor.polls_in_steps(first, last);
     let state = match (outcome, lookup) {
@@ -174,7 +216,8 @@ fn step_cell(task: &Task, cursor: &mut LaneCursor<'_>, from: u64, to: u64, steps
     let is_held = !matches!(state, TaskState::Running) && !state.is_ended() && task.is_held_at_step(last);
     let state = if is_held { TaskState::Held } else { state };
     let longest_wait = if let TaskState::Waiting(_, kind) = state { Some(kind) } else { None };
-    LaneCell { polls, state: Some(state), has_ended, longest_wait, ..LaneCell::default() }
+    let is_mostly_running = polls > 0;
+    LaneCell { polls, state: Some(state), has_ended, longest_wait, is_mostly_running, ..LaneCell::default() }
 }
 
 #[cfg(test)]
@@ -206,7 +249,8 @@ mod tests {
             rounds += 1;
             assert!(rounds < 10_000, "the budget is small");
         }
-        assert!(window(&trace).iter().all(|cell| *cell == LaneCell::default()), "evicted cells are empty");
+        let evicted = LaneCell { is_evicted: true, ..LaneCell::default() };
+        assert!(window(&trace).iter().all(|cell| *cell == evicted), "evicted cells are empty");
     }
 
     impl Trace {
