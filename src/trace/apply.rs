@@ -76,7 +76,7 @@ impl Trace {
                 }
             }
             Event::ResourceAttribute { resource, attribute } => {
-                self.history.resources.set_attribute(resource, *attribute)
+                self.history.resources.set_attribute(resource, *attribute);
             }
             Event::ResourceEnd { resource, at } => {
                 if self.history.resources.set_dropped(resource, at) {

@@ -36,15 +36,21 @@ pub(super) enum FeedVerdict {
 /// State of the feeds, and the rules by which their counts are compared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FeedCheck {
+    /// Number of console-subscriber updates.
     pub console_updates: u64,
+    /// Number of events that console-subscriber dropped.
     pub console_dropped: u64,
+    /// Number of events that the probe recorded.
     pub probe_events: u64,
+    /// Number of events that were dropped because the ring of the probe was full.
     pub probe_dropped: u64,
+    /// How completely polls and wakes are recorded.
     pub fidelity: Fidelity,
     /// The program does not report parks: the loop's lane is derived from the polls of its tasks.
     pub is_external: bool,
     /// When polls on more than one thread were first detected.
     pub multi_threaded_since: Option<Nanos>,
+    /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
     /// For a program with two feeds: the time up to which the console's counts are complete.
     pub console_complete_until: Nanos,

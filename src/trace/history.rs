@@ -28,15 +28,23 @@ use super::wake_source::WakeSource;
 /// The retained data of a run.
 #[derive(Clone, Debug)]
 pub(super) struct History {
+    /// The retained tasks.
     pub tasks: Tasks,
+    /// Metadata that tasks share.
     pub meta_interner: MetaInterner,
+    /// All await sites, by id.
     pub sites: Vec<AwaitSite>,
+    /// The retained awaits.
     pub awaits: Awaits,
+    /// The resources that tasks share, with their acquisitions.
     pub resources: Resources,
     /// The loop's own lane: a turn counts as a poll, a park as waiting.
     pub loop_lane: Lane,
+    /// The newest lines that the program printed.
     pub output: OutputLog,
+    /// The newest pauses.
     pub pauses: Pauses,
+    /// The newest gaps, oldest first.
     pub gaps: VecDeque<Gap>,
     /// Scratch buffer in which blocks are packed.
     pack_scratch: Vec<u8>,

@@ -10,14 +10,19 @@ use super::time::Nanos;
 /// The state of the loop.
 #[derive(Clone, Debug)]
 pub(super) struct LoopState {
+    /// Totals over the whole loop.
     pub counts: LoopCounts,
     /// Polls that the loop has started so far.
     pub steps: u32,
+    /// Loop time at the newest end of the trace.
     pub now: Nanos,
+    /// The loop is parked now.
     pub is_parked: bool,
     /// Tasks that are running now outside of the loop, such as closures on the blocking pool.
     pub running_off_loop: u32,
+    /// Length of the ready queue over time.
     pub ready_queue: ReadyQueueHistory,
+    /// Cached lane cells, and peaks of the ready queue.
     pub cell_cache: CellCache,
 }
 

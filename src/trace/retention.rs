@@ -27,6 +27,7 @@ const ROWS_SHARE: usize = 4;
 /// Memory accounting, the queues of what is evicted next, and the totals of evicted tasks.
 #[derive(Clone, Debug)]
 pub(super) struct Retention {
+    /// Memory budget of the trace, in bytes.
     budget_bytes: usize,
     /// Bytes of sealed blocks and other per-event data; task rows are counted in `rows_bytes`.
     history_bytes: usize,
@@ -38,6 +39,7 @@ pub(super) struct Retention {
     sealed_blocks: VecDeque<BlockOwner>,
     /// Number of blocks sealed so far, including evicted ones.
     sealed_count: u64,
+    /// Totals of evicted tasks.
     pub evicted: EvictedTasks,
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::pack::{push_bytes, push_varint, take_bytes, take_varint};
-use super::super::stats::{StatsHistory, StatsSnapshot};
+use super::super::stats::StatsSnapshot;
 use super::super::storage::StorageDelta;
 use super::super::time::NEVER;
 use super::super::time::Nanos;
@@ -142,15 +142,6 @@ impl Lane {
         }
         self.newest = cycles.pop().unwrap_or_else(|| Cycle::new(NEVER, 0));
         self.unsealed = cycles;
-    }
-}
-
-impl StatsHistory {
-    /// Appends an unsealed snapshot, unless the unsealed ones fill a block already.
-    fn push_unsealed(&mut self, snapshot: StatsSnapshot) {
-        if self.unsealed().len() < super::super::stats::BLOCK_SNAPSHOTS {
-            self.push(snapshot);
-        }
     }
 }
 
