@@ -22,7 +22,6 @@ mod footer;
 pub mod glyph;
 mod header;
 mod histogram;
-mod lane;
 mod layout;
 mod legend;
 mod log;

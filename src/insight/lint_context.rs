@@ -5,9 +5,12 @@ use rustc_hash::FxHashMap;
 use super::thresholds::Thresholds;
 use super::units::human_ns;
 use crate::trace::{
-    Await, AwaitId, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
+    Await, AwaitId, AwaitKind, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
     TaskOutcome, Trace,
 };
+
+/// The source of blocking calls by which a program declares a computation of its own, such as a workload's `work(ms)`.
+const COMPUTING_SOURCE: &str = "work";
 
 /// Everything that a lint reads.
 #[derive(Clone, Copy)]
@@ -36,7 +39,7 @@ pub struct LintIndex {
 impl LintIndex {
     /// Adds an await. Awaits must be added in order of creation.
     pub fn add_await(&mut self, trace: &Trace, id: AwaitId, found: Await) {
-        if trace.site(found.site).is_some_and(|site| site.is_blocking() || site.is_declared_work()) {
+        if trace.site(found.site).is_some_and(|site| site.kind == AwaitKind::BlockingCall) {
             self.loop_calls.entry(found.task).or_default().push(found);
         }
         if let Some(resource) = found.resource() {
@@ -63,6 +66,11 @@ impl LintIndex {
     pub fn has_loop_calls(&self, task: TaskId) -> bool {
         self.loop_calls.contains_key(&task)
     }
+}
+
+/// Returns whether the program declares the blocking call at `site` as computing, not as a blocking wait.
+fn is_declared_computing(site: &AwaitSite) -> bool {
+    site.kind == AwaitKind::BlockingCall && &*site.source == COMPUTING_SOURCE
 }
 
 /// A poll that computes without yielding.
@@ -140,7 +148,7 @@ impl<'a> LintContext<'a> {
             LongPoll { from, to, computing_ns: 0, computing_calls: 0, blocking_calls: 0, longest_call: None };
         for call in calls[first..].iter().take_while(|call| call.start < to) {
             let end = call.end().unwrap_or(to).min(to);
-            if self.site(call).is_some_and(AwaitSite::is_declared_work) {
+            if self.site(call).is_some_and(is_declared_computing) {
                 let computing_ns = end.saturating_sub(call.start.max(from));
                 poll.computing_ns = poll.computing_ns.saturating_add(computing_ns);
                 poll.computing_calls += 1;

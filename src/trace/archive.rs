@@ -17,7 +17,7 @@ mod tail;
 
 pub use loader::{TraceLoadError, TraceLoader};
 
-use super::event::Nanos;
+use super::time::Nanos;
 
 /// Position in a trace up to which it has been serialized.
 #[derive(Clone, Copy, Debug, Default)]

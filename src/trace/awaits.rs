@@ -17,9 +17,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Nanos;
 use super::id::{AwaitId, ResourceId, SiteId, TaskId};
-use super::lane::NEVER;
+use super::storage::StorageDelta;
+use super::time::NEVER;
+use super::time::Nanos;
 
 /// Number of unsealed awaits above which a block with open awaits is sealed, provided that fewer than a quarter of them
 /// are open.
@@ -120,8 +121,8 @@ pub struct Awaits {
 }
 
 impl Awaits {
-    /// Adds an await. Returns the bytes of the block that this sealed, if any.
-    pub(super) fn start(&mut self, id: AwaitId, task: TaskId, site: SiteId, at: Nanos) -> Option<usize> {
+    /// Adds an await. Returns the change in the stored bytes of sealed blocks.
+    pub(super) fn start(&mut self, id: AwaitId, task: TaskId, site: SiteId, at: Nanos) -> StorageDelta {
         debug_assert_eq!(id.index(), self.first_unsealed() + self.unsealed.len(), "await ids are dense and ascending");
         if self.unsealed.len() < BLOCK_AWAITS {
             self.front_open_count += 1;
@@ -131,7 +132,7 @@ impl Awaits {
         let is_front_ended = self.front_open_count == 0 && self.unsealed.len() >= 2 * BLOCK_AWAITS;
         // Awaits that have ended need not stay unpacked because of a neighbour that has not.
         let is_mostly_ended = self.unsealed.len() > UNSEALED_MAX && self.unsealed.len() > 4 * self.unsealed_open_count;
-        (is_front_ended || is_mostly_ended).then(|| self.seal())
+        if is_front_ended || is_mostly_ended { self.seal() } else { StorageDelta::default() }
     }
 
     /// Returns the index of the first unsealed await.
@@ -141,7 +142,7 @@ impl Awaits {
 
     /// Packs the oldest [`BLOCK_AWAITS`] unsealed awaits. Returns the bytes of the block.
     #[cold]
-    fn seal(&mut self) -> usize {
+    fn seal(&mut self) -> StorageDelta {
         let first = self.first_unsealed();
         let awaits = &mut [Await::PLACEHOLDER; BLOCK_AWAITS];
         for (index, (into, from)) in awaits.iter_mut().zip(self.unsealed.drain(..BLOCK_AWAITS)).enumerate() {
@@ -152,10 +153,10 @@ impl Awaits {
             }
         }
         let block = AwaitBlock::pack(awaits);
-        let bytes = block.retained_bytes();
+        let delta = StorageDelta { bytes: block.retained_bytes() as isize, has_sealed_block: true };
         self.blocks.push_back(block);
         self.front_open_count = self.unsealed.iter().take(BLOCK_AWAITS).filter(|found| found.end == NEVER).count();
-        bytes
+        delta
     }
 
     /// Adds `polls` polls. Returns the awaiting task if these include the first poll.
@@ -181,29 +182,29 @@ impl Awaits {
         }
     }
 
-    /// Ends an await. Returns its task, and the bytes of the block that this sealed, if any.
-    pub(super) fn end(&mut self, id: AwaitId, at: Nanos) -> Option<(TaskId, Option<usize>)> {
+    /// Ends an await. Returns its task, and the change in the stored bytes of sealed blocks.
+    pub(super) fn end(&mut self, id: AwaitId, at: Nanos) -> Option<(TaskId, StorageDelta)> {
         let Some(index) = id.index().checked_sub(self.first_unsealed()) else { return self.end_late(id, at) };
         let found = self.unsealed.get_mut(index)?;
         let was_open = found.end == NEVER;
         found.end = at.max(found.start).min(NEVER - 1);
         let task = found.task;
         if !was_open {
-            return Some((task, None));
+            return Some((task, StorageDelta::default()));
         }
         self.unsealed_open_count -= 1;
         if index >= BLOCK_AWAITS {
-            return Some((task, None));
+            return Some((task, StorageDelta::default()));
         }
         self.front_open_count -= 1;
         // The newest block stays unsealed: an await that has just ended often gets one more event.
         let is_front_ended = self.front_open_count == 0 && self.unsealed.len() >= 2 * BLOCK_AWAITS;
-        Some((task, is_front_ended.then(|| self.seal())))
+        Some((task, if is_front_ended { self.seal() } else { StorageDelta::default() }))
     }
 
     /// Ends an await that was sealed as open, and packs its block again. This is rare.
     #[cold]
-    fn end_late(&mut self, id: AwaitId, at: Nanos) -> Option<(TaskId, Option<usize>)> {
+    fn end_late(&mut self, id: AwaitId, at: Nanos) -> Option<(TaskId, StorageDelta)> {
         let mut found = self.open_sealed.remove(&id)?;
         found.end = at.max(found.start).min(NEVER - 1);
         if self.late_ends.len() == LATE_ENDS_MAX {
@@ -212,7 +213,7 @@ impl Awaits {
         self.late_ends.push_back((id, found));
         self.late_end_count += 1;
         self.repack(id, found);
-        Some((found.task, None))
+        Some((found.task, StorageDelta::default()))
     }
 
     /// Packs the block of `id` again with a new value for that await.
@@ -342,7 +343,8 @@ mod tests {
         let mut sealed = 0;
         for index in 0..COUNT {
             let (id, task) = (AwaitId::from_index(index), TaskId::from_index(index % 100));
-            sealed += usize::from(awaits.start(id, task, SiteId::from_index(index % 3), index as u64 * 7).is_some());
+            sealed +=
+                usize::from(awaits.start(id, task, SiteId::from_index(index % 3), index as u64 * 7).has_sealed_block);
             expected.push(Await {
                 task,
                 site: SiteId::from_index(index % 3),
@@ -360,7 +362,8 @@ mod tests {
                 let Some(ended) = ended.filter(|ended| back == 20_000 || ended % 1_000 != 0) else { continue };
                 let id = AwaitId::from_index(ended);
                 awaits.record_polls(id, 1, ended % 2 == 0);
-                sealed += usize::from(awaits.end(id, index as u64 * 7).is_some_and(|(_, sealed)| sealed.is_some()));
+                sealed +=
+                    usize::from(awaits.end(id, index as u64 * 7).is_some_and(|(_, delta)| delta.has_sealed_block));
                 let found = &mut expected[ended];
                 (found.polls, found.end) = (found.polls + 1, index as u64 * 7);
                 found.marks |= if ended % 2 == 0 { READY_FLAG } else { 0 };

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::event::Nanos;
 use super::id::TaskId;
-use super::window::{Axis, LaneCell};
+use super::lane_cell::{Axis, LaneCell};
+use super::time::Nanos;
 
 /// Number of cached lanes: more than a screen has rows.
 const LANES_MAX: usize = 256;

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Nanos, TaskCounts, TaskOutcome};
-use super::feed_comparison::{FeedDisagreement, FeedVerdict};
+use super::feed_check::{FeedDisagreement, FeedVerdict};
 use super::task::Task;
+use super::task_meta::{TaskCounts, TaskOutcome};
+use super::time::Nanos;
 
 /// Maximum number of disagreements about evicted tasks that are listed. Further ones are only counted.
 const DISAGREEMENTS_MAX: usize = 100;

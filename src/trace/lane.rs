@@ -10,30 +10,36 @@
 //! also has cycles, one for each poll that happened to be sampled, but its totals come from the statistics alone.
 
 mod block;
+mod block_cursor;
 mod codec;
+mod columns;
 mod cursor;
 mod cycle;
+mod lookups;
+mod sampled;
 mod segments;
 mod step_lookup;
 
 pub use cycle::{Cycle, LaneTotals};
 
-pub(super) use block::{CycleBlock, decode_wake_source, encode_wake_source};
+pub(super) use block::CycleBlock;
 pub(super) use codec::LaneTail;
+pub(super) use cursor::{DenseInterval, LaneCursor, LaneInterval};
 #[cfg(test)]
-pub(super) use cursor::LOOKUPS;
-pub(super) use cursor::{DenseInterval, LaneCursor, LaneInterval, count_lookup};
+pub(super) use lookups::LOOKUPS;
+pub(super) use lookups::count_lookup;
 
 use block::BLOCK_CYCLES;
 
 use std::collections::VecDeque;
 
-use super::event::{AwaitKind, Nanos, WakeSource};
+use super::await_site::AwaitKind;
 use super::id::AwaitId;
-use super::stats::{StatsHistory, StatsSnapshot};
-
-/// A time that has not come yet.
-pub(super) const NEVER: Nanos = Nanos::MAX;
+use super::stats::StatsHistory;
+use super::storage::StorageDelta;
+use super::time::NEVER;
+use super::time::Nanos;
+use super::wake_source::WakeSource;
 
 /// The timeline of one task, or of the loop itself.
 ///
@@ -58,26 +64,6 @@ pub struct Lane {
     stats: Option<Box<StatsHistory>>,
 }
 
-/// The change in stored bytes that filing an event caused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct StorageDelta {
-    /// Bytes allocated less bytes freed.
-    pub bytes: isize,
-    /// A block was sealed before the next one began.
-    pub has_sealed_block: bool,
-}
-
-impl StorageDelta {
-    /// Makes room for one more item in `items`, which never holds more than `most`.
-    pub fn reserve_one<T>(&mut self, items: &mut Vec<T>, most: usize) {
-        let capacity = items.capacity();
-        if items.len() == capacity {
-            items.reserve_exact(capacity.max(4).min(most.saturating_sub(capacity)).max(1));
-            self.bytes += ((items.capacity() - capacity) * size_of::<T>()) as isize;
-        }
-    }
-}
-
 impl Lane {
     /// Creates the empty lane of a task that was spawned at `spawned_at`.
     pub fn new(spawned_at: Nanos) -> Self {
@@ -91,36 +77,6 @@ impl Lane {
             evicted_totals: None,
             stats: None,
         }
-    }
-
-    /// Whether totals come from statistics snapshots, so that what happened between two snapshots is known only in sum.
-    pub fn is_sampled(&self) -> bool {
-        self.stats.is_some()
-    }
-
-    /// Appends a statistics snapshot.
-    pub(super) fn push_stats(&mut self, snapshot: StatsSnapshot) -> StorageDelta {
-        self.stats.get_or_insert_default().push(snapshot)
-    }
-
-    /// Returns the last snapshot at or before `at`.
-    pub(super) fn stats_at(&self, at: Nanos) -> Option<StatsSnapshot> {
-        self.stats.as_ref()?.snapshot_at(at)
-    }
-
-    /// Returns the statistics snapshots, for a lane that has any.
-    pub(super) fn stats(&self) -> Option<&StatsHistory> {
-        self.stats.as_deref()
-    }
-
-    /// Returns the totals up to `at` by interpolating between snapshots. All waiting counts as [`AwaitKind::Other`].
-    fn sampled_totals_at(&self, stats: &StatsHistory, at: Nanos) -> LaneTotals {
-        let at = at.min(self.ended_at).max(self.spawned_at);
-        let sums = stats.stats_at(self.spawned_at, at);
-        let mut waiting_ns = [0; AwaitKind::ALL.len()];
-        waiting_ns[AwaitKind::Other as usize] =
-            at.saturating_sub(self.spawned_at).saturating_sub(sums.busy_ns.saturating_add(sums.scheduled_ns));
-        LaneTotals { busy_ns: sums.busy_ns, scheduled_ns: sums.scheduled_ns, waiting_ns, polls: sums.polls }
     }
 
     /// Returns the loop time at which the task was spawned.

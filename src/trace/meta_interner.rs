@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::ALLOCATION_BYTES;
-use super::event::TaskMeta;
+use super::storage::ALLOCATION_BYTES;
+use super::task_meta::TaskMeta;
 
 /// Maximum number of interned entries. When it is reached, the table is cleared.
 const INTERNED_MAX: usize = 1_024;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Nanos;
 use super::id::TaskId;
+use super::time::Nanos;
 
 /// Maximum number of retained output lines. Past it, the oldest are dropped.
 pub const OUTPUT_LINES_MAX: usize = 100_000;

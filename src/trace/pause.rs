@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Nanos;
+use super::marks::push_mark;
+use super::time::Nanos;
 
 /// A pause of the loop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ impl Pauses {
     /// Adds a pause. A pause equal to the last one is a step within one instant, and is ignored.
     pub fn push(&mut self, pause: Pause) {
         if self.recent.back() != Some(&pause) {
-            super::push_mark(&mut self.recent, pause);
+            push_mark(&mut self.recent, pause);
             self.count = self.count.saturating_add(1);
         }
     }
@@ -75,19 +76,20 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
+    use super::super::marks::MARKS_MAX;
     use super::*;
 
     #[test]
     fn keeps_newest_and_counts_all() {
         let mut pauses = Pauses::default();
-        let count = super::super::MARKS_MAX as u64 + 5;
+        let count = MARKS_MAX as u64 + 5;
         for at in 0..count {
             // Equal pauses in a row count once.
             pauses.push(Pause { at, reason: PauseReason::Step });
             pauses.push(Pause { at, reason: PauseReason::Step });
         }
         pauses.push(Pause { at: count - 1, reason: PauseReason::User });
-        assert_eq!((pauses.count(), pauses.iter().len()), (count + 1, super::super::MARKS_MAX));
-        assert_eq!((pauses.since(count - 1).count(), pauses.since(0).count()), (2, super::super::MARKS_MAX));
+        assert_eq!((pauses.count(), pauses.iter().len()), (count + 1, MARKS_MAX));
+        assert_eq!((pauses.since(count - 1).count(), pauses.since(0).count()), (2, MARKS_MAX));
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Nanos;
+use super::time::Nanos;
 
 /// Initial resolution: changes within 0.1 ms share an entry.
 const RESOLUTION_NS: Nanos = 100_000;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Location, Nanos};
 use super::id::{ResourceId, TaskId};
+use super::location::Location;
+use super::time::Nanos;
 
 /// Maximum number of retained acquisitions: 32 MiB at 32 bytes each. Past it, the oldest are evicted.
 const ACQUISITIONS_MAX: usize = 1 << 20;

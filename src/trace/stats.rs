@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::ALLOCATION_BYTES;
-use super::event::Nanos;
-use super::lane::StorageDelta;
 use super::pack::{PackedColumn, push_bytes, push_column, push_varint, take_bytes, take_varint};
+use super::storage::ALLOCATION_BYTES;
+use super::storage::StorageDelta;
+use super::time::Nanos;
 
 /// Number of snapshots in a block, which is packed and evicted as a whole.
-pub(super) const BLOCK_SNAPSHOTS: usize = 16;
+const BLOCK_SNAPSHOTS: usize = 16;
 
 /// Cumulative statistics of a task since its spawn, and what the task is doing at the time of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,6 +193,13 @@ impl StatsHistory {
     /// Returns the snapshots that are not in a block.
     pub fn unsealed(&self) -> &[StatsSnapshot] {
         &self.unsealed
+    }
+
+    /// Restores an unsealed snapshot, unless the unsealed ones fill a block already.
+    pub fn push_unsealed(&mut self, snapshot: StatsSnapshot) {
+        if self.unsealed.len() < BLOCK_SNAPSHOTS {
+            self.push(snapshot);
+        }
     }
 
     /// Returns the newest evicted snapshot.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ALLOCATION_BYTES;
 use super::awaits::{AwaitIds, OpenAwaits};
-use super::event::{Nanos, TaskCounts, TaskKind, TaskMeta, TaskOutcome, WakeSource};
 use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
 use super::stats::TaskHistograms;
+use super::storage::ALLOCATION_BYTES;
+use super::task_meta::{TaskCounts, TaskKind, TaskMeta, TaskOutcome};
+use super::time::Nanos;
+use super::wake_source::WakeSource;
 use super::wakes::{self, ExtraWakes};
 
 /// What a task is doing at the newest end of the trace.

@@ -1,12 +1,14 @@
 //! Queries for the state of a task, now or at any loop time.
 
-use super::Trace;
+use super::await_site::AwaitKind;
 use super::awaits::Await;
-use super::event::{AwaitKind, Nanos, TaskOutcome};
+use super::history::History;
 use super::id::{AwaitId, TaskId};
 use super::lane::Cycle;
 use super::stats::TaskActivity;
 use super::task::{Task, TaskPhase};
+use super::task_meta::TaskOutcome;
+use super::time::Nanos;
 
 /// State of a task at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +52,10 @@ impl TaskState {
 /// Maximum number of awaits searched for the one that was open at a given time.
 const AWAIT_SEARCH_MAX: usize = 16;
 
-impl Trace {
+/// Number of blocking calls that a lookup inspects, from the newest before the window.
+const INSPECTED_CALLS_MAX: usize = 32;
+
+impl History {
     /// Returns the state of task `id` at loop time `at`. Of several changes at the same time the last one counts.
     ///
     /// Returns `None` before the task was spawned, and where its history was evicted.
@@ -82,7 +87,7 @@ impl Trace {
             Some(TaskActivity::Scheduled) => TaskState::Scheduled,
             Some(TaskActivity::Waiting) | None => match self.open_await_at(task, at) {
                 Some((id, found)) => {
-                    let kind = self.site(found.site).map_or(AwaitKind::Other, |site| site.kind);
+                    let kind = self.kind_of(found.site);
                     TaskState::Waiting(Some(id), kind)
                 }
                 None => TaskState::Waiting(None, AwaitKind::Other),
@@ -94,7 +99,7 @@ impl Trace {
     pub(super) fn open_await_at(&self, task: &Task, at: Nanos) -> Option<(AwaitId, Await)> {
         let candidates = task.awaits.iter_until(at, &self.awaits).take(AWAIT_SEARCH_MAX);
         candidates
-            .filter_map(|id| Some((id, self.awaits().get(id)?)))
+            .filter_map(|id| Some((id, self.awaits.get(id)?)))
             .find(|(_, found)| found.end().is_none_or(|end| at < end))
     }
 
@@ -105,6 +110,15 @@ impl Trace {
             return Some(TaskState::Held);
         }
         Some(self.state_of(task, Nanos::MAX))
+    }
+
+    /// Returns a blocking call of `id` that overlaps `from` up to, not including, `to`.
+    pub fn blocking_call(&self, id: TaskId, from: Nanos, to: Nanos) -> Option<AwaitId> {
+        let calls = self.task(id)?.blocking_calls()?;
+        let started = calls.iter_until(to.checked_sub(1)?, &self.awaits);
+        started
+            .take(INSPECTED_CALLS_MAX)
+            .find(|id| self.awaits.get(*id).is_some_and(|found| found.end().is_none_or(|end| end > from)))
     }
 }
 

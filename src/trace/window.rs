@@ -3,79 +3,12 @@
 
 use super::Trace;
 use super::cell_cache::{CachedCells, ColumnGrid};
-use super::event::{AwaitKind, Nanos};
 use super::id::TaskId;
-use super::lane::{Cycle, DenseInterval, Lane, LaneCursor, LaneInterval, LaneTotals};
-use super::sampling::sampled_interval;
-use super::stats::SampledInterval;
+use super::lane::{Cycle, Lane, LaneCursor, LaneInterval, LaneTotals};
+use super::lane_cell::{Axis, LaneCell, column_edge};
 use super::task::Task;
 use super::task_state::{TaskState, state_at, state_of_outcome};
-
-/// The unit of the horizontal axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Axis {
-    /// Loop time, in nanoseconds.
-    #[default]
-    Time,
-    /// Polls of the whole loop, one per column when fully zoomed in: order without time.
-    Steps,
-}
-
-/// The content of one column of a lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneCell {
-    /// Number of polls that started in this column.
-    pub polls: u64,
-    /// Time in polls, in nanoseconds.
-    pub busy_ns: u64,
-    /// Time in the ready queue, in nanoseconds.
-    pub scheduled_ns: u64,
-    /// Waiting time, in nanoseconds.
-    pub waiting_ns: u64,
-    /// The state at the end of the column, or running in a dense column. `None` before the spawn and where it was
-    /// evicted.
-    pub state: Option<TaskState>,
-    /// Whether the task ended in this column.
-    pub has_ended: bool,
-    /// The kind of await that took most of the waiting time.
-    pub longest_wait: Option<AwaitKind>,
-    /// Whether a poll was running for at least half of the task's time in this column.
-    pub is_mostly_running: bool,
-    /// Whether more polls began in this column than can be distinguished. The totals are then those of the blocks that
-    /// begin in it: off by less than one block at each end. Everything else is exact.
-    pub is_dense: bool,
-    /// Set where times and polls are shares of statistics over a longer interval; single polls were sampled at most.
-    pub sampled: Option<SampledInterval>,
-}
-
-impl LaneCell {
-    /// Creates a cell without a state.
-    fn from_totals(totals: &LaneTotals) -> Self {
-        let (busy_ns, waiting_ns) = (totals.busy_ns, totals.waiting_total_ns());
-        Self {
-            polls: totals.polls,
-            busy_ns,
-            scheduled_ns: totals.scheduled_ns,
-            waiting_ns,
-            longest_wait: totals.longest_wait_kind(),
-            is_mostly_running: busy_ns > 0 && busy_ns >= totals.scheduled_ns.saturating_add(waiting_ns),
-            ..Self::default()
-        }
-    }
-
-    /// Creates the cell of a dense interval.
-    fn from_dense(DenseInterval { totals, is_mostly_running }: &DenseInterval) -> Self {
-        let state = Some(TaskState::Running);
-        Self { state, is_mostly_running: *is_mostly_running, is_dense: true, ..Self::from_totals(totals) }
-    }
-}
-
-/// Returns the position at which `column` begins on an axis that shows `from` to `to` in `columns` equal columns.
-/// Lanes, the loop strip and the mouse all use this function, so they line up.
-pub fn column_edge(from: u64, to: u64, column: u16, columns: u16) -> u64 {
-    let share = u128::from(to.saturating_sub(from)) * u128::from(column) / u128::from(columns.max(1));
-    from.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
-}
+use super::time::Nanos;
 
 /// A window: its start, its exclusive end, and the number of columns.
 type LaneWindow = (u64, u64, u16);
@@ -87,7 +20,7 @@ impl Trace {
         let Some(task) = self.task(id) else { return vec![LaneCell::default(); columns.into()] };
         let (lane, window) = (&task.lane, (from, to, columns));
         let mut cursor = LaneCursor::new(lane);
-        match axis {
+        let mut cells = match axis {
             Axis::Time => {
                 // A column that the statistics cover only in part is scaled by that part.
                 let complete_until = self.loop_lane().stats_until().max(lane.stats_until());
@@ -107,6 +40,29 @@ impl Trace {
                 self.cached_or_new_cells(axis, Some(id), lane, window, |from, to| {
                     step_cell(task, &mut cursor, from, to, steps)
                 })
+            }
+        };
+        self.complete_cells(&mut cells, task, axis, window);
+        cells
+    }
+
+    /// Adds to the cells of a task what is not cached, because it changes or depends on neighbours.
+    fn complete_cells(&self, cells: &mut [LaneCell], task: &Task, axis: Axis, (from, to, columns): LaneWindow) {
+        let is_external = self.is_external();
+        for column in 0..columns {
+            let next_ends = cells.get(usize::from(column) + 1).is_some_and(|next| next.has_ended);
+            let Some(cell) = cells.get_mut(usize::from(column)) else { break };
+            let edge = |column: u16| column_edge(from, to, column, columns);
+            cell.is_external = is_external;
+            cell.is_evicted = cell.state.is_none() && is_evicted(task, axis, edge(column));
+            match axis {
+                Axis::Time if cell.is_mostly_running => {
+                    let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
+                    cell.has_blocking_call = self.blocking_call(task.id, start, end).is_some();
+                }
+                Axis::Time => {}
+                // One step can span many columns.
+                Axis::Steps => cell.has_ended &= !next_ends,
             }
         }
     }
@@ -148,7 +104,8 @@ impl Trace {
         };
         let evicted_polls = lane.evicted_polls();
         let grid = ColumnGrid::of(axis, from, to, columns);
-        let cached = grid.and_then(|(grid, _)| self.cell_cache.take(grid, owner, evicted_polls)).unwrap_or_default();
+        let cached =
+            grid.and_then(|(grid, _)| self.loop_state.cell_cache.take(grid, owner, evicted_polls)).unwrap_or_default();
         let (overlap, cached_cells) = grid.map_or((0..0, &[][..]), |(_, first)| cached.overlap(first, columns));
         let (mut cells, mut cacheable_count, mut column) = (Vec::with_capacity(columns.into()), 0, 0);
         while column < columns {
@@ -171,7 +128,7 @@ impl Trace {
             } else {
                 CachedCells { first, cells: cells[..cacheable_count].to_vec(), evicted_polls }
             };
-            self.cell_cache.put_back(owner, cached);
+            self.loop_state.cell_cache.put_back(owner, cached);
         }
         cells
     }
@@ -190,18 +147,18 @@ impl Trace {
         }
         let ended = task.lane.ended_at();
         if ended.is_some_and(|ended| ended < start) {
-            return LaneCell { state: Some(self.state_of(task, Nanos::MAX)), ..LaneCell::default() };
+            return LaneCell { state: Some(self.history.state_of(task, Nanos::MAX)), ..LaneCell::default() };
         }
         let (cell, has_ended) = (LaneCell::from_totals(&totals), ended.is_some_and(|ended| ended <= last));
-        let Some(sampled) = sampled_interval(&task.lane, start, last, self.loop_lane().stats_until()) else {
+        let Some(sampled) = task.lane.sampled_interval(start, last, self.loop_lane().stats_until()) else {
             let state = state_at(task, last.min(now), || cycle.copied());
             return LaneCell { state: Some(state), has_ended, ..cell };
         };
-        let state = self.measured_state_at(task, last.min(now));
+        let state = self.history.measured_state_at(task, last.min(now));
         // Statistics do not include what the task waited on, but awaits are known exactly.
         let longest_wait = match state {
             TaskState::Waiting(_, kind) => Some(kind),
-            _ => self.open_await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind)),
+            _ => self.history.open_await_at(task, last).and_then(|(_, found)| Some(self.site(found.site)?.kind)),
         };
         LaneCell {
             state: Some(state),
@@ -210,6 +167,17 @@ impl Trace {
             is_mostly_running: false,
             sampled: Some(sampled),
             ..cell
+        }
+    }
+}
+
+/// Returns whether the data of the task's lane at `at` was evicted.
+fn is_evicted(task: &Task, axis: Axis, at: u64) -> bool {
+    match axis {
+        Axis::Time => task.lane.spawned_at() <= at && task.lane.is_evicted_at(at),
+        Axis::Steps => {
+            let step = u32::try_from(at).unwrap_or(u32::MAX);
+            task.spawn_step <= step && task.lane.is_evicted_at_step(step)
         }
     }
 }
@@ -227,7 +195,15 @@ fn step_cell(task: &Task, cursor: &mut LaneCursor<'_>, from: u64, to: u64, steps
     let outcome = task.outcome.as_ref().filter(|_| task.end_step.is_some_and(|end| end <= last.saturating_add(1)));
     let has_ended = outcome.is_some() && task.end_step.is_some_and(|end| u64::from(end) > from);
     if let Some(polls) = cursor.dense_polls_in_steps(first, last) {
-        return LaneCell { polls, state: Some(TaskState::Running), has_ended, is_dense: true, ..LaneCell::default() };
+        let state = Some(TaskState::Running);
+        return LaneCell {
+            polls,
+            state,
+            has_ended,
+            is_mostly_running: polls > 0,
+            is_dense: true,
+            ..LaneCell::default()
+        };
     }
     let (polls, lookup) = cursor.polls_in_steps(first, last);
     let state = match (outcome, lookup) {
@@ -240,12 +216,14 @@ fn step_cell(task: &Task, cursor: &mut LaneCursor<'_>, from: u64, to: u64, steps
     let is_held = !matches!(state, TaskState::Running) && !state.is_ended() && task.is_held_at_step(last);
     let state = if is_held { TaskState::Held } else { state };
     let longest_wait = if let TaskState::Waiting(_, kind) = state { Some(kind) } else { None };
-    LaneCell { polls, state: Some(state), has_ended, longest_wait, ..LaneCell::default() }
+    let is_mostly_running = polls > 0;
+    LaneCell { polls, state: Some(state), has_ended, longest_wait, is_mostly_running, ..LaneCell::default() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Event, TaskMeta};
+    use super::super::event::Event;
+    use super::super::task_meta::TaskMeta;
     use super::*;
 
     /// Polls a task at one instant, as on a virtual clock.
@@ -271,7 +249,8 @@ mod tests {
             rounds += 1;
             assert!(rounds < 10_000, "the budget is small");
         }
-        assert!(window(&trace).iter().all(|cell| *cell == LaneCell::default()), "evicted cells are empty");
+        let evicted = LaneCell { is_evicted: true, ..LaneCell::default() };
+        assert!(window(&trace).iter().all(|cell| *cell == evicted), "evicted cells are empty");
     }
 
     impl Trace {
@@ -292,7 +271,7 @@ mod tests {
             assert_eq!(trace.state_at_step(task, step), one.flatten(), "at step {step}");
         }
         let (grid, first) = ColumnGrid::of(Axis::Steps, 0, 160, 16).expect("the columns are of equal width");
-        let cached = trace.cell_cache.take(grid, Some(task), 0).expect("the window was cached");
+        let cached = trace.loop_state.cell_cache.take(grid, Some(task), 0).expect("the window was cached");
         assert_eq!(cached.overlap(first, 16).0, 0..16);
     }
 }

@@ -1,8 +1,10 @@
-//! Characters of the timeline and their ASCII replacements. Every meaning has a character, never a colour alone.
+//! Characters of the timeline and their ASCII replacements, and which of them marks a column of a lane. Every meaning
+//! has a character, never a colour alone.
 
 use ratatui::buffer::Buffer;
 
-use crate::trace::{AwaitKind, TaskState, Trace};
+use super::theme::Role;
+use crate::trace::{AwaitKind, LaneCell, SampledInterval, TaskState, Trace};
 
 /// Running for most of the column.
 pub const RUNNING: char = '█';
@@ -84,6 +86,91 @@ pub fn of_state_in(trace: &Trace, state: TaskState) -> char {
     }
 }
 
+/// Returns the mark of one column of a lane and its role; `None` before the task was spawned and after it ended.
+///
+/// If a column contains several events, the rarest is drawn: an end before a poll, a poll before a wait. On a virtual
+/// clock polls take no time; they are drawn nevertheless. In an external program, a wait without an await is idle.
+pub fn of_cell(cell: &LaneCell) -> Option<(char, Role)> {
+    if cell.is_evicted {
+        return Some((GAP, Role::Dim));
+    }
+    let (mark, role) = recorded_mark(cell)?;
+    let is_idle = cell.is_external && role == Role::Waiting(AwaitKind::Other);
+    Some((if is_idle { IDLE } else { mark }, role))
+}
+
+/// Returns the mark of a column whose data is retained.
+fn recorded_mark(cell: &LaneCell) -> Option<(char, Role)> {
+    let state = cell.state?;
+    if cell.has_ended {
+        return Some(match state {
+            TaskState::Cancelled => (CANCELLED, Role::Cancelled),
+            TaskState::Failed => (FAILED, Role::Failed),
+            // On the steps axis the column of the last poll has the state `Running`.
+            _ => (DONE, Role::Done),
+        });
+    }
+    if let Some(sampled) = cell.sampled {
+        return sampled_mark(cell, state, sampled);
+    }
+    if cell.is_mostly_running {
+        return Some(if cell.has_blocking_call {
+            (of_wait(AwaitKind::BlockingCall), Role::Waiting(AwaitKind::BlockingCall))
+        } else {
+            (RUNNING, Role::Running)
+        });
+    }
+    if cell.polls > 0 {
+        return Some((POLL, Role::Poll));
+    }
+    if state.is_ended() {
+        return None;
+    }
+    if state == TaskState::Held {
+        return Some((HELD, Role::Held));
+    }
+    if cell.scheduled_ns > cell.waiting_ns {
+        return Some((SCHEDULED, Role::Scheduled));
+    }
+    match cell.longest_wait {
+        Some(kind) => Some((of_wait(kind), Role::Waiting(kind))),
+        None => Some((of_state(state), Role::of(state))),
+    }
+}
+
+/// Returns the mark of a column of which only shares are known. A poll is drawn only if it was sampled and no other
+/// poll is missing.
+fn sampled_mark(cell: &LaneCell, state: TaskState, sampled: SampledInterval) -> Option<(char, Role)> {
+    let all_sampled = sampled.unsampled_polls == 0;
+    if sampled.is_within_poll {
+        return Some((RUNNING, Role::Running));
+    }
+    if sampled.has_poll_start && (all_sampled || cell.polls <= 1) {
+        return Some((POLL, Role::Poll));
+    }
+    if state.is_ended() {
+        return None;
+    }
+    if !sampled.is_reported {
+        return Some((NOT_REPORTED, Role::Dim));
+    }
+    let spent_ns = cell.busy_ns.saturating_add(cell.scheduled_ns).saturating_add(cell.waiting_ns);
+    // Shares below half of the lowest bar are drawn as a wait.
+    let is_visible = |ns: u64| u128::from(ns) * 2 * (SHARES.len() as u128) >= u128::from(spent_ns.max(1));
+    if cell.scheduled_ns > cell.busy_ns && is_visible(cell.scheduled_ns) {
+        let mark = bar(&SCHEDULED_SHARES, cell.scheduled_ns, spent_ns);
+        return Some((mark, Role::ScheduledShare));
+    }
+    let wait = cell.longest_wait.filter(|kind| *kind != AwaitKind::Other);
+    match wait {
+        Some(kind) if all_sampled || (cell.polls == 0 && !is_visible(cell.busy_ns)) => {
+            Some((of_wait(kind), Role::Waiting(kind)))
+        }
+        None if all_sampled && !is_visible(cell.busy_ns) => Some((IDLE, Role::Waiting(AwaitKind::Other))),
+        _ => Some((bar(&SHARES, cell.busy_ns, spent_ns), Role::Share)),
+    }
+}
+
 /// Replaces a character by an ASCII one. The marks of the timeline remain distinct.
 fn to_ascii(mark: char) -> char {
     match mark {
@@ -159,5 +246,55 @@ mod tests {
             unique.dedup();
             assert_eq!(unique.len(), marks.len(), "{unique:?}");
         }
+    }
+
+    fn cell() -> LaneCell {
+        LaneCell { state: Some(TaskState::Waiting(None, AwaitKind::Timer)), ..LaneCell::default() }
+    }
+
+    #[test]
+    fn only_sampled_polls_are_drawn_as_polls() {
+        let reported = SampledInterval { is_reported: true, unsampled_polls: 9, ..SampledInterval::default() };
+        let shares = |busy_ns, scheduled_ns, polls, sampled| {
+            let waiting_ns = 1_000 - busy_ns - scheduled_ns;
+            let wait = Some(AwaitKind::Timer);
+            let cell = LaneCell {
+                busy_ns,
+                scheduled_ns,
+                waiting_ns,
+                polls,
+                longest_wait: wait,
+                sampled: Some(sampled),
+                ..cell()
+            };
+            of_cell(&cell)
+        };
+        assert_eq!(shares(1_000, 0, 9, reported), Some(('▇', Role::Share)), "not even when it is busy throughout");
+        assert_eq!(shares(430, 0, 9, reported), Some(('▄', Role::Share)));
+        assert_eq!(shares(1, 0, 9, reported), Some(('▁', Role::Share)), "many polls, however short");
+        assert_eq!(shares(1, 0, 0, reported), Some(('─', Role::Waiting(AwaitKind::Timer))));
+        assert_eq!(shares(100, 600, 9, reported), Some(('╻', Role::ScheduledShare)));
+        let one_sampled = SampledInterval { has_poll_start: true, ..reported };
+        assert_eq!(shares(1, 0, 1, one_sampled), Some(('▌', Role::Poll)));
+        assert_eq!(shares(1, 0, 5, one_sampled), Some(('▁', Role::Share)), "one of five");
+        assert_eq!(shares(0, 0, 0, SampledInterval::default()), Some(('┈', Role::Dim)), "not reported yet");
+    }
+
+    #[test]
+    fn rarest_event_in_a_column_is_drawn() {
+        let mark = |cell: LaneCell| of_cell(&cell).map(|(glyph, _)| glyph);
+        let wait = LaneCell { waiting_ns: 90, longest_wait: Some(AwaitKind::Timer), ..cell() };
+        assert_eq!(mark(wait), Some('─'));
+        assert_eq!(mark(LaneCell { polls: 1, ..wait }), Some('▌'), "an instant poll is visible");
+        assert_eq!(mark(LaneCell { polls: 1, is_mostly_running: true, ..wait }), Some('█'));
+        assert_eq!(mark(LaneCell { scheduled_ns: 91, ..wait }), Some('░'));
+        assert_eq!(mark(LaneCell { polls: 1, has_ended: true, state: Some(TaskState::Completed), ..wait }), Some('✓'));
+        assert_eq!(mark(LaneCell { state: Some(TaskState::Held), ..wait }), Some('■'));
+        assert_eq!(mark(LaneCell { state: None, ..LaneCell::default() }), None, "not spawned yet");
+        assert_eq!(mark(LaneCell { state: Some(TaskState::Completed), ..LaneCell::default() }), None, "ended");
+        assert_eq!(mark(LaneCell { is_mostly_running: true, has_blocking_call: true, ..wait }), Some('▓'));
+        let idle = LaneCell { waiting_ns: 90, longest_wait: Some(AwaitKind::Other), is_external: true, ..cell() };
+        assert_eq!((mark(idle), mark(LaneCell { is_external: false, ..idle })), (Some('╴'), Some('?')));
+        assert_eq!(mark(LaneCell { is_evicted: true, ..LaneCell::default() }), Some('╳'));
     }
 }

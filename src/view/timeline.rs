@@ -9,7 +9,6 @@ use super::axis;
 use super::canvas::{put_mark, put_rule, put_text};
 use super::connection_status;
 use super::glyph;
-use super::lane;
 use super::layout::TimelineLayout;
 use super::legend;
 use super::scene::SessionScene;
@@ -18,7 +17,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::columns::{self, COLUMNS};
 use crate::app::{Pane, Viewport, ViewportMode};
-use crate::trace::{AwaitKind, Axis, Fidelity, LaneCell, Task, TaskId, Trace, column_edge};
+use crate::trace::{Axis, Fidelity, Task, TaskId, column_edge};
 
 /// Minimum width of labels that include counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -159,33 +158,8 @@ fn render_lane(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u1
         if edge(column) > end {
             break;
         }
-        if cell.state.is_none() && is_evicted(trace, id, axis, edge(column)) {
-            put_mark(buffer, area, (column, row), glyph::GAP, scene.theme.style(Role::Dim));
-            continue;
-        }
-        // On the steps axis a poll can span many columns; only the last one shows the end.
-        let next_ends = axis == Axis::Steps && cells.get(usize::from(column) + 1).is_some_and(|next| next.has_ended);
-        let cell = LaneCell { has_ended: cell.has_ended && !next_ends, ..*cell };
-        let blocks = cell.is_mostly_running
-            && axis == Axis::Time
-            && trace.blocking_call(id, edge(column), edge(column + 1).max(edge(column) + 1)).is_some();
-        if let Some((mut glyph, role)) = lane::lane_mark(&cell, axis, blocks) {
-            if trace.is_external() && role == Role::Waiting(AwaitKind::Other) {
-                glyph = glyph::IDLE;
-            }
-            put_mark(buffer, area, (column, row), glyph, scene.theme.style(role));
-        }
-    }
-}
-
-/// Whether the data of the lane at `at` was evicted.
-fn is_evicted(trace: &Trace, id: TaskId, axis: Axis, at: u64) -> bool {
-    let Some(task) = trace.task(id) else { return false };
-    match axis {
-        Axis::Time => task.lane.spawned_at() <= at && task.lane.is_evicted_at(at),
-        Axis::Steps => {
-            let step = u32::try_from(at).unwrap_or(u32::MAX);
-            task.spawn_step <= step && task.lane.is_evicted_at_step(step)
+        if let Some((mark, role)) = glyph::of_cell(cell) {
+            put_mark(buffer, area, (column, row), mark, scene.theme.style(role));
         }
     }
 }

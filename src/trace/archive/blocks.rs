@@ -3,9 +3,9 @@
 use rustc_hash::FxHashMap;
 
 use super::super::Trace;
+use super::super::block_owner::{BlockOwner, TaskBlockKind};
 use super::super::id::TaskId;
 use super::super::pack::{push_varint, take_varint};
-use super::super::retention::{BlockOwner, TaskBlockKind};
 use super::ArchiveCursor;
 
 /// Codes of block owners in the file.
@@ -56,24 +56,24 @@ impl Trace {
     ///
     /// Calls `flush` after each block, which may remove bytes.
     pub fn encode_blocks(&self, cursor: &mut ArchiveCursor, bytes: &mut Vec<u8>, mut flush: impl FnMut(&mut Vec<u8>)) {
-        let first = self.sealed_count - self.sealed_blocks.len() as u64;
+        let first = self.retention.first_retained();
         let lost_blocks = first.saturating_sub(cursor.blocks);
         if lost_blocks > 0 {
-            let evicted = self.gaps.iter().rfind(|gap| gap.is_evicted());
+            let evicted = self.history.gaps.iter().rfind(|gap| gap.is_evicted());
             let (from, until) =
                 (cursor.lost_interval.map_or(cursor.until, |(from, _)| from), evicted.map_or(0, |gap| gap.to));
             cursor.lost_interval = Some((from.min(until), until));
         }
         cursor.lost_blocks += lost_blocks;
-        cursor.until = self.now;
-        let from = cursor.blocks.saturating_sub(first) as usize;
-        cursor.blocks = self.sealed_count;
+        cursor.until = self.loop_state.now;
+        let sealed = self.retention.sealed_since(cursor.blocks);
+        cursor.blocks = self.retention.sealed_count();
         // The blocks that were sealed last are the newest of their owners.
         let mut remaining: FxHashMap<BlockOwner, usize> = FxHashMap::default();
-        for owner in self.sealed_blocks.range(from..) {
+        for owner in sealed.clone() {
             *remaining.entry(*owner).or_default() += 1;
         }
-        for owner in self.sealed_blocks.range(from..) {
+        for owner in sealed {
             // The row of an ended task may be evicted before its blocks.
             if owner.task().is_some_and(|id| self.task(id).is_none()) {
                 cursor.lost_blocks += u64::from(owner_code(*owner).is_some());
@@ -95,9 +95,9 @@ impl Trace {
     /// Writes one block of `owner`, counted from the newest, which is 1.
     fn write_block(&self, owner: BlockOwner, from_newest: usize, bytes: &mut Vec<u8>) {
         match owner {
-            BlockOwner::Loop => self.loop_lane.write_block(from_newest, bytes),
-            BlockOwner::LoopStats => self.loop_lane.write_stats(from_newest, bytes),
-            BlockOwner::Awaits => self.awaits.write_block(from_newest, bytes),
+            BlockOwner::Loop => self.history.loop_lane.write_block(from_newest, bytes),
+            BlockOwner::LoopStats => self.history.loop_lane.write_stats(from_newest, bytes),
+            BlockOwner::Awaits => self.history.awaits.write_block(from_newest, bytes),
             BlockOwner::Task(id, part) => {
                 let Some(task) = self.task(id) else { return };
                 match (part, task.blocking_calls(), &task.wakes) {

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::await_site::AwaitSite;
 use super::super::awaits::Await;
-use super::super::event::{AwaitSite, Nanos, TaskMeta, TaskOutcome};
+use super::super::block_owner::{BlockOwner, TaskBlockKind};
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::LaneTail;
 use super::super::output::OutputLine;
-use super::super::retention::{BlockOwner, TaskBlockKind};
 use super::super::task::Task;
+use super::super::task_meta::{TaskMeta, TaskOutcome};
+use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::ArchiveCursor;
 
@@ -49,19 +51,23 @@ impl Trace {
                 SpawnRecord { meta: Cow::Borrowed(&*task.meta), at: task.lane.spawned_at(), step: task.spawn_step }
             }
             // The task was spawned and evicted since the last delta. Ids are dense, so a placeholder takes its id.
-            None => SpawnRecord { meta: Cow::Owned(TaskMeta::default()), at: self.now, step: self.steps },
+            None => SpawnRecord {
+                meta: Cow::Owned(TaskMeta::default()),
+                at: self.loop_state.now,
+                step: self.loop_state.steps,
+            },
         };
         let delta = ArchiveDelta {
             tasks_before: cursor.tasks,
             sites_before: cursor.sites,
-            tasks: (cursor.tasks..self.tasks.len()).map(spawn_record).collect(),
-            sites: Cow::Borrowed(self.sites.get(cursor.sites..).unwrap_or_default()),
-            output: self.output.since(cursor.lines).map(Cow::Borrowed).collect(),
+            tasks: (cursor.tasks..self.history.tasks.len()).map(spawn_record).collect(),
+            sites: Cow::Borrowed(self.history.sites.get(cursor.sites..).unwrap_or_default()),
+            output: self.history.output.since(cursor.lines).map(Cow::Borrowed).collect(),
             ..ArchiveDelta::default()
         };
-        cursor.tasks = self.tasks.len();
-        cursor.sites = self.sites.len();
-        cursor.lines = self.output.total_lines();
+        cursor.tasks = self.history.tasks.len();
+        cursor.sites = self.history.sites.len();
+        cursor.lines = self.history.output.total_lines();
         delta.encoded()
     }
 
@@ -70,9 +76,7 @@ impl Trace {
     ///
     /// Must be written after the blocks that [`Self::encode_blocks`] gives for the same state of the trace.
     pub fn encode_ends(&self, cursor: &mut ArchiveCursor) -> Option<Vec<u8>> {
-        let first = self.sealed_count - self.sealed_blocks.len() as u64;
-        let from = cursor.ends.saturating_sub(first) as usize;
-        let ended = self.sealed_blocks.range(from.min(self.sealed_blocks.len())..).filter_map(|owner| match owner {
+        let ended = self.retention.sealed_since(cursor.ends).filter_map(|owner| match owner {
             BlockOwner::Task(id, TaskBlockKind::LaneTail) => self.task(*id),
             _ => None,
         });
@@ -83,11 +87,11 @@ impl Trace {
             tasks_before: cursor.tasks,
             sites_before: cursor.sites,
             ends: ended.filter_map(end).collect(),
-            late_awaits: self.awaits.late_ends_since(cursor.late).collect(),
+            late_awaits: self.history.awaits.late_ends_since(cursor.late).collect(),
             ..ArchiveDelta::default()
         };
-        cursor.ends = self.sealed_count;
-        cursor.late = self.awaits.late_end_count();
+        cursor.ends = self.retention.sealed_count();
+        cursor.late = self.history.awaits.late_end_count();
         delta.encoded()
     }
 }

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 
-use super::super::event::Nanos;
-use super::super::retention::{BlockOwner, TaskBlockKind};
+use super::super::block_owner::{BlockOwner, TaskBlockKind};
+use super::super::evicted_tasks::EvictedTasks;
 use super::super::task::{Task, TaskPhase};
-use super::super::{EvictedTasks, Trace, pack};
+use super::super::task_meta::TaskOutcome;
+use super::super::time::Nanos;
+use super::super::{Trace, pack};
 use super::blocks::read_owner;
 use super::delta::ArchiveDelta;
 
@@ -57,21 +59,21 @@ impl TraceLoader {
     pub fn add_delta(&mut self, bytes: &[u8]) -> Result<(), TraceLoadError> {
         let delta: ArchiveDelta = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
         let trace = &mut self.trace;
-        if delta.tasks_before != trace.tasks.len() || delta.sites_before != trace.sites.len() {
+        if delta.tasks_before != trace.history.tasks.len() || delta.sites_before != trace.history.sites.len() {
             return Err(TraceLoadError::Mismatch);
         }
         for record in delta.tasks {
             trace.add_task(record.meta.into_owned(), record.at, record.step);
         }
-        trace.sites.extend(delta.sites.into_owned());
+        trace.history.sites.extend(delta.sites.into_owned());
         for line in delta.output {
             let mut line = line.into_owned();
             line.text = (self.sanitize)(&line.text).into();
-            trace.output.push(line);
+            trace.history.output.push(line);
         }
         for (id, lane, outcome, step) in delta.ends {
-            let Some(task) = trace.tasks.get_mut(id) else { continue };
-            let history_bytes = task.history_bytes();
+            let Some(task) = trace.history.tasks.get_mut(id) else { continue };
+            let before = (task.row_bytes(), task.history_bytes());
             task.lane.restore_tail(lane);
             self.last_time = self.last_time.max(task.lane.ended_at().unwrap_or(0));
             task.outcome = Some(outcome);
@@ -79,12 +81,12 @@ impl TraceLoader {
             // The tail has the exact counts.
             (task.counts.polls, task.counts.wakes) = (task.lane.poll_count(), task.wakes().len() as u64);
             if std::mem::replace(&mut task.phase, TaskPhase::Ended) != TaskPhase::Ended {
-                trace.ended_tasks.push_back(id);
+                trace.retention.queue_ended_task(id);
             }
-            trace.history_bytes = (trace.history_bytes + task.history_bytes()).saturating_sub(history_bytes);
-            trace.account_bytes(0);
+            trace.retention.record_changed_task(task, before);
+            trace.evict_to_budget();
         }
-        delta.late_awaits.into_iter().for_each(|(id, found)| trace.awaits.apply_late_end(id, found));
+        delta.late_awaits.into_iter().for_each(|(id, found)| trace.history.awaits.apply_late_end(id, found));
         Ok(())
     }
 
@@ -100,12 +102,15 @@ impl TraceLoader {
             // The block of an evicted task is decoded to skip it.
             let mut placeholder = None;
             let delta = match owner {
-                BlockOwner::Loop => trace.loop_lane.read_block(rest),
-                BlockOwner::LoopStats => trace.loop_lane.read_stats(rest),
-                BlockOwner::Awaits => trace.awaits.read_block(rest),
-                BlockOwner::Task(id, _) if id.index() >= trace.tasks.len() => return Err(TraceLoadError::Mismatch),
+                BlockOwner::Loop => trace.history.loop_lane.read_block(rest),
+                BlockOwner::LoopStats => trace.history.loop_lane.read_stats(rest),
+                BlockOwner::Awaits => trace.history.awaits.read_block(rest),
+                BlockOwner::Task(id, _) if id.index() >= trace.history.tasks.len() => {
+                    return Err(TraceLoadError::Mismatch);
+                }
                 BlockOwner::Task(id, part) => {
-                    let task = trace.tasks.get_mut(id).unwrap_or_else(|| placeholder.insert(Task::placeholder(id)));
+                    let task =
+                        trace.history.tasks.get_mut(id).unwrap_or_else(|| placeholder.insert(Task::placeholder(id)));
                     match part {
                         TaskBlockKind::Lane => {
                             let delta = task.lane.read_block(rest);
@@ -124,7 +129,7 @@ impl TraceLoader {
             };
             let delta = delta.ok_or(TraceLoadError::Malformed)?;
             if placeholder.is_none() {
-                trace.account_storage(delta, owner);
+                trace.record_storage(owner, delta);
             }
         }
         Ok(())
@@ -154,8 +159,9 @@ impl TraceLoader {
 impl Trace {
     /// Computes the totals from sealed blocks, where no tail has them.
     fn recompute_totals(&mut self, last_time: Nanos) {
-        self.now = last_time.max(self.loop_lane.sealed_until());
-        for task in self.tasks.iter_mut() {
+        self.loop_state.now = last_time.max(self.history.loop_lane.sealed_until());
+        let counts = &mut self.loop_state.counts;
+        for task in self.history.tasks.iter_mut() {
             let totals = task.lane.totals_at(Nanos::MAX);
             task.counts.polls = task.lane.poll_count();
             let wakes = task.wakes().len() as u64;
@@ -163,38 +169,40 @@ impl Trace {
             if task.phase != TaskPhase::Ended {
                 task.phase = TaskPhase::Waiting;
             }
-            self.counts.polls = self.counts.polls.saturating_add(task.counts.polls);
-            self.counts.wakes = self.counts.wakes.saturating_add(task.counts.wakes);
+            counts.polls = counts.polls.saturating_add(task.counts.polls);
+            counts.wakes = counts.wakes.saturating_add(task.counts.wakes);
             let busy_ns = if task.is_off_loop() { 0 } else { totals.busy_ns };
-            self.counts.busy_ns = self.counts.busy_ns.saturating_add(busy_ns);
+            counts.busy_ns = counts.busy_ns.saturating_add(busy_ns);
             let count = match (&task.outcome, task.phase) {
-                (Some(super::super::TaskOutcome::Completed), _) => &mut self.counts.completed,
-                (Some(super::super::TaskOutcome::Cancelled), _) => &mut self.counts.cancelled,
-                (Some(super::super::TaskOutcome::Failed(_)), _) => &mut self.counts.failed,
-                (None, _) => &mut self.counts.waiting,
+                (Some(TaskOutcome::Completed), _) => &mut counts.completed,
+                (Some(TaskOutcome::Cancelled), _) => &mut counts.cancelled,
+                (Some(TaskOutcome::Failed(_)), _) => &mut counts.failed,
+                (None, _) => &mut counts.waiting,
             };
             *count += 1;
         }
-        let EvictedTasks { counts, loop_busy_ns, outcomes: [done, cancelled, failed], .. } = &self.evicted;
-        self.counts.polls = self.counts.polls.saturating_add(counts.polls);
-        self.counts.wakes = self.counts.wakes.saturating_add(counts.wakes);
-        self.counts.busy_ns = self.counts.busy_ns.saturating_add(*loop_busy_ns);
-        self.counts.completed = self.counts.completed.saturating_add(*done);
-        self.counts.cancelled = self.counts.cancelled.saturating_add(*cancelled);
-        self.counts.failed = self.counts.failed.saturating_add(*failed);
-        self.steps = u32::try_from(self.counts.polls).unwrap_or(u32::MAX);
-        self.counts.turns = self.loop_lane.poll_count();
-        self.counts.parks = self.counts.turns;
+        let EvictedTasks { counts: evicted, loop_busy_ns, outcomes: [completed, cancelled, failed], .. } =
+            &self.retention.evicted;
+        counts.polls = counts.polls.saturating_add(evicted.polls);
+        counts.wakes = counts.wakes.saturating_add(evicted.wakes);
+        counts.busy_ns = counts.busy_ns.saturating_add(*loop_busy_ns);
+        counts.completed = counts.completed.saturating_add(*completed);
+        counts.cancelled = counts.cancelled.saturating_add(*cancelled);
+        counts.failed = counts.failed.saturating_add(*failed);
+        counts.turns = self.history.loop_lane.poll_count();
+        counts.parks = counts.turns;
+        self.loop_state.steps = u32::try_from(counts.polls).unwrap_or(u32::MAX);
     }
 
     /// Queues the lanes of ended tasks for eviction, as when the trace was recorded.
     fn queue_ended_lanes(&mut self) {
         let ended = self
+            .history
             .tasks
             .iter()
             .filter(|task| task.outcome.is_some())
             .map(|task| BlockOwner::Task(task.id, TaskBlockKind::LaneTail));
         let ended: Vec<BlockOwner> = ended.collect();
-        ended.into_iter().for_each(|owner| self.queue_sealed_block(owner));
+        ended.into_iter().for_each(|owner| self.retention.queue_sealed_block(owner));
     }
 }

@@ -6,16 +6,25 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::super::awaits::{AwaitsTail, OpenAwaits};
-use super::super::event::{Location, Nanos, TaskCounts, TaskOutcome, WakeSource};
+use super::super::evicted_tasks::EvictedTasks;
+use super::super::fidelity::Fidelity;
+use super::super::gap::Gap;
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::{Lane, LaneTail};
+use super::super::location::Location;
+use super::super::loop_counts::LoopCounts;
+use super::super::marks::push_mark;
 use super::super::pause::Pauses;
 use super::super::ready_queue::ReadyQueueHistory;
+use super::super::recording_stats::RecordingStats;
 use super::super::resource::Resources;
 use super::super::stats::TaskHistograms;
 use super::super::task::{ConsoleTaskStats, Task, TaskPhase};
+use super::super::task_meta::{TaskCounts, TaskOutcome};
+use super::super::time::Nanos;
+use super::super::wake_source::WakeSource;
 use super::super::wakes::WakeRecord;
-use super::super::{EvictedTasks, Fidelity, Gap, LoopCounts, RecordingStats, Trace, pack, push_mark};
+use super::super::{Trace, pack};
 use super::loader::SanitizeFn;
 use super::{ArchiveCursor, TraceLoadError};
 
@@ -140,27 +149,27 @@ impl Trace {
     /// Serializes all mutable state. Everything else must have been serialized up to `cursor`.
     pub fn encode_tail(&self, cursor: &ArchiveCursor) -> Vec<u8> {
         pack::to_postcard(&ArchiveTail {
-            counts: self.counts,
-            steps: self.steps,
-            now: self.now,
-            is_parked: self.is_parked,
+            counts: self.loop_state.counts,
+            steps: self.loop_state.steps,
+            now: self.loop_state.now,
+            is_parked: self.loop_state.is_parked,
             console_feed_counts: self.console_feed_counts(),
             probe_feed_counts: self.probe_feed_counts(),
-            fidelity: self.fidelity,
-            is_external: self.is_external,
-            running_off_loop: self.running_off_loop,
-            multi_threaded_since: self.multi_threaded_since,
-            recording_stats: self.recording_stats.clone(),
-            console_complete_until: self.console_complete_until,
-            pauses: Cow::Borrowed(&self.pauses),
-            gaps: Cow::Borrowed(&self.gaps),
+            fidelity: self.feed_check.fidelity,
+            is_external: self.feed_check.is_external,
+            running_off_loop: self.loop_state.running_off_loop,
+            multi_threaded_since: self.feed_check.multi_threaded_since,
+            recording_stats: self.feed_check.recording_stats.clone(),
+            console_complete_until: self.feed_check.console_complete_until,
+            pauses: Cow::Borrowed(&self.history.pauses),
+            gaps: Cow::Borrowed(&self.history.gaps),
             lost_interval: cursor.lost_interval,
-            ready: Cow::Borrowed(&self.ready_queue),
-            resources: Cow::Borrowed(&self.resources),
-            awaits: self.awaits.tail(),
-            loop_lane: self.loop_lane.tail(),
-            evicted: Cow::Borrowed(&self.evicted),
-            rows: self.tasks.iter().map(TaskRow::from_task).collect(),
+            ready: Cow::Borrowed(&self.loop_state.ready_queue),
+            resources: Cow::Borrowed(&self.history.resources),
+            awaits: self.history.awaits.tail(),
+            loop_lane: self.history.loop_lane.tail(),
+            evicted: Cow::Borrowed(&self.retention.evicted),
+            rows: self.history.tasks.iter().map(TaskRow::from_task).collect(),
         })
     }
 
@@ -172,36 +181,37 @@ impl Trace {
         let mut tail: ArchiveTail = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
         tail.pauses.to_mut().sanitize(sanitize);
         let is_in_order = tail.rows.is_sorted_by(|a, b| a.id < b.id);
-        let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.tasks.len());
+        let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.history.tasks.len());
         // Every task has a row or was evicted.
-        let is_complete = tail.evicted.count.checked_add(tail.rows.len() as u64) == Some(self.tasks.len() as u64);
+        let is_complete =
+            tail.evicted.count.checked_add(tail.rows.len() as u64) == Some(self.history.tasks.len() as u64);
         let fits = is_in_order && is_defined && is_complete;
         if !fits || !tail.resources.is_in_range() {
             return Err(TraceLoadError::Mismatch);
         }
-        let freed_bytes = self.awaits.restore_tail(tail.awaits).ok_or(TraceLoadError::Mismatch)?;
-        self.history_bytes = self.history_bytes.saturating_sub(freed_bytes);
-        self.counts = tail.counts;
-        self.steps = tail.steps;
-        self.now = tail.now;
-        self.is_parked = tail.is_parked;
-        (self.console_updates, self.console_dropped) = tail.console_feed_counts;
-        (self.probe_events, self.probe_dropped) = tail.probe_feed_counts;
-        self.fidelity = tail.fidelity;
-        self.is_external = tail.is_external;
-        self.running_off_loop = tail.running_off_loop;
-        self.multi_threaded_since = tail.multi_threaded_since;
-        self.recording_stats = tail.recording_stats;
-        self.console_complete_until = tail.console_complete_until;
-        self.pauses = tail.pauses.into_owned();
+        let freed_bytes = self.history.awaits.restore_tail(tail.awaits).ok_or(TraceLoadError::Mismatch)?;
+        self.retention.subtract_history_bytes(freed_bytes);
+        self.loop_state.counts = tail.counts;
+        self.loop_state.steps = tail.steps;
+        self.loop_state.now = tail.now;
+        self.loop_state.is_parked = tail.is_parked;
+        (self.feed_check.console_updates, self.feed_check.console_dropped) = tail.console_feed_counts;
+        (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
+        self.feed_check.fidelity = tail.fidelity;
+        self.feed_check.is_external = tail.is_external;
+        self.loop_state.running_off_loop = tail.running_off_loop;
+        self.feed_check.multi_threaded_since = tail.multi_threaded_since;
+        self.feed_check.recording_stats = tail.recording_stats;
+        self.feed_check.console_complete_until = tail.console_complete_until;
+        self.history.pauses = tail.pauses.into_owned();
         // Blocks that were evicted during the recording are in the file, so their gaps do not apply. Exceptions are
         // blocks that were evicted before they were written, and task rows.
         let lost = tail.lost_interval.map(|(from, to)| Gap { from, to, dropped: 0, is_disconnected: false });
         let gaps = tail.gaps.iter().filter(|gap| !gap.is_evicted()).copied().chain(lost);
-        gaps.for_each(|gap| push_mark(&mut self.gaps, gap));
-        self.ready_queue = tail.ready.into_owned();
-        self.resources = tail.resources.into_owned();
-        self.loop_lane.restore_tail(tail.loop_lane);
+        gaps.for_each(|gap| push_mark(&mut self.history.gaps, gap));
+        self.loop_state.ready_queue = tail.ready.into_owned();
+        self.history.resources = tail.resources.into_owned();
+        self.history.loop_lane.restore_tail(tail.loop_lane);
         self.set_rows(tail.rows, tail.evicted.into_owned());
         Ok(())
     }
@@ -210,33 +220,33 @@ impl Trace {
     fn set_rows(&mut self, rows: Vec<TaskRow>, evicted: EvictedTasks) {
         if evicted.count > 0 {
             let is_evicted = |id: &TaskId| rows.binary_search_by_key(id, |row| row.id).is_err();
-            let every = (0..self.tasks.len()).map(TaskId::from_index);
+            let every = (0..self.history.tasks.len()).map(TaskId::from_index);
             for id in every.filter(is_evicted) {
-                if let Some(task) = self.remove_task(id) {
-                    self.release_task(*task);
+                if let Some(task) = self.retention.remove_task(&mut self.history, id) {
+                    let Task { meta, .. } = *task;
+                    self.history.release_meta(meta);
                 }
             }
-            self.note_evicted(evicted.ended_until);
+            self.history.extend_evicted_gap(evicted.ended_until);
         }
         // Tasks that were evicted while the archive was read had no totals yet. Those are in their rows.
-        self.evicted = evicted;
+        self.retention.evicted = evicted;
         for row in rows {
             let id = row.id;
-            if let Some(task) = self.tasks.get_mut(id) {
-                let (row_bytes, history_bytes) = (task.row_bytes(), task.history_bytes());
+            if let Some(task) = self.history.tasks.get_mut(id) {
+                let before = (task.row_bytes(), task.history_bytes());
                 let was_ended = task.phase == TaskPhase::Ended;
                 let location = row.restore_into(task);
-                self.rows_bytes = (self.rows_bytes + task.row_bytes()).saturating_sub(row_bytes);
-                self.history_bytes = (self.history_bytes + task.history_bytes()).saturating_sub(history_bytes);
+                self.retention.record_changed_task(task, before);
                 if task.phase == TaskPhase::Ended && !was_ended {
-                    self.ended_tasks.push_back(id);
+                    self.retention.queue_ended_task(id);
                 }
-                self.set_spawn_location(id, location);
+                self.history.set_spawn_location(id, location);
             } else {
                 let mut placeholder = Task { lane: Lane::new(row.spawned_at), ..Task::placeholder(id) };
                 row.restore_into(&mut placeholder);
-                let verdict = self.verdict(&placeholder);
-                self.evicted.add_task(&placeholder, verdict);
+                let verdict = self.feed_check.verdict(&placeholder);
+                self.retention.evicted.add_task(&placeholder, verdict);
             }
         }
     }
@@ -244,8 +254,9 @@ impl Trace {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::MARKS_MAX;
-    use super::super::super::event::{Event, TaskMeta};
+    use super::super::super::event::Event;
+    use super::super::super::marks::MARKS_MAX;
+    use super::super::super::task_meta::TaskMeta;
     use super::super::TraceLoader;
     use super::*;
 
@@ -260,11 +271,11 @@ mod tests {
         };
         assert!(restore(&source).is_ok());
         for tasks in [1, u64::MAX] {
-            source.evicted.count = tasks;
+            source.retention.evicted.count = tasks;
             assert_eq!(restore(&source), Err(TraceLoadError::Mismatch), "no task was evicted");
         }
-        source.evicted.count = 1;
-        assert!(source.remove_task(TaskId::from_index(0)).is_some());
+        source.retention.evicted.count = 1;
+        assert!(source.history.remove_task(TaskId::from_index(0)).is_some());
         assert!(restore(&source).is_ok());
     }
 
@@ -317,7 +328,7 @@ mod tests {
         let mut source = Trace::default();
         let gap = |from| Gap { from, to: from + 1, dropped: 1, is_disconnected: false };
         let count = MARKS_MAX as u64 + 7;
-        source.gaps.extend((0..count).map(gap));
+        source.history.gaps.extend((0..count).map(gap));
         let mut restored = Trace::default();
         restored
             .restore_tail(&source.encode_tail(&ArchiveCursor::default()), |text| text.into())

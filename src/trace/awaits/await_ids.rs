@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::super::ALLOCATION_BYTES;
-use super::super::event::Nanos;
 use super::super::id::AwaitId;
-use super::super::lane::StorageDelta;
 use super::super::pack::{PackedColumn, partition_point, push_bytes, push_column, take_bytes};
+use super::super::storage::ALLOCATION_BYTES;
+use super::super::storage::StorageDelta;
+use super::super::time::Nanos;
 use super::Awaits;
 
 /// Number of ids in a block.

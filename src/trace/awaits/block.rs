@@ -1,9 +1,10 @@
 //! A sealed block of consecutive awaits, packed as columns. Any await can be read by itself.
 
-use super::super::ALLOCATION_BYTES;
 use super::super::id::{SiteId, TaskId};
 use super::super::pack::{PackedColumn, push_column, push_varint, take_varint};
-use super::{Await, FLAGS_MASK, NEVER};
+use super::super::storage::ALLOCATION_BYTES;
+use super::super::time::NEVER;
+use super::{Await, FLAGS_MASK};
 
 /// Number of awaits in a block.
 pub(in crate::trace) const BLOCK_AWAITS: usize = 64;

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::id::AwaitId;
-use super::super::lane::StorageDelta;
 use super::super::pack::{push_bytes, push_varint, take_bytes, take_varint};
-use super::{Await, AwaitBlock, Awaits, BLOCK_AWAITS, NEVER};
+use super::super::storage::StorageDelta;
+use super::super::time::NEVER;
+use super::{Await, AwaitBlock, Awaits, BLOCK_AWAITS};
 
 /// The state that is not in sealed blocks, and the awaits that blocks have as open.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -4,56 +4,19 @@
 //! durations of the cycles before it, so finding an instant scans three columns. Values that are rarely needed (steps,
 //! wakes, awaits) are read by index.
 
-use super::super::event::{AwaitKind, Nanos, WakeSource};
-use super::super::id::{AwaitId, TaskId};
-use super::super::pack::{PackedColumn, partition_point, push_column, push_varint, take_varint};
-use super::cursor::BlockCursor;
-use super::step_lookup::StepLookup;
-use super::{Cycle, LaneTotals, NEVER};
+use super::super::pack::{PackedColumn, push_column, push_varint, take_varint};
+use super::super::storage::ALLOCATION_BYTES;
+use super::super::time::NEVER;
+use super::super::time::Nanos;
+use super::super::wake_source::WakeSource;
+use super::super::wake_source::{decode_wake_source, encode_wake_source};
+use super::columns::{
+    AwaitColumn, DetailColumns, MarkColumn, NOT_ENDED, NOT_WOKEN, TimeColumns, WOKEN_IN_POLL, next_start,
+};
+use super::{Cycle, LaneTotals};
 
 /// Number of cycles in a block: the longest scan that a lookup makes.
 pub(in crate::trace) const BLOCK_CYCLES: usize = 32;
-
-/// Mark: the wake came during the poll. The `wait` column then holds the time from the wake to the end of the poll, and
-/// the task did not wait.
-const WOKEN_IN_POLL: u8 = 1 << 3;
-/// Mark: no wake came before the next poll.
-const NOT_WOKEN: u8 = 1 << 4;
-/// Mark: the end of the poll was not reported.
-const NOT_ENDED: u8 = 1 << 5;
-/// The bits of a mark that hold the kind of await.
-pub(super) const KIND_MASK: u8 = WOKEN_IN_POLL - 1;
-
-/// Codes of wake sources. A task's code is [`USER_CODE`] plus its number.
-const UNKNOWN_CODE: u64 = 0;
-const SELF_CODE: u64 = 1;
-const DRIVER_CODE: u64 = 2;
-const THREAD_CODE: u64 = 3;
-const USER_CODE: u64 = 4;
-
-/// Encodes a wake source as a column value.
-pub(in crate::trace) fn encode_wake_source(source: Option<WakeSource>) -> u64 {
-    match source {
-        None => UNKNOWN_CODE,
-        Some(WakeSource::SelfWake) => SELF_CODE,
-        Some(WakeSource::Driver) => DRIVER_CODE,
-        Some(WakeSource::Thread) => THREAD_CODE,
-        Some(WakeSource::User) => USER_CODE,
-        Some(WakeSource::Task(id)) => USER_CODE + u64::from(id.number()),
-    }
-}
-
-/// Decodes a column value; `None` for an unknown source and for a task number out of range.
-pub(in crate::trace) fn decode_wake_source(code: u64) -> Option<WakeSource> {
-    match code {
-        UNKNOWN_CODE => None,
-        SELF_CODE => Some(WakeSource::SelfWake),
-        DRIVER_CODE => Some(WakeSource::Driver),
-        THREAD_CODE => Some(WakeSource::Thread),
-        USER_CODE => Some(WakeSource::User),
-        _ => u32::try_from(code - USER_CODE).ok().and_then(TaskId::from_number).map(WakeSource::Task),
-    }
-}
 
 /// Up to [`BLOCK_CYCLES`] packed cycles.
 #[derive(Clone, Debug)]
@@ -72,95 +35,6 @@ pub(in crate::trace) struct CycleBlock {
     /// Number of such wakes in the earlier blocks of the lane.
     pub(super) wakes_before: u32,
     bytes: Box<[u8]>,
-}
-
-/// The columns that locate an instant: durations, and the mark of each cycle.
-pub(super) struct TimeColumns<'a> {
-    busy: PackedColumn<'a>,
-    marks: MarkColumn<'a>,
-    wait: PackedColumn<'a>,
-    scheduled: PackedColumn<'a>,
-}
-
-/// The column of awaits: what the task waited on after each poll.
-#[derive(Clone, Copy)]
-pub(super) struct AwaitColumn<'a> {
-    base_id: u64,
-    ids: PackedColumn<'a>,
-}
-
-/// The columns that only the lookup of a whole cycle needs.
-struct DetailColumns<'a> {
-    awaits: AwaitColumn<'a>,
-    steps: PackedColumn<'a>,
-    woken_steps: PackedColumn<'a>,
-    wake_sources: PackedColumn<'a>,
-}
-
-/// Returns the end of a cycle that starts at `start`, at most `until`: the durations of a damaged file may not fit.
-#[inline]
-pub(super) fn next_start(start: Nanos, (busy, wait, scheduled): (u64, u64, u64), until: Nanos) -> Nanos {
-    start.saturating_add(busy).saturating_add(wait).saturating_add(scheduled).min(until)
-}
-
-/// The mark (flags and kind) of each cycle, as an index into the list of distinct marks.
-#[derive(Default)]
-struct MarkColumn<'a> {
-    distinct: &'a [u8],
-    indices: PackedColumn<'a>,
-}
-
-impl MarkColumn<'_> {
-    #[inline]
-    fn get(&self, index: usize) -> u8 {
-        match self.distinct {
-            [only] => *only,
-            distinct => distinct.get(self.indices.get(index) as usize).copied().unwrap_or(0),
-        }
-    }
-}
-
-impl TimeColumns<'_> {
-    /// Returns the running, waiting and scheduled time of a cycle, in nanoseconds, and the index of its kind of await.
-    #[inline]
-    pub fn durations(&self, index: usize) -> ((u64, u64, u64), usize) {
-        let mark = self.marks.get(index);
-        let wait = if mark & WOKEN_IN_POLL == 0 { self.wait.get(index) } else { 0 };
-        ((self.busy.get(index), wait, self.scheduled.get(index)), usize::from(mark & KIND_MASK))
-    }
-
-    /// Returns the cycle at `index`, which starts at `start`, without the values of the detail columns.
-    pub fn cycle(&self, index: usize, start: Nanos, until: Nanos) -> Cycle {
-        let (mark, wait) = (self.marks.get(index), self.wait.get(index));
-        let end = start.saturating_add(self.busy.get(index)).min(until);
-        let wake = match mark & (NOT_WOKEN | WOKEN_IN_POLL) {
-            0 => end.saturating_add(wait).min(until),
-            WOKEN_IN_POLL => end.saturating_sub(wait).max(start),
-            _ => NEVER,
-        };
-        let end = if mark & NOT_ENDED == 0 { end } else { NEVER };
-        Cycle { end, wake, kind: AwaitKind::ALL[usize::from(mark & KIND_MASK)], ..Cycle::new(start, 0) }
-    }
-}
-
-impl AwaitColumn<'_> {
-    /// Returns the await at `index`; `None` where the task waited on nothing.
-    pub fn get(&self, index: usize) -> Option<AwaitId> {
-        let offset = self.ids.get(index).checked_sub(1)?;
-        u32::try_from(self.base_id.wrapping_add(offset)).ok().and_then(AwaitId::from_number)
-    }
-}
-
-impl DetailColumns<'_> {
-    /// Adds the values of the detail columns to `cycle`.
-    fn fill(&self, index: usize, first_step: u32, cycle: &mut Cycle) {
-        cycle.waiting_on = self.awaits.get(index);
-        cycle.step = first_step.wrapping_add(self.steps.get(index) as u32);
-        if cycle.wake != NEVER {
-            cycle.woken_step = cycle.step.wrapping_add(self.woken_steps.get(index) as u32);
-            cycle.wake_source = decode_wake_source(self.wake_sources.get(index));
-        }
-    }
 }
 
 impl CycleBlock {
@@ -290,12 +164,12 @@ impl CycleBlock {
 
     /// Returns the bytes of memory, allocator overhead included.
     pub fn retained_bytes(&self) -> usize {
-        size_of::<Self>() + self.bytes.len() + super::super::ALLOCATION_BYTES
+        size_of::<Self>() + self.bytes.len() + ALLOCATION_BYTES
     }
 
     /// Splits off the time columns; also returns the bytes after them. Never `None` for a block that was packed here or
     /// passed [`Self::from_parts`].
-    fn time_columns(&self) -> Option<(TimeColumns<'_>, &[u8])> {
+    pub(super) fn time_columns(&self) -> Option<(TimeColumns<'_>, &[u8])> {
         let (mut rest, count) = (&*self.bytes, self.len());
         let busy = PackedColumn::take(&mut rest, count)?;
         let (distinct_count, after) = rest.split_first()?;
@@ -308,7 +182,7 @@ impl CycleBlock {
     }
 
     /// Splits off the detail columns; also returns the bytes after them.
-    fn detail_columns<'a>(&self, mut rest: &'a [u8]) -> Option<(DetailColumns<'a>, &'a [u8])> {
+    pub(super) fn detail_columns<'a>(&self, mut rest: &'a [u8]) -> Option<(DetailColumns<'a>, &'a [u8])> {
         let (base_id, count) = (take_varint(&mut rest)?, self.len());
         let awaits = PackedColumn::take(&mut rest, count)?;
         let steps = PackedColumn::take(&mut rest, count)?;
@@ -320,52 +194,10 @@ impl CycleBlock {
         ))
     }
 
-    /// Returns a cursor at the last cycle that starts at or before `at`, which is not before this block. With `after`,
-    /// the totals up to its end, the scan starts from the nearer end.
-    #[inline]
-    pub(super) fn cursor_at(&self, at: Nanos, after: Option<&LaneTotals>) -> Option<BlockCursor<'_>> {
-        let (times, detail_bytes) = self.time_columns()?;
-        let is_in_second_half = at.saturating_sub(self.start) > self.end.saturating_sub(self.start) / 2;
-        let (start, totals) = (self.start, self.totals_before);
-        let mut cursor = BlockCursor { block: self, times, detail_bytes, await_column: None, index: 0, start, totals };
-        match after.filter(|_| is_in_second_half) {
-            Some(after) => {
-                (cursor.index, cursor.start, cursor.totals) = (self.len(), self.end, *after);
-                cursor.rewind_to(at);
-            }
-            None => cursor.advance_to(at),
-        }
-        Some(cursor)
-    }
-
     /// Reads the await column at the front of `rest`, the bytes behind the time columns.
     pub(super) fn await_column<'a>(&self, mut rest: &'a [u8]) -> Option<AwaitColumn<'a>> {
         let base_id = take_varint(&mut rest)?;
         Some(AwaitColumn { base_id, ids: PackedColumn::take(&mut rest, self.len())? })
-    }
-
-    /// Returns the last cycle that starts at or before `at`.
-    pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
-        let cursor = self.cursor_at(at, None)?;
-        let mut cycle = cursor.times.cycle(cursor.index, cursor.start, self.end);
-        self.detail_columns(cursor.detail_bytes)?.0.fill(cursor.index, self.first_step, &mut cycle);
-        Some(cycle)
-    }
-
-    /// Looks up the loop's `step`-th poll; `None` where this block has no poll at or before it.
-    pub fn lookup_step(&self, step: u32) -> Option<StepLookup> {
-        let (times, rest) = self.time_columns()?;
-        let (details, _) = self.detail_columns(rest)?;
-        let step_of = |index: usize| self.first_step.wrapping_add(details.steps.get(index) as u32);
-        let polls = partition_point(0..self.len(), |index| step_of(index) <= step);
-        let index = polls.checked_sub(1)?;
-        let mark = times.marks.get(index);
-        let is_woken = mark & NOT_WOKEN == 0;
-        let woken_step = is_woken.then(|| step_of(index).wrapping_add(details.woken_steps.get(index) as u32));
-        let waiting_on = details.awaits.get(index);
-        let kind = AwaitKind::ALL[usize::from(mark & KIND_MASK)];
-        let polls = self.totals_before.polls.wrapping_add(polls as u64);
-        Some(StepLookup { polls, woken_step, waiting_on: (waiting_on, kind) })
     }
 
     /// Iterates over the lengths of the polls with a known end, in nanoseconds, the newest first.

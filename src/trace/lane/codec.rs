@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::event::Nanos;
 use super::super::pack::{push_bytes, push_varint, take_bytes, take_varint};
-use super::super::stats::{StatsHistory, StatsSnapshot};
+use super::super::stats::StatsSnapshot;
+use super::super::storage::StorageDelta;
+use super::super::time::NEVER;
+use super::super::time::Nanos;
 use super::block::BLOCK_CYCLES;
-use super::{Cycle, CycleBlock, Lane, LaneTotals, NEVER, StorageDelta};
+use super::{Cycle, CycleBlock, Lane, LaneTotals};
 
 /// The state of a lane that is not in sealed blocks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -140,15 +142,6 @@ impl Lane {
         }
         self.newest = cycles.pop().unwrap_or_else(|| Cycle::new(NEVER, 0));
         self.unsealed = cycles;
-    }
-}
-
-impl StatsHistory {
-    /// Appends an unsealed snapshot, unless the unsealed ones fill a block already.
-    fn push_unsealed(&mut self, snapshot: StatsSnapshot) {
-        if self.unsealed().len() < super::super::stats::BLOCK_SNAPSHOTS {
-            self.push(snapshot);
-        }
     }
 }
 

@@ -1,77 +1,11 @@
-//! Cursors for lookups: one scans within a block, from the nearer end; the other moves through a lane, where each
-//! lookup starts at the position of the last one.
+//! A cursor through a lane: each lookup starts at the position of the last one.
 
-use super::super::event::Nanos;
 use super::super::pack::partition_point;
-use super::block::{AwaitColumn, CycleBlock, TimeColumns, next_start};
+use super::super::time::Nanos;
+use super::block::CycleBlock;
+use super::block_cursor::BlockCursor;
+use super::lookups::count_lookup;
 use super::{Cycle, Lane, LaneTotals};
-
-/// A position in a block: the cycle at `index`, its start, and the totals up to its start.
-pub(super) struct BlockCursor<'a> {
-    pub block: &'a CycleBlock,
-    pub times: TimeColumns<'a>,
-    /// The packed columns behind the time columns.
-    pub detail_bytes: &'a [u8],
-    /// The await column, once it has been read.
-    pub await_column: Option<AwaitColumn<'a>>,
-    pub index: usize,
-    pub start: Nanos,
-    pub totals: LaneTotals,
-}
-
-impl BlockCursor<'_> {
-    /// Advances to the last cycle that starts at or before `at`.
-    #[inline]
-    pub fn advance_to(&mut self, at: Nanos) {
-        while self.index + 1 < self.block.len() {
-            count_lookup();
-            let (durations, kind) = self.times.durations(self.index);
-            let next = next_start(self.start, durations, self.block.end());
-            if next > at {
-                break;
-            }
-            self.add(durations, kind, u64::wrapping_add);
-            (self.index, self.start) = (self.index + 1, next);
-        }
-    }
-
-    /// Moves back to the last cycle that starts at or before `at`, or to the first one.
-    #[inline]
-    pub fn rewind_to(&mut self, at: Nanos) {
-        while self.index > 0 && (self.start > at || self.index == self.block.len()) {
-            count_lookup();
-            self.index -= 1;
-            let (durations, kind) = self.times.durations(self.index);
-            let (busy, wait, scheduled) = durations;
-            // The durations of a damaged file may reach back beyond the start of the block.
-            self.start = self.start.saturating_sub(busy).saturating_sub(wait).saturating_sub(scheduled);
-            self.start = self.start.max(self.block.start);
-            self.add(durations, kind, u64::wrapping_sub);
-        }
-    }
-
-    /// Adds or subtracts the cycle at `index` by `count`, which wraps: the totals of a damaged file may be any numbers.
-    #[inline]
-    fn add(&mut self, (busy, wait, scheduled): (u64, u64, u64), kind: usize, count: impl Fn(u64, u64) -> u64) {
-        let totals = &mut self.totals;
-        totals.busy_ns = count(totals.busy_ns, busy);
-        totals.scheduled_ns = count(totals.scheduled_ns, scheduled);
-        totals.waiting_ns[kind] = count(totals.waiting_ns[kind], wait);
-        totals.polls = count(totals.polls, 1);
-    }
-
-    /// Returns the totals up to `at` and the current cycle, without its step and its wake source.
-    #[inline]
-    fn current(&mut self, at: Nanos) -> (LaneTotals, Cycle) {
-        let (mut totals, mut cycle) = (self.totals, self.times.cycle(self.index, self.start, self.block.end()));
-        totals.add_cycle(&cycle, at.max(self.start));
-        if cycle.is_waiting_at(at) {
-            let awaits = self.await_column.or_else(|| self.block.await_column(self.detail_bytes));
-            (self.await_column, cycle.waiting_on) = (awaits, awaits.and_then(|awaits| awaits.get(self.index)));
-        }
-        (totals, cycle)
-    }
-}
 
 /// Looks up a lane at a sequence of times, or of steps. Ascending order is the fastest.
 pub(in crate::trace) struct LaneCursor<'a> {
@@ -250,24 +184,13 @@ impl Lane {
     }
 }
 
-/// Counts the inspection of one block or cycle, in tests only.
-#[inline]
-pub(in crate::trace) fn count_lookup() {
-    #[cfg(test)]
-    LOOKUPS.with(|count| count.set(count.get() + 1));
-}
-
-#[cfg(test)]
-thread_local! {
-    /// Number of blocks and cycles that this thread has inspected.
-    pub(in crate::trace) static LOOKUPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::super::event::AwaitKind;
+    use super::super::super::await_site::AwaitKind;
     use super::super::super::id::AwaitId;
-    use super::super::{BLOCK_CYCLES, NEVER};
+    use super::super::super::time::NEVER;
+    use super::super::BLOCK_CYCLES;
+    use super::super::lookups::LOOKUPS;
     use super::*;
 
     fn random(state: &mut u64, below: u64) -> u64 {

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::event::{AwaitKind, Nanos, WakeSource};
+use super::super::await_site::AwaitKind;
 use super::super::id::AwaitId;
-use super::NEVER;
+use super::super::time::NEVER;
+use super::super::time::Nanos;
+use super::super::wake_source::WakeSource;
 
 /// One poll of a task and what followed it until the next poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

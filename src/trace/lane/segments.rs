@@ -2,8 +2,10 @@
 //!
 //! A segment is a sealed block, or the unsealed tail as the last one.
 
-use super::super::event::{Nanos, WakeSource};
-use super::{Cycle, CycleBlock, Lane, NEVER, count_lookup};
+use super::super::time::NEVER;
+use super::super::time::Nanos;
+use super::super::wake_source::WakeSource;
+use super::{Cycle, CycleBlock, Lane, count_lookup};
 
 impl Lane {
     /// Iterates over the retained cycles, the oldest first.
@@ -148,7 +150,7 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::event::AwaitKind;
+    use super::super::super::await_site::AwaitKind;
     use super::super::super::id::{AwaitId, TaskId};
     use super::super::{LaneCursor, LaneTotals};
     use super::*;

@@ -1,8 +1,11 @@
 //! Looks up a lane by loop steps: the order of polls without time.
 
-use super::super::event::AwaitKind;
+use super::super::await_site::AwaitKind;
 use super::super::id::AwaitId;
-use super::LaneCursor;
+use super::super::pack::partition_point;
+use super::block::CycleBlock;
+use super::columns::{KIND_MASK, NOT_WOKEN};
+use super::cursor::LaneCursor;
 
 /// The state of a lane at one step of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +16,24 @@ pub(in crate::trace) struct StepLookup {
     pub woken_step: Option<u32>,
     /// The await that the task waited on after that poll, and its kind.
     pub waiting_on: (Option<AwaitId>, AwaitKind),
+}
+
+impl CycleBlock {
+    /// Looks up the loop's `step`-th poll; `None` where this block has no poll at or before it.
+    pub fn lookup_step(&self, step: u32) -> Option<StepLookup> {
+        let (times, rest) = self.time_columns()?;
+        let (details, _) = self.detail_columns(rest)?;
+        let step_of = |index: usize| self.first_step.wrapping_add(details.steps.get(index) as u32);
+        let polls = partition_point(0..self.len(), |index| step_of(index) <= step);
+        let index = polls.checked_sub(1)?;
+        let mark = times.marks.get(index);
+        let is_woken = mark & NOT_WOKEN == 0;
+        let woken_step = is_woken.then(|| step_of(index).wrapping_add(details.woken_steps.get(index) as u32));
+        let waiting_on = details.awaits.get(index);
+        let kind = AwaitKind::ALL[usize::from(mark & KIND_MASK)];
+        let polls = self.totals_before.polls.wrapping_add(polls as u64);
+        Some(StepLookup { polls, woken_step, waiting_on: (waiting_on, kind) })
+    }
 }
 
 impl LaneCursor<'_> {

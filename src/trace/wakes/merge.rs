@@ -2,10 +2,11 @@
 //! the n-th wake of the merged sequence is a binary search over the lane's segments. Each step of it reads one extra
 //! wake ([`MergedWakes::split`]).
 
-use super::super::event::{Nanos, WakeSource};
 use super::super::lane::{Lane, count_lookup};
 use super::super::pack::partition_point;
-use super::{ExtraWakes, WakeRecord};
+use super::super::time::Nanos;
+use super::super::wake_source::WakeSource;
+use super::extra_wakes::{ExtraWakes, WakeRecord};
 
 /// Iterates over every retained wake with a known source, in order: the first wakes in `lane` merged with `extra`.
 pub(in crate::trace) fn merge_wakes<'a>(lane: &'a Lane, extra: Option<&'a ExtraWakes>) -> MergedWakes<'a> {
@@ -204,7 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::super::lane::{Cycle, LOOKUPS};
-    use super::super::WakeBlock;
+    use super::super::extra_wakes::WakeBlock;
     use super::*;
 
     /// Builds a lane of `polls` polls, its extra wakes, and the expected sequence of all wakes. `by` returns, for a

@@ -1,11 +1,15 @@
-//! Compares the two feeds of one loop, console and probe, which count polls, wakes and self-wakes independently.
+//! The two feeds of one loop, console and probe: their counts, how completely they report, and where they disagree.
+//!
+//! Both feeds count polls, wakes and self-wakes independently, so their counts of each task are compared.
 
 use serde::{Deserialize, Serialize};
 
-use super::Trace;
-use super::event::TaskCounts;
+use super::fidelity::Fidelity;
 use super::id::TaskId;
+use super::recording_stats::RecordingStats;
 use super::task::Task;
+use super::task_meta::TaskCounts;
+use super::time::Nanos;
 
 /// A task whose counts differ between the two feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,18 +33,38 @@ pub(super) enum FeedVerdict {
     Differ(FeedDisagreement),
 }
 
-impl Trace {
-    /// Returns the tasks whose counts differ between the feeds, in spawn order.
-    ///
-    /// Meaningful once the run is over and both feeds are drained: before that, console-subscriber is up to one publish
-    /// interval late.
-    pub fn disagreements(&self) -> Vec<FeedDisagreement> {
-        let retained = self.tasks().iter().filter_map(|task| self.disagreement(task));
-        self.evicted.disagreements.iter().cloned().chain(retained).collect()
+/// State of the feeds, and the rules by which their counts are compared.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FeedCheck {
+    /// Number of console-subscriber updates.
+    pub console_updates: u64,
+    /// Number of events that console-subscriber dropped.
+    pub console_dropped: u64,
+    /// Number of events that the probe recorded.
+    pub probe_events: u64,
+    /// Number of events that were dropped because the ring of the probe was full.
+    pub probe_dropped: u64,
+    /// How completely polls and wakes are recorded.
+    pub fidelity: Fidelity,
+    /// The program does not report parks: the loop's lane is derived from the polls of its tasks.
+    pub is_external: bool,
+    /// When polls on more than one thread were first detected.
+    pub multi_threaded_since: Option<Nanos>,
+    /// Statistics of the recording that the trace is read from, if any.
+    pub recording_stats: Option<RecordingStats>,
+    /// For a program with two feeds: the time up to which the console's counts are complete.
+    pub console_complete_until: Nanos,
+}
+
+impl FeedCheck {
+    /// Returns whether every poll and every wake is recorded.
+    #[inline]
+    pub fn is_exact(&self) -> bool {
+        self.fidelity == Fidelity::Exact
     }
 
     /// Returns the disagreement of the feeds about `task`, if there is one.
-    fn disagreement(&self, task: &Task) -> Option<FeedDisagreement> {
+    pub fn disagreement(&self, task: &Task) -> Option<FeedDisagreement> {
         let probe = TaskCounts { polls: task.counts.polls.saturating_add(task.suppressed_polls()), ..task.counts };
         if self.is_external && self.is_compatible(task, probe) {
             return None;
@@ -50,7 +74,7 @@ impl Trace {
     }
 
     /// Compares the counts of `task`, which has ended, allowing for console updates that are still outstanding.
-    pub(super) fn verdict(&self, task: &Task) -> FeedVerdict {
+    pub fn verdict(&self, task: &Task) -> FeedVerdict {
         let Some(disagreement) = self.disagreement(task) else { return FeedVerdict::Agree };
         let may_be_late = disagreement.console.is_none_or(|console| {
             let fields = |counts: &TaskCounts| [counts.polls, counts.wakes, counts.self_wakes, counts.awaits];

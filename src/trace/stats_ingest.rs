@@ -1,63 +1,20 @@
 //! Ingests statistics and samples of programs that do not report every poll.
 
 use super::Trace;
-use super::event::Nanos;
+use super::block_owner::{BlockOwner, TaskBlockKind};
 use super::id::TaskId;
 use super::lane::Lane;
-use super::retention::{BlockOwner, TaskBlockKind};
-use super::stats::{SampledInterval, StatsSnapshot, TaskActivity, TaskStats};
+use super::stats::{StatsSnapshot, TaskActivity, TaskStats};
 use super::task::TaskPhase;
-
-/// Number of sampled polls counted per column. With more polls, shares of time say more than single marks.
-const SAMPLED_POLLS_MAX: u64 = 4;
-
-/// Describes the interval `from` to `last` of a sampled lane. Up to `complete_until`, the statistics of every task are
-/// complete: a task without new statistics has not changed.
-pub(super) fn sampled_interval(
-    lane: &Lane,
-    from: Nanos,
-    last: Nanos,
-    complete_until: Option<Nanos>,
-) -> Option<SampledInterval> {
-    let (begin, end, polls) = lane.stats()?.polls_around(lane.spawned_at(), from, last);
-    // A poll of this interval started after the previous snapshot, or at the spawn.
-    let is_inside = |start: Nanos| start > begin || begin == lane.spawned_at();
-    let (mut sampled, mut until) = (0, Some(end));
-    while let Some(cycle) = until.and_then(|until| lane.cycle_at(until)).filter(|cycle| is_inside(cycle.start)) {
-        sampled += 1;
-        until = cycle.start.checked_sub(1).filter(|_| sampled < SAMPLED_POLLS_MAX);
-    }
-    let reported_until = lane.ended_at().or(lane.stats_until().max(complete_until));
-    Some(SampledInterval {
-        has_poll_start: lane.cycle_at(last).is_some_and(|cycle| cycle.start >= from),
-        is_within_poll: lane
-            .cycle_at(from)
-            .is_some_and(|cycle| cycle.start < from && cycle.end().is_some_and(|end| last < end)),
-        unsampled_polls: polls.saturating_sub(sampled),
-        is_reported: reported_until.is_some_and(|until| from <= until),
-    })
-}
-
-impl Lane {
-    /// Returns the loop time of the newest snapshot; `None` in a lane without statistics.
-    pub fn stats_until(&self) -> Option<Nanos> {
-        self.stats()?.last().map(|snapshot| snapshot.at)
-    }
-
-    /// Returns the loop time of the oldest retained snapshot; `None` in a lane without statistics. Before it only the
-    /// sums are known.
-    pub fn stats_from(&self) -> Option<Nanos> {
-        self.stats()?.first().map(|snapshot| snapshot.at)
-    }
-}
+use super::time::Nanos;
 
 impl Trace {
     /// Ingests a statistics snapshot of a task.
     pub(super) fn apply_stats(&mut self, id: TaskId, at: Nanos, stats: &TaskStats) {
-        self.advance(at);
+        self.loop_state.advance(at);
         let Some(console_stats) = self.console_stats_mut(id) else { return };
         console_stats.waker_counts = Some((stats.waker_clones, stats.waker_drops));
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.history.tasks.get_mut(id) else { return };
         let TaskStats { polls, busy_ns, scheduled_ns, activity, .. } = *stats;
         let busy_ns_of = |lane: &Lane| lane.stats().and_then(|stats| stats.last()).map_or(0, |last| last.busy_ns);
         // A closure on the blocking pool does not occupy the loop.
@@ -65,7 +22,8 @@ impl Trace {
         self.push_stats(Some(id), StatsSnapshot { at, polls, busy_ns, scheduled_ns, activity });
         // Counts what the lane accepted: nothing where the clock stepped back.
         let now_ns = self.task(id).filter(|_| is_on_loop).map_or(0, |task| busy_ns_of(&task.lane));
-        self.counts.busy_ns = self.counts.busy_ns.saturating_add(now_ns.saturating_sub(before_ns));
+        self.loop_state.counts.busy_ns =
+            self.loop_state.counts.busy_ns.saturating_add(now_ns.saturating_sub(before_ns));
         self.set_phase(
             id,
             match activity {
@@ -78,20 +36,17 @@ impl Trace {
 
     /// Ingests the end of a round of statistics: up to `at` every task is reported. Adds the sum to the loop's lane.
     pub(super) fn complete_stats(&mut self, at: Nanos) {
-        self.advance(at);
-        let (polls, busy_ns) = (self.counts.polls, self.counts.busy_ns);
-        let activity = if self.counts.running > 0 { TaskActivity::Running } else { TaskActivity::Waiting };
+        self.loop_state.advance(at);
+        let (polls, busy_ns) = (self.loop_state.counts.polls, self.loop_state.counts.busy_ns);
+        let activity = if self.loop_state.counts.running > 0 { TaskActivity::Running } else { TaskActivity::Waiting };
         self.push_stats(None, StatsSnapshot { at, polls, busy_ns, scheduled_ns: 0, activity });
     }
 
     /// Appends a snapshot to the lane of `owner`, or to the loop's lane for `None`.
     fn push_stats(&mut self, owner: Option<TaskId>, snapshot: StatsSnapshot) {
-        let (lane, owner) = match owner {
-            None => (Some(&mut self.loop_lane), BlockOwner::LoopStats),
-            Some(id) => (self.tasks.get_mut(id).map(|task| &mut task.lane), BlockOwner::Task(id, TaskBlockKind::Stats)),
-        };
-        let delta = lane.map(|lane| lane.push_stats(snapshot)).unwrap_or_default();
-        self.account_storage(delta, owner);
+        let block_owner = owner.map_or(BlockOwner::LoopStats, |id| BlockOwner::Task(id, TaskBlockKind::Stats));
+        let delta = self.history.push_stats(owner, snapshot);
+        self.record_storage(block_owner, delta);
     }
 
     /// Ingests the last poll and the last wake of a task, where they are new.
@@ -124,9 +79,9 @@ impl Trace {
         }
         let woken = last_wake
             .filter(|woken| last(self).is_some_and(|cycle| cycle.scheduled_at().is_none() && cycle.start <= *woken));
-        let waiting = self.tasks.get_mut(id).filter(|task| task.phase == TaskPhase::Waiting);
+        let waiting = self.history.tasks.get_mut(id).filter(|task| task.phase == TaskPhase::Waiting);
         if let (Some(woken), Some(task)) = (woken, waiting) {
-            task.lane.record_wake(woken, self.steps, None);
+            task.lane.record_wake(woken, self.loop_state.steps, None);
             self.set_phase(id, TaskPhase::Scheduled);
         }
     }

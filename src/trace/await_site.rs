@@ -1,0 +1,64 @@
+//! Await sites: where the program awaits, and which kind of operation.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::location::Location;
+
+/// Category of an awaited operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AwaitKind {
+    /// A sleep, interval or timeout.
+    Timer,
+    /// Another task, through its join handle.
+    Task,
+    /// A mutex, semaphore, barrier or similar.
+    Sync,
+    /// A send or receive on a channel.
+    Channel,
+    /// A socket, file or other I/O.
+    Io,
+    /// A call that blocks the loop thread, shown inside the poll that makes it.
+    BlockingCall,
+    /// A yield to the other ready tasks.
+    Yield,
+    /// Anything else.
+    Other,
+}
+
+impl AwaitKind {
+    /// All kinds, in order of their discriminants.
+    pub const ALL: [Self; 8] =
+        [Self::Timer, Self::Task, Self::Sync, Self::Channel, Self::Io, Self::BlockingCall, Self::Yield, Self::Other];
+
+    /// Returns the name used on the console wire and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Task => "task",
+            Self::Sync => "sync",
+            Self::Channel => "channel",
+            Self::Io => "io",
+            Self::BlockingCall => "block",
+            Self::Yield => "yield",
+            Self::Other => "other",
+        }
+    }
+
+    /// Returns the kind called `name`, or [`AwaitKind::Other`] for an unknown name.
+    pub fn from_name(name: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Other)
+    }
+}
+
+/// An await expression in the program: an operation and its location.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AwaitSite {
+    /// Category of the operation.
+    pub kind: AwaitKind,
+    /// The operation, such as `sleep` or `gather`: console-subscriber's `source`.
+    pub source: Arc<str>,
+    /// Where it is awaited, if known.
+    pub location: Option<Location>,
+}

@@ -1,0 +1,125 @@
+//! The state of the loop at the newest end of the trace: loop time, totals, and the ready queue.
+
+use super::cell_cache::CellCache;
+use super::loop_counts::LoopCounts;
+use super::ready_queue::ReadyQueueHistory;
+use super::task::TaskPhase;
+use super::task_meta::TaskOutcome;
+use super::time::Nanos;
+
+/// The state of the loop.
+#[derive(Clone, Debug)]
+pub(super) struct LoopState {
+    /// Totals over the whole loop.
+    pub counts: LoopCounts,
+    /// Polls that the loop has started so far.
+    pub steps: u32,
+    /// Loop time at the newest end of the trace.
+    pub now: Nanos,
+    /// The loop is parked now.
+    pub is_parked: bool,
+    /// Tasks that are running now outside of the loop, such as closures on the blocking pool.
+    pub running_off_loop: u32,
+    /// Length of the ready queue over time.
+    pub ready_queue: ReadyQueueHistory,
+    /// Cached lane cells, and peaks of the ready queue.
+    pub cell_cache: CellCache,
+}
+
+impl Default for LoopState {
+    fn default() -> Self {
+        Self {
+            counts: LoopCounts::default(),
+            steps: 0,
+            now: 0,
+            is_parked: true,
+            running_off_loop: 0,
+            ready_queue: ReadyQueueHistory::default(),
+            cell_cache: CellCache::default(),
+        }
+    }
+}
+
+impl LoopState {
+    /// Advances loop time to `at`, unless it is later already.
+    #[inline]
+    pub fn advance(&mut self, at: Nanos) {
+        self.now = self.now.max(at);
+    }
+
+    /// Records the current length of the ready queue.
+    #[inline]
+    pub fn record_ready_count(&mut self) {
+        if self.ready_queue.record(self.now, self.counts.scheduled) {
+            self.cell_cache.clear_ready_peaks();
+        }
+    }
+
+    /// Counts a started poll: one step, and `counted` polls.
+    #[inline]
+    pub fn count_poll(&mut self, counted: u64) {
+        self.steps = self.steps.saturating_add(1);
+        self.counts.polls += counted;
+    }
+
+    /// Counts the end of a poll on the loop that took `busy_ns`, of which `new_ns` are not in the totals yet.
+    #[inline]
+    pub fn count_busy(&mut self, busy_ns: u64, new_ns: u64) {
+        self.counts.busy_ns = self.counts.busy_ns.saturating_add(new_ns);
+        self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
+    }
+
+    /// Counts a task that ended.
+    pub fn count_outcome(&mut self, outcome: &TaskOutcome) {
+        match outcome {
+            TaskOutcome::Completed => self.counts.completed += 1,
+            TaskOutcome::Cancelled => self.counts.cancelled += 1,
+            TaskOutcome::Failed(_) => self.counts.failed += 1,
+        }
+    }
+
+    /// Unparks the loop and adds `turns` (0 or 1) to the number of turns. Returns the step of the new turn in the
+    /// loop's lane, where steps are turns and are never looked up by number.
+    pub fn start_turn(&mut self, turns: u64) -> u32 {
+        self.is_parked = false;
+        self.counts.turns += turns;
+        u32::try_from(self.counts.turns).unwrap_or(u32::MAX)
+    }
+
+    /// Counts a task that changed its phase.
+    #[inline]
+    pub fn count_phase(&mut self, before: TaskPhase, phase: TaskPhase, is_off_loop: bool) {
+        if is_off_loop {
+            let sign = i32::from(phase == TaskPhase::Running) - i32::from(before == TaskPhase::Running);
+            self.running_off_loop = self.running_off_loop.saturating_add_signed(sign);
+        }
+        for (phase, sign) in [(before, -1), (phase, 1)] {
+            let count = match phase {
+                TaskPhase::Running => &mut self.counts.running,
+                TaskPhase::Scheduled => &mut self.counts.scheduled,
+                TaskPhase::Waiting => &mut self.counts.waiting,
+                TaskPhase::Ended => continue,
+            };
+            *count = count.saturating_add_signed(sign);
+        }
+    }
+
+    /// Returns the number of tasks that are running now on the loop.
+    pub fn running_on_loop(&self) -> u32 {
+        self.counts.running.saturating_sub(self.running_off_loop)
+    }
+
+    /// Returns the maximum number of tasks that were ready at once, from `from` (inclusive) to `to` (exclusive).
+    pub fn max_ready(&self, from: Nanos, to: Nanos) -> u32 {
+        match self.ready_queue.last_change() {
+            _ if from > self.now => 0,
+            Some(last) if to <= last => self.cell_cache.max_ready((from, to), || self.ready_queue.peak(from, to)),
+            _ => self.ready_queue.peak(from, to),
+        }
+    }
+
+    /// Returns the memory use in bytes that counts towards the memory budget: that of the ready queue.
+    pub fn retained_bytes(&self) -> usize {
+        self.ready_queue.retained_bytes()
+    }
+}

@@ -1,0 +1,80 @@
+//! Metadata, outcome and counts of a task, as feeds report them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::TaskId;
+use super::location::Location;
+
+/// Metadata of a task, known from its spawn on. The default is an unnamed task of which nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TaskMeta {
+    /// Name of the task; empty if it has none.
+    pub name: Arc<str>,
+    /// Kind of the task.
+    pub kind: TaskKind,
+    /// The task that spawned it, if known.
+    pub parent: Option<TaskId>,
+    /// Where it was spawned, if known.
+    pub location: Option<Location>,
+    /// Size of the spawned future in bytes, if known: tokio's `size.bytes`.
+    pub size_bytes: Option<u64>,
+    /// Size of the future in bytes before the runtime boxed it, or `None` if it did not: tokio's `original_size.bytes`.
+    pub original_size_bytes: Option<u64>,
+}
+
+/// Kind of a task, as tokio names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TaskKind {
+    /// A future that the runtime polls.
+    #[default]
+    Task,
+    /// A future that stays on one thread of a multi-threaded runtime.
+    Local,
+    /// The future that a thread blocks on.
+    BlockOn,
+    /// A closure on the blocking pool, off the loop.
+    Blocking,
+}
+
+impl TaskKind {
+    /// Returns tokio's name of the kind, which reports use too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Local => "local",
+            Self::BlockOn => "block_on",
+            Self::Blocking => "blocking",
+        }
+    }
+
+    /// Returns the kind that tokio calls `name`, or [`TaskKind::Task`] for an unknown name.
+    pub fn from_name(name: &str) -> Self {
+        [Self::Local, Self::BlockOn, Self::Blocking].into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Task)
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskOutcome {
+    /// Its future returned.
+    Completed,
+    /// Its future was dropped before it returned.
+    Cancelled,
+    /// Its future panicked or returned an error, with this message.
+    Failed(Box<str>),
+}
+
+/// Counts of one task since its spawn, as one feed has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCounts {
+    /// Polls of the task.
+    pub polls: u64,
+    /// Calls of its waker.
+    pub wakes: u64,
+    /// Calls of its waker during its own poll.
+    pub self_wakes: u64,
+    /// Awaits that were polled at least once.
+    pub awaits: u64,
+}
