@@ -9,7 +9,7 @@ mod findings;
 mod size;
 
 pub use error::SettingsError;
-pub use file::{TEMPLATE, default_path};
+pub use file::{default_path, template};
 pub use findings::write_thresholds;
 pub use size::{MemorySize, MemorySizeError};
 
