@@ -127,11 +127,6 @@ impl ConsoleDecoder {
         &mut self.clock
     }
 
-    /// Returns the interner of the program's strings.
-    pub fn text_interner_mut(&mut self) -> &mut TextInterner {
-        &mut self.text_interner
-    }
-
     /// Describes data that is missing, late or corrected, in one or more clauses; empty if there is none.
     pub fn caveats(&self) -> String {
         // A process started by loopscope publishes as often as it can already.
