@@ -84,19 +84,19 @@ impl LintPass for ThunderingHerdPass {
     }
 }
 
-/// Returns one diagnostic per waking task: its largest herd, and the number of herds.
+/// Returns one diagnostic per waking task: its largest group, and the number of groups.
 fn diagnose(cx: &LintContext, groups: FxHashMap<(TaskId, Nanos), WakeGroup>) -> Vec<Diagnostic> {
     let thresholds = cx.thresholds;
-    let is_herd = |group: &WakeGroup| {
+    let is_thundering = |group: &WakeGroup| {
         let proceeded = group.woken - group.wasted;
         group.woken >= thresholds.thundering_herd_tasks
             && proceeded > 0
             && proceeded * 100 <= group.woken * thresholds.thundering_herd_percent
     };
     let mut by_waker: BTreeMap<TaskId, WakerStats> = BTreeMap::new();
-    let mut herds: Vec<_> = groups.into_iter().filter(|(_, group)| is_herd(group)).collect();
-    herds.sort_unstable_by_key(|(key, _)| *key);
-    for ((waker, at), herd) in herds {
+    let mut found: Vec<_> = groups.into_iter().filter(|(_, group)| is_thundering(group)).collect();
+    found.sort_unstable_by_key(|(key, _)| *key);
+    for ((waker, at), group) in found {
         let stats = by_waker.entry(waker).or_insert(WakerStats {
             first_at: at,
             largest_at: at,
@@ -105,9 +105,9 @@ fn diagnose(cx: &LintContext, groups: FxHashMap<(TaskId, Nanos), WakeGroup>) -> 
             wasted: 0,
         });
         stats.groups += 1;
-        stats.wasted += herd.wasted;
-        if herd.woken > stats.largest.woken {
-            (stats.largest_at, stats.largest) = (at, herd);
+        stats.wasted += group.wasted;
+        if group.woken > stats.largest.woken {
+            (stats.largest_at, stats.largest) = (at, group);
         }
     }
     by_waker
