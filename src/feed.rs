@@ -3,10 +3,10 @@
 //! Nothing past this module depends on where an event came from.
 
 pub mod archive;
+pub mod await_resolver;
 pub mod console;
 pub mod console_health;
 pub mod probe;
-mod publish_lag;
 pub mod recording;
 pub mod time_map;
 pub mod wire;

@@ -42,10 +42,13 @@ mod console_server;
 mod deadlock;
 mod gate;
 mod idle_hook;
-mod instrument;
 mod instrumented_await;
+mod loop_control;
 mod loop_handle;
+mod loop_shared;
+mod loop_thread;
 mod resources;
+mod sleep;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -57,6 +60,7 @@ mod untraced;
 pub use console_listener::ConsoleListener;
 pub use gate::RunStopped;
 pub use instrumented_await::InstrumentedAwait;
+pub use loop_control::LoopControl;
 pub use loop_handle::{LoopHandle, TaskSpec};
 pub use resources::ResourceGuard;
 pub use task::panic_message;
@@ -70,13 +74,14 @@ use tokio::sync::{Notify, oneshot};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
-use crate::control::{Breakpoint, BreakpointHit, ClockKind, FeedChoice, RunOutcome, RunPhase, SessionCommand, Speed};
+use crate::control::{Breakpoint, ClockKind, FeedChoice, RunOutcome, SessionCommand, Speed};
 use crate::feed::console::{OwnConsoleDecoder, TokioTaskIds};
 use crate::feed::probe::{LoopWriter, Probe, ProbeReader};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos, PauseReason};
+use crate::trace::{Event, Nanos};
 use clock::LoopClock;
-use gate::{Gate, TaskAction};
+use gate::Gate;
+use loop_shared::LoopShared;
 use throttle::AggregatorThrottle;
 use timers::TimerRegistry;
 
@@ -181,26 +186,17 @@ pub fn start_with_breakpoints(
         (untraced, None, None, None)
     };
     let console = options.feed.has_console().then_some((throttle, task_ids));
-    let loop_handle = Arc::new(OnceLock::new());
-    let control = LoopControl { gate: gate.clone(), loop_handle: loop_handle.clone(), root_wakeup: Arc::default() };
-    let root_wakeup = control.root_wakeup.clone();
+    let shared = Arc::new(OnceLock::new());
+    let root_wakeup = Arc::<Notify>::default();
+    let control = LoopControl::new(gate.clone(), shared.clone(), root_wakeup.clone());
     let (outcome_sender, outcome) = oneshot::channel();
 
     std::thread::Builder::new().name("loopscope-loop".into()).spawn(move || {
         if let Some(ready) = ready {
             let _ = ready.recv();
         }
-        let setup = LoopSetup {
-            dispatch,
-            gate: gate.clone(),
-            probe,
-            writer,
-            console,
-            loop_handle,
-            root_wakeup,
-            time_map,
-            options,
-        };
+        let setup =
+            LoopSetup { dispatch, gate: gate.clone(), probe, writer, console, shared, root_wakeup, time_map, options };
         let outcome = tracing::dispatcher::with_default(&untraced_dispatch(), || setup.run(program));
         gate.mark_over();
         let _ = outcome_sender.send(outcome);
@@ -218,7 +214,7 @@ struct LoopSetup {
     probe: Arc<Probe>,
     writer: LoopWriter,
     console: Option<(Arc<AggregatorThrottle>, TokioTaskIds)>,
-    loop_handle: Arc<OnceLock<LoopHandle>>,
+    shared: Arc<OnceLock<Arc<LoopShared>>>,
     root_wakeup: Arc<Notify>,
     time_map: Option<Arc<TimeMap>>,
     options: LoopOptions,
@@ -232,7 +228,7 @@ impl LoopSetup {
         };
         let _writer_guard = self.writer.install();
         let runtime_guard = runtime.enter();
-        let shared = loop_handle::LoopShared {
+        let shared = LoopShared {
             clock: LoopClock::start(self.options.clock, self.time_map),
             gate: self.gate.clone(),
             probe: self.probe.clone(),
@@ -245,10 +241,11 @@ impl LoopSetup {
             idle_hook: idle_hook::IdleHook::default(),
             deadlock: (self.options.clock == ClockKind::Virtual).then(deadlock::DeadlockDetector::default),
         };
-        let loop_handle = self.loop_handle.get_or_init(|| LoopHandle::new(shared)).clone();
+        let shared = self.shared.get_or_init(|| Arc::new(shared));
+        let loop_handle = LoopHandle::new(shared.clone());
         drop(runtime_guard);
-        LoopHandle::mark_loop_thread();
-        loop_handle.emit(|at| Event::Unpark { at });
+        loop_thread::mark();
+        shared.emit(|at| Event::Unpark { at });
         let outcome = runtime.block_on(async {
             // Trace only inside the root future: the root would otherwise be listed as an unnamed task.
             let _dispatch_guard = tracing::dispatcher::set_default(&self.dispatch);
@@ -256,14 +253,14 @@ impl LoopSetup {
         });
         // Dropping the runtime drops its remaining tasks, which is reported as their end.
         tracing::dispatcher::with_default(&self.dispatch, || drop(runtime));
-        loop_handle.emit(|at| Event::Advance { at });
+        shared.emit(|at| Event::Advance { at });
         outcome
     }
 
     fn runtime(&self) -> io::Result<tokio::runtime::Runtime> {
-        let (poll_gate, poll_handle) = (self.gate.clone(), self.loop_handle.clone());
-        let (polled_handle, park_handle, unpark_handle) =
-            (self.loop_handle.clone(), self.loop_handle.clone(), self.loop_handle.clone());
+        let (poll_gate, poll_shared) = (self.gate.clone(), self.shared.clone());
+        let (polled_shared, park_shared, unpark_shared) =
+            (self.shared.clone(), self.shared.clone(), self.shared.clone());
         let dispatch = self.dispatch.clone();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -275,27 +272,24 @@ impl LoopSetup {
                     return;
                 }
                 cached_now::invalidate();
-                if let Some(loop_handle) = poll_handle.get() {
-                    poll_gate.before_poll(
-                        || loop_handle.find_by_tokio_id(meta.id()),
-                        &loop_handle.shared().clock,
-                        loop_handle,
-                    );
+                if let Some(shared) = poll_shared.get() {
+                    let task = || shared.live_tasks().find_by_tokio_id(meta.id()).cloned();
+                    poll_gate.before_poll(task, &shared.clock, &**shared);
                 }
             })
             .on_after_task_poll(move |_| {
-                if let Some(loop_handle) = polled_handle.get() {
-                    loop_handle.after_poll();
+                if let Some(shared) = polled_shared.get() {
+                    shared.after_poll();
                 }
             })
             .on_thread_park(move || {
-                if let Some(loop_handle) = park_handle.get() {
-                    loop_handle.before_park();
+                if let Some(shared) = park_shared.get() {
+                    shared.before_park();
                 }
             })
             .on_thread_unpark(move || {
-                if let Some(loop_handle) = unpark_handle.get() {
-                    loop_handle.after_park();
+                if let Some(shared) = unpark_shared.get() {
+                    shared.after_park();
                 }
             })
             // A scoped dispatcher covers only its own thread, so the blocking pool needs it too. Those threads live as
@@ -344,103 +338,8 @@ async fn run_root(
                 if let Some(message) = loop_handle.shared().deadlock.as_ref().and_then(deadlock::DeadlockDetector::message) {
                     return RunOutcome::Failed(message.to_owned());
                 }
-                loop_handle.shared().gate.run_actions(loop_handle);
+                loop_handle.shared().gate.run_actions(loop_handle.shared());
             }
         }
-    }
-}
-
-/// Controls a run from any thread, without blocking on the loop.
-#[derive(Clone, Debug)]
-pub struct LoopControl {
-    gate: Arc<Gate>,
-    loop_handle: Arc<OnceLock<LoopHandle>>,
-    /// Wakes the loop's root future, wherever the loop is.
-    root_wakeup: Arc<Notify>,
-}
-
-impl LoopControl {
-    /// Sends `command` to the loop. Returns the event that it caused, if any: the caller must apply it to the trace.
-    ///
-    /// The event does not go through the ring, because the ring may be full while its reader is the caller.
-    pub fn send(&self, command: SessionCommand) -> Option<Event> {
-        let Some(loop_handle) = self.loop_handle.get() else {
-            // Before the loop has started there is no task to hold and no clock to stop.
-            self.gate.command(command, None);
-            return None;
-        };
-        let at = loop_handle.shared().clock.display_now();
-        let event = match command {
-            SessionCommand::Hold(task) => {
-                loop_handle.find_task(task).filter(|control| control.hold()).map(|_| Event::Hold { task, at })
-            }
-            SessionCommand::Release(task) => loop_handle.find_task(task).and_then(|control| {
-                let mut has_deferred_wake = None;
-                self.gate.queue_action(|| {
-                    has_deferred_wake = control.release();
-                    has_deferred_wake.unwrap_or(false).then(|| TaskAction::Wake(control))
-                });
-                has_deferred_wake.map(|_| Event::Release { task, at })
-            }),
-            SessionCommand::Cancel(task) => {
-                self.gate.queue_action(|| loop_handle.find_task(task).map(TaskAction::Cancel));
-                None
-            }
-            _ => None,
-        };
-        let pauses_driver = self.gate.command(command, Some(&loop_handle.shared().clock));
-        self.root_wakeup.notify_one();
-        let cause = if command == SessionCommand::Pause { PauseReason::User } else { PauseReason::Suspended };
-        event.or_else(|| pauses_driver.then(|| Event::Pause { at: loop_handle.shared().clock.now(), reason: cause }))
-    }
-
-    /// Pauses the loop for a breakpoint that was hit outside the loop thread. Returns the event for the trace, as
-    /// [`send`](Self::send) does.
-    pub fn pause_at_breakpoint(&self, breakpoint: Breakpoint) -> Option<Event> {
-        let loop_handle = self.loop_handle.get()?;
-        let cause = PauseReason::Breakpoint(breakpoint.to_string().into());
-        let pauses_driver = self.gate.pause(cause.clone(), &loop_handle.shared().clock);
-        self.root_wakeup.notify_one();
-        pauses_driver.then(|| Event::Pause { at: loop_handle.shared().clock.now(), reason: cause })
-    }
-
-    /// Returns the breakpoint that paused the loop, until the loop continues.
-    pub fn breakpoint_hit(&self) -> Option<BreakpointHit> {
-        self.gate.hit()
-    }
-
-    /// Pauses the loop if a task has waited longer than a breakpoint allows. Returns the event for the trace, as
-    /// [`send`](Self::send) does.
-    ///
-    /// On a virtual clock the loop checks this itself, exactly. On the real clock the loop may be in the driver, so the
-    /// session calls this at intervals.
-    pub fn check_long_waits(&self) -> Option<Event> {
-        let loop_handle = self.loop_handle.get().filter(|loop_handle| loop_handle.clock() == ClockKind::Real)?;
-        let now = loop_handle.now_ns();
-        let wait = loop_handle.long_waits().into_iter().next().filter(|wait| now >= wait.at)?;
-        self.gate.check_breakpoints(&wait.task, gate::BreakpointTrigger::Waiting(now.saturating_sub(wait.since)), now);
-        wait.task.mark_wait_reported();
-        // Reports the pause, and stops the clock if the loop is in the driver.
-        self.pause_at_breakpoint(self.gate.hit()?.breakpoint)
-    }
-
-    /// Returns the phase of the run.
-    pub fn phase(&self) -> RunPhase {
-        self.gate.phase()
-    }
-
-    /// Returns the current speed.
-    pub fn speed(&self) -> Speed {
-        self.gate.speed()
-    }
-
-    /// Returns loop time for display, which advances through a paced wait. Returns 0 before the loop has started.
-    pub fn display_now(&self) -> Nanos {
-        self.loop_handle.get().map_or(0, |loop_handle| loop_handle.shared().clock.display_now())
-    }
-
-    /// Returns the loop time at which the earliest timer is due.
-    pub fn next_timer(&self) -> Option<Nanos> {
-        self.loop_handle.get().and_then(|loop_handle| loop_handle.shared().timers.next_due(loop_handle.now_ns()))
     }
 }

@@ -1,4 +1,4 @@
-//! Sanitizing of text from outside before it is shown or printed.
+//! Sanitizing and truncation of text from outside before it is kept, shown or printed.
 //!
 //! Names, messages and output come from the program under study. An escape sequence in one of them must not reach the
 //! user's terminal.
@@ -30,6 +30,19 @@ pub fn is_unsafe_char(character: char) -> bool {
         || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Truncates `text` to `bytes_max` bytes at a character boundary, with `…` for the rest.
+pub fn truncate(text: &str, bytes_max: usize) -> String {
+    const MARK: char = '…';
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let mut end = bytes_max.saturating_sub(MARK.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MARK}", &text[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +51,10 @@ mod tests {
     fn replaces_escape_sequences() {
         assert_eq!(sanitize("a\x1b[31mb\tc\u{9b}d\u{202e}"), "a\u{fffd}[31mb c\u{fffd}d\u{fffd}");
         assert!(matches!(sanitize_cow("Grüße ×24"), Cow::Borrowed("Grüße ×24")));
+    }
+    #[test]
+    fn truncates_between_characters() {
+        assert_eq!((truncate("abc", 3).as_str(), truncate("abcd", 3).as_str()), ("abc", "…"));
+        assert_eq!(truncate("ääääää", 8), "ää…");
     }
 }

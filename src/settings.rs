@@ -7,11 +7,13 @@ mod error;
 mod file;
 mod findings;
 mod size;
+mod template;
 
 pub use error::SettingsError;
-pub use file::{TEMPLATE, default_path};
+pub use file::default_path;
 pub use findings::write_thresholds;
 pub use size::{MemorySize, MemorySizeError};
+pub use template::template;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

@@ -2,7 +2,7 @@
 
 use super::exit::{CliExit, to_stdout};
 use crate::report::sanitize;
-use crate::settings::{Settings, TEMPLATE, default_path, write_thresholds};
+use crate::settings::{Settings, default_path, template, write_thresholds};
 
 /// Arguments of `loopscope settings`.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub(super) struct SettingsArgs {
 
 /// Prints the settings template.
 pub(super) fn print_template() -> anyhow::Result<CliExit> {
-    to_stdout(|out| out.write_all(TEMPLATE.as_bytes()))?;
+    to_stdout(|out| out.write_all(template().as_bytes()))?;
     Ok(CliExit::Success)
 }
 

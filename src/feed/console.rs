@@ -1,23 +1,23 @@
 //! Decoders of console-subscriber's updates. Wire ids are mapped to trace ids here and nowhere else.
 //!
 //! There are two decoders: [`OwnConsoleDecoder`] for the embedded loop and [`ConsoleDecoder`] for other programs. They
-//! share how fields are read ([`task_stats`]), how span ids are resolved ([`SpanMap`]), and how resources and async
-//! operations become awaits ([`AsyncOpDecoder`]).
+//! share how fields are read (`task_stats`), how span ids are resolved (`span_map`), and how resources and async
+//! operations become awaits (`async_op_decoder`).
 
 mod async_op_decoder;
 mod decoder;
 mod histogram;
 mod own_decoder;
+mod publish_lag;
 mod resource_decoder;
 mod span_map;
-pub mod task_stats;
+mod task_stats;
 mod text_interner;
 mod wire_clock;
 
-pub use async_op_decoder::AsyncOpDecoder;
 pub use decoder::{ConsoleDecoder, PollSource};
 pub use histogram::decode_histograms;
 pub use own_decoder::{ClockAnchor, OwnConsoleDecoder, TokioTaskIds};
-pub use span_map::SpanMap;
-pub use text_interner::{FILE_BYTES_MAX, NAME_BYTES_MAX, TextInterner, truncate};
-pub use wire_clock::{ToLoopTime, WireClock, WireTimestamp};
+pub(super) use publish_lag::PublishLag;
+pub(super) use task_stats::is_spawn;
+pub use wire_clock::{WireClock, WireTimestamp};

@@ -10,9 +10,7 @@ use console_api::resources::ResourceUpdate;
 use console_api::tasks::TaskUpdate;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::console::WireTimestamp;
-use super::console::task_stats::is_spawn;
-use super::publish_lag::PublishLag;
+use super::console::{PublishLag, WireTimestamp, is_spawn};
 use super::wire::ConsoleMessage;
 
 /// Tasks that are tracked; the first ones of a larger program suffice.

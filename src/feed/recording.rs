@@ -28,13 +28,11 @@
 
 mod await_tracker;
 mod clock;
-mod fast_parse;
 mod line;
 mod line_splitter;
 mod pending_polls;
 mod span_replayer;
 
-pub use await_tracker::AwaitResolver;
 use await_tracker::AwaitTracker;
 pub use clock::RecordingClock;
 pub use line::{
@@ -46,6 +44,7 @@ use line::LineError;
 use line_splitter::{LineSplitter, SplitLine};
 use span_replayer::{ENTERED_MAX, SpanReplayer};
 
+use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize;
 use crate::trace::{Event, MalformedLine, Nanos, RecordingStats, TaskId};
 

@@ -8,15 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::clock::LoopClock;
-use super::task::TaskControl;
 use crate::control::{ClockKind, RunPhase, SessionCommand, Speed};
 use crate::trace::{Nanos, PauseReason, TaskId};
 use breakpoint_set::BreakpointSet;
 use pacing::PacingPoint;
 
+mod actions;
 mod breakpoint_set;
 mod pacing;
 
+pub use actions::TaskAction;
 pub use breakpoint_set::BreakpointTrigger;
 pub use pacing::LongWait;
 
@@ -91,16 +92,19 @@ pub trait GateHandler {
     /// The loop paused.
     fn on_pause(&self, cause: PauseReason);
     /// Runs an action that the user requested for a task, on the loop thread.
-    fn run_action(&self, action: &TaskAction);
+    fn run_action(&self, action: TaskAction);
 }
 
-/// An action on a task that the loop thread must run.
-#[derive(Clone, Debug)]
-pub enum TaskAction {
-    /// Delivers the deferred wake of a task that was released.
-    Wake(Arc<TaskControl>),
-    /// Cancels the task.
-    Cancel(Arc<TaskControl>),
+/// A task, as far as the gate is concerned with it.
+pub trait GatedTask {
+    /// Returns the task's id.
+    fn id(&self) -> TaskId;
+    /// Returns the task's name.
+    fn name(&self) -> &str;
+    /// Returns whether the user holds the task.
+    fn is_held(&self) -> bool;
+    /// Marks the current wait as reported, so that no breakpoint reports it again.
+    fn mark_wait_reported(&self);
 }
 
 impl GateState {
@@ -214,25 +218,6 @@ impl Gate {
         pauses_driver && is_pause
     }
 
-    /// Queues the action that `decide` returns for the loop thread.
-    ///
-    /// The action counts as pending while `decide` runs. Otherwise a loop that parks meanwhile could report a deadlock:
-    /// a task that is released is no longer held and not yet woken.
-    pub fn queue_action(&self, decide: impl FnOnce() -> Option<TaskAction>) {
-        self.lock().announced_actions += 1;
-        let action = decide();
-        let mut state = self.lock();
-        state.announced_actions -= 1;
-        state.pending_actions.extend(action);
-        self.notify_change(&mut state);
-    }
-
-    /// Returns whether no requested action is pending.
-    pub fn has_no_pending_actions(&self) -> bool {
-        let state = self.lock();
-        state.announced_actions == 0 && state.pending_actions.is_empty()
-    }
-
     fn notify_change(&self, state: &mut GateState) {
         state.requests += 1;
         let is_unrestricted = state.mode == RunMode::Free && !state.is_quitting;
@@ -274,9 +259,9 @@ impl Gate {
     }
 
     /// Blocks before a poll until it may begin. `task` returns the task, or `None` for one that is not in the registry.
-    pub fn before_poll(
+    pub fn before_poll<T: GatedTask>(
         &self,
-        task: impl FnOnce() -> Option<Arc<TaskControl>>,
+        task: impl FnOnce() -> Option<Arc<T>>,
         clock: &LoopClock,
         handler: &impl GateHandler,
     ) {
@@ -294,7 +279,7 @@ impl Gate {
             if let Some(task) = task.as_ref().filter(|_| !is_checked && state.mode != RunMode::Paused) {
                 // Check once a poll: resuming from here includes this poll.
                 is_checked = true;
-                state.pause_if_hit(task, BreakpointTrigger::PollStart, clock.now());
+                state.pause_if_hit(&**task, BreakpointTrigger::PollStart, clock.now());
             }
             state.mode = match state.mode {
                 RunMode::Paused => {
@@ -341,7 +326,7 @@ impl Gate {
     pub fn before_park(
         &self,
         deadline: Option<Nanos>,
-        waits: &[LongWait],
+        waits: &[LongWait<impl GatedTask>],
         clock: &LoopClock,
         handler: &impl GateHandler,
     ) -> bool {
@@ -381,26 +366,5 @@ impl Gate {
     /// The park is over.
     pub fn after_park(&self) {
         self.lock().position = LoopPosition::Running;
-    }
-
-    /// Runs the pending actions. Call it on the loop thread.
-    pub fn run_actions(&self, handler: &impl GateHandler) {
-        drop(self.run_pending_actions(self.lock(), handler));
-    }
-
-    fn run_pending_actions<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, GateState>,
-        handler: &impl GateHandler,
-    ) -> MutexGuard<'a, GateState> {
-        while let Some(action) = state.pending_actions.pop_front() {
-            state.completed_actions += 1;
-            // Waking runs the program's code, which must not find this lock taken.
-            drop(state);
-            handler.run_action(&action);
-            state = self.lock();
-            self.notify_change(&mut state);
-        }
-        state
     }
 }

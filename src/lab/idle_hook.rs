@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use super::loop_handle::LoopHandle;
-
 type IdleCallback = Box<dyn FnMut() + Send>;
 
 /// The callback to run before each park, on the loop thread.
@@ -12,6 +10,11 @@ type IdleCallback = Box<dyn FnMut() + Send>;
 pub struct IdleHook(Mutex<Option<IdleCallback>>);
 
 impl IdleHook {
+    /// Sets the callback.
+    pub fn set(&self, callback: impl FnMut() + Send + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(callback));
+    }
+
     /// Runs the callback, if one is set.
     pub fn run(&self) {
         let mut callback = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -24,12 +27,5 @@ impl IdleHook {
 impl fmt::Debug for IdleHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("IdleHook")
-    }
-}
-
-impl LoopHandle {
-    /// Sets `work` to run before each park, when no task is ready. It must be short, and may wake tasks.
-    pub fn on_idle(&self, callback: impl FnMut() + Send + 'static) {
-        *self.shared().idle_hook.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(callback));
     }
 }

@@ -5,12 +5,14 @@
 //! console-subscriber then publishes the await with its kind, source and location, and any console shows it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tracing::Span;
 
-use super::loop_handle::LoopHandle;
+use super::loop_shared::LoopShared;
+use super::loop_thread;
 use crate::trace::{AwaitId, AwaitSite, ResourceId};
 
 pin_project! {
@@ -22,7 +24,7 @@ pin_project! {
         spans: Option<AwaitSpans>,
         // `None` outside a task, where there is no lane for the await.
         id: Option<AwaitId>,
-        loop_handle: LoopHandle,
+        shared: Arc<LoopShared>,
     }
 
     impl<F> PinnedDrop for InstrumentedAwait<F> {
@@ -31,7 +33,7 @@ pin_project! {
             this.future.set(None);
             *this.spans = None;
             if let Some(id) = *this.id {
-                this.loop_handle.emit_await_end(id);
+                this.shared.emit_await_end(id);
             }
         }
     }
@@ -73,10 +75,11 @@ impl AwaitSpans {
 
 impl<F: Future + Send> InstrumentedAwait<F> {
     /// Reports the start of an await of the current task, if any, and wraps its future.
-    pub(super) fn new(loop_handle: &LoopHandle, site: &AwaitSite, resource: Option<ResourceId>, future: F) -> Self {
-        let id = LoopHandle::current_task_id().map(|task| loop_handle.emit_await_start(task, site, resource));
-        let spans = loop_handle.shared().console.is_some().then(|| AwaitSpans::new(site));
-        Self { future: Some(future), spans, id, loop_handle: loop_handle.clone() }
+    pub(super) fn new(shared: &Arc<LoopShared>, site: &AwaitSite, resource: Option<ResourceId>, future: F) -> Self {
+        shared.admit_console_events(2);
+        let id = loop_thread::current_task().map(|task| shared.emit_await_start(task, site, resource));
+        let spans = shared.console.is_some().then(|| AwaitSpans::new(site));
+        Self { future: Some(future), spans, id, shared: Arc::clone(shared) }
     }
 }
 
@@ -86,13 +89,11 @@ impl<F: Future> Future for InstrumentedAwait<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let Some(future) = this.future.as_pin_mut() else { return Poll::Pending };
-        let shared = this.loop_handle.shared();
+        let shared = &**this.shared;
         let polled = match this.spans {
             None => future.poll(context),
             Some(spans) => {
-                if let Some((throttle, _)) = &shared.console {
-                    throttle.admit(2, &shared.gate);
-                }
+                shared.admit_console_events(2);
                 let _resource = spans.resource.enter();
                 let _operation = spans.operation.enter();
                 let _poll = spans.poll.enter();

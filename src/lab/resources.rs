@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::instrumented_await::InstrumentedAwait;
 use super::loop_handle::LoopHandle;
+use super::loop_thread;
 use crate::trace::{AwaitSite, Event, Location, Nanos, Resource, ResourceId, ResourceKind, TaskId, UnawaitedCoroutine};
 
 impl LoopHandle {
@@ -32,21 +33,21 @@ impl LoopHandle {
 
     /// Reports that the current task holds `resource` until the guard is dropped. Reports nothing outside a task.
     pub fn acquire(&self, resource: ResourceId) -> ResourceGuard {
-        let task = Self::current_task_id();
+        let task = loop_thread::current_task();
         if let Some(task) = task {
-            self.emit(|at| Event::ResourceAcquire { resource, task, at });
+            self.shared().emit(|at| Event::ResourceAcquire { resource, task, at });
         }
         ResourceGuard { resource, task, loop_handle: self.clone() }
     }
 
     /// Reports that a notification through `resource` had no receiver and is not stored for later ones.
     pub fn notify_lost(&self, resource: ResourceId) {
-        self.emit(|at| Event::NotificationLost { resource, task: Self::current_task_id(), at });
+        self.shared().emit(|at| Event::NotificationLost { resource, task: loop_thread::current_task(), at });
     }
 
     /// Returns the task that is being polled, if any.
     pub fn current_task(&self) -> Option<TaskId> {
-        Self::current_task_id()
+        loop_thread::current_task()
     }
 
     /// Reports that the coroutine `name`, which `task` created at `made_at`, was never started before main ended.
@@ -58,11 +59,11 @@ impl LoopHandle {
         name: Arc<str>,
         location: Option<Location>,
     ) {
-        if task != Self::current_task_id() && task.is_some_and(|task| self.find_task(task).is_some()) {
+        if task != loop_thread::current_task() && task.is_some_and(|task| self.shared().find_task(task).is_some()) {
             return;
         }
         let coroutine = Box::new(UnawaitedCoroutine { name, location });
-        self.emit(|_| Event::NeverAwaited { task, at: made_at, coroutine });
+        self.shared().emit(|_| Event::NeverAwaited { task, at: made_at, coroutine });
     }
 }
 
@@ -77,7 +78,7 @@ pub struct ResourceGuard {
 impl Drop for ResourceGuard {
     fn drop(&mut self) {
         if let Some(task) = self.task {
-            self.loop_handle.emit(|at| Event::ResourceRelease { resource: self.resource, task, at });
+            self.loop_handle.shared().emit(|at| Event::ResourceRelease { resource: self.resource, task, at });
         }
     }
 }

@@ -46,7 +46,7 @@ fn run(clock: ClockKind, action: RepeatedAction, times: usize) -> (u64, usize) {
         probe: Arc::new(probe),
         writer,
         console: None,
-        loop_handle: Arc::default(),
+        shared: Arc::default(),
         root_wakeup: Arc::default(),
         time_map: None,
         options,

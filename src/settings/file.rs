@@ -1,4 +1,4 @@
-//! The settings file: its location, its parser and a template with every setting.
+//! The settings file: its location and its parser.
 
 use std::path::{Path, PathBuf};
 
@@ -10,76 +10,6 @@ use crate::control::Speed;
 
 /// Size limit of a settings file in bytes, a few hundred times the size of the template.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// A settings file with every setting at its default, commented out.
-///
-/// A copy changes nothing until a line is uncommented. Lines of prose begin with `# `, settings with `#` alone.
-pub const TEMPLATE: &str = "\
-# loopscope settings. Save this file as loopscope/settings.toml in your configuration directory (~/.config on Linux),
-# or anywhere else and set LOOPSCOPE_SETTINGS to its path. Uncomment the settings to change. Flags and LOOPSCOPE_…
-# variables override this file; this file overrides NO_COLOR.
-
-# Colours: \"ansi\" (the 16 colours of the terminal), \"rgb\" (fixed 24-bit colours) or \"mono\" (none).
-# Variable: LOOPSCOPE_THEME. Flag: --theme.
-#theme = \"ansi\"
-
-# Draw with ASCII characters only, for terminals and fonts without box drawing.
-# Variable: LOOPSCOPE_ASCII. Flag: --ascii.
-#ascii = false
-
-# Capture the mouse. Set to false to keep the terminal's own text selection.
-# Variable: LOOPSCOPE_MOUSE.
-#mouse = true
-
-# Initial speed of a virtual clock on screen: virtual seconds per real second, 0.1 to 1000000, or \"max\".
-# Headless runs ignore this setting and start at \"max\". Variable: LOOPSCOPE_SPEED. Flag: run --speed.
-#speed = 1
-
-# Memory budget of a trace: bytes, or text with KiB, MiB or GiB. Beyond it, the oldest data is evicted.
-# Variable: LOOPSCOPE_MEMORY.
-#memory = \"1 GiB\"
-
-# Thresholds of the findings. Times are seconds, or text such as \"10ms\".
-#[findings]
-# Maximum time that a poll may block the loop, not counting declared computation (blocked-loop).
-#blocked_loop = \"100ms\"
-# Maximum declared computation in one poll (never-yields).
-#never_yields = \"10s\"
-# Minimum number of computations in one poll, without a yield between them, to report a shorter poll (never-yields).
-#never_yields_pieces = 10
-# Maximum time that a task may stay scheduled during one poll that never yields (starvation).
-#starvation = \"100ms\"
-# Minimum number of consecutive yields without work (busy-yield).
-#busy_yield_turns = 100
-# Maximum length of a poll that counts as doing no work (busy-yield, thundering-herd).
-#busy_yield_poll = \"100us\"
-# Minimum number of unfinished tasks from one spawn location (leak).
-#leak_tasks = 20
-# Percentage of finished tasks at which a spawn location does not leak (leak).
-#leak_ended_percent = 10
-# Minimum number of tasks woken together (thundering-herd).
-#thundering_herd_tasks = 5
-# Maximum percentage of the woken tasks that make progress (thundering-herd).
-#thundering_herd_percent = 50
-# Minimum number of tasks in the queue of one lock (convoy).
-#convoy_tasks = 3
-# Minimum number of times that the lock is handed over while its queue never drains (convoy).
-#convoy_turns = 10
-# Maximum percentage of its time that a sender may wait for capacity (back-pressure).
-#back_pressure_percent = 50
-# Minimum number of sends that waited for capacity (back-pressure).
-#back_pressure_sends = 5
-# Maximum delay of an interval's last tick, as a percentage of its period (interval-drift).
-#interval_drift_percent = 100
-# Minimum number of ticks of an interval (interval-drift).
-#interval_drift_ticks = 5
-# Maximum time that awaits of one actor's own work may overlap (overlapping-work).
-#overlapping_work = \"0s\"
-# Minimum size of a future (large-future): bytes, or text with KiB, MiB or GiB.
-#large_future = \"4 KiB\"
-# Maximum unsuccessful wait for a signal that was sent while no task waited for it (lost-wake).
-#lost_wake = \"0s\"
-";
 
 /// Returns the default path: `loopscope/settings.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`.
 ///

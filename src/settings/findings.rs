@@ -84,20 +84,16 @@ impl<'de> DeserializeSeed<'de> for ThresholdValueSeed {
 /// Returns errors of the writer.
 pub fn write_thresholds(thresholds: &Thresholds, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n[findings]")?;
-    for threshold in Thresholds::ALL {
-        let value = threshold.get(thresholds);
-        match threshold.unit {
-            ThresholdUnit::Time => {
-                let duration = humantime::format_duration(Duration::from_nanos(value)).to_string();
-                writeln!(out, "{} = \"{duration}\"", threshold.name())?;
-            }
-            // Exact to the byte, so that the output reads back as the same value.
-            ThresholdUnit::Bytes if value.is_multiple_of(1 << 10) => {
-                writeln!(out, "{} = \"{} KiB\"", threshold.name(), value >> 10)?;
-            }
-            ThresholdUnit::Bytes => writeln!(out, "{} = {value}", threshold.name())?,
-            ThresholdUnit::Count | ThresholdUnit::Percent => writeln!(out, "{} = {value}", threshold.name())?,
-        }
+    Thresholds::ALL.iter().try_for_each(|threshold| writeln!(out, "{}", threshold_line(threshold, thresholds)))
+}
+
+/// Formats a threshold as a line of a settings file, such as `blocked_loop = "100ms"`.
+pub(super) fn threshold_line(threshold: &Threshold, thresholds: &Thresholds) -> String {
+    let (name, value) = (threshold.name(), threshold.get(thresholds));
+    match threshold.unit {
+        ThresholdUnit::Time => format!("{name} = \"{}\"", humantime::format_duration(Duration::from_nanos(value))),
+        // Exact to the byte, so that the output reads back as the same value.
+        ThresholdUnit::Bytes if value.is_multiple_of(1 << 10) => format!("{name} = \"{} KiB\"", value >> 10),
+        ThresholdUnit::Bytes | ThresholdUnit::Count | ThresholdUnit::Percent => format!("{name} = {value}"),
     }
-    Ok(())
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use loopscope::app::Session;
 use loopscope::control::{RunOutcome, RunPhase, SessionCommand};
-use loopscope::feed::recording::{AwaitResolver, RecordingClock, RecordingDecoder, RecordingError};
+use loopscope::feed::await_resolver::{AwaitResolver, AwaitTarget};
+use loopscope::feed::recording::{RecordingClock, RecordingDecoder, RecordingError};
 use loopscope::session::{ReadUntil, RecordingSession};
-use loopscope::trace::{AwaitKind, AwaitSite, ResourceId, TaskId, TaskOutcome, TaskState, Trace, WakeSource};
+use loopscope::trace::{AwaitKind, AwaitSite, TaskId, TaskOutcome, TaskState, Trace, WakeSource};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -483,13 +484,14 @@ struct LateConsole {
 }
 
 impl AwaitResolver for LateConsole {
-    fn resolve(&self, span: u64) -> Option<(AwaitSite, Option<ResourceId>)> {
+    fn resolve(&self, span: u64) -> Option<AwaitTarget> {
         let (kind, source) = match span {
             10 => (AwaitKind::Sync, "Mutex::lock"),
             12 => (AwaitKind::Sync, "Semaphore::acquire"),
             _ => return None,
         };
-        self.knows.then(|| (AwaitSite { kind, source: source.into(), location: None }, None))
+        let site = AwaitSite { kind, source: source.into(), location: None };
+        self.knows.then_some(AwaitTarget { site, resource: None })
     }
 }
 

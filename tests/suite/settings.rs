@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use loopscope::control::Speed;
-use loopscope::settings::{MemorySize, PartialSettings, Settings, TEMPLATE, ThemeChoice, parse};
+use loopscope::settings::{MemorySize, PartialSettings, Settings, ThemeChoice, parse, template};
 
 use crate::cli::{loopscope, loopscope_with_env};
 
@@ -59,8 +59,9 @@ fn precedence_of_sources() {
 #[test]
 fn template_contains_all_defaults() {
     let path = Path::new("template");
-    assert_eq!(parse(TEMPLATE, path).expect("parse the template"), PartialSettings::default());
-    let uncommented: String = TEMPLATE
+    let template = template();
+    assert_eq!(parse(&template, path).expect("parse the template"), PartialSettings::default());
+    let uncommented: String = template
         .lines()
         .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");
@@ -75,7 +76,7 @@ fn template_contains_all_defaults() {
         findings: Some(defaults.thresholds),
     };
     assert_eq!(parsed, expected, "the template shows every setting at its default");
-    assert_eq!(loopscope(&["settings", "--default"]).stdout, TEMPLATE);
+    assert_eq!(loopscope(&["settings", "--default"]).stdout, template);
 }
 
 #[test]

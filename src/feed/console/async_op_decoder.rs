@@ -9,6 +9,7 @@ use super::resource_decoder::ResourceDecoder;
 use super::span_map::SpanMap;
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
+use crate::feed::await_resolver::AwaitTarget;
 use crate::trace::{AwaitId, AwaitKind, AwaitSite, Event, Nanos, ResourceId, SiteId, TaskId};
 
 /// Open operations that are shown; further ones are only counted.
@@ -79,13 +80,13 @@ impl AsyncOpDecoder {
 
     /// Returns what is awaited where `span` is entered in a poll: an operation, or a sleep, which since tokio 1.53 has
     /// none.
-    pub fn await_target(&self, span: u64) -> Option<(AwaitSite, Option<ResourceId>)> {
+    pub fn await_target(&self, span: u64) -> Option<AwaitTarget> {
         if let Some(operation) = self.spans.get(span) {
-            return Some((operation.site.clone(), operation.resource));
+            return Some(AwaitTarget { site: operation.site.clone(), resource: operation.resource });
         }
         let sleep = self.resources.sleep(span)?;
         let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: sleep.location.clone() };
-        Some((site, sleep.id))
+        Some(AwaitTarget { site, resource: sleep.id })
     }
 
     /// Marks polls before `until` as possibly unreported: there was no connection, or the program's buffer was full.
@@ -142,7 +143,7 @@ impl AsyncOpDecoder {
         }
         ended.sort_unstable();
         events.extend(ended.into_iter().map(|(at, id)| Event::AwaitEnd { id, at }));
-        self.resources.decode_stats(resources, interner, times, &mut events);
+        self.resources.decode_changes(resources, interner, times, &mut events);
         events
     }
 

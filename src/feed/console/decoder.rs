@@ -12,13 +12,14 @@ use prost_types::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::async_op_decoder::AsyncOpDecoder;
+use super::publish_lag::PublishLag;
 use super::span_map::SpanMap;
 use super::task_stats;
 use super::text_interner::TextInterner;
 use super::wire_clock::{ToLoopTime, WireClock, WireTimestamp};
-use crate::feed::publish_lag::PublishLag;
+use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
 use crate::feed::wire::ConsoleMessage;
-use crate::trace::{AwaitSite, Event, Nanos, ResourceId, TaskCounts, TaskId, TaskKind, TaskMeta, TaskStats};
+use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskStats};
 use caveats::Caveats;
 
 /// Live tasks that are shown; further ones are only counted.
@@ -124,11 +125,6 @@ impl ConsoleDecoder {
     /// Returns the program's clock for modification.
     pub fn clock_mut(&mut self) -> &mut WireClock {
         &mut self.clock
-    }
-
-    /// Returns the interner of the program's strings.
-    pub fn text_interner_mut(&mut self) -> &mut TextInterner {
-        &mut self.text_interner
     }
 
     /// Describes data that is missing, late or corrected, in one or more clauses; empty if there is none.
@@ -344,8 +340,8 @@ impl ConsoleDecoder {
     }
 }
 
-impl crate::feed::recording::AwaitResolver for ConsoleDecoder {
-    fn resolve(&self, span: u64) -> Option<(AwaitSite, Option<ResourceId>)> {
+impl AwaitResolver for ConsoleDecoder {
+    fn resolve(&self, span: u64) -> Option<AwaitTarget> {
         self.async_ops.await_target(span)
     }
 }

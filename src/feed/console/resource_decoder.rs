@@ -9,8 +9,9 @@ use rustc_hash::FxHasher;
 
 use super::span_map::SpanMap;
 use super::task_stats::{FIELDS_MAX, location};
-use super::text_interner::{NAME_BYTES_MAX, TextInterner, truncate};
+use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
+use crate::sanitize::truncate;
 use crate::trace::{AwaitKind, Event, Location, Nanos, Resource, ResourceAttribute, ResourceId, ResourceKind};
 
 /// Live resources that are shown; further ones are only counted.
@@ -144,7 +145,7 @@ impl ResourceDecoder {
     }
 
     /// Decodes attributes and ends of known resources.
-    pub fn decode_stats(
+    pub fn decode_changes(
         &mut self,
         update: &ResourceUpdate,
         interner: &mut TextInterner,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use crate::sanitize::truncate;
+
 /// Longest name of a task, resource or attribute, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -39,27 +41,12 @@ impl TextInterner {
     }
 }
 
-/// Truncates `text` to `bytes_max` bytes at a character boundary, with `…` for the rest.
-pub fn truncate(text: &str, bytes_max: usize) -> String {
-    const MARK: char = '…';
-    if text.len() <= bytes_max {
-        return text.to_owned();
-    }
-    let mut end = bytes_max.saturating_sub(MARK.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{MARK}", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn truncates_between_characters_and_interns() {
-        assert_eq!((truncate("abc", 3).as_str(), truncate("abcd", 3).as_str()), ("abc", "…"));
-        assert_eq!(truncate("ääääää", 8), "ää…");
+    fn interns_truncated_text() {
         let mut interner = TextInterner::default();
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         let (first, second) = (interner.intern(&long, NAME_BYTES_MAX), interner.intern(&long, NAME_BYTES_MAX));

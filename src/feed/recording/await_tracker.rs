@@ -9,7 +9,8 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
-use crate::trace::{AwaitId, AwaitSite, Event, Nanos, ResourceId, SiteId, TaskId};
+use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
+use crate::trace::{AwaitId, AwaitSite, Event, Nanos, SiteId, TaskId};
 
 /// Distinct await sites; awaits at further ones are not emitted.
 const SITES_MAX: usize = 1 << 16;
@@ -25,22 +26,6 @@ const RESOLVES_PER_CALL: usize = 512;
 
 /// Nesting levels searched for the outermost span that can be resolved.
 const NESTING_MAX: usize = 16;
-
-/// What is awaited where a span is entered, and on which resource.
-pub type AwaitTarget = (AwaitSite, Option<ResourceId>);
-
-/// Describes the awaits that span ids stand for.
-pub trait AwaitResolver {
-    /// Returns what is awaited where `span` is entered; `None` if it is not a known await.
-    fn resolve(&self, span: u64) -> Option<AwaitTarget>;
-}
-
-/// Resolves nothing.
-impl AwaitResolver for () {
-    fn resolve(&self, _: u64) -> Option<AwaitTarget> {
-        None
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct RecordedAwait {
@@ -165,7 +150,7 @@ impl AwaitTracker {
     fn start_await(
         &mut self,
         (task, span, at): (TaskId, u64, Nanos),
-        (described, resource): AwaitTarget,
+        AwaitTarget { site: described, resource }: AwaitTarget,
         out: &mut impl FnMut(Event),
     ) -> bool {
         let next_site = SiteId::from_index(self.sites.len());

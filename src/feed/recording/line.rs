@@ -1,5 +1,7 @@
 //! One line of a recording as console-subscriber writes it, borrowed from the input buffer.
 
+mod fast_parse;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -59,7 +61,7 @@ pub struct RecordingTimestamp {
 
 impl RecordingTimestamp {
     /// Creates a timestamp from its parts.
-    pub(super) fn new(secs_since_epoch: u64, nanos_since_epoch: u32) -> Self {
+    fn new(secs_since_epoch: u64, nanos_since_epoch: u32) -> Self {
         Self { secs_since_epoch, nanos_since_epoch }
     }
 
@@ -150,7 +152,7 @@ impl<'a> RecordingLine<'a> {
     /// # Errors
     /// If it is malformed, or an unknown event.
     pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
-        if let Some(line) = super::fast_parse::parse(line) {
+        if let Some(line) = fast_parse::parse(line) {
             return Ok(line);
         }
         serde_json::from_slice(line).map_err(|error| {

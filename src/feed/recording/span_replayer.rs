@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::await_tracker::{AwaitResolver, AwaitTracker, SpanPoll};
+use super::await_tracker::{AwaitTracker, SpanPoll};
 use super::line::{RecordingLine, SpawnField, SpawnFieldValue, WakerOp};
 use super::pending_polls::{CandidateId, PendingPolls};
+use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize_cow;
 use crate::trace::{Event, Nanos, TaskId, TaskKind, TaskMeta, TaskOutcome, WakeSource};
 

@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::first_bytes::{FirstBytes, PeerProtocol, SniffedStream};
 use super::{ConsoleAddress, MessageStream, TaskDetailsStream};
+use crate::sanitize::truncate;
 
 /// How long connecting may take, and then the answer to the first request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -145,7 +146,7 @@ impl ConsoleConnection {
 
     /// Derives the reason of a failed request.
     pub fn explain(&self, status: &Status) -> ConnectError {
-        let peer_text = || crate::feed::console::truncate(status.message(), PEER_TEXT_BYTES_MAX);
+        let peer_text = || truncate(status.message(), PEER_TEXT_BYTES_MAX);
         if let Some(protocol_mismatch) = protocol_mismatch(&self.first) {
             return protocol_mismatch;
         }
@@ -203,5 +204,5 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    crate::feed::console::truncate(&cause.to_string(), PEER_TEXT_BYTES_MAX)
+    truncate(&cause.to_string(), PEER_TEXT_BYTES_MAX)
 }

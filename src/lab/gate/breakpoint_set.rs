@@ -1,9 +1,7 @@
 //! Breakpoints that are set, and the checks on the loop thread that trigger them.
 
-use super::{Gate, GateState, LongWait, RunMode};
+use super::{Gate, GateState, GatedTask, RunMode};
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, BreakpointHit, TaskPattern};
-use crate::lab::loop_handle::LoopHandle;
-use crate::lab::task::TaskControl;
 use crate::trace::{Nanos, PauseReason};
 
 /// The breakpoints that are set and the last hit.
@@ -70,7 +68,7 @@ impl BreakpointSet {
 
 impl GateState {
     /// Pauses the loop if a breakpoint matches `trigger`. Returns whether one does.
-    pub(super) fn pause_if_hit(&mut self, task: &TaskControl, trigger: BreakpointTrigger, at: Nanos) -> bool {
+    pub(super) fn pause_if_hit(&mut self, task: &impl GatedTask, trigger: BreakpointTrigger, at: Nanos) -> bool {
         let Some(breakpoint) = self.breakpoints.find_match(task.name(), trigger) else { return false };
         let length_ns = match trigger {
             BreakpointTrigger::PollEnd(length_ns) | BreakpointTrigger::Waiting(length_ns) => length_ns,
@@ -89,14 +87,14 @@ impl GateState {
 impl Gate {
     /// Pauses the loop at its next gate if a breakpoint matches what happened to `task`.
     #[inline]
-    pub fn check_breakpoints(&self, task: &TaskControl, trigger: BreakpointTrigger, at: Nanos) {
+    pub fn check_breakpoints(&self, task: &impl GatedTask, trigger: BreakpointTrigger, at: Nanos) {
         if !self.is_open() {
             self.check_breakpoints_slow(task, trigger, at);
         }
     }
 
     #[cold]
-    fn check_breakpoints_slow(&self, task: &TaskControl, trigger: BreakpointTrigger, at: Nanos) {
+    fn check_breakpoints_slow(&self, task: &impl GatedTask, trigger: BreakpointTrigger, at: Nanos) {
         let mut state = self.lock();
         if !state.breakpoints.is_empty() && state.pause_if_hit(task, trigger, at) {
             self.notify_change(&mut state);
@@ -118,29 +116,5 @@ impl Gate {
             _ => None,
         };
         self.lock().breakpoints.items.iter().filter_map(wait_limit).collect()
-    }
-}
-
-impl LoopHandle {
-    /// Returns the waits that will exceed a breakpoint's limit unless they end before, earliest first.
-    pub(in crate::lab) fn long_waits(&self) -> Vec<LongWait> {
-        let limits = self.shared().gate.wait_limits();
-        if limits.is_empty() {
-            return Vec::new();
-        }
-        let live_tasks = self.live_tasks();
-        let waiting = live_tasks.by_id.values().filter(|(_, control)| !control.is_held());
-        let long_waits = waiting.filter_map(|(_, control)| {
-            let since = control.waiting_since()?;
-            let limit = limits
-                .iter()
-                .filter(|(pattern, _)| pattern.matches(control.name()))
-                .map(|(_, limit_ns)| *limit_ns)
-                .min()?;
-            Some(LongWait { task: control.clone(), since, at: since.saturating_add(limit) })
-        });
-        let mut long_waits: Vec<LongWait> = long_waits.collect();
-        long_waits.sort_unstable_by_key(|wait| (wait.at, wait.task.id()));
-        long_waits
     }
 }

@@ -3,10 +3,9 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::breakpoint_set::BreakpointTrigger;
-use super::{Gate, GateHandler, GateState, LoopPosition, RunMode, RunStopped};
+use super::{Gate, GateHandler, GateState, GatedTask, LoopPosition, RunMode, RunStopped};
 use crate::control::{ClockKind, Speed};
 use crate::lab::clock::LoopClock;
-use crate::lab::task::TaskControl;
 use crate::trace::Nanos;
 
 /// Where loop time passes.
@@ -20,9 +19,9 @@ pub(super) enum PacingPoint {
 
 /// A wait that exceeds the limit of a breakpoint unless it ends before.
 #[derive(Clone, Debug)]
-pub struct LongWait {
+pub struct LongWait<T> {
     /// The task that waits.
-    pub task: Arc<TaskControl>,
+    pub task: Arc<T>,
     /// The loop time at which the wait began.
     pub since: Nanos,
     /// The loop time at which it exceeds the limit.
@@ -39,7 +38,7 @@ impl Gate {
     pub fn block_until(
         &self,
         to: Nanos,
-        waits: &[LongWait],
+        waits: &[LongWait<impl GatedTask>],
         clock: &LoopClock,
         handler: &impl GateHandler,
     ) -> Result<(), RunStopped> {
@@ -97,7 +96,7 @@ impl Gate {
         &'a self,
         mut state: MutexGuard<'a, GateState>,
         (from, to): (Nanos, Nanos),
-        mut waits: &[LongWait],
+        mut waits: &[LongWait<impl GatedTask>],
         clock: &LoopClock,
         handler: &impl GateHandler,
         point: PacingPoint,
@@ -113,7 +112,7 @@ impl Gate {
             }
             if let Some((wait, later)) = waits.split_first().filter(|(wait, _)| at >= wait.at) {
                 waits = later;
-                state.pause_if_hit(&wait.task, BreakpointTrigger::Waiting(at - wait.since), at);
+                state.pause_if_hit(&*wait.task, BreakpointTrigger::Waiting(at - wait.since), at);
                 wait.task.mark_wait_reported();
             }
             if state.mode == RunMode::Paused {

@@ -9,7 +9,7 @@ use console_api::async_ops::AsyncOpUpdate;
 use console_api::resources::ResourceUpdate;
 use console_api::tasks::TaskUpdate;
 
-use super::console::WireTimestamp;
+use super::wire_clock::WireTimestamp;
 
 /// Events that tokio's cooperative budget lets console-subscriber's aggregator drain at once.
 pub const BUDGET_EVENTS: u64 = 128;

@@ -3,7 +3,7 @@
 //! A general JSON parser spends most of its time on forms that never occur. Lines that differ by a single byte are left
 //! to that parser.
 
-use super::line::{RecordingLine, RecordingTimestamp, WakerOp};
+use super::{RecordingLine, RecordingTimestamp, WakerOp};
 
 /// The unparsed rest of a line.
 struct LineParser<'a>(&'a [u8]);
