@@ -80,7 +80,7 @@ thresholds! {
     never_yields_pieces: Count = 10, "Minimum number of computations in one poll, without a yield between them, to report a shorter poll.";
     starvation_ns: Time = 100 * MILLISECOND, "Maximum time that a task may stay scheduled during one poll that never yields.";
     busy_yield_turns: Count = 100, "Minimum number of consecutive yields without work.";
-    busy_yield_poll_ns: Time = MILLISECOND / 10, "Maximum length of a poll that counts as doing no work.";
+    busy_yield_poll_ns: Time = MILLISECOND / 10, "Maximum length of a poll that counts as doing no work, also for thundering herds.";
     leak_tasks: Count = 20, "Minimum number of unfinished tasks from one spawn location.";
     leak_ended_percent: Percent = 10, "Percentage of finished tasks at which a spawn location does not leak.";
     thundering_herd_tasks: Count = 5, "Minimum number of tasks woken together.";

@@ -1,85 +1,23 @@
-//! The settings file: its location, its parser and a template with every setting.
+//! The settings file: its location and its parser.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-use super::{MemorySize, PartialSettings, SettingsError, parse};
-use crate::control::Speed;
+use super::error::SettingsError;
+use super::findings::ThresholdsSeed;
+use super::number_or_text::NumberOrText;
+use super::setting::{Setting, ValueKind};
+use super::values::PartialSettings;
 
 /// Size limit of a settings file in bytes, a few hundred times the size of the template.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A settings file with every setting at its default, commented out.
-///
-/// A copy changes nothing until a line is uncommented. Lines of prose begin with `# `, settings with `#` alone.
-pub const TEMPLATE: &str = "\
-# loopscope settings. Save this file as loopscope/settings.toml in your configuration directory (~/.config on Linux),
-# or anywhere else and set LOOPSCOPE_SETTINGS to its path. Uncomment the settings to change. Flags and LOOPSCOPE_…
-# variables override this file; this file overrides NO_COLOR.
-
-# Colours: \"ansi\" (the 16 colours of the terminal), \"rgb\" (fixed 24-bit colours) or \"mono\" (none).
-# Variable: LOOPSCOPE_THEME. Flag: --theme.
-#theme = \"ansi\"
-
-# Draw with ASCII characters only, for terminals and fonts without box drawing.
-# Variable: LOOPSCOPE_ASCII. Flag: --ascii.
-#ascii = false
-
-# Capture the mouse. Set to false to keep the terminal's own text selection.
-# Variable: LOOPSCOPE_MOUSE.
-#mouse = true
-
-# Initial speed of a virtual clock on screen: virtual seconds per real second, 0.1 to 1000000, or \"max\".
-# Headless runs ignore this setting and start at \"max\". Variable: LOOPSCOPE_SPEED. Flag: run --speed.
-#speed = 1
-
-# Memory budget of a trace: bytes, or text with KiB, MiB or GiB. Beyond it, the oldest data is evicted.
-# Variable: LOOPSCOPE_MEMORY.
-#memory = \"1 GiB\"
-
-# Thresholds of the findings. Times are seconds, or text such as \"10ms\".
-#[findings]
-# Maximum time that a poll may block the loop, not counting declared computation (blocked-loop).
-#blocked_loop = \"100ms\"
-# Maximum declared computation in one poll (never-yields).
-#never_yields = \"10s\"
-# Minimum number of computations in one poll, without a yield between them, to report a shorter poll (never-yields).
-#never_yields_pieces = 10
-# Maximum time that a task may stay scheduled during one poll that never yields (starvation).
-#starvation = \"100ms\"
-# Minimum number of consecutive yields without work (busy-yield).
-#busy_yield_turns = 100
-# Maximum length of a poll that counts as doing no work (busy-yield, thundering-herd).
-#busy_yield_poll = \"100us\"
-# Minimum number of unfinished tasks from one spawn location (leak).
-#leak_tasks = 20
-# Percentage of finished tasks at which a spawn location does not leak (leak).
-#leak_ended_percent = 10
-# Minimum number of tasks woken together (thundering-herd).
-#thundering_herd_tasks = 5
-# Maximum percentage of the woken tasks that make progress (thundering-herd).
-#thundering_herd_percent = 50
-# Minimum number of tasks in the queue of one lock (convoy).
-#convoy_tasks = 3
-# Minimum number of times that the lock is handed over while its queue never drains (convoy).
-#convoy_turns = 10
-# Maximum percentage of its time that a sender may wait for capacity (back-pressure).
-#back_pressure_percent = 50
-# Minimum number of sends that waited for capacity (back-pressure).
-#back_pressure_sends = 5
-# Maximum delay of an interval's last tick, as a percentage of its period (interval-drift).
-#interval_drift_percent = 100
-# Minimum number of ticks of an interval (interval-drift).
-#interval_drift_ticks = 5
-# Maximum time that awaits of one actor's own work may overlap (overlapping-work).
-#overlapping_work = \"0s\"
-# Minimum size of a future (large-future): bytes, or text with KiB, MiB or GiB.
-#large_future = \"4 KiB\"
-# Maximum unsuccessful wait for a signal that was sent while no task waited for it (lost-wake).
-#lost_wake = \"0s\"
-";
+/// Key of the table of thresholds.
+pub(super) const FINDINGS_KEY: &str = "findings";
 
 /// Returns the default path: `loopscope/settings.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`.
 ///
@@ -99,32 +37,82 @@ pub(super) fn read(path: &Path) -> Result<PartialSettings, SettingsError> {
     parse(&std::fs::read_to_string(path).map_err(unreadable)?, path)
 }
 
-/// A number or a string: settings accept both notations for speeds, sizes and times.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number or a text")]
-pub(super) enum NumberOrText {
-    Whole(u64),
-    Number(f64),
-    Text(String),
+/// Parses the text of a settings file. Errors refer to the file as `path`.
+///
+/// # Errors
+/// Returns the position and cause of the first invalid setting.
+pub fn parse(text: &str, path: &Path) -> Result<PartialSettings, SettingsError> {
+    toml::from_str(text).map_err(|error| SettingsError::from_toml(path, text, &error))
 }
 
-impl NumberOrText {
-    /// Returns the value as text.
-    pub(super) fn into_text(self) -> String {
-        match self {
-            Self::Whole(number) => number.to_string(),
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
+impl<'de> Deserialize<'de> for PartialSettings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(SettingsVisitor)
     }
 }
 
-/// Deserializes a speed from a number or text.
-pub(super) fn deserialize_speed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Speed>, D::Error> {
-    NumberOrText::deserialize(from)?.into_text().parse().map(Some).map_err(serde::de::Error::custom)
+/// Visitor for the map from keys to values.
+struct SettingsVisitor;
+
+impl<'de> Visitor<'de> for SettingsVisitor {
+    type Value = PartialSettings;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a table of settings")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<PartialSettings, M::Error> {
+        let mut settings = PartialSettings::default();
+        while let Some(key) = map.next_key_seed(KeySeed)? {
+            match key {
+                Key::Setting(setting) => map.next_value_seed(ValueSeed { setting, settings: &mut settings })?,
+                Key::Findings => settings.findings = Some(map.next_value_seed(ThresholdsSeed)?),
+            }
+        }
+        Ok(settings)
+    }
 }
 
-/// Deserializes a memory size from a number or text.
-pub(super) fn deserialize_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MemorySize>, D::Error> {
-    NumberOrText::deserialize(from)?.into_text().parse().map(Some).map_err(serde::de::Error::custom)
+/// A key of the file.
+enum Key {
+    Setting(&'static Setting),
+    Findings,
+}
+
+/// Deserializes a key. An unknown name is an error at the key's position.
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+        let key = String::deserialize(from)?;
+        if key == FINDINGS_KEY {
+            return Ok(Key::Findings);
+        }
+        let found = Setting::ALL.iter().find(|setting| setting.name == key).map(Key::Setting);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Setting::ALL.iter().map(|setting| setting.name).chain([FINDINGS_KEY]).collect();
+            D::Error::custom(format!("unknown setting `{key}`, expected one of {}", names.join(", ")))
+        })
+    }
+}
+
+/// Deserializes the value of a setting into its field of `settings`.
+struct ValueSeed<'a> {
+    setting: &'static Setting,
+    settings: &'a mut PartialSettings,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        let text = match self.setting.kind {
+            ValueKind::Boolean => bool::deserialize(from)?.to_string(),
+            ValueKind::Text => String::deserialize(from)?,
+            ValueKind::NumberOrText => NumberOrText::deserialize(from)?.into_text(),
+        };
+        self.setting.parse(&text, self.settings).map_err(D::Error::custom)
+    }
 }
