@@ -6,26 +6,30 @@ mod catalog;
 mod doctor;
 mod exec;
 mod exit;
+mod external_app;
 mod headless;
+mod loop_time;
 mod open;
+mod open_recording;
 mod pages;
+mod plan;
 mod record;
+mod report_args;
 mod run;
 mod screen;
 mod settings;
+mod terminal_check;
 
 pub use assertion::{AssertResult, Assertion};
 pub use exit::CliExit;
 pub use headless::run_to_end;
-pub use run::RunPlan;
+pub use plan::RunPlan;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::{PartialSettings, Settings, ThemeChoice};
-use crate::trace::Nanos;
-use crate::workload::duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -134,16 +138,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<CliExit> {
         Some(CliCommand::Check(check)) => catalog::check(&check),
         Some(CliCommand::New(new)) => catalog::new(&new),
         Some(CliCommand::Doctor(doctor)) => doctor::doctor(&doctor),
-        Some(CliCommand::Completions(completions)) => pages::completions(&completions),
-        Some(CliCommand::Man(man)) => pages::man(&man),
+        Some(CliCommand::Completions(completions)) => pages::completions(&completions, command()),
+        Some(CliCommand::Man(man)) => pages::man(&man, command()),
         // Print the template without loading the settings file, which may be invalid.
         Some(CliCommand::Settings(cli)) if cli.default => settings::print_template(),
         Some(CliCommand::Settings(_)) => settings::print_effective(&settings()?),
     }
-}
-
-/// Parses a length of loop time: a number of seconds, or text such as `10ms`.
-fn loop_time(text: &str) -> Result<Nanos, String> {
-    let duration = duration::parse(text)?;
-    Nanos::try_from(duration.as_nanos()).map_err(|_| format!("`{text}` is too long: the limit is 584 years"))
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::loop_time;
+use super::loop_time::loop_time;
 
 /// Maximum number of field names listed in an error.
 const KEYS_OFFERED_MAX: usize = 20;

@@ -1,20 +1,21 @@
 //! The command `attach`: watches running apps through their console.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 use super::exit::{CliExit, OperationError, print_error};
-use super::headless::{self, ReportArgs};
-use super::open;
+use super::external_app::{run_source, source_folder};
+use super::headless;
+use super::open_recording::open_recording;
 use super::record::{self, RecordArgs};
-use super::run::ensure_terminal;
+use super::report_args::ReportArgs;
 use super::screen;
+use super::terminal_check::ensure_terminal;
 use crate::app::Session;
-use crate::control::{ConnectionState, FeedChoice, SourceKind};
+use crate::control::{ConnectionState, FeedChoice};
 use crate::feed::wire::{ConsoleAddress, DEFAULT_ADDRESS};
-use crate::report::RunSource;
 use crate::session::{self, AttachSession, ReadUntil};
 use crate::settings::Settings;
 use crate::workload::duration;
@@ -62,7 +63,7 @@ pub(super) struct AttachArgs {
 pub(super) fn attach(args: &AttachArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if let Some(recording) = &args.recording {
         let headless = args.headless.then_some((&args.report_args, args.r#for));
-        return open::open_recording(recording, ReadUntil::UserQuit, &args.record, headless, settings);
+        return open_recording(recording, ReadUntil::UserQuit, &args.record, headless, settings);
     }
     if args.headless {
         return attach_headless(args, settings);
@@ -99,20 +100,6 @@ fn attach_headless(args: &AttachArgs, settings: &Settings) -> anyhow::Result<Cli
         print_error(&format!("{address}: {}", connection.note));
     }
     Ok(exit)
-}
-
-/// Checks the folder given with `--source`.
-///
-/// # Errors
-/// Returns an error if it is not a folder.
-pub(super) fn source_folder(folder: &Path) -> anyhow::Result<PathBuf> {
-    ensure!(folder.is_dir(), "--source: no such folder `{}`", folder.display());
-    Ok(folder.to_owned())
-}
-
-/// Returns the source of reports and archives for the app at `address`.
-pub(super) fn run_source(address: &ConsoleAddress) -> RunSource {
-    RunSource::external(SourceKind::Attach, address.to_string())
 }
 
 /// Returns the checked folder of `--source`, if given.

@@ -7,7 +7,7 @@ use super::exit::{CliExit, OperationError, to_stdout};
 use crate::feed::console_health::{ConsoleHealth, HealthCheck, HealthLevel};
 use crate::feed::wire::{ConsoleAddress, ConsoleConnection, DEFAULT_ADDRESS};
 use crate::lab::untraced_dispatch;
-use crate::report::sanitize;
+use crate::sanitize::sanitize;
 
 /// Minimum number of updates to receive: the full one, its repetition, and one with changes.
 const UPDATES_MIN: usize = 3;

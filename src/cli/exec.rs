@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::attach::source_folder;
 use super::exit::{CliExit, OperationError, print_error};
-use super::headless::{self, ReportArgs};
+use super::external_app::source_folder;
+use super::headless;
 use super::record::{self, RecordArgs};
-use super::run::ensure_terminal;
+use super::report_args::ReportArgs;
 use super::screen;
+use super::terminal_check::ensure_terminal;
 use crate::control::{FeedChoice, SourceKind};
 use crate::report::RunSource;
 use crate::session::{self, AppStdin, ExecSession, wait_for_stopping_apps};

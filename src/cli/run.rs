@@ -1,6 +1,5 @@
 //! The command `run`: turns arguments into a validated plan and runs it on screen or headless.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
@@ -8,17 +7,18 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::catalog::user_folder;
 use super::exit::{CliExit, print_error};
-use super::headless::{self, ReportArgs};
+use super::headless;
+use super::loop_time::loop_time;
+use super::plan::RunPlan;
 use super::record::RecordArgs;
-use super::{loop_time, screen};
-use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed};
+use super::report_args::ReportArgs;
+use super::screen;
+use super::terminal_check::ensure_terminal;
+use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, Speed};
 use crate::feed::wire::ConsoleAddress;
-use crate::insight::Thresholds;
-use crate::lab::{ConsoleListener, LoopOptions};
-use crate::report::RunSource;
+use crate::lab::ConsoleListener;
 use crate::settings::Settings;
 use crate::trace::Nanos;
-use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::{Permissions, build_program_with, catalog, params};
 
 const EXAMPLES: &str = "\
@@ -81,60 +81,6 @@ pub(super) struct RunArgs {
     report_args: ReportArgs,
 }
 
-/// A validated request to run a workload.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
-    /// The workload.
-    pub manifest: Manifest,
-    /// Parameters in the order of the manifest, including defaults.
-    pub params: Vec<(String, ParamValue)>,
-    /// Random seed.
-    pub seed: u64,
-    /// Clock of the loop.
-    pub clock: ClockKind,
-    /// Initial speed of a virtual clock; ignored by a real clock.
-    pub speed: Speed,
-    /// Feeds that record the loop.
-    pub feed: FeedChoice,
-    /// Start paused, before the first poll.
-    pub paused: bool,
-    /// Loop time at which the run is cancelled, in nanoseconds.
-    pub until: Option<Nanos>,
-    /// Breakpoints that are active from the start.
-    pub breakpoints: Vec<Breakpoint>,
-    /// Access of the script to network and files.
-    pub permissions: Permissions,
-    /// Memory budget of the trace in bytes.
-    pub memory_bytes: usize,
-    /// Thresholds for findings.
-    pub thresholds: Thresholds,
-}
-
-impl RunPlan {
-    /// Returns the options for the loop.
-    pub fn options(&self) -> LoopOptions {
-        LoopOptions {
-            clock: self.clock,
-            speed: self.speed,
-            feed: self.feed,
-            start_paused: self.paused,
-            seed: self.seed,
-            stop_at: self.until,
-        }
-    }
-
-    /// Returns the source of reports about this run.
-    pub fn source(&self) -> RunSource {
-        RunSource {
-            kind: SourceKind::Workload,
-            name: self.manifest.name.clone(),
-            params: self.params.clone(),
-            clock: self.clock,
-            seed: self.seed,
-        }
-    }
-}
-
 /// Runs the command.
 pub(super) fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if !args.headless {
@@ -166,15 +112,6 @@ fn listen(address: &ConsoleAddress, feed: FeedChoice) -> anyhow::Result<ConsoleL
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<CliExit> {
     ensure_terminal("loopscope run NAME --headless")?;
     screen::pick(settings)
-}
-
-/// Returns an error unless standard input and output are a terminal. It suggests `headless_command`.
-pub(super) fn ensure_terminal(headless_command: &str) -> anyhow::Result<()> {
-    ensure!(
-        std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
-        "standard input and output must be a terminal to show the screen\nhelp: to run without a screen, use: {headless_command}"
-    );
-    Ok(())
 }
 
 /// Validates the arguments.
