@@ -50,7 +50,7 @@ Exit codes: 0 success, 1 run or assertion failed, 2 invalid usage or input, 130 
 /// loopscope runs a workload on its own tokio event loop, or observes an external tokio app. It shows a timeline of
 /// every task: when it was polled, what woke it and what it awaited. Without a command, it opens the workload picker.
 #[derive(Debug, Parser)]
-#[command(name = "loopscope", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "loopscope", version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub struct Cli {
     #[command(flatten)]
     screen: ScreenArgs,
@@ -61,7 +61,9 @@ pub struct Cli {
 /// Options for the appearance of the screen.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct ScreenArgs {
-    /// Colours: ansi (terminal palette), rgb (24-bit) or mono (none)
+    /// Set the colours: ansi, rgb or mono
+    ///
+    /// ansi uses the palette of the terminal, rgb 24-bit colours, and mono no colours.
     #[arg(long, global = true, value_name = "THEME", help_heading = "Screen")]
     theme: Option<ThemeChoice>,
     /// Draw with ASCII characters only
@@ -76,7 +78,7 @@ enum CliCommand {
     Run(run::RunArgs),
     /// Attach to running apps that use console-subscriber
     Attach(attach::AttachArgs),
-    /// Start an app that uses console-subscriber, recording every poll and wake
+    /// Start an app that uses console-subscriber, and watch it
     Exec(exec::ExecArgs),
     /// Open a loopscope archive or a console-subscriber recording
     Open(open::OpenArgs),
@@ -94,7 +96,7 @@ enum CliCommand {
     Completions(pages::CompletionsArgs),
     /// Print a manual page
     Man(pages::ManArgs),
-    /// Print the effective settings, or a settings file template
+    /// Print the effective settings, or a template
     Settings(settings::SettingsArgs),
 }
 

@@ -28,29 +28,39 @@ Examples:
   loopscope attach                            attach to 127.0.0.1:6669
   loopscope attach 7000 unix:/tmp/app.sock    attach to two apps
   loopscope attach --for 3s --headless --json > report.json
-  loopscope attach --record app.loop          write an archive for `loopscope open`
+  loopscope attach --record app.loop          write an archive
   loopscope attach --for 3s --headless --assert 'loop.polls > 0'
 
-The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and
+The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and \
 with RUSTFLAGS=\"--cfg tokio_unstable\".";
 
 /// Arguments of `loopscope attach`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct AttachArgs {
-    /// Addresses of consoles: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
+    /// Addresses of the apps' consoles
+    ///
+    /// Forms of an address: http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     addresses: Vec<ConsoleAddress>,
-    /// Follow a growing recording (TOKIO_CONSOLE_RECORD_PATH) instead of a console
+    /// Follow a growing recording instead of a console
+    ///
+    /// An app writes a recording if TOKIO_CONSOLE_RECORD_PATH names a file.
     #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
     recording: Option<PathBuf>,
-    /// Stop after this time, such as 3s, 500ms or 2min [default: until the app exits, or Ctrl-C]
+    /// Stop after this time [default: when the app exits]
+    ///
+    /// Seconds, or text such as 500ms or 2min. Ctrl-C stops at any time.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
-    /// Print a report instead of a screen; exit with 1 if there is no answer before --for, or within 10s
+    /// Print a report instead of showing the screen
+    ///
+    /// Exits with 1 if the app does not answer before --for ends, or within 10 seconds without --for.
     #[arg(long, help_heading = "Headless")]
     headless: bool,
-    /// Folder in which the app was built, to show source lines: locations are relative to it
+    /// Read source lines in the folder in which the app was built
+    ///
+    /// The locations that the app reports are relative to this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "recording")]
     source: Option<PathBuf>,
     #[command(flatten)]

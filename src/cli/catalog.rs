@@ -45,7 +45,9 @@ pub(super) struct CheckArgs {
 /// Arguments of `loopscope new`.
 #[derive(Debug, clap::Args)]
 pub(super) struct NewArgs {
-    /// File to create; existing files are not overwritten
+    /// File to create
+    ///
+    /// An existing file is not overwritten.
     #[arg(value_name = "FILE.lua")]
     script: String,
 }

@@ -28,9 +28,11 @@ Exit codes: 0 data is available, 1 no data is available.";
 
 /// Arguments of `loopscope doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
-    /// Address of the app's console: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
+    /// Address of the app's console
+    ///
+    /// Forms of an address: http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     address: ConsoleAddress,
 }

@@ -21,17 +21,19 @@ Examples:
   TOKIO_CONSOLE_RECORD_PATH=app.jsonl ./my-app     record an app
   loopscope open app.jsonl                         show the recording
   loopscope open app.jsonl --headless --json > report.json
-  loopscope open app.jsonl --record app.loop       convert it to a smaller archive
+  loopscope open app.jsonl --record app.loop       convert it to an archive
   loopscope run countasync --record run.loop       archive a run
   loopscope open run.loop                          show the archive";
 
 /// Arguments of `loopscope open`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct OpenArgs {
-    /// Loopscope archive, or console-subscriber recording (complete or growing)
+    /// Archive of loopscope or recording of console-subscriber
+    ///
+    /// A recording may still be growing.
     file: PathBuf,
-    /// Read the file to its end without a screen and print a report
+    /// Print a report instead of showing the screen
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]

@@ -35,7 +35,8 @@ pub(super) fn man(args: &ManArgs, mut command: clap::Command) -> anyhow::Result<
         command =
             found.with_context(|| format!("unknown command `{name}`\nhelp: `loopscope --help` lists all commands"))?;
     }
-    let page = clap_mangen::Man::new(command.disable_help_subcommand(true));
+    let version = concat!("loopscope ", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command.disable_help_subcommand(true)).source(version);
     to_stdout(|mut out| page.render(&mut out))?;
     Ok(CliExit::Success)
 }

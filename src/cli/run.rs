@@ -28,53 +28,69 @@ Examples:
   loopscope run my-script.lua --paused
   loopscope run countsync --headless
   loopscope run countasync --headless --json > report.json
-  loopscope run countasync --headless --assert 'elapsed_ns == 1s' --assert 'feeds.agree == true'";
+  loopscope run countasync --headless --assert 'elapsed_ns == 1s'";
 
 /// Arguments of `loopscope run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct RunArgs {
     /// Workload name or script file
     #[arg(value_name = "NAME|FILE.lua")]
     workload: String,
-    /// Set a parameter (repeatable); `loopscope show NAME` lists them
+    /// Set a parameter (repeatable)
+    ///
+    /// `loopscope show NAME` lists the parameters of a workload.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     set: Vec<(String, String)>,
-    /// Random seed; equal seeds give identical runs on a virtual clock
+    /// Set the random seed
+    ///
+    /// Equal seeds give identical runs on a virtual clock.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Clock of the loop [default: set by the workload]
+    /// Set the clock of the loop [default: chosen by the workload]
     #[arg(long, value_parser = PossibleValuesParser::new(["real", "virtual"]).map(|name| parse_clock(&name)))]
     clock: Option<ClockKind>,
-    /// Virtual seconds per real second, 0.1 to 1000000, or max [default: the setting `speed`; headless: max]
+    /// Set the speed of a virtual clock [default: the setting `speed`]
+    ///
+    /// Virtual seconds per real second, 0.1 to 1000000, or max, which never waits. The default of a headless run is max.
     #[arg(long, value_name = "N|max")]
     speed: Option<Speed>,
-    /// Feeds that record the loop
+    /// Choose the feeds that record the loop
     #[arg(long, default_value = "both",
         value_parser = PossibleValuesParser::new(["console", "probe", "both"]).map(|name| parse_feed(&name)))]
     feed: FeedChoice,
     /// Start paused, before the first poll
     #[arg(long, conflicts_with = "headless")]
     paused: bool,
-    /// End the run at this loop time: seconds, or text such as 10ms or 1h30m
+    /// End the run at this loop time
+    ///
+    /// Seconds, or text such as 10ms or 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = loop_time)]
     until: Option<Nanos>,
-    /// Set a breakpoint (repeatable): poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end
-    /// in * to match a prefix
+    /// Set a breakpoint (repeatable)
+    ///
+    /// EXPR is one of: poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding. A NAME that ends in * matches
+    /// every task whose name has that prefix.
     #[arg(long = "break", value_name = "EXPR")]
     breakpoints: Vec<Breakpoint>,
     #[command(flatten)]
     record: RecordArgs,
-    /// Serve the run to tokio-console or another loopscope at http://HOST:PORT or unix:PATH
+    /// Serve the run to tokio-console or another loopscope
+    ///
+    /// ADDR is http://HOST:PORT or unix:PATH. Clients can watch the run without authentication, but not control it.
     #[arg(long, value_name = "ADDR")]
     serve: Option<ConsoleAddress>,
-    /// Allow the script's sockets to reach other machines and be reached from them [default: this machine only]
+    /// Allow the script's sockets to reach other machines
+    ///
+    /// Other machines can reach them too. The default is this machine only. Needs the real clock.
     #[arg(long)]
     allow_net: bool,
-    /// Allow the script to read and write files in this folder [default: an empty temporary folder]
+    /// Allow the script to read and write files in this folder
+    ///
+    /// The default is an empty temporary folder. Needs the real clock.
     #[arg(long, value_name = "FOLDER")]
     allow_folder: Option<PathBuf>,
-    /// Run to the end without a screen and print a report
+    /// Print a report instead of showing the screen
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use crate::settings::{Settings, default_path, template, write_settings};
 /// Arguments of `loopscope settings`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
-    /// Print a settings file with all settings, their meanings and defaults
+    /// Print a settings file with all settings at their defaults
     #[arg(long)]
     pub default: bool,
 }

@@ -63,10 +63,12 @@ impl<'de> Visitor<'de> for SettingsVisitor {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<PartialSettings, M::Error> {
         let mut settings = PartialSettings::default();
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) = map.next_key_seed(SettingsKeySeed)? {
             match key {
-                Key::Setting(setting) => map.next_value_seed(ValueSeed { setting, settings: &mut settings })?,
-                Key::Findings => settings.findings = Some(map.next_value_seed(ThresholdsSeed)?),
+                SettingsKey::Setting(setting) => {
+                    map.next_value_seed(SettingValueSeed { setting, settings: &mut settings })?
+                }
+                SettingsKey::Findings => settings.findings = Some(map.next_value_seed(ThresholdsSeed)?),
             }
         }
         Ok(settings)
@@ -74,23 +76,23 @@ impl<'de> Visitor<'de> for SettingsVisitor {
 }
 
 /// A key of the file.
-enum Key {
+enum SettingsKey {
     Setting(&'static Setting),
     Findings,
 }
 
 /// Deserializes a key. An unknown name is an error at the key's position.
-struct KeySeed;
+struct SettingsKeySeed;
 
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
+impl<'de> DeserializeSeed<'de> for SettingsKeySeed {
+    type Value = SettingsKey;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<SettingsKey, D::Error> {
         let key = String::deserialize(from)?;
         if key == FINDINGS_KEY {
-            return Ok(Key::Findings);
+            return Ok(SettingsKey::Findings);
         }
-        let found = Setting::ALL.iter().find(|setting| setting.name == key).map(Key::Setting);
+        let found = Setting::ALL.iter().find(|setting| setting.name == key).map(SettingsKey::Setting);
         found.ok_or_else(|| {
             let names: Vec<_> = Setting::ALL.iter().map(|setting| setting.name).chain([FINDINGS_KEY]).collect();
             D::Error::custom(format!("unknown setting `{key}`, expected one of {}", names.join(", ")))
@@ -99,12 +101,12 @@ impl<'de> DeserializeSeed<'de> for KeySeed {
 }
 
 /// Deserializes the value of a setting into its field of `settings`.
-struct ValueSeed<'a> {
+struct SettingValueSeed<'a> {
     setting: &'static Setting,
     settings: &'a mut PartialSettings,
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+impl<'de> DeserializeSeed<'de> for SettingValueSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
