@@ -6,18 +6,23 @@ mod catalog;
 mod doctor;
 mod exec;
 mod exit;
+mod external_app;
 mod headless;
 mod open;
+mod open_recording;
 mod pages;
+mod plan;
 mod record;
+mod report_args;
 mod run;
 mod screen;
 mod settings;
+mod terminal_check;
 
 pub use assertion::{AssertResult, Assertion};
 pub use exit::CliExit;
 pub use headless::run_to_end;
-pub use run::RunPlan;
+pub use plan::RunPlan;
 
 use std::ffi::OsString;
 
@@ -44,7 +49,7 @@ Exit codes: 0 success, 1 run or assertion failed, 2 invalid usage or input, 130 
 /// loopscope runs a workload on its own tokio event loop, or observes an external tokio app. It shows a timeline of
 /// every task: when it was polled, what woke it and what it awaited. Without a command, it opens the workload picker.
 #[derive(Debug, Parser)]
-#[command(name = "loopscope", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "loopscope", version, max_term_width = 100, after_long_help = EXAMPLES)]
 pub struct Cli {
     #[command(flatten)]
     screen: ScreenArgs,
@@ -55,7 +60,9 @@ pub struct Cli {
 /// Options for the appearance of the screen.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct ScreenArgs {
-    /// Colours: ansi (terminal palette), rgb (24-bit) or mono (none)
+    /// Set the colours: ansi, rgb or mono
+    ///
+    /// ansi uses the palette of the terminal, rgb 24-bit colours, and mono no colours.
     #[arg(long, global = true, value_name = "THEME", help_heading = "Screen")]
     theme: Option<ThemeChoice>,
     /// Draw with ASCII characters only
@@ -70,7 +77,7 @@ enum CliCommand {
     Run(run::RunArgs),
     /// Attach to running apps that use console-subscriber
     Attach(attach::AttachArgs),
-    /// Start an app that uses console-subscriber, recording every poll and wake
+    /// Start an app that uses console-subscriber, and watch it
     Exec(exec::ExecArgs),
     /// Open a loopscope archive or a console-subscriber recording
     Open(open::OpenArgs),
@@ -88,7 +95,7 @@ enum CliCommand {
     Completions(pages::CompletionsArgs),
     /// Print a manual page
     Man(pages::ManArgs),
-    /// Print the effective settings, or a settings file template
+    /// Print the effective settings, or a template
     Settings(settings::SettingsArgs),
 }
 
@@ -132,8 +139,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<CliExit> {
         Some(CliCommand::Check(check)) => catalog::check(&check),
         Some(CliCommand::New(new)) => catalog::new(&new),
         Some(CliCommand::Doctor(doctor)) => doctor::doctor(&doctor),
-        Some(CliCommand::Completions(completions)) => pages::completions(&completions),
-        Some(CliCommand::Man(man)) => pages::man(&man),
+        Some(CliCommand::Completions(completions)) => pages::completions(&completions, command()),
+        Some(CliCommand::Man(man)) => pages::man(&man, command()),
         // Print the template without loading the settings file, which may be invalid.
         Some(CliCommand::Settings(cli)) if cli.default => settings::print_template(),
         Some(CliCommand::Settings(_)) => settings::print_effective(&settings()?),

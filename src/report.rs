@@ -1,6 +1,6 @@
 //! Reports of a finished run, as JSON and as text.
 //!
-//! Both formats are produced from the same [`ReportInput`]. Reports are pure functions of it: no state and no clock.
+//! All formats are produced from the same [`ReportInput`]. Reports are pure functions of it: no state and no clock.
 //!
 //! ```
 //! use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
@@ -24,17 +24,16 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod format;
 mod json;
 mod table;
 mod text;
 mod wakes;
 
-pub use crate::sanitize::{sanitize, sanitize_cow};
+pub use format::ReportFormat;
 pub use json::{AWAITS_MAX, JsonReport, SCHEMA_VERSION, WAKES_MAX};
 pub use table::{ColumnAlign, lines as table_lines};
 pub use text::write_text;
-
-pub use crate::insight::units::{human_ns, human_number, human_share};
 
 use crate::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use crate::insight::{Thresholds, units};

@@ -178,7 +178,7 @@ fn wire() -> Vec<u8> {
 }
 
 fn main() -> io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/suite/seeds");
     let write = |kind: &str, name: &str, bytes: &[u8]| {
         fs::create_dir_all(folder.join(kind))?;
         fs::write(folder.join(kind).join(name), bytes)

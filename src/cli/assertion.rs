@@ -3,13 +3,13 @@
 //! The language is deliberately small, without arithmetic or boolean operators. Use several `--assert` options, or
 //! process the report with another tool.
 
+use crate::control::duration;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
 
-use crate::control::duration;
 
 /// Maximum number of field names listed in an error.
 const KEYS_OFFERED_MAX: usize = 20;

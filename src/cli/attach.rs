@@ -1,20 +1,21 @@
 //! The command `attach`: watches running apps through their console.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 use super::exit::{CliExit, OperationError, print_error};
-use super::headless::{self, ReportArgs};
-use super::open;
+use super::external_app::{run_source, source_folder};
+use super::headless;
+use super::open_recording::open_recording;
 use super::record::{self, RecordArgs};
-use super::run::ensure_terminal;
+use super::report_args::ReportArgs;
 use super::screen;
+use super::terminal_check::ensure_terminal;
 use crate::app::Session;
-use crate::control::{ConnectionState, FeedChoice, SourceKind, duration};
+use crate::control::{ConnectionState, FeedChoice, duration};
 use crate::feed::wire::{ConsoleAddress, DEFAULT_ADDRESS};
-use crate::report::RunSource;
 use crate::session::{self, AttachSession, ReadUntil};
 use crate::settings::Settings;
 
@@ -26,29 +27,39 @@ Examples:
   loopscope attach                            attach to 127.0.0.1:6669
   loopscope attach 7000 unix:/tmp/app.sock    attach to two apps
   loopscope attach --for 3s --headless --json > report.json
-  loopscope attach --record app.loop          write an archive for `loopscope open`
+  loopscope attach --record app.loop          write an archive
   loopscope attach --for 3s --headless --assert 'loop.polls > 0'
 
-The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and
+The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and \
 with RUSTFLAGS=\"--cfg tokio_unstable\".";
 
 /// Arguments of `loopscope attach`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct AttachArgs {
-    /// Addresses of consoles: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
+    /// Addresses of the apps' consoles
+    ///
+    /// Forms of an address: http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     addresses: Vec<ConsoleAddress>,
-    /// Follow a growing recording (TOKIO_CONSOLE_RECORD_PATH) instead of a console
+    /// Follow a growing recording instead of a console
+    ///
+    /// An app writes a recording if TOKIO_CONSOLE_RECORD_PATH names a file.
     #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
     recording: Option<PathBuf>,
-    /// Stop after this time, such as 3s, 500ms or 2min [default: until the app exits, or Ctrl-C]
+    /// Stop after this time [default: when the app exits]
+    ///
+    /// Seconds, or text such as 500ms or 2min. Ctrl-C stops at any time.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
-    /// Print a report instead of a screen; exit with 1 if there is no answer before --for, or within 10s
+    /// Print a report instead of showing the screen
+    ///
+    /// Exits with 1 if the app does not answer before --for ends, or within 10 seconds without --for.
     #[arg(long, help_heading = "Headless")]
     headless: bool,
-    /// Folder in which the app was built, to show source lines: locations are relative to it
+    /// Read source lines in the folder in which the app was built
+    ///
+    /// The locations that the app reports are relative to this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "recording")]
     source: Option<PathBuf>,
     #[command(flatten)]
@@ -61,7 +72,7 @@ pub(super) struct AttachArgs {
 pub(super) fn attach(args: &AttachArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if let Some(recording) = &args.recording {
         let headless = args.headless.then_some((&args.report_args, args.r#for));
-        return open::open_recording(recording, ReadUntil::UserQuit, &args.record, headless, settings);
+        return open_recording(recording, ReadUntil::UserQuit, &args.record, headless, settings);
     }
     if args.headless {
         return attach_headless(args, settings);
@@ -98,20 +109,6 @@ fn attach_headless(args: &AttachArgs, settings: &Settings) -> anyhow::Result<Cli
         print_error(&format!("{address}: {}", connection.note));
     }
     Ok(exit)
-}
-
-/// Checks the folder given with `--source`.
-///
-/// # Errors
-/// Returns an error if it is not a folder.
-pub(super) fn source_folder(folder: &Path) -> anyhow::Result<PathBuf> {
-    ensure!(folder.is_dir(), "--source: no such folder `{}`", folder.display());
-    Ok(folder.to_owned())
-}
-
-/// Returns the source of reports and archives for the app at `address`.
-pub(super) fn run_source(address: &ConsoleAddress) -> RunSource {
-    RunSource::external(SourceKind::Attach, address.to_string())
 }
 
 /// Returns the checked folder of `--source`, if given.

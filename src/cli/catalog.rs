@@ -8,7 +8,8 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 
 use super::exit::{CliExit, OperationError, print_error, to_stdout};
-use crate::report::{ColumnAlign, sanitize, table_lines};
+use crate::report::{ColumnAlign, table_lines};
+use crate::sanitize::sanitize;
 use crate::workload::catalog;
 use crate::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
 use crate::workload::user_folder::{FOLDER_ENV, WorkloadFolder};
@@ -44,7 +45,9 @@ pub(super) struct CheckArgs {
 /// Arguments of `loopscope new`.
 #[derive(Debug, clap::Args)]
 pub(super) struct NewArgs {
-    /// File to create; existing files are not overwritten
+    /// File to create
+    ///
+    /// An existing file is not overwritten.
     #[arg(value_name = "FILE.lua")]
     script: String,
 }

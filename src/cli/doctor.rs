@@ -7,7 +7,7 @@ use super::exit::{CliExit, OperationError, to_stdout};
 use crate::feed::console_health::{ConsoleHealth, HealthCheck, HealthLevel};
 use crate::feed::wire::{ConsoleAddress, ConsoleConnection, DEFAULT_ADDRESS};
 use crate::lab::untraced_dispatch;
-use crate::report::sanitize;
+use crate::sanitize::sanitize;
 
 /// Minimum number of updates to receive: the full one, its repetition, and one with changes.
 const UPDATES_MIN: usize = 3;
@@ -28,9 +28,11 @@ Exit codes: 0 data is available, 1 no data is available.";
 
 /// Arguments of `loopscope doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
-    /// Address of the app's console: http://HOST:PORT, HOST:PORT, PORT or unix:PATH
+    /// Address of the app's console
+    ///
+    /// Forms of an address: http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     address: ConsoleAddress,
 }

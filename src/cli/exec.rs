@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::attach::source_folder;
 use super::exit::{CliExit, OperationError, print_error};
-use super::headless::{self, ReportArgs};
+use super::external_app::source_folder;
+use super::headless;
 use super::record::{self, RecordArgs};
-use super::run::ensure_terminal;
+use super::report_args::ReportArgs;
 use super::screen;
+use super::terminal_check::ensure_terminal;
 use crate::control::{FeedChoice, SourceKind, duration};
 use crate::report::RunSource;
 use crate::session::{self, AppStdin, ExecSession, wait_for_stopping_apps};
@@ -25,26 +26,32 @@ Examples:
   loopscope exec --record app.loop -- ./my-app
   loopscope exec --headless --json -- ./my-app < input > report.json
 
-The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and
-with RUSTFLAGS=\"--cfg tokio_unstable\". loopscope sets its console to a free port and its recording
-to a pipe. When loopscope exits, it terminates the app and its process group. Exception: with
---headless and a terminal as standard input, the app shares loopscope's process group, and its child
-processes are not terminated.";
+The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and \
+with RUSTFLAGS=\"--cfg tokio_unstable\". loopscope sets its console to a free port and its recording to a pipe.
+
+When loopscope exits, it terminates the app and its process group. Exception: with --headless and a terminal as \
+standard input, the app shares loopscope's process group, and its child processes are not terminated.";
 
 /// Arguments of `loopscope exec`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct ExecArgs {
     /// App and its arguments, after `--`
     #[arg(value_name = "COMMAND", required = true, last = true)]
     command: Vec<OsString>,
-    /// Run the app to its end without a screen and print a report; it inherits standard input
+    /// Print a report instead of showing the screen
+    ///
+    /// Runs the app to its end. The app inherits standard input.
     #[arg(long, help_heading = "Headless")]
     headless: bool,
-    /// Terminate the app after this time: seconds, or text such as 10ms or 1h30m
+    /// Terminate the app after this time
+    ///
+    /// Seconds, or text such as 10ms or 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
-    /// Folder in which the app was built, to show source lines [default: guessed from the app's path]
+    /// Read source lines in the folder in which the app was built
+    ///
+    /// The locations that the app reports are relative to this folder. By default it is guessed from the app's path.
     #[arg(long, value_name = "FOLDER")]
     source: Option<PathBuf>,
     #[command(flatten)]

@@ -8,15 +8,15 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::assertion::{AssertResult, Assertion};
-use super::exit::{CliExit, print_error, to_stdout};
-use super::run::RunPlan;
+use super::exit::{CliExit, OperationError, print_error, to_stdout};
+use super::plan::RunPlan;
+use super::report_args::ReportArgs;
 use crate::app::Session;
 use crate::cleanup;
 use crate::control::{RunOutcome, RunPhase, SessionCommand, SessionStatus};
 use crate::insight::Thresholds;
 use crate::lab::{ConsoleListener, LoopProgram};
-use crate::report::{JsonReport, ReportInput, RunSource, write_text};
+use crate::report::{ReportInput, RunSource};
 use crate::session::{self, ArchiveFile, ArchivingSession, LabSession};
 use crate::trace::Trace;
 
@@ -25,20 +25,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Maximum wait for events before checking for an interrupt.
 const WAIT_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Arguments for the report of a headless run.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct ReportArgs {
-    /// Print the report as JSON
-    #[arg(long, requires = "headless", help_heading = "Headless")]
-    json: bool,
-    /// Print the full report without truncating lists
-    #[arg(long, requires = "headless", help_heading = "Headless")]
-    full: bool,
-    /// Exit with 1 unless PATH OP VALUE holds for the JSON report, with OP one of == != <= >= < > (repeatable)
-    #[arg(long, value_name = "EXPR", requires = "headless", help_heading = "Headless")]
-    assert: Vec<Assertion>,
-}
 
 /// Runs `program` according to `plan`, prints its report and returns the exit code.
 pub(super) fn run(
@@ -128,11 +114,11 @@ pub(super) fn run_and_report(
         outcome: &outcome,
         feed: session.status().feed,
         thresholds,
-        full: report_args.full,
+        full: report_args.full(),
     };
-    to_stdout(|out| if report_args.json { JsonReport::new(&input).write(out) } else { write_text(&input, out) })
-        .context(super::exit::OperationError("cannot write the report".to_owned()))?;
-    let assertions_exit = check_assertions(&report_args.assert, &input);
+    to_stdout(|out| report_args.format().write(&input, out))
+        .context(OperationError("cannot write the report".to_owned()))?;
+    let assertions_exit = report_args.check_assertions(&input);
     if interrupted.load(Ordering::Relaxed) {
         return Ok(CliExit::Interrupted);
     }
@@ -164,27 +150,4 @@ pub fn run_to_end(session: &mut dyn Session, at_most: Option<Duration>, interrup
         }
     }
     session.status().outcome.unwrap_or(RunOutcome::Cancelled)
-}
-
-/// Checks each assertion against the full report and prints those that do not hold.
-fn check_assertions(assertions: &[Assertion], input: &ReportInput) -> CliExit {
-    if assertions.is_empty() {
-        return CliExit::Success;
-    }
-    let report = JsonReport::new(&ReportInput { full: true, ..*input }).value();
-    let mut exit = CliExit::Success;
-    for assertion in assertions {
-        match assertion.check(&report) {
-            AssertResult::Passed => {}
-            AssertResult::Failed(message) => {
-                print_error(&message);
-                exit = if exit == CliExit::Success { CliExit::Failed } else { exit };
-            }
-            AssertResult::Invalid(message) => {
-                print_error(&message);
-                exit = CliExit::BadInput;
-            }
-        }
-    }
-    exit
 }

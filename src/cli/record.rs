@@ -11,7 +11,9 @@ use crate::session::{ArchiveFile, ArchivingSession};
 /// Arguments for recording to an archive.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RecordArgs {
-    /// Write an archive while watching, for `loopscope open FILE`
+    /// Write an archive while watching
+    ///
+    /// `loopscope open FILE` shows it.
     #[arg(long = "record", value_name = "FILE")]
     path: Option<PathBuf>,
 }

@@ -1,6 +1,5 @@
 //! The command `run`: turns arguments into a validated plan and runs it on screen or headless.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
@@ -8,17 +7,17 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::catalog::user_folder;
 use super::exit::{CliExit, print_error};
-use super::headless::{self, ReportArgs};
+use super::headless;
+use super::plan::RunPlan;
 use super::record::RecordArgs;
+use super::report_args::ReportArgs;
 use super::screen;
-use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, SourceKind, Speed, duration};
+use super::terminal_check::ensure_terminal;
+use crate::control::{BREAKPOINTS_MAX, Breakpoint, ClockKind, FeedChoice, Speed, duration};
 use crate::feed::wire::ConsoleAddress;
-use crate::insight::Thresholds;
-use crate::lab::{ConsoleListener, LoopOptions};
-use crate::report::RunSource;
+use crate::lab::ConsoleListener;
 use crate::settings::Settings;
 use crate::trace::Nanos;
-use crate::workload::manifest::{Manifest, ParamValue};
 use crate::workload::{Permissions, build_program_with, catalog, params};
 
 const EXAMPLES: &str = "\
@@ -28,111 +27,73 @@ Examples:
   loopscope run my-script.lua --paused
   loopscope run countsync --headless
   loopscope run countasync --headless --json > report.json
-  loopscope run countasync --headless --assert 'elapsed_ns == 1s' --assert 'feeds.agree == true'";
+  loopscope run countasync --headless --assert 'elapsed_ns == 1s'";
 
 /// Arguments of `loopscope run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct RunArgs {
     /// Workload name or script file
     #[arg(value_name = "NAME|FILE.lua")]
     workload: String,
-    /// Set a parameter (repeatable); `loopscope show NAME` lists them
+    /// Set a parameter (repeatable)
+    ///
+    /// `loopscope show NAME` lists the parameters of a workload.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     set: Vec<(String, String)>,
-    /// Random seed; equal seeds give identical runs on a virtual clock
+    /// Set the random seed
+    ///
+    /// Equal seeds give identical runs on a virtual clock.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Clock of the loop [default: set by the workload]
+    /// Set the clock of the loop [default: chosen by the workload]
     #[arg(long, value_parser = PossibleValuesParser::new(["real", "virtual"]).map(|name| parse_clock(&name)))]
     clock: Option<ClockKind>,
-    /// Virtual seconds per real second, 0.1 to 1000000, or max [default: the setting `speed`; headless: max]
+    /// Set the speed of a virtual clock [default: the setting `speed`]
+    ///
+    /// Virtual seconds per real second, 0.1 to 1000000, or max, which never waits. The default of a headless run is max.
     #[arg(long, value_name = "N|max")]
     speed: Option<Speed>,
-    /// Feeds that record the loop
+    /// Choose the feeds that record the loop
     #[arg(long, default_value = "both",
         value_parser = PossibleValuesParser::new(["console", "probe", "both"]).map(|name| parse_feed(&name)))]
     feed: FeedChoice,
     /// Start paused, before the first poll
     #[arg(long, conflicts_with = "headless")]
     paused: bool,
-    /// End the run at this loop time: seconds, or text such as 10ms or 1h30m
+    /// End the run at this loop time
+    ///
+    /// Seconds, or text such as 10ms or 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_nanos)]
     until: Option<Nanos>,
-    /// Set a breakpoint (repeatable): poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end
-    /// in * to match a prefix
+    /// Set a breakpoint (repeatable)
+    ///
+    /// EXPR is one of: poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding. A NAME that ends in * matches
+    /// every task whose name has that prefix.
     #[arg(long = "break", value_name = "EXPR")]
     breakpoints: Vec<Breakpoint>,
     #[command(flatten)]
     record: RecordArgs,
-    /// Serve the run to tokio-console or another loopscope at http://HOST:PORT or unix:PATH
+    /// Serve the run to tokio-console or another loopscope
+    ///
+    /// ADDR is http://HOST:PORT or unix:PATH. Clients can watch the run without authentication, but not control it.
     #[arg(long, value_name = "ADDR")]
     serve: Option<ConsoleAddress>,
-    /// Allow the script's sockets to reach other machines and be reached from them [default: this machine only]
+    /// Allow the script's sockets to reach other machines
+    ///
+    /// Other machines can reach them too. The default is this machine only. Needs the real clock.
     #[arg(long)]
     allow_net: bool,
-    /// Allow the script to read and write files in this folder [default: an empty temporary folder]
+    /// Allow the script to read and write files in this folder
+    ///
+    /// The default is an empty temporary folder. Needs the real clock.
     #[arg(long, value_name = "FOLDER")]
     allow_folder: Option<PathBuf>,
-    /// Run to the end without a screen and print a report
+    /// Print a report instead of showing the screen
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     #[command(flatten)]
     report_args: ReportArgs,
-}
-
-/// A validated request to run a workload.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
-    /// The workload.
-    pub manifest: Manifest,
-    /// Parameters in the order of the manifest, including defaults.
-    pub params: Vec<(String, ParamValue)>,
-    /// Random seed.
-    pub seed: u64,
-    /// Clock of the loop.
-    pub clock: ClockKind,
-    /// Initial speed of a virtual clock; ignored by a real clock.
-    pub speed: Speed,
-    /// Feeds that record the loop.
-    pub feed: FeedChoice,
-    /// Start paused, before the first poll.
-    pub paused: bool,
-    /// Loop time at which the run is cancelled, in nanoseconds.
-    pub until: Option<Nanos>,
-    /// Breakpoints that are active from the start.
-    pub breakpoints: Vec<Breakpoint>,
-    /// Access of the script to network and files.
-    pub permissions: Permissions,
-    /// Memory budget of the trace in bytes.
-    pub memory_bytes: usize,
-    /// Thresholds for findings.
-    pub thresholds: Thresholds,
-}
-
-impl RunPlan {
-    /// Returns the options for the loop.
-    pub fn options(&self) -> LoopOptions {
-        LoopOptions {
-            clock: self.clock,
-            speed: self.speed,
-            feed: self.feed,
-            start_paused: self.paused,
-            seed: self.seed,
-            stop_at: self.until,
-        }
-    }
-
-    /// Returns the source of reports about this run.
-    pub fn source(&self) -> RunSource {
-        RunSource {
-            kind: SourceKind::Workload,
-            name: self.manifest.name.clone(),
-            params: self.params.clone(),
-            clock: self.clock,
-            seed: self.seed,
-        }
-    }
 }
 
 /// Runs the command.
@@ -166,15 +127,6 @@ fn listen(address: &ConsoleAddress, feed: FeedChoice) -> anyhow::Result<ConsoleL
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<CliExit> {
     ensure_terminal("loopscope run NAME --headless")?;
     screen::pick(settings)
-}
-
-/// Returns an error unless standard input and output are a terminal. It suggests `headless_command`.
-pub(super) fn ensure_terminal(headless_command: &str) -> anyhow::Result<()> {
-    ensure!(
-        std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
-        "standard input and output must be a terminal to show the screen\nhelp: to run without a screen, use: {headless_command}"
-    );
-    Ok(())
 }
 
 /// Validates the arguments.

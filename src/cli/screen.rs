@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::attach;
 use super::catalog::user_folder;
 use super::exit::{CliExit, OperationError, print_error};
+use super::external_app;
+use super::plan::RunPlan;
 use super::record::{self, ArchiveFileSeries};
-use super::run::RunPlan;
 use crate::app::{Launch, Launcher, Session};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::feed::wire::ConsoleAddress;
+use crate::insight::units::human_ns;
 use crate::lab::ConsoleListener;
-use crate::report::{RunSource, human_ns};
+use crate::report::RunSource;
 use crate::session::{self, ArchiveFile, AttachSession, LabSession};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, ScreenOptions, StartScreen};
@@ -133,7 +134,7 @@ impl Launcher for ScreenLauncher {
         let file = self.archive_files.next().map_err(|error| format!("{error:#}"))?;
         let session = AttachSession::start(&address, self.settings.memory_bytes);
         let session = session.map_err(|error| format!("cannot create a thread: {error}"))?;
-        let head = session::archive_head(&attach::run_source(&address), FeedChoice::Console);
+        let head = session::archive_head(&external_app::run_source(&address), FeedChoice::Console);
         record::archive_session(file, session, head).map_err(|error| format!("{error:#}"))
     }
 

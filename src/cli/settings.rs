@@ -1,13 +1,13 @@
 //! The command `settings`: prints the effective settings, or the template of a settings file.
 
 use super::exit::{CliExit, to_stdout};
-use crate::report::sanitize;
-use crate::settings::{Settings, default_path, template, write_thresholds};
+use crate::sanitize::sanitize;
+use crate::settings::{Settings, default_path, template, write_settings};
 
 /// Arguments of `loopscope settings`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
-    /// Print a settings file with all settings, their meanings and defaults
+    /// Print a settings file with all settings at their defaults
     #[arg(long)]
     pub default: bool,
 }
@@ -28,12 +28,7 @@ pub(super) fn print_effective(settings: &Settings) -> anyhow::Result<CliExit> {
     };
     to_stdout(|out| {
         writeln!(out, "# Effective settings for this command line and environment. File: {}", sanitize(&location))?;
-        writeln!(out, "theme = \"{}\"", settings.theme.name())?;
-        writeln!(out, "ascii = {}", settings.ascii)?;
-        writeln!(out, "mouse = {}", settings.mouse)?;
-        writeln!(out, "speed = \"{}\"", settings.speed)?;
-        writeln!(out, "memory = {}", settings.memory_bytes)?;
-        write_thresholds(&settings.thresholds, out)
+        write_settings(settings, out)
     })?;
     Ok(CliExit::Success)
 }

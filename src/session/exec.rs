@@ -3,6 +3,7 @@
 //! The recording is read with a delay, up to the last console update, so that names are known when a line is read.
 
 mod app_console;
+mod app_end;
 mod correlator;
 mod epoch_clock;
 mod freeze;
@@ -32,8 +33,10 @@ use crate::control::{
 use crate::feed::recording::{RecordingClock, RecordingDecoder};
 use crate::trace::{Event, Trace};
 use app_console::AppConsole;
+use app_end::AppEnd;
 use correlator::Correlator;
 use epoch_clock::EpochClock;
+use freeze::FreezeState;
 use output::AppOutput;
 use pipe::{RecordingChunk, RecordingPipe};
 use process::AppProcess;
@@ -71,20 +74,10 @@ pub struct ExecSession {
     chunk: Option<(RecordingChunk, usize)>,
     /// When the last chunk was taken.
     last_chunk_at: Instant,
-    /// The process is stopped.
-    is_frozen: bool,
-    /// The process is stopped only while loopscope itself is suspended.
-    is_suspended: bool,
-    /// When a stop was requested, until the process is stopped.
-    freeze_requested_at: Option<Instant>,
-    /// The user, or a time limit, ended the session.
-    is_quitting: bool,
-    /// When the app ended, and the pipe's empty count at that time.
-    app_end: Option<(Instant, u64)>,
+    freeze: FreezeState,
+    app_end: AppEnd,
     /// Why the recording cannot be parsed. From then on it is drained without parsing.
     parse_error: Option<String>,
-    /// The outcome of the app, until all of its data is processed.
-    app_outcome: Option<RunOutcome>,
     /// The outcome of the session.
     outcome: Option<RunOutcome>,
 }
@@ -120,13 +113,9 @@ impl ExecSession {
             wakeup,
             chunk: None,
             last_chunk_at: Instant::now(),
-            is_frozen: false,
-            is_suspended: false,
-            freeze_requested_at: None,
-            is_quitting: false,
-            app_end: None,
+            freeze: FreezeState::default(),
+            app_end: AppEnd::default(),
             parse_error: None,
-            app_outcome: None,
             outcome: None,
         };
         match AppProcess::start(command, port.number(), &pipe.path(), stdin) {
@@ -161,7 +150,7 @@ impl ExecSession {
 
     /// Returns the time up to which the recording may be read, in nanoseconds since 1970.
     fn read_horizon(&self) -> u64 {
-        if self.app_end.is_some() {
+        if self.app_end.has_ended() {
             return u64::MAX;
         }
         let updated = self.correlator.updated_until().unwrap_or(0);
@@ -240,7 +229,7 @@ impl ExecSession {
             Ok(left) if !left.is_empty() => *taken = chunk.bytes.len() - left.len(),
             Ok(_) => self.chunk = None,
             Err(error) => {
-                self.app_outcome = Some(RunOutcome::Failed(error.to_string()));
+                self.app_end.fail(error.to_string());
                 self.parse_error = Some(error.to_string());
                 self.chunk = None;
             }
@@ -264,7 +253,7 @@ impl ExecSession {
         self.recording
             .resolve_late_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
         let at = self.recording.clock_mut().loop_time(read_horizon.min(self.clock.now()).saturating_sub(LATENESS_NS));
-        if self.app_end.is_none() {
+        if !self.app_end.has_ended() {
             self.time_queue.apply_in_order(Event::Advance { at }, &mut self.trace);
         }
         let events = self.correlator.catch_up(&mut self.recording, &self.trace);
@@ -275,6 +264,24 @@ impl ExecSession {
             self.trace.set_console_complete_until(counted);
         }
         previous != (self.trace.now(), self.trace.output().lines().len())
+    }
+
+    /// Stops the process if that was requested and is due.
+    fn stop_if_due(&mut self, has_update: bool) {
+        if let Some(reason) = self.freeze.stop_if_due(has_update, self.app.as_mut()) {
+            // The process stops a little after the signal; events in between fall on the edge of the pause.
+            let now = self.clock.now();
+            let at = self.recording.clock_mut().loop_time(now);
+            self.recording.clock_mut().stop(now);
+            self.time_queue.push(at, Event::Pause { at, reason });
+        }
+    }
+
+    /// Continues the process, or cancels a requested stop.
+    fn thaw(&mut self) {
+        let (recording, clock) = (&mut self.recording, self.clock);
+        // Restart time before the signal: the process continues only after it.
+        self.freeze.thaw(self.app.as_mut(), || recording.clock_mut().resume(clock.now()));
     }
 }
 
@@ -290,11 +297,11 @@ impl Session for ExecSession {
     }
 
     fn status(&self) -> SessionStatus {
-        let (phase, control_level) = match (self.has_ended(), self.is_frozen, self.freeze_requested_at) {
+        let (phase, control_level) = match (self.has_ended(), self.freeze.is_frozen(), self.freeze.is_requested()) {
             (true, ..) => (RunPhase::Ended, ControlLevel::ReadOnly),
             (false, true, _) => (RunPhase::Paused, ControlLevel::Process),
-            (false, false, Some(_)) => (RunPhase::Pausing, ControlLevel::Process),
-            (false, false, None) => (RunPhase::Running, ControlLevel::Process),
+            (false, false, true) => (RunPhase::Pausing, ControlLevel::Process),
+            (false, false, false) => (RunPhase::Running, ControlLevel::Process),
         };
         let state = match (self.has_ended(), self.recording.stats().lines > 0) {
             (true, _) => ConnectionState::Lost,
@@ -304,7 +311,7 @@ impl Session for ExecSession {
         SessionStatus {
             name: self.name.clone(),
             source: SourceKind::Exec,
-            control_level: control_level,
+            control_level,
             connection: Some(ConnectionStatus { state, note: self.note() }),
             clock: ClockKind::Real,
             speed: Speed::Factor(1.0),
@@ -323,7 +330,7 @@ impl Session for ExecSession {
         }
         // Limit the time for console updates, so that they do not delay the recording.
         let has_update = self.apply_console_updates(budget / 4);
-        self.freeze(has_update);
+        self.stop_if_due(has_update);
         let mut changed = has_update | self.queue_output();
         let read_horizon = self.read_horizon();
         let mut has_more = true;
@@ -343,16 +350,15 @@ impl Session for ExecSession {
     fn command(&mut self, command: SessionCommand) {
         match command {
             SessionCommand::FreezeProcess(true) | SessionCommand::Suspend(true)
-                if !self.is_frozen && self.app.is_some() && self.app_end.is_none() =>
+                if !self.freeze.is_frozen() && self.app.is_some() && !self.app_end.has_ended() =>
             {
-                self.is_suspended = command == SessionCommand::Suspend(true) && self.freeze_requested_at.is_none();
-                self.freeze_requested_at.get_or_insert_with(Instant::now);
+                self.freeze.request(command == SessionCommand::Suspend(true));
             }
-            SessionCommand::Suspend(false) if !std::mem::take(&mut self.is_suspended) => {}
+            SessionCommand::Suspend(false) if !self.freeze.take_suspension() => {}
             SessionCommand::FreezeProcess(false) | SessionCommand::Suspend(false) => self.thaw(),
             SessionCommand::Quit => {
                 self.thaw();
-                self.is_quitting = true;
+                self.app_end.quit();
                 if let Some(app) = &mut self.app {
                     app.terminate();
                 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::report::sanitize;
+use crate::sanitize::sanitize;
 
 /// An error in the settings file or in an environment variable.
 #[derive(Debug, thiserror::Error)]

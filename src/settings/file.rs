@@ -1,15 +1,23 @@
 //! The settings file: its location and its parser.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-use super::{MemorySize, PartialSettings, SettingsError, parse};
-use crate::control::Speed;
+use super::error::SettingsError;
+use super::findings::ThresholdsSeed;
+use super::number_or_text::NumberOrText;
+use super::setting::{Setting, ValueKind};
+use super::values::PartialSettings;
 
 /// Size limit of a settings file in bytes, a few hundred times the size of the template.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Key of the table of thresholds.
+pub(super) const FINDINGS_KEY: &str = "findings";
 
 /// Returns the default path: `loopscope/settings.toml` in `$XDG_CONFIG_HOME`, or in `~/.config`.
 ///
@@ -29,32 +37,84 @@ pub(super) fn read(path: &Path) -> Result<PartialSettings, SettingsError> {
     parse(&std::fs::read_to_string(path).map_err(unreadable)?, path)
 }
 
-/// A number or a string: settings accept both notations for speeds, sizes and times.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number or a text")]
-pub(super) enum NumberOrText {
-    Whole(u64),
-    Number(f64),
-    Text(String),
+/// Parses the text of a settings file. Errors refer to the file as `path`.
+///
+/// # Errors
+/// Returns the position and cause of the first invalid setting.
+pub fn parse(text: &str, path: &Path) -> Result<PartialSettings, SettingsError> {
+    toml::from_str(text).map_err(|error| SettingsError::from_toml(path, text, &error))
 }
 
-impl NumberOrText {
-    /// Returns the value as text.
-    pub(super) fn into_text(self) -> String {
-        match self {
-            Self::Whole(number) => number.to_string(),
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
+impl<'de> Deserialize<'de> for PartialSettings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(SettingsVisitor)
     }
 }
 
-/// Deserializes a speed from a number or text.
-pub(super) fn deserialize_speed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Speed>, D::Error> {
-    NumberOrText::deserialize(from)?.into_text().parse().map(Some).map_err(serde::de::Error::custom)
+/// Visitor for the map from keys to values.
+struct SettingsVisitor;
+
+impl<'de> Visitor<'de> for SettingsVisitor {
+    type Value = PartialSettings;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a table of settings")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<PartialSettings, M::Error> {
+        let mut settings = PartialSettings::default();
+        while let Some(key) = map.next_key_seed(SettingsKeySeed)? {
+            match key {
+                SettingsKey::Setting(setting) => {
+                    map.next_value_seed(SettingValueSeed { setting, settings: &mut settings })?
+                }
+                SettingsKey::Findings => settings.findings = Some(map.next_value_seed(ThresholdsSeed)?),
+            }
+        }
+        Ok(settings)
+    }
 }
 
-/// Deserializes a memory size from a number or text.
-pub(super) fn deserialize_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MemorySize>, D::Error> {
-    NumberOrText::deserialize(from)?.into_text().parse().map(Some).map_err(serde::de::Error::custom)
+/// A key of the file.
+enum SettingsKey {
+    Setting(&'static Setting),
+    Findings,
+}
+
+/// Deserializes a key. An unknown name is an error at the key's position.
+struct SettingsKeySeed;
+
+impl<'de> DeserializeSeed<'de> for SettingsKeySeed {
+    type Value = SettingsKey;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<SettingsKey, D::Error> {
+        let key = String::deserialize(from)?;
+        if key == FINDINGS_KEY {
+            return Ok(SettingsKey::Findings);
+        }
+        let found = Setting::ALL.iter().find(|setting| setting.name == key).map(SettingsKey::Setting);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Setting::ALL.iter().map(|setting| setting.name).chain([FINDINGS_KEY]).collect();
+            D::Error::custom(format!("unknown setting `{key}`, expected one of {}", names.join(", ")))
+        })
+    }
+}
+
+/// Deserializes the value of a setting into its field of `settings`.
+struct SettingValueSeed<'a> {
+    setting: &'static Setting,
+    settings: &'a mut PartialSettings,
+}
+
+impl<'de> DeserializeSeed<'de> for SettingValueSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        let text = match self.setting.kind {
+            ValueKind::Boolean => bool::deserialize(from)?.to_string(),
+            ValueKind::Text => String::deserialize(from)?,
+            ValueKind::NumberOrText => NumberOrText::deserialize(from)?.into_text(),
+        };
+        self.setting.parse(&text, self.settings).map_err(D::Error::custom)
+    }
 }

@@ -1,20 +1,25 @@
 //! The settings table `[findings]`: the thresholds of the lints by name. Times are seconds, or text with a unit.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-use super::file::NumberOrText;
+use super::number_or_text::NumberOrText;
 use super::size::MemorySize;
 use crate::control::duration;
 use crate::insight::{Threshold, ThresholdUnit, Thresholds};
 
 /// Deserializes the table. Thresholds that it does not specify have their defaults.
-pub(super) fn deserialize_thresholds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Thresholds>, D::Error> {
-    from.deserialize_map(ThresholdsVisitor).map(Some)
+pub(super) struct ThresholdsSeed;
+
+impl<'de> DeserializeSeed<'de> for ThresholdsSeed {
+    type Value = Thresholds;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Thresholds, D::Error> {
+        from.deserialize_map(ThresholdsVisitor)
+    }
 }
 
 /// Visitor for the map from threshold names to values.
@@ -78,22 +83,15 @@ impl<'de> DeserializeSeed<'de> for ThresholdValueSeed {
     }
 }
 
-/// Writes the table with every threshold, in the format of a settings file.
-///
-/// # Errors
-/// Returns errors of the writer.
-pub fn write_thresholds(thresholds: &Thresholds, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n[findings]")?;
-    Thresholds::ALL.iter().try_for_each(|threshold| writeln!(out, "{}", threshold_line(threshold, thresholds)))
-}
-
-/// Formats a threshold as a line of a settings file, such as `blocked_loop = "100ms"`.
-pub(super) fn threshold_line(threshold: &Threshold, thresholds: &Thresholds) -> String {
-    let (name, value) = (threshold.name(), threshold.get(thresholds));
+/// Returns the value of a threshold in the notation of the settings file. It parses to the same value.
+pub(super) fn format_threshold(threshold: &Threshold, thresholds: &Thresholds) -> String {
+    let value = threshold.get(thresholds);
     match threshold.unit {
-        ThresholdUnit::Time => format!("{name} = \"{}\"", humantime::format_duration(Duration::from_nanos(value))),
-        // Exact to the byte, so that the output reads back as the same value.
-        ThresholdUnit::Bytes if value.is_multiple_of(1 << 10) => format!("{name} = \"{} KiB\"", value >> 10),
-        ThresholdUnit::Bytes | ThresholdUnit::Count | ThresholdUnit::Percent => format!("{name} = {value}"),
+        ThresholdUnit::Time => format!("\"{}\"", humantime::format_duration(Duration::from_nanos(value))),
+        ThresholdUnit::Bytes => match usize::try_from(value) {
+            Ok(bytes) => format!("\"{}\"", MemorySize { bytes }),
+            Err(_) => value.to_string(),
+        },
+        ThresholdUnit::Count | ThresholdUnit::Percent => value.to_string(),
     }
 }

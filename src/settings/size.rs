@@ -1,5 +1,6 @@
 //! Memory sizes with an optional binary unit: `512 MiB`, `2GiB`, `1048576`.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// A memory size of at least [`MemorySize::BYTES_MIN`].
@@ -59,6 +60,17 @@ impl FromStr for MemorySize {
     }
 }
 
+/// Writes the exact size, with the largest unit that divides it.
+impl fmt::Display for MemorySize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.into_iter().find(|(shift, _)| self.bytes > 0 && self.bytes.is_multiple_of(1 << shift)) {
+            Some((shift, unit)) => write!(f, "{} {unit}", self.bytes >> shift),
+            None => write!(f, "{}", self.bytes),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +85,16 @@ mod tests {
         assert_eq!(bytes("GiB"), Err(MemorySizeError::Invalid("GiB".into())));
         assert_eq!(bytes("1 GB"), Err(MemorySizeError::Invalid("1 GB".into())), "decimal units are rejected");
         assert_eq!(bytes("99999999999 GiB"), Err(MemorySizeError::TooLarge("99999999999 GiB".into())));
+    }
+
+    #[test]
+    fn displays_sizes_exactly() {
+        let displayed =
+            [0, 1_023, 4 << 10, 3 << 20, (1 << 30) + 1, 2 << 30].map(|bytes| MemorySize { bytes }.to_string());
+        assert_eq!(displayed, ["0", "1023", "4 KiB", "3 MiB", "1073741825", "2 GiB"]);
+        for text in displayed {
+            let bytes = MemorySize::parse_bytes(&text).expect("parse the displayed size");
+            assert_eq!(MemorySize { bytes }.to_string(), text);
+        }
     }
 }

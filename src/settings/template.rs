@@ -1,44 +1,79 @@
-//! The template of a settings file, with every setting.
+//! Settings in the format of a settings file: a template with all defaults, and the effective values.
 
-use super::findings::threshold_line;
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::file::FINDINGS_KEY;
+use super::findings::format_threshold;
+use super::setting::Setting;
+use super::values::Settings;
 use crate::insight::Thresholds;
 
-/// The template up to the thresholds.
-const TEMPLATE_START: &str = "\
-# loopscope settings. Save this file as loopscope/settings.toml in your configuration directory (~/.config on Linux),
-# or anywhere else and set LOOPSCOPE_SETTINGS to its path. Uncomment the settings to change. Flags and LOOPSCOPE_…
-# variables override this file; this file overrides NO_COLOR.
+/// Maximum width of a line of prose in columns.
+const LINE_COLUMNS: usize = 100;
 
-# Colours: \"ansi\" (the 16 colours of the terminal), \"rgb\" (fixed 24-bit colours) or \"mono\" (none).
-# Variable: LOOPSCOPE_THEME. Flag: --theme.
-#theme = \"ansi\"
+/// First paragraph of the template.
+const INTRODUCTION: &str = "loopscope settings. Save this file as loopscope/settings.toml in your configuration \
+                            directory (~/.config on Linux), or anywhere else and set LOOPSCOPE_SETTINGS to its path. \
+                            Uncomment the settings to change. Flags and LOOPSCOPE_… variables override this file; \
+                            this file overrides NO_COLOR.";
 
-# Draw with ASCII characters only, for terminals and fonts without box drawing.
-# Variable: LOOPSCOPE_ASCII. Flag: --ascii.
-#ascii = false
-
-# Capture the mouse. Set to false to keep the terminal's own text selection.
-# Variable: LOOPSCOPE_MOUSE.
-#mouse = true
-
-# Initial speed of a virtual clock on screen: virtual seconds per real second, 0.1 to 1000000, or \"max\".
-# Headless runs ignore this setting and start at \"max\". Variable: LOOPSCOPE_SPEED. Flag: run --speed.
-#speed = 1
-
-# Memory budget of a trace: bytes, or text with KiB, MiB or GiB. Beyond it, the oldest data is evicted.
-# Variable: LOOPSCOPE_MEMORY.
-#memory = \"1 GiB\"
-
-# Thresholds of the findings. Times are seconds, or text such as \"10ms\".
-#[findings]
-";
+/// Introduction to the thresholds.
+const FINDINGS_INTRODUCTION: &str = "Thresholds of the findings. Times are seconds, or text such as \"10ms\". Sizes are \
+                                     bytes, or text with KiB, MiB or GiB. All others are whole numbers.";
 
 /// Returns a settings file with every setting at its default, commented out.
 ///
 /// A copy changes nothing until a line is uncommented. Lines of prose begin with `# `, settings with `#` alone.
 pub fn template() -> String {
-    let thresholds = Thresholds::default();
-    Thresholds::ALL.iter().fold(TEMPLATE_START.to_owned(), |text, threshold| {
-        format!("{text}# {}\n#{}\n", threshold.help, threshold_line(threshold, &thresholds))
-    })
+    let mut text = String::new();
+    push_prose(&mut text, INTRODUCTION);
+    let defaults = Settings::default();
+    for setting in Setting::ALL {
+        text.push('\n');
+        push_prose(&mut text, setting.help);
+        let flag = setting.flag.map_or_else(String::new, |flag| format!(" Flag: {flag}."));
+        push_prose(&mut text, &format!("Variable: {}.{flag}", setting.variable));
+        text.push_str(&format!("#{} = {}\n", setting.name, setting.format(&defaults)));
+    }
+    text.push('\n');
+    push_prose(&mut text, FINDINGS_INTRODUCTION);
+    text.push_str(&format!("#[{FINDINGS_KEY}]\n"));
+    for threshold in Thresholds::ALL {
+        push_prose(&mut text, threshold.help);
+        text.push_str(&format!("#{} = {}\n", threshold.name(), format_threshold(threshold, &defaults.thresholds)));
+    }
+    text
+}
+
+/// Writes all settings in the format of a settings file.
+///
+/// # Errors
+/// Returns errors of the writer.
+pub fn write_settings(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+    for setting in Setting::ALL {
+        writeln!(out, "{} = {}", setting.name, setting.format(settings))?;
+    }
+    writeln!(out, "\n[{FINDINGS_KEY}]")?;
+    for threshold in Thresholds::ALL {
+        writeln!(out, "{} = {}", threshold.name(), format_threshold(threshold, &settings.thresholds))?;
+    }
+    Ok(())
+}
+
+/// Appends a paragraph as comment lines of at most [`LINE_COLUMNS`].
+fn push_prose(text: &mut String, paragraph: &str) {
+    let mut line = String::from("#");
+    for word in paragraph.split_whitespace() {
+        if line.len() > 1 && line.width() + 1 + word.width() > LINE_COLUMNS {
+            text.push_str(&line);
+            text.push('\n');
+            line.truncate(1);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text.push_str(&line);
+    text.push('\n');
 }

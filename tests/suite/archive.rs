@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::cli::loopscope;
 use crate::example_app::{TempFolder, wait_until};
-use crate::fuzzed::{query_everything, repair_checksums};
+use crate::fuzz_targets::{query_everything, repair_checksums};
 use crate::synthetic::{EventMix, SyntheticLoop};
 use crate::trace as storm;
 
@@ -56,7 +56,7 @@ fn archive_gives_the_report_of_its_run() {
 #[test]
 fn reads_archives_of_this_version() {
     let seed = |name: &str| {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive").join(name);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/seeds/archive").join(name);
         let file = std::fs::File::open(path).expect("the seed is in the repository");
         read_archive(file, usize::MAX).expect("the seed opens")
     };

@@ -93,6 +93,54 @@ fn documents_go_to_standard_output() {
     }
 }
 
+/// Returns a command and everything below it.
+fn with_subcommands(command: clap::Command) -> Vec<clap::Command> {
+    let below: Vec<_> = command.get_subcommands().cloned().flat_map(with_subcommands).collect();
+    [command].into_iter().chain(below).collect()
+}
+
+#[test]
+fn help_is_wrapped_by_clap_only() {
+    for command in with_subcommands(loopscope::cli::command()) {
+        let name = command.get_name();
+        let about = command.get_about().expect("has a first line").to_string();
+        assert!(about.len() <= 64, "{name}: {about}");
+        for arg in command.get_arguments().filter(|arg| arg.get_id() != "help" && arg.get_id() != "version") {
+            let help = arg.get_help().expect("every option has a help text").to_string();
+            assert!(help.len() <= 64 && !help.contains('\n'), "{name}: {help}");
+        }
+        let after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        for paragraph in after.split("\n\n") {
+            let mut lines = paragraph.lines();
+            if lines.next() == Some("Examples:") {
+                assert!(lines.all(|line| line.starts_with("  ") && line.len() <= 80), "{name}: {paragraph}");
+            } else {
+                assert_eq!(lines.next(), None, "{name}: a paragraph is one line: {paragraph}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_are_reproducible() {
+    let names = with_subcommands(loopscope::cli::command()).into_iter().skip(1);
+    let names: Vec<_> = names.map(|command| command.get_name().to_owned()).collect();
+    let top_level = loopscope::cli::command();
+    let commands: Vec<_> = names.iter().filter(|name| top_level.find_subcommand(name).is_some()).collect();
+    let pages = [vec!["man"]].into_iter().chain(commands.iter().map(|name| vec!["man", name.as_str()]));
+    let shells = ["bash", "elvish", "fish", "powershell", "zsh"].map(|shell| vec!["completions", shell]);
+    for args in pages.chain(shells) {
+        let page = loopscope(&args).stdout;
+        let other = loopscope_with_env(&args, &[("COLUMNS", "40"), ("TZ", "Asia/Tokyo"), ("LC_ALL", "C")]).stdout;
+        assert!(!page.is_empty() && page == other, "{args:?}");
+        if let Some(heading) = page.lines().find(|line| line.starts_with(".TH ")) {
+            let words: Vec<_> = heading.split_whitespace().collect();
+            let version = format!("{}\"", env!("CARGO_PKG_VERSION"));
+            assert!(words.len() == 5 && words[4].ends_with(&version), "without a date: {heading}");
+        }
+    }
+}
+
 #[test]
 fn closed_stdout_is_not_an_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_loopscope"))

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::fuzzed;
+use crate::fuzz_targets;
 
 /// Mutations of each seed.
 const MUTATIONS: u64 = 150;
@@ -80,7 +80,7 @@ impl Drop for PrintOnPanic {
 /// Runs a target on each seed of this kind, and on mutations of it.
 #[track_caller]
 fn run_target(kind: &str, target: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(kind);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/seeds").join(kind);
     let mut paths: Vec<_> = std::fs::read_dir(folder).expect("seeds are in the repository").flatten().collect();
     paths.sort_by_key(std::fs::DirEntry::path);
     let seeds: Vec<_> = paths.iter().map(|path| std::fs::read(path.path()).expect("a seed is a file")).collect();
@@ -100,27 +100,27 @@ fn run_target(kind: &str, target: impl Fn(&[u8])) {
 
 #[test]
 fn archives_survive_mutation() {
-    run_target("archive", fuzzed::archive);
+    run_target("archive", fuzz_targets::archive);
 }
 
 #[test]
 fn recordings_survive_mutation() {
-    run_target("recording", fuzzed::recording);
+    run_target("recording", fuzz_targets::recording);
 }
 
 #[test]
 fn messages_survive_mutation() {
-    run_target("wire", fuzzed::wire);
+    run_target("wire", fuzz_targets::wire);
 }
 
 /// The mutations must not all be rejected early, or the run would prove nothing.
 #[test]
 fn most_mutations_are_still_decoded() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/archive/complete");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/seeds/archive/complete");
     let seed = std::fs::read(path).expect("seeds are in the repository");
     let polls = (0..MUTATIONS).map(|number| {
         let mut bytes = mutate(&seed, &seed, &mut SeededRandom(number << 32));
-        fuzzed::repair_checksums(&mut bytes);
+        fuzz_targets::repair_checksums(&mut bytes);
         loopscope::feed::archive::read_archive(&bytes[..], usize::MAX).map_or(0, |opened| opened.trace.counts().polls)
     });
     let taken = polls.filter(|polls| *polls > 0).count();

@@ -19,8 +19,7 @@ mod fake_console;
 mod fake_session;
 mod feed_disagreement;
 mod fuzz_seeds;
-#[path = "../../fuzz/src/lib.rs"]
-mod fuzzed;
+mod fuzz_targets;
 mod guide;
 #[cfg(unix)]
 mod handover;

@@ -232,7 +232,7 @@ fn text_report_separates_evicted_tasks() {
     let (retained, evicted) = (trace.tasks().retained() as u64, trace.evicted().count);
     assert!(retained > 40 && evicted > 5_000, "{retained} tasks remain");
     let text = text_of(&trace, &RunOutcome::Cancelled, false);
-    let [retained, more, evicted] = [retained, retained - 40, evicted].map(loopscope::report::human_number);
+    let [retained, more, evicted] = [retained, retained - 40, evicted].map(loopscope::insight::units::human_number);
     assert!(text.contains(&format!("tasks (the 40 busiest of {retained})")), "{text}");
     assert!(text.contains(&format!("and {more} tasks more: --full shows all")), "{text}");
     assert!(text.contains(&format!("and {evicted} tasks evicted (memory budget), ended by")), "{text}");

@@ -168,7 +168,9 @@ impl<'ast> Visit<'ast> for Names {
 /// The names in every Rust file of the repository, by file.
 fn names() -> BTreeMap<PathBuf, Names> {
     let folders = ["src", "tests", "benches", "examples", "fuzz"];
-    let files = folders.iter().flat_map(|folder| rust_files(&root().join(folder)));
+    // A package of the crate lacks the workspace in `fuzz`.
+    let folders = folders.iter().map(|folder| root().join(folder)).filter(|folder| folder.is_dir());
+    let files = folders.flat_map(|folder| rust_files(&folder));
     let read = |file: PathBuf| {
         let parsed = syn::parse_file(&fs::read_to_string(&file).expect("source is text")).expect("source compiles");
         let mut names = Names::default();

@@ -1,42 +1,68 @@
 //! Stopping (SIGSTOP) and continuing the app's process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::ExecSession;
-use crate::trace::{Event, PauseReason};
+use super::process::AppProcess;
+use crate::trace::PauseReason;
 
 /// Maximum delay of a stop while waiting for a console update.
 const FREEZE_TIMEOUT: Duration = Duration::from_millis(250);
 
-impl ExecSession {
-    /// Stops the process after the next console update, or after a timeout.
-    ///
-    /// The update gives the names of what the tasks wait for. `has_told` is whether one has just arrived.
-    pub(super) fn freeze(&mut self, has_update: bool) {
-        let is_due =
-            self.freeze_requested_at.is_some_and(|requested_at| has_update || requested_at.elapsed() >= FREEZE_TIMEOUT);
-        if !is_due {
-            return;
-        }
-        self.freeze_requested_at = None;
-        let Some(app) = self.app.as_mut().filter(|_| !self.is_frozen) else { return };
-        if app.freeze(true) {
-            self.is_frozen = true;
-            // The process stops a little after the signal; events in between fall on the edge of the pause.
-            let now = self.clock.now();
-            let at = self.recording.clock_mut().loop_time(now);
-            self.recording.clock_mut().stop(now);
-            let cause = if self.is_suspended { PauseReason::Suspended } else { PauseReason::User };
-            self.time_queue.push(at, Event::Pause { at, reason: cause });
-        }
+/// Whether the app's process is stopped, or will be.
+#[derive(Debug, Default)]
+pub struct FreezeState {
+    /// The process is stopped.
+    is_frozen: bool,
+    /// The process is stopped only while loopscope itself is suspended.
+    is_suspended: bool,
+    /// When a stop was requested, until the process is stopped.
+    requested_at: Option<Instant>,
+}
+
+impl FreezeState {
+    /// Returns whether the process is stopped.
+    pub fn is_frozen(&self) -> bool {
+        self.is_frozen
     }
 
-    /// Continues the process, or cancels a requested stop.
-    pub(super) fn thaw(&mut self) {
-        self.freeze_requested_at = None;
-        let Some(app) = self.app.as_mut().filter(|_| self.is_frozen) else { return };
-        // Restart time before the signal: the process continues only after it.
-        self.recording.clock_mut().resume(self.clock.now());
+    /// Returns whether a stop was requested and the process is not yet stopped.
+    pub fn is_requested(&self) -> bool {
+        self.requested_at.is_some()
+    }
+
+    /// Requests a stop. `is_suspension` means that it lasts only while loopscope itself is suspended.
+    pub fn request(&mut self, is_suspension: bool) {
+        self.is_suspended = is_suspension && self.requested_at.is_none();
+        self.requested_at.get_or_insert_with(Instant::now);
+    }
+
+    /// Returns whether the last stop was requested for a suspension of loopscope, and forgets it.
+    pub fn take_suspension(&mut self) -> bool {
+        std::mem::take(&mut self.is_suspended)
+    }
+
+    /// Stops the process after the next console update, or after a timeout. Returns the reason if it was stopped now.
+    ///
+    /// The update gives the names of what the tasks wait for. `has_update` is whether one has just arrived.
+    pub fn stop_if_due(&mut self, has_update: bool, app: Option<&mut AppProcess>) -> Option<PauseReason> {
+        self.requested_at.filter(|requested_at| has_update || requested_at.elapsed() >= FREEZE_TIMEOUT)?;
+        self.requested_at = None;
+        let app = app.filter(|_| !self.is_frozen)?;
+        self.is_frozen = app.freeze(true);
+        let reason = if self.is_suspended { PauseReason::Suspended } else { PauseReason::User };
+        self.is_frozen.then_some(reason)
+    }
+
+    /// Continues the process, or cancels a requested stop. Calls `before_signal` just before the process continues.
+    pub fn thaw(&mut self, app: Option<&mut AppProcess>, before_signal: impl FnOnce()) {
+        self.requested_at = None;
+        let Some(app) = app.filter(|_| self.is_frozen) else { return };
+        before_signal();
         self.is_frozen = !app.freeze(false);
+    }
+
+    /// Records that the process has ended.
+    pub fn clear(&mut self) {
+        (self.is_frozen, self.requested_at) = (false, None);
     }
 }

@@ -9,7 +9,7 @@ impl ExecSession {
     /// Returns the note for the current state: what limits the data shown.
     pub(super) fn note(&self) -> String {
         let mut notes = Vec::new();
-        if self.is_frozen {
+        if self.freeze.is_frozen() {
             notes.push("process stopped (SIGSTOP); loop time is paused".to_owned());
         }
         if let Some(reason) = &self.parse_error {
@@ -30,7 +30,7 @@ impl ExecSession {
     fn no_tasks_note(&self) -> Option<String> {
         if matches!(self.outcome, Some(RunOutcome::Failed(_)))
             && self.recording.stats().lines == 0
-            && self.app_end.is_none()
+            && !self.app_end.has_ended()
         {
             return None;
         }

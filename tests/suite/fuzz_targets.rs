@@ -1,5 +1,7 @@
-//! Bodies of the fuzz targets, which `tests/suite/fuzz_seeds` runs too. Each one decodes arbitrary bytes and then
-//! queries everything in the resulting trace, so that no part of it can fail later.
+//! Bodies of the fuzz targets, shared by `fuzz/` and by the bounded run in `fuzz_seeds`.
+//!
+//! Each target decodes arbitrary bytes and then queries everything in the resulting trace, so that no part of it can fail
+//! later.
 
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use loopscope::feed::archive::read_archive;
