@@ -17,7 +17,6 @@ mod page;
 pub mod palette;
 mod picker;
 mod resource_usage;
-mod session;
 mod session_log;
 mod tabs;
 mod task_rows;
@@ -36,7 +35,6 @@ pub use overlay::{MessageOverlay, Overlay, Prompt, PromptKind, ScrollPosition};
 pub use page::{DashboardPage, ListPosition};
 pub use picker::{Picker, PickerFocus};
 pub use resource_usage::{ResourceUsage, TaskSample};
-pub use session::{Launch, Launcher, Session};
 pub use session_log::{LogEntry, LogLevel, SessionLog};
 pub use tabs::{TABS_MAX, Tab, TabBar, TabState, TabStatus};
 pub use task_rows::{RowOrder, TaskRows};
@@ -46,6 +44,7 @@ pub use viewport::{Viewport, ViewportMode};
 
 use crate::control::RunPhase;
 use crate::insight::{Findings, LintRunner, Thresholds};
+use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::Nanos;
 use crate::workload::manifest::Manifest;
 use keymap::KeyScope;
@@ -81,7 +80,7 @@ pub struct Model {
     /// The last action was to edit a built-in script; repeating it copies the script and edits the copy.
     pub is_copy_pending: bool,
     /// What started the session that is shown, and what `run again` starts. `None` if loopscope did not start it.
-    pub launched: Option<Launch>,
+    pub launched: Option<LaunchRequest>,
     /// Thresholds of the lints.
     pub thresholds: Thresholds,
     /// Findings of the whole run, once it has ended.
@@ -114,7 +113,7 @@ impl Model {
 
     /// Shows a new session from its beginning. Resets selection, filter and zoom; keeps only whether the details are
     /// shown.
-    pub fn show_session(&mut self, launched: Option<Launch>) {
+    pub fn show_session(&mut self, launched: Option<LaunchRequest>) {
         self.screen = Screen::Dashboard;
         self.dashboard = Dashboard::with_details(self.dashboard.details);
         self.launched = launched;

@@ -49,8 +49,9 @@ pub use theme::{Palette, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{DashboardPage, Model, Screen, ScreenGeometry, Session};
+use crate::app::{DashboardPage, Model, Screen, ScreenGeometry};
 use crate::control::SessionStatus;
+use crate::session::interface::Session;
 use layout::to_screen_rect;
 use scene::SessionScene;
 use theme::Role;

@@ -2,8 +2,8 @@
 
 use super::input::MouseInput;
 use super::page::DashboardPage;
-use super::session::Launch;
 use crate::control::{Breakpoint, SessionCommand, Speed};
+use crate::session::interface::LaunchRequest;
 use crate::trace::Nanos;
 
 /// A direction or distance to move by in a list, a text or the timeline.
@@ -187,7 +187,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Start a run.
-    Launch(Launch),
+    Launch(LaunchRequest),
     /// Attach to the program at this address, in a new tab.
     Attach(String),
     /// Save the trace of the session that is shown to this file.

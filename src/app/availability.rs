@@ -4,7 +4,7 @@
 use super::Model;
 use super::action::Action;
 use super::page::DashboardPage;
-use super::session::Session;
+use crate::session::interface::Session;
 
 use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
 use crate::trace::Fidelity;

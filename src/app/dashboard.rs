@@ -10,11 +10,11 @@ use super::geometry::ScreenGeometry;
 use super::page::{DashboardPage, ListPosition};
 use super::picker::apply_motion;
 use super::resource_usage::ResourceUsage;
-use super::session::Session;
 use super::session_log::SessionLog;
 use super::task_rows::TaskRows;
 use super::viewport::{Viewport, ViewportMode};
 use crate::insight::Findings;
+use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, TaskId, TaskState, Trace};
 
 /// Maximum depth of the undo history of the viewport; older entries are dropped.

@@ -10,11 +10,11 @@ use super::keymap;
 use super::overlay::{Overlay, Prompt, PromptKind, ScrollPosition};
 use super::page::DashboardPage;
 use super::palette;
-use super::session::{Launch, Session};
 use super::{Model, Screen};
 use crate::control::{
     BREAKPOINTS_MAX, ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus, Speed,
 };
+use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
 
@@ -129,7 +129,7 @@ fn apply_to_screen(
 
 /// Opens the script of the session that is shown. Copying a built-in script needs a confirmation.
 fn edit_script(model: &mut Model, is_copy_confirmed: bool, catalog: &[Manifest]) -> Vec<Effect> {
-    let Some(Launch { name, .. }) = model.launched.clone() else {
+    let Some(LaunchRequest { name, .. }) = model.launched.clone() else {
         model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
         return Vec::new();
     };

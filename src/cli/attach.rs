@@ -11,11 +11,10 @@ use super::open;
 use super::record::{self, RecordArgs};
 use super::run::ensure_terminal;
 use super::screen;
-use crate::app::Session;
 use crate::control::{ConnectionState, FeedChoice, SourceKind};
 use crate::feed::wire::{ConsoleAddress, DEFAULT_ADDRESS};
 use crate::report::RunSource;
-use crate::session::{self, AttachSession, ReadUntil};
+use crate::session::{self, AttachSession, ReadUntil, Session};
 use crate::settings::Settings;
 use crate::workload::duration;
 

@@ -11,13 +11,12 @@ use signal_hook::iterator::Signals;
 use super::assertion::{AssertResult, Assertion};
 use super::exit::{CliExit, print_error, to_stdout};
 use super::run::RunPlan;
-use crate::app::Session;
 use crate::cleanup;
 use crate::control::{RunOutcome, RunPhase, SessionCommand, SessionStatus};
 use crate::insight::Thresholds;
 use crate::lab::{ConsoleListener, LoopProgram};
 use crate::report::{JsonReport, ReportInput, RunSource, write_text};
-use crate::session::{self, ArchiveFile, ArchivingSession, LabSession};
+use crate::session::{self, ArchiveFile, ArchivingSession, LabSession, Session};
 use crate::trace::Trace;
 
 /// Maximum time for an interrupted run to stop and deliver its last events.

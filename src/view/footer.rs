@@ -10,8 +10,9 @@ use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
 use crate::app::keymap;
-use crate::app::{Action, Model, Overlay, Prompt, PromptKind, Screen, Session, is_in_footer, palette};
+use crate::app::{Action, Model, Overlay, Prompt, PromptKind, Screen, is_in_footer, palette};
 use crate::control::{ControlLevel, RunPhase, SessionStatus};
+use crate::session::interface::Session;
 
 /// Maximum number of commands listed in the palette.
 const PALETTE_ROWS_MAX: u16 = 10;

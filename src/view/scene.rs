@@ -1,8 +1,9 @@
 //! Inputs of a frame, bundled into one parameter.
 
 use super::theme::Theme;
-use crate::app::{Model, Session};
+use crate::app::Model;
 use crate::control::SessionStatus;
+use crate::session::interface::Session;
 use crate::trace::Axis;
 use crate::workload::manifest::Manifest;
 

@@ -1,8 +1,9 @@
 //! Tests of the screen at all sizes and in all palettes.
 
 use loopscope::app::keymap::KeyScope;
-use loopscope::app::{Action, Launcher, Model, Motion, MouseInput, MouseKind, Session, UpdateContext, apply_action};
+use loopscope::app::{Action, Model, Motion, MouseInput, MouseKind, UpdateContext, apply_action};
 use loopscope::control::{ControlLevel, RunPhase, SourceKind};
+use loopscope::session::{Launcher, Session};
 use loopscope::trace::{Event, TaskId, TaskMeta, TaskOutcome, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;

@@ -1,7 +1,7 @@
 //! Built-in workloads and script errors, run on the lab's event loop. Its helpers run scripts for other test modules.
 
 use crate::lab_harness::{self, FinishedRun};
-use loopscope::app::Session;
+use loopscope::session::Session;
 use loopscope::trace::AwaitKind;
 use loopscope::workload::{build_program, catalog, manifest::Manifest, params, script};
 

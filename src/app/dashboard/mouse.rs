@@ -6,8 +6,8 @@ use crate::app::columns::{self, COLUMNS};
 use crate::app::geometry::ScreenGeometry;
 use crate::app::input::{MouseInput, MouseKind};
 use crate::app::page::DashboardPage;
-use crate::app::session::Session;
 use crate::app::viewport::Viewport;
+use crate::session::interface::Session;
 use crate::trace::column_edge;
 
 impl Dashboard {

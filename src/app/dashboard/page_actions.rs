@@ -5,9 +5,9 @@ use crate::app::action::{Action, Motion};
 use crate::app::columns::COLUMNS;
 use crate::app::geometry::ScreenGeometry;
 use crate::app::page::{DashboardPage, ListPosition};
-use crate::app::session::Session;
 use crate::app::task_rows::RowOrder;
 use crate::insight::Findings;
+use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, ResourceId, TaskId, Trace, WakeSource};
 
 impl Dashboard {

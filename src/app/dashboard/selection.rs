@@ -3,7 +3,7 @@
 use super::Dashboard;
 use crate::app::geometry::ScreenGeometry;
 use crate::app::page::DashboardPage;
-use crate::app::session::Session;
+use crate::session::interface::Session;
 use crate::trace::{TaskId, Trace};
 
 impl Dashboard {
