@@ -1,8 +1,8 @@
 //! Which actions are available in the current session, and why the others are not. Used by the footer and by the
 //! answers to keys.
 
-use super::Model;
 use super::action::Action;
+use super::model::Model;
 use super::page::DashboardPage;
 use crate::session::interface::Session;
 

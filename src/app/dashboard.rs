@@ -4,15 +4,16 @@ mod mouse;
 mod page_actions;
 mod selection;
 
-use super::action::{Action, Motion};
+use super::action::Action;
 use super::columns::COLUMNS;
 use super::geometry::ScreenGeometry;
+use super::motion::{Motion, apply_motion};
 use super::page::{DashboardPage, ListPosition};
-use super::picker::apply_motion;
 use super::resource_usage::ResourceUsage;
 use super::session_log::SessionLog;
 use super::task_rows::TaskRows;
 use super::viewport::{Viewport, ViewportMode};
+use crate::control::BreakpointHit;
 use crate::insight::Findings;
 use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, TaskId, TaskState, Trace};
@@ -80,7 +81,7 @@ pub struct Dashboard {
     /// Lines of the details above the first visible one.
     pub details_top: usize,
     /// The last breakpoint hit that was shown.
-    pub(super) shown_hit: Option<crate::control::BreakpointHit>,
+    shown_hit: Option<BreakpointHit>,
     undo_stack: Vec<Viewport>,
     /// Whether the last action was a pan: further pans are undone together with it.
     is_panning: bool,

@@ -1,7 +1,8 @@
 //! The key bindings. Dispatch, footer, help and command palette all use this one table.
 
-use super::action::{Action, Motion};
+use super::action::Action;
 use super::input::{KeyCode, KeyPress};
+use super::motion::Motion;
 use super::page::DashboardPage;
 
 /// The context in which a key binding applies.

@@ -1,6 +1,7 @@
 //! The picker's form: one field for each parameter, then speed, clock and whether to start paused.
 
-use super::action::{Action, Motion};
+use super::action::Action;
+use super::motion::Motion;
 use super::text_field::TextField;
 use crate::control::{ClockKind, Speed};
 use crate::session::interface::LaunchRequest;

@@ -1,10 +1,10 @@
 //! Overlays on top of a screen, which receive all keys first: help, messages and prompts.
 
-use super::action::{Action, Motion};
+use super::action::Action;
 use super::geometry::ScreenGeometry;
 use super::keymap::KeyScope;
+use super::motion::{Motion, apply_motion};
 use super::palette;
-use super::picker::apply_motion;
 use super::text_field::TextField;
 
 /// Maximum lines of a message; a longer one ends with the number of omitted lines.

@@ -1,7 +1,6 @@
 //! The pages of the dashboard: the timeline, and the tables and lists that replace it.
 
-use super::action::Motion;
-use super::picker::apply_motion;
+use super::motion::{Motion, apply_motion};
 
 /// A page of the dashboard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

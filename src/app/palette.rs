@@ -4,7 +4,7 @@ use super::action::Action;
 use super::columns::{self, COLUMNS};
 use super::keymap::{self, KeyBinding, KeyScope};
 use super::page::DashboardPage;
-use super::task_rows::contains_ignoring_case;
+use super::text_match::contains_ignoring_case;
 use crate::trace::Nanos;
 
 /// A typed command with an argument.

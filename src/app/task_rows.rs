@@ -8,6 +8,7 @@ mod sorter;
 use std::cell::Cell;
 
 use super::columns::{self, COLUMNS};
+use super::text_match::contains_ignoring_case;
 use crate::trace::{TaskId, Trace};
 use sorter::RowSorter;
 
@@ -205,9 +206,4 @@ impl TaskRows {
         }
         Some(self.last_lookup.get())
     }
-}
-
-/// Whether `text` contains `filter`, which is in lower case, ignoring case.
-pub fn contains_ignoring_case(text: &str, filter: &str) -> bool {
-    text.to_lowercase().contains(filter)
 }

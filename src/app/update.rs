@@ -1,16 +1,17 @@
 //! State transitions: an action changes the model and yields effects. An overlay handles the action first, then the
 //! screen.
 
-use super::action::{Action, Effect, Motion};
+use super::action::{Action, Effect};
 use super::availability::unavailable_reason;
 use super::dashboard::axis_end;
 use super::geometry::ScreenGeometry;
 use super::input::{InputEvent, MouseKind};
 use super::keymap;
+use super::model::{Model, Screen};
+use super::motion::Motion;
 use super::overlay::{Overlay, Prompt, PromptKind, ScrollPosition};
 use super::page::DashboardPage;
 use super::palette;
-use super::{Model, Screen};
 use crate::control::{
     BREAKPOINTS_MAX, ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus, Speed,
 };

@@ -1,10 +1,11 @@
 //! Mouse handling of the dashboard.
 
 use super::{Dashboard, Pane};
-use crate::app::action::{Action, Motion};
+use crate::app::action::Action;
 use crate::app::columns::{self, COLUMNS};
 use crate::app::geometry::ScreenGeometry;
 use crate::app::input::{MouseInput, MouseKind};
+use crate::app::motion::Motion;
 use crate::app::page::DashboardPage;
 use crate::app::viewport::Viewport;
 use crate::session::interface::Session;

@@ -1,9 +1,10 @@
 //! Actions on the pages of the dashboard: choosing rows, following them, and sorting tasks.
 
 use super::{Dashboard, Pane};
-use crate::app::action::{Action, Motion};
+use crate::app::action::Action;
 use crate::app::columns::COLUMNS;
 use crate::app::geometry::ScreenGeometry;
+use crate::app::motion::Motion;
 use crate::app::page::{DashboardPage, ListPosition};
 use crate::app::task_rows::RowOrder;
 use crate::insight::Findings;
