@@ -1,7 +1,7 @@
 //! The dashboard of a session: selected task, visible rows, visible range of the axis, and the time that is viewed.
 
 mod mouse;
-mod page_actions;
+mod pages;
 mod selection;
 
 use super::action::Action;
@@ -99,7 +99,7 @@ impl Default for Dashboard {
             cursor: None,
             frozen: None,
             page: DashboardPage::default(),
-            lists: DashboardPage::ALL.map(ListPosition::for_page),
+            lists: DashboardPage::ALL.map(DashboardPage::first_position),
             scrolled_columns: 0,
             log: SessionLog::default(),
             resource_usage: ResourceUsage::default(),
@@ -359,7 +359,7 @@ impl Dashboard {
     fn move_in_pane(&mut self, motion: Motion, session: &dyn Session, geometry: &ScreenGeometry) {
         let trace = session.trace();
         match self.focus {
-            Pane::Timeline if self.page.has_list() => self.move_in_list(motion, session, geometry),
+            Pane::Timeline if self.page.has_list() => self.move_in_list(motion, geometry),
             Pane::Timeline => {
                 let row = self.selected.and_then(|id| self.rows.row_of(id, trace)).unwrap_or(0);
                 let row = apply_motion(row, motion, geometry.rows.height.into(), self.rows.count(trace));

@@ -12,8 +12,8 @@ use super::glyph;
 use super::lane;
 use super::layout::TimelineLayout;
 use super::legend;
+use super::page;
 use super::scene::SessionScene;
-use super::tasks;
 use super::text;
 use super::theme::Role;
 use crate::app::columns::{self, COLUMNS};
@@ -82,7 +82,7 @@ fn render_head(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLay
         ViewportMode::Live => "live",
         ViewportMode::Free => "part of the run",
     };
-    let title = tasks::title(scene);
+    let title = page::task_rows_title(scene);
     let axis_name = match state.viewport.axis {
         Axis::Time => "loop time",
         Axis::Steps => "polls",
@@ -128,7 +128,7 @@ fn render_label(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u
     let mut line =
         format!("{}  {}", if is_selected { glyph::SELECTED } else { ' ' }, text::fit(&task.name(), name_columns));
     if has_counts {
-        let context = tasks::column_context(scene);
+        let context = scene.column_context();
         for index in count_columns(scene) {
             // A long time is truncated rather than breaking the alignment.
             let text = text::truncate(&COLUMNS[index].text(context, task), COUNT_COLUMNS - 1);

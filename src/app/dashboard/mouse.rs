@@ -87,8 +87,8 @@ impl Dashboard {
                 let last = geometry.details_lines.saturating_sub(geometry.details.height.into());
                 self.details_top = (self.details_top + 1).min(last);
             }
-            MouseKind::WheelUp if self.page.has_list() => self.move_in_list(Motion::Up, session, geometry),
-            MouseKind::WheelDown if self.page.has_list() => self.move_in_list(Motion::Down, session, geometry),
+            MouseKind::WheelUp if self.page.has_list() => self.move_in_list(Motion::Up, geometry),
+            MouseKind::WheelDown if self.page.has_list() => self.move_in_list(Motion::Down, geometry),
             MouseKind::WheelUp => self.first_row = self.first_row.saturating_sub(3),
             MouseKind::WheelDown => {
                 self.first_row = (self.first_row + 3).min(count.saturating_sub(geometry.rows.height.into()));

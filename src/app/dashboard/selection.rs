@@ -2,7 +2,6 @@
 
 use super::Dashboard;
 use crate::app::geometry::ScreenGeometry;
-use crate::app::page::DashboardPage;
 use crate::control::BreakpointHit;
 use crate::session::interface::Session;
 use crate::trace::{TaskId, Trace};
@@ -12,7 +11,7 @@ impl Dashboard {
     pub fn refresh(&mut self, session: &dyn Session) {
         let trace = session.trace();
         self.log.observe(trace, &session.status());
-        self.refresh_resources(trace);
+        (self.page.rules().refresh)(self, trace);
         if self.rows.advance(trace) {
             self.scroll_to_selected(trace);
         }
@@ -21,8 +20,7 @@ impl Dashboard {
 
     /// Whether incremental work is left, even if no further events arrive.
     pub fn has_pending_work(&self, trace: &Trace) -> bool {
-        self.rows.has_pending_work(trace)
-            || (self.page == DashboardPage::Resources && self.resource_usage.has_pending_work(trace))
+        self.rows.has_pending_work(trace) || (self.page.rules().has_pending_work)(self, trace)
     }
 
     /// Ensures that the selected task and the first visible row exist.
