@@ -21,6 +21,7 @@ mod picker;
 mod resource_usage;
 mod session_log;
 mod tabs;
+pub mod task_names;
 mod task_rows;
 mod text_field;
 mod text_match;

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 
 use super::list::{self, PageLayout};
-use crate::app::columns::task_name;
+use crate::app::task_names::task_name;
 use crate::app::{TaskSample, time};
 use crate::trace::{ResourceEntry, ResourceId, Trace};
 use crate::view::scene::SessionScene;

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use rustc_hash::FxHashMap;
 
 use super::list::{self, PageLayout};
-use crate::app::columns::{describe_waker, task_name};
+use crate::app::task_names::{describe_waker, task_name};
 use crate::app::time;
 use crate::trace::{Task, WakeSource};
 use crate::view::canvas::{self, put_text};
