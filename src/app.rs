@@ -30,7 +30,7 @@ mod update;
 mod viewport;
 
 pub use action::{Action, Effect};
-pub use availability::is_in_footer;
+pub use availability::{has_effect, is_in_footer};
 pub use dashboard::{Dashboard, Pane, axis_end};
 pub use geometry::{CellRect, ScreenGeometry};
 pub use input::{InputEvent, KeyCode, KeyPress, MouseInput, MouseKind};

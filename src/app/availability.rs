@@ -1,12 +1,12 @@
-//! Which actions are available in the current session, and why the others are not. Used by the footer and by the
-//! answers to keys.
+//! Which actions are available in the current session, and why the others are not. Used by help, palette and footer,
+//! and by the answers to keys.
 
 use super::action::Action;
 use super::model::Model;
 use super::page::DashboardPage;
 use crate::session::interface::Session;
 
-use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
+use crate::control::{ClockKind, ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
 use crate::trace::Fidelity;
 
 /// Returns why `action` is unavailable in a session with this status; `None` if it is available.
@@ -45,7 +45,28 @@ pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'st
     }
 }
 
-/// Whether the footer shows `action` for `session`.
+/// Whether `action` has an effect in `session` at some time of the run. Help and palette list only such actions.
+pub fn has_effect(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
+    let Some(session) = session else { return true };
+    let status = session.status();
+    match action {
+        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.is_bar_visible(),
+        Action::RunAgain | Action::Edit => model.launched.is_some(),
+        Action::SwitchAxis => session.trace().fidelity() == Fidelity::Exact,
+        Action::ToggleProcessFreeze => status.control_level == ControlLevel::Process,
+        Action::Reconnect => status.source == SourceKind::Attach,
+        Action::AddBreakpoint(_) | Action::ClearBreakpoints => {
+            status.control_level == ControlLevel::Loop && model.launched.is_some()
+        }
+        Action::Slower | Action::Faster | Action::SpeedMax | Action::SetSpeed(_) => {
+            status.control_level == ControlLevel::Loop && status.clock == ClockKind::Virtual
+        }
+        action if action.is_loop_command() => status.control_level == ControlLevel::Loop,
+        _ => true,
+    }
+}
+
+/// Whether the footer shows `action` for `session`: it has an effect now.
 pub fn is_in_footer(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
     let status = session.map(Session::status);
     let has_ended = status.as_ref().is_none_or(|status| status.phase == RunPhase::Ended);

@@ -346,25 +346,27 @@ fn apply_to_prompt(model: &mut Model, mut prompt: Prompt, action: Action, contex
         (Action::Move(Motion::Up | Motion::Down), PromptKind::Attach | PromptKind::Save) => {
             model.overlay = Some(Overlay::Prompt(prompt));
         }
-        (Action::Accept, PromptKind::Command) => match prompt.chosen_action(model.screen_scope()) {
-            Ok(Action::Save) if palette::save_argument(prompt.field.text()).is_some() => {
-                return palette::save_argument(prompt.field.text())
-                    .map(|file| Effect::Save(file.to_owned()))
-                    .into_iter()
-                    .collect();
+        (Action::Accept, PromptKind::Command) => {
+            match palette::chosen_action(prompt.field.text(), prompt.chosen, model, context.session) {
+                Ok(Action::Save) if palette::save_argument(prompt.field.text()).is_some() => {
+                    return palette::save_argument(prompt.field.text())
+                        .map(|file| Effect::Save(file.to_owned()))
+                        .into_iter()
+                        .collect();
+                }
+                Ok(action) => return apply_action(model, action, context),
+                Err(error) => {
+                    prompt.error = Some(error);
+                    model.overlay = Some(Overlay::Prompt(prompt));
+                }
             }
-            Ok(action) => return apply_action(model, action, context),
-            Err(error) => {
-                prompt.error = Some(error);
-                model.overlay = Some(Overlay::Prompt(prompt));
-            }
-        },
+        }
         (Action::Move(Motion::Up), _) => {
             prompt.chosen = prompt.chosen.saturating_sub(1);
             model.overlay = Some(Overlay::Prompt(prompt));
         }
         (Action::Move(Motion::Down), _) => {
-            let count = palette::matching_bindings(model.screen_scope(), prompt.field.text()).len();
+            let count = palette::matching_bindings(prompt.field.text(), model, context.session).len();
             prompt.chosen = (prompt.chosen + 1).min(count.saturating_sub(1));
             model.overlay = Some(Overlay::Prompt(prompt));
         }

@@ -18,7 +18,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::columns::{self, COLUMNS};
 use crate::app::{Pane, Viewport, ViewportMode};
-use crate::trace::{AwaitKind, Axis, Fidelity, LaneCell, Task, TaskId, Trace, column_edge};
+use crate::trace::{AwaitKind, Axis, LaneCell, Task, TaskId, Trace, column_edge};
 
 /// Minimum width of labels that include counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -63,11 +63,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
             buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
         }
     }
-    let legend = match (trace.is_external(), trace.fidelity()) {
-        (_, Fidelity::Sampled) => legend::LegendKind::Sampled,
-        (true, Fidelity::Exact) => legend::LegendKind::External,
-        (false, Fidelity::Exact) => legend::LegendKind::OwnLoop,
-    };
+    let legend = legend::LegendKind::of(trace);
     if count + 3 <= usize::from(areas.rows.height) && !trace.tasks().is_empty() {
         legend::render(buffer, scene.theme, legend, areas.rows, count);
     }
