@@ -18,7 +18,7 @@ mod canvas;
 mod connection_status;
 mod details;
 mod footer;
-pub mod glyph;
+mod glyph;
 mod header;
 mod histogram;
 mod lane;
@@ -34,11 +34,10 @@ mod scene;
 pub mod svg;
 mod tabs;
 mod text;
-pub mod theme;
+mod theme;
 mod timeline;
 
 pub use scene::Scene;
-pub use text::sanitize;
 pub use theme::{Palette, Theme};
 
 use ratatui::buffer::Buffer;

@@ -45,18 +45,20 @@ pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'st
     }
 }
 
-/// Whether `action` has an effect in `session` at some time of the run. Help and palette list only such actions.
+/// Whether `action` has an effect in `session`, on the page that is shown, at some time of the run. Help and palette list
+/// only such actions.
 pub fn has_effect(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
     let Some(session) = session else { return true };
-    let status = session.status();
+    let (status, is_timeline) = (session.status(), model.dashboard.page == DashboardPage::Timeline);
     match action {
+        Action::Accept => !is_timeline,
+        action if action.is_timeline_only() && !is_timeline => false,
         Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.is_bar_visible(),
-        Action::RunAgain | Action::Edit => model.launched.is_some(),
         Action::SwitchAxis => session.trace().fidelity() == Fidelity::Exact,
         Action::ToggleProcessFreeze => status.control_level == ControlLevel::Process,
         Action::Reconnect => status.source == SourceKind::Attach,
-        Action::AddBreakpoint(_) | Action::ClearBreakpoints => {
-            status.control_level == ControlLevel::Loop && model.launched.is_some()
+        Action::RunAgain | Action::Edit | Action::AddBreakpoint(_) | Action::ClearBreakpoints => {
+            status.control_level == ControlLevel::Loop
         }
         Action::Slower | Action::Faster | Action::SpeedMax | Action::SetSpeed(_) => {
             status.control_level == ControlLevel::Loop && status.clock == ClockKind::Virtual
@@ -70,18 +72,10 @@ pub fn has_effect(action: Action, session: Option<&dyn Session>, model: &Model) 
 pub fn is_in_footer(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
     let status = session.map(Session::status);
     let has_ended = status.as_ref().is_none_or(|status| status.phase == RunPhase::Ended);
-    let is_controlled = status.as_ref().is_none_or(|status| status.control_level == ControlLevel::Loop);
     let is_available = status.as_ref().map(|status| unavailable_reason(action, status).is_none());
     match action {
-        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.is_bar_visible(),
-        Action::Accept => session.is_none() || model.dashboard.page != DashboardPage::Timeline,
-        action if session.is_some() && model.dashboard.page != DashboardPage::Timeline && action.is_timeline_only() => {
-            false
-        }
-        Action::RunAgain => has_ended && is_controlled,
-        Action::Edit => is_controlled,
-        Action::ShowOutcome => has_ended,
-        Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),
+        action if !has_effect(action, session, model) => false,
+        Action::RunAgain | Action::ShowOutcome => has_ended,
         action if action.is_loop_command() || action == Action::TogglePause => is_available == Some(true),
         _ => is_available != Some(false),
     }

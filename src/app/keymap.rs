@@ -86,7 +86,7 @@ use KeyScope::{Dashboard, Form, Global, Pager, Picker, Prompt};
 /// All key bindings. Within a scope, the footer shows earlier entries first.
 #[rustfmt::skip]
 pub const BINDINGS: &[KeyBinding] = &[
-    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "on a page: go to the task or time of the row", "go to"),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "go to the task or time of the row", "go to"),
     bind(&[ch(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; of an attached program: freeze the view", "pause"),
     bind(&[ch('z')], Action::ToggleProcessFreeze, Dashboard, "stop or continue the whole process that loopscope started", "stop process"),
     bind(&[ch('R')], Action::Reconnect, Dashboard, "retry the connection now", "retry now"),

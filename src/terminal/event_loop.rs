@@ -193,7 +193,7 @@ impl<'a, B: Backend> EventLoop<'a, B> {
         &self.terminal
     }
 
-    /// Returns the number of frames drawn.
+    /// Returns the number of frames drawn, so that tests can check that an idle loop draws none.
     pub fn frames_drawn(&self) -> u64 {
         self.frames_drawn
     }

@@ -86,7 +86,8 @@ fn help_lines(scene: Scene<'_>, width: usize) -> Vec<Line<'static>> {
     let commands =
         commands.into_iter().map(|command| (format!(":{} {}", command.name, command.argument), command.description));
     let mut sections = vec![keys(*first), section(theme, "commands with an argument", commands.collect(), width)];
-    sections.extend(session.map(|session| marks(theme, session, width)));
+    let shows_marks = !model.dashboard.page.has_list();
+    sections.extend(session.filter(|_| shows_marks).map(|session| marks(theme, session, width)));
     sections.extend(rest.iter().map(|scope| keys(*scope)));
     sections.retain(|section| !section.is_empty());
     sections.join(&Line::default())
@@ -133,7 +134,7 @@ fn section(theme: &Theme, heading: &str, rows: Vec<(String, &str)>, width: usize
 /// Returns the lines of an entry: the key, padded to `key_columns`, and its description, wrapped beside it.
 fn entry(theme: &Theme, key: &str, description: &str, width: usize, key_columns: usize) -> Vec<Line<'static>> {
     let indent = key_columns + 4;
-    let wrapped = text::wrap(description, width.saturating_sub(indent));
+    let wrapped = text::wrap(description, width.saturating_sub(indent + 1));
     let lead = |row: usize| text::fit(&format!("  {}", if row == 0 { key } else { "" }), indent);
     let line = |(row, text): (usize, String)| {
         Line::from_iter([span(theme, Role::Key, lead(row)), span(theme, Role::Text, text)])

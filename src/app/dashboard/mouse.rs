@@ -67,10 +67,10 @@ impl Dashboard {
                 }
             }
             MouseKind::WheelUp if mouse.is_zoom && self.page == DashboardPage::Timeline => {
-                self.zoom((2, 3), pointed, shown)
+                self.zoom((2, 3), pointed, shown);
             }
             MouseKind::WheelDown if mouse.is_zoom && self.page == DashboardPage::Timeline => {
-                self.zoom((3, 2), pointed, shown)
+                self.zoom((3, 2), pointed, shown);
             }
             MouseKind::WheelLeft if self.page != DashboardPage::Timeline => {
                 self.scrolled_columns = self.scrolled_columns.saturating_sub(1);
