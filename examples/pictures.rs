@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::unbounded;
-use loopscope::app::{InputEvent, KeyCode, KeyPress, Launch, Launcher, Session};
+use loopscope::app::{InputEvent, KeyCode, KeyPress};
 use loopscope::control::{ClockKind, FeedChoice, RunPhase, Speed};
 use loopscope::lab::LoopOptions;
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, LaunchRequest, Launcher, Session};
 use loopscope::terminal::EventLoop;
 use loopscope::trace::Trace;
 use loopscope::view::{Palette, Theme, svg};
@@ -29,7 +29,7 @@ impl Launcher for PictureLauncher {
         &self.0
     }
 
-    fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+    fn launch(&mut self, launch: &LaunchRequest) -> Result<Box<dyn Session>, String> {
         start(&launch.name, RunPhase::Running).map_err(|error| format!("{error:#}"))
     }
 }
@@ -58,7 +58,7 @@ fn draw(file: &str, name: Option<&str>, steps: &[(Vec<KeyPress>, &str)]) -> anyh
     let theme = Theme { palette: Palette::Rgb, ascii: false };
     let mut event_loop = EventLoop::new(terminal, inputs, &mut launcher, theme);
     if let Some(name) = name {
-        event_loop.watch(start(name, RunPhase::Paused)?, Some(Launch::with_defaults(name)));
+        event_loop.watch(start(name, RunPhase::Paused)?, Some(LaunchRequest::with_defaults(name)));
     }
     let deadline = Instant::now() + TIMEOUT;
     for (keys, expected) in steps {

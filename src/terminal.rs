@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 
-use crate::app::{Launch, Launcher, Session};
 use crate::insight::Thresholds;
+use crate::session::interface::{LaunchRequest, Launcher, Session};
 use crate::view::Theme;
 use guard::TerminalGuard;
 use input_reader::InputReader;
@@ -50,7 +50,7 @@ pub enum StartScreen {
     /// The workload picker.
     Picker,
     /// A new run.
-    Launch(Launch),
+    Launch(LaunchRequest),
     /// These sessions, one tab each; the first one is shown.
     Sessions(Vec<Box<dyn Session>>),
 }

@@ -17,39 +17,34 @@ mod banner;
 mod canvas;
 mod connection_status;
 mod details;
-mod findings;
 mod footer;
-pub mod glyph;
+mod glyph;
 mod header;
 mod histogram;
 mod layout;
 mod legend;
-mod log;
 mod loop_strip;
 mod lua_highlight;
 mod output;
 mod overlay;
 mod page;
 mod picker;
-mod resources;
 mod scene;
 pub mod svg;
 mod tabs;
-mod tasks;
 mod text;
-pub mod theme;
+mod theme;
 mod timeline;
-mod wakes;
 
 pub use scene::Scene;
-pub use text::sanitize;
 pub use theme::{Palette, Theme};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::{DashboardPage, Model, Screen, ScreenGeometry, Session};
+use crate::app::{Model, Screen, ScreenGeometry};
 use crate::control::SessionStatus;
+use crate::session::interface::Session;
 use layout::to_screen_rect;
 use scene::SessionScene;
 use theme::Role;
@@ -76,11 +71,9 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> ScreenGeometry {
             (geometry.first_tab, geometry.tab_width) = (tabs.first, tabs.columns);
             geometry.rows = to_screen_rect(areas.timeline.rows);
             if areas.page.height > 0 {
-                let page = page::page_layout(scene.model.dashboard.page, areas.page);
-                geometry.rows = to_screen_rect(page.rows);
-                if scene.model.dashboard.page == DashboardPage::Tasks {
-                    geometry.titles = to_screen_rect(tasks::column_area(page.titles));
-                }
+                let page_areas = page::page_layout(scene.model.dashboard.page, areas.page);
+                geometry.rows = to_screen_rect(page_areas.rows);
+                geometry.titles = to_screen_rect(page::sort_titles(scene.model.dashboard.page, &page_areas));
             }
             geometry.page_row_count = scene.model.dashboard.list_count(session.trace(), scene.model.findings.as_ref());
             geometry.lanes = to_screen_rect(areas.timeline.lanes(areas.timeline.rows));

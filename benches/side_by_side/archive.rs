@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use loopscope::app::{Action, Model, Screen, Session};
+use loopscope::app::{Action, Model, Screen};
 use loopscope::control::RunOutcome;
 use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning};
-use loopscope::session::ArchiveSession;
+use loopscope::session::{ArchiveSession, Session};
 use loopscope::trace::Trace;
 
 use crate::frame;

@@ -11,10 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use console_subscriber::{ConsoleLayer, ServerParts};
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
 use loopscope::lab::{self, LoopHandle, LoopOptions, TaskSpec};
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, Trace};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;

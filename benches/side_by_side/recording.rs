@@ -5,9 +5,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::RunPhase;
-use loopscope::session::{ReadUntil, RecordingSession};
+use loopscope::session::{ReadUntil, RecordingSession, Session};
 
 use crate::paired::{Spread, measure_rounds};
 use crate::{ClaimResult, Effort};

@@ -1,31 +1,11 @@
 //! User actions, and the effects that they have outside of the model.
 
 use super::input::MouseInput;
+use super::motion::Motion;
 use super::page::DashboardPage;
-use super::session::Launch;
 use crate::control::{Breakpoint, SessionCommand, Speed};
+use crate::session::interface::LaunchRequest;
 use crate::trace::Nanos;
-
-/// A direction or distance to move by in a list, a text or the timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Motion {
-    /// One row up.
-    Up,
-    /// One row down.
-    Down,
-    /// To the left: one column or character, or earlier on the timeline.
-    Left,
-    /// To the right: one column or character, or later on the timeline.
-    Right,
-    /// One page up.
-    PageUp,
-    /// One page down.
-    PageDown,
-    /// To the first row, or the start of the line.
-    First,
-    /// To the last row, or the end of the line.
-    Last,
-}
 
 /// A user action, whether triggered by a key, the mouse or a typed command.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,7 +167,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Start a run.
-    Launch(Launch),
+    Launch(LaunchRequest),
     /// Attach to the program at this address, in a new tab.
     Attach(String),
     /// Save the trace of the session that is shown to this file.

@@ -1,12 +1,12 @@
-//! Which actions are available in the current session, and why the others are not. Used by the footer and by the
-//! answers to keys.
+//! Which actions are available in the current session, and why the others are not. Used by help, palette and footer,
+//! and by the answers to keys.
 
-use super::Model;
 use super::action::Action;
+use super::model::Model;
 use super::page::DashboardPage;
-use super::session::Session;
+use crate::session::interface::Session;
 
-use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
+use crate::control::{ClockKind, ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
 use crate::trace::Fidelity;
 
 /// Returns why `action` is unavailable in a session with this status; `None` if it is available.
@@ -45,22 +45,37 @@ pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'st
     }
 }
 
-/// Whether the footer shows `action` for `session`.
+/// Whether `action` has an effect in `session`, on the page that is shown, at some time of the run. Help and palette list
+/// only such actions.
+pub fn has_effect(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
+    let Some(session) = session else { return true };
+    let (status, is_timeline) = (session.status(), model.dashboard.page == DashboardPage::Timeline);
+    match action {
+        Action::Accept => !is_timeline,
+        action if action.is_timeline_only() && !is_timeline => false,
+        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.is_bar_visible(),
+        Action::SwitchAxis => session.trace().fidelity() == Fidelity::Exact,
+        Action::ToggleProcessFreeze => status.control_level == ControlLevel::Process,
+        Action::Reconnect => status.source == SourceKind::Attach,
+        Action::RunAgain | Action::Edit | Action::AddBreakpoint(_) | Action::ClearBreakpoints => {
+            status.control_level == ControlLevel::Loop
+        }
+        Action::Slower | Action::Faster | Action::SpeedMax | Action::SetSpeed(_) => {
+            status.control_level == ControlLevel::Loop && status.clock == ClockKind::Virtual
+        }
+        action if action.is_loop_command() => status.control_level == ControlLevel::Loop,
+        _ => true,
+    }
+}
+
+/// Whether the footer shows `action` for `session`: it has an effect now.
 pub fn is_in_footer(action: Action, session: Option<&dyn Session>, model: &Model) -> bool {
     let status = session.map(Session::status);
     let has_ended = status.as_ref().is_none_or(|status| status.phase == RunPhase::Ended);
-    let is_controlled = status.as_ref().is_none_or(|status| status.control_level == ControlLevel::Loop);
     let is_available = status.as_ref().map(|status| unavailable_reason(action, status).is_none());
     match action {
-        Action::ShowTab(_) | Action::NextTab | Action::PreviousTab | Action::CloseTab => model.tabs.is_bar_visible(),
-        Action::Accept => session.is_none() || model.dashboard.page != DashboardPage::Timeline,
-        action if session.is_some() && model.dashboard.page != DashboardPage::Timeline && action.is_timeline_only() => {
-            false
-        }
-        Action::RunAgain => has_ended && is_controlled,
-        Action::Edit => is_controlled,
-        Action::ShowOutcome => has_ended,
-        Action::SwitchAxis => session.is_none_or(|session| session.trace().fidelity() == Fidelity::Exact),
+        action if !has_effect(action, session, model) => false,
+        Action::RunAgain | Action::ShowOutcome => has_ended,
         action if action.is_loop_command() || action == Action::TogglePause => is_available == Some(true),
         _ => is_available != Some(false),
     }

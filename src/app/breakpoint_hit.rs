@@ -1,6 +1,6 @@
-//! Breakpoint hits: their description, and how the dashboard shows them.
+//! Descriptions of breakpoint hits.
 
-use super::{Dashboard, time};
+use super::time;
 use crate::control::{Breakpoint, BreakpointHit};
 use crate::trace::Trace;
 
@@ -17,30 +17,4 @@ pub fn describe_hit(hit: &BreakpointHit, trace: &Trace) -> String {
         Breakpoint::Finding(_) => format!("new finding {} (n shows it)", hit.finding),
     };
     format!("{what} (break {})", hit.breakpoint)
-}
-
-impl Dashboard {
-    /// Selects the task at which a breakpoint was hit, once for each hit.
-    pub fn show_hit(&mut self, hit: Option<BreakpointHit>, trace: &Trace) {
-        if self.shown_hit == hit {
-            return;
-        }
-        // The trace may not have received the task yet.
-        let task = hit.and_then(|hit| hit.task);
-        if task.is_some_and(|task| trace.task(task).is_none()) {
-            return;
-        }
-        self.shown_hit = hit;
-        let Some(task) = task else { return };
-        self.cursor = None;
-        if self.rows.row_of(task, trace).is_none() {
-            self.rows.set_filter("", trace);
-        }
-        (self.selected, self.details_top) = (Some(task), 0);
-        if let Some(row) = self.rows.row_of(task, trace) {
-            // Scroll so that a few rows above it stay visible, whatever the size of the screen.
-            let is_near = (self.first_row..self.first_row + 5).contains(&row);
-            self.first_row = if is_near { self.first_row } else { row.saturating_sub(3) };
-        }
-    }
 }

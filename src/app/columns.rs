@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::task_names::{describe_waker, task_name};
 use super::time;
-use crate::trace::{Nanos, Task, TaskState, Trace, WakeSource};
+use crate::trace::{Nanos, Task, TaskState, Trace};
 
 /// What the columns of a row are computed from.
 #[derive(Clone, Copy)]
@@ -56,6 +57,8 @@ pub struct TaskColumn {
     pub description: &'static str,
     /// Whether the value is a number: right-aligned, and sorted in descending order first.
     pub is_number: bool,
+    /// Cost of looking up the sort key, relative to that of a value in the task's row.
+    pub lookup_cost: usize,
     key: for<'a> fn(ColumnContext<'a>, &'a Task) -> SortKey<'a>,
     text: fn(ColumnContext<'_>, &Task) -> String,
 }
@@ -77,12 +80,6 @@ pub fn find_by_title(title: &str) -> Option<usize> {
     COLUMNS.iter().position(|column| column.title == title)
 }
 
-/// Returns the relative cost of looking up a sort key: 1 for a value in the task's row, 5 for its await, which is in a
-/// packed block.
-pub fn lookup_cost(index: usize) -> usize {
-    if COLUMNS.get(index).is_some_and(|column| column.title == "awaiting") { 5 } else { 1 }
-}
-
 /// All columns, in the order of the table. The first one is the default order of the rows.
 pub const COLUMNS: &[TaskColumn] = &[
     TaskColumn {
@@ -90,6 +87,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "task id, in spawn order",
         is_number: true,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(task.id.index() as u64),
         text: |_, task| task.id.to_string(),
     },
@@ -98,6 +96,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 24,
         description: "task name",
         is_number: false,
+        lookup_cost: 1,
         key: |_, task| SortKey::Text(task.name()),
         text: |_, task| task.name().into_owned(),
     },
@@ -106,6 +105,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 10,
         description: "current state",
         is_number: false,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(context.state(task).map_or(9, urgency)),
         text: |context, task| context.state(task).map_or("", TaskState::name).to_owned(),
     },
@@ -114,6 +114,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "duration of the current wait",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(current_wait_ns(context, task).unwrap_or(0)),
         text: |context, task| current_wait_ns(context, task).map_or_else(String::new, time::compact),
     },
@@ -122,6 +123,8 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 16,
         description: "current await",
         is_number: false,
+        // The await is in a packed block.
+        lookup_cost: 5,
         key: |context, task| SortKey::Text(awaited_source(context, task).into()),
         text: awaited_source,
     },
@@ -130,6 +133,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "number of polls",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(poll_count(context, task)),
         text: |context, task| compact_count(poll_count(context, task)),
     },
@@ -138,6 +142,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "number of wakes",
         is_number: true,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(task.counts.wakes),
         text: |context, task| current_count(context, task.counts.wakes),
     },
@@ -146,6 +151,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "number of self-wakes",
         is_number: true,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(task.counts.self_wakes),
         text: |context, task| current_count(context, task.counts.self_wakes),
     },
@@ -154,6 +160,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "live waker clones, if the feed reports them",
         is_number: true,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(live_wakers(task).unwrap_or(0)),
         text: |context, task| live_wakers(task).map_or_else(String::new, |wakers| current_count(context, wakers)),
     },
@@ -162,6 +169,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "total time running",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(task.lane.totals_at(context.now).busy_ns),
         text: |context, task| time::compact(task.lane.totals_at(context.now).busy_ns),
     },
@@ -170,6 +178,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 6,
         description: "share of its lifetime that it was running",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(busy_ppm(context, task)),
         text: |context, task| format!("{:.1}", busy_ppm(context, task) as f64 / 1e4),
     },
@@ -178,6 +187,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "total time scheduled (woken, not yet polled)",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(task.lane.totals_at(context.now).scheduled_ns),
         text: |context, task| time::compact(task.lane.totals_at(context.now).scheduled_ns),
     },
@@ -186,6 +196,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "total time waiting",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(task.lane.totals_at(context.now).waiting_total_ns()),
         text: |context, task| time::compact(task.lane.totals_at(context.now).waiting_total_ns()),
     },
@@ -194,6 +205,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 7,
         description: "lifetime: from spawn to end, or to now",
         is_number: true,
+        lookup_cost: 1,
         key: |context, task| SortKey::Number(life_ns(context, task)),
         text: |context, task| time::compact(life_ns(context, task)),
     },
@@ -202,6 +214,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 8,
         description: "time of the spawn",
         is_number: true,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(task.lane.spawned_at()),
         text: |_, task| time::compact(task.lane.spawned_at()),
     },
@@ -210,6 +223,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 16,
         description: "task that spawned it",
         is_number: false,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(task.meta.parent.map_or(0, |id| id.index() as u64 + 1)),
         text: |context, task| task.meta.parent.map_or_else(String::new, |id| task_name(context.trace, id)),
     },
@@ -218,6 +232,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 8,
         description: "time of the last wake",
         is_number: true,
+        lookup_cost: 1,
         key: |_, task| SortKey::Number(last_woken_at(task).unwrap_or(0)),
         text: |context, task| match last_woken_at(task).filter(|at| *at <= context.now) {
             Some(at) => time::compact(at),
@@ -229,6 +244,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 16,
         description: "source of the last wake",
         is_number: false,
+        lookup_cost: 1,
         key: |context, task| {
             SortKey::Text(task.last_wake.map_or_else(String::new, |wake| describe_waker(context.trace, wake.1)).into())
         },
@@ -242,6 +258,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 9,
         description: "task, local task, block_on future or blocking-pool closure",
         is_number: false,
+        lookup_cost: 1,
         key: |_, task| SortKey::Text(task.meta.kind.name().into()),
         text: |_, task| task.meta.kind.name().to_owned(),
     },
@@ -250,6 +267,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         width: 40,
         description: "spawn location",
         is_number: false,
+        lookup_cost: 1,
         key: |_, task| SortKey::Text(task.meta.location.as_ref().map_or("", |location| &*location.file).into()),
         text: |_, task| task.meta.location.as_ref().map_or_else(String::new, ToString::to_string),
     },
@@ -327,24 +345,8 @@ fn awaited_source(context: ColumnContext<'_>, task: &Task) -> String {
     site.map_or_else(String::new, |site| site.source.to_string())
 }
 
-/// Returns the name of a task, or its id if the task was evicted.
-pub fn task_name(trace: &Trace, id: crate::trace::TaskId) -> String {
-    trace.task(id).map_or_else(|| format!("#{id}"), |task| task.name().into_owned())
-}
-
-/// Describes the source of a wake in a few words.
-pub fn describe_waker(trace: &Trace, cause: WakeSource) -> String {
-    match cause {
-        WakeSource::Task(id) => task_name(trace, id),
-        WakeSource::SelfWake => "itself".to_owned(),
-        WakeSource::Driver => "timer or I/O driver".to_owned(),
-        WakeSource::Thread => "external thread".to_owned(),
-        WakeSource::User => "you".to_owned(),
-    }
-}
-
 /// Formats a count in at most six columns.
-pub fn compact_count(count: u64) -> String {
+fn compact_count(count: u64) -> String {
     match count {
         0..=999_999 => count.to_string(),
         1_000_000..=999_999_999 => format!("{:.1}M", count as f64 / 1e6),

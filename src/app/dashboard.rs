@@ -1,20 +1,21 @@
 //! The dashboard of a session: selected task, visible rows, visible range of the axis, and the time that is viewed.
 
 mod mouse;
-mod page_actions;
+mod pages;
 mod selection;
 
-use super::action::{Action, Motion};
+use super::action::Action;
 use super::columns::COLUMNS;
 use super::geometry::ScreenGeometry;
+use super::motion::{Motion, apply_motion};
 use super::page::{DashboardPage, ListPosition};
-use super::picker::apply_motion;
 use super::resource_usage::ResourceUsage;
-use super::session::Session;
 use super::session_log::SessionLog;
 use super::task_rows::TaskRows;
 use super::viewport::{Viewport, ViewportMode};
+use crate::control::BreakpointHit;
 use crate::insight::Findings;
+use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, TaskId, TaskState, Trace};
 
 /// Maximum depth of the undo history of the viewport; older entries are dropped.
@@ -80,7 +81,7 @@ pub struct Dashboard {
     /// Lines of the details above the first visible one.
     pub details_top: usize,
     /// The last breakpoint hit that was shown.
-    pub(super) shown_hit: Option<crate::control::BreakpointHit>,
+    shown_hit: Option<BreakpointHit>,
     undo_stack: Vec<Viewport>,
     /// Whether the last action was a pan: further pans are undone together with it.
     is_panning: bool,
@@ -98,7 +99,7 @@ impl Default for Dashboard {
             cursor: None,
             frozen: None,
             page: DashboardPage::default(),
-            lists: DashboardPage::ALL.map(ListPosition::for_page),
+            lists: DashboardPage::ALL.map(DashboardPage::first_position),
             scrolled_columns: 0,
             log: SessionLog::default(),
             resource_usage: ResourceUsage::default(),
@@ -358,7 +359,7 @@ impl Dashboard {
     fn move_in_pane(&mut self, motion: Motion, session: &dyn Session, geometry: &ScreenGeometry) {
         let trace = session.trace();
         match self.focus {
-            Pane::Timeline if self.page.has_list() => self.move_in_list(motion, session, geometry),
+            Pane::Timeline if self.page.has_list() => self.move_in_list(motion, geometry),
             Pane::Timeline => {
                 let row = self.selected.and_then(|id| self.rows.row_of(id, trace)).unwrap_or(0);
                 let row = apply_motion(row, motion, geometry.rows.height.into(), self.rows.count(trace));

@@ -1,7 +1,8 @@
 //! The key bindings. Dispatch, footer, help and command palette all use this one table.
 
-use super::action::{Action, Motion};
+use super::action::Action;
 use super::input::{KeyCode, KeyPress};
+use super::motion::Motion;
 use super::page::DashboardPage;
 
 /// The context in which a key binding applies.
@@ -34,8 +35,17 @@ impl KeyScope {
         }
     }
 
-    /// All scopes, in the order of the help.
+    /// All scopes.
     pub const ALL: [Self; 6] = [Self::Dashboard, Self::Picker, Self::Form, Self::Prompt, Self::Pager, Self::Global];
+
+    /// Returns the scopes that can be reached from this one without leaving the screen, in the order of the help.
+    pub fn help_scopes(self) -> Vec<Self> {
+        let of_screen: &[Self] = match self {
+            Self::Picker | Self::Form => &[Self::Picker, Self::Form],
+            Self::Dashboard | Self::Prompt | Self::Pager | Self::Global => &[Self::Dashboard],
+        };
+        [of_screen, &[Self::Global, Self::Prompt, Self::Pager]].concat()
+    }
 }
 
 /// One key binding.
@@ -76,7 +86,7 @@ use KeyScope::{Dashboard, Form, Global, Pager, Picker, Prompt};
 /// All key bindings. Within a scope, the footer shows earlier entries first.
 #[rustfmt::skip]
 pub const BINDINGS: &[KeyBinding] = &[
-    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "on a page: go to the task or time of the row", "go to"),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "go to the task or time of the row", "go to"),
     bind(&[ch(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; of an attached program: freeze the view", "pause"),
     bind(&[ch('z')], Action::ToggleProcessFreeze, Dashboard, "stop or continue the whole process that loopscope started", "stop process"),
     bind(&[ch('R')], Action::Reconnect, Dashboard, "retry the connection now", "retry now"),
@@ -86,7 +96,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[ch('o')], Action::ToggleHold, Dashboard, "hold or release the selected task", "hold"),
     bind(&[ch('C')], Action::CancelTask, Dashboard, "cancel the selected task at its await", ""),
     bind(&[ch('i')], Action::ToggleDetails, Dashboard, "show or hide the details of the selected task", "details"),
-    bind(&[ch('p')], Action::NextPage, Dashboard, "show the next page: tasks, resources, wakes, findings, log", "pages"),
+    bind(&[ch('p')], Action::NextPage, Dashboard, "show the next page", "pages"),
     bind(&[ch('+'), ch('=')], Action::ZoomIn, Dashboard, "zoom in", "zoom"),
     bind(&[ch('-'), ch('_')], Action::ZoomOut, Dashboard, "zoom out", ""),
     bind(&[ch('f')], Action::FitAll, Dashboard, "fit the whole run", "fit"),
@@ -160,7 +170,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::Enter), ch('q'), ch('?')], Action::Back, Pager, "close", "close"),
 
     bind(&[ch(':')], Action::Palette, Global, "enter a command, such as `speed 60` or `goto 10s`", "commands"),
-    bind(&[ch('?')], Action::Help, Global, "show all keys and the legend of the timeline", "help"),
+    bind(&[ch('?')], Action::Help, Global, "show the keys of this screen and the marks of the timeline", "help"),
     bind(&[key_press(KeyCode::Escape)], Action::Back, Global, "back: close, clear or leave the run", "back"),
     bind(&[ch('q'), KeyPress::ctrl('c')], Action::Quit, Global, "quit", "quit"),
     bind(&[KeyPress::ctrl('z')], Action::Suspend, Global, "suspend to the shell; `fg` resumes", ""),
@@ -171,6 +181,43 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::Delete)], Action::DeleteForward, Prompt, "delete the character after the cursor", ""),
     bind(&[KeyPress::ctrl('u')], Action::ClearLine, Prompt, "clear the line", ""),
 ];
+
+/// Something that the mouse does.
+#[derive(Clone, Copy, Debug)]
+pub struct MouseBinding {
+    /// What the user does with the mouse.
+    pub gesture: &'static str,
+    /// The scope in which it applies.
+    pub scope: KeyScope,
+    /// Description for the help.
+    pub description: &'static str,
+}
+
+/// All mouse bindings, for the help.
+pub const MOUSE_BINDINGS: &[MouseBinding] = &[
+    MouseBinding {
+        gesture: "click",
+        scope: Dashboard,
+        description: "select a task; on its lane: set the time cursor; on a column title: sort",
+    },
+    MouseBinding { gesture: "wheel", scope: Dashboard, description: "scroll; with ctrl or shift: zoom at the pointer" },
+    MouseBinding { gesture: "click", scope: Picker, description: "choose a workload, or focus a pane" },
+    MouseBinding { gesture: "wheel", scope: Picker, description: "previous or next workload; on the script: scroll" },
+];
+
+/// Formats keys for the user: `pgdn space`, and `1…9` for three or more consecutive characters.
+pub fn format_keys(keys: &[KeyPress]) -> String {
+    let code = |key: &KeyPress| match *key {
+        KeyPress { code: KeyCode::Char(char), ctrl: false } => Some(u32::from(char)),
+        _ => None,
+    };
+    let is_run = keys.len() > 2
+        && keys.windows(2).all(|pair| code(&pair[0]).is_some_and(|first| code(&pair[1]) == Some(first + 1)));
+    match keys {
+        [first, .., last] if is_run => format!("{first}…{last}"),
+        keys => keys.iter().map(KeyPress::to_string).collect::<Vec<_>>().join(" "),
+    }
+}
 
 impl KeyScope {
     /// Whether character keys insert text in this scope.
@@ -220,6 +267,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn formats_runs_of_keys_as_ranges() {
+        assert_eq!(format_keys(&[ch('1'), ch('2'), ch('3')]), "1…3");
+        assert_eq!(format_keys(&[ch('1'), ch('2')]), "1 2");
+        assert_eq!(format_keys(&[key_press(KeyCode::PageDown), ch(' ')]), "pgdn space");
     }
 
     #[test]

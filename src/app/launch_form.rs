@@ -1,9 +1,10 @@
 //! The picker's form: one field for each parameter, then speed, clock and whether to start paused.
 
-use super::action::{Action, Motion};
-use super::session::Launch;
+use super::action::Action;
+use super::motion::Motion;
 use super::text_field::TextField;
 use crate::control::{ClockKind, Speed};
+use crate::session::interface::LaunchRequest;
 use crate::workload::manifest::{Manifest, Param, ParamKind, ParamValue};
 
 /// What a field of the form sets.
@@ -108,10 +109,10 @@ impl LaunchForm {
     }
 
     /// Returns the launch that the form describes. If a field is invalid, focuses it and returns `None`.
-    pub fn launch(&mut self, manifest: &Manifest) -> Option<Launch> {
+    pub fn launch(&mut self, manifest: &Manifest) -> Option<LaunchRequest> {
         let is_real =
             self.fields.iter().any(|e| e.kind == FormFieldKind::Clock && e.input.text() == ClockKind::Real.name());
-        let mut launch = Launch::with_defaults(&manifest.name);
+        let mut launch = LaunchRequest::with_defaults(&manifest.name);
         for (index, field) in self.fields.iter_mut().enumerate() {
             let sets_real_speed = is_real && field.kind == FormFieldKind::Speed && field.is_changed();
             let value = match validate(field, manifest) {

@@ -1,10 +1,8 @@
 //! Overlays on top of a screen, which receive all keys first: help, messages and prompts.
 
-use super::action::{Action, Motion};
+use super::action::Action;
 use super::geometry::ScreenGeometry;
-use super::keymap::KeyScope;
-use super::palette;
-use super::picker::apply_motion;
+use super::motion::{Motion, apply_motion};
 use super::text_field::TextField;
 
 /// Maximum lines of a message; a longer one ends with the number of omitted lines.
@@ -119,18 +117,5 @@ impl Prompt {
         let stem: String = stem.chars().take(FILE_CHARS_MAX).map(plain).collect();
         let file = format!("{}.loop", if stem.is_empty() { "trace" } else { stem.as_str() });
         Self::new(PromptKind::Save, &file)
-    }
-
-    /// Returns the action of the typed command, or of the selected palette entry.
-    pub fn chosen_action(&self, scope: KeyScope) -> Result<Action, String> {
-        let text = self.field.text();
-        if let Some(read) = palette::parse(text) {
-            return read;
-        }
-        let bindings = palette::matching_bindings(scope, text);
-        match bindings.get(self.chosen) {
-            Some(binding) => Ok(binding.action),
-            None => Err(format!("no command matches `{}`", text.trim())),
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The pages of the dashboard: the timeline, and the tables and lists that replace it.
 
-use super::action::Motion;
-use super::picker::apply_motion;
+use super::motion::{Motion, apply_motion};
 
 /// A page of the dashboard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,35 +21,13 @@ pub enum DashboardPage {
 }
 
 impl DashboardPage {
-    /// All pages, in order.
+    /// All pages, in order. What each does is in `dashboard::pages`.
     pub const ALL: [Self; 6] = [Self::Timeline, Self::Tasks, Self::Resources, Self::Wakes, Self::Findings, Self::Log];
-
-    /// Returns the name of the page.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Timeline => "timeline",
-            Self::Tasks => "tasks",
-            Self::Resources => "resources",
-            Self::Wakes => "wakes",
-            Self::Findings => "findings",
-            Self::Log => "log",
-        }
-    }
-
-    /// Returns the first page whose name starts with `name`; `None` for an empty `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|page| !name.is_empty() && page.name().starts_with(name))
-    }
 
     /// Returns the page `steps` after this one, wrapping around.
     #[must_use]
     pub fn nth_after(self, steps: usize) -> Self {
         Self::ALL[(self as usize + steps) % Self::ALL.len()]
-    }
-
-    /// Whether the page lists rows other than tasks.
-    pub fn has_list(self) -> bool {
-        !matches!(self, Self::Timeline | Self::Tasks)
     }
 }
 
@@ -68,11 +45,6 @@ impl ListPosition {
     pub const AT_END: Self = Self { row: None, top: 0 };
     /// The first row.
     pub const AT_TOP: Self = Self { row: Some(0), top: 0 };
-
-    /// Returns the initial position on `page`: the newest row of a chronological list, otherwise the first row.
-    pub fn for_page(page: DashboardPage) -> Self {
-        if matches!(page, DashboardPage::Wakes | DashboardPage::Log) { Self::AT_END } else { Self::AT_TOP }
-    }
 
     /// Returns the chosen row of `count`; `None` if the list is empty.
     pub fn chosen_row(&self, count: usize) -> Option<usize> {

@@ -1,11 +1,14 @@
 //! The command palette: every action by its description, and a few commands that take an argument.
 
 use super::action::Action;
+use super::availability::has_effect;
 use super::columns::{self, COLUMNS};
-use super::keymap::{self, KeyBinding, KeyScope};
+use super::keymap::{self, KeyBinding};
+use super::model::Model;
 use super::page::DashboardPage;
-use super::task_rows::contains_ignoring_case;
+use super::text_match::contains_ignoring_case;
 use crate::control::duration;
+use crate::session::interface::Session;
 
 /// A typed command with an argument.
 pub struct PaletteCommand {
@@ -15,6 +18,8 @@ pub struct PaletteCommand {
     pub argument: &'static str,
     /// Description for the help.
     pub description: &'static str,
+    /// An action that the command leads to, for whether it does something in a session.
+    pub sample: Action,
     parse: fn(&str) -> Result<Action, String>,
 }
 
@@ -24,24 +29,28 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
         name: "speed",
         argument: "60 | max",
         description: "set the speed of the virtual clock",
+        sample: Action::SpeedMax,
         parse: |text| text.parse().map(Action::SetSpeed),
     },
     PaletteCommand {
         name: "goto",
         argument: "10s",
         description: "look back: set the time cursor",
+        sample: Action::GoTo(0),
         parse: |text| duration::parse_nanos(text).map(Action::GoTo),
     },
     PaletteCommand {
         name: "until",
         argument: "1h 5m",
         description: "run until this loop time, then pause",
+        sample: Action::RunUntil(0),
         parse: |text| duration::parse_nanos(text).map(Action::RunUntil),
     },
     PaletteCommand {
         name: "page",
         argument: "wakes",
-        description: "show a page: timeline, tasks, resources, wakes, findings or log",
+        description: "show a page by its name",
+        sample: Action::NextPage,
         parse: |text| {
             let page = DashboardPage::from_name(text).map(Action::ShowPage);
             page.ok_or_else(|| {
@@ -53,6 +62,7 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
         name: "sort",
         argument: "busy",
         description: "sort the tasks by a column of the table",
+        sample: Action::SortBy(0),
         parse: |text| {
             let titles = || COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
             columns::find_by_title(text)
@@ -64,6 +74,7 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
         name: "tab",
         argument: "2",
         description: "show the tab with this number",
+        sample: Action::ShowTab(1),
         parse: |text| match text.parse() {
             Ok(tab) if tab > 0 => Ok(Action::ShowTab(tab)),
             _ => Err(format!("invalid tab number `{text}`; use an integer from 1")),
@@ -73,12 +84,14 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
         name: "save",
         argument: "trace.loop",
         description: "save the trace so far to this file",
+        sample: Action::Save,
         parse: |_| Ok(Action::Save),
     },
     PaletteCommand {
         name: "break",
         argument: "poll NAME | none",
         description: "set a breakpoint: poll, wake or end NAME, poll > 10ms, wait > 1s, finding",
+        sample: Action::ClearBreakpoints,
         parse: |text| {
             if text == "none" { Ok(Action::ClearBreakpoints) } else { text.parse().map(Action::AddBreakpoint) }
         },
@@ -87,6 +100,7 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
         name: "step",
         argument: "100",
         description: "let this many polls happen, then pause",
+        sample: Action::StepPoll,
         parse: |text| match text.parse() {
             Ok(polls) if polls > 0 => Ok(Action::StepPolls(polls)),
             _ => Err(format!("invalid number of polls `{text}`; use an integer from 1")),
@@ -94,16 +108,41 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
     },
 ];
 
-/// Returns the bindings that match `text` on the screen of `scope`, in the order of the key table.
-pub fn matching_bindings(scope: KeyScope, text: &str) -> Vec<&'static KeyBinding> {
+/// Returns the bindings whose description contains `text` and that do something on the current screen, in the order of
+/// the key table.
+pub fn matching_bindings(text: &str, model: &Model, session: Option<&dyn Session>) -> Vec<&'static KeyBinding> {
     let text = text.trim().to_lowercase();
     let useful = |binding: &&KeyBinding| {
         !matches!(binding.action, Action::Move(_) | Action::Palette | Action::Accept | Action::ShowTab(_))
     };
-    keymap::bindings_for(scope)
+    keymap::bindings_for(model.screen_scope())
         .filter(useful)
+        .filter(|binding| has_effect(binding.action, session, model))
         .filter(|binding| contains_ignoring_case(binding.description, &text))
         .collect()
+}
+
+/// Returns the typed commands whose name starts with `prefix` and that do something on the current screen.
+pub fn matching_commands(prefix: &str, model: &Model, session: Option<&dyn Session>) -> Vec<&'static PaletteCommand> {
+    let has_effect = |command: &&PaletteCommand| session.is_some() && has_effect(command.sample, session, model);
+    PALETTE_COMMANDS.iter().filter(|command| command.name.starts_with(prefix)).filter(has_effect).collect()
+}
+
+/// Returns the action of a typed line: that of the command, or of the binding at `chosen` among those that match.
+pub fn chosen_action(
+    text: &str,
+    chosen: usize,
+    model: &Model,
+    session: Option<&dyn Session>,
+) -> Result<Action, String> {
+    if let Some(parsed) = parse(text) {
+        return parsed;
+    }
+    let bindings = matching_bindings(text, model, session);
+    match bindings.get(chosen) {
+        Some(binding) => Ok(binding.action),
+        None => Err(format!("no command matches `{}`", text.trim())),
+    }
 }
 
 /// Splits a typed line into the command and its argument; either may be empty.
@@ -156,9 +195,9 @@ mod tests {
 
     #[test]
     fn finds_actions_ignoring_case() {
-        assert!(
-            matching_bindings(KeyScope::Dashboard, "FOLLOW").iter().any(|binding| binding.action == Action::Follow)
-        );
-        assert!(matching_bindings(KeyScope::Dashboard, "no such thing").is_empty());
+        let model = Model::default();
+        let found = matching_bindings("ATTACH", &model, None);
+        assert!(found.iter().any(|binding| binding.action == Action::Attach));
+        assert!(matching_bindings("no such thing", &model, None).is_empty());
     }
 }

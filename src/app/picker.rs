@@ -1,10 +1,11 @@
 //! The workload picker: the filtered list, the chosen workload and its launch form.
 
-use super::action::{Action, Effect, Motion};
+use super::action::{Action, Effect};
 use super::geometry::ScreenGeometry;
 use super::input::{MouseInput, MouseKind};
 use super::launch_form::LaunchForm;
-use super::task_rows::contains_ignoring_case;
+use super::motion::{Motion, apply_motion};
+use super::text_match::contains_ignoring_case;
 use crate::workload::manifest::Manifest;
 
 /// The pane of the picker that has the focus.
@@ -154,18 +155,4 @@ impl Picker {
             _ => {}
         }
     }
-}
-
-/// Returns the row that `motion` leads to from `at` in a list of `count` rows, `page` of which are visible.
-pub fn apply_motion(at: usize, motion: Motion, page: usize, count: usize) -> usize {
-    let to = match motion {
-        Motion::Up => at.saturating_sub(1),
-        Motion::Down => at + 1,
-        Motion::PageUp => at.saturating_sub(page),
-        Motion::PageDown => at + page,
-        Motion::First => 0,
-        Motion::Last => count,
-        Motion::Left | Motion::Right => at,
-    };
-    to.min(count.saturating_sub(1))
 }

@@ -108,7 +108,7 @@ impl SessionLog {
                 (LogLevel::Warning, LogTopic::Retrying, format!("connection failed, attempt {attempts}"))
             }
         };
-        let note = connection.note.strip_prefix("lost: ").unwrap_or(&connection.note);
+        let note = &connection.note;
         let text = if note.is_empty() { lead } else { format!("{lead}: {note}") };
         self.push(at, level, topic, text);
     }

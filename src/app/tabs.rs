@@ -1,9 +1,9 @@
 //! Tabs: one for each open session, of which one is shown.
 
 use super::dashboard::Dashboard;
-use super::session::Launch;
 use crate::control::{ConnectionState, RunOutcome, RunPhase, SessionStatus};
 use crate::insight::Findings;
+use crate::session::interface::LaunchRequest;
 
 /// Maximum number of tabs. A program that keeps restarting opens a new tab each time; beyond the limit the oldest
 /// finished tab is closed.
@@ -15,7 +15,7 @@ pub struct TabState {
     /// Its dashboard.
     pub dashboard: Dashboard,
     /// What started it, if loopscope did.
-    pub launched: Option<Launch>,
+    pub launched: Option<LaunchRequest>,
     /// Findings of the whole run, once it has ended.
     pub findings: Option<Findings>,
 }

@@ -7,12 +7,13 @@ mod sorter;
 
 use std::cell::Cell;
 
-use super::columns::{self, COLUMNS};
+use super::columns::COLUMNS;
+use super::text_match::contains_ignoring_case;
 use crate::trace::{TaskId, Trace};
 use sorter::RowSorter;
 
 /// Rows that one frame examines to sort them again; with more rows, a sort takes more frames. Divided by the column's
-/// [`lookup_cost`](columns::lookup_cost).
+/// [`lookup_cost`](super::columns::TaskColumn::lookup_cost).
 const SORTED_PER_FRAME: usize = 2_000;
 
 /// Rows that one frame examines while the user waits for a requested order.
@@ -169,7 +170,7 @@ impl TaskRows {
         }
         let Some(sorter) = &mut self.sorter else { return };
         let budget = if self.is_requested { SORTED_PER_FRAME_REQUESTED } else { SORTED_PER_FRAME };
-        let budget = budget / columns::lookup_cost(self.order.column);
+        let budget = budget / column.lookup_cost;
         let ordered = sorter.advance(&self.listed, (column, self.order.is_descending), trace, budget);
         if let Some(mut ordered) = ordered {
             ordered.extend(self.listed.drain(..).skip(sorter.examined));
@@ -205,9 +206,4 @@ impl TaskRows {
         }
         Some(self.last_lookup.get())
     }
-}
-
-/// Whether `text` contains `filter`, which is in lower case, ignoring case.
-pub fn contains_ignoring_case(text: &str, filter: &str) -> bool {
-    text.to_lowercase().contains(filter)
 }

@@ -1,6 +1,7 @@
 //! A single-line text field.
 
-use super::action::{Action, Motion};
+use super::action::Action;
+use super::motion::Motion;
 
 /// Maximum number of characters; further input is ignored.
 const CHARS_MAX: usize = 1_000;

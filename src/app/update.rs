@@ -1,20 +1,21 @@
 //! State transitions: an action changes the model and yields effects. An overlay handles the action first, then the
 //! screen.
 
-use super::action::{Action, Effect, Motion};
+use super::action::{Action, Effect};
 use super::availability::unavailable_reason;
 use super::dashboard::axis_end;
 use super::geometry::ScreenGeometry;
 use super::input::{InputEvent, MouseKind};
 use super::keymap;
+use super::model::{Model, Screen};
+use super::motion::Motion;
 use super::overlay::{Overlay, Prompt, PromptKind, ScrollPosition};
 use super::page::DashboardPage;
 use super::palette;
-use super::session::{Launch, Session};
-use super::{Model, Screen};
 use crate::control::{
     BREAKPOINTS_MAX, ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus, Speed,
 };
+use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
 
@@ -129,7 +130,7 @@ fn apply_to_screen(
 
 /// Opens the script of the session that is shown. Copying a built-in script needs a confirmation.
 fn edit_script(model: &mut Model, is_copy_confirmed: bool, catalog: &[Manifest]) -> Vec<Effect> {
-    let Some(Launch { name, .. }) = model.launched.clone() else {
+    let Some(LaunchRequest { name, .. }) = model.launched.clone() else {
         model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
         return Vec::new();
     };
@@ -345,25 +346,27 @@ fn apply_to_prompt(model: &mut Model, mut prompt: Prompt, action: Action, contex
         (Action::Move(Motion::Up | Motion::Down), PromptKind::Attach | PromptKind::Save) => {
             model.overlay = Some(Overlay::Prompt(prompt));
         }
-        (Action::Accept, PromptKind::Command) => match prompt.chosen_action(model.screen_scope()) {
-            Ok(Action::Save) if palette::save_argument(prompt.field.text()).is_some() => {
-                return palette::save_argument(prompt.field.text())
-                    .map(|file| Effect::Save(file.to_owned()))
-                    .into_iter()
-                    .collect();
+        (Action::Accept, PromptKind::Command) => {
+            match palette::chosen_action(prompt.field.text(), prompt.chosen, model, context.session) {
+                Ok(Action::Save) if palette::save_argument(prompt.field.text()).is_some() => {
+                    return palette::save_argument(prompt.field.text())
+                        .map(|file| Effect::Save(file.to_owned()))
+                        .into_iter()
+                        .collect();
+                }
+                Ok(action) => return apply_action(model, action, context),
+                Err(error) => {
+                    prompt.error = Some(error);
+                    model.overlay = Some(Overlay::Prompt(prompt));
+                }
             }
-            Ok(action) => return apply_action(model, action, context),
-            Err(error) => {
-                prompt.error = Some(error);
-                model.overlay = Some(Overlay::Prompt(prompt));
-            }
-        },
+        }
         (Action::Move(Motion::Up), _) => {
             prompt.chosen = prompt.chosen.saturating_sub(1);
             model.overlay = Some(Overlay::Prompt(prompt));
         }
         (Action::Move(Motion::Down), _) => {
-            let count = palette::matching_bindings(model.screen_scope(), prompt.field.text()).len();
+            let count = palette::matching_bindings(prompt.field.text(), model, context.session).len();
             prompt.chosen = (prompt.chosen + 1).min(count.saturating_sub(1));
             model.overlay = Some(Overlay::Prompt(prompt));
         }

@@ -10,7 +10,6 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-
 /// Maximum number of field names listed in an error.
 const KEYS_OFFERED_MAX: usize = 20;
 

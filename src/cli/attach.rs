@@ -13,10 +13,9 @@ use super::record::{self, RecordArgs};
 use super::report_args::ReportArgs;
 use super::screen;
 use super::terminal_check::ensure_terminal;
-use crate::app::Session;
 use crate::control::{ConnectionState, FeedChoice, duration};
 use crate::feed::wire::{ConsoleAddress, DEFAULT_ADDRESS};
-use crate::session::{self, AttachSession, ReadUntil};
+use crate::session::{self, AttachSession, ReadUntil, Session};
 use crate::settings::Settings;
 
 /// Maximum time that a headless attach without `--for` waits for an answer.

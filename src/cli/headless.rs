@@ -11,13 +11,12 @@ use signal_hook::iterator::Signals;
 use super::exit::{CliExit, OperationError, print_error, to_stdout};
 use super::plan::RunPlan;
 use super::report_args::ReportArgs;
-use crate::app::Session;
 use crate::cleanup;
 use crate::control::{RunOutcome, RunPhase, SessionCommand, SessionStatus};
 use crate::insight::Thresholds;
 use crate::lab::{ConsoleListener, LoopProgram};
 use crate::report::{ReportInput, RunSource};
-use crate::session::{self, ArchiveFile, ArchivingSession, LabSession};
+use crate::session::{self, ArchiveFile, ArchivingSession, LabSession, Session};
 use crate::trace::Trace;
 
 /// Maximum time for an interrupted run to stop and deliver its last events.

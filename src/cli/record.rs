@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use crate::app::Session;
 use crate::feed::archive::ArchiveHeader;
-use crate::session::{ArchiveFile, ArchivingSession};
+use crate::session::{ArchiveFile, ArchivingSession, Session};
 
 /// Arguments for recording to an archive.
 #[derive(Clone, Debug, clap::Args)]

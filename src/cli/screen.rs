@@ -7,13 +7,12 @@ use super::exit::{CliExit, OperationError, print_error};
 use super::external_app;
 use super::plan::RunPlan;
 use super::record::{self, ArchiveFileSeries};
-use crate::app::{Launch, Launcher, Session};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::feed::wire::ConsoleAddress;
 use crate::insight::units::human_ns;
 use crate::lab::ConsoleListener;
 use crate::report::RunSource;
-use crate::session::{self, ArchiveFile, AttachSession, LabSession};
+use crate::session::{self, ArchiveFile, AttachSession, LabSession, LaunchRequest, Launcher, Session};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, ScreenOptions, StartScreen};
 use crate::trace::{Nanos, Trace};
@@ -60,7 +59,7 @@ impl ScreenLauncher {
     }
 
     /// Converts a launch request to a plan.
-    fn plan(&mut self, launch: &Launch) -> Result<RunPlan, String> {
+    fn plan(&mut self, launch: &LaunchRequest) -> Result<RunPlan, String> {
         let manifest = self.manifest_mut(&launch.name)?.clone();
         let clock = manifest.clock;
         Ok(RunPlan {
@@ -110,7 +109,7 @@ impl Launcher for ScreenLauncher {
         })
     }
 
-    fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+    fn launch(&mut self, launch: &LaunchRequest) -> Result<Box<dyn Session>, String> {
         self.reload(&launch.name)?;
         let plan = self.plan(launch)?;
         let program = build_program_with(&plan.manifest, plan.params.clone(), plan.permissions.clone())
@@ -138,7 +137,7 @@ impl Launcher for ScreenLauncher {
         record::archive_session(file, session, head).map_err(|error| format!("{error:#}"))
     }
 
-    fn save(&mut self, file: &str, session: &dyn Session, launched: Option<&Launch>) -> Result<String, String> {
+    fn save(&mut self, file: &str, session: &dyn Session, launched: Option<&LaunchRequest>) -> Result<String, String> {
         let status = session.status();
         if file.is_empty() {
             return Err("missing file name".to_owned());
@@ -196,7 +195,7 @@ pub(super) fn run(
     archive_files: ArchiveFileSeries,
     settings: &Settings,
 ) -> anyhow::Result<CliExit> {
-    let launch = Launch {
+    let launch = LaunchRequest {
         name: plan.manifest.name.clone(),
         params: set_values(&plan),
         speed: Some(plan.speed),

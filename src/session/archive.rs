@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app;
+use super::interface::Session;
 use crate::control::{
     ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
     SessionStatus, SourceKind, Speed,
@@ -111,7 +111,7 @@ impl ArchiveSession {
     }
 }
 
-impl app::Session for ArchiveSession {
+impl Session for ArchiveSession {
     fn trace(&self) -> &Trace {
         &self.trace
     }

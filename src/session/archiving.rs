@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::app;
+use super::interface::Session;
 use crate::control::{BreakpointHit, ConnectionState, ConnectionStatus, RunPhase, SessionCommand, SessionStatus};
 use crate::feed::archive::{self, ArchiveHeader, ArchiveWriter};
 use crate::trace::Trace;
@@ -33,7 +33,7 @@ const SIBLING_NUMBER_MAX: u32 = 10_000;
 ///
 /// The file is a valid archive at any time; it lacks the events since the last write.
 pub struct ArchivingSession {
-    session: Box<dyn app::Session>,
+    session: Box<dyn Session>,
     path: PathBuf,
     /// `None` if the file could not be created.
     file: Option<File>,
@@ -124,7 +124,7 @@ impl ArchiveFile {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written; the file is removed.
-    pub fn save(self, session: &dyn app::Session, head: &ArchiveHeader) -> io::Result<()> {
+    pub fn save(self, session: &dyn Session, head: &ArchiveHeader) -> io::Result<()> {
         let saved = Self::write_session(self.file, session, head);
         if saved.is_err() {
             let _ = std::fs::remove_file(&self.path);
@@ -132,7 +132,7 @@ impl ArchiveFile {
         saved
     }
 
-    fn write_session(file: File, session: &dyn app::Session, head: &ArchiveHeader) -> io::Result<()> {
+    fn write_session(file: File, session: &dyn Session, head: &ArchiveHeader) -> io::Result<()> {
         let mut out = BufWriter::new(file);
         out.write_all(&archive::encode_beginning(head))?;
         let (mut writer, status) = (ArchiveWriter::default(), session.status());
@@ -171,18 +171,13 @@ impl ArchivingSession {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
-    pub fn new(session: Box<dyn app::Session>, file: ArchiveFile, head: ArchiveHeader) -> io::Result<Self> {
+    pub fn new(session: Box<dyn Session>, file: ArchiveFile, head: ArchiveHeader) -> io::Result<Self> {
         let (path, open_file) = file.write_header(&head)?;
         Ok(Self::from_file(session, path, head, Ok(open_file)))
     }
 
     /// Wraps `session` with an open file and its size, or with the error that the status should report.
-    fn from_file(
-        session: Box<dyn app::Session>,
-        path: PathBuf,
-        head: ArchiveHeader,
-        file: io::Result<(File, u64)>,
-    ) -> Self {
+    fn from_file(session: Box<dyn Session>, path: PathBuf, head: ArchiveHeader, file: io::Result<(File, u64)>) -> Self {
         let (open_file, problem) = match file {
             Ok(open_file) => (Some(open_file), None),
             Err(error) => (None, Some(format!("cannot create an archive for the successor: {error}"))),
@@ -204,7 +199,7 @@ impl ArchivingSession {
     }
 
     /// Wraps the successor session; its archive is a sibling of this one's file.
-    fn wrap_successor(&self, session: Box<dyn app::Session>) -> Self {
+    fn wrap_successor(&self, session: Box<dyn Session>) -> Self {
         match ArchiveFile::create_sibling(&self.path).and_then(|file| file.write_header(&self.head)) {
             Ok((path, open_file)) => Self::from_file(session, path, self.head.clone(), Ok(open_file)),
             Err(error) => Self::from_file(session, self.path.clone(), self.head.clone(), Err(error)),
@@ -212,7 +207,7 @@ impl ArchivingSession {
     }
 
     /// Returns the wrapped session.
-    pub fn inner(&self) -> &dyn app::Session {
+    pub fn inner(&self) -> &dyn Session {
         self.session.as_ref()
     }
 
@@ -304,7 +299,7 @@ impl Drop for ArchivingSession {
     }
 }
 
-impl app::Session for ArchivingSession {
+impl Session for ArchivingSession {
     fn trace(&self) -> &Trace {
         self.session.trace()
     }
@@ -350,7 +345,7 @@ impl app::Session for ArchivingSession {
         self.session.wait(at_most);
     }
 
-    fn successor(&mut self) -> Option<Box<dyn app::Session>> {
+    fn successor(&mut self) -> Option<Box<dyn Session>> {
         let successor = self.session.successor()?;
         Some(Box::new(self.wrap_successor(successor)))
     }

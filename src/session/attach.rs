@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
 
+use super::interface::Session;
 use super::sources::{SourceReader, SourceTexts};
-use crate::app;
 use crate::control::{
     ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
     SessionStatus, SourceKind, Speed,
@@ -124,7 +124,7 @@ impl AttachSession {
     }
 }
 
-impl app::Session for AttachSession {
+impl Session for AttachSession {
     fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -197,8 +197,8 @@ impl app::Session for AttachSession {
         }
     }
 
-    fn successor(&mut self) -> Option<Box<dyn app::Session>> {
-        self.successor.take().map(|successor| successor as Box<dyn app::Session>)
+    fn successor(&mut self) -> Option<Box<dyn Session>> {
+        self.successor.take().map(|successor| successor as Box<dyn Session>)
     }
 
     fn sources(&self) -> &[(Arc<str>, String)] {

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::interface::Session;
 use super::sources::{SourceReader, SourceTexts};
-use crate::app::Session;
 use crate::control::{
     ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
     SessionStatus, SourceKind, Speed,

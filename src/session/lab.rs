@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use super::finding_watch::FindingWatch;
-use crate::app::{self, Session};
+use super::interface::Session;
 use crate::control::{
     Breakpoint, BreakpointHit, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand, SessionStatus,
     SourceKind,
@@ -205,7 +205,7 @@ impl Drop for LabSession {
     }
 }
 
-impl app::Session for LabSession {
+impl Session for LabSession {
     fn trace(&self) -> &Trace {
         &self.trace
     }

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::interface::Session;
 use super::notes;
-use crate::app;
 use crate::control::{
     ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
     SessionStatus, SourceKind, Speed,
@@ -176,7 +176,7 @@ fn is_recently_written(metadata: &Metadata) -> bool {
     })
 }
 
-impl app::Session for RecordingSession {
+impl Session for RecordingSession {
     fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -249,7 +249,7 @@ impl app::Session for RecordingSession {
         }
     }
 
-    fn successor(&mut self) -> Option<Box<dyn app::Session>> {
+    fn successor(&mut self) -> Option<Box<dyn Session>> {
         if !self.has_been_replaced || self.until == ReadUntil::EndOfFile {
             return None;
         }

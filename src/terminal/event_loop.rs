@@ -12,9 +12,10 @@ use ratatui::backend::Backend;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 
 use super::handover::TerminalHandover;
-use crate::app::{Effect, InputEvent, Launch, Launcher, Model, PromptKind, Session, UpdateContext, handle_input};
+use crate::app::{Effect, InputEvent, Model, PromptKind, UpdateContext, handle_input};
 use crate::control::SessionCommand;
 use crate::insight::Thresholds;
+use crate::session::interface::{LaunchRequest, Launcher, Session};
 use crate::view::{self, Scene, Theme};
 use session_tabs::SessionTabs;
 
@@ -105,7 +106,7 @@ impl<'a, B: Backend> EventLoop<'a, B> {
     }
 
     /// Shows `session`, which `launched` started, in place of the current one. With `None` it cannot be run again.
-    pub fn watch(&mut self, session: Box<dyn Session>, launched: Option<Launch>) {
+    pub fn watch(&mut self, session: Box<dyn Session>, launched: Option<LaunchRequest>) {
         self.sessions.replace(&mut self.model, session, launched);
         self.needs_redraw = true;
     }
@@ -192,7 +193,7 @@ impl<'a, B: Backend> EventLoop<'a, B> {
         &self.terminal
     }
 
-    /// Returns the number of frames drawn.
+    /// Returns the number of frames drawn, so that tests can check that an idle loop draws none.
     pub fn frames_drawn(&self) -> u64 {
         self.frames_drawn
     }

@@ -11,8 +11,9 @@ use super::layout::take_top;
 use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
-use crate::app::{Session, breakpoint_hit, time};
+use crate::app::{breakpoint_hit, time};
 use crate::control::{RunOutcome, SessionStatus};
+use crate::session::interface::Session;
 
 /// Returns the number of rows that the banner needs on a screen of `height` rows.
 pub fn row_count(session: &dyn Session, status: &SessionStatus, height: u16) -> u16 {

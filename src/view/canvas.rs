@@ -63,10 +63,14 @@ pub fn put_box(buffer: &mut Buffer, theme: &Theme, area: Rect, title: &str, foot
     use ratatui::widgets::{Block, Clear, Widget};
     let width = usize::from(area.width.saturating_sub(4));
     Clear.render(area, buffer);
-    let block = Block::bordered()
-        .border_style(theme.style(Role::RuleFocused))
-        .title(span(theme, Role::Title, format!(" {} ", text::truncate(title, width))))
-        .title_bottom(span(theme, Role::Dim, format!(" {} ", text::truncate(foot, width))));
+    let mut block = Block::bordered().border_style(theme.style(Role::RuleFocused)).title(span(
+        theme,
+        Role::Title,
+        format!(" {} ", text::truncate(title, width)),
+    ));
+    if !foot.is_empty() {
+        block = block.title_bottom(span(theme, Role::Dim, format!(" {} ", text::truncate(foot, width))));
+    }
     let inside = block.inner(area);
     block.render(area, buffer);
     inside

@@ -35,9 +35,7 @@ pub fn banner_line(status: &SessionStatus) -> Option<(Role, String)> {
     if connection.state == ConnectionState::Lost && is_outcome_known(status) {
         return (!connection.note.is_empty()).then(|| (Role::Warning, connection.note.clone()));
     }
-    // The reason may repeat that the connection was lost.
-    let note = connection.note.strip_prefix("lost: ").unwrap_or(&connection.note);
-    let because = |lead: &str| match note {
+    let because = |lead: &str| match connection.note.as_str() {
         "" => lead.to_owned(),
         note => format!("{lead}: {note}"),
     };

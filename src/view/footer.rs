@@ -10,11 +10,14 @@ use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
 use crate::app::keymap;
-use crate::app::{Action, Model, Overlay, Prompt, PromptKind, Screen, Session, is_in_footer, palette};
+use crate::app::{Action, Overlay, Prompt, PromptKind, Screen, is_in_footer, palette};
 use crate::control::{ControlLevel, RunPhase, SessionStatus};
+use crate::session::interface::Session;
 
 /// Maximum number of commands listed in the palette.
 const PALETTE_ROWS_MAX: u16 = 10;
+/// Width of a command with its argument in the palette.
+const USAGE_COLUMNS: usize = 22;
 
 /// Draws the footer, and the palette's commands above it.
 pub fn render(buffer: &mut Buffer, scene: Scene<'_>, screen: Rect, area: Rect) {
@@ -22,7 +25,7 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, screen: Rect, area: Rect) {
     match (&scene.model.overlay, &scene.model.notice) {
         (Some(Overlay::Prompt(prompt)), _) => {
             if prompt.kind == PromptKind::Command {
-                render_palette(buffer, theme, scene.model, prompt, Rect { height: area.y - screen.y, ..screen });
+                render_palette(buffer, scene, prompt, Rect { height: area.y - screen.y, ..screen });
             }
             render_prompt(buffer, theme, prompt, area);
         }
@@ -31,10 +34,15 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, screen: Rect, area: Rect) {
     }
 }
 
+/// Returns the session that is shown; `None` on the picker.
+fn dashboard_session(scene: Scene<'_>) -> Option<&dyn Session> {
+    scene.session.filter(|_| scene.model.screen == Screen::Dashboard)
+}
+
 /// Returns as many key hints as fit; help and quit are always included.
 fn key_hints(scene: Scene<'_>, width: u16) -> Line<'static> {
     let (theme, scope) = (scene.theme, scene.model.scope());
-    let session = scene.session.filter(|_| scene.model.screen == Screen::Dashboard);
+    let session = dashboard_session(scene);
     let status = session.map(Session::status);
     let is_action_available = |action: Action| is_in_footer(action, session, scene.model);
     let shown = |line: &&keymap::KeyBinding| !line.footer_label.is_empty() && is_action_available(line.action);
@@ -48,11 +56,15 @@ fn key_hints(scene: Scene<'_>, width: u16) -> Line<'static> {
         _ => line.footer_label,
     };
     let piece = |line: &keymap::KeyBinding| {
-        let key = match line.action {
-            Action::ShowTab(_) => format!(" 1-{}", scene.model.tabs.all.len().min(9)),
-            _ => format!(" {}", line.keys[0]),
+        let keys = match line.action {
+            // One key for each tab.
+            Action::ShowTab(_) => &line.keys[..scene.model.tabs.all.len().min(line.keys.len())],
+            _ => &line.keys[..1],
         };
-        [span(theme, Role::Key, key), span(theme, Role::Dim, format!(" {} ", label(line)))]
+        [
+            span(theme, Role::Key, format!(" {}", keymap::format_keys(keys))),
+            span(theme, Role::Dim, format!(" {} ", label(line))),
+        ]
     };
     let is_last = |line: &keymap::KeyBinding| matches!(line.action, Action::Help | Action::Quit);
     let (last, first): (Vec<_>, Vec<_>) = keymap::bindings_for(scope).filter(shown).partition(|line| is_last(line));
@@ -92,10 +104,11 @@ fn render_prompt(buffer: &mut Buffer, theme: &Theme, prompt: &Prompt, area: Rect
 }
 
 /// Draws the palette: the commands that match what was typed, right above the prompt.
-fn render_palette(buffer: &mut Buffer, theme: &Theme, model: &Model, prompt: &Prompt, mut above: Rect) {
-    let commands = palette::matching_bindings(model.screen_scope(), prompt.field.text());
+fn render_palette(buffer: &mut Buffer, scene: Scene<'_>, prompt: &Prompt, mut above: Rect) {
+    let (theme, model, session) = (scene.theme, scene.model, dashboard_session(scene));
+    let commands = palette::matching_bindings(prompt.field.text(), model, session);
     let first_word = prompt.field.text().split_whitespace().next().unwrap_or_default();
-    let verbs: Vec<_> = palette::PALETTE_COMMANDS.iter().filter(|verb| verb.name.starts_with(first_word)).collect();
+    let verbs = palette::matching_commands(first_word, model, session);
     let verb_rows = u16::try_from(verbs.len()).unwrap_or(0);
     let command_rows = u16::try_from(commands.len()).unwrap_or(u16::MAX).min(PALETTE_ROWS_MAX);
     let wanted = (verb_rows + command_rows).clamp(1, above.height.saturating_sub(2).max(1));
@@ -117,7 +130,8 @@ fn render_palette(buffer: &mut Buffer, theme: &Theme, model: &Model, prompt: &Pr
         canvas::put_text(buffer, inside, (1, 0), "no matching command", theme.style(Role::Dim));
     }
     for (row, verb) in (after..).zip(verbs) {
-        let line = format!("            {} {}   {}", verb.name, verb.argument, verb.description);
+        let usage = format!("{} {}", verb.name, verb.argument);
+        let line = format!("            {usage:<USAGE_COLUMNS$}  {}", verb.description);
         canvas::put_text(buffer, inside, (0, row), &line, theme.style(Role::Dim));
     }
 }

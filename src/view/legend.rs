@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::canvas::{self, span};
 use super::glyph;
 use super::theme::{Role, Theme};
-use crate::trace::AwaitKind;
+use crate::trace::{AwaitKind, Fidelity, Trace};
 
 /// Which set of marks a timeline uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub enum LegendKind {
     External,
     /// An external program of which only sums and the latest polls are known.
     Sampled,
+}
+
+impl LegendKind {
+    /// Returns the set of marks for a timeline of `trace`.
+    pub fn of(trace: &Trace) -> Self {
+        match (trace.is_external(), trace.fidelity()) {
+            (_, Fidelity::Sampled) => Self::Sampled,
+            (true, Fidelity::Exact) => Self::External,
+            (false, Fidelity::Exact) => Self::OwnLoop,
+        }
+    }
 }
 
 /// Draws the legend on the last free rows; `used` is the number of rows that are taken.

@@ -5,17 +5,20 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::canvas::{self, span};
-use super::legend;
+use super::glyph;
+use super::legend::{self, LegendKind};
 use super::scene::Scene;
 use super::text;
 use super::theme::{Role, Theme};
 use crate::app::keymap::{self, KeyScope};
-use crate::app::{KeyPress, Overlay, palette};
+use crate::app::{Overlay, Screen, has_effect, palette};
+use crate::control::{ClockKind, ControlLevel};
+use crate::session::interface::Session;
 
 /// Maximum width of an overlay.
 const COLUMNS_MAX: u16 = 92;
-/// Width of the key column in the help.
-const KEY_COLUMNS: usize = 14;
+/// Minimum width of the keys in the help.
+const KEY_COLUMNS_MIN: usize = 10;
 
 /// Returns the inside of the overlay on a screen of `area`; empty if there is no overlay.
 pub fn inside(scene: Scene<'_>, area: Rect) -> Rect {
@@ -55,7 +58,7 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
 /// Returns the text of the overlay, wrapped to `width` columns.
 pub fn lines(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
     match &scene.model.overlay {
-        Some(Overlay::Help(_)) => help_lines(scene.theme, scene.model.screen_scope(), width.into()),
+        Some(Overlay::Help(_)) => help_lines(scene, width.into()),
         Some(Overlay::Message(message)) => message
             .lines
             .iter()
@@ -66,55 +69,73 @@ pub fn lines(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
     }
 }
 
-/// Returns the help: the legend, the keys of the current scope, then the other scopes and the commands.
-fn help_lines(theme: &Theme, here: KeyScope, width: usize) -> Vec<Line<'static>> {
-    let title = |text: &str| Line::from(span(theme, Role::Title, format!(" {text}")));
-    let legend_lines = |kind| legend::lines(theme, kind, width.saturating_sub(3));
-    let mut lines = vec![title("timeline marks")];
-    let indented = |mut line: Line<'static>| {
-        line.spans.insert(0, span(theme, Role::Text, "  "));
-        line
+/// Returns the help: the keys that do something on the current screen, its commands and the marks of its timeline.
+fn help_lines(scene: Scene<'_>, width: usize) -> Vec<Line<'static>> {
+    let (theme, model) = (scene.theme, scene.model);
+    let session = scene.session.filter(|_| model.screen == Screen::Dashboard);
+    let [first, rest @ ..] = &*model.screen_scope().help_scopes() else { return Vec::new() };
+    let keys = |scope: KeyScope| {
+        let bindings = keymap::BINDINGS.iter().filter(move |binding| binding.scope == scope);
+        let bindings = bindings.filter(|binding| has_effect(binding.action, session, model));
+        let keys = bindings.map(|binding| (keymap::format_keys(binding.keys), binding.description));
+        let mouse = keymap::MOUSE_BINDINGS.iter().filter(move |binding| binding.scope == scope);
+        let mouse = mouse.map(|binding| (binding.gesture.to_owned(), binding.description));
+        section(theme, scope.title(), keys.chain(mouse).collect(), width)
     };
-    lines.extend(legend_lines(legend::LegendKind::OwnLoop).into_iter().map(indented));
-    lines.push(title("timeline marks of sampled programs"));
-    lines.extend(legend_lines(legend::LegendKind::Sampled).into_iter().map(indented));
-    let notes = [
-        "‖ on the axis: paused here; ▼: time cursor; ╳: gap, events dropped or evicted",
-        "virtual clock: a poll takes no loop time unless it blocks; time passes while the loop is parked",
+    let commands = palette::matching_commands("", model, session);
+    let commands =
+        commands.into_iter().map(|command| (format!(":{} {}", command.name, command.argument), command.description));
+    let mut sections = vec![keys(*first), section(theme, "commands with an argument", commands.collect(), width)];
+    let shows_marks = !model.dashboard.page.has_list();
+    sections.extend(session.filter(|_| shows_marks).map(|session| marks(theme, session, width)));
+    sections.extend(rest.iter().map(|scope| keys(*scope)));
+    sections.retain(|section| !section.is_empty());
+    sections.join(&Line::default())
+}
+
+/// Returns the marks of the timeline of `session`, and what they mean.
+fn marks(theme: &Theme, session: &dyn Session, width: usize) -> Vec<Line<'static>> {
+    let status = session.status();
+    let mut lines = vec![title(theme, "timeline marks")];
+    for mut line in legend::lines(theme, LegendKind::of(session.trace()), width.saturating_sub(3)) {
+        line.spans.insert(0, span(theme, Role::Text, "  "));
+        lines.push(line);
+    }
+    let others = [
+        (glyph::PAUSE, "on the axis: paused here"),
+        (glyph::CURSOR, "time cursor"),
+        (glyph::GAP, "gap: events dropped or evicted"),
     ];
-    for note in notes {
-        lines.extend(entry(theme, "", note, width, 2));
+    for (mark, meaning) in others {
+        lines.extend(entry(theme, &mark.to_string(), meaning, width, 1));
     }
-    let scopes = std::iter::once(here).chain(KeyScope::ALL.into_iter().filter(|scope| *scope != here));
-    for scope in scopes {
-        lines.push(Line::default());
-        lines.push(title(scope.title()));
-        for binding in keymap::BINDINGS.iter().filter(|line| line.scope == scope) {
-            let keys = binding.keys.iter().map(KeyPress::to_string).collect::<Vec<_>>().join(" ");
-            lines.extend(entry(theme, &keys, binding.description, width, KEY_COLUMNS));
-        }
-        if scope == KeyScope::Dashboard {
-            lines.extend(entry(theme, "click", "select a task; on its lane: set the time cursor", width, KEY_COLUMNS));
-            lines.extend(entry(theme, "wheel", "scroll; with ctrl or shift: zoom at the pointer", width, KEY_COLUMNS));
-        }
-    }
-    lines.push(Line::default());
-    lines.push(title("commands with an argument"));
-    for verb in palette::PALETTE_COMMANDS {
-        lines.extend(entry(
-            theme,
-            &format!(":{} {}", verb.name, verb.argument),
-            verb.description,
-            width,
-            KEY_COLUMNS + 4,
-        ));
+    if status.control_level == ControlLevel::Loop && status.clock == ClockKind::Virtual {
+        let note = "virtual clock: a poll takes no loop time unless it blocks; time passes while the loop is parked";
+        lines.extend(entry(theme, "", note, width, 1));
     }
     lines
 }
 
-fn entry(theme: &Theme, key: &str, text: &str, width: usize, key_columns: usize) -> Vec<Line<'static>> {
-    let wrapped = text::wrap(text, width.saturating_sub(key_columns + 2));
-    let lead = |row: usize| if row == 0 { format!("  {key:<key_columns$}") } else { " ".repeat(key_columns + 2) };
+fn title(theme: &Theme, text: &str) -> Line<'static> {
+    Line::from(span(theme, Role::Title, format!(" {text}")))
+}
+
+/// Returns a titled list of keys or commands with their descriptions, aligned; nothing if it is empty.
+fn section(theme: &Theme, heading: &str, rows: Vec<(String, &str)>, width: usize) -> Vec<Line<'static>> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let longest = rows.iter().map(|(key, _)| text::width(key)).max().unwrap_or(0);
+    let key_columns = longest.max(KEY_COLUMNS_MIN);
+    let entries = rows.iter().flat_map(|(key, description)| entry(theme, key, description, width, key_columns));
+    std::iter::once(title(theme, heading)).chain(entries).collect()
+}
+
+/// Returns the lines of an entry: the key, padded to `key_columns`, and its description, wrapped beside it.
+fn entry(theme: &Theme, key: &str, description: &str, width: usize, key_columns: usize) -> Vec<Line<'static>> {
+    let indent = key_columns + 4;
+    let wrapped = text::wrap(description, width.saturating_sub(indent + 1));
+    let lead = |row: usize| text::fit(&format!("  {}", if row == 0 { key } else { "" }), indent);
     let line = |(row, text): (usize, String)| {
         Line::from_iter([span(theme, Role::Key, lead(row)), span(theme, Role::Text, text)])
     };

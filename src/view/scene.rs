@@ -1,8 +1,10 @@
 //! Inputs of a frame, bundled into one parameter.
 
 use super::theme::Theme;
-use crate::app::{Model, Session};
+use crate::app::Model;
+use crate::app::columns::ColumnContext;
 use crate::control::SessionStatus;
+use crate::session::interface::Session;
 use crate::trace::Axis;
 use crate::workload::manifest::Manifest;
 
@@ -32,10 +34,17 @@ pub struct SessionScene<'a> {
     pub theme: &'a Theme,
 }
 
-impl SessionScene<'_> {
+impl<'a> SessionScene<'a> {
     /// End of the axis in this frame. Based on the status that was read once per frame, because a running loop's clock
     /// advances: lanes, strip, header and details show the same time.
     pub fn axis_end(self, axis: Axis) -> u64 {
         self.model.dashboard.axis_end_at(self.session.trace(), self.status.now, axis)
+    }
+
+    /// Trace and time for which the columns of tasks are computed.
+    pub fn column_context(self) -> ColumnContext<'a> {
+        let viewed = self.model.dashboard.viewed_time();
+        let now = viewed.unwrap_or_else(|| self.axis_end(Axis::Time));
+        ColumnContext { trace: self.session.trace(), now, is_past: viewed.is_some() }
     }
 }

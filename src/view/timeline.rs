@@ -11,13 +11,13 @@ use super::connection_status;
 use super::glyph;
 use super::layout::TimelineLayout;
 use super::legend;
+use super::page;
 use super::scene::SessionScene;
-use super::tasks;
 use super::text;
 use super::theme::Role;
 use crate::app::columns::{self, COLUMNS};
 use crate::app::{Pane, Viewport, ViewportMode};
-use crate::trace::{Axis, Fidelity, Task, TaskId, column_edge};
+use crate::trace::{Axis, Task, TaskId, column_edge};
 
 /// Minimum width of labels that include counts.
 const COUNTS_FROM_COLUMNS: u16 = 28;
@@ -62,11 +62,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
             buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
         }
     }
-    let legend = match (trace.is_external(), trace.fidelity()) {
-        (_, Fidelity::Sampled) => legend::LegendKind::Sampled,
-        (true, Fidelity::Exact) => legend::LegendKind::External,
-        (false, Fidelity::Exact) => legend::LegendKind::OwnLoop,
-    };
+    let legend = legend::LegendKind::of(trace);
     if count + 3 <= usize::from(areas.rows.height) && !trace.tasks().is_empty() {
         legend::render(buffer, scene.theme, legend, areas.rows, count);
     }
@@ -81,7 +77,7 @@ fn render_head(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLay
         ViewportMode::Live => "live",
         ViewportMode::Free => "part of the run",
     };
-    let title = tasks::title(scene);
+    let title = page::task_rows_title(scene);
     let axis_name = match state.viewport.axis {
         Axis::Time => "loop time",
         Axis::Steps => "polls",
@@ -127,7 +123,7 @@ fn render_label(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u
     let mut line =
         format!("{}  {}", if is_selected { glyph::SELECTED } else { ' ' }, text::fit(&task.name(), name_columns));
     if has_counts {
-        let context = tasks::column_context(scene);
+        let context = scene.column_context();
         for index in count_columns(scene) {
             // A long time is truncated rather than breaking the alignment.
             let text = text::truncate(&COLUMNS[index].text(context, task), COUNT_COLUMNS - 1);

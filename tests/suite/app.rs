@@ -1,9 +1,8 @@
 //! UI state transitions: actions in, state and effects out.
 
-use loopscope::app::{
-    Action, Effect, Launch, Launcher, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode,
-};
+use loopscope::app::{Action, Effect, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode};
 use loopscope::control::{ClockKind, SessionCommand, Speed};
+use loopscope::session::{LaunchRequest, Launcher};
 use loopscope::trace::{Axis, TaskState};
 use loopscope::workload::manifest::ParamValue;
 
@@ -46,9 +45,9 @@ fn editing_a_built_in_script_needs_confirmation() {
     let mut user = TestUser::with_session(fake_session::completed_run());
     assert!(user.type_text("e").is_empty(), "loopscope did not start it");
     assert!(user.model.notice.as_ref().is_some_and(|notice| notice.contains("no script")));
-    user.model.launched = Some(Launch::with_defaults("countsync"));
+    user.model.launched = Some(LaunchRequest::with_defaults("countsync"));
     assert_eq!(user.type_text("e"), [Effect::Edit("countsync".into())]);
-    user.model.launched = Some(Launch::with_defaults("countasync"));
+    user.model.launched = Some(LaunchRequest::with_defaults("countasync"));
     assert!(user.type_text("e").is_empty() && user.type_text("fe").is_empty(), "built in and not confirmed");
     assert_eq!(user.type_text("e"), [Effect::Edit("countasync".into())]);
     assert_eq!(user.perform(Action::Suspend), [Effect::Suspend]);

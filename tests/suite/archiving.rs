@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use loopscope::app::Session;
 use loopscope::control::{ConnectionState, FeedChoice, RunOutcome, RunPhase};
 use loopscope::feed::archive::{ArchiveHeader, OpenedArchive, read_archive};
-use loopscope::session::{ArchiveFile, ArchiveSession, ArchivingSession};
+use loopscope::session::{ArchiveFile, ArchiveSession, ArchivingSession, Session};
 use loopscope::trace::{Fidelity, Gap};
 use serde_json::Value;
 

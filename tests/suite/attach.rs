@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{ConnectionState, RunOutcome, RunPhase, SessionCommand, SessionStatus};
-use loopscope::session::AttachSession;
+use loopscope::session::{AttachSession, Session};
 use loopscope::trace::{AwaitKind, ResourceKind, Task, TaskKind, TaskOutcome, TaskState, Trace};
 use serde_json::Value;
 

@@ -9,8 +9,8 @@ use console_api::field::{Name, Value};
 use console_api::instrument::Update;
 use console_api::tasks::{Stats, Task, TaskUpdate};
 use console_api::{Field, Id, PollStats};
-use loopscope::app::Session;
 use loopscope::control::{ConnectionState, RunOutcome, RunPhase, SessionCommand};
+use loopscope::session::Session;
 use prost_types::Timestamp;
 use serde_json::Value as Json;
 

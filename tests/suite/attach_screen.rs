@@ -1,7 +1,8 @@
 //! External apps on screen: connection states, sampled lanes and available controls.
 
-use loopscope::app::{Action, Effect, Session};
+use loopscope::app::{Action, Effect};
 use loopscope::control::{ConnectionState, ConnectionStatus, ControlLevel, RunOutcome, RunPhase, SessionCommand};
+use loopscope::session::Session;
 use loopscope::trace::{Axis, Event, TaskCounts, TaskStats};
 
 use crate::console_sessions::{attached, executed, service};

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{Breakpoint, BreakpointHit, ClockKind, FeedChoice, RunPhase, SessionCommand, Speed};
 use loopscope::lab::LoopOptions;
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{Nanos, PauseReason, TaskId, TaskOutcome, TaskState, Trace};
 use loopscope::workload::{build_program, script};
 

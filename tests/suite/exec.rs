@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{ConnectionState, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus};
-use loopscope::session::{AppStdin, ExecSession};
+use loopscope::session::{AppStdin, ExecSession, Session};
 use loopscope::trace::{AwaitKind, Cycle, Task, TaskKind, TaskOutcome, Trace, WakeSource};
 use serde_json::Value;
 

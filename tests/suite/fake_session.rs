@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loopscope::app::{Launch, Launcher, Session};
 use loopscope::control::{
     ClockKind, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand, SessionStatus, SourceKind, Speed,
 };
+use loopscope::session::{LaunchRequest, Launcher, Session};
 use loopscope::trace::{
     AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, PauseReason, SiteId, TaskId, TaskMeta, TaskOutcome, Trace,
     WakeSource,
@@ -287,7 +287,7 @@ pub fn many_tasks(tasks: usize) -> FakeSession {
 /// A launcher with a catalog of two workloads that starts countasync runs, or refuses to.
 pub struct FakeLauncher {
     pub catalog: Vec<Manifest>,
-    pub launched: Rc<RefCell<Vec<Launch>>>,
+    pub launched: Rc<RefCell<Vec<LaunchRequest>>>,
     pub commands: SentCommands,
     pub refusal: Option<String>,
 }
@@ -341,7 +341,7 @@ impl Launcher for FakeLauncher {
         &self.catalog
     }
 
-    fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String> {
+    fn launch(&mut self, launch: &LaunchRequest) -> Result<Box<dyn Session>, String> {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }

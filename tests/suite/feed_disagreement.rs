@@ -6,11 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::Command as Process;
 
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, RunPhase, SourceKind};
 use loopscope::insight::Thresholds;
 use loopscope::report::{JsonReport, ReportInput, RunSource};
-use loopscope::session::{AppStdin, ExecSession};
+use loopscope::session::{AppStdin, ExecSession, Session};
 use loopscope::trace::FeedDisagreement;
 use serde_json::Value;
 

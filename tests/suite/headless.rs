@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::cli::run_to_end;
 use loopscope::control::{ClockKind, FeedChoice, SourceKind, Speed};
 use loopscope::insight::Thresholds;
 use loopscope::lab::{LoopHandle, LoopOptions, LoopProgram, TaskSpec};
 use loopscope::report::{JsonReport, ReportInput, RunSource};
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, Trace};
 use serde_json::{Value, json};
 

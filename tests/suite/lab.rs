@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, RunPhase, SessionCommand, Speed};
 use loopscope::insight::{Thresholds, run_lints};
 use loopscope::lab::{LoopHandle, LoopOptions, LoopProgram, TaskSpec};
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, PauseReason, TaskId, TaskState, Trace};
 
 /// The time after which a run counts as hung.

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SessionCommand, Speed};
 use loopscope::lab::{LoopOptions, LoopProgram};
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{AwaitSite, Location, Nanos, TaskOutcome, Trace};
 
 /// The time after which a run counts as hung.

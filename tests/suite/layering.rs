@@ -17,11 +17,25 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lab", &["sanitize", "feed", "trace", "control"]),
     ("workload", &["sanitize", "cleanup", "lab", "trace", "control"]),
     ("workload::manifest", &["control"]),
-    ("app", &["sanitize", "insight", "trace", "control", "workload::manifest"]),
-    ("view", &["sanitize", "app", "insight", "trace", "control", "workload::manifest"]),
+    ("session::interface", &["trace", "control", "workload::manifest"]),
+    ("app", &["sanitize", "insight", "trace", "control", "workload::manifest", "session::interface"]),
+    ("view", &["sanitize", "app", "insight", "trace", "control", "workload::manifest", "session::interface"]),
     ("report", &["sanitize", "insight", "trace", "control", "workload::manifest"]),
     ("settings", &["sanitize", "report", "insight", "trace", "control"]),
-    ("terminal", &["cleanup", "app", "view", "insight", "trace", "control", "workload::manifest", "settings"]),
+    (
+        "terminal",
+        &[
+            "cleanup",
+            "app",
+            "view",
+            "insight",
+            "trace",
+            "control",
+            "workload::manifest",
+            "session::interface",
+            "settings",
+        ],
+    ),
 ];
 
 /// Modules that tie the others together, and the crate root.

@@ -3,10 +3,9 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, Speed};
 use loopscope::lab::{LoopOptions, LoopProgram, TaskSpec};
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{TaskOutcome, Trace, WakeSource};
 
 /// The time after which a run counts as hung.

@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use loopscope::app::Session;
 use loopscope::control::{FeedChoice, RunOutcome};
 use loopscope::lab::LoopProgram;
+use loopscope::session::Session;
 use loopscope::trace::{Await, Cycle, Nanos, Task, TaskOutcome, TaskState, Trace};
 use loopscope::workload::{build_program, params};
 use proptest::collection::vec;

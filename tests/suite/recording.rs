@@ -8,11 +8,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use loopscope::app::Session;
 use loopscope::control::{RunOutcome, RunPhase, SessionCommand};
 use loopscope::feed::await_resolver::{AwaitResolver, AwaitTarget};
 use loopscope::feed::recording::{RecordingClock, RecordingDecoder, RecordingError};
-use loopscope::session::{ReadUntil, RecordingSession};
+use loopscope::session::{ReadUntil, RecordingSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, TaskId, TaskOutcome, TaskState, Trace, WakeSource};
 use proptest::prelude::*;
 use serde_json::Value;

@@ -10,10 +10,9 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, RunPhase, SessionCommand, Speed};
 use loopscope::lab::LoopOptions;
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{TaskId, TaskOutcome, Trace};
 use loopscope::workload::manifest::Manifest;
 use loopscope::workload::{build_program, script};

@@ -7,11 +7,10 @@ use std::time::Duration;
 use console_api::field::{Name, Value};
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, PauseRequest};
-use loopscope::app::Session;
 use loopscope::control::{ClockKind, FeedChoice, Speed};
 use loopscope::feed::wire::{ConsoleAddress, ConsoleConnection};
 use loopscope::lab::{ConsoleListener, LoopHandle, LoopOptions, LoopProgram, TaskSpec, untraced_dispatch};
-use loopscope::session::LabSession;
+use loopscope::session::{LabSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, Trace};
 use tonic::transport::Endpoint;
 

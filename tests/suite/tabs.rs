@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use loopscope::app::{Action, InputEvent, MouseInput, MouseKind, Session, Tab, TabBar, TabStatus};
+use loopscope::app::{Action, InputEvent, MouseInput, MouseKind, Tab, TabBar, TabStatus};
 use loopscope::control::{ConnectionState, ConnectionStatus, RunPhase, SessionCommand};
+use loopscope::session::Session;
 use loopscope::terminal::ExitReason;
 use loopscope::trace::Event;
 

@@ -66,7 +66,7 @@ fn user_picks_runs_reads_help_and_quits() {
     harness.type_keys("r");
     assert_eq!(launched.borrow().len(), 2, "run again");
     harness.type_keys("?");
-    assert!(harness.screen().contains("timeline marks"));
+    assert!(harness.screen().contains("┌ help"));
     harness.type_keys("q");
     assert!(harness.screen().contains("completed after 1 s"), "q closes the help");
     harness.type_keys("\x1b");
@@ -121,9 +121,9 @@ fn draws_only_changes_at_most_60_times_a_second() {
     assert_eq!(harness.event_loop.frames_drawn(), frames + 1);
     harness.keyboard.send(InputEvent::Key(KeyPress::char('?'))).expect("the loop receives inputs");
     harness.event_loop.run_once(harness.now + Duration::from_millis(5)).expect("an in-memory screen cannot fail");
-    assert!(!harness.screen().contains("timeline marks"), "a frame was drawn too soon");
+    assert!(!harness.screen().contains("┌ help"), "a frame was drawn too soon");
     harness.run_once();
-    assert!(harness.screen().contains("timeline marks"), "now the frame is due");
+    assert!(harness.screen().contains("┌ help"), "now the frame is due");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! A simulated user: performs actions on the model and observes the result.
 
 use loopscope::app::{
-    Action, CellRect, Effect, InputEvent, KeyCode, KeyPress, Launcher, Model, ScreenGeometry, Session, UpdateContext,
-    apply_action, axis_end, handle_input,
+    Action, CellRect, Effect, InputEvent, KeyCode, KeyPress, Model, ScreenGeometry, UpdateContext, apply_action,
+    axis_end, handle_input,
 };
+use loopscope::session::{Launcher, Session};
 use loopscope::view::{self, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,8 +1,9 @@
 //! Tests of the screen at all sizes and in all palettes.
 
-use loopscope::app::keymap::KeyScope;
-use loopscope::app::{Action, Launcher, Model, Motion, MouseInput, MouseKind, Session, UpdateContext, apply_action};
+use loopscope::app::keymap::{self, KeyScope};
+use loopscope::app::{Action, Model, Motion, MouseInput, MouseKind, UpdateContext, apply_action, has_effect};
 use loopscope::control::{ControlLevel, RunPhase, SourceKind};
+use loopscope::session::{Launcher, Session};
 use loopscope::trace::{Event, TaskId, TaskMeta, TaskOutcome, Trace};
 use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
@@ -125,16 +126,24 @@ fn steps_axis_shows_every_poll() {
 }
 
 #[test]
-fn help_lists_all_keys_and_commands() {
+fn help_lists_keys_and_commands_that_do_something() {
     let session = fake_session::paused_run();
     assert_snapshot("help", &screen(Some(&session), &ANSI, (120, 110), &[Action::Help]));
     let help = text(&screen(Some(&session), &ANSI, (120, 120), &[Action::Help]));
+    let scopes = KeyScope::Dashboard.help_scopes();
     for scope in KeyScope::ALL {
-        assert!(help.contains(scope.title()));
+        assert_eq!(help.contains(scope.title()), scopes.contains(&scope), "{scope:?}");
     }
-    for line in loopscope::app::keymap::BINDINGS {
-        assert!(help.contains(line.description), "{}", line.description);
+    let mut model = Model::default();
+    model.show_session(None);
+    for binding in keymap::BINDINGS.iter().filter(|binding| scopes.contains(&binding.scope)) {
+        let expected = has_effect(binding.action, Some(&session), &model);
+        assert!(!expected || help.contains(binding.description), "{}", binding.description);
     }
+    assert!(help.contains(":break poll NAME | none") == has_effect(Action::ClearBreakpoints, Some(&session), &model));
+    assert!(help.contains("step one poll") && !help.contains("show the tab with this number"));
+    let picker = text(&screen(None, &ANSI, (120, 120), &[Action::Help]));
+    assert!(picker.contains(KeyScope::Form.title()) && !picker.contains("step one poll"), "{picker}");
     assert_snapshot("palette", &screen(Some(&session), &ANSI, (80, 24), &[Action::Palette, Action::InsertChar('s')]));
 }
 
@@ -248,7 +257,7 @@ fn random_actions_never_panic() {
             model.refresh(session, launcher.catalog());
             let scene = Scene { model: &model, session, catalog: launcher.catalog(), theme: &ANSI };
             let geometry = view::geometry(scene, area);
-            let bindings = loopscope::app::keymap::BINDINGS;
+            let bindings = keymap::BINDINGS;
             let action = match random(4) {
                 0 => Action::Mouse(MouseInput {
                     kind: kinds[random(kinds.len() as u64) as usize],

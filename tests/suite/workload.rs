@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lab_harness::{self, FinishedRun};
-use loopscope::app::Session;
+use loopscope::session::Session;
 use loopscope::trace::AwaitKind;
 use loopscope::workload::{build_program, catalog, manifest::Manifest, params, script};
 

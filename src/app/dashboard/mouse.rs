@@ -1,13 +1,14 @@
 //! Mouse handling of the dashboard.
 
 use super::{Dashboard, Pane};
-use crate::app::action::{Action, Motion};
+use crate::app::action::Action;
 use crate::app::columns::{self, COLUMNS};
 use crate::app::geometry::ScreenGeometry;
 use crate::app::input::{MouseInput, MouseKind};
+use crate::app::motion::Motion;
 use crate::app::page::DashboardPage;
-use crate::app::session::Session;
 use crate::app::viewport::Viewport;
+use crate::session::interface::Session;
 use crate::trace::column_edge;
 
 impl Dashboard {
@@ -66,10 +67,10 @@ impl Dashboard {
                 }
             }
             MouseKind::WheelUp if mouse.is_zoom && self.page == DashboardPage::Timeline => {
-                self.zoom((2, 3), pointed, shown)
+                self.zoom((2, 3), pointed, shown);
             }
             MouseKind::WheelDown if mouse.is_zoom && self.page == DashboardPage::Timeline => {
-                self.zoom((3, 2), pointed, shown)
+                self.zoom((3, 2), pointed, shown);
             }
             MouseKind::WheelLeft if self.page != DashboardPage::Timeline => {
                 self.scrolled_columns = self.scrolled_columns.saturating_sub(1);
@@ -86,8 +87,8 @@ impl Dashboard {
                 let last = geometry.details_lines.saturating_sub(geometry.details.height.into());
                 self.details_top = (self.details_top + 1).min(last);
             }
-            MouseKind::WheelUp if self.page.has_list() => self.move_in_list(Motion::Up, session, geometry),
-            MouseKind::WheelDown if self.page.has_list() => self.move_in_list(Motion::Down, session, geometry),
+            MouseKind::WheelUp if self.page.has_list() => self.move_in_list(Motion::Up, geometry),
+            MouseKind::WheelDown if self.page.has_list() => self.move_in_list(Motion::Down, geometry),
             MouseKind::WheelUp => self.first_row = self.first_row.saturating_sub(3),
             MouseKind::WheelDown => {
                 self.first_row = (self.first_row + 3).min(count.saturating_sub(geometry.rows.height.into()));

@@ -2,8 +2,8 @@
 
 use super::Dashboard;
 use crate::app::geometry::ScreenGeometry;
-use crate::app::page::DashboardPage;
-use crate::app::session::Session;
+use crate::control::BreakpointHit;
+use crate::session::interface::Session;
 use crate::trace::{TaskId, Trace};
 
 impl Dashboard {
@@ -11,7 +11,7 @@ impl Dashboard {
     pub fn refresh(&mut self, session: &dyn Session) {
         let trace = session.trace();
         self.log.observe(trace, &session.status());
-        self.refresh_resources(trace);
+        (self.page.rules().refresh)(self, trace);
         if self.rows.advance(trace) {
             self.scroll_to_selected(trace);
         }
@@ -20,8 +20,7 @@ impl Dashboard {
 
     /// Whether incremental work is left, even if no further events arrive.
     pub fn has_pending_work(&self, trace: &Trace) -> bool {
-        self.rows.has_pending_work(trace)
-            || (self.page == DashboardPage::Resources && self.resource_usage.has_pending_work(trace))
+        self.rows.has_pending_work(trace) || (self.page.rules().has_pending_work)(self, trace)
     }
 
     /// Ensures that the selected task and the first visible row exist.
@@ -41,6 +40,30 @@ impl Dashboard {
         }
         self.selected_row = row;
         self.first_row = self.first_row.min(self.rows.count(trace).saturating_sub(self.list_height.max(1)));
+    }
+
+    /// Selects the task at which a breakpoint was hit, once for each hit.
+    pub fn show_hit(&mut self, hit: Option<BreakpointHit>, trace: &Trace) {
+        if self.shown_hit == hit {
+            return;
+        }
+        // The trace may not have received the task yet.
+        let task = hit.and_then(|hit| hit.task);
+        if task.is_some_and(|task| trace.task(task).is_none()) {
+            return;
+        }
+        self.shown_hit = hit;
+        let Some(task) = task else { return };
+        self.cursor = None;
+        if self.rows.row_of(task, trace).is_none() {
+            self.rows.set_filter("", trace);
+        }
+        (self.selected, self.details_top) = (Some(task), 0);
+        if let Some(row) = self.rows.row_of(task, trace) {
+            // Scroll so that a few rows above it stay visible, whatever the size of the screen.
+            let is_near = (self.first_row..self.first_row + 5).contains(&row);
+            self.first_row = if is_near { self.first_row } else { row.saturating_sub(3) };
+        }
     }
 
     /// Shows only tasks whose name contains `filter`.

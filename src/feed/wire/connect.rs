@@ -69,6 +69,16 @@ pub enum ConnectError {
     Broke(String),
 }
 
+impl ConnectError {
+    /// Returns the reason, for where the text already says that the connection is lost.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Broke(reason) => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// A connection to a console.
 #[derive(Clone, Debug)]
 pub struct ConsoleConnection {

@@ -53,8 +53,11 @@ impl LiveTasks {
         let waiting = self.by_id.values().filter(|(_, control)| !control.is_held());
         let long_waits = waiting.filter_map(|(_, control)| {
             let since = control.waiting_since()?;
-            let limit =
-                limits.iter().filter(|(pattern, _)| pattern.matches(control.name())).map(|(_, limit_ns)| *limit_ns).min()?;
+            let limit = limits
+                .iter()
+                .filter(|(pattern, _)| pattern.matches(control.name()))
+                .map(|(_, limit_ns)| *limit_ns)
+                .min()?;
             Some(LongWait { task: control.clone(), since, at: since.saturating_add(limit) })
         });
         let mut long_waits: Vec<_> = long_waits.collect();

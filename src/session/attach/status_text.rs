@@ -50,9 +50,9 @@ fn no_tasks_note(is_instrumented: bool) -> &'static str {
 }
 
 /// Returns the note for a lost connection: the cause, and caveats about the data received before.
-pub fn lost_note(reason: &str, attempts: u32, decoder: &ConsoleDecoder) -> String {
+pub fn lost_note(reason: String, attempts: u32, decoder: &ConsoleDecoder) -> String {
     let reason = match attempts {
-        0 | 1 => reason.to_owned(),
+        0 | 1 => reason,
         more => format!("{reason} ({more} attempts)"),
     };
     let sentences = [reason, decoder.caveats()].into_iter().filter(|text| !text.is_empty());

@@ -90,8 +90,8 @@ impl AttachWorker {
 
     async fn run(mut self) {
         loop {
-            let reason = match self.connect_and_forward().await {
-                Err(ConnectionEnd::ConnectError(reason)) => reason.to_string(),
+            let error = match self.connect_and_forward().await {
+                Err(ConnectionEnd::ConnectError(error)) => error,
                 Err(ConnectionEnd::SessionClosed) => return,
                 Ok(never) => match never {},
             };
@@ -99,22 +99,22 @@ impl AttachWorker {
             if !last.is_empty() && self.forward(last).await.is_err() {
                 return;
             }
-            if self.wait(&reason).await.is_err() {
+            if self.wait(&error).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Reports the failure `why` and waits before the next attempt.
-    async fn wait(&mut self, reason: &str) -> Result<(), SessionClosed> {
+    /// Reports `error` and waits before the next attempt.
+    async fn wait(&mut self, error: &ConnectError) -> Result<(), SessionClosed> {
         let wait = BACKOFF_MIN.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
         // A program may restart at once, so the connection is lost only after a failed reconnect.
         let is_lost = self.has_been_live && self.attempts > 0;
         let (state, note) = if is_lost {
-            (ConnectionState::Lost, status_text::lost_note(reason, self.attempts, &self.decoder))
+            (ConnectionState::Lost, status_text::lost_note(error.reason(), self.attempts, &self.decoder))
         } else {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            (ConnectionState::Retrying { attempts: self.attempts + 1, wait_ms }, reason.to_owned())
+            (ConnectionState::Retrying { attempts: self.attempts + 1, wait_ms }, error.to_string())
         };
         self.attempts = self.attempts.saturating_add(1);
         self.report_connection(state, note).await?;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::app::{Launch, Model, Session, TABS_MAX, Tab, TabBar, TabState, TabStatus};
+use crate::app::{Model, TABS_MAX, Tab, TabBar, TabState, TabStatus};
 use crate::control::{
     ConnectionState, ConnectionStatus, ControlLevel, RunPhase, SessionCommand, SessionStatus, SourceKind,
 };
+use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::TaskId;
 
 /// Minimum share of the event budget for each session.
@@ -76,7 +77,7 @@ impl SessionTabs {
     }
 
     /// Replaces the session that is shown.
-    pub fn replace(&mut self, model: &mut Model, session: Box<dyn Session>, launched: Option<Launch>) {
+    pub fn replace(&mut self, model: &mut Model, session: Box<dyn Session>, launched: Option<LaunchRequest>) {
         let watched =
             WatchedSession { session, ui_state: TabState::default(), selected: None, shown: None, is_new: false };
         match self.all.get_mut(self.shown) {

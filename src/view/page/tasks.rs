@@ -3,23 +3,29 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::canvas::{put_mark, put_text};
-use super::page::PageLayout;
-use super::scene::SessionScene;
-use super::text;
-use super::theme::Role;
-use super::{connection_status, glyph, page};
+use super::list::{self, PageLayout};
+use crate::app::RowOrder;
 use crate::app::columns::{self, COLUMNS, ColumnContext};
 use crate::insight::units::human_number;
-use crate::trace::{Axis, Task};
+use crate::trace::Task;
+use crate::view::canvas::{put_mark, put_text};
+use crate::view::scene::SessionScene;
+use crate::view::text;
+use crate::view::theme::Role;
+use crate::view::{connection_status, glyph};
 
 /// Width before the first column: the marks of the selection and of the state.
 const LEAD_COLUMNS: u16 = 3;
 
 /// Returns the part of `rect` that contains the columns.
-pub fn column_area(rect: Rect) -> Rect {
+fn column_area(rect: Rect) -> Rect {
     let lead = LEAD_COLUMNS.min(rect.width);
     Rect { x: rect.x + lead, width: rect.width - lead, ..rect }
+}
+
+/// Returns the column titles, each of which sorts the rows when clicked.
+pub fn sort_titles(areas: &PageLayout) -> Rect {
+    column_area(areas.titles)
 }
 
 /// Title of the page: number of tasks, filter and sort order.
@@ -39,23 +45,16 @@ pub fn title(scene: SessionScene<'_>) -> String {
 }
 
 /// Sort order for the title: ` by busy ↓`, with `…` while sorting; empty for the order of spawning.
-pub fn sort_order(scene: SessionScene<'_>) -> String {
+fn sort_order(scene: SessionScene<'_>) -> String {
     let order = scene.model.dashboard.rows.order();
     match COLUMNS.get(order.column) {
-        Some(column) if order != crate::app::RowOrder::default() => {
+        Some(column) if order != RowOrder::default() => {
             let arrow = if order.is_descending { '↓' } else { '↑' };
             let later = if scene.model.dashboard.rows.is_request_pending() { "…" } else { "" };
             format!(" by {} {arrow}{later}", column.title)
         }
         _ => String::new(),
     }
-}
-
-/// Trace and time for which the columns are computed.
-pub fn column_context(scene: SessionScene<'_>) -> ColumnContext<'_> {
-    let state = &scene.model.dashboard;
-    let now = state.viewed_time().unwrap_or_else(|| scene.axis_end(Axis::Time));
-    ColumnContext { trace: scene.session.trace(), now, is_past: state.viewed_time().is_some() }
 }
 
 /// Draws column titles and rows.
@@ -74,9 +73,9 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         } else {
             no_match.to_owned()
         };
-        page::put_empty_state(buffer, theme, areas.rows, &why);
+        list::put_empty_state(buffer, theme, areas.rows, &why);
     }
-    let context = column_context(scene);
+    let context = scene.column_context();
     for row in 0..areas.rows.height {
         let Some(id) = state.rows.get(state.first_row + usize::from(row), trace) else { break };
         // A task that was evicted since the rows were sorted leaves its row empty.

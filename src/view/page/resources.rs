@@ -2,13 +2,13 @@
 
 use ratatui::buffer::Buffer;
 
-use super::page::{self, PageLayout};
-use super::scene::SessionScene;
-use super::text;
-use super::theme::Role;
-use crate::app::columns::task_name;
+use super::list::{self, PageLayout};
+use crate::app::task_names::task_name;
 use crate::app::{TaskSample, time};
 use crate::trace::{ResourceEntry, ResourceId, Trace};
+use crate::view::scene::SessionScene;
+use crate::view::text;
+use crate::view::theme::Role;
 
 /// Widths of the cells: kind, name, creation or drop, holders, waiters, location, attributes.
 const WIDTHS: [u16; 7] = [9, 18, 11, 16, 16, 22, 200];
@@ -29,11 +29,11 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
     let titles = ["kind", "name", "since/until", "held by", "waiters", "location", "attributes"];
     let titles: Vec<_> = WIDTHS.into_iter().zip(titles).collect();
-    page::put_titles(buffer, theme, areas.titles, &titles);
+    list::put_titles(buffer, theme, areas.titles, &titles);
     let listed = &state.resource_usage.listed;
     if listed.is_empty() {
         let why = "no resources reported (locks, channels, semaphores, timers)";
-        page::put_empty_state(buffer, theme, areas.rows, why);
+        list::put_empty_state(buffer, theme, areas.rows, why);
     }
     let top = state.current_list().top(listed.len(), areas.rows.height.into());
     for (row, id) in (0..areas.rows.height).zip(listed.iter().skip(top)) {
@@ -50,7 +50,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
             None => Role::Text,
         };
         let cells: Vec<_> = WIDTHS.into_iter().zip(&cells).map(|(width, cell)| (width, role, cell.as_str())).collect();
-        page::put_row(buffer, theme, areas.rows, row, state.chosen_resource() == Some(*id), &cells);
+        list::put_row(buffer, theme, areas.rows, row, state.chosen_resource() == Some(*id), &cells);
     }
 }
 

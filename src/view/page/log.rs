@@ -2,22 +2,27 @@
 
 use ratatui::buffer::Buffer;
 
-use super::page::{self, PageLayout};
-use super::scene::SessionScene;
-use super::theme::Role;
+use super::list::{self, PageLayout};
 use crate::app::{LogLevel, time};
+use crate::view::scene::SessionScene;
+use crate::view::theme::Role;
 
 /// Widths of the cells: time, text.
 const WIDTHS: [u16; 2] = [14, 400];
+
+/// Title of the page: number of entries.
+pub fn title(scene: SessionScene<'_>) -> String {
+    format!("session log {}", scene.model.dashboard.log.entries().len())
+}
 
 /// Draws the page.
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state) = (scene.theme, &scene.model.dashboard);
     let titles: Vec<_> = WIDTHS.into_iter().zip(["at", "what"]).collect();
-    page::put_titles(buffer, theme, areas.titles, &titles);
+    list::put_titles(buffer, theme, areas.titles, &titles);
     let entries = state.log.entries();
     if entries.is_empty() {
-        page::put_empty_state(buffer, theme, areas.rows, "empty: no pauses, dropped events or connection changes yet");
+        list::put_empty_state(buffer, theme, areas.rows, "empty: no pauses, dropped events or connection changes yet");
     }
     let chosen = state.current_list().chosen_row(entries.len());
     let top = state.current_list().top(entries.len(), areas.rows.height.into());
@@ -28,7 +33,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
             LogLevel::Loss => Role::Error,
         };
         let at = time::instant(entry.at);
-        page::put_row(
+        list::put_row(
             buffer,
             theme,
             areas.rows,

@@ -1,4 +1,4 @@
-//! The interface between the UI and what it shows: a run, an attached program or a recording, and what starts them.
+//! The interface of sessions, and of what starts them. Screen, headless run and recorder use a session only through it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub trait Launcher {
     }
 
     /// Starts a run. Reads the script from its file again. The error is a text for the user, with what to do.
-    fn launch(&mut self, launch: &Launch) -> Result<Box<dyn Session>, String>;
+    fn launch(&mut self, launch: &LaunchRequest) -> Result<Box<dyn Session>, String>;
 
     /// Attaches to the program at `address`. The error says what is wrong with the address.
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
@@ -68,7 +68,12 @@ pub trait Launcher {
 
     /// Saves the trace of `session`, which `launched` started if this launcher did, to a file of this name. Returns a
     /// text for the user, in both cases.
-    fn save(&mut self, file: &str, _session: &dyn Session, _launched: Option<&Launch>) -> Result<String, String> {
+    fn save(
+        &mut self,
+        file: &str,
+        _session: &dyn Session,
+        _launched: Option<&LaunchRequest>,
+    ) -> Result<String, String> {
         Err(format!("cannot save to `{file}`: not supported here"))
     }
 
@@ -83,9 +88,9 @@ pub trait Launcher {
     }
 }
 
-/// Options of a run.
+/// What to launch: a workload and the options of its run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Launch {
+pub struct LaunchRequest {
     /// The workload's name, as in the catalog.
     pub name: String,
     /// Parameters that differ from their defaults, by name.
@@ -100,7 +105,7 @@ pub struct Launch {
     pub breakpoints: Vec<Breakpoint>,
 }
 
-impl Launch {
+impl LaunchRequest {
     /// A run of the workload `name` with every parameter at its default.
     pub fn with_defaults(name: &str) -> Self {
         Self {

@@ -3,14 +3,14 @@
 use ratatui::buffer::Buffer;
 use rustc_hash::FxHashMap;
 
-use super::canvas::{self, put_text};
-use super::glyph;
-use super::page::{self, PageLayout};
-use super::scene::SessionScene;
-use super::theme::Role;
-use crate::app::columns::{describe_waker, task_name};
+use super::list::{self, PageLayout};
+use crate::app::task_names::{describe_waker, task_name};
 use crate::app::time;
 use crate::trace::{Task, WakeSource};
+use crate::view::canvas::{self, put_text};
+use crate::view::glyph;
+use crate::view::scene::SessionScene;
+use crate::view::theme::Role;
 
 /// Maximum number of wakes counted per waker, newest first.
 const COUNTED_MAX: usize = 1_024;
@@ -37,11 +37,11 @@ pub fn title(scene: SessionScene<'_>) -> String {
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
     let titles: Vec<_> = WIDTHS.into_iter().zip(["woken at", "interval", "woken by"]).collect();
-    page::put_titles(buffer, theme, areas.titles, &titles);
+    list::put_titles(buffer, theme, areas.titles, &titles);
     let Some(task) = selected_task(scene) else { return };
     let count = state.visible_wakes(trace);
     if count == 0 {
-        page::put_empty_state(buffer, theme, areas.rows, &empty_reason(task));
+        list::put_empty_state(buffer, theme, areas.rows, &empty_reason(task));
         return;
     }
     let top = state.current_list().top(count, areas.rows.height.into());
@@ -53,7 +53,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         let role = if matches!(by, WakeSource::Task(_)) { Role::Text } else { Role::Dim };
         let cells = [time::instant(at), after, waker_name(scene, by)];
         let cells: Vec<_> = WIDTHS.into_iter().zip(&cells).map(|(width, cell)| (width, role, cell.as_str())).collect();
-        page::put_row(buffer, theme, areas.rows, row, state.current_list().chosen_row(count) == Some(index), &cells);
+        list::put_row(buffer, theme, areas.rows, row, state.current_list().chosen_row(count) == Some(index), &cells);
     }
     render_wakers(buffer, scene, areas, task, count);
 }
@@ -94,7 +94,7 @@ fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayou
         by.into_iter().map(|(source, count)| (waker_name(scene, source), count)).collect();
     by.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     canvas::put_rule(buffer, theme, foot, &format!("wakers of the last {counted} wakes"), "", false);
-    let rows = super::layout::below_rule(foot);
+    let rows = crate::view::layout::below_rule(foot);
     let shown = usize::from(rows.height);
     let most = by.first().map_or(1, |(_, count)| *count).max(1);
     let bar_width = usize::from(rows.width).saturating_sub(42);

@@ -2,15 +2,15 @@
 
 use ratatui::buffer::Buffer;
 
-use super::canvas::{self, put_text};
-use super::layout::below_rule;
-use super::page::{self, PageLayout};
-use super::scene::SessionScene;
-use super::text;
-use super::theme::Role;
-use crate::app::columns::task_name;
+use super::list::{self, PageLayout};
+use crate::app::task_names::task_name;
 use crate::app::time;
 use crate::insight::{Finding, Findings, Severity};
+use crate::view::canvas::{self, put_text};
+use crate::view::layout::below_rule;
+use crate::view::scene::SessionScene;
+use crate::view::text;
+use crate::view::theme::Role;
 
 /// Widths of the cells: severity, name, time, task, message.
 const WIDTHS: [u16; 5] = [6, 18, 12, 18, 200];
@@ -37,22 +37,22 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
     let theme = scene.theme;
     let Some(found) = found(scene) else { return };
     let titles: Vec<_> = WIDTHS.into_iter().zip(["", "finding", "at", "task", "what"]).collect();
-    page::put_titles(buffer, theme, areas.titles, &titles);
+    list::put_titles(buffer, theme, areas.titles, &titles);
     if found.listed.is_empty() {
         let why = "no findings (a lint reports nothing if the trace lacks the data that it needs)";
-        page::put_empty_state(buffer, theme, areas.rows, why);
+        list::put_empty_state(buffer, theme, areas.rows, why);
         return;
     }
-    let list = scene.model.dashboard.current_list();
-    let chosen = list.chosen_row(found.listed.len());
-    let top = list.top(found.listed.len(), areas.rows.height.into());
+    let position = scene.model.dashboard.current_list();
+    let chosen = position.chosen_row(found.listed.len());
+    let top = position.top(found.listed.len(), areas.rows.height.into());
     for (row, (index, finding)) in (0..areas.rows.height).zip(found.listed.iter().enumerate().skip(top)) {
         let task = finding.task.map_or_else(|| "loop".to_owned(), |id| task_name(scene.session.trace(), id));
         let at = time::duration(finding.at_ns);
         let cells = [finding.severity.name(), finding.name, &at, &task, &finding.message];
         let roles = [severity(finding), Role::Strong, Role::Dim, Role::Text, Role::Text];
         let cells: Vec<_> = (0..WIDTHS.len()).map(|cell| (WIDTHS[cell], roles[cell], cells[cell])).collect();
-        page::put_row(buffer, theme, areas.rows, row, chosen == Some(index), &cells);
+        list::put_row(buffer, theme, areas.rows, row, chosen == Some(index), &cells);
     }
     let Some(finding) = chosen.and_then(|chosen| found.listed.get(chosen)) else { return };
     let unlisted = match found.unlisted {

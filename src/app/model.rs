@@ -1,0 +1,161 @@
+//! The complete state of the UI, and bringing it up to date before a frame.
+
+use super::dashboard::Dashboard;
+use super::keymap::KeyScope;
+use super::overlay::{MessageOverlay, Overlay, Prompt, PromptKind};
+use super::page::DashboardPage;
+use super::picker::{Picker, PickerFocus};
+use super::tabs::{TabBar, TabState};
+use crate::control::RunPhase;
+use crate::insight::{Findings, LintRunner, Thresholds};
+use crate::session::interface::{LaunchRequest, Session};
+use crate::trace::Nanos;
+use crate::workload::manifest::Manifest;
+
+/// Awaits that one refresh examines for findings, or work of the same cost: some milliseconds.
+const FINDINGS_SEARCHED_PER_FRAME: usize = 100_000;
+
+/// Which screen is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    #[default]
+    /// The list of workloads, with their parameters and scripts.
+    Picker,
+    /// A watched session.
+    Dashboard,
+}
+
+/// The complete UI state.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// The screen that is shown.
+    pub screen: Screen,
+    /// State of the picker; kept while the dashboard is shown.
+    pub picker: Picker,
+    /// State of the dashboard for the session that is shown.
+    pub dashboard: Dashboard,
+    /// The overlay on top of the screen: help, a message or a prompt.
+    pub overlay: Option<Overlay>,
+    /// A one-line answer to the last action; cleared by the next key.
+    pub notice: Option<String>,
+    /// The last action was to leave a running session; repeating it confirms.
+    pub is_leave_pending: bool,
+    /// The last action was to edit a built-in script; repeating it copies the script and edits the copy.
+    pub is_copy_pending: bool,
+    /// What started the session that is shown, and what `run again` starts. `None` if loopscope did not start it.
+    pub launched: Option<LaunchRequest>,
+    /// Thresholds of the lints.
+    pub thresholds: Thresholds,
+    /// Findings of the whole run, once it has ended.
+    pub findings: Option<Findings>,
+    /// The findings search in progress: whether the run has ended, the loop time at which the search began, and its
+    /// state.
+    pub findings_search: Option<(bool, Nanos, LintRunner)>,
+    /// One tab for each open session, including the one that is shown.
+    pub tabs: TabBar,
+}
+
+impl Model {
+    /// Returns the key scope of the topmost layer.
+    pub fn scope(&self) -> KeyScope {
+        match &self.overlay {
+            Some(Overlay::Prompt(_)) => KeyScope::Prompt,
+            Some(Overlay::Help(_) | Overlay::Message(_)) => KeyScope::Pager,
+            None => self.screen_scope(),
+        }
+    }
+
+    /// Returns the key scope of the screen, ignoring overlays.
+    pub fn screen_scope(&self) -> KeyScope {
+        match (self.screen, self.picker.focus) {
+            (Screen::Dashboard, _) => KeyScope::Dashboard,
+            (Screen::Picker, PickerFocus::Form) => KeyScope::Form,
+            (Screen::Picker, PickerFocus::List | PickerFocus::Script) => KeyScope::Picker,
+        }
+    }
+
+    /// Shows a new session from its beginning. Resets selection, filter and zoom; keeps only whether the details are
+    /// shown.
+    pub fn show_session(&mut self, launched: Option<LaunchRequest>) {
+        self.screen = Screen::Dashboard;
+        self.dashboard = Dashboard::with_details(self.dashboard.details);
+        self.launched = launched;
+        (self.findings, self.findings_search) = (None, None);
+        self.overlay = None;
+    }
+
+    /// Installs the state of another tab and returns the state of the tab that was shown.
+    #[must_use]
+    pub fn swap_tab_state(&mut self, state: TabState) -> TabState {
+        (self.screen, self.overlay, self.is_leave_pending) = (Screen::Dashboard, None, false);
+        self.findings_search = None;
+        TabState {
+            dashboard: std::mem::replace(&mut self.dashboard, state.dashboard),
+            launched: std::mem::replace(&mut self.launched, state.launched),
+            findings: std::mem::replace(&mut self.findings, state.findings),
+        }
+    }
+
+    /// Returns to the picker, which keeps its state.
+    pub fn show_picker(&mut self) {
+        self.screen = Screen::Picker;
+        self.overlay = None;
+    }
+
+    /// Reopens a prompt with the rejected text and the reason.
+    pub fn reopen_prompt(&mut self, kind: PromptKind, typed: &str, reason: String) {
+        self.overlay = Some(Overlay::Prompt(Prompt { error: Some(reason), ..Prompt::new(kind, typed) }));
+    }
+
+    /// Shows `text`, line by line, in an overlay.
+    pub fn show_message(&mut self, title: &str, text: &str) {
+        self.overlay = Some(Overlay::Message(MessageOverlay::new(title, text)));
+    }
+
+    /// Whether a search for findings is in progress.
+    pub fn is_searching_findings(&self) -> bool {
+        self.findings_search.is_some()
+    }
+
+    /// Whether incremental work is left for what is shown, even if no further events arrive.
+    pub fn has_pending_work(&self, session: Option<&dyn Session>) -> bool {
+        self.findings_search.is_some()
+            || session.is_some_and(|session| {
+                self.screen == Screen::Dashboard && self.dashboard.has_pending_work(session.trace())
+            })
+    }
+
+    /// Brings derived state up to date before a frame is drawn.
+    pub fn refresh(&mut self, session: Option<&dyn Session>, catalog: &[Manifest]) {
+        match (self.screen, session) {
+            (Screen::Dashboard, Some(session)) => {
+                self.dashboard.show_hit(session.hit(), session.trace());
+                self.dashboard.refresh(session);
+                self.advance_findings_search(session);
+            }
+            (Screen::Dashboard, None) => {}
+            (Screen::Picker, _) => self.picker.refresh(catalog),
+        }
+    }
+
+    /// Continues the findings search, if the run has ended or the user asked for it. The search is a pass over the
+    /// whole trace. In a running session it therefore starts only on request, and its result stands until the next
+    /// request.
+    pub(super) fn advance_findings_search(&mut self, session: &dyn Session) {
+        let has_ended = session.status().phase == RunPhase::Ended;
+        let is_requested = self.dashboard.page == DashboardPage::Findings && self.dashboard.interim_findings.is_none();
+        if self.findings.is_some() || !(has_ended || is_requested) {
+            self.findings_search = None;
+            return;
+        }
+        // A search that began before the run ended misses its last events: start again.
+        let in_progress = self.findings_search.take().filter(|(had_ended, ..)| *had_ended == has_ended);
+        let now = session.trace().now();
+        let (_, at, mut search) = in_progress.unwrap_or_else(|| (has_ended, now, LintRunner::new(&self.thresholds)));
+        match search.advance(session.trace(), FINDINGS_SEARCHED_PER_FRAME) {
+            None => self.findings_search = Some((has_ended, at, search)),
+            Some(found) if has_ended => self.findings = Some(found),
+            Some(found) => self.dashboard.interim_findings = Some((at, found)),
+        }
+    }
+}

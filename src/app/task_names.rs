@@ -1,0 +1,19 @@
+//! Names of tasks and of what woke them.
+
+use crate::trace::{TaskId, Trace, WakeSource};
+
+/// Returns the name of a task, or its id if the task was evicted.
+pub fn task_name(trace: &Trace, id: TaskId) -> String {
+    trace.task(id).map_or_else(|| format!("#{id}"), |task| task.name().into_owned())
+}
+
+/// Describes the source of a wake in a few words.
+pub fn describe_waker(trace: &Trace, cause: WakeSource) -> String {
+    match cause {
+        WakeSource::Task(id) => task_name(trace, id),
+        WakeSource::SelfWake => "itself".to_owned(),
+        WakeSource::Driver => "timer or I/O driver".to_owned(),
+        WakeSource::Thread => "external thread".to_owned(),
+        WakeSource::User => "you".to_owned(),
+    }
+}
