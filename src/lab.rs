@@ -204,7 +204,7 @@ pub fn start_with_breakpoints(
             let _ = ended.send(Instant::now());
         }
     })?;
-    Ok(LoopRun { control, probe_reader: probe_reader, console: batches, outcome, console_server_guard })
+    Ok(LoopRun { control, probe_reader, console: batches, outcome, console_server_guard })
 }
 
 /// Everything that the loop thread starts with.

@@ -43,7 +43,7 @@ impl LoopControl {
                 let mut has_deferred_wake = None;
                 self.gate.queue_action(|| {
                     has_deferred_wake = control.release();
-                    has_deferred_wake.unwrap_or(false).then(|| TaskAction::Wake(task))
+                    has_deferred_wake.unwrap_or(false).then_some(TaskAction::Wake(task))
                 });
                 has_deferred_wake.map(|_| Event::Release { task, at })
             }),

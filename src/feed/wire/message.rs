@@ -84,10 +84,10 @@ impl ConsoleMessage {
                     message.skipped += index_repeated(&bytes, range, 3, &mut message.poll_ops)?;
                 }
                 (4, ProtoField::Bytes(range)) => {
-                    message.skipped += message.async_ops.index(&bytes, range, [1, 2, 3])?
+                    message.skipped += message.async_ops.index(&bytes, range, [1, 2, 3])?;
                 }
                 (5, ProtoField::Bytes(range)) => {
-                    message.skipped += index_repeated(&bytes, range, 1, &mut message.metadata)?
+                    message.skipped += index_repeated(&bytes, range, 1, &mut message.metadata)?;
                 }
                 _ => {}
             }
