@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::unbounded;
-use loopscope::app::{InputEvent, KeyCode, KeyPress};
 use loopscope::control::{ClockKind, FeedChoice, RunPhase, Speed};
+use loopscope::internals::app::{InputEvent, KeyCode, KeyPress};
+use loopscope::internals::terminal::EventLoop;
+use loopscope::internals::view::{Palette, Theme, render_svg};
 use loopscope::lab::LoopOptions;
 use loopscope::session::{LabSession, LaunchRequest, Launcher, Session};
-use loopscope::terminal::EventLoop;
 use loopscope::trace::Trace;
-use loopscope::view::{Palette, Theme, svg};
 use loopscope::workload::manifest::Manifest;
 use loopscope::workload::{build_program, catalog, params};
 use ratatui::Terminal;
@@ -76,7 +76,7 @@ fn draw(file: &str, name: Option<&str>, steps: &[(Vec<KeyPress>, &str)]) -> anyh
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(file);
     let title = format!("loopscope: {}", name.unwrap_or("the picker"));
-    let rendered = svg::render(event_loop.terminal().backend().buffer(), &title);
+    let rendered = render_svg(event_loop.terminal().backend().buffer(), &title);
     std::fs::write(&path, rendered).with_context(|| path.display().to_string())
 }
 

@@ -22,7 +22,6 @@ mod terminal_check;
 pub use assertion::{AssertResult, Assertion};
 pub use exit::CliExit;
 pub use headless::run_to_end;
-pub use plan::RunPlan;
 
 use std::ffi::OsString;
 

@@ -3,10 +3,10 @@
 //! Nothing past this module depends on where an event came from.
 
 pub mod archive;
-pub mod await_resolver;
-pub mod console;
-pub mod console_health;
-pub mod probe;
+pub(crate) mod await_resolver;
+pub(crate) mod console;
+pub(crate) mod console_health;
+pub(crate) mod probe;
 pub mod recording;
-pub mod time_map;
+pub(crate) mod time_map;
 pub mod wire;

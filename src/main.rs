@@ -1,4 +1,4 @@
-//! The `loopscope` binary. It runs [`loopscope::cli::main`] and returns its exit code.
+//! The `loopscope` binary. It runs [`loopscope::run_command_line`] and returns its exit code.
 
 use std::process::ExitCode;
 
@@ -12,5 +12,5 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    ExitCode::from(loopscope::cli::main(std::env::args_os()).code())
+    ExitCode::from(loopscope::run_command_line(std::env::args_os()).code())
 }

@@ -16,7 +16,7 @@ mod values;
 pub use error::SettingsError;
 pub use file::{default_path, parse};
 pub use setting::Setting;
-pub use size::{MemorySize, MemorySizeError};
+pub use size::MemorySize;
 pub use template::{template, write_settings};
 pub use theme::ThemeChoice;
 pub use values::{PartialSettings, Settings};

@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use loopscope::app::{Action, Model, Screen};
 use loopscope::control::RunOutcome;
 use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning};
+use loopscope::internals::app::{Action, Model, Screen};
 use loopscope::session::{ArchiveSession, Session};
 use loopscope::trace::Trace;
 

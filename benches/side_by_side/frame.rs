@@ -4,13 +4,13 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use loopscope::app::{Action, DashboardPage, Model, Motion, Screen, UpdateContext, Viewport, apply_action};
 use loopscope::control::{
     ClockKind, ControlLevel, FeedChoice, RunPhase, SessionCommand, SessionStatus, SourceKind, Speed,
 };
+use loopscope::internals::app::{Action, DashboardPage, Model, Motion, Screen, UpdateContext, Viewport, apply_action};
+use loopscope::internals::view::{self, Palette, Scene, Theme};
 use loopscope::session::Session;
 use loopscope::trace::{Axis, Trace};
-use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

@@ -12,7 +12,7 @@ use console_api::tasks::{self, Task, TaskUpdate};
 use console_api::{Attribute, Field, Id, Location, PollStats};
 use loopscope::control::RunOutcome;
 use loopscope::feed::archive::{ArchiveHeader, ArchivedParam, ArchiveWriter, encode_beginning};
-use loopscope::feed::console::{ConsoleDecoder, PollSource};
+use loopscope::internals::feed::{ConsoleDecoder, PollSource};
 use loopscope::feed::wire::ConsoleMessage;
 use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, RecordingStats, TaskId, Trace};
 use prost::Message as _;

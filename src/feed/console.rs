@@ -20,4 +20,4 @@ pub use histogram::decode_histograms;
 pub use own_decoder::{ClockAnchor, OwnConsoleDecoder, TokioTaskIds};
 pub(super) use publish_lag::PublishLag;
 pub(super) use task_stats::is_spawn;
-pub use wire_clock::{WireClock, WireTimestamp};
+pub use wire_clock::WireTimestamp;

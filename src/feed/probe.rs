@@ -17,7 +17,7 @@ mod tests;
 mod writer;
 
 pub use reader::ProbeReader;
-pub use writer::{LoopWriter, WriterGuard};
+pub use writer::LoopWriter;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,9 @@
 //! UI state transitions: actions in, state and effects out.
 
-use loopscope::app::{Action, Effect, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode};
 use loopscope::control::{ClockKind, SessionCommand, Speed};
+use loopscope::internals::app::{
+    Action, Effect, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode,
+};
 use loopscope::session::{LaunchRequest, Launcher};
 use loopscope::trace::{Axis, TaskState};
 use loopscope::workload::manifest::ParamValue;

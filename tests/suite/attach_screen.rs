@@ -1,7 +1,7 @@
 //! External apps on screen: connection states, sampled lanes and available controls.
 
-use loopscope::app::{Action, Effect};
 use loopscope::control::{ConnectionState, ConnectionStatus, ControlLevel, RunOutcome, RunPhase, SessionCommand};
+use loopscope::internals::app::{Action, Effect};
 use loopscope::session::Session;
 use loopscope::trace::{Axis, Event, TaskCounts, TaskStats};
 

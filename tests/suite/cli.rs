@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use loopscope::cli::{AssertResult, Assertion};
+use loopscope::internals::cli::{AssertResult, Assertion};
 use serde_json::json;
 
 /// The result of one run of the binary.
@@ -101,7 +101,7 @@ fn with_subcommands(command: clap::Command) -> Vec<clap::Command> {
 
 #[test]
 fn help_is_wrapped_by_clap_only() {
-    for command in with_subcommands(loopscope::cli::command()) {
+    for command in with_subcommands(loopscope::internals::cli::command()) {
         let name = command.get_name();
         let about = command.get_about().expect("has a first line").to_string();
         assert!(about.len() <= 64, "{name}: {about}");
@@ -123,9 +123,9 @@ fn help_is_wrapped_by_clap_only() {
 
 #[test]
 fn pages_are_reproducible() {
-    let names = with_subcommands(loopscope::cli::command()).into_iter().skip(1);
+    let names = with_subcommands(loopscope::internals::cli::command()).into_iter().skip(1);
     let names: Vec<_> = names.map(|command| command.get_name().to_owned()).collect();
-    let top_level = loopscope::cli::command();
+    let top_level = loopscope::internals::cli::command();
     let commands: Vec<_> = names.iter().filter(|name| top_level.find_subcommand(name).is_some()).collect();
     let pages = [vec!["man"]].into_iter().chain(commands.iter().map(|name| vec!["man", name.as_str()]));
     let shells = ["bash", "elvish", "fish", "powershell", "zsh"].map(|shell| vec!["completions", shell]);

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use loopscope::app::{Action, palette};
-use loopscope::cli::Assertion;
 use loopscope::control::{Breakpoint, TaskPattern};
+use loopscope::internals::app::{Action, parse_command};
+use loopscope::internals::cli::Assertion;
 use loopscope::workload::manifest::ParamValue;
 use loopscope::workload::{params, script};
 
@@ -60,7 +60,8 @@ type Verdict = Result<Option<u64>, String>;
 
 fn in_settings_file(text: &str) -> Verdict {
     let file = format!("[findings]\nblocked_loop = \"{text}\"\n");
-    let settings = loopscope::settings::parse(&file, Path::new("s.toml")).map_err(|error| error.to_string())?;
+    let settings =
+        loopscope::internals::settings::parse(&file, Path::new("s.toml")).map_err(|error| error.to_string())?;
     Ok(settings.findings.map(|thresholds| thresholds.blocked_loop_ns))
 }
 
@@ -96,7 +97,7 @@ fn in_breakpoint(text: &str) -> Verdict {
 }
 
 fn in_palette(text: &str) -> Verdict {
-    match palette::parse(&format!("until {text}")) {
+    match parse_command(&format!("until {text}")) {
         Some(Ok(Action::RunUntil(at))) => Ok(Some(at)),
         Some(Err(error)) => Err(error),
         None => Err("no duration".to_owned()),

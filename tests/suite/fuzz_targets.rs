@@ -5,10 +5,10 @@
 
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use loopscope::feed::archive::read_archive;
-use loopscope::feed::console::{ConsoleDecoder, PollSource};
 use loopscope::feed::recording::{RecordingClock, RecordingDecoder};
 use loopscope::feed::wire::ConsoleMessage;
 use loopscope::insight::Thresholds;
+use loopscope::internals::feed::{ConsoleDecoder, PollSource};
 use loopscope::report::{JsonReport, ReportInput, RunSource, write_text};
 use loopscope::trace::{Axis, TaskId, Trace};
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use loopscope::cli::run_to_end;
 use loopscope::control::{ClockKind, FeedChoice, SourceKind, Speed};
 use loopscope::insight::Thresholds;
+use loopscope::internals::cli::run_to_end;
 use loopscope::lab::{LoopHandle, LoopOptions, LoopProgram, TaskSpec};
 use loopscope::report::{JsonReport, ReportInput, RunSource};
 use loopscope::session::{LabSession, Session};

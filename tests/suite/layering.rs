@@ -39,7 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that tie the others together, and the crate root.
-const MAY_USE_ANYTHING: &[&str] = &["session", "cli"];
+const MAY_USE_ANYTHING: &[&str] = &["session", "cli", "internals"];
 
 /// Modules without I/O, clock or thread.
 const PURE: &[&str] = &["trace", "insight"];

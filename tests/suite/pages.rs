@@ -1,8 +1,8 @@
 //! The pages of the dashboard: what they show, and where they lead.
 
-use loopscope::app::columns::COLUMNS;
-use loopscope::app::{Action, DashboardPage, Motion, MouseInput, MouseKind, RowOrder, TaskSample};
 use loopscope::control::{ConnectionState, ConnectionStatus, RunPhase};
+use loopscope::internals::app::COLUMNS;
+use loopscope::internals::app::{Action, DashboardPage, Motion, MouseInput, MouseKind, RowOrder, TaskSample};
 use loopscope::trace::{
     AwaitId, AwaitKind, Event, PauseReason, Resource, ResourceId, ResourceKind, SiteId, TaskId, TaskState, WakeSource,
 };

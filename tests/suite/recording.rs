@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use loopscope::control::{RunOutcome, RunPhase, SessionCommand};
-use loopscope::feed::await_resolver::{AwaitResolver, AwaitTarget};
 use loopscope::feed::recording::{RecordingClock, RecordingDecoder, RecordingError};
+use loopscope::internals::feed::{AwaitResolver, AwaitTarget};
 use loopscope::session::{ReadUntil, RecordingSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, TaskId, TaskOutcome, TaskState, Trace, WakeSource};
 use proptest::prelude::*;

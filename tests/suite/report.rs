@@ -283,7 +283,7 @@ fn json_report_escapes_control_characters() {
     let mut document = Vec::new();
     JsonReport::new(&input).write(&mut document).expect("write to memory");
     let document = String::from_utf8(document).expect("the report is UTF-8");
-    assert!(!document.contains(|char: char| char != '\n' && loopscope::sanitize::is_unsafe_char(char)), "{document}");
+    assert!(!document.contains(|char: char| char != '\n' && loopscope::internals::is_unsafe_char(char)), "{document}");
     let read: Value = serde_json::from_str(&document).expect("the report is JSON");
     let output = read["output"].as_array().expect("a list");
     assert_eq!(output.last().expect("a line")["text"], json!(text), "the escapes preserve the text");

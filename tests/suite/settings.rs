@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loopscope::control::Speed;
 use loopscope::insight::Thresholds;
-use loopscope::settings::{MemorySize, PartialSettings, Setting, Settings, ThemeChoice, parse, template};
+use loopscope::internals::settings::{MemorySize, PartialSettings, Setting, Settings, ThemeChoice, parse, template};
 
 use crate::cli::{loopscope, loopscope_with_env};
 
@@ -91,7 +91,7 @@ fn settings_name_existing_flags() {
     for flag in Setting::ALL.iter().filter_map(|setting| setting.flag) {
         let words: Vec<&str> = flag.split(' ').collect();
         let [subcommands @ .., option] = words.as_slice() else { panic!("`{flag}` is empty") };
-        let mut command = loopscope::cli::command();
+        let mut command = loopscope::internals::cli::command();
         for name in subcommands {
             command = command.find_subcommand(name).expect(flag).clone();
         }
@@ -114,7 +114,7 @@ fn effective_settings_parse_to_the_same_values() {
         threshold.set(&mut settings.thresholds, 1_000_003 * (index as u64 + 1));
     }
     let mut written = Vec::new();
-    loopscope::settings::write_settings(&settings, &mut written).expect("writing to memory cannot fail");
+    loopscope::internals::settings::write_settings(&settings, &mut written).expect("writing to memory cannot fail");
     let written = String::from_utf8(written).expect("the output is UTF-8");
     let parsed = parse(&written, Path::new("written")).expect("parse the output");
     let expected = PartialSettings {

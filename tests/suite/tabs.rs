@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use loopscope::app::{Action, InputEvent, MouseInput, MouseKind, Tab, TabBar, TabStatus};
 use loopscope::control::{ConnectionState, ConnectionStatus, RunPhase, SessionCommand};
+use loopscope::internals::app::{Action, InputEvent, MouseInput, MouseKind, Tab, TabBar, TabStatus};
+use loopscope::internals::terminal::ExitReason;
 use loopscope::session::Session;
-use loopscope::terminal::ExitReason;
 use loopscope::trace::Event;
 
 use crate::console_sessions::{attached, service};
@@ -208,9 +208,9 @@ fn tab_bar_at_every_size() {
 #[test]
 fn tab_is_selected_by_number() {
     let mut user = user();
-    assert_eq!(user.type_text("2"), [loopscope::app::Effect::ShowTab(1)]);
-    assert_eq!(user.type_text(":tab 3\n"), [loopscope::app::Effect::ShowTab(2)]);
-    assert_eq!(user.perform(Action::PreviousTab), [loopscope::app::Effect::ShowTab(2)]);
+    assert_eq!(user.type_text("2"), [loopscope::internals::app::Effect::ShowTab(1)]);
+    assert_eq!(user.type_text(":tab 3\n"), [loopscope::internals::app::Effect::ShowTab(2)]);
+    assert_eq!(user.perform(Action::PreviousTab), [loopscope::internals::app::Effect::ShowTab(2)]);
     assert!(user.type_text("1").is_empty(), "already shown");
     assert!(user.type_text("9").is_empty() && user.notice().contains("3 tabs"));
 }

@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
-use loopscope::app::{InputEvent, KeyCode, KeyPress};
 use loopscope::control::{RunPhase, SessionCommand};
-use loopscope::terminal::{EventLoop, ExitReason, sleep_duration};
+use loopscope::internals::app::{InputEvent, KeyCode, KeyPress};
+use loopscope::internals::terminal::{EventLoop, ExitReason, sleep_duration};
+use loopscope::internals::view::Theme;
 use loopscope::trace::Event;
-use loopscope::view::Theme;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -160,7 +160,7 @@ fn svg_is_complete_and_escaped() {
     let mut launcher = FakeLauncher::default();
     let mut harness = EventLoopHarness::new(&mut launcher);
     harness.run_once();
-    let svg = loopscope::view::svg::render(harness.event_loop.terminal().backend().buffer(), "a < b");
+    let svg = loopscope::internals::view::render_svg(harness.event_loop.terminal().backend().buffer(), "a < b");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
     assert!(svg.contains("a &lt; b") && svg.contains("countasync") && svg.contains("&quot;One&quot;"));
     assert_eq!(svg.matches("<text ").count(), svg.matches("</text>").count());

@@ -1,11 +1,11 @@
 //! A simulated user: performs actions on the model and observes the result.
 
-use loopscope::app::{
+use loopscope::internals::app::{
     Action, CellRect, Effect, InputEvent, KeyCode, KeyPress, Model, ScreenGeometry, UpdateContext, apply_action,
     axis_end, handle_input,
 };
+use loopscope::internals::view::{self, Scene, Theme};
 use loopscope::session::{Launcher, Session};
-use loopscope::view::{self, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

@@ -1,11 +1,12 @@
 //! Tests of the screen at all sizes and in all palettes.
 
-use loopscope::app::keymap::{self, KeyScope};
-use loopscope::app::{Action, Model, Motion, MouseInput, MouseKind, UpdateContext, apply_action, has_effect};
 use loopscope::control::{ControlLevel, RunPhase, SourceKind};
+use loopscope::internals::app::{
+    Action, BINDINGS, KeyScope, Model, Motion, MouseInput, MouseKind, UpdateContext, apply_action, has_effect,
+};
+use loopscope::internals::view::{self, Palette, Scene, Theme};
 use loopscope::session::{Launcher, Session};
 use loopscope::trace::{Event, TaskId, TaskMeta, TaskOutcome, Trace};
-use loopscope::view::{self, Palette, Scene, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
@@ -136,7 +137,7 @@ fn help_lists_keys_and_commands_that_do_something() {
     }
     let mut model = Model::default();
     model.show_session(None);
-    for binding in keymap::BINDINGS.iter().filter(|binding| scopes.contains(&binding.scope)) {
+    for binding in BINDINGS.iter().filter(|binding| scopes.contains(&binding.scope)) {
         let expected = has_effect(binding.action, Some(&session), &model);
         assert!(!expected || help.contains(binding.description), "{}", binding.description);
     }
@@ -257,7 +258,7 @@ fn random_actions_never_panic() {
             model.refresh(session, launcher.catalog());
             let scene = Scene { model: &model, session, catalog: launcher.catalog(), theme: &ANSI };
             let geometry = view::geometry(scene, area);
-            let bindings = keymap::BINDINGS;
+            let bindings = BINDINGS;
             let action = match random(4) {
                 0 => Action::Mouse(MouseInput {
                     kind: kinds[random(kinds.len() as u64) as usize],
@@ -283,7 +284,8 @@ fn random_actions_never_panic() {
             );
             if let Some(session) = session {
                 let viewport = model.dashboard.viewport;
-                let (from, to) = viewport.range(loopscope::app::axis_end(session, viewport.axis), geometry.lanes.width);
+                let (from, to) =
+                    viewport.range(loopscope::internals::app::axis_end(session, viewport.axis), geometry.lanes.width);
                 assert!(from < to, "{action:?} left {from} to {to}");
             }
         }

@@ -24,28 +24,59 @@ pub struct RecordingHeader {
 pub enum RecordingLine<'a> {
     /// A task was spawned.
     Spawn {
+        /// The task's span id.
         id: u64,
+        /// When it was spawned.
         at: RecordingTimestamp,
+        /// Fields of the span, such as `task.name`.
         #[serde(borrow)]
         fields: Vec<SpawnField<'a>>,
     },
     /// A span was entered: for a task, a poll.
-    Enter { id: u64, at: RecordingTimestamp },
+    Enter {
+        /// The span id.
+        id: u64,
+        /// When it was entered.
+        at: RecordingTimestamp,
+    },
     /// A span was exited.
-    Exit { id: u64, at: RecordingTimestamp },
+    Exit {
+        /// The span id.
+        id: u64,
+        /// When it was exited.
+        at: RecordingTimestamp,
+    },
     /// A span was closed.
-    Close { id: u64, at: RecordingTimestamp },
+    Close {
+        /// The span id.
+        id: u64,
+        /// When it was closed.
+        at: RecordingTimestamp,
+    },
     /// A waker was used.
-    Waker { id: u64, op: WakerOp, at: RecordingTimestamp },
+    Waker {
+        /// The span id of the task that the waker wakes.
+        id: u64,
+        /// What was done with the waker.
+        op: WakerOp,
+        /// When.
+        at: RecordingTimestamp,
+    },
 }
 
 /// What was done with a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum WakerOp {
-    /// Woken by value; `self_wake` if during the task's own poll.
-    Wake { self_wake: bool },
-    /// Woken by reference; `self_wake` if during the task's own poll.
-    WakeByRef { self_wake: bool },
+    /// Woken by value.
+    Wake {
+        /// Whether it happened during the task's own poll.
+        self_wake: bool,
+    },
+    /// Woken by reference.
+    WakeByRef {
+        /// Whether it happened during the task's own poll.
+        self_wake: bool,
+    },
     /// Cloned.
     Clone,
     /// Dropped.

@@ -25,8 +25,13 @@ const ADDRESS_BYTES_MAX: usize = 4_096;
 /// Address of a console.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ConsoleAddress {
-    /// Host name or IP address (IPv6 without brackets), and port.
-    Tcp { host: String, port: u16 },
+    /// A TCP port.
+    Tcp {
+        /// Host name or IP address; IPv6 without brackets.
+        host: String,
+        /// Port number.
+        port: u16,
+    },
     /// Path of a Unix socket.
     Unix(PathBuf),
 }
