@@ -103,7 +103,7 @@ impl ArchiveFile {
         loop {
             match Self::create_new(&path.with_file_name(format!("{stem}-{number}{extension}"))) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < SIBLING_NUMBER_MAX => {
-                    number += 1
+                    number += 1;
                 }
                 result => return result,
             }

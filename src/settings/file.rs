@@ -66,7 +66,7 @@ impl<'de> Visitor<'de> for SettingsVisitor {
         while let Some(key) = map.next_key_seed(SettingsKeySeed)? {
             match key {
                 SettingsKey::Setting(setting) => {
-                    map.next_value_seed(SettingValueSeed { setting, settings: &mut settings })?
+                    map.next_value_seed(SettingValueSeed { setting, settings: &mut settings })?;
                 }
                 SettingsKey::Findings => settings.findings = Some(map.next_value_seed(ThresholdsSeed)?),
             }

@@ -167,10 +167,10 @@ impl AttachWorker {
             };
             match message {
                 Err(_) if !self.has_been_live => {
-                    self.report_connection(ConnectionState::AwaitingData, status_text::silence_note()).await?
+                    self.report_connection(ConnectionState::AwaitingData, status_text::silence_note()).await?;
                 }
                 Err(_) => {
-                    self.report_connection(ConnectionState::Live, status_text::live_note(&self.decoder, true)).await?
+                    self.report_connection(ConnectionState::Live, status_text::live_note(&self.decoder, true)).await?;
                 }
                 Ok(Ok(Some(message))) => {
                     self.forward_update(message, is_first).await?;

@@ -161,7 +161,7 @@ impl Correlator {
                 }
                 Event::ResourceAttribute { .. } | Event::ConsoleUpdate { .. } => emitted.push(event),
                 Event::ResourceEnd { resource, at } => {
-                    self.pending_ends.push(Event::ResourceEnd { resource, at: time(at) })
+                    self.pending_ends.push(Event::ResourceEnd { resource, at: time(at) });
                 }
                 // The recording is more precise about everything else.
                 _ => {}
