@@ -203,7 +203,7 @@ fn quits_a_blocked_loop_and_survives_a_task_panic() {
     terminal.assert_restored();
 
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/panic.lua");
-    let mut terminal = PtyTerminal::start(&["run", script, "--speed", "max"], 100, 30);
+    let mut terminal = PtyTerminal::start(&["run", script, "--speed", "max"], 200, 30);
     let screen = terminal.wait_for_text("kaboom");
     assert!(!screen.contains("stack backtrace"), "{screen}");
     terminal.press("q");
