@@ -157,7 +157,7 @@ pub fn save_argument(text: &str) -> Option<&str> {
     (name == "save" && !file.is_empty()).then_some(file)
 }
 
-/// Parses a typed command; `None` if `text` is not one of the [`PALETTE_COMMANDS`] with an argument.
+/// Parses a typed command; `None` if `text` is not one of the `PALETTE_COMMANDS` with an argument.
 pub fn parse(text: &str) -> Option<Result<Action, String>> {
     let (name, argument) = split_command(text);
     let command = PALETTE_COMMANDS.iter().find(|command| command.name == name)?;

@@ -2,10 +2,10 @@
 //!
 //! An archive consists of these pieces, each self-contained:
 //!
-//! - [`Trace::encode_delta`] defines new tasks, sites and output lines, before anything refers to them.
-//! - [`Trace::encode_blocks`] has newly sealed blocks, packed as they are in memory.
-//! - [`Trace::encode_ends`] lists tasks and awaits that ended.
-//! - [`Trace::encode_tail`] has everything that still changes: unsealed history, task rows and totals.
+//! - `Trace::encode_delta` defines new tasks, sites and output lines, before anything refers to them.
+//! - `Trace::encode_blocks` has newly sealed blocks, packed as they are in memory.
+//! - `Trace::encode_ends` lists tasks and awaits that ended.
+//! - `Trace::encode_tail` has everything that still changes: unsealed history, task rows and totals.
 //!
 //! All pieces in order, with the last tail, restore the same trace: see [`TraceLoader`]. Without a tail the newest end
 //! is missing. Nothing here does I/O.
