@@ -1,6 +1,22 @@
 //! Sessions: a trace, the feeds that fill it and, where the program can be controlled, its control.
 //!
 //! Each kind of source has its own file and implements [`Session`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use loopscope::control::RunPhase;
+//! use loopscope::session::{ReadUntil, RecordingSession, Session};
+//!
+//! let file = tempfile::NamedTempFile::new()?;
+//! std::fs::write(&file, "{\"v\":1}\n")?;
+//! let mut session = RecordingSession::open(file.path(), ReadUntil::EndOfFile, 1 << 30)?;
+//! while session.status().phase != RunPhase::Ended {
+//!     session.wait(Duration::from_millis(5));
+//!     session.pump(Duration::from_millis(5));
+//! }
+//! assert_eq!(session.trace().tasks().len(), 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod archive;
 mod archiving;

@@ -20,6 +20,15 @@ const FRACTION_DIGITS_MAX: usize = 20;
 ///
 /// # Errors
 /// Returns a message for the user if the text is not a duration, is negative, or exceeds [`DURATION_MAX`].
+///
+/// ```
+/// use std::time::Duration;
+/// use loopscope::control::duration;
+///
+/// assert_eq!(duration::parse("1h 30m"), Ok(Duration::from_secs(5_400)));
+/// assert_eq!(duration::parse("0.5"), Ok(Duration::from_millis(500)));
+/// assert!(duration::parse("soon").is_err());
+/// ```
 pub fn parse(text: &str) -> Result<Duration, String> {
     let invalid = || format!("`{text}` is not a duration: write it like 55s, 10ms, 1.5s, 2h or 1h 30m");
     let mut rest = text.trim();

@@ -16,6 +16,21 @@ type LaneWindow = (u64, u64, u16);
 impl Trace {
     /// Returns the lane of `id` from `from` to `to` (nanoseconds or steps, by `axis`), cut into `columns` equal cells.
     /// All cells are empty where there is no such task.
+    ///
+    /// ```
+    /// use loopscope::trace::{Axis, Event, TaskId, TaskMeta, Trace};
+    ///
+    /// let mut trace = Trace::default();
+    /// let task = TaskId::from_index(0);
+    /// trace.apply(Event::Spawn { task, at: 0, meta: Box::new(TaskMeta::default()) });
+    /// trace.apply(Event::PollStart { task, at: 0 });
+    /// trace.apply(Event::PollEnd { task, at: 50 });
+    /// trace.apply(Event::Advance { at: 100 });
+    ///
+    /// let cells = trace.window(task, Axis::Time, 0, 100, 2);
+    /// assert_eq!((cells[0].busy_ns, cells[1].busy_ns), (50, 0));
+    /// assert_eq!(cells[1].waiting_ns, 50);
+    /// ```
     pub fn window(&self, id: TaskId, axis: Axis, from: u64, to: u64, columns: u16) -> Vec<LaneCell> {
         let Some(task) = self.task(id) else { return vec![LaneCell::default(); columns.into()] };
         let (lane, window) = (&task.lane, (from, to, columns));

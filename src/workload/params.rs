@@ -113,6 +113,15 @@ impl Param {
 ///
 /// # Errors
 /// Fails if a setting names an unknown parameter or has an invalid value.
+///
+/// ```
+/// use loopscope::workload::{catalog, params};
+///
+/// let manifest = catalog::find("countasync")?;
+/// let error = params::resolve(&manifest, &[("counter".to_owned(), "5".to_owned())]).unwrap_err();
+/// assert!(error.to_string().contains("did you mean `counters`?"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn resolve(manifest: &Manifest, settings: &[(String, String)]) -> Result<Vec<(String, ParamValue)>, ParamError> {
     let mut values: Vec<_> = manifest.params.iter().map(|param| (param.name.clone(), param.default.clone())).collect();
     for (name, text) in settings {
