@@ -15,7 +15,7 @@ type LaneWindow = (u64, u64, u16);
 
 impl Trace {
     /// Returns the lane of `id` from `from` to `to` (nanoseconds or steps, by `axis`), cut into `columns` equal cells.
-    /// All cells are empty where there is no such task.
+    /// All cells are empty where there is no such task. A cell covers the time up to one nanosecond before its end.
     ///
     /// ```
     /// use loopscope::trace::{Axis, Event, TaskId, TaskMeta, Trace};
@@ -28,8 +28,8 @@ impl Trace {
     /// trace.apply(Event::Advance { at: 100 });
     ///
     /// let cells = trace.window(task, Axis::Time, 0, 100, 2);
-    /// assert_eq!((cells[0].busy_ns, cells[1].busy_ns), (50, 0));
-    /// assert_eq!(cells[1].waiting_ns, 50);
+    /// assert_eq!((cells[0].polls, cells[1].polls), (1, 0));
+    /// assert_eq!((cells[0].busy_ns, cells[1].waiting_ns), (49, 49));
     /// ```
     pub fn window(&self, id: TaskId, axis: Axis, from: u64, to: u64, columns: u16) -> Vec<LaneCell> {
         let Some(task) = self.task(id) else { return vec![LaneCell::default(); columns.into()] };
