@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::closest_match::closest_match;
 use super::fault::ScriptError;
 use super::find_error::FindWorkloadError;
+use super::host::cpu_budget::thread_cpu_time;
 use super::manifest::Manifest;
 use super::script;
 use super::user_folder::WorkloadFolder;
@@ -18,10 +19,11 @@ const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 /// The starter script that `loopscope new` writes. It runs unchanged.
 pub const SCRIPT_TEMPLATE: &str = include_str!("template.lua");
 
-/// Maximum real time for loading all scripts of the folder. Scripts that are not loaded by then are not listed.
+/// Maximum CPU time for loading all scripts of the folder. Scripts that are not loaded by then are not listed. A busy machine
+/// does not shorten the list.
 const LISTING_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Maximum real time spent on slow scripts (more than 50 ms each). After that, no further script is loaded.
+/// Maximum CPU time spent on slow scripts (more than 50 ms each). After that, no further script is loaded.
 const SLOW_SCRIPTS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A script that takes longer than this to load counts as slow. A normal script takes a small fraction of it.
@@ -131,25 +133,25 @@ pub fn list_workloads(own: &WorkloadFolder) -> WorkloadListing {
     let (names, broken) = own.script_names();
     let mut listing = WorkloadListing { workloads: built_in_workloads(), broken };
     listing.workloads.retain(|manifest| own.script_path(&manifest.name).is_none());
-    let started = Instant::now();
+    let started = thread_cpu_time();
     let (mut slow, mut omitted) = (Duration::ZERO, 0);
     for name in names {
-        if started.elapsed() >= LISTING_TIME_MAX || slow >= SLOW_SCRIPTS_TIME_MAX {
+        if thread_cpu_time().saturating_sub(started) >= LISTING_TIME_MAX || slow >= SLOW_SCRIPTS_TIME_MAX {
             omitted += 1;
             continue;
         }
-        let script_started = Instant::now();
+        let script_started = thread_cpu_time();
         // The file may have been deleted in the meantime, which is not an error.
         let Some(path) = own.script_path(&name) else { continue };
         match read_script_with(script::read_manifest_for_listing, &name, &path) {
             Ok(manifest) => listing.workloads.push(manifest),
             Err(error) => listing.broken.push(error),
         }
-        let elapsed = script_started.elapsed();
-        slow += if elapsed > SLOW_SCRIPT_MIN { elapsed } else { Duration::ZERO };
+        let taken = thread_cpu_time().saturating_sub(script_started);
+        slow += if taken > SLOW_SCRIPT_MIN { taken } else { Duration::ZERO };
     }
     if let (1.., Some(path)) = (omitted, own.path()) {
-        let seconds = started.elapsed().as_secs();
+        let seconds = thread_cpu_time().saturating_sub(started).as_secs();
         let reason =
             format!("{omitted} scripts not listed: loading the others took {seconds} s; they still run by name");
         listing.broken.push(FindWorkloadError::Unreadable { path: path.display().to_string(), reason });

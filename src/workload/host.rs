@@ -25,7 +25,7 @@ mod address;
 mod awaitable;
 mod channel;
 pub(super) mod coroutine;
-mod cpu_budget;
+pub(super) mod cpu_budget;
 pub(super) mod errors;
 mod file;
 mod gather;
