@@ -160,7 +160,8 @@ fn suspends_to_the_shell_and_resumes() {
     terminal.press("s");
     terminal.wait_for_text("count-1");
     terminal.press("\x1a");
-    terminal.wait_for_text("shell>");
+    // The first prompt shows again before the shell does: wait for a prompt below the shell's message.
+    terminal.wait_until("a new prompt", |screen| screen.contains("Stopped") && screen.trim_end().ends_with("\nshell>"));
     terminal.assert_screen_restored();
     // The shell receives the keys now.
     terminal.press("echo ali''ve\r");
