@@ -132,10 +132,11 @@ pub struct ConsoleServerGuard {
 /// Returns a dispatcher without a subscriber, for every thread that must not be traced.
 ///
 /// tracing caches a callsite as disabled for the whole process if it is first reached on a thread without the only live
-/// dispatcher. This dispatcher is never dropped, so at least two are always alive.
+/// dispatcher. With one dispatcher alive, it decides that without a lock, so the decision can also overwrite that of a
+/// second dispatcher that is created in the same moment. Hence two dispatchers stay alive from the first call on.
 pub fn untraced_dispatch() -> Dispatch {
-    static NONE: OnceLock<Dispatch> = OnceLock::new();
-    NONE.get_or_init(|| Dispatch::new(NoSubscriber::default())).clone()
+    static PAIR: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    PAIR.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::default())))[0].clone()
 }
 
 /// Starts `program` on a new loop thread and serves external consoles on `listener`. Consoles need the console feed:
