@@ -64,12 +64,15 @@ impl Trace {
     /// Adds to the cells of a task what is not cached, because it changes or depends on neighbours.
     fn complete_cells(&self, cells: &mut [LaneCell], task: &Task, axis: Axis, (from, to, columns): LaneWindow) {
         let is_external = self.is_external();
+        let spawn = if axis == Axis::Time { task.lane.spawned_at() } else { task.spawn_step.into() };
+        // Eviction begins at the spawn, so most lanes need no further check.
+        let has_evicted = is_evicted(task, axis, spawn);
         for column in 0..columns {
             let next_ends = cells.get(usize::from(column) + 1).is_some_and(|next| next.has_ended);
             let Some(cell) = cells.get_mut(usize::from(column)) else { break };
             let edge = |column: u16| column_edge(from, to, column, columns);
             cell.is_external = is_external;
-            cell.is_evicted = cell.state.is_none() && is_evicted(task, axis, edge(column));
+            cell.is_evicted = has_evicted && cell.state.is_none() && is_evicted(task, axis, edge(column));
             match axis {
                 Axis::Time if cell.is_mostly_running => {
                     let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
