@@ -10,7 +10,7 @@ end)
 return {
   title  = "A slow broadcast subscriber",
   lesson = "A broadcast channel keeps only the newest messages and never waits for a slow subscriber. The subscriber "
-        .. "loses the oldest messages and gets their number.",
+        .. "loses the oldest messages and receives the number of lost messages.",
   clock  = "virtual",
   params = {
     messages = { default = 20, min = 1, max = 10000, help = "number of messages, one per second" },

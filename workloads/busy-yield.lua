@@ -5,7 +5,7 @@ local impatient = async(function()
   while not answer do
     looked = looked + 1
     work("100us")                 -- the cost of one check
-    await(yield_now())            -- busy polling: the task wakes itself immediately, again and again
+    await(yield_now())            -- busy polling: the task is scheduled again immediately, again and again
   end
   return looked
 end)
@@ -17,8 +17,8 @@ end)
 
 return {
   title  = "Are we there yet?",
-  lesson = "A task that calls yield_now in a loop wakes itself all the time: the event loop is never idle and makes no "
-        .. "progress. Wait for an event instead; it wakes the task once.",
+  lesson = "A task that calls yield_now in a loop is scheduled again at once: the event loop is never idle and makes "
+        .. "no progress. Wait for an event instead; it wakes the task once.",
   clock  = "virtual",
   params = { journey = { default = "100ms", min = "1ms", max = "1m", help = "time until the answer arrives" } },
   expects = { findings = { "busy-yield" } },

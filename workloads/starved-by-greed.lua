@@ -11,7 +11,7 @@ end)
 return {
   title  = "Starved by a greedy task",
   lesson = "An await that is ready immediately does not yield. tokio's cooperative budget makes a task yield after "
-        .. "some 128 of them; unconstrained disables the budget, and all other tasks starve.",
+        .. "128 of them; unconstrained disables the budget, so all other tasks starve.",
   clock  = "virtual",
   params = {
     jobs = { default = 1000, min = 1, max = 100000, help = "number of jobs queued at the start" },

@@ -36,7 +36,7 @@ pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'st
         }
         (Action::Reconnect, _) => match status.connection.as_ref().map(|link| link.state) {
             _ if status.source != SourceKind::Attach => {
-                Some("not an attached program; there is no connection to retry")
+                Some("this is not an attached app: there is no connection to retry")
             }
             Some(ConnectionState::Live | ConnectionState::AwaitingData) => Some("already connected"),
             None | Some(ConnectionState::Connecting | ConnectionState::Retrying { .. } | ConnectionState::Lost) => None,

@@ -110,7 +110,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         text: |context, task| context.state(task).map_or("", TaskState::name).to_owned(),
     },
     TaskColumn {
-        title: "waits",
+        title: "wait",
         width: 7,
         description: "duration of the current wait",
         is_number: true,
@@ -156,9 +156,9 @@ pub const COLUMNS: &[TaskColumn] = &[
         text: |context, task| current_count(context, task.counts.self_wakes),
     },
     TaskColumn {
-        title: "wakers",
+        title: "clones",
         width: 7,
-        description: "live waker clones, if the feed reports them",
+        description: "number of live waker clones, if the feed reports them",
         is_number: true,
         lookup_cost: 1,
         key: |_, task| SortKey::Number(live_wakers(task).unwrap_or(0)),
@@ -240,7 +240,7 @@ pub const COLUMNS: &[TaskColumn] = &[
         },
     },
     TaskColumn {
-        title: "waker",
+        title: "woken by",
         width: 16,
         description: "source of the last wake",
         is_number: false,

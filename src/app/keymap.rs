@@ -87,7 +87,7 @@ use KeyScope::{Dashboard, Form, Global, Pager, Picker, Prompt};
 #[rustfmt::skip]
 pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "go to the task or time of the row", "go to"),
-    bind(&[ch(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; of an attached program: freeze the view", "pause"),
+    bind(&[ch(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; for an external app: freeze the view", "pause"),
     bind(&[ch('z')], Action::ToggleProcessFreeze, Dashboard, "stop or continue the whole process that loopscope started", "stop process"),
     bind(&[ch('R')], Action::Reconnect, Dashboard, "retry the connection now", "retry now"),
     bind(&[ch('s')], Action::StepPoll, Dashboard, "step one poll", "step"),
@@ -107,7 +107,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[ch('r')], Action::RunAgain, Dashboard, "run again from the start; reloads the script", "run again"),
     bind(&[ch('e')], Action::Edit, Dashboard, "edit the script in $VISUAL or $EDITOR; r then runs it", "edit"),
     bind(&[ch('v')], Action::ShowOutcome, Dashboard, "show the outcome of the run", "outcome"),
-    bind(&[ch('n')], Action::ShowFindings, Dashboard, "search for findings, with their evidence", "findings"),
+    bind(&[ch('n')], Action::ShowFindings, Dashboard, "run the lints and show the findings with their evidence", "findings"),
     bind(&[ch('<'), ch('[')], Action::Slower, Dashboard, "run slower (virtual clock)", "slower"),
     bind(&[ch('>'), ch(']')], Action::Faster, Dashboard, "run faster (virtual clock)", "faster"),
     bind(&[ch('m')], Action::SpeedMax, Dashboard, "run at maximum speed (virtual clock)", ""),
@@ -122,7 +122,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[ch('1'), ch('2'), ch('3'), ch('4'), ch('5'), ch('6'), ch('7'), ch('8'), ch('9')], Action::ShowTab(0), Dashboard, "show the tab with this number", "tab"),
     bind(&[ch('}')], Action::NextTab, Dashboard, "show the next tab", ""),
     bind(&[ch('{')], Action::PreviousTab, Dashboard, "show the previous tab", ""),
-    bind(&[ch('A')], Action::Attach, Dashboard, "attach to another tokio program, in a new tab", ""),
+    bind(&[ch('A')], Action::Attach, Dashboard, "attach to another tokio app, in a new tab", ""),
     bind(&[ch('W')], Action::Save, Dashboard, "save the trace so far to a file, for `loopscope open`", ""),
     bind(&[ch('x')], Action::CloseTab, Dashboard, "close the tab; ends its run or started process", "close tab"),
     bind(&[ch('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
@@ -132,13 +132,13 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[ch('l'), key_press(KeyCode::Right)], Action::Move(Motion::Right), Dashboard, "pan right (later)", ""),
     bind(&[key_press(KeyCode::PageUp)], Action::Move(Motion::PageUp), Dashboard, "page up", ""),
     bind(&[key_press(KeyCode::PageDown)], Action::Move(Motion::PageDown), Dashboard, "page down", ""),
-    bind(&[key_press(KeyCode::Home)], Action::Move(Motion::First), Dashboard, "first task", ""),
-    bind(&[key_press(KeyCode::End)], Action::Move(Motion::Last), Dashboard, "last task", ""),
+    bind(&[key_press(KeyCode::Home)], Action::Move(Motion::First), Dashboard, "select the first task, or scroll to the top", ""),
+    bind(&[key_press(KeyCode::End)], Action::Move(Motion::Last), Dashboard, "select the last task, or scroll to the end", ""),
 
     bind(&[key_press(KeyCode::Enter)], Action::Accept, Picker, "run this workload", "run"),
     bind(&[key_press(KeyCode::Tab)], Action::NextPane, Picker, "focus parameters, script or list", "parameters"),
     bind(&[key_press(KeyCode::BackTab)], Action::PreviousPane, Picker, "focus the previous pane", ""),
-    bind(&[ch('A')], Action::Attach, Picker, "attach to a tokio program that uses console-subscriber", "attach"),
+    bind(&[ch('A')], Action::Attach, Picker, "attach to a tokio app that uses console-subscriber", "attach"),
     bind(&[ch('/')], Action::Search, Picker, "search: show only workloads whose name or title contains the text", "search"),
     bind(&[ch('k'), key_press(KeyCode::Up)], Action::Move(Motion::Up), Picker, "up", "up"),
     bind(&[ch('j'), key_press(KeyCode::Down)], Action::Move(Motion::Down), Picker, "down", "down"),
@@ -214,7 +214,7 @@ pub fn format_keys(keys: &[KeyPress]) -> String {
     let is_run = keys.len() > 2
         && keys.windows(2).all(|pair| code(&pair[0]).is_some_and(|first| code(&pair[1]) == Some(first + 1)));
     match keys {
-        [first, .., last] if is_run => format!("{first}…{last}"),
+        [first, .., last] if is_run => format!("{first} to {last}"),
         keys => keys.iter().map(KeyPress::to_string).collect::<Vec<_>>().join(" "),
     }
 }
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn formats_runs_of_keys_as_ranges() {
-        assert_eq!(format_keys(&[ch('1'), ch('2'), ch('3')]), "1…3");
+        assert_eq!(format_keys(&[ch('1'), ch('2'), ch('3')]), "1 to 3");
         assert_eq!(format_keys(&[ch('1'), ch('2')]), "1 2");
         assert_eq!(format_keys(&[key_press(KeyCode::PageDown), ch(' ')]), "pgdn space");
     }

@@ -90,7 +90,7 @@ pub const PALETTE_COMMANDS: &[PaletteCommand] = &[
     PaletteCommand {
         name: "break",
         argument: "poll NAME | none",
-        description: "set a breakpoint: poll, wake or end NAME, poll > 10ms, wait > 1s, finding",
+        description: "set a breakpoint: poll, wake or end NAME, poll [NAME] > 10ms, wait [NAME] > 1s, finding [LINT]",
         sample: Action::ClearBreakpoints,
         parse: |text| {
             if text == "none" { Ok(Action::ClearBreakpoints) } else { text.parse().map(Action::AddBreakpoint) }

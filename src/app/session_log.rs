@@ -80,7 +80,7 @@ impl SessionLog {
         }
         if let Some(since) = trace.multi_threaded_since().filter(|_| !self.logged.is_multi_threaded) {
             self.logged.is_multi_threaded = true;
-            let text = "several worker threads: wake sources are guessed from here on";
+            let text = "multi-threaded: wake sources are guesses from here on";
             self.push(since, LogLevel::Warning, LogTopic::Unique, text.to_owned());
         }
         if let Some(outcome) = status.outcome.as_ref().filter(|_| !self.logged.has_ended) {
@@ -102,7 +102,7 @@ impl SessionLog {
             ConnectionState::AwaitingData => {
                 (LogLevel::Info, LogTopic::Unique, "connected, waiting for the first update".to_owned())
             }
-            ConnectionState::Live => (LogLevel::Info, LogTopic::Unique, "live".to_owned()),
+            ConnectionState::Live => (LogLevel::Info, LogTopic::Unique, "connected".to_owned()),
             ConnectionState::Lost => (LogLevel::Loss, LogTopic::Disconnected, "connection lost".to_owned()),
             ConnectionState::Retrying { attempts, .. } => {
                 (LogLevel::Warning, LogTopic::Retrying, format!("connection failed, attempt {attempts}"))
@@ -174,12 +174,15 @@ impl SessionLog {
 
 /// Describes who paused the loop or process, and why.
 fn describe_pause(reason: &PauseReason, control_level: ControlLevel) -> String {
-    let what = if control_level == ControlLevel::Process { "process" } else { "loop" };
+    let (what, stopped) = match control_level {
+        ControlLevel::Process => ("process", "stopped"),
+        _ => ("loop", "paused"),
+    };
     match reason {
         PauseReason::User if control_level == ControlLevel::Process => "process stopped by you".to_owned(),
         PauseReason::User => "loop paused by you".to_owned(),
         PauseReason::Breakpoint(breakpoint) => format!("{what} paused by breakpoint `{breakpoint}`"),
         PauseReason::Step => format!("{what} paused: step finished"),
-        PauseReason::Suspended => format!("{what} stopped while loopscope was suspended"),
+        PauseReason::Suspended => format!("{what} {stopped} while loopscope was suspended"),
     }
 }

@@ -13,7 +13,7 @@ pub fn describe_waker(trace: &Trace, cause: WakeSource) -> String {
         WakeSource::Task(id) => task_name(trace, id),
         WakeSource::SelfWake => "itself".to_owned(),
         WakeSource::Driver => "timer or I/O driver".to_owned(),
-        WakeSource::Thread => "external thread".to_owned(),
+        WakeSource::Thread => "another thread".to_owned(),
         WakeSource::User => "you".to_owned(),
     }
 }

@@ -165,7 +165,7 @@ fn apply_to_dashboard(
         Action::SwitchAxis
             if session.trace().fidelity() == Fidelity::Sampled && model.dashboard.viewport.axis == Axis::Time =>
         {
-            let reason = "polls are only sampled here, so there is no axis of polls";
+            let reason = "polls are only sampled, so the axis can show only time";
             model.notice = Some(reason.to_owned());
         }
         Action::RunAgain => match model.launched.clone() {
@@ -183,8 +183,7 @@ fn apply_to_dashboard(
                 model.show_message("the run was cancelled", "it was ended before main returned");
             }
             Some(RunOutcome::Detached) => {
-                model
-                    .show_message("outcome unknown", "the outcome of a program that was only observed is not reported");
+                model.show_message("outcome unknown", "loopscope only observed this app, so its outcome is unknown");
             }
         },
         Action::Accept => {
@@ -217,7 +216,7 @@ fn change_breakpoints(model: &mut Model, action: Action, status: &SessionStatus)
     };
     let (command, notice) = match action {
         Action::AddBreakpoint(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
-            model.notice = Some(format!("limit of {BREAKPOINTS_MAX} breakpoints reached; `break none` clears them"));
+            model.notice = Some(format!("limit of {BREAKPOINTS_MAX} breakpoints reached; `:break none` removes them"));
             return Vec::new();
         }
         Action::AddBreakpoint(breakpoint) => {
@@ -227,12 +226,12 @@ fn change_breakpoints(model: &mut Model, action: Action, status: &SessionStatus)
             let all: Vec<String> = launched.breakpoints.iter().map(ToString::to_string).collect();
             (
                 SessionCommand::AddBreakpoint(breakpoint),
-                format!("breakpoints: {}; `break none` clears them", all.join(", ")),
+                format!("breakpoints: {}; `:break none` removes them", all.join(", ")),
             )
         }
         _ => {
             launched.breakpoints.clear();
-            (SessionCommand::ClearBreakpoints, "all breakpoints cleared".to_owned())
+            (SessionCommand::ClearBreakpoints, "all breakpoints removed".to_owned())
         }
     };
     model.notice = Some(notice);
@@ -279,15 +278,15 @@ fn go_back(model: &mut Model, is_leave_confirmed: bool, context: UpdateContext<'
     if model.tabs.is_bar_visible() {
         model.notice = Some("x closes this tab; q quits".to_owned());
     } else if context.catalog.is_empty() {
-        model.notice = Some("there is no list of workloads to go back to; q quits".to_owned());
+        model.notice = Some("there is no workload picker to go back to; q quits".to_owned());
     } else if is_leave_confirmed || session.status().phase == RunPhase::Ended {
         return vec![Effect::CloseSession];
     } else {
         model.is_leave_pending = true;
         let text = match session.status().control_level {
-            ControlLevel::Loop => "press esc again to end this run and go to the list of workloads",
-            ControlLevel::Process => "press esc again to end this process and go to the list of workloads",
-            ControlLevel::ReadOnly => "press esc again to detach from this program and go to the list of workloads",
+            ControlLevel::Loop => "press esc again to end this run and go to the workload picker",
+            ControlLevel::Process => "press esc again to end this process and go to the workload picker",
+            ControlLevel::ReadOnly => "press esc again to detach from this app and go to the workload picker",
         };
         model.notice = Some(text.to_owned());
     }
@@ -305,7 +304,7 @@ fn loop_command(model: &Model, action: Action, session: &dyn Session) -> Result<
     };
     let speed = |speed: Speed| match status.clock {
         ClockKind::Virtual => Ok(SessionCommand::SetSpeed(speed)),
-        ClockKind::Real => Err("speed needs the virtual clock; run again with it"),
+        ClockKind::Real => Err("only a virtual clock has a speed; this run uses the real clock"),
     };
     let command = match action {
         Action::ToggleProcessFreeze => SessionCommand::FreezeProcess(status.phase != RunPhase::Paused),

@@ -46,14 +46,14 @@ pub(super) struct AttachArgs {
     /// An app writes a recording if TOKIO_CONSOLE_RECORD_PATH names a file.
     #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
     recording: Option<PathBuf>,
-    /// Stop after this time [default: when the app exits]
+    /// Detach after this time [default: when the app exits]
     ///
-    /// Seconds, or text such as 500ms or 2min. Ctrl-C stops at any time.
+    /// Seconds, or text such as 10ms or 1h30m. Ctrl-C detaches at any time.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "headless", help_heading = "Headless")]
     r#for: Option<Duration>,
     /// Print a report instead of showing the screen
     ///
-    /// Exits with 1 if the app does not answer before --for ends, or within 10 seconds without --for.
+    /// Exits with 1 if the app does not answer within --for (without --for: within 10 seconds).
     #[arg(long, help_heading = "Headless")]
     headless: bool,
     /// Read source lines in the folder in which the app was built

@@ -101,10 +101,10 @@ async fn examine(address: &ConsoleAddress) -> Vec<HealthCheck> {
 /// Help if nothing listens at the address.
 const HELP_NOT_LISTENING: &str = "start the app with console_subscriber::init() as the first call in main; \
                                   TOKIO_CONSOLE_BIND sets its address (default 127.0.0.1:6669); or start it with \
-                                  loopscope: loopscope exec -- COMMAND";
+                                  `loopscope exec -- COMMAND`";
 
 /// Help if the app disconnected.
-const HELP_DISCONNECTED: &str = "check that the app still runs, and its standard error";
+const HELP_DISCONNECTED: &str = "check whether the app still runs, and what it wrote to standard error";
 
 /// Help if another program listens at the address.
 const HELP_OTHER_PROGRAM: &str = "another program uses this address: set TOKIO_CONSOLE_BIND=127.0.0.1:PORT for the \

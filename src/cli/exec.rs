@@ -27,7 +27,8 @@ Examples:
   loopscope exec --headless --json -- ./my-app < input > report.json
 
 The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and \
-with RUSTFLAGS=\"--cfg tokio_unstable\". loopscope sets its console to a free port and its recording to a pipe.
+with RUSTFLAGS=\"--cfg tokio_unstable\". loopscope sets the app's console to a free port and \
+the app's recording to a pipe.
 
 When loopscope exits, it terminates the app and its process group. Exception: with --headless and a terminal as \
 standard input, the app shares loopscope's process group, and its child processes are not terminated.";
@@ -89,7 +90,7 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let file = archive_files.next()?;
     let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
     let started = ExecSession::start(&args.command, stdin, settings.memory_bytes);
-    let mut session = started.context(OperationError(format!("cannot watch `{name}`")))?;
+    let mut session = started.context(OperationError(format!("cannot start observing `{name}`")))?;
     if let Some(folder) = folder {
         session = session.with_source_folder(folder);
     }

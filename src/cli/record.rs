@@ -10,9 +10,9 @@ use crate::session::{ArchiveFile, ArchivingSession, Session};
 /// Arguments for recording to an archive.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RecordArgs {
-    /// Write an archive while watching
+    /// Write the session to this archive while it runs
     ///
-    /// `loopscope open FILE` shows it.
+    /// `loopscope open FILE` shows the archive.
     #[arg(long = "record", value_name = "FILE")]
     path: Option<PathBuf>,
 }

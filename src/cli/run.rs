@@ -68,8 +68,8 @@ pub(super) struct RunArgs {
     until: Option<Nanos>,
     /// Set a breakpoint (repeatable)
     ///
-    /// EXPR is one of: poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding. A NAME that ends in * matches
-    /// every task whose name has that prefix.
+    /// EXPR is one of: poll NAME, wake NAME, end NAME, poll [NAME] > 10ms, wait [NAME] > 1s, or finding [LINT]. A name
+    /// that ends in * matches every name with that prefix.
     #[arg(long = "break", value_name = "EXPR")]
     breakpoints: Vec<Breakpoint>,
     #[command(flatten)]

@@ -55,7 +55,7 @@ impl ScreenLauncher {
     /// Returns the workload called `name`.
     fn manifest_mut(&mut self, name: &str) -> Result<&mut Manifest, String> {
         let manifest = self.catalog.iter_mut().find(|manifest| manifest.name == name);
-        manifest.ok_or_else(|| format!("unknown workload `{name}`"))
+        manifest.ok_or_else(|| format!("unknown workload `{name}`; `loopscope workloads` lists all"))
     }
 
     /// Converts a launch request to a plan.

@@ -28,8 +28,8 @@ pub enum Breakpoint {
 }
 
 /// The breakpoint syntax, for error messages.
-pub const BREAKPOINT_GRAMMAR: &str =
-    "poll NAME, wake NAME, end NAME, poll > 10ms, wait > 1s, or finding; NAME may end in `*` to match a prefix";
+pub const BREAKPOINT_GRAMMAR: &str = "poll NAME, wake NAME, end NAME, poll [NAME] > 10ms, wait [NAME] > 1s, or finding [LINT]; a name may end in `*` to match \
+     a prefix";
 
 /// A pattern for task names or lint names: any name, an exact name, or a prefix followed by `*`. Stored inline, so it
 /// is `Copy`.
@@ -113,7 +113,7 @@ impl FromStr for Breakpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let error = |why: &str| format!("`{text}` is not a breakpoint: {why}; use {BREAKPOINT_GRAMMAR}");
+        let error = |why: &str| format!("`{text}` is not a breakpoint: {why}; help: use {BREAKPOINT_GRAMMAR}");
         let word_end = text.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(text.len());
         let (verb, rest) = text.split_at(word_end);
         let (name, limit) = match rest.split_once('>') {

@@ -71,7 +71,7 @@ pub fn parse_nanos(text: &str) -> Result<Nanos, String> {
 /// Returns a message for the user if the number is negative, not finite, or above [`DURATION_MAX`].
 pub fn from_seconds(seconds: f64) -> Result<Duration, String> {
     if !seconds.is_finite() {
-        return Err(format!("{seconds} is not a duration: give a number of seconds"));
+        return Err(format!("{seconds} is not a duration; help: use a number of seconds"));
     }
     if seconds < 0.0 {
         return Err(format!("{seconds} s is negative: a duration is 0 or more"));

@@ -154,7 +154,7 @@ impl ConsoleHealth {
             return vec![HealthCheck::error(
                 "it speaks the console protocol but publishes nothing",
                 "its console may be paused by another client (press space there); or its first message is too big: \
-                 set TOKIO_CONSOLE_RETENTION=1s where the app starts",
+                 set TOKIO_CONSOLE_RETENTION=1s in the app's environment",
             )];
         }
         let mut lines = Vec::new();
@@ -172,10 +172,10 @@ impl ConsoleHealth {
         if !self.nameless.is_empty() {
             lines.push(HealthCheck::warning(
                 format!(
-                    "{} without a name: left out of a first message over 4 MiB",
+                    "{} without a name: omitted from a first message over 4 MiB",
                     plural(self.nameless.len(), "task")
                 ),
-                "set TOKIO_CONSOLE_RETENTION=1s where the app starts, and attach early",
+                "set TOKIO_CONSOLE_RETENTION=1s in the app's environment, and attach early",
             ));
         }
         lines.extend(self.check_early_tasks());
@@ -193,13 +193,13 @@ impl ConsoleHealth {
         match self.has_spawn_span {
             true => HealthCheck::error(
                 "tokio is instrumented, but there is no task",
-                "nothing is spawned, or all tasks have ended",
+                "the app spawned no task, or all tasks have ended",
             ),
             false => HealthCheck::error(
-                "its subscriber has not seen any task being spawned",
-                "build the app with RUSTFLAGS=\"--cfg tokio_unstable\" and tokio's feature `tracing`; see that no filter \
-                 hides the targets `tokio` and `runtime` at level TRACE; that only one version of tokio is in its \
-                 `cargo tree`; and that it spawns anything at all",
+                "the app reported no spawned task",
+                "build the app with RUSTFLAGS=\"--cfg tokio_unstable\" and tokio's feature `tracing`; check that no \
+                 filter hides the targets `tokio` and `runtime` at level TRACE, that `cargo tree -d` shows only one \
+                 version of tokio, and that the app spawns tasks",
             ),
         }
     }
@@ -223,8 +223,8 @@ impl ConsoleHealth {
         (polled_again && self.wakes == 0).then(|| {
             HealthCheck::warning(
                 "tasks are polled, but no wake is reported",
-                "a filter hides them: let the targets `tokio` and `runtime` through at level TRACE, for example \
-                 RUST_LOG=tokio=trace,runtime=trace; and see that no max_level feature of tracing is set",
+                "a filter hides them: enable the targets `tokio` and `runtime` at level TRACE, for example with \
+                 RUST_LOG=tokio=trace,runtime=trace; and check that no max_level feature of tracing is set",
             )
         })
     }
@@ -257,8 +257,8 @@ impl ConsoleHealth {
         HealthCheck::warning(
             cause,
             "console-subscriber takes in at most 128 events each time it publishes: set \
-             TOKIO_CONSOLE_PUBLISH_INTERVAL=50ms where the app starts, or let loopscope start it: \
-             loopscope exec -- COMMAND sees every poll all the same",
+             TOKIO_CONSOLE_PUBLISH_INTERVAL=50ms in the app's environment, or use `loopscope exec -- COMMAND`, which \
+             records every poll regardless",
         )
     }
 }

@@ -210,9 +210,9 @@ impl<'a> LintContext<'a> {
         self.trace.task(id).map_or_else(|| format!("task {id}"), |task| task.name().into_owned())
     }
 
-    /// Name of a resource for messages.
+    /// Name of a resource for messages, in backquotes; its id if it is not known.
     pub fn resource_name(&self, id: ResourceId) -> String {
-        self.trace.resources().get(id).map_or_else(|| format!("resource {id}"), |found| found.name.to_string())
+        self.trace.resources().get(id).map_or_else(|| format!("resource {id}"), |found| format!("`{}`", found.name))
     }
 
     /// Formats an await for messages: `sleep at workloads/countasync.lua:3`.

@@ -146,7 +146,7 @@ impl LintRunner {
                 severity: lint.severity,
                 task: diagnostic.task,
                 at_ns: diagnostic.at_ns,
-                message: format!("{}: {}", diagnostic.problem, lint.advice),
+                message: format!("{}; help: {}", diagnostic.problem, lint.advice),
                 evidence: diagnostic.evidence,
             }));
         }

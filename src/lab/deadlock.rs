@@ -64,7 +64,7 @@ fn deadlock_message(
     for (index, (task, on)) in waits.iter().take(NAMED_TASKS_MAX).enumerate() {
         let separator = if index == 0 { ';' } else { ',' };
         let Some(site) = site(*on) else { continue };
-        let _ = write!(text, "{separator} {} waits on {}", name(*task), site.source);
+        let _ = write!(text, "{separator} {} waits for {}", name(*task), site.source);
         if let Some(location) = &site.location {
             let _ = write!(text, " at {location}");
         }

@@ -105,7 +105,7 @@ fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     write_more(out, lines.len().saturating_sub(shown), "line")?;
     match printed.dropped() {
         0 => Ok(()),
-        dropped => writeln!(out, "  {} before these evicted", pluralize(dropped, "line")),
+        dropped => writeln!(out, "  {} evicted before these", pluralize(dropped, "line")),
     }
 }
 
@@ -137,7 +137,7 @@ fn write_tasks(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     let shown_busy = if trace.fidelity() == Fidelity::Exact { human_ns(evicted.busy_ns) } else { "?".to_owned() };
     writeln!(
         out,
-        "  and {} evicted (memory budget), ended by {}: {}, {}, busy {shown_busy}",
+        "  plus {} evicted (memory budget), the last of which ended at {}: {}, {}, busy {shown_busy}",
         pluralize(evicted.count, "task"),
         human_ns(evicted.ended_until),
         pluralize(evicted.counts.polls, "poll"),
@@ -187,7 +187,12 @@ fn write_findings(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     }
     match findings.unlisted {
         0 => Ok(()),
-        unlisted => writeln!(out, "  and {} more of the same lints", pluralize(unlisted, "finding")),
+        unlisted => writeln!(
+            out,
+            "  {} not listed: each lint lists at most {}",
+            pluralize(unlisted, "finding"),
+            insight::FINDINGS_MAX
+        ),
     }
 }
 
@@ -262,7 +267,7 @@ fn write_recording_problems(stats: &RecordingStats, out: &mut impl Write) -> io:
         writeln!(out, "    line {}: {}", line.line, sanitize_cow(&line.reason))?;
     }
     if stats.omitted_tasks > 0 {
-        writeln!(out, "  {} beyond the limit", pluralize(stats.omitted_tasks, "task"))?;
+        writeln!(out, "  {} not shown: limit reached", pluralize(stats.omitted_tasks, "task"))?;
     }
     if stats.tasks_without_spawn > 0 {
         writeln!(out, "  {} without a recorded spawn", pluralize(stats.tasks_without_spawn, "task"))?;
@@ -303,5 +308,5 @@ fn write_more(out: &mut impl Write, count: usize, noun: &str) -> io::Result<()> 
     if count == 0 {
         return Ok(());
     }
-    writeln!(out, "  and {} more: --full shows all", pluralize(count as u64, noun))
+    writeln!(out, "  {} not shown: --full shows all", pluralize(count as u64, noun))
 }

@@ -198,7 +198,7 @@ impl ExecSession {
         let dropped = self.output.take_dropped();
         if dropped > 0 {
             let at = self.recording.clock_mut().loop_time(self.clock.now());
-            let text = format!("({dropped} lines of output dropped: too fast)").into();
+            let text = format!("({dropped} lines of output dropped: printed faster than they could be read)").into();
             self.time_queue.push(at, Event::Output { task: None, at, text });
             changed = true;
         }

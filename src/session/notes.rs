@@ -15,7 +15,7 @@ pub fn recording_notes(recorded: &RecordingStats) -> Vec<String> {
         notes.push(format!("{} of unknown kind", lines(recorded.unknown_lines)));
     }
     if recorded.lost_lines > 0 {
-        notes.push(format!("{} dropped (too fast)", lines(recorded.lost_lines)));
+        notes.push(format!("{} dropped (recorded faster than they could be read)", lines(recorded.lost_lines)));
     }
     if recorded.is_truncated {
         notes.push("last line truncated".to_owned());

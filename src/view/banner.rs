@@ -37,7 +37,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, mut area: Rect) {
     }
     if let Some(hit) = scene.session.hit() {
         let row = take_top(&mut area, 1);
-        let text = format!(" {} stopped: {}", glyph::PAUSE, breakpoint_hit::describe_hit(&hit, scene.session.trace()));
+        let text = format!(" {} paused: {}", glyph::PAUSE, breakpoint_hit::describe_hit(&hit, scene.session.trace()));
         canvas::put_text(
             buffer,
             row,

@@ -82,7 +82,7 @@ pub fn no_tasks_reason(status: &SessionStatus) -> &'static [&'static str] {
         ],
         ConnectionState::Retrying { .. } => &[
             "no tasks: cannot connect.",
-            "Check that the program is running, calls console_subscriber::init() and listens at this address.",
+            "Check that the app is running, calls console_subscriber::init() and listens at this address.",
             "Run `loopscope doctor ADDRESS` for details (R: retry now).",
         ],
         ConnectionState::Lost => &["no tasks: connection lost before any was reported"],

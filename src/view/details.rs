@@ -178,7 +178,7 @@ impl DetailsPane<'_> {
                 let last = task.sampled_wake().filter(|woken| self.at.is_none_or(|at| *woken <= at));
                 let when = last.map_or("time unknown".to_owned(), |woken| format!("at {}", time::duration(woken)));
                 lines.push(self.entry("last woken", &when));
-                lines.push(self.entry("", "waker unknown"));
+                lines.push(self.entry("", "by an unknown source"));
             }
             None => lines.push(self.entry("last woken", "never")),
             Some((at, source)) => {
@@ -252,7 +252,7 @@ impl DetailsPane<'_> {
     fn push_wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
         let Some((clones, drops)) = task.waker_counts() else { return };
         let alive = clones.saturating_sub(drops);
-        lines.push(self.entry("wakers", &format!("{alive} alive of {clones} cloned")));
+        lines.push(self.entry("wakers", &format!("{alive} live of {clones} clones")));
         let waits = matches!(self.scene.session.trace().state(task.id), Some(TaskState::Waiting(..)));
         let is_counted = clones > 0 && matches!(task.meta.kind, TaskKind::Task | TaskKind::Local);
         if alive == 0 && waits && is_counted {

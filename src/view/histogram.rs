@@ -81,8 +81,8 @@ fn trace_histogram(theme: &Theme, task: &Task, width: usize) -> Vec<Line<'static
     let longest = times.iter().copied().max();
     lines.push(match (times.len(), longest) {
         (0, _) | (_, None) => label(" no completed poll yet".to_owned()),
-        (1, Some(0)) => label(" 1 poll, no loop time".to_owned()),
-        (count, Some(0)) => label(format!(" last {count} polls, no loop time")),
+        (1, Some(0)) => label(" 1 poll, took no loop time".to_owned()),
+        (count, Some(0)) => label(format!(" last {count} polls, took no loop time")),
         (1, Some(longest)) => label(format!(" 1 poll, {}", time::duration(longest))),
         (count, Some(longest)) => label(format!(" last {count} polls, longest {}", time::duration(longest))),
     });

@@ -60,7 +60,7 @@ pub fn lines(theme: &Theme, legend: LegendKind, width: usize) -> Vec<Line<'stati
         ]
     };
     if legend != LegendKind::OwnLoop {
-        entries.push(entry(glyph::IDLE, Role::Waiting(AwaitKind::Other), "idle, reason unknown"));
+        entries.push(entry(glyph::IDLE, Role::Waiting(AwaitKind::Other), "waiting, reason unknown"));
     }
     let waits = AwaitKind::ALL.into_iter().map(|kind| {
         let name = match kind {

@@ -24,8 +24,8 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
     let is_measured = trace.loop_lane().is_sampled();
     let (loop_name, busy) = match (trace.is_external(), trace.multi_threaded_since()) {
         (false, _) => ("loop", "busy"),
-        (true, None) => ("program loop", "polling"),
-        (true, Some(_)) => ("program threads", "polling"),
+        (true, None) => ("app loop", "polling"),
+        (true, Some(_)) => ("app threads", "polling"),
     };
     let title = if is_narrow { format!("{loop_name}: {}", header::utilisation(scene)) } else { loop_name.to_owned() };
     put_rule(buffer, theme, area, &title, &next_timer_text(scene), false);
@@ -95,6 +95,6 @@ fn next_timer_text(scene: SessionScene<'_>) -> String {
             let left = due.saturating_sub(now);
             format!("next timer at {}, in {}", time::duration(due), time::duration(left))
         }
-        (_, None) => "no timer set".to_owned(),
+        (_, None) => "no timer pending".to_owned(),
     }
 }

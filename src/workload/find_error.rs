@@ -6,7 +6,7 @@ use super::fault::ScriptError;
 #[derive(Debug, thiserror::Error)]
 pub enum FindWorkloadError {
     /// No workload has this name.
-    #[error("no workload is named `{name}`{advice}; `loopscope workloads` lists them")]
+    #[error("unknown workload `{name}`{advice}; `loopscope workloads` lists all")]
     Unknown {
         /// The name as the user gave it.
         name: String,

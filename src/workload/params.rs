@@ -8,7 +8,7 @@ use crate::control::duration;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ParamError {
     /// The workload has no parameter of this name.
-    #[error("{workload} has no parameter `{name}`{advice}")]
+    #[error("`{workload}` has no parameter `{name}`{advice}")]
     Unknown {
         /// The name of the workload.
         workload: String,
@@ -38,7 +38,7 @@ impl Param {
                 text.trim()
                     .replace('_', "")
                     .parse()
-                    .map_err(|_| format!("`{text}` is not a number: give {}", self.allowed_values()))?,
+                    .map_err(|_| format!("`{text}` is not a number; help: use {}", self.allowed_values()))?,
             ),
             ParamKind::Duration { .. } => ParamValue::Duration(duration::parse(text)?),
             ParamKind::Boolean => ParamValue::Boolean(match text.trim() {
@@ -61,16 +61,16 @@ impl Param {
         match (&self.kind, value) {
             (ParamKind::Number { min, max, whole }, ParamValue::Number(number)) => {
                 if *whole && number.fract() != 0.0 {
-                    return Err(format!("{number} is not whole: give {}", self.allowed_values()));
+                    return Err(format!("{number} is not whole; help: use {}", self.allowed_values()));
                 }
                 // The negated range check also rejects NaN.
                 if !(*min..=*max).contains(number) {
-                    return Err(format!("{number} is out of bounds: give {}", self.allowed_values()));
+                    return Err(format!("{number} is out of bounds; help: use {}", self.allowed_values()));
                 }
             }
             (ParamKind::Duration { min, max }, ParamValue::Duration(duration)) => {
                 if !(*min..=*max).contains(duration) {
-                    return Err(format!("{value} is out of bounds: give {}", self.allowed_values()));
+                    return Err(format!("{value} is out of bounds; help: use {}", self.allowed_values()));
                 }
             }
             (ParamKind::Boolean, ParamValue::Boolean(_)) => {}
@@ -78,16 +78,16 @@ impl Param {
                 if !choices.contains(text) {
                     let near = closest_match(text, choices.iter().map(String::as_str));
                     let advice = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                    return Err(format!("`{text}` is not a choice: give {}{advice}", self.allowed_values()));
+                    return Err(format!("`{text}` is not a choice; help: use {}{advice}", self.allowed_values()));
                 }
             }
             (ParamKind::Text { max_chars }, ParamValue::Text(text)) => {
                 let chars = text.chars().count();
                 if chars > *max_chars {
-                    return Err(format!("{chars} characters are too many: give {}", self.allowed_values()));
+                    return Err(format!("{chars} characters are too many; help: use {}", self.allowed_values()));
                 }
             }
-            _ => return Err(format!("`{value}` is of another kind: give {}", self.allowed_values())),
+            _ => return Err(format!("`{value}` is of another kind; help: use {}", self.allowed_values())),
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ fn unknown_param(manifest: &Manifest, name: &str) -> ParamError {
     let advice = match closest_match(name, names.iter().copied()) {
         Some(near) => format!("; did you mean `{near}`?"),
         None if names.is_empty() => "; it has no parameters".to_owned(),
-        None => format!("; it has {}", names.join(", ")),
+        None => format!("; its parameters are {}", names.join(", ")),
     };
     ParamError::Unknown { workload: manifest.name.clone(), name: name.to_owned(), advice }
 }
@@ -199,18 +199,18 @@ mod tests {
     #[test]
     fn error_names_allowed_values() {
         for (name, text, message) in [
-            ("counters", "11", "parameter `counters`: 11 is out of bounds: give a whole number from 1 to 10"),
-            ("counters", "2.5", "parameter `counters`: 2.5 is not whole: give a whole number from 1 to 10"),
-            ("counters", "NaN", "parameter `counters`: NaN is not whole: give a whole number from 1 to 10"),
-            ("counters", "many", "parameter `counters`: `many` is not a number: give a whole number from 1 to 10"),
-            ("pause", "2h", "parameter `pause`: 2h is out of bounds: give a duration from 1s to 1m"),
+            ("counters", "11", "parameter `counters`: 11 is out of bounds; help: use a whole number from 1 to 10"),
+            ("counters", "2.5", "parameter `counters`: 2.5 is not whole; help: use a whole number from 1 to 10"),
+            ("counters", "NaN", "parameter `counters`: NaN is not whole; help: use a whole number from 1 to 10"),
+            ("counters", "many", "parameter `counters`: `many` is not a number; help: use a whole number from 1 to 10"),
+            ("pause", "2h", "parameter `pause`: 2h is out of bounds; help: use a duration from 1s to 1m"),
             (
                 "style",
                 "wilt",
-                "parameter `style`: `wilt` is not a choice: give one of calm, wild; did you mean `wild`?",
+                "parameter `style`: `wilt` is not a choice; help: use one of calm, wild; did you mean `wild`?",
             ),
-            ("conuters", "1", "demo has no parameter `conuters`; did you mean `counters`?"),
-            ("zzz", "1", "demo has no parameter `zzz`; it has counters, pause, style"),
+            ("conuters", "1", "`demo` has no parameter `conuters`; did you mean `counters`?"),
+            ("zzz", "1", "`demo` has no parameter `zzz`; its parameters are counters, pause, style"),
         ] {
             let refusal = resolve(&manifest(), &settings(name, text)).expect_err(text);
             assert_eq!(refusal.to_string(), message);

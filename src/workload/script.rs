@@ -62,7 +62,7 @@ pub(super) fn load(host: &Arc<ScriptHost>) -> Result<LoadedScript, ScriptError> 
     let returned = run_top_level(host, &body).map_err(render)?;
     let Value::Table(table) = returned else {
         let got = describe(&returned);
-        let fault = ScriptFault::new(format!("the script must return its manifest, but returned {got}"));
+        let fault = ScriptFault::new(format!("the script must return its manifest, but got {got}"));
         return Err(render(fault.hint("end it with: return { title = \"…\", main = async(function(p) … end) }")));
     };
     let main = table.raw_get("main").map_err(|error| render(fault_from_error(host, &error)))?;
@@ -178,7 +178,7 @@ fn read_expectations(table: &Table) -> Result<Expectations, ManifestError> {
     match outcome.as_str() {
         "completed" | "failed" => Ok(Expectations { findings, must_fail: outcome == "failed" }),
         _ => {
-            let message = format!("`{outcome}` is not an outcome: give \"completed\" or \"failed\"");
+            let message = format!("`{outcome}` is not an outcome; help: use \"completed\" or \"failed\"");
             Err(ManifestError::at(&["expects", "outcome"], message))
         }
     }
@@ -193,7 +193,7 @@ fn read_clock(table: &Table) -> Result<ClockKind, ManifestError> {
     match text.as_str() {
         "virtual" => Ok(ClockKind::Virtual),
         "real" => Ok(ClockKind::Real),
-        _ => Err(ManifestError::at(&["clock"], format!("`{text}` is not a clock: give \"virtual\" or \"real\""))),
+        _ => Err(ManifestError::at(&["clock"], format!("`{text}` is not a clock; help: use \"virtual\" or \"real\""))),
     }
 }
 
@@ -227,7 +227,7 @@ fn required_string(table: &Table, key: &str) -> Result<String, ManifestError> {
         Value::Nil => {
             Err(ManifestError::at(&[key], format!("the manifest has no `{key}`")).hint(format!("add {key} = \"…\"")))
         }
-        other => Err(wrong_type_error(&[key], "a text", &other)),
+        other => Err(wrong_type_error(&[key], "a string", &other)),
     }
 }
 
@@ -240,7 +240,7 @@ fn string_list(list: &Table, path: &[&str]) -> Result<Vec<String>, ManifestError
     list.sequence_values::<Value>()
         .map(|value| match value {
             Ok(Value::String(text)) => Ok(text.to_string_lossy()),
-            Ok(other) => Err(wrong_type_error(path, "a list of texts", &other)),
+            Ok(other) => Err(wrong_type_error(path, "a list of strings", &other)),
             Err(error) => Err(ManifestError::at(path, error.to_string())),
         })
         .collect()

@@ -172,8 +172,7 @@ fn details_show_console_data() {
     let shown = user.render(&ANSI, (120, 60));
     assert_snapshot("sampled-details", &shown);
     let shown = text(&shown);
-    for expected in ["wakers     1 alive of 400 cloned", "800 polls by duration", "340 scheduling delays", "up to 3 s"]
-    {
+    for expected in ["wakers     1 live of 400 clones", "800 polls by duration", "340 scheduling delays", "up to 3 s"] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
     assert!(!shown.contains("no waker"), "{shown}");
@@ -196,7 +195,7 @@ fn counted_wakes_show_without_sources() {
     session.trace.apply(Event::Sample { task: task(1), last_poll: None, last_wake: Some(7 * S) });
     user.refresh();
     let shown = text(&user.render(&ANSI, (120, 60)));
-    assert!(shown.contains("at 7 s") && shown.contains("waker unknown"), "{shown}");
+    assert!(shown.contains("at 7 s") && shown.contains("by an unknown source"), "{shown}");
     assert!(!shown.contains("last woken never"), "{shown}");
 }
 

@@ -215,25 +215,25 @@ fn screen_shows_breakpoint_hit() {
     let selected = |name: &str, screen: &str| screen.lines().any(|line| line.contains('▸') && line.contains(name));
     // All at once, because a frame may arrive in pieces.
     terminal.wait_until("the stop, its reason and its task", |screen| {
-        screen.contains("stopped: board-7 is about to be polled (break poll board-7)")
+        screen.contains("paused: board-7 is about to be polled (break poll board-7)")
             && selected("board-7", screen)
             && screen.contains("PAUSED")
     });
     terminal.press(":break none\r");
-    terminal.wait_for_text("all breakpoints cleared");
+    terminal.wait_for_text("all breakpoints removed");
     terminal.press(":break end board-3\r");
     terminal.wait_for_text("breakpoints: end board-3");
     terminal.press(" ");
     terminal.wait_until("the stop and its task", |screen| {
-        screen.contains("stopped: board-3 ended") && selected("board-3", screen)
+        screen.contains("paused: board-3 ended") && selected("board-3", screen)
     });
     terminal.press(":break none\r ");
-    terminal.wait_until("the end", |screen| screen.contains("ENDED") && !screen.contains("stopped:"));
+    terminal.wait_until("the end", |screen| screen.contains("ENDED") && !screen.contains("paused:"));
     // A breakpoint that is set after the end applies to the rerun.
     terminal.press(":break wake board-24\r");
     terminal.wait_for_text("breakpoints: wake board-24");
     terminal.press("r");
-    terminal.wait_for_text("stopped: board-24 was woken");
+    terminal.wait_for_text("paused: board-24 was woken");
     terminal.press("q");
     assert_eq!(terminal.wait_for_exit(), 0);
 }

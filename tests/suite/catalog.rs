@@ -93,10 +93,10 @@ fn expected_runs() -> Vec<ExpectedRun> {
             0,
             nothing(),
             &[
-                "   await needs something to wait for, and got the number 5",
-                "   await needs something to wait for, and got the async function count",
-                "   create_task needs a coroutine, and got a function",
-                "   this coroutine of `count` was awaited before; each one runs once",
+                "   await needs an awaitable, but got the number 5",
+                "   await needs an awaitable, but got the async function count",
+                "   create_task needs a coroutine, but got a function",
+                "   this coroutine of `count` was already awaited; it can run only once",
                 "   await inside a callback of table.sort, string.gsub or a metamethod",
                 "   broken inside",
                 "7. a coroutine that nobody awaits never runs",
@@ -143,8 +143,8 @@ fn expected_runs() -> Vec<ExpectedRun> {
             elapsed_ms: 10_000,
             busy_ms: 0,
             result: Err(
-                "deadlock: no runnable task and no pending timer; main waits on gather at workloads/deadlock.lua:22, \
-                         transfer-1 waits on mutex.lock(right) at workloads/deadlock.lua:9, transfer-2 waits on mutex.lock(left) \
+                "deadlock: no runnable task and no pending timer; main waits for gather at workloads/deadlock.lua:22, \
+                         transfer-1 waits for mutex.lock(right) at workloads/deadlock.lua:9, transfer-2 waits for mutex.lock(left) \
                          at workloads/deadlock.lua:9",
             ),
             prints: &["somebody else is fine, and notices nothing"],

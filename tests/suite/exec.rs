@@ -286,7 +286,7 @@ fn panic_is_noted_from_the_output() {
     let trace = started.session.trace();
     let panicker = trace.tasks().iter().find(|task| task.name() == "panicker").expect("it is there");
     assert_eq!(panicker.outcome, Some(TaskOutcome::Completed), "the recording does not distinguish a panic");
-    assert!(note(&started.session).contains("its output reports a panic"), "{}", note(&started.session));
+    assert!(note(&started.session).contains("the app's output shows a panic"), "{}", note(&started.session));
     let (_, outcome) = started.stop();
     assert_eq!(outcome, RunOutcome::Completed(Value::Null), "the app itself continues");
 }
@@ -563,7 +563,7 @@ fn output_flood_is_dropped_and_counted() {
     crate::example_app::wait_until("all output", || written.exists());
     end(&mut session);
     let lines = session.trace().output().lines();
-    let lost = lines.iter().filter(|line| line.text.contains("dropped: too fast")).count();
+    let lost = lines.iter().filter(|line| line.text.contains("dropped: printed faster")).count();
     assert!(lost > 0 || lines.len() + usize::try_from(session.trace().output().dropped()).unwrap_or(0) > 400_000);
 }
 

@@ -165,7 +165,7 @@ fn never_awaited_reports_unrun_coroutines() {
         builder
     };
     assert!(
-        run_with_outcome(TaskOutcome::Completed).only_finding().contains("coroutine count was created but never run")
+        run_with_outcome(TaskOutcome::Completed).only_finding().contains("coroutine `count` was created but never run")
     );
     assert_eq!(run_with_outcome(TaskOutcome::Cancelled).lint_names(), NO_FINDINGS);
 }
@@ -190,7 +190,7 @@ fn overlapping_work_of_one_actor() {
         builder
     };
     let text = work(4 * SECOND, ["player"; 2]).only_finding();
-    assert!(text.contains("player did 2 pieces of work at once"), "{text}");
+    assert!(text.contains("`player` did 2 pieces of work at once"), "{text}");
     assert!(text.contains("10 s of work in 9 s, by 2 tasks"), "{text}");
     assert_eq!(work(5 * SECOND, ["player"; 2]).lint_names(), NO_FINDINGS, "one after the other");
     assert_eq!(work(0, ["player", "opponent"]).lint_names(), NO_FINDINGS, "two actors");
@@ -313,9 +313,9 @@ fn wait_cycle(tasks: usize, last_wants: usize) -> TraceBuilder {
 fn deadlock_cycle_is_reported_once() {
     let text = wait_cycle(3, 0).only_finding();
     assert!(text.contains("philosopher-0, philosopher-1, philosopher-2 wait for each other in a cycle"), "{text}");
-    assert!(text.contains("philosopher-2 waits for fork-0 (lock at story.lua:4)"), "{text}");
+    assert!(text.contains("philosopher-2 waits for `fork-0` (lock at story.lua:4)"), "{text}");
     assert!(text.contains("since 1 s"), "{text}");
-    assert!(wait_cycle(1, 0).only_finding().contains("philosopher-0 waits for fork-0, which it holds itself"));
+    assert!(wait_cycle(1, 0).only_finding().contains("philosopher-0 waits for `fork-0`, which it holds itself"));
     assert_eq!(wait_cycle(3, 3).lint_names(), NO_FINDINGS, "the last fork is free");
     let mut freed = wait_cycle(2, 0);
     freed.advance_to(2 * SECOND).release(TaskId::from_index(1), ResourceId::from_index(1));
@@ -412,7 +412,7 @@ fn convoy_reports_queues_that_never_drain() {
     };
     let turns = Thresholds::default().convoy_turns;
     let text = queue(turns, false).only_finding();
-    assert!(text.contains("3 tasks queued for ledger, which was handed over 10 times"), "{text}");
+    assert!(text.contains("3 tasks queued for `ledger`, which was handed over 10 times"), "{text}");
     assert_eq!(queue(turns - 1, false).lint_names(), NO_FINDINGS);
     assert_eq!(queue(3 * turns, true).lint_names(), NO_FINDINGS);
 }
@@ -431,7 +431,10 @@ fn back_pressure_reports_waiting_senders() {
         builder
     };
     let text = sends(5, 300).only_finding();
-    assert!(text.contains("of the time that it sent into orders") && text.contains("5 sends waited 1.5 µs"), "{text}");
+    assert!(
+        text.contains("waited for capacity of `orders` during") && text.contains("5 sends waited 1.5 µs"),
+        "{text}"
+    );
     assert_eq!(sends(4, 300).lint_names(), NO_FINDINGS);
     assert_eq!(sends(50, 99).lint_names(), NO_FINDINGS);
 }
@@ -449,7 +452,7 @@ fn interval_drift_reports_late_ticks() {
         builder
     };
     let text = ticks(6, 300 * MILLISECOND).only_finding();
-    assert!(text.contains("heartbeat (period 1 s) is 1.5 s late"), "{text}");
+    assert!(text.contains("`heartbeat` (period 1 s) is 1.5 s late"), "{text}");
     assert_eq!(ticks(4, SECOND).lint_names(), NO_FINDINGS, "too few ticks");
     assert_eq!(ticks(6, 200 * MILLISECOND).lint_names(), NO_FINDINGS, "less than a period");
 }

@@ -339,19 +339,19 @@ fn unconstrained_work_does_not_yield() {
 #[test]
 fn usage_errors_name_the_problem() {
     for (body, expected) in [
-        ("local g = await(mutex():lock())\ng:unlock()\ng:unlock()", "demo.lua:6:3: this guard was released before"),
-        ("channel(0)", "channel needs a whole number from 1 to 1000000, and got the number 0"),
-        ("semaphore()", "semaphore needs a whole number from 0 to 1000000, and got nil"),
-        ("mutex(5)", "mutex takes {name = \"…\"}, and got the number 5"),
+        ("local g = await(mutex():lock())\ng:unlock()\ng:unlock()", "demo.lua:6:3: this guard was already released"),
+        ("channel(0)", "channel needs a whole number from 1 to 1000000, but got the number 0"),
+        ("semaphore()", "semaphore needs a whole number from 0 to 1000000, but got nil"),
+        ("mutex(5)", "mutex takes {name = \"…\"}, but got the number 5"),
         ("channel(1):send(nil)", "a channel cannot carry nil"),
         ("local c = channel(1) c:close() c:send(1)", "the channel is closed"),
-        ("local o = oneshot() o:send(1) o:send(2)", "this oneshot was sent or closed before"),
+        ("local o = oneshot() o:send(1) o:send(2)", "this oneshot was already sent or closed"),
         ("interval(0)", "an interval needs a period above 0"),
-        ("interval(1, {missed = 'x'})", "`missed` cannot be the text \"x\""),
+        ("interval(1, {missed = 'x'})", "`missed` cannot be the string \"x\""),
         ("mutex().lock()", "`lock` was called without its mutex"),
-        ("await(mutex())", "await needs something to wait for, and got the mutex"),
-        ("task_group(5)", "task_group needs a function, and got the number 5"),
-        ("unconstrained(5)", "unconstrained needs a coroutine, and got the number 5"),
+        ("await(mutex())", "await needs an awaitable, but got the mutex"),
+        ("task_group(5)", "task_group needs a function, but got the number 5"),
+        ("unconstrained(5)", "unconstrained needs a coroutine, but got the number 5"),
     ] {
         let text = failure_of("", body);
         assert!(text.contains(expected), "{body}: {text}");
@@ -366,10 +366,10 @@ fn deadlock_error_lists_waiting_tasks() {
     );
     assert_eq!(
         text,
-        "deadlock: no runnable task and no pending timer; main waits on gather at demo.lua:9, \
-         cross-1 waits on mutex.lock at demo.lua:4, cross-2 waits on mutex.lock at demo.lua:4"
+        "deadlock: no runnable task and no pending timer; main waits for gather at demo.lua:9, \
+         cross-1 waits for mutex.lock at demo.lua:4, cross-2 waits for mutex.lock at demo.lua:4"
     );
-    assert!(failure_of("", "await(channel(1):recv())").contains("main waits on channel.recv at demo.lua:4"));
+    assert!(failure_of("", "await(channel(1):recv())").contains("main waits for channel.recv at demo.lua:4"));
     // A timer that is due and has not fired yet still counts: this is not a deadlock.
     assert_eq!(
         result_of(
@@ -410,5 +410,5 @@ fn lints_see_through_a_select_and_a_timeout() {
     let given_up = found(&crossing("await(timeout(9, second:lock()))"));
     assert!(given_up[0].starts_with("deadlock: ") && given_up[0].contains("mutex.lock(right)"), "{given_up:?}");
     let for_ever = failure_of("", &crossing("await(select{ second:lock() })"));
-    assert!(for_ever.contains("coroutine-1 waits on mutex.lock(right) at demo.lua:8"), "{for_ever}");
+    assert!(for_ever.contains("coroutine-1 waits for mutex.lock(right) at demo.lua:8"), "{for_ever}");
 }

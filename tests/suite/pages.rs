@@ -467,10 +467,10 @@ fn log_lists_connection_losses_and_pauses() {
         "connecting",
         "console-subscriber dropped events (buffer full): 128 so far",
         "connection failed, attempt 3: refused",
-        "live",
+        "connected",
         "console-subscriber dropped events (buffer full): 130 so far",
         "7 events dropped within 5 ms",
-        "several worker threads: wake sources are guessed from here on",
+        "multi-threaded: wake sources are guesses from here on",
     ];
     assert_eq!(notes, expected, "each entry once, with all attempts in one");
 }
@@ -482,7 +482,7 @@ fn log_says_who_paused_and_why() {
         (S, PauseReason::User, "loop paused by you"),
         (S, PauseReason::Step, "loop paused: step finished"),
         (S, PauseReason::Breakpoint("poll count-*".into()), "loop paused by breakpoint `poll count-*`"),
-        (2 * S, PauseReason::Suspended, "loop stopped while loopscope was suspended"),
+        (2 * S, PauseReason::Suspended, "loop paused while loopscope was suspended"),
     ];
     let notes = |user: &TestUser| -> Vec<String> {
         user.model.dashboard.log.entries().iter().map(|note| note.text.clone()).collect()

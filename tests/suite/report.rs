@@ -234,8 +234,11 @@ fn text_report_separates_evicted_tasks() {
     let text = text_of(&trace, &RunOutcome::Cancelled, false);
     let [retained, more, evicted] = [retained, retained - 40, evicted].map(loopscope::insight::units::human_number);
     assert!(text.contains(&format!("tasks (the 40 busiest of {retained})")), "{text}");
-    assert!(text.contains(&format!("and {more} tasks more: --full shows all")), "{text}");
-    assert!(text.contains(&format!("and {evicted} tasks evicted (memory budget), ended by")), "{text}");
+    assert!(text.contains(&format!("{more} tasks not shown: --full shows all")), "{text}");
+    assert!(
+        text.contains(&format!("plus {evicted} tasks evicted (memory budget), the last of which ended at")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -252,8 +255,8 @@ fn text_report_is_truncated_and_sanitized() {
     let failed = RunOutcome::Failed("first\u{1b}]0;title\u{7}\nsecond".to_owned());
     let short = text_of(&trace, &failed, false);
     assert!(short.contains("tasks (the 40 busiest of 60)"), "{short}");
-    assert!(short.contains("and 20 tasks more: --full shows all"), "{short}");
-    assert!(short.contains("and 50 lines more: --full shows all"), "{short}");
+    assert!(short.contains("20 tasks not shown: --full shows all"), "{short}");
+    assert!(short.contains("50 lines not shown: --full shows all"), "{short}");
     let first =
         short.lines().skip_while(|line| !line.contains("waiting on")).nth(1).expect("the report has a task table");
     assert!(first.contains("task-50"), "the busiest task comes first: {first}");

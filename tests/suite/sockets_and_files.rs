@@ -124,7 +124,7 @@ fn files_are_written_appended_and_streamed() {
         ("await(read_file('../x'))", "leads out of the script's folder"),
         ("await(write_file('/tmp/x', ''))", "leads out of the script's folder"),
         ("await(write_file('a/b', ''))", "its folder does not exist"),
-        ("await(write_file('a', 5))", "needs a text, and got the number 5"),
+        ("await(write_file('a', 5))", "needs a string, but got the number 5"),
         ("await(read_file(5))", "needs a file name"),
         ("await(open_file('a', 'w'))", "give \"read\", \"write\" or \"append\""),
         ("local f = await(open_file('a', 'write')) await(f:read())", "file a is open for writing"),

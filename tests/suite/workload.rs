@@ -239,17 +239,17 @@ fn usage_errors_suggest_a_fix() {
     for (body, expected) in [
         (
             "await(nil)",
-            "demo.lua:4:1: await needs something to wait for, and got nil\n  4 | await(nil)\n    | ^^^^^\n  in \
+            "demo.lua:4:1: await needs an awaitable, but got nil\n  4 | await(nil)\n    | ^^^^^\n  in \
                         main (demo.lua:4)\n  help: does the called function return anything?",
         ),
         ("await(count)", "got the async function count"),
         ("await(count)", "help: call it first: await(count(…))"),
         ("await(5)", "help: to pause, write await(sleep(seconds))"),
-        ("local c = count() await(c)\nawait(c)", "demo.lua:5:1: this coroutine of `count` was awaited before"),
-        ("local s = sleep(1) await(s)\nawait(s)", "demo.lua:5:1: this sleep was awaited before"),
+        ("local c = count() await(c)\nawait(c)", "demo.lua:5:1: this coroutine of `count` was already awaited"),
+        ("local s = sleep(1) await(s)\nawait(s)", "demo.lua:5:1: this sleep was already awaited"),
         ("gather(count)", "help: call it first: gather(count(…))"),
-        ("create_task(print)", "create_task needs a coroutine, and got a function"),
-        ("random('a')", "demo.lua:4:1: random needs whole numbers, and got the text \"a\""),
+        ("create_task(print)", "create_task needs a coroutine, but got a function"),
+        ("random('a')", "demo.lua:4:1: random needs whole numbers, but got the string \"a\""),
         ("create_task(count()).cancel()", "`cancel` was called without its task"),
         ("string.rep()", "demo.lua:4:8: bad argument #1 to 'rep'"),
         (
@@ -282,7 +282,7 @@ fn load_errors_name_position_and_fix() {
     for (text, expected) in [
         ("local x = = 1".to_owned(), "demo.lua:1: unexpected symbol near '='\n  1 | local x = = 1\n  help:"),
         ("return {".to_owned(), "help: the script ends too early"),
-        ("return 5".to_owned(), "the script must return its manifest, but returned the number 5"),
+        ("return 5".to_owned(), "the script must return its manifest, but got the number 5"),
         ("x.y = 1".to_owned(), "demo.lua:1:1: attempt to index a nil value (global 'x')"),
         ("await(sleep(1))".to_owned(), "`await` outside a coroutine"),
         ("local n = random(6)".to_owned(), "`random` outside a coroutine"),
@@ -297,7 +297,7 @@ fn load_errors_name_position_and_fix() {
         (format!("return {{ title = 't', lesson = 'l', clock = 'wall', {main} }}"), "`wall` is not a clock"),
         (
             format!("return {{ title = 't', lesson = 'l', params = {{ n = {{ default = 9, max = 3 }} }}, {main} }}"),
-            "the default of `n` is invalid: 9 is out of bounds: give a whole number from 0 to 3",
+            "the default of `n` is invalid: 9 is out of bounds; help: use a whole number from 0 to 3",
         ),
         (
             format!("return {{ title = 't', lesson = 'l', params = {{ n = {{ default = 1, maks = 3 }} }}, {main} }}"),
@@ -309,7 +309,7 @@ fn load_errors_name_position_and_fix() {
         ),
         (
             format!("return {{ title = 't', lesson = 'l', expects = {{ findings = {{ 5 }} }}, {main} }}"),
-            "`expects.findings` must be a list of texts",
+            "`expects.findings` must be a list of strings",
         ),
     ] {
         let error = script::read_manifest("demo", "demo.lua", &text).expect_err(&text).to_string();
@@ -389,10 +389,7 @@ fn gather_raises_first_failure_and_others_continue() {
 #[test]
 fn find_errors_name_the_reason() {
     for (name, expected) in [
-        (
-            "cuontasync",
-            "no workload is named `cuontasync`; did you mean `countasync`?; `loopscope workloads` lists them",
-        ),
+        ("cuontasync", "unknown workload `cuontasync`; did you mean `countasync`?; `loopscope workloads` lists all"),
         ("no/such.lua", "no/such.lua: no such file"),
         ("src", "to run the file, write `src.lua` or"),
         ("tests/", "not a regular file"),

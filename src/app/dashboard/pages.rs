@@ -45,7 +45,7 @@ const TASK_ROWS: PageRules = PageRules {
     has_list: false,
     follows_end: false,
     count: |dashboard, trace, _| dashboard.rows.count(trace),
-    follow: |_, _| Err("enter goes to a row's task or time on the pages; p shows them"),
+    follow: |_, _| Err("enter works on the pages, where it goes to the task or time of a row; p shows the pages"),
     refresh: |_, _| {},
     has_pending_work: |_, _| false,
 };

@@ -148,7 +148,7 @@ pub fn read_archive(file: impl Read, budget_bytes: usize) -> Result<OpenedArchiv
             Ok(false) => break,
             Err(ReadStop::Truncated) => format!("the file is truncated within the chunk at byte {at}"),
             Err(ReadStop::Damaged(why)) => {
-                format!("the file is damaged at byte {at} ({why}): the rest is left out")
+                format!("the file is damaged at byte {at} ({why}): the rest is ignored")
             }
             Err(ReadStop::Io(error)) => format!("cannot read the file past byte {at}: {error}"),
         });
@@ -158,7 +158,7 @@ pub fn read_archive(file: impl Read, budget_bytes: usize) -> Result<OpenedArchiv
     let ArchivedStatus { outcome, note } = extras.status.unwrap_or_default();
     let outcome = restore_outcome(outcome);
     if !is_whole {
-        notes.push("its newest end was not written: totals and the last moments of each task are missing".to_owned());
+        notes.push("its tail was not written: totals and the last moments of each task are missing".to_owned());
     } else if outcome.is_none() {
         notes.push("it ends before the run did".to_owned());
     }

@@ -50,25 +50,25 @@ impl fmt::Display for ConsoleAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It is empty or too long.
-    #[error("empty or oversized address; give http://HOST:PORT or unix:PATH, for example http://127.0.0.1:6669")]
+    #[error("empty or oversized address; help: use http://HOST:PORT or unix:PATH, for example http://127.0.0.1:6669")]
     Empty,
     /// It is an `https` URL.
-    #[error("`{0}`: TLS is not supported, and console-subscriber does not use it; give http://HOST:PORT")]
+    #[error("`{0}`: TLS is not supported, and console-subscriber does not use it; help: use http://HOST:PORT")]
     Tls(String),
     /// It has an unknown scheme.
-    #[error("`{address}`: unknown scheme `{scheme}`; give http://HOST:PORT or unix:PATH")]
+    #[error("`{address}`: unknown scheme `{scheme}`; help: use http://HOST:PORT or unix:PATH")]
     Scheme { address: String, scheme: String },
     /// Its port is not a number from 1 to 65535.
-    #[error("`{address}`: invalid port `{port}`; give a number from 1 to 65535")]
+    #[error("`{address}`: invalid port `{port}`; help: use a number from 1 to 65535")]
     Port { address: String, port: String },
     /// Its host is not a name or IP address.
-    #[error("`{address}`: invalid host `{host}`; give a name such as localhost, 127.0.0.1 or [::1]")]
+    #[error("`{address}`: invalid host `{host}`; help: use a name such as localhost, 127.0.0.1 or [::1]")]
     Host { address: String, host: String },
     /// It has no path after `unix:`.
-    #[error("`{0}`: missing path after unix:; give a path such as unix:/tmp/app.sock")]
+    #[error("`{0}`: missing path after unix:; help: use a path such as unix:/tmp/app.sock")]
     Path(String),
     /// Something follows the port.
-    #[error("`{0}`: unexpected text after the port; give http://HOST:PORT")]
+    #[error("`{0}`: unexpected text after the port; help: use http://HOST:PORT")]
     Trailing(String),
 }
 

@@ -29,13 +29,13 @@ const PEER_TEXT_BYTES_MAX: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// Nothing listens on the port.
-    #[error("connection refused; is the program running, and does it call console_subscriber::init()?")]
+    #[error("connection refused; is the app running, and does it call console_subscriber::init()?")]
     Refused,
     /// The socket file does not exist.
-    #[error("no such socket; is the program running, and was it given this path?")]
+    #[error("no such socket; is the app running, and was it given this path?")]
     NoSocket,
     /// This user must not open the socket.
-    #[error("permission denied; the socket belongs to another user")]
+    #[error("permission denied: this user may not open the socket")]
     NotPermitted,
     /// The host name cannot be resolved.
     #[error("no such host: {0}")]
@@ -47,7 +47,7 @@ pub enum ConnectError {
     #[error("no connection within {} s", ANSWER_TIMEOUT.as_secs())]
     NoAccept,
     /// The first request timed out.
-    #[error("connected, but no answer; is the program stopped, or not a console?")]
+    #[error("connected, but no answer: the app may be stopped, or this is not a console")]
     NoAnswer,
     /// The peer speaks HTTP/1.
     #[error("not a console: it speaks HTTP/1, like a web server, not gRPC")]

@@ -88,12 +88,12 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
     let slowed: Vec<_> = slowed.collect();
     let (task, worst) = slowed.iter().max_by_key(|(task, stats)| (stats.waited_percent(), std::cmp::Reverse(*task)))?;
     let first_wait = worst.first_wait?;
-    let into = channel.0.map_or_else(String::new, |id| format!(" into {}", cx.resource_name(id)));
+    let of_channel = channel.0.map_or_else(String::new, |id| format!(" of {}", cx.resource_name(id)));
     Some(Diagnostic {
         task: Some(**task),
         at_ns: first_wait.start,
         problem: format!(
-            "{} waited for capacity {} % of the time that it sent{into}",
+            "{} waited for capacity{of_channel} during {} % of its sending time",
             cx.task_name(**task),
             worst.waited_percent()
         ),

@@ -48,7 +48,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         at_ns: from,
         problem: format!("{} yielded {} times in a row without doing any work", task.name(), human_number(spins)),
         evidence: format!(
-            "{} in {} from {} on; {} in total, {} of them self-wakes",
+            "{} in {}, starting at {}; {} in total, {} of them self-wakes",
             pluralize(spins, "poll"),
             human_ns(to - from),
             human_ns(from),

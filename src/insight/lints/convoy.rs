@@ -68,7 +68,7 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         ),
         evidence: format!(
             "{}; the longest {}; longest wait {}: {location}",
-            pluralize(convoys.len() as u64, "such queue"),
+            pluralize(convoys.len() as u64, "convoy"),
             human_interval(worst.from, worst.to),
             human_ns(worst.longest_wait_ns),
         ),

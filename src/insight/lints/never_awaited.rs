@@ -27,7 +27,7 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
         .map(|(task, at_ns, coroutine)| Diagnostic {
             task: *task,
             at_ns: *at_ns,
-            problem: format!("coroutine {} was created but never run", coroutine.name),
+            problem: format!("coroutine `{}` was created but never run", coroutine.name),
             evidence: match task {
                 Some(task) => {
                     format!("{} by {}", with_location("created", coroutine.location.as_ref()), cx.task_name(*task))

@@ -126,7 +126,7 @@ fn diagnose(cx: &LintContext, groups: FxHashMap<(TaskId, Nanos), WakeGroup>) -> 
                 ),
                 evidence: format!(
                     "{}, {} in total; the largest at {}{location}",
-                    pluralize(stats.groups, "such group"),
+                    pluralize(stats.groups, "thundering herd"),
                     pluralize(stats.wasted, "wasted wake"),
                     human_ns(stats.largest_at),
                 ),

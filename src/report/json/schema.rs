@@ -274,7 +274,7 @@ pub(super) struct RecordingJson<'a> {
     pub(super) unknown: u64,
     /// Number of malformed lines.
     pub(super) skipped: u64,
-    /// Number of lines dropped because they were recorded too fast.
+    /// Number of lines dropped because they were recorded faster than they could be read.
     pub(super) lost: u64,
     /// Number of lines with a time before that of the previous line.
     pub(super) clamped: u64,

@@ -12,7 +12,7 @@ pub const ANSWER_THRESHOLD: Duration = Duration::from_secs(6);
 
 /// Note while a connection is open and the console has not answered.
 pub const NO_ANSWER_YET: &str =
-    "connected, but no answer yet; the program may be busy or stopped, or the port may not be a console's";
+    "connected, but no answer yet; the app may be busy or stopped, or the port may not be a console's";
 
 /// Note after the console has answered and before its first update.
 pub const WAITING: &str = "connected, waiting for the first update";

@@ -38,13 +38,11 @@ impl ExecSession {
             self.recording.stats().lines > 0 || self.pipe.as_ref().is_some_and(RecordingPipe::has_been_opened);
         let reason = match (is_recording, self.correlator.updated_until().is_some(), self.has_ended()) {
             (false, false, true) => {
-                "no recording: the app ended too early, does not call console_subscriber::init(), or configures its \
-                 console without the environment variables"
+                "no recording: the app ended too early, does not call console_subscriber::init(), or ignores the \
+                 variables TOKIO_CONSOLE_…"
             }
             (false, false, false) => "no recording yet: does the app call console_subscriber::init()?",
-            (false, true, _) => {
-                "console connected, but no recording: the app configures its console without the environment variables"
-            }
+            (false, true, _) => "console connected, but no recording: the app ignores the variables TOKIO_CONSOLE_…",
             (true, ..) if self.correlator.span_names().is_instrumented() => "recording, no tasks yet",
             (true, ..) => {
                 "recording, but no tasks reported: none was spawned, or the app was built without tokio's feature \
@@ -60,5 +58,5 @@ impl ExecSession {
 /// Neither the recording nor the console reports panics: the future is dropped like one that completed.
 fn panics_note(panics: u64) -> String {
     let occurrences = if panics == 1 { "a panic".to_owned() } else { format!("{panics} panics") };
-    format!("its output reports {occurrences}: the task is not reported, and a panicked task shows as done")
+    format!("the app's output shows {occurrences}; which task panicked is unknown, and a panicked task shows as done")
 }

@@ -36,7 +36,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let theme = scene.theme;
     let Some(found) = found(scene) else { return };
-    let titles: Vec<_> = WIDTHS.into_iter().zip(["", "finding", "at", "task", "what"]).collect();
+    let titles: Vec<_> = WIDTHS.into_iter().zip(["", "lint", "at", "task", "problem"]).collect();
     list::put_titles(buffer, theme, areas.titles, &titles);
     if found.listed.is_empty() {
         let why = "no findings (a lint reports nothing if the trace lacks the data that it needs)";

@@ -12,9 +12,9 @@ use crate::view::glyph;
 use crate::view::scene::SessionScene;
 use crate::view::theme::Role;
 
-/// Maximum number of wakes counted per waker, newest first.
+/// Maximum number of wakes counted per source, newest first.
 const COUNTED_MAX: usize = 1_024;
-/// Widths of the cells: time, time since the previous wake, waker.
+/// Widths of the cells: time, time since the previous wake, source.
 const WIDTHS: [u16; 3] = [14, 14, 40];
 
 fn selected_task<'a>(scene: SessionScene<'a>) -> Option<&'a Task> {
@@ -27,7 +27,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
         None => "wakes: no task selected".to_owned(),
         Some(task) => {
             let guess =
-                if scene.session.trace().multi_threaded_since().is_some() { ", wakers are guessed" } else { "" };
+                if scene.session.trace().multi_threaded_since().is_some() { ", sources are guesses" } else { "" };
             format!("wakes of {} #{}: {}{guess}", task.name(), task.id, task.counts.wakes)
         }
     }
@@ -72,13 +72,13 @@ fn empty_reason(task: &Task) -> String {
         0 => "never woken".to_owned(),
         wakes => format!(
             "woken {wakes} times, {} of them self-wakes{last}. The console protocol reports only counts; use \
-             `loopscope exec` to see single wakes and their wakers.",
+             `loopscope exec` to see single wakes and their sources.",
             task.counts.self_wakes
         ),
     }
 }
 
-/// Draws the number of wakes per waker as bars, most wakes first.
+/// Draws the number of wakes per source as bars, most wakes first.
 fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout, task: &Task, count: usize) {
     let foot = areas.foot;
     if foot.height == 0 {
@@ -93,7 +93,7 @@ fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayou
     let mut by: Vec<(String, usize)> =
         by.into_iter().map(|(source, count)| (waker_name(scene, source), count)).collect();
     by.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    canvas::put_rule(buffer, theme, foot, &format!("wakers of the last {counted} wakes"), "", false);
+    canvas::put_rule(buffer, theme, foot, &format!("sources of the last {counted} wakes"), "", false);
     let rows = crate::view::layout::below_rule(foot);
     let shown = usize::from(rows.height);
     let most = by.first().map_or(1, |(_, count)| *count).max(1);

@@ -14,7 +14,7 @@ use crate::workload::fault::ScriptFault;
 pub(super) fn named(lua: &Lua, host: &ScriptHost, source: &str, options: &Value) -> mlua::Result<Option<ResourceId>> {
     let refuse = |got: String| {
         let fault =
-            ScriptFault::new(format!("{source} takes {{actor = \"…\"}} in addition to the duration, and got {got}"));
+            ScriptFault::new(format!("{source} takes {{actor = \"…\"}} in addition to the duration, but got {got}"));
         host.usage_error(lua, fault.token(source))
     };
     let name = match options {

@@ -43,8 +43,8 @@ impl NetAddress {
             }
         };
         let Some(address) = Self::parse(&text) else {
-            let fault = ScriptFault::new(format!("{by} needs an address, and got {}", describe(value))).token(by);
-            return Err(host.usage_error(lua, fault.hint("write a port, or a text such as \"127.0.0.1:8080\"")));
+            let fault = ScriptFault::new(format!("{by} needs an address, but got {}", describe(value))).token(by);
+            return Err(host.usage_error(lua, fault.hint("write a port, or a string such as \"127.0.0.1:8080\"")));
         };
         if !address.is_loopback_host() && !host.permissions.net {
             let fault =

@@ -146,7 +146,8 @@ pub(super) fn run_inline(host: &ScriptHost, function: Function, mut arguments: M
 pub(super) fn prepare_branch(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: &str) -> mlua::Result<StartFn> {
     if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) {
         let start = lock(&other.start).take().ok_or_else(|| {
-            let fault = ScriptFault::new(format!("this {} was awaited before; each one is awaited once", other.source));
+            let fault =
+                ScriptFault::new(format!("this {} was already awaited; it can be awaited only once", other.source));
             host.usage_error(lua, fault.token(by))
         })?;
         return Ok(other.traced(host, start));
@@ -232,7 +233,7 @@ fn start(
     let line = line.or(awaitable.line);
     let Some(start) = lock(&awaitable.start).take() else {
         let source = &awaitable.source;
-        let fault = ScriptFault::new(format!("this {source} was awaited before; each one is awaited once"));
+        let fault = ScriptFault::new(format!("this {source} was already awaited; it can be awaited only once"));
         let hint = format!("make a new one: await({source}(…))");
         return Err(Error::external(fault.line(line).token("await").hint(hint)));
     };
@@ -244,7 +245,7 @@ fn start(
 
 fn not_awaitable_error(lua: &Lua, host: &ScriptHost, value: &Value) -> Error {
     let got = describe(value);
-    let fault = ScriptFault::new(format!("await needs something to wait for, and got {got}")).token("await");
+    let fault = ScriptFault::new(format!("await needs an awaitable, but got {got}")).token("await");
     let hint = match (coroutine::definition_of(value), value) {
         (Some(definition), _) => format!("call it first: await({}(…))", definition.name),
         (None, Value::Nil) => "does the called function return anything?".to_owned(),

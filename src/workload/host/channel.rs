@@ -191,7 +191,7 @@ impl UserData for ScriptOneshot {
         methods.add_method("send", |lua, this, value: Value| match lock(&this.sender).take() {
             Some(sender) => Ok(sender.send(value).is_ok()),
             None => {
-                let fault = ScriptFault::new(format!("this {} was sent or closed before", this.label)).token("send");
+                let fault = ScriptFault::new(format!("this {} was already sent or closed", this.label)).token("send");
                 Err(this.label.host.usage_error(lua, fault.hint("it carries one value; a channel carries many")))
             }
         });
@@ -200,7 +200,7 @@ impl UserData for ScriptOneshot {
             make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.recv_source, move || async move {
                 let mut receiver = receiver.lock_owned().await;
                 let failure = |how| ScriptFault::new(format!("the {label} was {how}")).token("await");
-                let Some(pending) = receiver.as_mut() else { return Err(failure("received before")) };
+                let Some(pending) = receiver.as_mut() else { return Err(failure("already received")) };
                 let answer = pending.await;
                 *receiver = None;
                 answer.map(single_value).map_err(|_| failure("closed without an answer"))

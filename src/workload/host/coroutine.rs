@@ -41,7 +41,8 @@ impl Coroutine {
         host.untrack_coroutine(self.number);
         lock(&self.arguments).take().ok_or_else(|| {
             let name = &self.definition.name;
-            let fault = ScriptFault::new(format!("this coroutine of `{name}` was awaited before; each one runs once"));
+            let fault =
+                ScriptFault::new(format!("this coroutine of `{name}` was already awaited; it can run only once"));
             host.usage_error(lua, fault.token(by).hint(format!("make a new one: {by}({name}(…))")))
         })
     }
@@ -92,7 +93,7 @@ pub(super) fn define_function(
 ) -> mlua::Result<CoroutineDefinition> {
     let Value::Function(function) = value else {
         let got = describe(&value);
-        let fault = ScriptFault::new(format!("{by} needs a function, and got {got}")).token(by);
+        let fault = ScriptFault::new(format!("{by} needs a function, but got {got}")).token(by);
         return Err(host.usage_error(lua, fault.hint(format!("write {by}(function(…) … end)"))));
     };
     let line = function.info().line_defined.and_then(|line| u32::try_from(line).ok());
@@ -108,7 +109,7 @@ pub(super) fn define_function(
 /// Returns the error for an argument of `by` that is not a coroutine.
 pub(super) fn not_a_coroutine_error(lua: &Lua, host: &ScriptHost, value: &Value, by: &str) -> Error {
     let got = describe(value);
-    let fault = ScriptFault::new(format!("{by} needs a coroutine, and got {got}")).token(by);
+    let fault = ScriptFault::new(format!("{by} needs a coroutine, but got {got}")).token(by);
     let hint = match (definition_of(value), value) {
         (Some(definition), _) => format!("call it first: {by}({}(…))", definition.name),
         (None, Value::Function(_)) => format!("make it a coroutine: {by}(async(function() … end)())"),

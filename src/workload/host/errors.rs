@@ -86,7 +86,7 @@ pub(super) fn out_of_memory(host: &ScriptHost) -> ScriptFault {
     let mebibytes = MEMORY_BYTES_MAX >> 20;
     ScriptFault::new(format!("the script needs more than {mebibytes} MiB of memory"))
         .line(host.last_line())
-        .hint("keep less in memory: does a table or a text grow in a loop?")
+        .hint("keep less in memory: does a table or a string grow in a loop?")
         .kind(FaultKind::Limit)
 }
 

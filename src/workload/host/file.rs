@@ -88,7 +88,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
             Some("append") => FileMode::Append,
             _ => {
                 let fault =
-                    ScriptFault::new(format!("open_file needs a mode, and got {}", describe(&mode))).token(&**source);
+                    ScriptFault::new(format!("open_file needs a mode, but got {}", describe(&mode))).token(&**source);
                 return Err(host.usage_error(lua, fault.hint("give \"read\", \"write\" or \"append\"")));
             }
         };
@@ -117,7 +117,7 @@ fn resolve_file(
     require_real_clock(lua, host, by)?;
     let refuse = |what: String| host.usage_error(lua, ScriptFault::new(what).token(by));
     let Value::String(name) = name else {
-        return Err(refuse(format!("{by} needs a file name, and got {}", describe(name))));
+        return Err(refuse(format!("{by} needs a file name, but got {}", describe(name))));
     };
     let name = name.to_string_lossy();
     let path = host.folder.resolve(&name).map_err(|reason| {
@@ -151,7 +151,7 @@ fn write_whole(
 /// Checks the text argument of `by` and counts its bytes against the run's write limit.
 fn outgoing_text(lua: &Lua, host: &ScriptHost, by: &str, text: Value) -> mlua::Result<OutgoingText> {
     let Value::String(text) = text else {
-        let fault = ScriptFault::new(format!("{by} needs a text, and got {}", describe(&text))).token(by);
+        let fault = ScriptFault::new(format!("{by} needs a string, but got {}", describe(&text))).token(by);
         return Err(host.usage_error(lua, fault));
     };
     if !host.folder.count_written(text.as_bytes().len()) {

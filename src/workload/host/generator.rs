@@ -161,7 +161,7 @@ pub(super) fn next_method(lua: &Lua, host: &ScriptHost, source: &Value) -> mlua:
     let next = source.as_userdata().and_then(|source| source.get::<Function>("next").ok());
     next.ok_or_else(|| {
         let got = describe(source);
-        let fault = ScriptFault::new(format!("each needs something to iterate over, and got {got}"));
+        let fault = ScriptFault::new(format!("each needs something to iterate over, but got {got}"));
         host.usage_error(lua, fault.token("each").hint("pass a generator, a channel, an interval or as_completed(…)"))
     })
 }

@@ -120,7 +120,7 @@ fn random(lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (a, b): (Value, Value
         Value::Integer(number) => Ok(Some(number)),
         Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Ok(Some(number as i64)),
         other => {
-            let fault = ScriptFault::new(format!("random needs whole numbers, and got {}", describe(&other)));
+            let fault = ScriptFault::new(format!("random needs whole numbers, but got {}", describe(&other)));
             Err(host.usage_error(lua, fault.token("random").hint("write random(), random(6) or random(1, 6)")))
         }
     };
@@ -130,7 +130,7 @@ fn random(lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (a, b): (Value, Value
         (Some(low), Some(high)) => (low, high),
     };
     if low > high {
-        let fault = ScriptFault::new(format!("random needs the lower bound first, and got {low} to {high}"));
+        let fault = ScriptFault::new(format!("random needs the lower bound first, but got {low} to {high}"));
         return Err(host.usage_error(lua, fault.token("random")));
     }
     Ok(Value::Integer(lock(&host.random).next_in_range(low, high)))

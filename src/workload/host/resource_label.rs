@@ -33,7 +33,7 @@ impl ResourceLabel {
         options: &Value,
     ) -> mlua::Result<Self> {
         let refuse = |got: &Value| {
-            let fault = ScriptFault::new(format!("{kind_name} takes {{name = \"…\"}}, and got {}", describe(got)));
+            let fault = ScriptFault::new(format!("{kind_name} takes {{name = \"…\"}}, but got {}", describe(got)));
             host.usage_error(lua, fault.token(kind_name))
         };
         let name = match options {
@@ -89,7 +89,7 @@ pub(super) fn whole_number(
         Some(number) => Ok(number as usize),
         None => {
             let got = describe(value);
-            let fault = ScriptFault::new(format!("{by} needs a whole number from {min} to {max}, and got {got}"));
+            let fault = ScriptFault::new(format!("{by} needs a whole number from {min} to {max}, but got {got}"));
             Err(host.usage_error(lua, fault.token(by)))
         }
     }

@@ -29,7 +29,7 @@ impl UserData for ScriptGuard {
                 if this.owned.release() {
                     return Ok(());
                 }
-                let fault = ScriptFault::new("this guard was released before").token(name);
+                let fault = ScriptFault::new("this guard was already released").token(name);
                 Err(this.host.usage_error(lua, fault.hint("release each lock and permit once")))
             });
         }

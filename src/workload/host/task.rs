@@ -129,7 +129,7 @@ impl UserData for ScriptTask {
 pub(super) fn read_task_name(lua: &Lua, host: &ScriptHost, options: &Value) -> mlua::Result<Option<String>> {
     let refuse = |got: String| {
         let fault =
-            ScriptFault::new(format!("create_task takes {{name = \"…\"}} in addition to the coroutine, and got {got}"));
+            ScriptFault::new(format!("create_task takes {{name = \"…\"}} in addition to the coroutine, but got {got}"));
         host.usage_error(lua, fault.token("create_task"))
     };
     match options {

@@ -78,7 +78,7 @@ pub(super) fn task_group(
         (None, Value::Function(function)) => function.clone(),
         (None, other) => {
             let got = super::values::describe(other);
-            let fault = ScriptFault::new(format!("task_group needs a function, and got {got}")).token("task_group");
+            let fault = ScriptFault::new(format!("task_group needs a function, but got {got}")).token("task_group");
             return Err(host.usage_error(lua, fault.hint("write task_group(function(group) group:create_task(…) end)")));
         }
     };

@@ -58,7 +58,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
 pub(super) fn bind_address(lua: &Lua, host: &ScriptHost, by: &str, at: &Value) -> mlua::Result<SocketAddr> {
     let at = if at.is_nil() { NetAddress::LOCAL_FREE_PORT } else { NetAddress::from_argument(lua, host, by, at)? };
     at.as_socket_addr().ok_or_else(|| {
-        let fault = ScriptFault::new(format!("{by} needs an IP address, and got a host name")).token(by);
+        let fault = ScriptFault::new(format!("{by} needs an IP address, but got a host name")).token(by);
         host.usage_error(lua, fault.hint("write an address of this machine, such as \"127.0.0.1:8080\""))
     })
 }
@@ -188,7 +188,8 @@ impl UserData for ScriptSocket {
         }
         methods.add_method("write", |lua, this, text: Value| {
             let Value::String(text) = text else {
-                let fault = ScriptFault::new(format!("write needs a text, and got {}", describe(&text))).token("write");
+                let fault =
+                    ScriptFault::new(format!("write needs a string, but got {}", describe(&text))).token("write");
                 return Err(this.label.host.usage_error(lua, fault));
             };
             let (halves, payload) = (Arc::clone(&this.halves), OutgoingText::new(lua, text));

@@ -84,7 +84,7 @@ pub(super) fn read_duration(lua: &Lua, host: &ScriptHost, source: &str, value: &
         Value::String(text) => duration::parse(&text.to_string_lossy()),
         other => match number_of(other) {
             Some(seconds) => duration::from_seconds(seconds),
-            None => Err(format!("{source} needs a duration, and got {}", describe(other))),
+            None => Err(format!("{source} needs a duration, but got {}", describe(other))),
         },
     };
     read.map_err(|reason| {
@@ -150,7 +150,7 @@ fn interval(
     let missed = match &options {
         Value::Nil => Value::Nil,
         Value::Table(options) => options.get::<Value>("missed")?,
-        other => return Err(refuse(format!("interval takes {{missed = …}}, and got {}", describe(other)))),
+        other => return Err(refuse(format!("interval takes {{missed = …}}, but got {}", describe(other)))),
     };
     let missed = match missed.as_string().map(|text| text.to_string_lossy()).as_deref() {
         None if missed.is_nil() => MissedTickBehavior::Burst,

@@ -53,7 +53,7 @@ impl UserData for ScriptUdpSocket {
             let host = &this.label.host;
             let Value::String(text) = text else {
                 let fault =
-                    ScriptFault::new(format!("send_to needs a text, and got {}", describe(&text))).token("send_to");
+                    ScriptFault::new(format!("send_to needs a string, but got {}", describe(&text))).token("send_to");
                 return Err(host.usage_error(lua, fault.hint("write await(socket:send_to(text, port))")));
             };
             let to = NetAddress::from_argument(lua, host, "send_to", &to)?;

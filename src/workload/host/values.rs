@@ -27,7 +27,7 @@ pub(in crate::workload) fn describe(value: &Value) -> String {
         Value::Boolean(yes) => yes.to_string(),
         Value::Integer(number) => format!("the number {number}"),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text {:?}", text.to_string_lossy().chars().take(40).collect::<String>()),
+        Value::String(text) => format!("the string {:?}", text.to_string_lossy().chars().take(40).collect::<String>()),
         Value::UserData(_) => value.to_string().map_or_else(
             |_| "an awaitable".to_owned(),
             |text| if text.contains(": 0x") { "an awaitable".to_owned() } else { format!("the {text}") },
@@ -39,7 +39,7 @@ pub(in crate::workload) fn describe(value: &Value) -> String {
 /// Returns a table's keys in a deterministic order: numbers, then texts, then the rest.
 pub(super) fn sorted_keys(lua: &Lua, value: Value) -> mlua::Result<Table> {
     let Value::Table(table) = value else {
-        return Err(Error::runtime(format!("pairs needs a table, and got {}", describe(&value))));
+        return Err(Error::runtime(format!("pairs needs a table, but got {}", describe(&value))));
     };
     let keys = table.pairs::<Value, Value>().map(|pair| pair.map(|(key, _)| key));
     let mut keys = keys.collect::<mlua::Result<Vec<_>>>()?;

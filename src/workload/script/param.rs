@@ -36,7 +36,7 @@ pub(super) fn read_param(name: &str, value: &Value) -> Result<Param, ManifestErr
     let help = match raw_value(table, "help") {
         Value::Nil => String::new(),
         Value::String(help) => help.to_string_lossy(),
-        other => return Err(wrong_type_error(&["params", name, "help"], "a text", &other)),
+        other => return Err(wrong_type_error(&["params", name, "help"], "a string", &other)),
     };
     let (kind, default) = read_kind(name, table)?;
     let param = Param { name: name.to_owned(), help, kind, default };
@@ -86,12 +86,12 @@ fn read_kind(name: &str, table: &Table) -> Result<(ParamKind, ParamValue), Manif
             let path = ["params", name, "choices"];
             let choices = match raw_value(table, "choices") {
                 Value::Table(list) => string_list(&list, &path)?,
-                other => return Err(wrong_type_error(&path, "a list of texts", &other)),
+                other => return Err(wrong_type_error(&path, "a list of strings", &other)),
             };
             (ParamKind::Choice(choices), ParamValue::Text(text.to_string_lossy()))
         }
         _ => {
-            let Value::String(text) = &default else { return refuse("a text") };
+            let Value::String(text) = &default else { return refuse("a string") };
             let max_chars = read_bound(name, table, "max_chars")?.map_or(TEXT_CHARS_MAX, |chars| chars as usize);
             (ParamKind::Text { max_chars }, ParamValue::Text(text.to_string_lossy()))
         }
@@ -111,7 +111,7 @@ fn read_type_name(name: &str, table: &Table, default: &Value) -> Result<String, 
                 closest_match(&given, PARAM_TYPES).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             Err(ManifestError::at(
                 &path,
-                format!("`{given}` is not a type: give one of {}{advice}", PARAM_TYPES.join(", ")),
+                format!("`{given}` is not a type; help: use one of {}{advice}", PARAM_TYPES.join(", ")),
             ))
         }
         Value::Nil => Ok(match default {
@@ -129,7 +129,7 @@ fn read_type_name(name: &str, table: &Table, default: &Value) -> Result<String, 
                 return Err(error.hint("add default = …"));
             }
             other => {
-                return Err(wrong_type_error(&["params", name, "default"], "a number, a text, true or false", other));
+                return Err(wrong_type_error(&["params", name, "default"], "a number, a string, true or false", other));
             }
         }
         .to_owned()),
