@@ -1,4 +1,4 @@
-//! Every integration test, in one binary: a module a room.
+//! All integration tests, in one binary: one module per subject.
 
 mod app;
 mod archive;

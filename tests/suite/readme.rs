@@ -1,4 +1,4 @@
-//! The README says what is true: its first commands, the binary's own help, files that are there.
+//! The README is true: its first commands, the help of the binary, and the files it names.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is a README")
 }
 
-/// The insides of the fenced blocks, in order.
+/// Returns the contents of the fenced blocks, in order.
 fn blocks(markdown: &str) -> Vec<String> {
     let mut parts = markdown.split("\n```");
     let mut blocks = Vec::new();

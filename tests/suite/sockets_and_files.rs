@@ -78,7 +78,7 @@ fn other_machines_need_permission() {
         ("tcp_connect('nonsense')", "needs an address"),
         ("tcp_connect(70000)", "whole number from 0 to 65535"),
         ("tcp_listen('localhost.example:1')", "may not reach"),
-        ("udp():send_to(5, 1)", "needs a text"),
+        ("udp():send_to(5, 1)", "needs a string"),
     ] {
         let text = failure(body);
         assert!(text.contains(expected), "{body}: {text}");
