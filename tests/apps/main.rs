@@ -24,6 +24,9 @@ fn main() {
     let scenario = args.first().expect("app SCENARIO").clone();
     let (threads, tasks) = (number("--threads", 1), number("--tasks", 100));
     let has_flag = |name: &str| args.iter().any(|word| word == name);
+    // console-subscriber starts its own runtime on a thread before its layer is installed. If both reach a callsite in the
+    // same moment, tracing can disable it for the life of the app. With two dispatchers alive it decides under a lock.
+    let _dispatchers = [(); 2].map(|()| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
     if has_flag("--late") {
         // The subscriber does not see tasks that are spawned before it is installed.
         let early = tokio::runtime::Builder::new_current_thread().build().expect("build a runtime");
