@@ -271,7 +271,10 @@ fn app_without_tasks_stays_attached() {
 fn selected_task_has_histograms() {
     let app = ExampleApp::start(&["mutex"]);
     let mut session = attach(&app.address);
-    until(&mut session, "tasks", |trace, _| !task_names(trace).is_empty());
+    // One update may report only some of the tasks.
+    until(&mut session, "all lockers", |trace, _| {
+        ["locker-0", "locker-1", "locker-2"].iter().all(|name| task_names(trace).contains(*name))
+    });
     for name in ["locker-1", "locker-2"] {
         let id = task_named(session.trace(), name).id;
         session.command(SessionCommand::SelectTask(id));
