@@ -34,7 +34,7 @@ Examples:
   loopscope                                   choose a workload and run it
   loopscope run countasync                    run a workload
   loopscope run chess-async --speed 3600      one hour of loop time per second
-  loopscope run countasync --headless         print a report instead of a screen
+  loopscope run countasync --headless         print a report, without a screen
   loopscope run countasync --headless --json --assert 'elapsed_ns == 1s'
   loopscope exec -- ./my-app                  start an app and record every poll
   loopscope attach                            attach to a running app
@@ -76,7 +76,7 @@ enum CliCommand {
     Run(run::RunArgs),
     /// Attach to running apps that use console-subscriber
     Attach(attach::AttachArgs),
-    /// Start an app that uses console-subscriber, and watch it
+    /// Start an app that uses console-subscriber and inspect it
     Exec(exec::ExecArgs),
     /// Open a loopscope archive or a console-subscriber recording
     Open(open::OpenArgs),

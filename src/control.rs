@@ -121,7 +121,7 @@ pub struct ConnectionStatus {
     pub note: String,
 }
 
-/// The state of a connection to an external program. A file that is being read is [`Live`](Self::Live).
+/// The state of a connection to an external app. A file that is being read is [`Live`](Self::Live).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     /// The first connection attempt is under way.
@@ -348,7 +348,7 @@ pub struct SessionStatus {
     pub source: SourceKind,
     /// What the user can control.
     pub control_level: ControlLevel,
-    /// The state of the data source: the connection to an external program, or the file. `None` for the embedded loop.
+    /// The state of the data source: the connection to an external app, or the file. `None` for the embedded loop.
     pub connection: Option<ConnectionStatus>,
     /// The clock that defines loop time.
     pub clock: ClockKind,

@@ -20,7 +20,7 @@ pub mod cli {
     pub use crate::cli::{AssertResult, Assertion, command, run_to_end};
 }
 
-/// Feeds from external programs.
+/// Feeds from external apps.
 pub mod feed {
     pub use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
     pub use crate::feed::console::{ConsoleDecoder, PollSource};

@@ -40,23 +40,23 @@ use crate::insight::{Thresholds, units};
 use crate::trace::{FeedDisagreement, TaskCounts, Trace};
 use crate::workload::manifest::ParamValue;
 
-/// The source of a run: a workload or an external program.
+/// The source of a run: a workload or an external app.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSource {
     /// Kind of the source.
     pub kind: SourceKind,
-    /// Name of the workload, or the address, command or file of an external program.
+    /// Name of the workload, or the address, command or file of an external app.
     pub name: String,
     /// Parameters in the order of the manifest, including defaults.
     pub params: Vec<(String, ParamValue)>,
     /// Clock of the loop.
     pub clock: ClockKind,
-    /// Random seed; 0 for external programs.
+    /// Random seed; 0 for external apps.
     pub seed: u64,
 }
 
 impl RunSource {
-    /// Creates the source for an external program, which has no parameters and no seed.
+    /// Creates the source for an external app, which has no parameters and no seed.
     pub fn external(kind: SourceKind, name: String) -> Self {
         Self { kind, name, params: Vec::new(), clock: ClockKind::Real, seed: 0 }
     }

@@ -149,7 +149,7 @@ impl Trace {
         self.feed_check.recording_stats = Some(recorded);
     }
 
-    /// Declares that the console's counts of an external program are complete up to `at`. Later activity may be missing
+    /// Declares that the console's counts of an external app are complete up to `at`. Later activity may be missing
     /// from them.
     pub fn set_console_complete_until(&mut self, at: Nanos) {
         self.feed_check.console_complete_until = at;

@@ -62,7 +62,7 @@ pub enum Action {
     TogglePause,
     /// Stops the whole process that loopscope started, or lets it continue.
     ToggleProcessFreeze,
-    /// Retries the connection to an attached program now.
+    /// Retries the connection to an attached app now.
     Reconnect,
     /// Lets one task be polled, then pauses.
     StepPoll,

@@ -117,8 +117,9 @@ impl LaunchForm {
             let sets_real_speed = is_real && field.kind == FormFieldKind::Speed && field.is_changed();
             let value = match validate(field, manifest) {
                 Ok(_) if sets_real_speed => {
-                    field.error =
-                        Some("speed needs the virtual clock; leave it empty or choose the virtual clock".into());
+                    field.error = Some(
+                        "speed applies to the virtual clock only: leave it empty or choose the virtual clock".into(),
+                    );
                     self.focused = index;
                     return None;
                 }

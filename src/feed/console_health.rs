@@ -1,4 +1,4 @@
-//! Diagnoses why an attached program shows nothing or too little, from the first updates of its console. Each finding
+//! Diagnoses why an attached app shows nothing or too little, from the first updates of its console. Each finding
 //! has a cause and a remedy.
 
 use std::time::Duration;

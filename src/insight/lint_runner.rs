@@ -128,7 +128,7 @@ impl LintRunner {
     fn finish_lint(&mut self, index: usize, trace: &Trace, left: &mut usize) -> LintStage {
         *left = left.saturating_sub(FINISH_COST);
         self.index.refresh_open_awaits(trace);
-        // In an external program only awaits show who got a lock last. There are few of them.
+        // In an external app only awaits show who got a lock last. There are few of them.
         if trace.is_external() {
             for (id, found) in trace.awaits().iter_from(self.next_await) {
                 self.next_await = id.index() + 1;

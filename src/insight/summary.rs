@@ -31,7 +31,7 @@ impl RunSummary {
         } else {
             0
         };
-        // Numbers from external programs and files are untrusted.
+        // Numbers from external apps and files are untrusted.
         let busy_ns = counts.busy_ns.saturating_add(open_poll_ns);
         let parked_ns = counts.parked_ns.saturating_add(open_park_ns);
         Self {

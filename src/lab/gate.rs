@@ -191,7 +191,7 @@ impl Gate {
             SessionCommand::RunUntil(at) => state.mode = RunMode::RunUntil(at),
             SessionCommand::SetSpeed(speed) => state.speed = speed,
             SessionCommand::Quit => state.is_quitting = true,
-            // These are up to the task; the rest is for external programs.
+            // These are up to the task; the rest is for external apps.
             SessionCommand::Hold(_) | SessionCommand::Release(_) | SessionCommand::Cancel(_) => {}
             SessionCommand::FreezeProcess(_) | SessionCommand::SelectTask(_) | SessionCommand::Reconnect => {}
         }

@@ -54,7 +54,7 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     }
     let parked = format!("parked {} ({})", human_ns(summary.parked_ns), human_share(summary.parked_share()));
     if input.trace.is_external() {
-        // Parks and the number of threads of an external program are not reported.
+        // Parks and the number of threads of an external app are not reported.
         let (busy, share) = (human_ns(summary.busy_ns), human_share(summary.busy_share()));
         let longest = match input.trace.fidelity() {
             Fidelity::Exact => format!("longest poll {}", human_ns(summary.longest_poll_ns)),

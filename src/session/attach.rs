@@ -1,4 +1,4 @@
-//! Sessions attached to an external program through its console-subscriber socket.
+//! Sessions attached to an external app through its console-subscriber socket.
 //!
 //! The session exists immediately. A worker thread connects, reconnects with backoff and reports the connection state.
 
@@ -26,7 +26,7 @@ use channel::{AttachUpdate, SessionEnd};
 /// Maximum number of events that are applied between two checks of the time budget.
 const EVENTS_PER_CHECK: usize = 1_024;
 
-/// A session attached to an external program.
+/// A session attached to an external app.
 pub struct AttachSession {
     address: ConsoleAddress,
     memory_bytes: usize,
@@ -186,7 +186,7 @@ impl Session for AttachSession {
                 self.has_quit = true;
                 self.channel.close();
             }
-            // Other commands do not apply: an attached program cannot be controlled.
+            // Other commands do not apply: an attached app cannot be controlled.
             _ => {}
         }
     }

@@ -20,7 +20,7 @@ const INTRODUCTION: &str = "loopscope settings. Save this file as loopscope/sett
                             this file overrides NO_COLOR.";
 
 /// Introduction to the thresholds.
-const FINDINGS_INTRODUCTION: &str = "Thresholds of the findings. Times are seconds, or text such as \"10ms\". Sizes are \
+const FINDINGS_INTRODUCTION: &str = "Thresholds of the lints. Times are seconds, or text such as \"10ms\". Sizes are \
                                      bytes, or text with KiB, MiB or GiB. All others are whole numbers.";
 
 /// Returns a settings file with every setting at its default, commented out.

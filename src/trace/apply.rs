@@ -133,7 +133,7 @@ impl Trace {
                     stats.counts = Some(counts);
                 }
                 if let Some(task) = self.history.tasks.get_mut(task).filter(|_| !self.feed_check.is_exact()) {
-                    // Counts from an external program are untrusted, hence the saturating arithmetic.
+                    // Counts from an external app are untrusted, hence the saturating arithmetic.
                     let new = counts.polls.saturating_sub(task.counts.polls);
                     self.loop_state.counts.polls = self.loop_state.counts.polls.saturating_add(new);
                     let new = counts.wakes.saturating_sub(task.counts.wakes);
@@ -231,7 +231,7 @@ impl Trace {
         self.loop_state.advance(at);
         let Some(poll) = self.history.end_poll(id, at) else { return };
         if !poll.is_off_loop {
-            // The statistics that an external program reports already include this poll.
+            // The statistics that an external app reports already include this poll.
             let is_in_reported_stats = self.feed_check.is_external && !self.feed_check.is_exact();
             self.loop_state.count_busy(poll.busy_ns, if is_in_reported_stats { 0 } else { poll.busy_ns });
         }

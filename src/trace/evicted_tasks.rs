@@ -45,7 +45,7 @@ impl EvictedTasks {
         let TaskCounts { polls, wakes, self_wakes, awaits } = task.counts;
         let is_unlisted = matches!(verdict, FeedVerdict::Differ(_)) && self.disagreements.len() >= DISAGREEMENTS_MAX;
         self.ended_until = self.ended_until.max(task.lane.ended_at().unwrap_or(0));
-        // Counts from an external program or a file are untrusted, hence the saturating arithmetic.
+        // Counts from an external app or a file are untrusted, hence the saturating arithmetic.
         for (sum, more) in [
             (&mut self.count, 1),
             (&mut self.console_reported, u64::from(task.console_counts().is_some())),

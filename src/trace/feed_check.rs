@@ -83,7 +83,7 @@ impl FeedCheck {
         if may_be_late && !self.is_external { FeedVerdict::Unknown } else { FeedVerdict::Differ(disagreement) }
     }
 
-    /// Returns whether the console's counts of `task`, in an external program, do not contradict the `exact` ones.
+    /// Returns whether the console's counts of `task`, in an external app, do not contradict the `exact` ones.
     ///
     /// The console may not have reported the task, or may have stopped before the task ended. Awaits are not compared,
     /// because each feed counts them differently. A program does not wait until its last events are written to the

@@ -45,8 +45,6 @@ pub struct LaneCell {
     pub has_blocking_call: bool,
     /// Whether what the task did at the start of this column was evicted.
     pub is_evicted: bool,
-    /// Whether the program is external: a wait without a known await is then idle.
-    pub is_external: bool,
 }
 
 impl LaneCell {
@@ -74,6 +72,11 @@ impl LaneCell {
 /// Returns the position at which `column` begins on an axis that shows `from` to `to` in `columns` equal columns.
 /// Lanes, the loop strip and the mouse all use this function, so they line up.
 pub fn column_edge(from: u64, to: u64, column: u16, columns: u16) -> u64 {
-    let share = u128::from(to.saturating_sub(from)) * u128::from(column) / u128::from(columns.max(1));
-    from.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
+    let (length, column, columns) = (to.saturating_sub(from), u64::from(column), u64::from(columns.max(1)));
+    let share = length.checked_mul(column).map_or_else(
+        // 128-bit divisions are several times slower.
+        || u64::try_from(u128::from(length) * u128::from(column) / u128::from(columns)).unwrap_or(u64::MAX),
+        |product| product / columns,
+    );
+    from.saturating_add(share)
 }

@@ -35,53 +35,46 @@ impl Trace {
         let Some(task) = self.task(id) else { return vec![LaneCell::default(); columns.into()] };
         let (lane, window) = (&task.lane, (from, to, columns));
         let mut cursor = LaneCursor::new(lane);
-        let mut cells = match axis {
+        match axis {
             Axis::Time => {
                 // A column that the statistics cover only in part is scaled by that part.
                 let complete_until = self.loop_lane().stats_until().max(lane.stats_until());
                 let now =
                     complete_until.filter(|_| lane.is_sampled()).map_or(self.now(), |until| self.now().min(until));
-                self.cached_or_new_cells(axis, Some(id), lane, window, |start, end| {
+                let mut cells = self.cached_or_new_cells(axis, Some(id), lane, window, |start, end| {
                     match cursor.interval(start, end, now) {
                         LaneInterval::Dense(dense) => LaneCell::from_dense(&dense),
                         LaneInterval::Exact(totals, cycle) => {
                             self.time_cell(task, (start, end), totals, cycle.as_ref())
                         }
                     }
-                })
+                });
+                self.mark_blocking_calls(&mut cells, task, window);
+                cells
             }
             Axis::Steps => {
                 let steps = self.steps().into();
-                self.cached_or_new_cells(axis, Some(id), lane, window, |from, to| {
+                let mut cells = self.cached_or_new_cells(axis, Some(id), lane, window, |from, to| {
                     step_cell(task, &mut cursor, from, to, steps)
-                })
+                });
+                if to.saturating_sub(from) < columns.into() {
+                    keep_last_end(&mut cells);
+                }
+                cells
             }
-        };
-        self.complete_cells(&mut cells, task, axis, window);
-        cells
+        }
     }
 
-    /// Adds to the cells of a task what is not cached, because it changes or depends on neighbours.
-    fn complete_cells(&self, cells: &mut [LaneCell], task: &Task, axis: Axis, (from, to, columns): LaneWindow) {
-        let is_external = self.is_external();
-        let spawn = if axis == Axis::Time { task.lane.spawned_at() } else { task.spawn_step.into() };
-        // Eviction begins at the spawn, so most lanes need no further check.
-        let has_evicted = is_evicted(task, axis, spawn);
-        for column in 0..columns {
-            let next_ends = cells.get(usize::from(column) + 1).is_some_and(|next| next.has_ended);
-            let Some(cell) = cells.get_mut(usize::from(column)) else { break };
-            let edge = |column: u16| column_edge(from, to, column, columns);
-            cell.is_external = is_external;
-            cell.is_evicted = has_evicted && cell.state.is_none() && is_evicted(task, axis, edge(column));
-            match axis {
-                Axis::Time if cell.is_mostly_running => {
-                    let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
-                    cell.has_blocking_call = self.blocking_call(task.id, start, end).is_some();
-                }
-                Axis::Time => {}
-                // One step can span many columns.
-                Axis::Steps => cell.has_ended &= !next_ends,
-            }
+    /// Marks the cells in which a blocking call overlaps a poll. Not cached, because blocking calls are evicted on their
+    /// own.
+    fn mark_blocking_calls(&self, cells: &mut [LaneCell], task: &Task, (from, to, columns): LaneWindow) {
+        if task.blocking_calls().is_none() {
+            return;
+        }
+        let edge = |column: u16| column_edge(from, to, column, columns);
+        for (column, cell) in (0..columns).zip(cells).filter(|(_, cell)| cell.is_mostly_running) {
+            let (start, end) = (edge(column), edge(column + 1).max(edge(column) + 1));
+            cell.has_blocking_call = self.blocking_call(task.id, start, end).is_some();
         }
     }
 
@@ -161,7 +154,8 @@ impl Trace {
     ) -> LaneCell {
         let (last, now) = (end - 1, self.now());
         if task.lane.spawned_at() > last || start > now || task.lane.is_evicted_at(last.min(now)) {
-            return LaneCell::default();
+            let is_evicted = task.lane.spawned_at() <= start && task.lane.is_evicted_at(start);
+            return LaneCell { is_evicted, ..LaneCell::default() };
         }
         let ended = task.lane.ended_at();
         if ended.is_some_and(|ended| ended < start) {
@@ -189,14 +183,13 @@ impl Trace {
     }
 }
 
-/// Returns whether the data of the task's lane at `at` was evicted.
-fn is_evicted(task: &Task, axis: Axis, at: u64) -> bool {
-    match axis {
-        Axis::Time => task.lane.spawned_at() <= at && task.lane.is_evicted_at(at),
-        Axis::Steps => {
-            let step = u32::try_from(at).unwrap_or(u32::MAX);
-            task.spawn_step <= step && task.lane.is_evicted_at_step(step)
-        }
+/// Keeps only the last of consecutive ends, where one step spans many columns.
+fn keep_last_end(cells: &mut [LaneCell]) {
+    let mut next_ends = false;
+    for cell in cells.iter_mut().rev() {
+        let ends = cell.has_ended;
+        cell.has_ended = ends && !next_ends;
+        next_ends = ends;
     }
 }
 
@@ -208,7 +201,8 @@ fn step_cell(task: &Task, cursor: &mut LaneCursor<'_>, from: u64, to: u64, steps
     let step = |step: u64| u32::try_from(step).unwrap_or(u32::MAX);
     let (first, last) = (step(from), step(to.min(steps) - 1));
     if last < task.spawn_step || task.lane.is_evicted_at_step(last) {
-        return LaneCell::default();
+        let is_evicted = task.spawn_step <= first && task.lane.is_evicted_at_step(first);
+        return LaneCell { is_evicted, ..LaneCell::default() };
     }
     let outcome = task.outcome.as_ref().filter(|_| task.end_step.is_some_and(|end| end <= last.saturating_add(1)));
     let has_ended = outcome.is_some() && task.end_step.is_some_and(|end| u64::from(end) > from);

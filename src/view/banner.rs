@@ -29,7 +29,7 @@ pub fn row_count(session: &dyn Session, status: &SessionStatus, height: u16) -> 
     outcome + u16::from(connection_status::banner_line(status).is_some()) + u16::from(session.hit().is_some())
 }
 
-/// Draws the connection state of an external program, the breakpoint that was hit, and the outcome.
+/// Draws the connection state of an external app, the breakpoint that was hit, and the outcome.
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, mut area: Rect) {
     if let Some((role, text)) = connection_status::banner_line(scene.status) {
         let row = take_top(&mut area, 1);

@@ -1,4 +1,4 @@
-//! Texts about the connection to an external program: the header's chip, the banner's line, and the reason why there are
+//! Texts about the connection to an external app: the header's chip, the banner's line, and the reason why there are
 //! no tasks.
 
 use super::theme::Role;

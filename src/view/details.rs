@@ -256,7 +256,7 @@ impl DetailsPane<'_> {
         let waits = matches!(self.scene.session.trace().state(task.id), Some(TaskState::Waiting(..)));
         let is_counted = clones > 0 && matches!(task.meta.kind, TaskKind::Task | TaskKind::Local);
         if alive == 0 && waits && is_counted {
-            let warning = "no waker left: nothing known can wake this task";
+            let warning = "no live waker: nothing known can wake this task";
             let wrapped = text::wrap(warning, self.width.saturating_sub(3)).into_iter();
             lines.extend(wrapped.map(|line| Line::from(span(self.scene.theme, Role::Warning, format!("   {line}")))));
         }

@@ -78,7 +78,7 @@ pub fn of_state(state: TaskState) -> char {
     }
 }
 
-/// Mark of a state in `trace`. In an external program, a wait without an await is idle.
+/// Mark of a state in `trace`. In an external app, a wait without an await is idle.
 pub fn of_state_in(trace: &Trace, state: TaskState) -> char {
     match state {
         TaskState::Waiting(None, AwaitKind::Other) if trace.is_external() => IDLE,
@@ -89,13 +89,13 @@ pub fn of_state_in(trace: &Trace, state: TaskState) -> char {
 /// Returns the mark of one column of a lane and its role; `None` before the task was spawned and after it ended.
 ///
 /// If a column contains several events, the rarest is drawn: an end before a poll, a poll before a wait. On a virtual
-/// clock polls take no time; they are drawn nevertheless. In an external program, a wait without an await is idle.
-pub fn of_cell(cell: &LaneCell) -> Option<(char, Role)> {
+/// clock polls take no time; they are drawn nevertheless. In an external app, a wait without an await is idle.
+pub fn of_cell(cell: &LaneCell, is_external: bool) -> Option<(char, Role)> {
     if cell.is_evicted {
         return Some((GAP, Role::Dim));
     }
     let (mark, role) = recorded_mark(cell)?;
-    let is_idle = cell.is_external && role == Role::Waiting(AwaitKind::Other);
+    let is_idle = is_external && role == Role::Waiting(AwaitKind::Other);
     Some((if is_idle { IDLE } else { mark }, role))
 }
 
@@ -267,7 +267,7 @@ mod tests {
                 sampled: Some(sampled),
                 ..cell()
             };
-            of_cell(&cell)
+            of_cell(&cell, false)
         };
         assert_eq!(shares(1_000, 0, 9, reported), Some(('▇', Role::Share)), "not even when it is busy throughout");
         assert_eq!(shares(430, 0, 9, reported), Some(('▄', Role::Share)));
@@ -282,7 +282,8 @@ mod tests {
 
     #[test]
     fn rarest_event_in_a_column_is_drawn() {
-        let mark = |cell: LaneCell| of_cell(&cell).map(|(glyph, _)| glyph);
+        let mark_in = |cell: LaneCell, is_external| of_cell(&cell, is_external).map(|(glyph, _)| glyph);
+        let mark = |cell: LaneCell| mark_in(cell, false);
         let wait = LaneCell { waiting_ns: 90, longest_wait: Some(AwaitKind::Timer), ..cell() };
         assert_eq!(mark(wait), Some('─'));
         assert_eq!(mark(LaneCell { polls: 1, ..wait }), Some('▌'), "an instant poll is visible");
@@ -293,8 +294,8 @@ mod tests {
         assert_eq!(mark(LaneCell { state: None, ..LaneCell::default() }), None, "not spawned yet");
         assert_eq!(mark(LaneCell { state: Some(TaskState::Completed), ..LaneCell::default() }), None, "ended");
         assert_eq!(mark(LaneCell { is_mostly_running: true, has_blocking_call: true, ..wait }), Some('▓'));
-        let idle = LaneCell { waiting_ns: 90, longest_wait: Some(AwaitKind::Other), is_external: true, ..cell() };
-        assert_eq!((mark(idle), mark(LaneCell { is_external: false, ..idle })), (Some('╴'), Some('?')));
+        let idle = LaneCell { waiting_ns: 90, longest_wait: Some(AwaitKind::Other), ..cell() };
+        assert_eq!((mark_in(idle, true), mark(idle)), (Some('╴'), Some('?')));
         assert_eq!(mark(LaneCell { is_evicted: true, ..LaneCell::default() }), Some('╳'));
     }
 }

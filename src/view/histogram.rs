@@ -37,7 +37,7 @@ fn console_histogram(
     width: usize,
 ) -> Vec<Line<'static>> {
     let label = |text: String| Line::from(span(theme, Role::Dim, text));
-    // Counts from external programs are untrusted.
+    // Counts from external apps are untrusted.
     let all = histogram.buckets.iter().fold(0_u64, |all, (_, count)| all.saturating_add(*count));
     let mut lines = vec![Line::default(), label(format!(" {all} {title}"))];
     // Two histograms share the pane, so empty buckets are left out.

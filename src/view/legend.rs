@@ -14,9 +14,9 @@ use crate::trace::{AwaitKind, Fidelity, Trace};
 pub enum LegendKind {
     /// The own loop: every poll and every wait is known.
     OwnLoop,
-    /// An external program with exact polls, where waits outside of an await have no known reason.
+    /// An external app with exact polls, where waits outside of an await have no known reason.
     External,
-    /// An external program of which only sums and the latest polls are known.
+    /// An external app of which only sums and the latest polls are known.
     Sampled,
 }
 

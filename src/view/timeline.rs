@@ -33,6 +33,8 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
     render_head(buffer, scene, areas, range);
     let labels = areas.labels(areas.rows);
     let trace = scene.session.trace();
+    let is_future = |column: &u16| column_edge(range.0, range.1, *column, lanes.width) > end;
+    let past_columns = (0..lanes.width).find(is_future).unwrap_or(lanes.width);
     let count = state.rows.count(trace);
     if count == 0 {
         let no_match = ["no matching task (esc: show all)"];
@@ -52,7 +54,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
         let Some(id) = state.rows.get(state.first_row + usize::from(row), trace) else { break };
         let Some(task) = trace.task(id) else { continue };
         render_label(buffer, scene, labels, row, task);
-        render_lane(buffer, scene, lanes, row, id, range);
+        render_lane(buffer, scene, (lanes, past_columns), row, id, range);
     }
     let drawn = u16::try_from(count.saturating_sub(state.first_row)).unwrap_or(u16::MAX).min(lanes.height);
     let lanes = Rect { height: drawn, ..lanes };
@@ -144,17 +146,19 @@ fn render_label(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u
     }
 }
 
-fn render_lane(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u16, id: TaskId, (from, to): (u64, u64)) {
-    let axis = scene.model.dashboard.viewport.axis;
+/// Draws the first `columns` columns of a lane.
+fn render_lane(
+    buffer: &mut Buffer,
+    scene: SessionScene<'_>,
+    (area, columns): (Rect, u16),
+    row: u16,
+    id: TaskId,
+    (from, to): (u64, u64),
+) {
     let trace = scene.session.trace();
-    let end = scene.axis_end(axis);
-    let edge = |column: u16| column_edge(from, to, column, area.width);
-    let cells = trace.window(id, axis, from, to, area.width);
-    for (column, cell) in (0..area.width).zip(&cells) {
-        if edge(column) > end {
-            break;
-        }
-        if let Some((mark, role)) = glyph::of_cell(cell) {
+    let cells = trace.window(id, scene.model.dashboard.viewport.axis, from, to, area.width);
+    for (column, cell) in (0..columns).zip(&cells) {
+        if let Some((mark, role)) = glyph::of_cell(cell, trace.is_external()) {
             put_mark(buffer, area, (column, row), mark, scene.theme.style(role));
         }
     }

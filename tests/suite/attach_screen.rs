@@ -182,7 +182,7 @@ fn details_show_console_data() {
     session.trace.apply(Event::TaskStats { task: task(5), at: 9 * S, stats: Box::new(measured) });
     user.type_text("jj");
     user.refresh();
-    assert!(text(&user.render(&ANSI, (120, 60))).contains("no waker left"), "no waker is left");
+    assert!(text(&user.render(&ANSI, (120, 60))).contains("no live waker"), "no waker is alive");
 }
 
 /// The console reports the number of wakes and the time of the last one, but no wake sources.

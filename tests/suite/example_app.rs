@@ -1,4 +1,4 @@
-//! Starts the example program `app` (`tests/apps`), as an external program, and reads the counts that it prints.
+//! Starts the example program `app` (`tests/apps`), as an external app, and reads the counts that it prints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};

@@ -33,7 +33,7 @@ fn blocked_loop_reports_long_polls() {
     assert_eq!(silent.lint_names(), ["blocked-loop"], "a poll in progress counts up to now");
 }
 
-/// Times from an external program or a file are untrusted: sums saturate, and nothing panics.
+/// Times from an external app or a file are untrusted: sums saturate, and nothing panics.
 #[test]
 fn extreme_times_saturate() {
     let mut builder = TraceBuilder::default();
@@ -222,7 +222,7 @@ fn leak_reports_tasks_that_never_end() {
     assert_eq!(spawns(4_000, 100_000, 5 * MILLISECOND), ["leak"], "continuous growth");
 }
 
-/// Builds an external program in which two tasks have waited for each other's mutex for `waited_ns`.
+/// Builds an external app in which two tasks have waited for each other's mutex for `waited_ns`.
 fn crossed_mutexes(locked: &str, waited_ns: u64) -> TraceBuilder {
     let mut builder = TraceBuilder::default();
     builder.trace.set_external();

@@ -15,7 +15,7 @@ use crate::terminal::EventLoopHarness;
 use crate::test_user::TestUser;
 use crate::view::{ANSI, ASCII};
 
-/// An attached program with two tasks named after it.
+/// An attached app with two tasks named after it.
 fn program(name: &str) -> FakeSession {
     let mut session = attached(ConnectionState::Live, "");
     session.status.name = name.into();

@@ -266,7 +266,7 @@ fn task_has_any_number_of_open_awaits() {
     assert_eq!(left, [AwaitId::from_index(AWAITS - 1)]);
 }
 
-/// Returns whether the console and the recording of an external program agree on one task. `recorded` and `console` are
+/// Returns whether the console and the recording of an external app agree on one task. `recorded` and `console` are
 /// their poll counts, `ended` whether the end was recorded, and `counted_until` the time up to which the console
 /// counted.
 fn feeds_agree(recorded: u64, console: u64, ended: bool, counted_until: u64) -> bool {

@@ -4,7 +4,7 @@
 //! holders of the resource, what they wait for, and so on. If every path leads back, all tasks on it are stuck. A cycle
 //! is one finding, whichever task it is found from. A task that waits for what it holds itself is a cycle of one.
 //!
-//! An external program does not report lock owners. Its owners are inferred: the owner of a lock that reports itself as
+//! An external app does not report lock owners. Its owners are inferred: the owner of a lock that reports itself as
 //! locked is the task whose call acquired it last. A cycle counts once each of its waits has lasted one second. Guards
 //! from `try_lock`, and guards that were moved to another task, are not visible; the evidence names the assumption.
 //!
@@ -36,7 +36,7 @@ const START_WAITS_MAX: usize = 10_000;
 /// Maximum number of holdings of a resource, and of waits of a task, that one look-up searches backwards.
 const LOOK_BACK_MAX: usize = 256;
 
-/// Minimum duration of a wait in an external program before it can be part of a deadlock.
+/// Minimum duration of a wait in an external app before it can be part of a deadlock.
 const EXTERNAL_WAIT_MIN_NS: u64 = 1_000_000_000;
 
 /// Attributes with which tokio's `Mutex` and `RwLock` report exclusive ownership.
@@ -87,7 +87,7 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// Infers the owners of locked locks in an external program: the task whose lock call completed last.
+/// Infers the owners of locked locks in an external app: the task whose lock call completed last.
 fn infer_holdings(cx: &LintContext) -> Vec<Acquisition> {
     if !cx.trace.is_external() {
         return Vec::new();

@@ -74,7 +74,7 @@ pub(super) struct SourceJson<'a> {
 pub(super) struct LoopJson {
     /// Time in polls. `null` if polls were only sampled.
     pub(super) busy_ns: Option<u64>,
-    /// Time parked. `null` for external programs.
+    /// Time parked. `null` for external apps.
     pub(super) parked_ns: Option<u64>,
     /// Number of polls.
     pub(super) polls: u64,

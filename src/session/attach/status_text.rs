@@ -1,4 +1,4 @@
-//! Texts about the connection to an attached program.
+//! Texts about the connection to an attached app.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub fn live_note(decoder: &ConsoleDecoder, is_silent: bool) -> String {
 /// Returns the note for a connection without updates.
 pub fn silence_note() -> String {
     format!(
-        "no update for {} s: the program is stopped, another client paused its console, or its publish interval is \
+        "no update for {} s: the app is stopped, another client paused its console, or its publish interval is \
          long (TOKIO_CONSOLE_PUBLISH_INTERVAL)",
         SILENCE_THRESHOLD.as_secs()
     )
@@ -44,7 +44,7 @@ fn no_tasks_note(is_instrumented: bool) -> &'static str {
     if is_instrumented {
         "connected, no tasks at the moment"
     } else {
-        "connected, no tasks reported: none was spawned since its console started, the program was built without \
+        "connected, no tasks reported: none was spawned since its console started, the app was built without \
          tokio's feature `tracing` or without `--cfg tokio_unstable`, or a filter hides tokio's spans"
     }
 }

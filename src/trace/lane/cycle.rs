@@ -96,9 +96,15 @@ impl LaneTotals {
     }
 
     /// Returns the kind of await that took most of the waiting time.
+    #[inline]
     pub fn longest_wait_kind(&self) -> Option<AwaitKind> {
-        let (index, longest) = self.waiting_ns.iter().enumerate().max_by_key(|(_, ns)| **ns)?;
-        (*longest > 0).then(|| AwaitKind::ALL[index])
+        let (mut longest_ns, mut longest) = (1, None);
+        for (kind, ns) in AwaitKind::ALL.into_iter().zip(self.waiting_ns) {
+            if ns >= longest_ns {
+                (longest_ns, longest) = (ns, Some(kind));
+            }
+        }
+        longest
     }
 
     /// Subtracts `earlier`, the totals of the same lane at an earlier time.

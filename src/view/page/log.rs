@@ -18,7 +18,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
 /// Draws the page.
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state) = (scene.theme, &scene.model.dashboard);
-    let titles: Vec<_> = WIDTHS.into_iter().zip(["at", "what"]).collect();
+    let titles: Vec<_> = WIDTHS.into_iter().zip(["time", "event"]).collect();
     list::put_titles(buffer, theme, areas.titles, &titles);
     let entries = state.log.entries();
     if entries.is_empty() {
