@@ -17,8 +17,8 @@ end)
 
 return {
   title  = "Are we there yet?",
-  lesson = "A task that calls yield_now in a loop is scheduled again at once: the event loop is never idle and makes "
-        .. "no progress. Wait for an event instead; it wakes the task once.",
+  lesson = "A task that calls yield_now in a loop is scheduled again at once: the loop is never idle, and a whole core "
+        .. "is spent on checking. Wait for an event instead; it wakes the task once.",
   clock  = "virtual",
   params = { journey = { default = "100ms", min = "1ms", max = "1m", help = "time until the answer arrives" } },
   expects = { findings = { "busy-yield" } },

@@ -21,6 +21,6 @@ return {
     local lock, workers = mutex{ name = "ledger" }, {}
     for i = 1, p.workers do workers[i] = worker(lock, p) end
     await(gather(workers))
-    print(p.workers * p.rounds .. " turns took " .. now() .. " s")
+    print(p.workers * p.rounds .. " lock holds took " .. now() .. " s")
   end),
 }

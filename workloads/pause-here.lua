@@ -1,7 +1,7 @@
 local f = async(function()
-  print("2  f begins: still the same turn, nobody else has run")
+  print("2  f begins: still the same poll, no other task has run")
   await(sleep(1))                 -- suspends: control returns to the loop
-  print("4  f goes on where it paused")
+  print("4  f goes on where it was suspended")
   return "f's result"
 end)
 
@@ -12,7 +12,7 @@ local g = async(function()
 end)
 
 local other = async(function()
-  print("3  somebody else has a turn while g and f are paused")
+  print("3  another task runs while g and f are suspended")
 end)
 
 return {

@@ -8,7 +8,7 @@ local rules = {
   { "a plain function is not a coroutine", function() create_task(print) end },
   { "a coroutine is awaited once", function() local c = count() await(c) await(c) end },
   { "a callback cannot await", function() table.sort({ 2, 1 }, function() await(sleep(1)) end) end },
-  { "an error comes out where it is awaited", function()
+  { "a task's error is raised where the task is awaited", function()
     await(create_task(async(function() fail("broken inside") end)(), { name = "broken" }))
   end },
 }

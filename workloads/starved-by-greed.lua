@@ -27,7 +27,7 @@ return {
     first:notify_one()            -- the modest task is scheduled now, but has to wait for its poll
     await(p.greedy and unconstrained(greedy(jobs)) or greedy(jobs))
     local served = await(hungry)
-    print("the modest task had its turn after " .. served .. " s")
+    print("the modest task was polled after " .. served .. " s")
     return served
   end),
 }

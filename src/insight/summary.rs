@@ -12,7 +12,7 @@ pub struct RunSummary {
     pub elapsed_ns: Nanos,
     /// Time in polls of tasks.
     pub busy_ns: u64,
-    /// Time parked, with no task ready.
+    /// Time parked, with no task scheduled.
     pub parked_ns: u64,
     /// Time awake outside of polls: the runtime itself and code that ran between polls.
     pub overhead_ns: u64,

@@ -60,7 +60,7 @@ fn deadlock_message(
     name: impl Fn(TaskId) -> String,
     site: impl Fn(SiteId) -> Option<AwaitSite>,
 ) -> String {
-    let mut text = "deadlock: no runnable task and no pending timer".to_owned();
+    let mut text = "deadlock: no scheduled task and no pending timer".to_owned();
     for (index, (task, on)) in waits.iter().take(NAMED_TASKS_MAX).enumerate() {
         let separator = if index == 0 { ';' } else { ',' };
         let Some(site) = site(*on) else { continue };

@@ -302,7 +302,7 @@ impl Gate {
         }
     }
 
-    /// Accounts for the end of a task's turn. If the turn only dropped a cancelled task (`was_polled` is false), its
+    /// Accounts for the end of a task's poll. If the poll only dropped a cancelled task (`was_polled` is false), its
     /// step is refunded.
     pub fn after_poll(&self, was_polled: bool) {
         if self.is_open() {

@@ -152,8 +152,9 @@ pub fn list_workloads(own: &WorkloadFolder) -> WorkloadListing {
     }
     if let (1.., Some(path)) = (omitted, own.path()) {
         let seconds = thread_cpu_time().saturating_sub(started).as_secs();
-        let reason =
-            format!("{omitted} scripts not listed: loading the others took {seconds} s; they still run by name");
+        let reason = format!(
+            "{omitted} scripts not listed, because loading the others took {seconds} s; the unlisted ones can still be run by name"
+        );
         listing.broken.push(FindWorkloadError::Unreadable { path: path.display().to_string(), reason });
     }
     listing

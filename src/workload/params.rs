@@ -84,10 +84,10 @@ impl Param {
             (ParamKind::Text { max_chars }, ParamValue::Text(text)) => {
                 let chars = text.chars().count();
                 if chars > *max_chars {
-                    return Err(format!("{chars} characters are too many; help: use {}", self.allowed_values()));
+                    return Err(format!("too long: {chars} characters; help: use {}", self.allowed_values()));
                 }
             }
-            _ => return Err(format!("`{value}` is of another kind; help: use {}", self.allowed_values())),
+            _ => return Err(format!("`{value}` has the wrong type; help: use {}", self.allowed_values())),
         }
         Ok(())
     }

@@ -74,9 +74,9 @@ fn expected_runs() -> Vec<ExpectedRun> {
             nothing(),
             &[
                 "1  g begins",
-                "2  f begins: still the same turn, nobody else has run",
-                "3  somebody else has a turn while g and f are paused",
-                "4  f goes on where it paused",
+                "2  f begins: still the same poll, no other task has run",
+                "3  another task runs while g and f are suspended",
+                "4  f goes on where it was suspended",
                 "5  g has f's result",
             ],
         ),
@@ -94,10 +94,10 @@ fn expected_runs() -> Vec<ExpectedRun> {
             nothing(),
             &[
                 "   await needs an awaitable, but got the number 5",
-                "   await needs an awaitable, but got the async function count",
+                "   await needs an awaitable, but got the coroutine function count",
                 "   create_task needs a coroutine, but got a function",
                 "   this coroutine of `count` was already awaited; it can run only once",
-                "   await inside a callback of table.sort, string.gsub or a metamethod",
+                "   cannot await inside a callback of table.sort or string.gsub, or inside a metamethod",
                 "   broken inside",
                 "7. a coroutine that nobody awaits never runs",
             ],
@@ -132,9 +132,9 @@ fn expected_runs() -> Vec<ExpectedRun> {
         expected_run("blocked-loop", 3_900, 2_000, json!(2.0), &["the latest beat came 2.0 s late"]),
         expected_run("spawn-blocking", 3_900, 0, json!(0), &["the latest beat came 0 s late"]),
         expected_run("busy-yield", 100, 100, json!(1_000), &["the impatient one looked 1000 times"]),
-        expected_run("starved-by-greed", 10_000, 10_000, json!(10.0), &["the modest task had its turn after 10.0 s"]),
+        expected_run("starved-by-greed", 10_000, 10_000, json!(10.0), &["the modest task was polled after 10.0 s"]),
         expected_run("thundering-herd", 11_000, 0, json!({ "done": 10, "woken": 550 }), &[]),
-        expected_run("mutex-convoy", 5_000, 0, nothing(), &["50 turns took 5.0 s"]),
+        expected_run("mutex-convoy", 5_000, 0, nothing(), &["50 lock holds took 5.0 s"]),
         expected_run("rwlock-starvation", 62_500, 0, json!(62.5), &["the writer waited 59.5 s"]),
         expected_run("interval-drift", 11_250, 1_350, json!({ "burst": 9.9, "delay": 11.25, "skip": 10.8 }), &[]),
         expected_run("notify-lost-wakeup", 31_000, 0, json!(false), &["nobody heard it: timed out after 30s"]),
@@ -143,7 +143,7 @@ fn expected_runs() -> Vec<ExpectedRun> {
             elapsed_ms: 10_000,
             busy_ms: 0,
             result: Err(
-                "deadlock: no runnable task and no pending timer; main waits for gather at workloads/deadlock.lua:22, \
+                "deadlock: no scheduled task and no pending timer; main waits for gather at workloads/deadlock.lua:22, \
                          transfer-1 waits for mutex.lock(right) at workloads/deadlock.lua:9, transfer-2 waits for mutex.lock(left) \
                          at workloads/deadlock.lua:9",
             ),

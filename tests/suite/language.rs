@@ -366,7 +366,7 @@ fn deadlock_error_lists_waiting_tasks() {
     );
     assert_eq!(
         text,
-        "deadlock: no runnable task and no pending timer; main waits for gather at demo.lua:9, \
+        "deadlock: no scheduled task and no pending timer; main waits for gather at demo.lua:9, \
          cross-1 waits for mutex.lock at demo.lua:4, cross-2 waits for mutex.lock at demo.lua:4"
     );
     assert!(failure_of("", "await(channel(1):recv())").contains("main waits for channel.recv at demo.lua:4"));

@@ -242,7 +242,7 @@ fn usage_errors_suggest_a_fix() {
             "demo.lua:4:1: await needs an awaitable, but got nil\n  4 | await(nil)\n    | ^^^^^\n  in \
                         main (demo.lua:4)\n  help: does the called function return anything?",
         ),
-        ("await(count)", "got the async function count"),
+        ("await(count)", "got the coroutine function count"),
         ("await(count)", "help: call it first: await(count(…))"),
         ("await(5)", "help: to pause, write await(sleep(seconds))"),
         ("local c = count() await(c)\nawait(c)", "demo.lua:5:1: this coroutine of `count` was already awaited"),

@@ -1,10 +1,10 @@
-//! Lint `blocked-loop`: a long poll that does something other than computing.
+//! Lint `blocked-loop`: a long poll that does something other than computation.
 //!
-//! *Detects* polls over the threshold, after subtracting the time that the program declares as computing (`work` in a
-//! script; code that declares nothing has no computing time). What remains are calls that block, such as a blocking
+//! *Detects* polls over the threshold, after subtracting the time that the program declares as computation (`work` in a
+//! script; other programs declare none). What remains are calls that block, such as a blocking
 //! sleep, file access or an OS lock.
 //! *Problem*: no other task on the loop runs meanwhile, although the thread is idle.
-//! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computing is a different problem:
+//! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computation is a different problem:
 //! `never-yields`.
 
 use super::super::lint_context::LongPoll;
@@ -19,7 +19,7 @@ pub const LINT: Lint = Lint {
     new_pass: || per_task(check_task),
 };
 
-/// Maximum number of tasks that are checked for having been ready meanwhile.
+/// Maximum number of tasks that are checked for having been scheduled meanwhile.
 const TASKS_CHECKED_MAX: usize = 1_000;
 
 fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
@@ -50,7 +50,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         at_ns: first?,
         problem: format!("{} blocked the loop for {} in one poll", task.name(), human_ns(worst.blocked_ns())),
         evidence: format!(
-            "{} over {} since {}, {} in total; {call}; {} ready meanwhile",
+            "{} longer than {}, first at {}, {} in total; {call}; {} scheduled meanwhile",
             pluralize(polls, "poll"),
             human_ns(cx.thresholds.blocked_loop_ns),
             human_ns(first?),
@@ -60,7 +60,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     })
 }
 
-/// Counts the other tasks that were ready at the end of the worst poll, among the first [`TASKS_CHECKED_MAX`].
+/// Counts the other tasks that were scheduled at the end of the worst poll, among the first [`TASKS_CHECKED_MAX`].
 fn count_ready_tasks(cx: &LintContext, task: &Task, worst: &LongPoll) -> u64 {
     let is_ready = |other: &&Task| {
         other.id != task.id && cx.trace.state_at(other.id, worst.to.saturating_sub(1)) == Some(TaskState::Scheduled)

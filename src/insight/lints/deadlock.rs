@@ -191,7 +191,7 @@ fn diagnose(cx: &LintContext, cycle: &[&Await], at: Nanos) -> Diagnostic {
         at_ns: closed_at,
         problem,
         evidence: format!(
-            "{}; each is held by the next task in the cycle{}; since {}",
+            "{}; each is held by the next task in the cycle{}; stuck from {} on",
             waits.join("; "),
             if cx.trace.is_external() { " (owner inferred from the last lock call)" } else { "" },
             human_ns(closed_at)

@@ -2,7 +2,7 @@
 //!
 //! *Detects* tasks that one parent spawns at one location at several times, and that are still there at the end of the
 //! run. Many tasks spawned at once are not a leak: they may be meant to stay.
-//! *Problem*: each task keeps its memory and its wakers; in the end the loop is busy only with them.
+//! *Problem*: each task keeps its memory and its wakers, so memory grows without bound.
 //! *Fix*: keep the handles and await or cancel the tasks, or limit their number.
 
 use std::collections::BTreeMap;
@@ -89,9 +89,13 @@ impl LintPass for LeakPass {
             diagnostics.push(Diagnostic {
                 task: Some(site.first),
                 at_ns,
-                problem: format!("{} like {} never ended", pluralize(alive, "task"), cx.task_name(site.first)),
+                problem: format!(
+                    "{} like {} did not end during the run",
+                    pluralize(alive, "task"),
+                    cx.task_name(site.first)
+                ),
                 evidence: format!(
-                    "{} spawned at {file}:{line} from {} to {}, {} of them ended",
+                    "{} spawned at {file}:{line} from {} to {}; {} of them ended during the run",
                     human_number(site.spawned),
                     human_ns(site.first_spawn),
                     human_ns(site.last_spawn),

@@ -1,8 +1,8 @@
-//! Lint `never-yields`: a task computes for long in one poll.
+//! Lint `never-yields`: a task computes for a long time in one poll.
 //!
-//! *Detects* polls with very long computing, or with many computing calls and no yield between them. A poll that
+//! *Detects* polls with very long computations, or with many calls of `work` and no yield between them. A poll that
 //! computes once and then awaits is cooperative, however long the others wait.
-//! *Problem*: other tasks could run between two computing calls, but cannot.
+//! *Problem*: other tasks could run between two calls of `work`, but cannot.
 //! *Fix*: call `yield_now` between the pieces, or move the computation to the blocking pool.
 
 use super::super::units::{human_ns, pluralize};
@@ -37,7 +37,7 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
                 "{}; the longest at {}, with {}",
                 pluralize(count as u64, "such poll"),
                 human_ns(worst.from),
-                pluralize(worst.computing_calls, "computing call"),
+                pluralize(worst.computing_calls, "`work` call"),
             ),
         });
     }

@@ -14,7 +14,7 @@ use crate::trace::{Await, Nanos, ResourceId, ResourceKind, TaskId};
 pub const LINT: Lint = Lint {
     name: "overlapping-work",
     severity: Severity::Warn,
-    advice: "do this work one piece at a time, without awaiting it or under a lock",
+    advice: "do this work one piece at a time: use `work`, or hold a lock during the await",
     new_pass: || whole_trace(check),
 };
 

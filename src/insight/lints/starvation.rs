@@ -1,7 +1,7 @@
-//! Lint `starvation`: a task was ready for long while another one ran without yielding.
+//! Lint `starvation`: a task was scheduled for a long time while another one ran without yielding.
 //!
-//! *Detects* tasks that stay scheduled for long during a single greedy poll of another task. Waiting in the ready queue
-//! behind many tasks is not starvation, nor is waiting behind a blocking call: that is `blocked-loop`.
+//! *Detects* tasks that stay scheduled for a long time during a single greedy poll of another task. Waiting in the
+//! ready queue behind many tasks is not starvation, nor is waiting behind a blocking call: that is `blocked-loop`.
 //! *Problem*: timers fire late and requests are delayed although the task has nothing to wait for.
 //! *Fix*: make the greedy task yield; the finding names it.
 
@@ -39,7 +39,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         task: Some(task.id),
         at_ns,
         problem: format!(
-            "{} was ready for {} while {} ran without yielding",
+            "{} was scheduled for {} while {} ran without yielding",
             task.name(),
             human_ns(starved_ns),
             cx.task_name(poll.task)
@@ -53,7 +53,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     })
 }
 
-/// Intervals in which the task was ready but not running.
+/// Intervals in which the task was scheduled but not running.
 fn ready_intervals<'a>(cx: &LintContext, task: &'a Task) -> impl Iterator<Item = (Nanos, Nanos)> + 'a {
     let end = task.lane.ended_at().unwrap_or(cx.trace.now());
     let first_poll = task.lane.cycles().next().map_or(end, |first| first.start);

@@ -2,7 +2,8 @@
 //!
 //! *Detects* groups of tasks that one task wakes at one time, of which some proceed and most make no progress. A task
 //! makes no progress if it is back at the same await, or in the queue of a lock, without having done anything: no time
-//! spent, nothing printed, nothing else awaited. If all of them proceed, or none, the wake concerned all of them.
+//! spent, nothing printed, nothing else awaited. If all or none of them proceed, the group is not reported: the wake
+//! treated all of them alike.
 //! *Problem*: each wake costs a poll; the more tasks wait, the more polls are wasted.
 //! *Fix*: wake one task (`notify_one`, a semaphore with a permit each) instead of all.
 

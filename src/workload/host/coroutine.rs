@@ -57,7 +57,7 @@ impl UserData for CoroutineFunction {
             lua.create_userdata(Coroutine { definition: Arc::clone(&this.definition), line, number, arguments })
         });
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
-            Ok(format!("async function {}", this.definition.name))
+            Ok(format!("coroutine function {}", this.definition.name))
         });
     }
 }

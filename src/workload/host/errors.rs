@@ -61,9 +61,9 @@ fn fault_from_message(host: &ScriptHost, message: &str) -> ScriptFault {
         return out_of_memory(host);
     }
     if text.contains(YIELD_ACROSS_C_CALL) || text.contains("yield from outside a coroutine") {
-        return ScriptFault::new("await inside a callback of table.sort, string.gsub or a metamethod")
+        return ScriptFault::new("cannot await inside a callback of table.sort or string.gsub, or inside a metamethod")
             .line(line)
-            .hint("such a callback cannot be suspended: await first, then pass the result in");
+            .hint("such a function cannot be suspended: await first, then pass the result in");
     }
     if text.starts_with("stack overflow") || text.contains("C stack overflow") {
         return ScriptFault::new("calls are nested too deeply: does a function call itself endlessly?").line(line);

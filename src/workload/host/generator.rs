@@ -71,7 +71,7 @@ impl UserData for GeneratorFunction {
             })
         });
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
-            Ok(format!("async generator function {}", this.definition.name))
+            Ok(format!("generator function {}", this.definition.name))
         });
     }
 }

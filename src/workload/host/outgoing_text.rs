@@ -5,7 +5,7 @@ use mlua::{Lua, LuaString, WeakLua};
 /// Maximum number of bytes of one chunk.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
 
-/// A text to be written to a socket or file.
+/// Text to be written to a socket or file.
 pub(super) struct OutgoingText {
     text: LuaString,
     lua: WeakLua,

@@ -118,7 +118,7 @@ fn read_type_name(name: &str, table: &Table, default: &Value) -> Result<String, 
             Value::Integer(_) | Value::Number(_) => "number",
             Value::Boolean(_) => "boolean",
             Value::String(_) if !raw_value(table, "choices").is_nil() => "choice",
-            // "55s" is clearly a duration; "55" is ambiguous and stays a text.
+            // "55s" is clearly a duration; "55" is ambiguous and stays text.
             Value::String(text) => {
                 let text = text.to_string_lossy();
                 let duration = text.parse::<f64>().is_err() && duration::parse(&text).is_ok();
