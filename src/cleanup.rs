@@ -1,6 +1,6 @@
 //! Cleanup of what the program creates outside its own memory: temporary directories and child processes.
 //!
-//! Each is removed when its owner is dropped, and at the latest when the program exits.
+//! Each is removed when its owner is dropped, or when the program exits.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;

@@ -7,8 +7,8 @@ fn main() -> ExitCode {
         // console-subscriber would panic in such a build, with a message that does not help to install loopscope.
         eprintln!(
             "loopscope: built without `--cfg tokio_unstable`, so tokio's instrumentation is missing\n\
-             help: build in the repository, where .cargo/config.toml sets the flag, or run:\n\
-             \n    RUSTFLAGS=\"--cfg tokio_unstable\" cargo install loopscope"
+             help: in the repository, .cargo/config.toml sets the flag unless RUSTFLAGS is set; to set it yourself, run:\n\
+             \n    RUSTFLAGS=\"--cfg tokio_unstable\" cargo install --path ."
         );
         return ExitCode::from(2);
     }

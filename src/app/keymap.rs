@@ -91,7 +91,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[ch('z')], Action::ToggleProcessFreeze, Dashboard, "stop or continue the whole process that loopscope started", "stop process"),
     bind(&[ch('R')], Action::Reconnect, Dashboard, "retry the connection now", "retry now"),
     bind(&[ch('s')], Action::StepPoll, Dashboard, "step one poll", "step"),
-    bind(&[ch('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until nothing is ready", "turn"),
+    bind(&[ch('t')], Action::StepTurn, Dashboard, "step one turn of the loop, until no task is scheduled", "turn"),
     bind(&[ch('T')], Action::StepTask, Dashboard, "run until the selected task has been polled", ""),
     bind(&[ch('o')], Action::ToggleHold, Dashboard, "hold or release the selected task", "hold"),
     bind(&[ch('C')], Action::CancelTask, Dashboard, "cancel the selected task at its await", ""),
@@ -124,7 +124,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[ch('{')], Action::PreviousTab, Dashboard, "show the previous tab", ""),
     bind(&[ch('A')], Action::Attach, Dashboard, "attach to another tokio app, in a new tab", ""),
     bind(&[ch('W')], Action::Save, Dashboard, "save the trace so far to a file, for `loopscope open`", ""),
-    bind(&[ch('x')], Action::CloseTab, Dashboard, "close the tab; ends its run or started process", "close tab"),
+    bind(&[ch('x')], Action::CloseTab, Dashboard, "close the tab, and end its run or the process that loopscope started", "close tab"),
     bind(&[ch('u')], Action::UndoView, Dashboard, "undo the last pan, zoom or fit", "undo"),
     bind(&[ch('k'), key_press(KeyCode::Up)], Action::Move(Motion::Up), Dashboard, "select the previous task, or scroll up", ""),
     bind(&[ch('j'), key_press(KeyCode::Down)], Action::Move(Motion::Down), Dashboard, "select the next task, or scroll down", ""),
@@ -205,7 +205,7 @@ pub const MOUSE_BINDINGS: &[MouseBinding] = &[
     MouseBinding { gesture: "wheel", scope: Picker, description: "previous or next workload; on the script: scroll" },
 ];
 
-/// Formats keys for the user: `pgdn space`, and `1…9` for three or more consecutive characters.
+/// Formats keys for the user: `pgdn space`, and `1 to 9` for three or more consecutive characters.
 pub fn format_keys(keys: &[KeyPress]) -> String {
     let code = |key: &KeyPress| match *key {
         KeyPress { code: KeyCode::Char(char), ctrl: false } => Some(u32::from(char)),

@@ -1,6 +1,6 @@
-//! Moving by rows and pages in a list, a text or the timeline.
+//! Moving by rows and pages in a list, in text or in the timeline.
 
-/// A direction or distance to move by in a list, a text or the timeline.
+/// A direction or distance to move by in a list, in text or in the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Motion {
     /// One row up.

@@ -131,7 +131,7 @@ fn apply_to_screen(
 /// Opens the script of the session that is shown. Copying a built-in script needs a confirmation.
 fn edit_script(model: &mut Model, is_copy_confirmed: bool, catalog: &[Manifest]) -> Vec<Effect> {
     let Some(LaunchRequest { name, .. }) = model.launched.clone() else {
-        model.notice = Some("loopscope did not start this run, so there is no script to edit".to_owned());
+        model.notice = Some("this session has no script to edit".to_owned());
         return Vec::new();
     };
     let is_built_in = catalog.iter().any(|manifest| manifest.name == name && manifest.path.is_none());
@@ -170,7 +170,7 @@ fn apply_to_dashboard(
         }
         Action::RunAgain => match model.launched.clone() {
             Some(launch) => return vec![Effect::Launch(launch)],
-            None => model.notice = Some("loopscope did not start this run, so it cannot start it again".to_owned()),
+            None => model.notice = Some("only workloads can be run again here".to_owned()),
         },
         Action::ShowOutcome => match session.status().outcome {
             None => model.notice = Some("the run has not ended yet".to_owned()),

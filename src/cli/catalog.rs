@@ -37,8 +37,8 @@ enum WorkloadsCommand {
 /// Arguments of `loopscope check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
-    /// Script file or workload name
-    #[arg(value_name = "FILE.lua")]
+    /// Workload name or script file
+    #[arg(value_name = "NAME|FILE.lua")]
     script: String,
 }
 

@@ -29,7 +29,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct OpenArgs {
-    /// Archive of loopscope or recording of console-subscriber
+    /// loopscope archive or console-subscriber recording
     ///
     /// A recording may still be growing.
     file: PathBuf,
@@ -46,7 +46,11 @@ pub(super) struct OpenArgs {
 pub(super) fn open(args: &OpenArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let report_args = args.headless.then_some((&args.report_args, None));
     if is_archive(&args.file) {
-        ensure!(args.record.path().is_none(), "--record: the file is already an archive\nhelp: copy it");
+        ensure!(
+            args.record.path().is_none(),
+            "--record: `{}` is already an archive\nhelp: copy the file instead",
+            args.file.display()
+        );
         return open_archive(&args.file, report_args.map(|(report_args, _)| report_args), settings);
     }
     open_recording(&args.file, ReadUntil::EndOfFile, &args.record, report_args, settings)

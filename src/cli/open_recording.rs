@@ -1,4 +1,4 @@
-//! Shows a recording of console-subscriber, for the commands `open` and `attach --recording`.
+//! Shows a console-subscriber recording, for the commands `open` and `attach --recording`.
 
 use std::io::Read;
 use std::path::Path;

@@ -10,7 +10,7 @@ use crate::session::{ArchiveFile, ArchivingSession, Session};
 /// Arguments for recording to an archive.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RecordArgs {
-    /// Write the session to this archive while it runs
+    /// Also write the session to this archive, as data arrives
     ///
     /// `loopscope open FILE` shows the archive.
     #[arg(long = "record", value_name = "FILE")]

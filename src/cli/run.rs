@@ -142,9 +142,9 @@ fn plan(args: &RunArgs, settings: &Settings) -> anyhow::Result<RunPlan> {
     let params = params::resolve(&manifest, &args.set)?;
     let clock = args.clock.unwrap_or(manifest.clock);
     if args.speed.is_some() && clock == ClockKind::Real {
-        bail!("--speed needs a virtual clock, but `{}` uses the real clock\nhelp: add --clock virtual", manifest.name);
+        bail!("--speed needs a virtual clock, but this run uses the real clock\nhelp: use --clock virtual");
     }
-    let permissions = permissions(args, &manifest.name, clock)?;
+    let permissions = permissions(args, clock)?;
     let default_speed = if args.headless { Speed::Max } else { settings.speed };
     Ok(RunPlan {
         manifest,
@@ -163,11 +163,11 @@ fn plan(args: &RunArgs, settings: &Settings) -> anyhow::Result<RunPlan> {
 }
 
 /// Returns the permissions of the script. They need the real clock: on a virtual clock scripts have no system access.
-fn permissions(args: &RunArgs, name: &str, clock: ClockKind) -> anyhow::Result<Permissions> {
+fn permissions(args: &RunArgs, clock: ClockKind) -> anyhow::Result<Permissions> {
     let folder = args.allow_folder.as_deref();
     let asked = [("--allow-net", args.allow_net), ("--allow-folder", folder.is_some())];
     if let Some((flag, _)) = asked.iter().find(|(_, asked)| *asked && clock == ClockKind::Virtual) {
-        bail!("{flag} needs the real clock, but `{name}` uses a virtual clock\nhelp: add --clock real");
+        bail!("{flag} needs the real clock, but this run uses a virtual clock\nhelp: use --clock real");
     }
     if let Some(folder) = folder {
         ensure!(folder.is_dir(), "--allow-folder: no such folder `{}`", folder.display());

@@ -247,7 +247,7 @@ impl ConsoleHealth {
     fn check_drops(&self) -> HealthCheck {
         let [tasks, resources, awaits] = self.dropped;
         let cause = if tasks.max(resources).max(awaits) > 0 {
-            format!("it dropped events: {tasks} of tasks, {resources} of resources, {awaits} of awaits")
+            format!("it dropped events: {tasks} about tasks, {resources} about resources, {awaits} about awaits")
         } else if let Some(lag) = self.lag_max {
             let lag = lag.as_secs().max(1);
             format!("its console cannot keep up: new events arrive {lag} s late, and it will soon drop some")

@@ -66,7 +66,7 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
         return match input.trace.multi_threaded_since() {
             None => Ok(()),
             Some(at) => {
-                writeln!(out, "  multi-threaded since {} at the latest: wake sources are guesses", human_ns(at))
+                writeln!(out, "  multi-threaded from {} or earlier: wake sources are guesses", human_ns(at))
             }
         };
     }
@@ -105,7 +105,7 @@ fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     write_more(out, lines.len().saturating_sub(shown), "line")?;
     match printed.dropped() {
         0 => Ok(()),
-        dropped => writeln!(out, "  {} evicted before these", pluralize(dropped, "line")),
+        dropped => writeln!(out, "  {} dropped", pluralize(dropped, "older line")),
     }
 }
 

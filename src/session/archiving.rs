@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::interface::Session;
 use crate::control::{BreakpointHit, ConnectionState, ConnectionStatus, RunPhase, SessionCommand, SessionStatus};
 use crate::feed::archive::{self, ArchiveHeader, ArchiveWriter};
+use crate::insight::units::pluralize;
 use crate::trace::Trace;
 
 /// Time between two transfers from the trace to the archive buffer.
@@ -214,7 +215,10 @@ impl ArchivingSession {
     /// Returns why the archive is incomplete, or `None` if it is complete so far.
     pub fn problem(&self) -> Option<String> {
         let lost = self.writer.lost_blocks();
-        let lost = (lost > 0).then(|| format!("{lost} blocks were evicted before they could be written"));
+        let lost = (lost > 0).then(|| {
+            let blocks = pluralize(lost, "block");
+            format!("some data was evicted before it could be archived ({blocks}); help: raise the setting `memory`")
+        });
         self.problem.clone().or(lost).map(|problem| format!("{}: {problem}", self.path.display()))
     }
 

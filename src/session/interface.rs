@@ -58,7 +58,7 @@ pub trait Launcher {
         None
     }
 
-    /// Starts a run. Reads the script from its file again. The error is a text for the user, with what to do.
+    /// Starts a run. Reads the script from its file again. The error is a message for the user, with what to do.
     fn launch(&mut self, launch: &LaunchRequest) -> Result<Box<dyn Session>, String>;
 
     /// Attaches to the program at `address`. The error says what is wrong with the address.

@@ -1,4 +1,4 @@
-//! Sessions that read a recording of console-subscriber in slices, and may follow it while it grows.
+//! Sessions that read a console-subscriber recording in slices, and may follow it while it grows.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -43,7 +43,7 @@ enum ReadState {
     Ended,
 }
 
-/// A session that shows a recording of console-subscriber.
+/// A session that shows a console-subscriber recording.
 pub struct RecordingSession {
     path: PathBuf,
     file: File,

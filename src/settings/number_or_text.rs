@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// A number or a string: settings accept both notations for speeds, sizes and times.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number or a text")]
+#[serde(untagged, expecting = "expected a number or a string")]
 pub(super) enum NumberOrText {
     Whole(u64),
     Number(f64),

@@ -16,7 +16,7 @@ const LINE_COLUMNS: usize = 100;
 /// First paragraph of the template.
 const INTRODUCTION: &str = "loopscope settings. Save this file as loopscope/settings.toml in your configuration \
                             directory (~/.config on Linux), or anywhere else and set LOOPSCOPE_SETTINGS to its path. \
-                            Uncomment the settings to change. Flags and LOOPSCOPE_… variables override this file; \
+                            Uncomment the settings that you want to change. Flags and LOOPSCOPE_… variables override this file; \
                             this file overrides NO_COLOR.";
 
 /// Introduction to the thresholds.

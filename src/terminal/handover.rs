@@ -22,7 +22,7 @@ pub enum TerminalHandover {
 /// Starts the user's editor (`$VISUAL`, `$EDITOR` or `vi`) on a file.
 ///
 /// # Errors
-/// Fails if the editor cannot be started; the error is a text for the user.
+/// Fails if the editor cannot be started; the error is a message for the user.
 pub(super) fn start_editor(path: &Path) -> Result<Child, String> {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".into());

@@ -18,7 +18,7 @@ pub struct FeedDisagreement {
     pub task: TaskId,
     /// Counts of the probe, plus suppressed polls, which console-subscriber counts as polls.
     pub probe: TaskCounts,
-    /// Counts of console-subscriber, or `None` if it never reported the task.
+    /// console-subscriber's counts, or `None` if it never reported the task.
     pub console: Option<TaskCounts>,
 }
 

@@ -40,7 +40,7 @@ pub struct Task {
     pub lane: Lane,
     /// How it ended, or `None` while it lives.
     pub outcome: Option<TaskOutcome>,
-    /// Counts of the polls, wakes and awaits in the trace; with sampled polls, those of console-subscriber.
+    /// Counts of the polls, wakes and awaits in the trace; with sampled polls, console-subscriber's.
     pub counts: TaskCounts,
     /// Time and source of its last wake.
     pub last_wake: Option<(Nanos, WakeSource)>,
@@ -120,7 +120,7 @@ impl Task {
         self.lane.retained_bytes() + self.awaits.retained_bytes() + calls + wakes
     }
 
-    /// Returns the counts of console-subscriber, or `None` if it has not reported the task.
+    /// Returns console-subscriber's counts, or `None` if it has not reported the task.
     pub fn console_counts(&self) -> Option<TaskCounts> {
         self.console_stats.as_ref()?.counts
     }

@@ -29,7 +29,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     let back = state.output_scroll.min(printed);
     let right = match (trace.output().dropped(), back, printed) {
         (_, back, _) if back > 0 => format!("{back} newer lines below"),
-        (dropped, _, _) if dropped > 0 => format!("{dropped} oldest lines dropped"),
+        (dropped, _, _) if dropped > 0 => format!("{dropped} older lines dropped"),
         (_, _, 1) => "1 line".to_owned(),
         (_, _, printed) => format!("{printed} lines"),
     };

@@ -156,7 +156,7 @@ fn killed_attach_leaves_a_readable_archive() {
     assert!(trace.tasks().iter().any(|task| task.name() == "locker-2"));
     let bytes = std::fs::read(&file).expect("read the file");
     let torn = read_archive(without_tail(&bytes), usize::MAX).expect("open the truncated archive");
-    assert!(torn.notes.iter().any(|note| note.contains("its tail was not written")), "{:?}", torn.notes);
+    assert!(torn.notes.iter().any(|note| note.contains("its end is missing")), "{:?}", torn.notes);
     assert_eq!(
         (torn.trace.fidelity(), torn.trace.is_external()),
         (Fidelity::Sampled, true),

@@ -254,14 +254,14 @@ fn clock_steps_are_reported() {
     let mut session = attach(&console.address);
     until(&mut session, "everything", |trace, _| trace.console_feed_counts().0 == 6);
     until(&mut session, "both notes", |_, status| {
-        note(status).contains("2 clock steps in the program") && note(status).contains("timestamps out of range")
+        note(status).contains("2 clock steps in the app") && note(status).contains("timestamps out of range")
     });
     let trace = session.trace();
     let spawned: Vec<_> = trace.tasks().iter().map(|task| task.lane.spawned_at() / 1_000_000_000).collect();
     assert_eq!(spawned[..2], [0, 11]);
     assert!(spawned[..4].is_sorted() && trace.now() < 60_000_000_000, "{spawned:?} until {}", trace.now());
     let note = note(&session.status()).to_owned();
-    assert!(note.contains("2 clock steps in the program") && note.contains("timestamps out of range"), "{note}");
+    assert!(note.contains("2 clock steps in the app") && note.contains("timestamps out of range"), "{note}");
     assert_eq!(console.pauses(), 0, "the console is never paused");
 }
 

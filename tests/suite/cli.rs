@@ -53,7 +53,7 @@ fn without_terminal_suggests_headless() {
 
 #[test]
 fn invalid_usage_exits_with_2() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["run", "no-such-workload", "--headless"], "no-such-workload"),
         (&["show", "no-such-workload"], "no-such-workload"),
         (&["man", "fly"], "unknown command `fly`"),
@@ -61,6 +61,8 @@ fn invalid_usage_exits_with_2() {
         (&["run", "x", "--assert", "a==1"], "--headless"),
         (&["run", "x", "--headless", "--paused"], "--paused"),
         (&["run", "x", "--speed", "0"], "use `max` or a number from 0.1 to 1000000"),
+        (&["run", "countasync", "--headless", "--clock", "real", "--speed", "3"], "help: use --clock virtual"),
+        (&["run", "countasync", "--headless", "--allow-net"], "this run uses a virtual clock"),
         (&["run", "x", "--until", "soon"], "duration"),
         (&["run", "x", "--set", "opponents"], "NAME=VALUE"),
         (&["run", "x", "--headless", "--assert", "elapsed_ns=1"], "unknown operator"),

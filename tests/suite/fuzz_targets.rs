@@ -27,7 +27,7 @@ pub fn archive(bytes: &[u8]) {
     }
 }
 
-/// Recordings of console-subscriber: JSON lines, truncated, shuffled or malicious.
+/// console-subscriber recordings: JSON lines, truncated, shuffled or malicious.
 pub fn recording(bytes: &[u8]) {
     let mut trace = Trace::with_budget(1 << 20);
     trace.set_external();

@@ -309,7 +309,7 @@ fn early_signal_cleans_up() {
     for attempt in 0..8 {
         let folder = crate::example_app::TempFolder::new(&format!("pty-early-{attempt}"));
         let notes = folder.path_of("said");
-        // It signals loopscope first, and would then run for long.
+        // It signals loopscope first, and would then run for a long time.
         let script = format!("kill $PPID; echo $$ $TOKIO_CONSOLE_RECORD_PATH > {}; exec sleep 1000", notes.display());
         let mut terminal = PtyTerminal::start(&["exec", "--", "sh", "-c", &script], 80, 24);
         assert_eq!(terminal.wait_for_exit(), 143);

@@ -30,6 +30,13 @@ const REPLACED: &[(&str, &str)] = &[
     ("that is ours", "of loopscope"),
     ("from where on", "the first index"),
     ("until when", "the end"),
+    ("for long", "for a long time"),
+    ("at the latest", "if not before, or earlier"),
+    ("of another kind", "has the wrong type"),
+    ("recording of console-subscriber", "console-subscriber recording"),
+    ("recordings of console-subscriber", "console-subscriber recordings"),
+    ("archive of loopscope", "loopscope archive"),
+    ("archives of loopscope", "loopscope archives"),
 ];
 
 /// Where a replaced word has to stand: names of the report's schema.

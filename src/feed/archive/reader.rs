@@ -20,7 +20,7 @@ pub enum ArchiveError {
     #[error("not a loopscope archive")]
     NotAnArchive,
     /// A newer loopscope wrote it.
-    #[error("archive version {0} is not supported: this loopscope reads version {VERSION}; use a newer one")]
+    #[error("archive version {0} is not supported: this loopscope reads version {VERSION}; use a newer loopscope")]
     NewerVersion(u16),
     /// An older loopscope wrote it.
     #[error("archive version {0} is no longer supported: this loopscope reads version {VERSION}")]
@@ -158,7 +158,7 @@ pub fn read_archive(file: impl Read, budget_bytes: usize) -> Result<OpenedArchiv
     let ArchivedStatus { outcome, note } = extras.status.unwrap_or_default();
     let outcome = restore_outcome(outcome);
     if !is_whole {
-        notes.push("its tail was not written: totals and the last moments of each task are missing".to_owned());
+        notes.push("its end is missing: totals and the last moments of each task are unknown".to_owned());
     } else if outcome.is_none() {
         notes.push("it ends before the run did".to_owned());
     }

@@ -70,7 +70,7 @@ impl ClockAnchor {
         instant.checked_sub(self.error_max).unwrap_or(self.started)
     }
 
-    /// Returns the instant that `stamp` stands for, at the earliest the start of console-subscriber.
+    /// Returns the instant that `stamp` stands for, but not before the start of console-subscriber.
     pub fn instant(&self, stamp: Option<Timestamp>) -> Instant {
         let stamp = stamp.and_then(|stamp| SystemTime::try_from(stamp).ok()).unwrap_or(self.started_at);
         let passed = stamp.duration_since(self.started_at).unwrap_or_default();

@@ -339,7 +339,7 @@ impl SpanReplayer {
         for entry in self.tasks.values_mut() {
             entry.is_woken = true;
             if std::mem::take(&mut entry.depth) > 0 {
-                // It ended here at the latest, and is not extended past that.
+                // It ended here or earlier, and is not extended past that.
                 if let Some(candidate) = entry.candidate {
                     self.pending.end_candidate(candidate, entry.task, at, out);
                 }

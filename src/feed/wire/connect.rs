@@ -18,7 +18,7 @@ use crate::sanitize::truncate;
 /// How long connecting may take, and then the answer to the first request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a program may take to answer if it is watched for long. One with a hundred thousand tasks can be slow, and
+/// How long a program may take to answer if it is watched for a long time. One with a hundred thousand tasks can be slow, and
 /// it does not repeat what it sent to a client that gave up.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -263,7 +263,7 @@ pub(super) struct ProbeJson {
     pub(super) dropped: u64,
 }
 
-/// A recording of console-subscriber: numbers of lines by result.
+/// A console-subscriber recording: numbers of lines by result.
 #[derive(Debug, Serialize)]
 pub(super) struct RecordingJson<'a> {
     /// Number of complete lines, including the header and lines that were not parsed.

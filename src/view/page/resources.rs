@@ -10,7 +10,7 @@ use crate::view::scene::SessionScene;
 use crate::view::text;
 use crate::view::theme::Role;
 
-/// Widths of the cells: kind, name, creation or drop, holders, waiters, location, attributes.
+/// Widths of the cells: kind, name, creation or drop, owners, waiters, location, attributes.
 const WIDTHS: [u16; 7] = [9, 18, 11, 16, 16, 22, 200];
 
 /// Title of the page: number of resources.
@@ -27,7 +27,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
 /// Draws the page.
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
-    let titles = ["kind", "name", "since/until", "held by", "waiters", "location", "attributes"];
+    let titles = ["kind", "name", "since/until", "owners", "waiters", "location", "attributes"];
     let titles: Vec<_> = WIDTHS.into_iter().zip(titles).collect();
     list::put_titles(buffer, theme, areas.titles, &titles);
     let listed = &state.resource_usage.listed;

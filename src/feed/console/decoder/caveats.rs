@@ -18,14 +18,14 @@ pub struct Caveats {
     hidden: u64,
     /// Entries of updates that were skipped.
     pub skipped_entries: u64,
-    /// Events that the program reports as dropped.
+    /// Events that the app reports as dropped.
     pub dropped: u64,
-    /// Whether the program registered tokio's span for tasks.
+    /// Whether the app registered tokio's span for tasks.
     pub is_instrumented: bool,
 }
 
 impl Caveats {
-    /// Checks the spans that a program registers.
+    /// Checks the spans that an app registers.
     pub fn observe_metadata(&mut self, new: &RegisterMetadata) {
         let spans = new.metadata.iter().filter_map(|new| new.metadata.as_ref());
         self.is_instrumented |= spans.into_iter().any(is_spawn);
@@ -42,10 +42,10 @@ impl Caveats {
         let hidden = self.hidden.max(self.hidden_in_update).saturating_add(hidden);
         let clauses = [
             (self.nameless_tasks, "tasks without a name: their first report was left out of an oversized message"),
-            (self.dropped, "events dropped by the program: its buffer was full (TOKIO_CONSOLE_BUFFER_CAPACITY)"),
+            (self.dropped, "events dropped by the app: its buffer was full (TOKIO_CONSOLE_BUFFER_CAPACITY)"),
             (hidden, "tasks, resources or awaits not shown: limit reached"),
             (self.skipped_entries, "message entries skipped: too long or malformed"),
-            (clock.steps(), "clock steps in the program; loop time continued"),
+            (clock.steps(), "clock steps in the app; loop time continued"),
             (clock.clamped_count(), "timestamps out of range, clamped"),
         ];
         let counted = clauses.iter().filter(|(count, _)| *count > 0).map(|(count, clause)| format!("{count} {clause}"));
