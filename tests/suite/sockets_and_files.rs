@@ -96,7 +96,7 @@ fn virtual_clock_rejects_sockets_and_files() {
     for flag in [&["--allow-net"][..], &["--allow-folder", "."]] {
         let ran = loopscope(&[&["run", "countasync", "--headless"], flag].concat());
         assert_eq!((ran.exit_code, ran.stdout.as_str()), (Some(2), ""));
-        assert!(ran.stderr.contains(flag[0]) && ran.stderr.contains("add --clock real"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(flag[0]) && ran.stderr.contains("use --clock real"), "{}", ran.stderr);
     }
     let ran = loopscope(&["run", "tcp-echo", "--headless", "--allow-folder", "/nonexistent"]);
     assert_eq!(ran.exit_code, Some(2));
