@@ -15,6 +15,7 @@ use super::palette;
 use crate::control::{
     BREAKPOINTS_MAX, ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus, Speed,
 };
+use crate::insight::units::pluralize;
 use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::{Axis, Fidelity};
 use crate::workload::manifest::Manifest;
@@ -246,7 +247,7 @@ fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {
         }
         Some(index) if index == model.tabs.shown => {}
         Some(index) => return vec![Effect::ShowTab(index)],
-        None => model.notice = Some(format!("there are {count} tabs")),
+        None => model.notice = Some(format!("no such tab: {} open", pluralize(count as u64, "tab"))),
     }
     Vec::new()
 }

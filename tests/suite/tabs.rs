@@ -51,7 +51,7 @@ fn each_tab_keeps_its_ui_state() {
     harness.type_keys("{");
     assert!(harness.screen().contains("tasks 1 of 2 matching `other`"), "{}", harness.screen());
     harness.type_keys("7");
-    assert!(harness.screen().contains("there are 2 tabs"), "{}", harness.screen());
+    assert!(harness.screen().contains("no such tab: 2 tabs open"), "{}", harness.screen());
     let press = MouseInput { kind: MouseKind::Press, column: 3, row: 0, is_zoom: false };
     harness.keyboard.send(InputEvent::Mouse(press)).expect("the loop receives inputs");
     harness.run_once();
@@ -108,7 +108,7 @@ fn number_of_tabs_is_limited() {
     harness.event_loop.open(Box::new(last));
     harness.run_once();
     harness.type_keys(":tab 99\n");
-    assert!(harness.screen().contains("there are 16 tabs"), "{}", harness.screen());
+    assert!(harness.screen().contains("no such tab: 16 tabs open"), "{}", harness.screen());
     assert!(harness.screen().contains("run-40-main"), "{}", harness.screen());
 }
 
