@@ -141,7 +141,9 @@ impl SessionLog {
             let length = super::time::duration(gap.to.saturating_sub(gap.from));
             let text = match gap.is_disconnected {
                 true => {
-                    format!("not connected for {length}: single polls and short-lived tasks are missing")
+                    format!(
+                        "no updates for {length} (not connected, or the app was stopped): polls and tasks may be missing"
+                    )
                 }
                 false => format!("{} events dropped within {length}", gap.dropped),
             };

@@ -141,7 +141,7 @@ fn output_json(trace: &Trace) -> Vec<OutputLineJson<'_>> {
 }
 
 /// Returns `sum_ns`, or `None` if the polls of the lane were only sampled and the console did not measure their sum.
-fn sum_if_exact(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
+pub(super) fn sum_if_exact(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
     (trace.fidelity() == Fidelity::Exact || lane.is_sampled()).then_some(sum_ns)
 }
 

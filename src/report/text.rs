@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::ReportInput;
-use super::json::site_of;
+use super::json::{site_of, sum_if_exact};
 use super::table::{self, ColumnAlign};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::insight::units::{human_ns, human_number, human_share, pluralize};
@@ -156,18 +156,16 @@ fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
         }),
         _ => String::new(),
     };
-    // Sums of sampled polls are not meaningful.
-    let is_exact = trace.fidelity() == Fidelity::Exact;
-    let shown_busy = |sum_ns| if is_exact { human_ns(sum_ns) } else { "?".to_owned() };
+    let shown_sum = |sum_ns| sum_if_exact(trace, &task.lane, sum_ns).map_or_else(|| "?".to_owned(), human_ns);
     vec![
         task.id.to_string(),
         task_name(trace, task.id),
         state.name().to_owned(),
         human_number(task.counts.polls),
         human_number(task.counts.wakes),
-        shown_busy(totals.busy_ns),
-        shown_busy(totals.scheduled_ns),
-        shown_busy(totals.waiting_total_ns()),
+        shown_sum(totals.busy_ns),
+        shown_sum(totals.scheduled_ns),
+        shown_sum(totals.waiting_total_ns()),
         waiting_on,
     ]
 }
@@ -241,7 +239,7 @@ fn write_feeds(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     }
     for gap in input.trace.gaps() {
         let what = if gap.is_disconnected {
-            "not connected".to_owned()
+            "no updates (not connected, or the app was stopped)".to_owned()
         } else if gap.is_evicted() {
             "evicted (memory budget)".to_owned()
         } else {

@@ -235,7 +235,8 @@ pub enum Event {
         /// Number of dropped events.
         dropped: u64,
     },
-    /// No feed was connected in an interval: its events are missing and not counted as dropped.
+    /// No update arrived in an interval, because no feed was connected or the app was stopped. Missing events are not
+    /// counted as dropped.
     Disconnected {
         /// Start of the interval.
         from: Nanos,
