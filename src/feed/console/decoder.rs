@@ -218,7 +218,8 @@ impl ConsoleDecoder {
     pub fn begin_message(&mut self, message: &ConsoleMessage, arrived: Option<Nanos>) {
         let (now, dropped) = (message.now, message.dropped_events());
         let earliest = message.creation_times().filter_map(|created| WireTimestamp::from_proto(Some(created))).min();
-        self.clock.set_origin(earliest.into_iter().chain(WireTimestamp::from_proto(now)).min());
+        let published = WireTimestamp::from_proto(now);
+        self.clock.set_origin(earliest.map(|earliest| published.map_or(earliest, |now| now.min(earliest))));
         self.caveats.begin_update();
         self.publish_lag.begin_update(WireTimestamp::from_proto(now));
         self.previous_update_at = self.clock.now();
