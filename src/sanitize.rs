@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// Printed instead of an unsafe character.
 const REPLACEMENT: char = '\u{fffd}';
 
@@ -43,6 +45,27 @@ pub fn truncate(text: &str, bytes_max: usize) -> String {
     format!("{}{MARK}", &text[..end])
 }
 
+/// Shortens `text` to `columns` terminal columns; `…` replaces its middle.
+pub fn shorten_middle(text: &str, columns: usize) -> String {
+    const MARK: char = '…';
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let Some(free) = columns.checked_sub(1) else { return String::new() };
+    // Returns how many of the characters fit into `columns`.
+    let fitting = |characters: &mut dyn Iterator<Item = char>, columns: usize| {
+        let mut used = 0;
+        let fits = |character: &char| {
+            used += character.width().unwrap_or(0);
+            used <= columns
+        };
+        characters.take_while(fits).map(char::len_utf8).sum::<usize>()
+    };
+    let start = fitting(&mut text.chars(), free.div_ceil(2));
+    let end = text.len() - fitting(&mut text.chars().rev(), free / 2);
+    format!("{}{MARK}{}", &text[..start], &text[end..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +75,18 @@ mod tests {
         assert_eq!(sanitize("a\x1b[31mb\tc\u{9b}d\u{202e}"), "a\u{fffd}[31mb c\u{fffd}d\u{fffd}");
         assert!(matches!(sanitize_cow("Grüße ×24"), Cow::Borrowed("Grüße ×24")));
     }
+
+    #[test]
+    fn shortens_in_the_middle() {
+        assert_eq!(shorten_middle("connection-00042", 16), "connection-00042");
+        assert_eq!(shorten_middle("connection-00042", 10), "conne…0042");
+        assert_eq!(
+            ["", "…", "a…", "a…c"].map(str::to_owned),
+            [0, 1, 2, 3].map(|columns| shorten_middle("abbc", columns))
+        );
+        assert_eq!(shorten_middle("將軍將軍", 6), "將…軍");
+    }
+
     #[test]
     fn truncates_between_characters() {
         assert_eq!((truncate("abc", 3).as_str(), truncate("abcd", 3).as_str()), ("abc", "…"));

@@ -150,7 +150,7 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
     let state = trace.state(task.id).unwrap_or(TaskState::Scheduled);
     TaskJson {
         id: task.id.number(),
-        name: task.name(),
+        name: task.given_name(),
         kind: task.meta.kind.name(),
         parent: task.meta.parent.map(|id| id.number()),
         state: state.name(),

@@ -8,7 +8,7 @@ use super::table::{self, ColumnAlign};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::insight::units::{human_ns, human_number, human_share, pluralize};
 use crate::insight::{self, RunSummary};
-use crate::sanitize::{sanitize, sanitize_cow};
+use crate::sanitize::{sanitize, sanitize_cow, shorten_middle};
 use crate::trace::{Fidelity, RecordingStats, Task, TaskId, TaskState, Trace};
 
 /// Maximum number of output lines in a report that is not full.
@@ -293,7 +293,7 @@ fn write_outcome(outcome: &RunOutcome, out: &mut impl Write) -> io::Result<()> {
 
 /// Returns the sanitized name of a task, shortened to [`NAME_COLUMNS`].
 fn task_name(trace: &Trace, id: TaskId) -> String {
-    trace.task(id).map_or_else(|| format!("task {id}"), |task| table::shorten(&sanitize(&task.name()), NAME_COLUMNS))
+    trace.task(id).map_or_else(|| format!("task {id}"), |task| shorten_middle(&sanitize(&task.name()), NAME_COLUMNS))
 }
 
 /// Writes an indented table.
