@@ -134,7 +134,7 @@ fn param_json(value: &ParamValue) -> Value {
 }
 
 fn output_json(trace: &Trace) -> Vec<OutputLineJson<'_>> {
-    let lines = trace.output().lines().iter();
+    let lines = trace.output().lines().iter().chain(trace.output().pending());
     lines
         .map(|line| OutputLineJson { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text })
         .collect()

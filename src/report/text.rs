@@ -91,7 +91,7 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
 fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     let printed = input.trace.output();
     let lines = printed.lines();
-    if lines.is_empty() {
+    if lines.is_empty() && printed.pending().next().is_none() {
         return Ok(());
     }
     writeln!(out, "\noutput")?;
@@ -100,7 +100,7 @@ fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
         let by = line.task.map_or_else(String::new, |id| task_name(input.trace, id));
         vec![human_ns(line.at), by, sanitize(&line.text)]
     };
-    let rows: Vec<_> = lines.iter().take(shown).map(row).collect();
+    let rows: Vec<_> = lines.iter().take(shown).chain(printed.pending()).map(row).collect();
     write_table(out, &[ColumnAlign::Right, ColumnAlign::Left, ColumnAlign::Left], &rows)?;
     write_more(out, lines.len().saturating_sub(shown), "line")?;
     match printed.dropped() {

@@ -219,6 +219,15 @@ pub enum Event {
         /// The line, without control characters.
         text: Box<str>,
     },
+    /// The program printed a part of a line, such as a prompt, and waits.
+    OutputPending {
+        /// Time of the output.
+        at: Nanos,
+        /// Whether it is on standard error.
+        is_error: bool,
+        /// The text of the line so far, which replaces the previous one. An empty text ends it.
+        text: Box<str>,
+    },
     /// The loop was paused. A pause is a point on the axis, because loop time stands still.
     Pause {
         /// Loop time at which the loop was paused.

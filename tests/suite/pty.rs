@@ -201,6 +201,19 @@ fn plain_terminals_get_ascii_or_a_reason() {
 }
 
 #[test]
+fn prompt_of_a_headless_app_is_shown() {
+    let script = r#"printf 'name? '; read name; echo "hello $name"; printf '\033]0;title\007bye\n'"#;
+    let program = env!("CARGO_BIN_EXE_loopscope");
+    let arguments = ["exec", "--headless", "--", "sh", "-c", script];
+    let mut terminal = PtyTerminal::start_with(program, &arguments, &[], 100, 40);
+    terminal.wait_until("the prompt", |screen| screen.contains("name? "));
+    terminal.press("Bob\r");
+    terminal.wait_until("the answer", |screen| screen.contains("hello Bob\nbye"));
+    terminal.wait_for_text("feeds");
+    terminal.wait_for_exit();
+}
+
+#[test]
 fn every_signal_restores_the_terminal() {
     for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
         let mut terminal = PtyTerminal::start(&["run", "countsync", "--speed", "0.1"], 80, 24);
