@@ -100,7 +100,8 @@ enum CliCommand {
 
 /// Runs the command line `args`, which begins with the program name. Prints all errors to standard error.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> CliExit {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Ignore write errors: the reader may have closed the stream.
@@ -108,7 +109,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> CliExit {
             return if error.use_stderr() { CliExit::BadInput } else { CliExit::Success };
         }
     };
-    let exit = exit::exit_code_of(dispatch(cli));
+    let result = dispatch(cli).map_err(|error| terminal_check::add_suggestion(error, &args));
+    let exit = exit::exit_code_of(result);
     // A run whose thread is still active may not have removed its folder.
     crate::cleanup::clean_up_all();
     exit

@@ -1,7 +1,7 @@
 //! User settings, merged from a settings file, environment variables and command-line flags.
 //!
-//! From lowest to highest precedence: defaults, `NO_COLOR`, the settings file, `LOOPSCOPE_…` variables, flags.
-//! `NO_COLOR` applies to every program, so a theme in loopscope's own file overrides it.
+//! From lowest to highest precedence: defaults, the variables of all programs, the settings file, `LOOPSCOPE_…`
+//! variables, flags. `NO_COLOR`, `TERM` and the locale apply to every program, so loopscope's own file overrides them.
 
 mod error;
 mod file;
@@ -38,15 +38,37 @@ impl Settings {
             Some(path) if named.is_some() || path.exists() => file::read(&path)?,
             _ => PartialSettings::default(),
         };
-        let no_color = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let no_color = PartialSettings { theme: no_color.then_some(ThemeChoice::Mono), ..PartialSettings::default() };
+        let common = settings_of_terminal(&variable);
         let environment = settings_from_environment(variable)?;
         let mut settings = Self::default();
-        for partial in [&no_color, &file, &environment, flags] {
+        for partial in [&common, &file, &environment, flags] {
             settings.merge(partial);
         }
         Ok(settings)
     }
+}
+
+/// Derives settings from the variables that describe the terminal to every program.
+fn settings_of_terminal(variable: impl Fn(&str) -> Option<String>) -> PartialSettings {
+    let value = |name: &str| variable(name).filter(|value| !value.is_empty());
+    // The first of them that is set is the locale of characters. Without any, the terminal is unknown.
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(value);
+    let is_utf8 = locale.is_none_or(|locale| is_utf8_locale(&locale));
+    // The Linux console has a font of 256 or 512 characters.
+    let has_font = value("TERM").is_none_or(|term| term != "linux");
+    PartialSettings {
+        theme: value("NO_COLOR").map(|_| ThemeChoice::Mono),
+        ascii: (!is_utf8 || !has_font).then_some(true),
+        ..PartialSettings::default()
+    }
+}
+
+/// Whether a locale such as `de_DE.UTF-8@euro` has the character set UTF-8. A name without one, such as `C` or `de_DE`,
+/// stands for an older set.
+fn is_utf8_locale(locale: &str) -> bool {
+    let name = locale.split('@').next().unwrap_or_default();
+    let set = name.rsplit('.').next().unwrap_or_default();
+    ["UTF-8", "UTF8"].iter().any(|utf8| set.eq_ignore_ascii_case(utf8))
 }
 
 /// Reads settings from `LOOPSCOPE_…` variables. Empty variables are ignored.

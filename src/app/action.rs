@@ -113,6 +113,8 @@ pub enum Action {
     SortByNextColumn,
     /// Reverses the sort.
     ReverseSort,
+    /// Hides or shows the tasks that have ended.
+    ToggleEnded,
     /// Sets a breakpoint.
     AddBreakpoint(Breakpoint),
     /// Clears all breakpoints.

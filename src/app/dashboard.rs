@@ -190,6 +190,7 @@ impl Dashboard {
             Action::ShowPage(page) => self.show_page(page),
             Action::NextPage => self.show_page(self.page.nth_after(1)),
             Action::PreviousPage => self.show_page(self.page.nth_after(DashboardPage::ALL.len() - 1)),
+            Action::ToggleEnded => self.toggle_ended(session, geometry),
             Action::SortBy(_) | Action::SortByNextColumn | Action::ReverseSort => self.sort(action, session, geometry),
             Action::Move(Motion::Left) if self.page != DashboardPage::Timeline => {
                 self.scrolled_columns = self.scrolled_columns.saturating_sub(1);

@@ -28,13 +28,14 @@ pub struct LogEntry {
     pub level: LogLevel,
     /// The message.
     pub text: String,
-    /// Subject of the entry. An entry with the same subject as the last one replaces it.
+    /// Subject of the entry. It replaces an entry with the same subject, unless a unique one lies in between.
     topic: LogTopic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LogTopic {
     Unique,
+    Caveats,
     Retrying,
     Disconnected,
     Dropped,
@@ -96,11 +97,15 @@ impl SessionLog {
         if self.logged.connection.as_ref() == Some(&now) {
             return;
         }
-        self.logged.connection = Some(now);
+        let was = self.logged.connection.replace(now).map(|(state, ..)| state);
         let (level, topic, lead) = match connection.state {
             ConnectionState::Connecting => (LogLevel::Info, LogTopic::Unique, "connecting".to_owned()),
             ConnectionState::AwaitingData => {
                 (LogLevel::Info, LogTopic::Unique, "connected, waiting for the first update".to_owned())
+            }
+            // Only the note has changed, and its counts may change with every update.
+            live if was == Some(std::mem::discriminant(&live)) && live == ConnectionState::Live => {
+                (LogLevel::Info, LogTopic::Caveats, "connected".to_owned())
             }
             ConnectionState::Live => (LogLevel::Info, LogTopic::Unique, "connected".to_owned()),
             ConnectionState::Lost => (LogLevel::Loss, LogTopic::Disconnected, "connection lost".to_owned()),
@@ -141,7 +146,9 @@ impl SessionLog {
             let length = super::time::duration(gap.to.saturating_sub(gap.from));
             let text = match gap.is_disconnected {
                 true => {
-                    format!("not connected for {length}: single polls and short-lived tasks are missing")
+                    format!(
+                        "no updates for {length} (not connected, or the app was stopped): polls and tasks may be missing"
+                    )
                 }
                 false => format!("{} events dropped within {length}", gap.dropped),
             };
@@ -160,15 +167,13 @@ impl SessionLog {
 
     fn push(&mut self, at: Nanos, level: LogLevel, topic: LogTopic, text: String) {
         let entry = LogEntry { at, level, text, topic };
-        match self.entries.back_mut() {
-            Some(last) if topic != LogTopic::Unique && last.topic == topic => *last = entry,
-            _ => {
-                if self.entries.len() == ENTRIES_MAX {
-                    self.entries.pop_front();
-                }
-                self.entries.push_back(entry);
-            }
+        let replaceable = self.entries.iter().rev().take_while(|entry| entry.topic != LogTopic::Unique);
+        if let Some(back) = replaceable.into_iter().position(|entry| entry.topic == topic) {
+            self.entries.remove(self.entries.len() - 1 - back);
+        } else if self.entries.len() == ENTRIES_MAX {
+            self.entries.pop_front();
         }
+        self.entries.push_back(entry);
     }
 }
 
@@ -184,5 +189,38 @@ fn describe_pause(reason: &PauseReason, control_level: ControlLevel) -> String {
         PauseReason::Breakpoint(breakpoint) => format!("{what} paused by breakpoint `{breakpoint}`"),
         PauseReason::Step => format!("{what} paused: step finished"),
         PauseReason::Suspended => format!("{what} {stopped} while loopscope was suspended"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{ClockKind, ConnectionStatus, FeedChoice, SourceKind, Speed};
+
+    #[test]
+    fn changing_caveats_take_one_row() {
+        let status = |note: String| SessionStatus {
+            name: "app".into(),
+            source: SourceKind::Attach,
+            control_level: ControlLevel::ReadOnly,
+            connection: Some(ConnectionStatus { state: ConnectionState::Live, note }),
+            clock: ClockKind::Real,
+            speed: Speed::Factor(1.0),
+            phase: RunPhase::Running,
+            now: 0,
+            next_timer: None,
+            feed: FeedChoice::Console,
+            outcome: None,
+        };
+        let mut trace = Trace::with_budget(1 << 20);
+        let mut log = SessionLog::default();
+        log.observe(&trace, &status(String::new()));
+        for count in 1..=5 {
+            trace.apply(crate::trace::Event::ConsoleUpdate { dropped: 1 });
+            log.observe(&trace, &status(format!("{count} events dropped by the program")));
+        }
+        let texts: Vec<_> = log.entries().iter().map(|entry| entry.text.as_str()).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert_eq!(texts[..2], ["connected", "connected: 5 events dropped by the program"]);
     }
 }

@@ -1,15 +1,17 @@
-//! The rows of tasks: all in spawn order, or filtered by name and sorted by any column.
+//! The rows of tasks: all in spawn order, or filtered by text and state, and sorted by any column.
 //!
 //! Filtering and sorting are incremental: each frame does a bounded amount of work. Until the work is done, the rows
 //! found so far are shown in the previous order.
 
+mod refresh;
 mod sorter;
 
 use std::cell::Cell;
 
 use super::columns::COLUMNS;
 use super::text_match::contains_ignoring_case;
-use crate::trace::{TaskId, Trace};
+use crate::trace::{Task, TaskId, TaskState, Trace};
+use refresh::RowRefresh;
 use sorter::RowSorter;
 
 /// Rows that one frame examines to sort them again; with more rows, a sort takes more frames. Divided by the column's
@@ -19,8 +21,11 @@ const SORTED_PER_FRAME: usize = 2_000;
 /// Rows that one frame examines while the user waits for a requested order.
 const SORTED_PER_FRAME_REQUESTED: usize = 20_000;
 
-/// Names that one frame searches.
+/// Tasks that one frame searches.
 const SEARCHED_PER_FRAME: usize = 20_000;
+
+/// Tasks that one frame searches again because states change.
+const SEARCHED_PER_REFRESH: usize = 2_000;
 
 /// Tasks that one frame adds when no filter is set.
 const LISTED_PER_FRAME: usize = 200_000;
@@ -42,15 +47,45 @@ impl RowOrder {
     }
 }
 
+/// Which tasks have a row.
+#[derive(Clone, Debug, Default)]
+struct RowFilter {
+    /// Text that the name, location, kind or state must contain, in lower case; empty for all tasks.
+    text: String,
+    /// Whether tasks that have ended have no row.
+    hides_ended: bool,
+}
+
+impl RowFilter {
+    /// Whether every task has a row.
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() && !self.hides_ended
+    }
+
+    fn matches(&self, task: &Task, trace: &Trace) -> bool {
+        if self.hides_ended && task.outcome.is_some() {
+            return false;
+        }
+        let contains = |text: &str| contains_ignoring_case(text, &self.text);
+        self.text.is_empty()
+            || contains(&task.name())
+            || contains(task.meta.kind.name())
+            || trace.state(task.id).is_some_and(|state| contains(TaskState::name(state)))
+            || task.meta.location.as_ref().is_some_and(|location| contains(&location.to_string()))
+    }
+}
+
 /// The filtered and sorted rows of tasks.
 #[derive(Clone, Debug, Default)]
 pub struct TaskRows {
-    filter: String,
+    filter: RowFilter,
     order: RowOrder,
     /// Tasks that have a row, in order. Unused in the default view, which therefore costs nothing.
     listed: Vec<TaskId>,
     /// Number of tasks that were examined, by index.
     examined: usize,
+    /// The new search in progress: the states of tasks have changed since the last one.
+    refresh: Option<RowRefresh>,
     /// The sort in progress.
     sorter: Option<RowSorter>,
     /// The trace's event count when the last sort began.
@@ -64,9 +99,14 @@ pub struct TaskRows {
 }
 
 impl TaskRows {
-    /// Returns the text that task names must contain, in lower case; empty for all tasks.
+    /// Returns the text that a task's name, location, kind or state must contain, in lower case; empty for all tasks.
     pub fn filter(&self) -> &str {
-        &self.filter
+        &self.filter.text
+    }
+
+    /// Whether tasks that have ended have no row.
+    pub fn hides_ended(&self) -> bool {
+        self.filter.hides_ended
     }
 
     /// Returns the sort order.
@@ -74,9 +114,19 @@ impl TaskRows {
         self.order
     }
 
-    /// Shows only tasks whose name contains `filter`, ignoring case.
+    /// Shows only tasks whose name, location, kind or state contains `filter`, ignoring case.
     pub fn set_filter(&mut self, filter: &str, trace: &Trace) {
-        self.filter = filter.to_lowercase();
+        self.filter.text = filter.to_lowercase();
+        self.search_again(trace);
+    }
+
+    /// Hides or shows the tasks that have ended.
+    pub fn set_hides_ended(&mut self, hides_ended: bool, trace: &Trace) {
+        self.filter.hides_ended = hides_ended;
+        self.search_again(trace);
+    }
+
+    fn search_again(&mut self, trace: &Trace) {
         (self.listed, self.examined) = (Vec::new(), 0);
         self.restart(trace);
     }
@@ -88,7 +138,7 @@ impl TaskRows {
     }
 
     fn restart(&mut self, trace: &Trace) {
-        (self.sorter, self.sorted_at, self.is_requested) = (None, None, true);
+        (self.refresh, self.sorter, self.sorted_at, self.is_requested) = (None, None, None, true);
         if self.is_default_view() {
             (self.listed, self.examined) = (Vec::new(), 0);
         }
@@ -99,7 +149,7 @@ impl TaskRows {
     pub fn freeze(&mut self, limit: Option<usize>) {
         self.limit = limit;
         if limit.is_some() && !self.is_requested {
-            self.sorter = None;
+            (self.refresh, self.sorter) = (None, None);
         }
     }
 
@@ -159,7 +209,7 @@ impl TaskRows {
             self.examined = tasks.min(self.examined.saturating_add(SEARCHED_PER_FRAME));
             let found = trace.tasks().iter_from(tasks_from).take_while(|task| task.id.index() < self.examined);
             // New tasks come last until the next sort.
-            self.listed.extend(found.filter(|task| contains_ignoring_case(&task.name(), filter)).map(|task| task.id));
+            self.listed.extend(found.filter(|task| filter.matches(task, trace)).map(|task| task.id));
         }
     }
 
@@ -167,13 +217,24 @@ impl TaskRows {
         let Some(column) = COLUMNS.get(self.order.column) else { return };
         if self.sorter.is_none() && self.needs_sort(trace) && !(self.is_requested && self.is_searching(trace)) {
             (self.sorter, self.sorted_at) = (Some(RowSorter::default()), Some(trace.counts().events));
+            // A requested search has just examined every task.
+            let is_outdated = !self.filter.is_empty() && !self.is_requested;
+            self.refresh = is_outdated.then(|| RowRefresh::new(self.listed.len(), self.examined));
         }
         let Some(sorter) = &mut self.sorter else { return };
+        if let Some(refresh) = &mut self.refresh
+            && !refresh.advance(trace, SEARCHED_PER_REFRESH, |task| self.filter.matches(task, trace))
+        {
+            return;
+        }
         let budget = if self.is_requested { SORTED_PER_FRAME_REQUESTED } else { SORTED_PER_FRAME };
         let budget = budget / column.lookup_cost;
-        let ordered = sorter.advance(&self.listed, (column, self.order.is_descending), trace, budget);
+        let rows = self.refresh.as_ref().map_or(&self.listed, |refresh| &refresh.found);
+        let ordered = sorter.advance(rows, (column, self.order.is_descending), trace, budget);
         if let Some(mut ordered) = ordered {
-            ordered.extend(self.listed.drain(..).skip(sorter.examined));
+            // Tasks that were listed meanwhile come last until the next sort.
+            let listed_before = self.refresh.take().map_or(sorter.examined, |refresh| refresh.listed_before);
+            ordered.extend(self.listed.drain(..).skip(listed_before));
             (self.listed, self.sorter) = (ordered, None);
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn attach(args: &AttachArgs, settings: &Settings) -> anyhow::Result<C
     if args.headless {
         return attach_headless(args, settings);
     }
-    ensure_terminal("loopscope attach --headless --for 3s")?;
+    ensure_terminal()?;
     let folder = source_folder_arg(args)?;
     let mut archive_files = args.record.file_series();
     let mut sessions: Vec<Box<dyn Session>> = Vec::new();

@@ -75,7 +75,7 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if args.headless {
         headless::handle_signals()?;
     } else {
-        ensure_terminal(&format!("loopscope exec --headless -- {name}"))?;
+        ensure_terminal()?;
         terminal::handle_early_signals()?;
     }
     let folder = match &args.source {

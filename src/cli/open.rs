@@ -69,7 +69,7 @@ fn is_archive(path: &Path) -> bool {
 fn open_archive(path: &Path, headless: Option<&ReportArgs>, settings: &Settings) -> anyhow::Result<CliExit> {
     let name = path.display().to_string();
     if headless.is_none() {
-        ensure_terminal(&format!("loopscope open {name} --headless"))?;
+        ensure_terminal()?;
     }
     let session = ArchiveSession::open(path, settings.memory_bytes);
     let mut session = session.with_context(|| format!("cannot open `{name}`"))?;

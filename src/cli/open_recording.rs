@@ -32,7 +32,7 @@ pub(super) fn open_recording(
     let name = path.display().to_string();
     check_recording(path, until).with_context(|| format!("cannot open `{name}`"))?;
     if headless.is_none() {
-        ensure_terminal(&format!("loopscope open {name} --headless"))?;
+        ensure_terminal()?;
     }
     let is_input_file =
         |written: &Path| written.canonicalize().ok().is_some_and(|at| path.canonicalize().ok() == Some(at));

@@ -99,8 +99,7 @@ pub(super) struct RunArgs {
 /// Runs the command.
 pub(super) fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if !args.headless {
-        let headless_command = format!("loopscope run {} --headless", args.workload);
-        ensure_terminal(&headless_command)?;
+        ensure_terminal()?;
     }
     let plan = plan(&args, settings)?;
     let listener = args.serve.as_ref().map(|address| listen(address, plan.feed)).transpose()?;
@@ -125,7 +124,7 @@ fn listen(address: &ConsoleAddress, feed: FeedChoice) -> anyhow::Result<ConsoleL
 
 /// Opens the picker.
 pub(super) fn pick(settings: &Settings) -> anyhow::Result<CliExit> {
-    ensure_terminal("loopscope run NAME --headless")?;
+    ensure_terminal()?;
     screen::pick(settings)
 }
 

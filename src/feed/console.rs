@@ -13,6 +13,7 @@ mod resource_decoder;
 mod span_map;
 mod task_stats;
 mod text_interner;
+mod update_rhythm;
 mod wire_clock;
 
 pub use decoder::{ConsoleDecoder, PollSource};

@@ -8,6 +8,7 @@ mod message_stream;
 
 pub use address::{ConsoleAddress, DEFAULT_ADDRESS};
 pub use connect::{ConnectError, ConsoleConnection};
+pub use first_bytes::ReceivedBytes;
 pub use message::ConsoleMessage;
 pub use message_stream::MessageStream;
 

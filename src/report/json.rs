@@ -134,14 +134,14 @@ fn param_json(value: &ParamValue) -> Value {
 }
 
 fn output_json(trace: &Trace) -> Vec<OutputLineJson<'_>> {
-    let lines = trace.output().lines().iter();
+    let lines = trace.output().lines().iter().chain(trace.output().pending());
     lines
         .map(|line| OutputLineJson { at_ns: line.at, task: line.task.map(|id| id.number()), text: &line.text })
         .collect()
 }
 
 /// Returns `sum_ns`, or `None` if the polls of the lane were only sampled and the console did not measure their sum.
-fn sum_if_exact(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
+pub(super) fn sum_if_exact(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u64> {
     (trace.fidelity() == Fidelity::Exact || lane.is_sampled()).then_some(sum_ns)
 }
 
@@ -150,7 +150,7 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
     let state = trace.state(task.id).unwrap_or(TaskState::Scheduled);
     TaskJson {
         id: task.id.number(),
-        name: task.name(),
+        name: task.given_name(),
         kind: task.meta.kind.name(),
         parent: task.meta.parent.map(|id| id.number()),
         state: state.name(),

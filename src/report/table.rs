@@ -42,23 +42,6 @@ fn line(alignments: &[ColumnAlign], widths: &[usize], row: &[String]) -> String 
     line
 }
 
-/// Truncates `text` to `columns`, with an ellipsis if it does not fit.
-pub(super) fn shorten(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    for character in text.chars() {
-        short.push(character);
-        if short.width() >= columns {
-            short.pop();
-            break;
-        }
-    }
-    short.push('…');
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,12 +52,5 @@ mod tests {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(ToString::to_string).collect()).collect();
         let lines = lines(&[ColumnAlign::Right, ColumnAlign::Left, ColumnAlign::Right], &rows);
         assert_eq!(lines, ["id  name  polls", " 1  將軍     12", "10  a         3"]);
-    }
-
-    #[test]
-    fn long_text_is_truncated_with_ellipsis() {
-        assert_eq!(shorten("abcdef", 6), "abcdef");
-        assert_eq!(shorten("abcdef", 4), "abc…");
-        assert_eq!(shorten("將軍將軍", 4), "將…");
     }
 }

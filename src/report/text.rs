@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::ReportInput;
-use super::json::site_of;
+use super::json::{site_of, sum_if_exact};
 use super::table::{self, ColumnAlign};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::insight::units::{human_ns, human_number, human_share, pluralize};
 use crate::insight::{self, RunSummary};
-use crate::sanitize::{sanitize, sanitize_cow};
+use crate::sanitize::{sanitize, sanitize_cow, shorten_middle};
 use crate::trace::{Fidelity, RecordingStats, Task, TaskId, TaskState, Trace};
 
 /// Maximum number of output lines in a report that is not full.
@@ -91,7 +91,7 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
 fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     let printed = input.trace.output();
     let lines = printed.lines();
-    if lines.is_empty() {
+    if lines.is_empty() && printed.pending().next().is_none() {
         return Ok(());
     }
     writeln!(out, "\noutput")?;
@@ -100,7 +100,7 @@ fn write_output(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
         let by = line.task.map_or_else(String::new, |id| task_name(input.trace, id));
         vec![human_ns(line.at), by, sanitize(&line.text)]
     };
-    let rows: Vec<_> = lines.iter().take(shown).map(row).collect();
+    let rows: Vec<_> = lines.iter().take(shown).chain(printed.pending()).map(row).collect();
     write_table(out, &[ColumnAlign::Right, ColumnAlign::Left, ColumnAlign::Left], &rows)?;
     write_more(out, lines.len().saturating_sub(shown), "line")?;
     match printed.dropped() {
@@ -156,18 +156,16 @@ fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
         }),
         _ => String::new(),
     };
-    // Sums of sampled polls are not meaningful.
-    let is_exact = trace.fidelity() == Fidelity::Exact;
-    let shown_busy = |sum_ns| if is_exact { human_ns(sum_ns) } else { "?".to_owned() };
+    let shown_sum = |sum_ns| sum_if_exact(trace, &task.lane, sum_ns).map_or_else(|| "?".to_owned(), human_ns);
     vec![
         task.id.to_string(),
         task_name(trace, task.id),
         state.name().to_owned(),
         human_number(task.counts.polls),
         human_number(task.counts.wakes),
-        shown_busy(totals.busy_ns),
-        shown_busy(totals.scheduled_ns),
-        shown_busy(totals.waiting_total_ns()),
+        shown_sum(totals.busy_ns),
+        shown_sum(totals.scheduled_ns),
+        shown_sum(totals.waiting_total_ns()),
         waiting_on,
     ]
 }
@@ -241,7 +239,7 @@ fn write_feeds(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     }
     for gap in input.trace.gaps() {
         let what = if gap.is_disconnected {
-            "not connected".to_owned()
+            "no updates (not connected, or the app was stopped)".to_owned()
         } else if gap.is_evicted() {
             "evicted (memory budget)".to_owned()
         } else {
@@ -295,7 +293,7 @@ fn write_outcome(outcome: &RunOutcome, out: &mut impl Write) -> io::Result<()> {
 
 /// Returns the sanitized name of a task, shortened to [`NAME_COLUMNS`].
 fn task_name(trace: &Trace, id: TaskId) -> String {
-    trace.task(id).map_or_else(|| format!("task {id}"), |task| table::shorten(&sanitize(&task.name()), NAME_COLUMNS))
+    trace.task(id).map_or_else(|| format!("task {id}"), |task| shorten_middle(&sanitize(&task.name()), NAME_COLUMNS))
 }
 
 /// Writes an indented table.

@@ -37,8 +37,8 @@ pub struct AttachSession {
     connection: ConnectionStatus,
     /// The connection was live at least once.
     has_been_live: bool,
-    /// Deadline for the first answer of the program.
-    answer_deadline: Option<Instant>,
+    /// How long the program may send nothing before its first update is complete.
+    answer_timeout: Option<AnswerTimeout>,
     /// The user has quit.
     has_quit: bool,
     /// The worker has ended.
@@ -83,7 +83,7 @@ impl AttachSession {
             pending: VecDeque::new(),
             connection: ConnectionStatus { state: ConnectionState::Connecting, note: String::new() },
             has_been_live: false,
-            answer_deadline: None,
+            answer_timeout: None,
             has_quit: false,
             is_worker_gone: false,
             successor: None,
@@ -91,9 +91,9 @@ impl AttachSession {
         }
     }
 
-    /// Makes the session fail if the program has not answered after `patience`.
+    /// Makes the session fail if nothing arrives for `timeout` before the first update is complete.
     pub fn set_answer_timeout(&mut self, timeout: Duration) {
-        self.answer_deadline = Instant::now().checked_add(timeout);
+        self.answer_timeout = Some(AnswerTimeout { timeout, since: Instant::now(), received_bytes: 0 });
     }
 
     fn has_ended(&self) -> bool {
@@ -115,12 +115,36 @@ impl AttachSession {
                 self.has_been_live |= connection.state == ConnectionState::Live;
                 self.connection = connection;
             }
-            AttachUpdate::Events(events) => self.pending = events.into(),
+            AttachUpdate::Events(events) => {
+                // A first update of hundreds of megabytes takes a while to decode after its last byte.
+                self.answer_timeout.iter_mut().for_each(|answer| answer.since = Instant::now());
+                self.pending = events.into();
+            }
             AttachUpdate::Source { file, text } => self.sources.push(file, text),
             AttachUpdate::Successor(channel) => {
                 self.successor = Some(Box::new(Self::with_channel(self.address.clone(), self.memory_bytes, *channel)));
             }
         }
+    }
+}
+
+/// The wait for the first update. It ends if nothing arrives for a time.
+#[derive(Debug)]
+struct AnswerTimeout {
+    timeout: Duration,
+    /// When data arrived last.
+    since: Instant,
+    /// Bytes received by then.
+    received_bytes: u64,
+}
+
+impl AnswerTimeout {
+    /// Returns whether nothing has arrived for too long, given the bytes received by `now`.
+    fn is_overdue(&mut self, received_bytes: u64, now: Instant) -> bool {
+        if received_bytes > self.received_bytes {
+            (self.since, self.received_bytes) = (now, received_bytes);
+        }
+        now.saturating_duration_since(self.since) >= self.timeout
     }
 }
 
@@ -149,7 +173,9 @@ impl Session for AttachSession {
     fn pump(&mut self, budget: Duration) -> bool {
         let started = Instant::now();
         let mut changed = false;
-        if !self.has_been_live && self.answer_deadline.is_some_and(|answer_deadline| started >= answer_deadline) {
+        let received_bytes = self.channel.received_bytes();
+        let is_overdue = self.answer_timeout.as_mut().is_some_and(|answer| answer.is_overdue(received_bytes, started));
+        if !self.has_been_live && is_overdue {
             self.command(SessionCommand::Quit);
         }
         loop {

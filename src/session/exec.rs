@@ -8,6 +8,7 @@ mod correlator;
 mod epoch_clock;
 mod freeze;
 mod output;
+mod output_reader;
 mod pipe;
 mod process;
 mod reserved_port;
@@ -18,6 +19,7 @@ mod time_queue;
 pub use process::{AppStdin, wait_for_stopping_apps};
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +39,7 @@ use app_end::AppEnd;
 use correlator::Correlator;
 use epoch_clock::EpochClock;
 use freeze::FreezeState;
-use output::AppOutput;
+use output::{AppOutput, TimedOutput};
 use pipe::{RecordingChunk, RecordingPipe};
 use process::AppProcess;
 use reserved_port::ReservedPort;
@@ -122,8 +124,11 @@ impl ExecSession {
             Err(reason) => session.outcome = Some(RunOutcome::Failed(reason)),
             Ok(mut app) => {
                 let (out, err) = app.streams();
+                // A user at a terminal answers the app's prompts.
+                let is_interactive = stdin == AppStdin::Inherit && std::io::stdin().is_terminal();
+                let echo = is_interactive && std::io::stderr().is_terminal();
                 session.app = Some(app);
-                session.output = AppOutput::read(out, err, clock, &wakeup_sender)?;
+                session.output = AppOutput::read(out, err, echo, clock, &wakeup_sender)?;
                 session.console = Some(AppConsole::connect(port.number(), wakeup_sender)?);
                 session.pipe = Some(pipe);
                 session.port = Some(port);
@@ -190,9 +195,18 @@ impl ExecSession {
     fn queue_output(&mut self) -> bool {
         let mut changed = false;
         while self.time_queue.has_room() {
-            let Some((arrived_at, text)) = self.output.take() else { break };
+            let Some(TimedOutput { arrived_at, is_error, is_pending, ends_pending, text }) = self.output.take() else {
+                break;
+            };
             let at = self.recording.clock_mut().loop_time(arrived_at);
-            self.time_queue.push(at, Event::Output { task: None, at, text });
+            if ends_pending {
+                self.time_queue.push(at, Event::OutputPending { at, is_error, text: "".into() });
+            }
+            let event = match is_pending {
+                true => Event::OutputPending { at, is_error, text },
+                false => Event::Output { task: None, at, text },
+            };
+            self.time_queue.push(at, event);
             changed = true;
         }
         let dropped = self.output.take_dropped();

@@ -49,7 +49,7 @@ impl Setting {
             name: "ascii",
             variable: "LOOPSCOPE_ASCII",
             flag: Some("--ascii"),
-            help: "Draw with ASCII characters only, for terminals and fonts without box drawing.",
+            help: "Draw with ASCII characters only, for terminals and fonts without box drawing. The default is true with TERM=linux or a locale without UTF-8.",
             kind: ValueKind::Boolean,
             parse: |text, settings| parse_boolean(text).map(|ascii| settings.ascii = Some(ascii)),
             format: |settings| settings.ascii.to_string(),

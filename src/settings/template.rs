@@ -17,7 +17,7 @@ const LINE_COLUMNS: usize = 100;
 const INTRODUCTION: &str = "loopscope settings. Save this file as loopscope/settings.toml in your configuration \
                             directory (~/.config on Linux), or anywhere else and set LOOPSCOPE_SETTINGS to its path. \
                             Uncomment the settings that you want to change. Flags and LOOPSCOPE_… variables override this file; \
-                            this file overrides NO_COLOR.";
+                            this file overrides NO_COLOR, TERM and the locale.";
 
 /// Introduction to the thresholds.
 const FINDINGS_INTRODUCTION: &str = "Thresholds of the lints. Times are seconds, or text such as \"10ms\". Sizes are \

@@ -117,6 +117,10 @@ impl Trace {
                 self.loop_state.advance(at);
                 self.history.output.push(OutputLine { at, task, text });
             }
+            Event::OutputPending { at, is_error, text } => {
+                self.loop_state.advance(at);
+                self.history.output.set_pending(is_error, OutputLine { at, task: None, text });
+            }
             Event::Pause { at, reason: cause } => {
                 self.loop_state.advance(at);
                 self.history.pauses.push(Pause { at, reason: cause });

@@ -219,6 +219,15 @@ pub enum Event {
         /// The line, without control characters.
         text: Box<str>,
     },
+    /// The program printed a part of a line, such as a prompt, and waits.
+    OutputPending {
+        /// Time of the output.
+        at: Nanos,
+        /// Whether it is on standard error.
+        is_error: bool,
+        /// The text of the line so far, which replaces the previous one. An empty text ends it.
+        text: Box<str>,
+    },
     /// The loop was paused. A pause is a point on the axis, because loop time stands still.
     Pause {
         /// Loop time at which the loop was paused.
@@ -235,7 +244,8 @@ pub enum Event {
         /// Number of dropped events.
         dropped: u64,
     },
-    /// No feed was connected in an interval: its events are missing and not counted as dropped.
+    /// No update arrived in an interval, because no feed was connected or the app was stopped. Missing events are not
+    /// counted as dropped.
     Disconnected {
         /// Start of the interval.
         from: Nanos,

@@ -11,9 +11,9 @@ pub struct Gap {
     pub from: Nanos,
     /// End of the interval.
     pub to: Nanos,
-    /// Number of dropped events; 0 if the trace evicted the data or no feed was connected.
+    /// Number of dropped events; 0 if the trace evicted the data or no update arrived.
     pub dropped: u64,
-    /// No feed was connected during the interval.
+    /// No update arrived during the interval: no feed was connected, or the app was stopped.
     pub is_disconnected: bool,
 }
 

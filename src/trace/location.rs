@@ -13,6 +13,14 @@ pub struct Location {
     pub line: u32,
 }
 
+impl Location {
+    /// Formats it with the file's name only: `app.rs:12`.
+    pub fn short(&self) -> String {
+        let name = self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file);
+        format!("{name}:{}", self.line)
+    }
+}
+
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.file, self.line)

@@ -30,6 +30,8 @@ pub struct OutputLog {
     lines: VecDeque<OutputLine>,
     dropped: u64,
     bytes: usize,
+    /// Lines without an end, on standard output and on standard error.
+    pending: [Option<OutputLine>; 2],
 }
 
 impl OutputLog {
@@ -41,6 +43,16 @@ impl OutputLog {
             self.bytes -= oldest.text.len();
             self.dropped += 1;
         }
+    }
+
+    /// Sets the line without an end; an empty text removes it.
+    pub(super) fn set_pending(&mut self, is_error: bool, line: OutputLine) {
+        self.pending[usize::from(is_error)] = Some(line).filter(|line| !line.text.is_empty());
+    }
+
+    /// Returns the lines that have no end yet, such as prompts, after all others.
+    pub fn pending(&self) -> impl DoubleEndedIterator<Item = &OutputLine> {
+        self.pending.iter().flatten()
     }
 
     /// Returns the number of lines printed so far, including dropped ones.

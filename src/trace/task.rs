@@ -1,5 +1,6 @@
 //! A task: metadata, lane, counts, open awaits and holds.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -158,13 +159,26 @@ impl Task {
         self.cold.as_ref().map(|cold| &cold.blocking_calls)
     }
 
-    /// Returns its name, or `task N` if it has none.
-    pub fn name(&self) -> std::borrow::Cow<'_, str> {
-        if self.meta.name.is_empty() {
-            format!("task {}", self.id).into()
-        } else {
-            std::borrow::Cow::Borrowed(&self.meta.name)
+    /// Returns its name. A task without one is named after its spawn location, as `main.rs:47 #12`, or `task 12` if
+    /// that is not known.
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.meta.location {
+            Some(location) if self.meta.name.is_empty() => format!("{} #{}", location.short(), self.id).into(),
+            _ => self.given_name(),
         }
+    }
+
+    /// Returns its name, or `task 12` if it has none.
+    pub fn given_name(&self) -> Cow<'_, str> {
+        if self.meta.name.is_empty() { format!("task {}", self.id).into() } else { Cow::Borrowed(&self.meta.name) }
+    }
+
+    /// Returns its name and its id, as `main #1`.
+    pub fn name_with_id(&self) -> String {
+        if self.meta.name.is_empty() && self.meta.location.is_some() {
+            return self.name().into_owned();
+        }
+        format!("{} #{}", self.name(), self.id)
     }
 
     /// Returns whether the user held the task at loop time `at`.

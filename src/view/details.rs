@@ -50,7 +50,11 @@ pub fn lines(scene: SessionScene<'_>, width: u16) -> Vec<Line<'static>> {
     };
     let pane = DetailsPane { scene, width: width.into(), at: scene.model.dashboard.viewed_time() };
     let mut lines = vec![Line::from_iter([
-        span(scene.theme, Role::Strong, format!(" {} ", text::truncate(&task.name(), pane.width.saturating_sub(14)))),
+        span(
+            scene.theme,
+            Role::Strong,
+            format!(" {} ", text::truncate_middle(&task.name(), pane.width.saturating_sub(14))),
+        ),
         span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.name())),
     ])];
     pane.push_state(&mut lines, task);
@@ -222,7 +226,7 @@ impl DetailsPane<'_> {
 
     fn task_name(&self, id: crate::trace::TaskId) -> String {
         let task = self.scene.session.trace().task(id);
-        task.map_or_else(|| format!("#{id}"), |task| format!("{} #{id}", task.name()))
+        task.map_or_else(|| format!("#{id}"), Task::name_with_id)
     }
 
     /// Counts, and times per state.

@@ -53,6 +53,7 @@ fn key_hints(scene: Scene<'_>, width: u16) -> Line<'static> {
         }
         (Action::TogglePause, Some(status)) if is_paused(status) => "resume",
         (Action::ToggleProcessFreeze, Some(status)) if is_paused(status) => "continue process",
+        (Action::ToggleEnded, _) if scene.model.dashboard.rows.hides_ended() => "show ended",
         _ => line.footer_label,
     };
     let piece = |line: &keymap::KeyBinding| {

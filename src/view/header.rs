@@ -201,7 +201,7 @@ fn losses(theme: &Theme, trace: &Trace) -> Segment {
         tasks => format!(", {}{suffix}", pluralize(tasks, "task").to_uppercase()),
     };
     let (role, text) = match (dropped, has_evictions) {
-        (0, false) if trace.gaps().any(|gap| gap.is_disconnected) => (Role::Warning, "GAPS: DISCONNECTED".to_owned()),
+        (0, false) if trace.gaps().any(|gap| gap.is_disconnected) => (Role::Warning, "GAPS: NO UPDATES".to_owned()),
         (0, false) => (Role::Dim, "0 events dropped".to_owned()),
         (0, true) => (Role::Warning, format!("OLDEST EVICTED{}", evicted_tasks(""))),
         (dropped, _) => (

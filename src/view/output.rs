@@ -27,6 +27,8 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
         None => lines.len(),
     };
     let back = state.output_scroll.min(printed);
+    // A prompt is at the end of the newest output.
+    let pending: Vec<_> = trace.output().pending().filter(|_| state.viewed_time().is_none() && back == 0).collect();
     let right = match (trace.output().dropped(), back, printed) {
         (_, back, _) if back > 0 => format!("{back} newer lines below"),
         (dropped, _, _) if dropped > 0 => format!("{dropped} older lines dropped"),
@@ -35,12 +37,12 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     };
     canvas::put_rule(buffer, theme, area, "output", &right, state.focus == Pane::Output);
     let rows = below_rule(area);
-    if printed == 0 {
+    if printed == 0 && pending.is_empty() {
         canvas::put_text(buffer, rows, (1, 0), "no output yet", theme.style(Role::Dim));
     }
     let last = printed - back;
-    let first = last.saturating_sub(rows.height.into());
-    for (row, line) in (0..rows.height).zip(lines.range(first..last)) {
+    let first = last.saturating_sub(usize::from(rows.height).saturating_sub(pending.len()));
+    for (row, line) in (0..rows.height).zip(lines.range(first..last).chain(pending)) {
         let name = line.task.and_then(|id| trace.task(id)).map(|task| task.name().into_owned()).unwrap_or_default();
         let is_selected = line.task.is_some() && line.task == state.selected;
         let role = if is_selected { Role::Strong } else { Role::Text };

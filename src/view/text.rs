@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::sanitize::sanitize_cow;
+use crate::sanitize::{sanitize_cow, shorten_middle};
 use crate::trace::Location;
 
 /// Replaces all characters that could affect the terminal or the text around them. Every name, output line, error and
@@ -43,6 +43,17 @@ pub fn truncate(text: &str, width: usize) -> String {
     truncated
 }
 
+/// Sanitizes `text` and shortens it to `width` columns. Names often differ only at their end, so `…` replaces the
+/// middle.
+pub fn truncate_middle(text: &str, width: usize) -> String {
+    shorten_middle(&sanitize(text), width)
+}
+
+/// Shortens `text` in the middle and pads it with spaces to exactly `width` columns.
+pub fn fit_middle(text: &str, width: usize) -> String {
+    fit(&truncate_middle(text, width), width)
+}
+
 /// Truncates `text` and pads it with spaces to exactly `width` columns.
 pub fn fit(text: &str, width: usize) -> String {
     let mut text = truncate(text, width);
@@ -79,8 +90,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// Formats a location with the file's name only: `app.rs:12`. Reports contain the full path.
 pub fn short_location(location: &Location) -> String {
-    let name = location.file.rsplit(['/', '\\']).next().unwrap_or(&location.file);
-    format!("{name}:{}", location.line)
+    location.short()
 }
 
 #[cfg(test)]

@@ -122,8 +122,11 @@ fn render_label(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u
     let has_counts = area.width >= COUNTS_FROM_COLUMNS;
     let counts_columns = if has_counts { COUNT_COLUMNS * 2 } else { 0 };
     let name_columns = usize::from(area.width).saturating_sub(4 + counts_columns);
-    let mut line =
-        format!("{}  {}", if is_selected { glyph::SELECTED } else { ' ' }, text::fit(&task.name(), name_columns));
+    let mut line = format!(
+        "{}  {}",
+        if is_selected { glyph::SELECTED } else { ' ' },
+        text::fit_middle(&task.name(), name_columns)
+    );
     if has_counts {
         let context = scene.column_context();
         for index in count_columns(scene) {

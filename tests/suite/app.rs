@@ -1,11 +1,14 @@
 //! UI state transitions: actions in, state and effects out.
 
+use std::time::Duration;
+
 use loopscope::control::{ClockKind, SessionCommand, Speed};
 use loopscope::internals::app::{
     Action, Effect, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode,
 };
-use loopscope::session::{LaunchRequest, Launcher};
-use loopscope::trace::{Axis, TaskState};
+use loopscope::internals::view::Theme;
+use loopscope::session::{LaunchRequest, Launcher, Session};
+use loopscope::trace::{Axis, Event, Location, TaskKind, TaskMeta, TaskOutcome, TaskState, Trace, WakeSource};
 use loopscope::workload::manifest::ParamValue;
 
 use crate::fake_session::{self, MS, S, task};
@@ -25,6 +28,84 @@ fn selection_survives_a_search() {
     user.perform(Action::Back);
     assert_eq!(user.model.dashboard.selected, Some(task(100)));
     assert!((90..=99).contains(&user.model.dashboard.first_row), "its row is visible again");
+}
+
+/// Returns the listed tasks' ids.
+fn listed(user: &TestUser) -> Vec<String> {
+    let trace = &user.session.as_ref().expect("the user has a session").trace;
+    let rows = &user.model.dashboard.rows;
+    (0..rows.count(trace)).filter_map(|row| rows.get(row, trace)).map(|id| id.to_string()).collect()
+}
+
+#[test]
+fn search_finds_locations_kinds_and_states() {
+    let spawn = |number: usize, name: &str, file: &str, kind: TaskKind| {
+        let location = Some(Location { file: file.into(), line: 40 + number as u32 });
+        let meta = TaskMeta { name: name.into(), kind, location, ..TaskMeta::default() };
+        Event::Spawn { task: task(number), at: 0, meta: Box::new(meta) }
+    };
+    let mut session = fake_session::many_tasks(0);
+    session.trace = Trace::with_budget(1 << 20);
+    session.coming = vec![
+        spawn(1, "main", "src/main.rs", TaskKind::BlockOn),
+        spawn(2, "", "src/pool.rs", TaskKind::Task),
+        spawn(3, "", "src/pool.rs", TaskKind::Blocking),
+        Event::PollStart { task: task(2), at: 1 },
+        Event::PollEnd { task: task(2), at: 2 },
+    ];
+    session.pump(Duration::ZERO);
+    assert_eq!(session.trace.task(task(2)).expect("it was spawned").name(), "pool.rs:42 #2");
+    let mut user = TestUser::with_session(session);
+    for (text, expected) in [
+        ("pool", &["2", "3"][..]),
+        ("src/main.rs:41", &["1"]),
+        ("blocking", &["3"]),
+        ("waiting", &["2"]),
+        ("scheduled", &["1", "3"]),
+    ] {
+        user.type_text(&format!("/{text}\n"));
+        assert_eq!(listed(&user), expected, "{text}");
+        user.perform(Action::Back);
+    }
+    // States change after the search.
+    user.type_text("/waiting\n");
+    let session = user.session.as_mut().expect("the user has a session");
+    session.coming = vec![
+        Event::Wake { task: task(2), at: 3, source: WakeSource::Driver },
+        Event::PollStart { task: task(1), at: 4 },
+        Event::PollEnd { task: task(1), at: 5 },
+    ];
+    session.pump(Duration::ZERO);
+    user.refresh();
+    assert_eq!(listed(&user), ["1"]);
+}
+
+#[test]
+fn ended_tasks_can_be_hidden() {
+    let mut session = fake_session::many_tasks(5);
+    let end = |number| Event::TaskEnd { task: task(number), at: S, outcome: TaskOutcome::Completed };
+    session.coming = vec![end(2), end(4)];
+    session.pump(Duration::ZERO);
+    let mut user = TestUser::with_session(session);
+    let footer = |user: &TestUser| -> String {
+        let buffer = user.render(&Theme::default(), (200, 30));
+        (0..200).map(|column| buffer[(column, 29)].symbol().to_owned()).collect()
+    };
+    assert!(footer(&user).contains("E hide ended"), "{}", footer(&user));
+    user.type_text("E");
+    user.refresh();
+    assert_eq!(listed(&user), ["1", "3", "5"]);
+    assert!(footer(&user).contains("E show ended"), "{}", footer(&user));
+    user.perform(Action::Move(Motion::Down));
+    assert_eq!(user.model.dashboard.selected, Some(task(3)));
+    let session = user.session.as_mut().expect("the user has a session");
+    session.coming = vec![end(3)];
+    session.pump(Duration::ZERO);
+    user.refresh();
+    assert_eq!(listed(&user), ["1", "5"]);
+    assert_eq!(user.model.dashboard.selected, Some(task(5)), "the next row");
+    user.type_text("E");
+    assert_eq!(listed(&user).len(), 5);
 }
 
 #[test]

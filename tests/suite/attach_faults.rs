@@ -284,7 +284,8 @@ fn message_of_200_mb_is_bounded() {
     let folder = crate::example_app::TempFolder::new("attach-two-hundred");
     let out = folder.path_of("report");
     let mut child = Process::new(env!("CARGO_BIN_EXE_loopscope"))
-        .args(["attach", &console.address, "--headless", "--json"])
+        // A busy machine may take long to encode the message before its first byte.
+        .args(["attach", &console.address, "--headless", "--json", "--for", "10m"])
         .stdout(Stdio::from(std::fs::File::create(&out).expect("write to the test folder")))
         .stderr(Stdio::piped())
         .spawn()
@@ -304,6 +305,86 @@ fn message_of_200_mb_is_bounded() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("1 message entries skipped"), "{said}");
     assert!((1..600).contains(&most_mb), "{most_mb} MB for a message of 200 MB");
+}
+
+#[test]
+fn stopped_app_leaves_a_gap() {
+    let seconds = [1_000, 1_001, 1_002, 1_003, 1_013, 1_014];
+    let console = FakeConsole::start(seconds.map(|now| update(now, [])).into());
+    let mut session = attach(&console.address);
+    until(&mut session, "everything", |trace, _| trace.console_feed_counts().0 == 6);
+    let gaps: Vec<_> = session.trace().gaps().map(|gap| (gap.from, gap.to, gap.is_disconnected)).collect();
+    assert_eq!(gaps, [(3_000_000_000, 13_000_000_000, true)]);
+    let ran = loopscope(&["attach", &console.address, "--headless", "--for", "500ms"]);
+    assert!(ran.stdout.contains("gap from 3 s to 13 s: no updates"), "{}", ran.stdout);
+}
+
+#[test]
+fn text_report_has_the_measured_sums() {
+    let app = ExampleApp::start(&["mutex"]);
+    until(&mut attach(&app.address), "all of its tasks", |trace, _| trace.tasks().len() == 4);
+    let ran = loopscope(&["attach", &app.address, "--headless", "--for", "500ms"]);
+    let rows: Vec<_> = ran.stdout.lines().filter(|line| line.contains("locker-")).collect();
+    assert_eq!(rows.len(), 3, "{}", ran.stdout);
+    assert!(rows.iter().all(|row| !row.contains('?')), "{rows:?}");
+}
+
+#[test]
+fn trickled_first_update_is_no_timeout() {
+    const TIMEOUT: Duration = Duration::from_millis(400);
+    let tasks = (1..=50).map(|id| task_with_stats(id, format!("task-{id}"), 990, 995));
+    let console = FakeConsole::start(vec![update(1_000, tasks)]);
+    let to = console.address.strip_prefix("http://").expect("it is a TCP address").to_owned();
+    let (permits, permit) = std::sync::mpsc::channel::<()>();
+    let mut permit = Some(permit);
+    let address = listen(move |client| {
+        let Some(permit) = permit.take() else { return };
+        let mut server = TcpStream::connect(&to).expect("the console listens");
+        let (mut client_in, mut server_out) =
+            (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+        std::thread::spawn(move || std::io::copy(&mut client_in, &mut server_out));
+        std::thread::spawn(move || {
+            let (mut client, mut bytes) = (client, [0; 1]);
+            // Without further permits, the rest follows at once.
+            while server.read(&mut bytes).is_ok_and(|read| read > 0) && client.write_all(&bytes).is_ok() {
+                let _ = permit.recv();
+            }
+        });
+    });
+    let mut session = attach(&address);
+    session.set_answer_timeout(TIMEOUT);
+    // A byte arrives with each round, for several times the timeout.
+    let started = Instant::now();
+    while started.elapsed() < TIMEOUT * 4 {
+        permits.send(()).expect("the connection is open");
+        session.pump(Duration::from_millis(1));
+        session.wait(Duration::from_millis(5));
+        assert_eq!(session.status().phase, RunPhase::Running, "{:?}", session.status());
+    }
+    drop(permits);
+    session.set_answer_timeout(PATIENCE);
+    until(&mut session, "the update", |trace, _| trace.tasks().len() == 50);
+}
+
+#[test]
+fn backs_off_from_a_server_that_closes() {
+    let console = FakeConsole::start_closing(vec![update(1_000, [task_with_stats(1, "only".into(), 990, 995)])]);
+    let mut session = attach(&console.address);
+    let mut waits = Vec::new();
+    while waits.len() < 6 {
+        let before = waits.last().copied().unwrap_or(0);
+        until(
+            &mut session,
+            "a longer wait",
+            |_, status| matches!(state(status), ConnectionState::Retrying { wait_ms, .. } if wait_ms > before),
+        );
+        if let ConnectionState::Retrying { wait_ms, .. } = state(&session.status()) {
+            waits.push(wait_ms);
+        }
+        session.command(SessionCommand::Reconnect);
+    }
+    assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 5_000]);
+    assert!(note(&session.status()).contains("connections in a row"), "{:?}", session.status().connection);
 }
 
 #[test]

@@ -46,9 +46,9 @@ fn without_terminal_suggests_headless() {
         "{}",
         output.stderr
     );
-    let output = loopscope(&["run", "countasync"]);
+    let output = loopscope(&["run", "countasync", "--set", "counters=2"]);
     assert_eq!(output.exit_code, Some(2));
-    assert!(output.stderr.contains("loopscope run countasync --headless"), "{}", output.stderr);
+    assert!(output.stderr.contains("`loopscope run --headless countasync --set counters=2`"), "{}", output.stderr);
 }
 
 #[test]

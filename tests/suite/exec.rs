@@ -393,7 +393,7 @@ fn app_gets_environment_and_private_pipe() {
     let lines: Vec<String> = session.trace().output().lines().iter().map(|line| line.text.to_string()).collect();
     let printed = |part: &str| lines.iter().any(|line| line.contains(part));
     assert!(printed("127.0.0.1:") && printed("10ms") && printed("700"), "{lines:?}");
-    assert!(printed("! \u{fffd}[31mred"), "standard error is marked and sanitized: {lines:?}");
+    assert!(printed("! red"), "standard error is marked and has no colours: {lines:?}");
     let pipe =
         lines.iter().find(|line| line.ends_with("recording")).map(PathBuf::from).expect("the app printed the path");
     assert!(!pipe.exists() && !pipe.parent().expect("the path has a parent").exists(), "the folder is removed");
@@ -552,6 +552,22 @@ fn second_signal_cleans_up_at_once() {
         !std::path::Path::new(recording).parent().expect("the path has a parent").exists(),
         "the folder is removed"
     );
+}
+
+#[test]
+fn output_is_shown_as_a_terminal_would() {
+    let script = r"printf '\033[32mINFO\033[0m ready\n1%%\r2%%\rdone\n'; printf 'name? '; exec sleep 60";
+    let mut session = shell(script);
+    until(&mut session, "the prompt", |trace, _| trace.output().pending().next().is_some());
+    let texts = |trace: &Trace| -> Vec<String> {
+        let output = trace.output();
+        output.lines().iter().chain(output.pending()).map(|line| line.text.to_string()).collect()
+    };
+    assert_eq!(texts(session.trace()), ["INFO ready", "done", "name? "]);
+    session.command(SessionCommand::Quit);
+    until(&mut session, "the end", is_over);
+    assert_eq!(texts(session.trace()), ["INFO ready", "done", "name? "]);
+    assert!(session.trace().output().pending().next().is_none(), "the line has ended");
 }
 
 #[test]

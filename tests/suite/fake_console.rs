@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
 use console_api::instrument::{
@@ -30,12 +30,18 @@ impl FakeConsole {
 
     /// Sends `updates` to the first client and closes the stream. Later clients are refused.
     pub fn start_once(updates: Vec<Update>) -> Self {
-        Self::start_with(updates, Some(AtomicBool::new(true)))
+        Self::start_with(updates, Some(1))
     }
 
-    fn start_with(updates: Vec<Update>, once: Option<AtomicBool>) -> Self {
+    /// Sends `updates` to every client and closes each stream.
+    pub fn start_closing(updates: Vec<Update>) -> Self {
+        Self::start_with(updates, Some(usize::MAX))
+    }
+
+    fn start_with(updates: Vec<Update>, closing: Option<usize>) -> Self {
         let pauses = Arc::new(AtomicUsize::new(0));
-        let service = FakeInstrument { updates: Arc::new(updates), once, pauses: pauses.clone() };
+        let closing = closing.map(AtomicUsize::new);
+        let service = FakeInstrument { updates: Arc::new(updates), closing, pauses: pauses.clone() };
         let (closes, is_over) = tokio::sync::oneshot::channel();
         let (address_sender, address_receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -69,8 +75,8 @@ async fn serve(
 
 struct FakeInstrument {
     updates: Arc<Vec<Update>>,
-    /// Set while the first client is still to come; `None` serves every client.
-    once: Option<AtomicBool>,
+    /// Number of further clients, whose streams are closed after the updates; `None` serves every client on.
+    closing: Option<AtomicUsize>,
     pauses: Arc<AtomicUsize>,
 }
 
@@ -81,11 +87,13 @@ impl Instrument for FakeInstrument {
     type WatchStateStream = ReceiverStream<Result<State, Status>>;
 
     async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Self::WatchUpdatesStream>, Status> {
-        if self.once.as_ref().is_some_and(|once| !once.swap(false, Ordering::SeqCst)) {
+        if let Some(further) = &self.closing
+            && further.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_err()
+        {
             return Err(Status::unavailable("no more updates"));
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        let (updates, closes) = (self.updates.clone(), self.once.is_some());
+        let (updates, closes) = (self.updates.clone(), self.closing.is_some());
         tokio::spawn(async move {
             for update in updates.iter() {
                 if sender.send(Ok(update.clone())).await.is_err() {

@@ -32,6 +32,7 @@ impl PtyTerminal {
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
         command.env_remove("NO_COLOR");
         command.env("LOOPSCOPE_SETTINGS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/settings.toml"));
         command.env_remove("LOOPSCOPE_WORKLOADS");
@@ -181,6 +182,35 @@ fn user_picks_pauses_steps_holds_and_quits() {
     terminal.press("q");
     assert_eq!(terminal.wait_for_exit(), 0);
     terminal.assert_restored();
+}
+
+#[test]
+fn plain_terminals_get_ascii_or_a_reason() {
+    let program = env!("CARGO_BIN_EXE_loopscope");
+    for variable in [("LC_ALL", "C"), ("TERM", "linux")] {
+        let mut terminal = PtyTerminal::start_with(program, &["run", "countsync"], &[variable], 80, 24);
+        let screen = terminal.wait_for_text("RUNNING");
+        assert!(screen.is_ascii(), "{variable:?}:\n{screen}");
+        terminal.press("q");
+        terminal.wait_for_exit();
+    }
+    let mut terminal = PtyTerminal::start_with(program, &["run", "countsync"], &[("TERM", "dumb")], 100, 24);
+    terminal.wait_for_text("TERM=dumb: this terminal cannot move the cursor");
+    terminal.wait_for_text("`loopscope run --headless countsync`");
+    assert_eq!(terminal.wait_for_exit(), 2);
+}
+
+#[test]
+fn prompt_of_a_headless_app_is_shown() {
+    let script = r#"printf 'name? '; read name; echo "hello $name"; printf '\033]0;title\007bye\n'"#;
+    let program = env!("CARGO_BIN_EXE_loopscope");
+    let arguments = ["exec", "--headless", "--", "sh", "-c", script];
+    let mut terminal = PtyTerminal::start_with(program, &arguments, &[], 100, 40);
+    terminal.wait_until("the prompt", |screen| screen.contains("name? "));
+    terminal.press("Bob\r");
+    terminal.wait_until("the answer", |screen| screen.contains("hello Bob\nbye"));
+    terminal.wait_for_text("feeds");
+    terminal.wait_for_exit();
 }
 
 #[test]

@@ -58,6 +58,30 @@ fn precedence_of_sources() {
 }
 
 #[test]
+fn ascii_follows_terminal_and_locale() {
+    let none = PartialSettings::default();
+    let ascii = |variables: &[(&str, &str)]| load(variables, &none).map(|settings| settings.ascii);
+    for variables in [
+        &[("LC_ALL", "C")][..],
+        &[("LC_ALL", "POSIX"), ("LANG", "C.UTF-8")],
+        &[("LC_ALL", ""), ("LC_CTYPE", "de_DE.ISO-8859-1"), ("LANG", "C.UTF-8")],
+        &[("LANG", "de_DE@euro")],
+        &[("LANG", "C.UTF-8"), ("TERM", "linux")],
+    ] {
+        assert_eq!(ascii(variables), Ok(true), "{variables:?}");
+    }
+    for variables in [
+        &[][..],
+        &[("LC_ALL", "C.UTF-8"), ("LANG", "C")],
+        &[("LC_CTYPE", "UTF-8"), ("LANG", "C")],
+        &[("LANG", "de_DE.utf8@euro"), ("TERM", "xterm-256color")],
+        &[("LC_ALL", "C"), ("LOOPSCOPE_ASCII", "false")],
+    ] {
+        assert_eq!(ascii(variables), Ok(false), "{variables:?}");
+    }
+}
+
+#[test]
 fn template_contains_all_defaults() {
     let path = Path::new("template");
     let template = template();

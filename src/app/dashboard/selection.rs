@@ -28,8 +28,11 @@ impl Dashboard {
         let is_shown =
             self.selected.is_some_and(|id| self.rows.row_of(id, trace).is_some() || self.rows.may_match(id, trace));
         if !is_shown {
-            self.selected = self.rows.get(0, trace);
-            (self.first_row, self.details_top) = (0, 0);
+            // The next row takes the place of a task that has ended and is hidden.
+            let row = self.selected_row.filter(|_| self.rows.hides_ended()).map_or(0, |(_, row, _)| row);
+            let row = row.min(self.rows.count(trace).saturating_sub(1));
+            self.selected = self.rows.get(row, trace);
+            (self.first_row, self.details_top) = (if row == 0 { 0 } else { self.first_row }, 0);
         }
         // Rows above may have been evicted: keep the selected task at its screen position.
         let row = self.selected.and_then(|id| Some((id, self.rows.row_of(id, trace)?, trace.evicted().count)));
@@ -57,6 +60,7 @@ impl Dashboard {
         self.cursor = None;
         if self.rows.row_of(task, trace).is_none() {
             self.rows.set_filter("", trace);
+            self.rows.set_hides_ended(false, trace);
         }
         (self.selected, self.details_top) = (Some(task), 0);
         if let Some(row) = self.rows.row_of(task, trace) {
@@ -66,9 +70,16 @@ impl Dashboard {
         }
     }
 
-    /// Shows only tasks whose name contains `filter`.
+    /// Shows only tasks whose name, location, kind or state contains `filter`.
     pub fn search(&mut self, filter: &str, session: &dyn Session, geometry: &ScreenGeometry) {
         self.rows.set_filter(filter, session.trace());
+        self.ensure_selection(session.trace());
+        self.reveal_selected(session, geometry);
+    }
+
+    /// Hides or shows the tasks that have ended.
+    pub fn toggle_ended(&mut self, session: &dyn Session, geometry: &ScreenGeometry) {
+        self.rows.set_hides_ended(!self.rows.hides_ended(), session.trace());
         self.ensure_selection(session.trace());
         self.reveal_selected(session, geometry);
     }

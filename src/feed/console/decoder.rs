@@ -16,6 +16,7 @@ use super::publish_lag::PublishLag;
 use super::span_map::SpanMap;
 use super::task_stats;
 use super::text_interner::TextInterner;
+use super::update_rhythm::UpdateRhythm;
 use super::wire_clock::{ToLoopTime, WireClock, WireTimestamp};
 use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
 use crate::feed::wire::ConsoleMessage;
@@ -70,6 +71,9 @@ pub struct ConsoleDecoder {
     text_interner: TextInterner,
     caveats: Caveats,
     publish_lag: PublishLag,
+    rhythm: UpdateRhythm,
+    /// The interval without updates that this update ended.
+    silent: Option<(Nanos, Nanos)>,
     /// After a reconnect: entities that were dropped before this are not new.
     reconnected_after: Option<WireTimestamp>,
     last_update: Option<WireTimestamp>,
@@ -94,6 +98,8 @@ impl ConsoleDecoder {
             text_interner: TextInterner::default(),
             caveats: Caveats::default(),
             publish_lag: PublishLag::default(),
+            rhythm: UpdateRhythm::default(),
+            silent: None,
             reconnected_after: None,
             last_update: None,
             previous_update_at: 0,
@@ -139,13 +145,14 @@ impl ConsoleDecoder {
         self.caveats.is_instrumented || self.task_count > 0
     }
 
-    /// Whether these tasks, given by span id and creation time, belong to the process decoded so far: one of them is
-    /// known.
+    /// Whether these tasks, given by span id and creation time, can belong to the process decoded so far: one of them
+    /// is known, or none has been reported yet.
     pub fn is_same_process(&self, tasks: impl IntoIterator<Item = (u64, Option<Timestamp>)>) -> bool {
-        tasks.into_iter().any(|(span, created)| {
-            let created = WireTimestamp::from_proto(created);
-            created.is_some() && self.tasks.is_known(span, created)
-        })
+        self.task_count == 0
+            || tasks.into_iter().any(|(span, created)| {
+                let created = WireTimestamp::from_proto(created);
+                created.is_some() && self.tasks.is_known(span, created)
+            })
     }
 
     /// Decides everything that would have waited for the next update, because the program or connection is gone.
@@ -157,6 +164,7 @@ impl ConsoleDecoder {
     pub fn reconnect(&mut self) -> Nanos {
         self.reconnected_after = self.last_update;
         self.publish_lag.reconnect();
+        self.rhythm.reconnect();
         self.clock.now()
     }
 
@@ -210,11 +218,13 @@ impl ConsoleDecoder {
     pub fn begin_message(&mut self, message: &ConsoleMessage, arrived: Option<Nanos>) {
         let (now, dropped) = (message.now, message.dropped_events());
         let earliest = message.creation_times().filter_map(|created| WireTimestamp::from_proto(Some(created))).min();
-        self.clock.set_origin(earliest.into_iter().chain(WireTimestamp::from_proto(now)).min());
+        let published = WireTimestamp::from_proto(now);
+        self.clock.set_origin(earliest.map(|earliest| published.map_or(earliest, |now| now.min(earliest))));
         self.caveats.begin_update();
         self.publish_lag.begin_update(WireTimestamp::from_proto(now));
         self.previous_update_at = self.clock.now();
         let at = self.clock.advance(now, arrived);
+        self.silent = self.rhythm.observe(self.previous_update_at, at);
         // A console does not keep polls of async operations for clients that connect later.
         if self.last_update.is_none() || self.reconnected_after.is_some() || dropped[2] > 0 {
             self.async_ops.mark_unreported_until(at);
@@ -266,6 +276,9 @@ impl ConsoleDecoder {
             PollSource::Console => Event::StatsComplete { at: now },
             PollSource::Recording => Event::Advance { at: now },
         });
+        // A recording shows by itself when nothing ran.
+        let silent = self.silent.take().filter(|_| self.polls == PollSource::Console);
+        events.extend(silent.map(|(from, to)| Event::Disconnected { from, to }));
         events.push(Event::ConsoleUpdate { dropped: self.dropped });
         events
     }

@@ -1,13 +1,21 @@
 //! Maps wire timestamps, from another program's clock that may step, to loop time, which never steps.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use prost_types::Timestamp;
+use rustc_hash::FxHashSet;
 
 use crate::trace::Nanos;
 
 /// How far a timestamp may lie past its update, in nanoseconds: statistics are read while the program runs.
 const LEAD_MAX_NS: i64 = 10_000_000_000;
+
+/// How far a timestamp may lie before the origin, in nanoseconds: threads of the program report their events a little
+/// out of order. Such a timestamp maps to the origin.
+const EARLY_MAX_NS: i64 = 1_000_000_000;
+
+/// Number of different odd timestamps that are counted.
+const ODD_MAX: usize = 1 << 16;
 
 /// How far the program's clock may gain on the local one between two updates, in nanoseconds, before it counts as a
 /// step.
@@ -43,7 +51,10 @@ pub trait ToLoopTime {
     fn loop_time(&self, stamp: Option<Timestamp>) -> Nanos;
 }
 
-/// Loop time of another program: nanoseconds since the earliest time in its first update.
+/// Loop time of another program: nanoseconds since the earliest time in its first update that describes anything.
+///
+/// The first update can be empty, and later ones then describe what was created before it. Until then the origin is
+/// preliminary and may move to an earlier time, so loop time only moves ahead.
 ///
 /// console-subscriber derives its timestamps from a monotonic clock, so they do not step. But input is untrusted: if
 /// the clock is set back, time continues from there; if it runs ahead of the local clock, it is held back. Both count
@@ -52,18 +63,22 @@ pub trait ToLoopTime {
 pub struct WireClock {
     /// Loop time 0 in the program's clock, adjusted for steps.
     origin: Option<i64>,
+    /// Whether the origin is the time of an entity. Before that it may still move.
+    is_origin_final: bool,
     /// Timestamp of the last update, and the local time of its arrival.
     last: Option<(i64, Option<Nanos>)>,
     now: Nanos,
     steps: u64,
-    clamped_count: Cell<u64>,
+    /// The timestamps that were clamped.
+    odd: RefCell<FxHashSet<i64>>,
 }
 
 impl WireClock {
-    /// Sets the origin of loop time to `earliest`, unless it is set.
+    /// Sets the origin of loop time to `earliest`, the earliest time of an entity, unless it is final.
     pub fn set_origin(&mut self, earliest: Option<WireTimestamp>) {
-        if let (None, Some(WireTimestamp(earliest))) = (self.origin, earliest) {
-            self.origin = Some(earliest);
+        if let (false, Some(WireTimestamp(earliest))) = (self.is_origin_final, earliest) {
+            self.origin = Some(self.origin.map_or(earliest, |preliminary| preliminary.min(earliest)));
+            self.is_origin_final = true;
         }
     }
 
@@ -104,9 +119,9 @@ impl WireClock {
         self.steps
     }
 
-    /// Returns how many timestamps lay before the origin or in the future, and were clamped.
+    /// Returns how many different timestamps lay long before the origin or in the future, and were clamped.
     pub fn clamped_count(&self) -> u64 {
-        self.clamped_count.get()
+        self.odd.borrow().len() as u64
     }
 }
 
@@ -117,8 +132,12 @@ impl ToLoopTime for WireClock {
         };
         let at = stamp.saturating_sub(origin);
         let latest = to_i64(self.now).saturating_add(LEAD_MAX_NS);
-        if at < 0 || at > latest {
-            self.clamped_count.set(self.clamped_count.get() + 1);
+        if at < -EARLY_MAX_NS || at > latest {
+            // The same timestamp arrives with each update of its entity.
+            let mut odd = self.odd.borrow_mut();
+            if odd.len() < ODD_MAX {
+                odd.insert(stamp);
+            }
         }
         if at > latest { self.now } else { Nanos::try_from(at).unwrap_or(0) }
     }
@@ -165,6 +184,30 @@ mod tests {
         assert_eq!(seconds(clock.advance(stamp(90_001), second(4))), 14);
         assert_eq!((clock.steps(), clock.clamped_count()), (2, 0));
         assert_eq!((seconds(clock.loop_time(stamp(1))), seconds(clock.loop_time(stamp(99_999)))), (0, 14));
+        assert_eq!(clock.clamped_count(), 2);
+    }
+
+    #[test]
+    fn origin_follows_an_empty_first_update() {
+        let second = |count: u64| Some(count * 1_000_000_000);
+        let mut clock = WireClock::default();
+        clock.set_origin(None);
+        assert_eq!(seconds(clock.advance(stamp(100), second(0))), 0);
+        clock.set_origin(WireTimestamp::from_proto(stamp(98)));
+        assert_eq!(seconds(clock.advance(stamp(101), second(1))), 3);
+        assert_eq!((seconds(clock.loop_time(stamp(98))), seconds(clock.loop_time(stamp(99)))), (0, 1));
+        clock.set_origin(WireTimestamp::from_proto(stamp(97)));
+        assert_eq!((seconds(clock.loop_time(stamp(97))), clock.clamped_count()), (0, 0), "a little out of order");
+    }
+
+    #[test]
+    fn each_odd_timestamp_counts_once() {
+        let mut clock = WireClock::default();
+        clock.set_origin(WireTimestamp::from_proto(stamp(100)));
+        clock.advance(stamp(160), None);
+        for _ in 0..5 {
+            assert_eq!((seconds(clock.loop_time(stamp(90))), seconds(clock.loop_time(stamp(900)))), (0, 60));
+        }
         assert_eq!(clock.clamped_count(), 2);
     }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::first_bytes::{FirstBytes, PeerProtocol, SniffedStream};
+use super::first_bytes::{FirstBytes, PeerProtocol, ReceivedBytes, SniffedStream};
 use super::{ConsoleAddress, MessageStream, TaskDetailsStream};
 use crate::sanitize::truncate;
 
@@ -84,6 +84,7 @@ impl ConnectError {
 pub struct ConsoleConnection {
     channel: Channel,
     first: FirstBytes,
+    received: ReceivedBytes,
 }
 
 impl ConsoleConnection {
@@ -92,11 +93,19 @@ impl ConsoleConnection {
     /// # Errors
     /// If the console cannot be reached.
     pub async fn open(address: &ConsoleAddress) -> Result<Self, ConnectError> {
-        let opened = timeout(ANSWER_TIMEOUT, Self::open_without_timeout(address)).await;
+        Self::open_counting(address, ReceivedBytes::default()).await
+    }
+
+    /// Connects, with a timeout, and adds the bytes that arrive to `received`.
+    ///
+    /// # Errors
+    /// If the console cannot be reached.
+    pub async fn open_counting(address: &ConsoleAddress, received: ReceivedBytes) -> Result<Self, ConnectError> {
+        let opened = timeout(ANSWER_TIMEOUT, Self::open_without_timeout(address, received)).await;
         opened.unwrap_or(Err(ConnectError::NoAccept))
     }
 
-    async fn open_without_timeout(address: &ConsoleAddress) -> Result<Self, ConnectError> {
+    async fn open_without_timeout(address: &ConsoleAddress, received: ReceivedBytes) -> Result<Self, ConnectError> {
         let first = FirstBytes::default();
         // The peer ignores the host name.
         let endpoint = Endpoint::from_static("http://console");
@@ -107,15 +116,17 @@ impl ConsoleConnection {
                 let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| connect_error(&error))?;
                 // Latency matters here; the delay of small packets does not pay.
                 let _ = stream.set_nodelay(true);
-                http2_channel(endpoint, SniffedStream { stream, first: first.clone() }).await
+                http2_channel(endpoint, SniffedStream { stream, first: first.clone(), received: received.clone() })
+                    .await
             }
             ConsoleAddress::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|error| connect_error(&error))?;
-                http2_channel(endpoint, SniffedStream { stream, first: first.clone() }).await
+                http2_channel(endpoint, SniffedStream { stream, first: first.clone(), received: received.clone() })
+                    .await
             }
         };
         match channel {
-            Ok(channel) => Ok(Self { channel, first }),
+            Ok(channel) => Ok(Self { channel, first, received }),
             Err(error) => {
                 Err(protocol_mismatch(&first).unwrap_or_else(|| ConnectError::NoConnection(root_cause(&error))))
             }
@@ -139,11 +150,23 @@ impl ConsoleConnection {
     }
 
     async fn messages_within(&self, limit: Duration) -> Result<MessageStream, ConnectError> {
-        match timeout(limit, MessageStream::watch(self.channel.clone())).await {
-            Ok(Ok(messages)) => Ok(messages),
-            Ok(Err(status)) => Err(self.explain(&status)),
-            Err(_) => Err(protocol_mismatch(&self.first).unwrap_or(ConnectError::NoAnswer)),
+        let mut watching = std::pin::pin!(MessageStream::watch(self.channel.clone()));
+        let mut received = self.received_bytes();
+        loop {
+            match timeout(limit, &mut watching).await {
+                Ok(Ok(messages)) => return Ok(messages),
+                Ok(Err(status)) => return Err(self.explain(&status)),
+                Err(_) if protocol_mismatch(&self.first).is_none() && self.received_bytes() > received => {
+                    received = self.received_bytes();
+                }
+                Err(_) => return Err(protocol_mismatch(&self.first).unwrap_or(ConnectError::NoAnswer)),
+            }
         }
+    }
+
+    /// Returns the number of bytes received so far. It grows while a long message arrives.
+    pub fn received_bytes(&self) -> u64 {
+        self.received.count()
     }
 
     /// Subscribes to the details of the task with this span id.

@@ -1,7 +1,8 @@
-//! A stream that remembers its first bytes, to detect peers that do not speak HTTP/2.
+//! A stream that counts its bytes and remembers the first ones, to detect peers that do not speak HTTP/2.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -51,13 +52,30 @@ impl FirstBytes {
     }
 }
 
-/// A stream that records its first bytes.
+/// The number of bytes received: it grows while a long message arrives.
+#[derive(Clone, Debug, Default)]
+pub struct ReceivedBytes(Arc<AtomicU64>);
+
+impl ReceivedBytes {
+    /// Returns the number of bytes received so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
+/// A stream that counts its bytes and records the first ones.
 #[derive(Debug)]
 pub struct SniffedStream<S> {
     /// The wrapped stream.
     pub stream: S,
     /// Where its first bytes go.
     pub first: FirstBytes,
+    /// The number of bytes received.
+    pub received: ReceivedBytes,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for SniffedStream<S> {
@@ -69,6 +87,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for SniffedStream<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.first.record(&buffer.filled()[before..]);
+        self.received.add(buffer.filled().len() - before);
         polled
     }
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::control::ConnectionStatus;
+use crate::feed::wire::ReceivedBytes;
 use crate::trace::{Event, TaskId};
 
 /// Maximum number of queued updates. If the screen is slow, the worker stops reading from the network.
@@ -41,6 +42,7 @@ pub struct SessionEnd {
     wakeup: Receiver<()>,
     selected: watch::Sender<Option<TaskId>>,
     retry: Arc<Notify>,
+    received: ReceivedBytes,
 }
 
 /// The worker's end of the channel.
@@ -50,6 +52,8 @@ pub struct WorkerEnd {
     /// The task that the user selected.
     pub selected: watch::Receiver<Option<TaskId>>,
     retry: Arc<Notify>,
+    /// Counts the bytes that arrive.
+    pub received: ReceivedBytes,
 }
 
 /// An error: the session was closed or dropped.
@@ -62,8 +66,10 @@ pub fn channel() -> (SessionEnd, WorkerEnd) {
     let (wakeup_sender, wakeup) = bounded(1);
     let (selected, selected_receiver) = watch::channel(None);
     let retry = Arc::new(Notify::new());
-    let session_end = SessionEnd { updates, wakeup, selected, retry: Arc::clone(&retry) };
-    (session_end, WorkerEnd { updates: sender, wakeup: wakeup_sender, selected: selected_receiver, retry })
+    let received = ReceivedBytes::default();
+    let session_end = SessionEnd { updates, wakeup, selected, retry: Arc::clone(&retry), received: received.clone() };
+    let selected = selected_receiver;
+    (session_end, WorkerEnd { updates: sender, wakeup: wakeup_sender, selected, retry, received })
 }
 
 impl SessionEnd {
@@ -75,6 +81,11 @@ impl SessionEnd {
     /// Makes the worker retry immediately if it waits to reconnect.
     pub fn retry(&self) {
         self.retry.notify_one();
+    }
+
+    /// Returns the number of bytes that the worker has received so far.
+    pub fn received_bytes(&self) -> u64 {
+        self.received.count()
     }
 
     /// Closes the channel, which ends the worker.

@@ -17,6 +17,11 @@ pub const NO_ANSWER_YET: &str =
 /// Note after the console has answered and before its first update.
 pub const WAITING: &str = "connected, waiting for the first update";
 
+/// Returns the note while the first update arrives, of which `bytes` bytes have been received.
+pub fn receiving_note(bytes: u64) -> String {
+    format!("receiving the first update: {} MB so far", bytes.div_ceil(1_000_000))
+}
+
 /// Returns the note for a live connection.
 pub fn live_note(decoder: &ConsoleDecoder, is_silent: bool) -> String {
     let mut sentences = Vec::new();
@@ -57,6 +62,14 @@ pub fn lost_note(reason: String, attempts: u32, decoder: &ConsoleDecoder) -> Str
     };
     let sentences = [reason, decoder.caveats()].into_iter().filter(|text| !text.is_empty());
     sentences.collect::<Vec<_>>().join("; ")
+}
+
+/// Returns the reason of a connection that ended soon after its first update, like `times` connections in a row.
+pub fn short_connection_note(reason: &str, times: u32) -> String {
+    match times {
+        0 | 1 => reason.to_owned(),
+        times => format!("{reason}; {times} connections in a row ended right after they were made"),
+    }
 }
 
 /// Note of a session whose program was replaced by another process.

@@ -9,7 +9,7 @@ use super::status_text;
 use crate::control::{ConnectionState, ConnectionStatus};
 use crate::feed::console::{ConsoleDecoder, PollSource, decode_histograms};
 use crate::feed::wire::{
-    ConnectError, ConsoleAddress, ConsoleConnection, ConsoleMessage, MessageStream, TaskDetailsStream,
+    ConnectError, ConsoleAddress, ConsoleConnection, ConsoleMessage, MessageStream, ReceivedBytes, TaskDetailsStream,
 };
 use crate::lab::untraced_dispatch;
 use crate::session::sources::SourceReader;
@@ -20,6 +20,15 @@ const BACKOFF_MIN: Duration = Duration::from_millis(250);
 
 /// Maximum delay between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How long a connection must last before a further attempt follows its loss at once.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// Bytes of a first update from which its progress is shown.
+const LONG_MESSAGE_BYTES: u64 = 1_000_000;
+
+/// How often the number of received bytes is checked while a message is awaited.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Timeout of a request for a task's details.
 const DETAILS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +63,10 @@ struct AttachWorker {
     last_status: Option<ConnectionStatus>,
     /// Failed attempts since the last update.
     attempts: u32,
+    /// When the current connection was made; `None` while there is none.
+    connected_at: Option<Instant>,
+    /// Connections in a row that brought an update and ended before [`STABLE_AFTER`].
+    short_connections: u32,
 }
 
 /// Why a connection ended.
@@ -85,6 +98,8 @@ impl AttachWorker {
             has_been_live: false,
             last_status: None,
             attempts: 0,
+            connected_at: None,
+            short_connections: 0,
         }
     }
 
@@ -107,14 +122,21 @@ impl AttachWorker {
 
     /// Reports `error` and waits before the next attempt.
     async fn wait(&mut self, error: &ConnectError) -> Result<(), SessionClosed> {
-        let wait = BACKOFF_MIN.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
+        // A server that sends an update and closes must not be called several times a second.
+        if let Some(connected_at) = self.connected_at.take() {
+            let is_short = self.has_been_live && connected_at.elapsed() < STABLE_AFTER;
+            self.short_connections = if is_short { self.short_connections.saturating_add(1) } else { 0 };
+        }
+        let failures = self.attempts.max(self.short_connections.saturating_sub(1));
+        let wait = BACKOFF_MIN.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
         // A program may restart at once, so the connection is lost only after a failed reconnect.
         let is_lost = self.has_been_live && self.attempts > 0;
         let (state, note) = if is_lost {
             (ConnectionState::Lost, status_text::lost_note(error.reason(), self.attempts, &self.decoder))
         } else {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            (ConnectionState::Retrying { attempts: self.attempts + 1, wait_ms }, error.to_string())
+            let note = status_text::short_connection_note(&error.to_string(), self.short_connections);
+            (ConnectionState::Retrying { attempts: failures.saturating_add(1), wait_ms }, note)
         };
         self.attempts = self.attempts.saturating_add(1);
         self.report_connection(state, note).await?;
@@ -131,7 +153,7 @@ impl AttachWorker {
             self.report_connection(ConnectionState::Connecting, String::new()).await?;
         }
         let address = self.address.clone();
-        let mut connecting = std::pin::pin!(connect(&address));
+        let mut connecting = std::pin::pin!(connect(&address, self.session.received.clone()));
         let connected = loop {
             tokio::select! {
                 () = self.session.closed() => return Err(ConnectionEnd::SessionClosed),
@@ -144,6 +166,8 @@ impl AttachWorker {
             }
         };
         let (connection, mut messages) = connected?;
+        self.connected_at = Some(Instant::now());
+        let mut silence = Silence::since_now(connection.received_bytes());
         if !self.has_been_live {
             self.report_connection(ConnectionState::AwaitingData, status_text::WAITING.to_owned()).await?;
         }
@@ -152,7 +176,7 @@ impl AttachWorker {
         loop {
             let message = tokio::select! {
                 () = self.session.closed() => return Err(ConnectionEnd::SessionClosed),
-                message = timeout(status_text::SILENCE_THRESHOLD, messages.next()) => message,
+                message = timeout(PROGRESS_INTERVAL, messages.next()) => message,
                 histograms = details.next() => {
                     if let Some(event) = histograms {
                         self.session.send_events(vec![event]).await?;
@@ -165,7 +189,14 @@ impl AttachWorker {
                     continue;
                 }
             };
+            let received = connection.received_bytes();
+            let is_receiving = silence.observe(received);
             match message {
+                Err(_) if is_receiving && !self.has_been_live && received > LONG_MESSAGE_BYTES => {
+                    let note = status_text::receiving_note(received);
+                    self.report_connection(ConnectionState::AwaitingData, note).await?;
+                }
+                Err(_) if !silence.is_long() => {}
                 Err(_) if !self.has_been_live => {
                     self.report_connection(ConnectionState::AwaitingData, status_text::silence_note()).await?;
                 }
@@ -238,8 +269,36 @@ impl AttachWorker {
     }
 }
 
-async fn connect(address: &ConsoleAddress) -> Result<(ConsoleConnection, MessageStream), ConnectError> {
-    let connection = ConsoleConnection::open(address).await?;
+/// How long nothing has arrived over a connection.
+struct Silence {
+    since: Instant,
+    received_bytes: u64,
+}
+
+impl Silence {
+    fn since_now(received_bytes: u64) -> Self {
+        Self { since: Instant::now(), received_bytes }
+    }
+
+    /// Notes the number of bytes received by now. Returns whether it has grown.
+    fn observe(&mut self, received_bytes: u64) -> bool {
+        let has_grown = received_bytes > self.received_bytes;
+        if has_grown {
+            *self = Self::since_now(received_bytes);
+        }
+        has_grown
+    }
+
+    fn is_long(&self) -> bool {
+        self.since.elapsed() >= status_text::SILENCE_THRESHOLD
+    }
+}
+
+async fn connect(
+    address: &ConsoleAddress,
+    received: ReceivedBytes,
+) -> Result<(ConsoleConnection, MessageStream), ConnectError> {
+    let connection = ConsoleConnection::open_counting(address, received).await?;
     let messages = connection.messages().await?;
     Ok((connection, messages))
 }

@@ -37,11 +37,13 @@ pub fn title(scene: SessionScene<'_>) -> String {
         0 => String::new(),
         count => format!(" ({} evicted)", human_number(count)),
     };
-    let tasks = match state.rows.filter() {
-        "" => format!("tasks {all}{evicted}"),
-        filter => format!("tasks {shown} of {all} matching `{filter}`{evicted}"),
+    let tasks = match (state.rows.filter(), state.rows.hides_ended()) {
+        ("", false) => format!("tasks {all}{evicted}"),
+        ("", true) => format!("tasks {shown} of {all}{evicted}"),
+        (filter, _) => format!("tasks {shown} of {all} matching `{filter}`{evicted}"),
     };
-    format!("{tasks}{}", sort_order(scene))
+    let ended = if state.rows.hides_ended() { ", ended hidden" } else { "" };
+    format!("{tasks}{ended}{}", sort_order(scene))
 }
 
 /// Sort order for the title: ` by busy ↓`, with `…` while sorting; empty for the order of spawning.
@@ -67,7 +69,11 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         cell(buffer, column_area(areas.titles), 0, *index, (*at, *width), COLUMNS[*index].title, theme.style(role));
     }
     if state.rows.count(trace) == 0 {
-        let no_match = "no matching task (esc: show all)";
+        let no_match = match (state.rows.filter(), state.rows.hides_ended()) {
+            ("", _) => "every task has ended (E: show ended)",
+            (_, true) => "no matching task (esc: all names, E: show ended)",
+            (_, false) => "no matching task (esc: show all)",
+        };
         let why = if trace.tasks().is_empty() {
             connection_status::no_tasks_reason(scene.status).join(" ")
         } else {
@@ -122,7 +128,8 @@ fn cell(
     content: &str,
     style: ratatui::style::Style,
 ) {
-    let content = text::truncate(content, width.into());
+    // Names and paths differ most at their ends.
+    let content = text::truncate_middle(content, width.into());
     let free = usize::from(width).saturating_sub(text::width(&content));
     let indent = if COLUMNS[index].is_number { u16::try_from(free).unwrap_or(0) } else { 0 };
     put_text(buffer, area, (at + indent, row), &content, style);

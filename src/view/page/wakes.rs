@@ -28,7 +28,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
         Some(task) => {
             let guess =
                 if scene.session.trace().multi_threaded_since().is_some() { ", sources are guesses" } else { "" };
-            format!("wakes of {} #{}: {}{guess}", task.name(), task.id, task.counts.wakes)
+            format!("wakes of {}: {}{guess}", task.name_with_id(), task.counts.wakes)
         }
     }
 }
