@@ -19,10 +19,12 @@
 //! ```
 
 mod finding;
+mod finding_groups;
 mod lint_context;
 mod lint_runner;
 mod lints;
 mod summary;
+mod task_role;
 mod thresholds;
 pub mod units;
 

@@ -87,6 +87,7 @@ thresholds! {
     thundering_herd_percent: Percent = 50, "Maximum percentage of the woken tasks that make progress (thundering-herd).";
     convoy_tasks: Count = 3, "Minimum number of tasks in the queue of one lock (convoy).";
     convoy_turns: Count = 10, "Minimum number of handovers of the lock before its queue drains (convoy).";
+    convoy_held_percent: Percent = 50, "Minimum percentage of the time for which the owner of the lock is busy or waits for anything but a message (convoy).";
     back_pressure_percent: Percent = 50, "Maximum percentage of its time that a sender may wait for capacity (back-pressure).";
     back_pressure_sends: Count = 5, "Minimum number of sends that waited for capacity (back-pressure).";
     interval_drift_percent: Percent = 100, "Maximum delay of an interval's last tick, as a percentage of its period (interval-drift).";

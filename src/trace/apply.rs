@@ -91,6 +91,9 @@ impl Trace {
             }
             Event::ResourceRelease { resource, task, at } => {
                 self.loop_state.advance(at);
+                if self.history.task(task).is_some_and(|task| task.phase != TaskPhase::Running) {
+                    self.history.resources.add_release_by_other(resource, task, at);
+                }
                 self.history.resources.release(resource, task, at);
             }
             Event::NotificationLost { resource, task, at } => {

@@ -12,6 +12,7 @@ use crate::trace::{AwaitKind, Cycle, Nanos, Task};
 pub const LINT: Lint = Lint {
     name: "busy-yield",
     severity: Severity::Warn,
+    summary: "a task is polled again and again without doing any work",
     advice: "await the event instead of checking for it in a loop",
     new_pass: || per_task(check_task),
 };
@@ -43,17 +44,18 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         }
     }
     let (spins, from, to) = longest;
-    (spins >= thresholds.busy_yield_turns).then(|| Diagnostic {
-        task: Some(task.id),
-        at_ns: from,
-        problem: format!("{} yielded {} times in a row without doing any work", task.name(), human_number(spins)),
-        evidence: format!(
+    (spins >= thresholds.busy_yield_turns).then(|| {
+        let problem = format!("{} yielded {} times in a row without doing any work", task.name(), human_number(spins));
+        let evidence = format!(
             "{} in {}, starting at {}; {} in total, {} of them self-wakes",
             pluralize(spins, "poll"),
             human_ns(to - from),
             human_ns(from),
             pluralize(task.counts.wakes, "wake"),
             human_number(task.counts.self_wakes),
-        ),
+        );
+        Diagnostic::new(Some(task.id), from, problem, evidence)
+            .at(task.meta.location.as_ref())
+            .grouped(cx.cause_of(task, ""), spins)
     })
 }
