@@ -155,6 +155,11 @@ impl Trace {
         self.feed_check.console_complete_until = at;
     }
 
+    /// Returns whether something outside of the program can wake it, such as a socket; `None` if that is not known.
+    pub fn outside_input(&self) -> Option<bool> {
+        self.feed_check.outside_input
+    }
+
     /// Returns the statistics of the recording that this trace is read from, if any.
     pub fn recording_stats(&self) -> Option<&RecordingStats> {
         self.feed_check.recording_stats.as_ref()

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use super::panic_messages::find_panics;
 use super::task_role;
 use super::thresholds::Thresholds;
 use super::units::human_ns;
@@ -40,6 +41,8 @@ pub struct LintIndex {
     open_awaits: Vec<(ResourceId, usize, AwaitId)>,
     /// Polls that compute without yielding, in order of time.
     pub greedy_polls: Vec<GreedyPoll>,
+    /// When a panic message arrived, in an external app.
+    panics: Vec<Nanos>,
     /// Start of each worker of a multi-threaded runtime.
     worker_starts: Vec<Nanos>,
     /// Whether a thread still blocks on a future, and when the last one stopped doing so.
@@ -82,6 +85,18 @@ impl LintIndex {
             self.has_block_on |= task.outcome.is_none();
             self.block_on_end = self.block_on_end.max(task.lane.ended_at());
         }
+    }
+
+    /// Adds the panic messages of an external app.
+    pub fn add_panics(&mut self, trace: &Trace) {
+        if trace.is_external() {
+            self.panics = find_panics(trace).into_iter().map(|panic| panic.at).collect();
+        }
+    }
+
+    /// Returns whether a panic message arrived in this interval.
+    pub fn has_panic(&self, from: Nanos, to: Nanos) -> bool {
+        self.panics.iter().any(|at| (from..=to).contains(at))
     }
 
     /// Returns the number of workers of multi-threaded runtimes, as far as they are reported.

@@ -109,6 +109,7 @@ impl LintRunner {
                 self.index.greedy_polls.extend(greedy_polls);
             }
         }
+        self.index.add_panics(trace);
         self.index.greedy_polls.sort_unstable_by_key(|poll| (poll.from, poll.task));
         let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
         self.passes.iter_mut().for_each(|pass| pass.begin_tasks(&cx));

@@ -117,9 +117,13 @@ lints! {
     large_future,
     leak,
     lost_wake,
+    lost_waker,
     never_awaited,
     never_yields,
+    no_progress,
     overlapping_work,
+    panic,
+    spawn_storm,
     starvation,
     thundering_herd,
 }

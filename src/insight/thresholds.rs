@@ -80,6 +80,7 @@ thresholds! {
     never_yields_pieces: Count = 10, "Minimum number of computations without a yield between them at which a poll below `never_yields` is reported (never-yields).";
     starvation_ns: Time = 100 * MILLISECOND, "Maximum time that a task may stay scheduled during one poll that never yields (starvation).";
     busy_yield_turns: Count = 100, "Minimum number of consecutive yields without work (busy-yield).";
+    busy_yield_per_second: Count = 2_000, "Minimum number of polls per second of a task whose polls are only counted (busy-yield).";
     busy_yield_poll_ns: Time = MILLISECOND / 10, "Maximum length of a poll that counts as doing no work (busy-yield, thundering-herd).";
     leak_tasks: Count = 20, "Minimum number of tasks that have not ended from one spawn location (leak).";
     leak_ended_percent: Percent = 10, "Minimum percentage of ended tasks at which a spawn location is not reported (leak).";
@@ -94,6 +95,10 @@ thresholds! {
     interval_drift_ticks: Count = 5, "Minimum number of ticks of an interval (interval-drift).";
     overlapping_work_ns: Time = 0, "Maximum time that awaits of one actor's own work may overlap (overlapping-work).";
     large_future_bytes: Bytes = 4 << 10, "Minimum size of a future (large-future): bytes, or text with KiB, MiB or GiB.";
+    lost_waker_ns: Time = SECOND, "Minimum time that a task waits without a live waker (lost-waker).";
+    no_progress_ns: Time = 10 * SECOND, "Minimum time for which no task was polled although tasks wait (no-progress).";
+    spawn_storm_tasks: Count = 300, "Minimum number of short tasks of one spawn location in each of two consecutive seconds (spawn-storm).";
+    spawn_storm_life_ns: Time = 50 * MILLISECOND, "Maximum lifetime of a short task (spawn-storm).";
     lost_wake_ns: Time = 0, "Maximum length of an unsuccessful wait whose signal was sent before the wait began (lost-wake).";
 }
 

@@ -8,6 +8,7 @@ mod correlator;
 mod epoch_clock;
 mod freeze;
 mod output;
+mod outside_input;
 mod pipe;
 mod process;
 mod reserved_port;
@@ -38,6 +39,7 @@ use correlator::Correlator;
 use epoch_clock::EpochClock;
 use freeze::FreezeState;
 use output::AppOutput;
+use outside_input::OutsideInputCheck;
 use pipe::{RecordingChunk, RecordingPipe};
 use process::AppProcess;
 use reserved_port::ReservedPort;
@@ -76,6 +78,7 @@ pub struct ExecSession {
     last_chunk_at: Instant,
     freeze: FreezeState,
     app_end: AppEnd,
+    outside_input: OutsideInputCheck,
     /// Why the recording cannot be parsed. From then on it is drained without parsing.
     parse_error: Option<String>,
     /// The outcome of the session.
@@ -115,6 +118,7 @@ impl ExecSession {
             last_chunk_at: Instant::now(),
             freeze: FreezeState::default(),
             app_end: AppEnd::default(),
+            outside_input: OutsideInputCheck::default(),
             parse_error: None,
             outcome: None,
         };
@@ -266,6 +270,16 @@ impl ExecSession {
         previous != (self.trace.now(), self.trace.output().lines().len())
     }
 
+    /// Records whether something outside of the app can wake it, from time to time while it runs.
+    fn check_outside_input(&mut self) {
+        if let (Some(app), Some(port), false) = (&self.app, &self.port, self.app_end.has_ended())
+            && let Some(pid) = app.pid()
+            && let Some(is_possible) = self.outside_input.check_if_due(pid, port.number())
+        {
+            self.trace.apply(Event::OutsideInput { is_possible });
+        }
+    }
+
     /// Stops the process if that was requested and is due.
     fn stop_if_due(&mut self, has_update: bool) {
         if let Some(reason) = self.freeze.stop_if_due(has_update, self.app.as_mut()) {
@@ -331,6 +345,7 @@ impl Session for ExecSession {
         // Limit the time for console updates, so that they do not delay the recording.
         let has_update = self.apply_console_updates(budget / 4);
         self.stop_if_due(has_update);
+        self.check_outside_input();
         let mut changed = has_update | self.queue_output();
         let read_horizon = self.read_horizon();
         let mut has_more = true;

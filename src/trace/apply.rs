@@ -144,6 +144,12 @@ impl Trace {
                     task.counts = counts;
                 }
             }
+            Event::WakerCounts { task, clones, drops } => {
+                if let Some(stats) = self.console_stats_mut(task) {
+                    stats.waker_counts = Some((clones, drops));
+                }
+            }
+            Event::OutsideInput { is_possible } => self.feed_check.outside_input = is_possible,
             Event::Sample { task, last_poll, last_wake } => self.apply_sample(task, last_poll, last_wake),
             Event::TaskStats { task, at, stats } => self.apply_stats(task, at, &stats),
             Event::StatsComplete { at } => self.complete_stats(at),

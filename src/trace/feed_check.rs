@@ -52,6 +52,8 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
+    /// Whether something outside of the program can wake it; `None` if that is not known. Not stored in archives.
+    pub outside_input: Option<bool>,
     /// For a program with two feeds: the time up to which the console's counts are complete.
     pub console_complete_until: Nanos,
 }

@@ -166,8 +166,7 @@ pub struct Resources {
     open_acquisitions: BTreeMap<(ResourceId, TaskId), Vec<usize>>,
     lost_notifications: Vec<LostNotification>,
     unawaited_coroutines: Vec<(Option<TaskId>, Nanos, UnawaitedCoroutine)>,
-    /// Releases while the owner was not running: another task or a timer released the resource, or the owner was
-    /// dropped. Not stored in archives.
+    /// Releases by another task, or because the owner was dropped. Not stored in archives.
     #[serde(skip)]
     releases_by_others: Vec<(ResourceId, TaskId, Nanos)>,
 }
@@ -251,13 +250,11 @@ impl Resources {
         }
     }
 
-    /// Returns the number of `id` among the resources of its name, from 1, to tell resources of one name apart. Counts
-    /// only retained resources.
+    /// Returns the number of `id` among the retained resources of its name, from 1.
     pub fn number_of(&self, id: ResourceId) -> Option<usize> {
         let name = &self.get(id)?.name;
-        Some(
-            self.iter().take_while(|(other, _)| *other <= id).filter(|(_, entry)| entry.resource.name == *name).count(),
-        )
+        let same = self.iter().take_while(|(other, _)| *other <= id).filter(|(_, entry)| entry.resource.name == *name);
+        Some(same.count())
     }
 
     /// Returns the notifications that no task received, oldest first.

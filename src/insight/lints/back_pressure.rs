@@ -44,6 +44,9 @@ impl SenderStats {
 /// The wait of tokio's bounded channel for capacity. Other waits for a semaphore have a source of their own.
 const MPSC_SEND: &str = "Acquire::new";
 
+/// Minimum duration of a send in an external app that waited for capacity.
+const EXTERNAL_WAIT_NS_MIN: u64 = 1_000_000;
+
 /// Matches `send`, `channel.send`, `channel.send(orders)` and a send into a channel of tokio.
 fn is_send(site: &AwaitSite) -> bool {
     if site.kind == AwaitKind::Sync && &*site.source == MPSC_SEND {
@@ -76,7 +79,8 @@ impl LintPass for BackPressurePass {
             .entry(found.task)
             .or_insert(SenderStats { first_start: found.start, ..SenderStats::default() });
         stats.last_end = stats.last_end.max(cx.end_of(found));
-        if cx.duration_ns(found) > 0 {
+        // Reporting an await takes time, too.
+        if cx.duration_ns(found) > if cx.trace.is_external() { EXTERNAL_WAIT_NS_MIN } else { 0 } {
             stats.waits += 1;
             stats.waited_ns = stats.waited_ns.saturating_add(cx.duration_ns(found));
             stats.first_wait.get_or_insert(*found);

@@ -49,8 +49,14 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     if task_role::is_worker(task) || (task.meta.kind == TaskKind::BlockOn && cx.index.workers() > 0) {
         return None;
     }
+    // Printing a panic message takes time, but is not the problem.
+    let panicked = |poll: &LongPoll| {
+        task.lane.ended_at().is_some_and(|ended| ended <= poll.to) && cx.index.has_panic(poll.from, poll.to)
+    };
     let is_blocked = |poll: &LongPoll| {
-        poll.blocked_ns() > cx.thresholds.blocked_loop_ns && !cx.index.starts_worker(poll.from, poll.to)
+        poll.blocked_ns() > cx.thresholds.blocked_loop_ns
+            && !cx.index.starts_worker(poll.from, poll.to)
+            && !panicked(poll)
     };
     let mut polls: Vec<LongPoll> = cx.long_polls(task).filter(is_blocked).collect();
     let first = polls.iter().map(|poll| poll.from).min()?;

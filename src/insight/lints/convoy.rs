@@ -73,7 +73,12 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
     let convoys: Vec<_> = queues.iter().filter(is_convoy).collect();
     let first = convoys.first()?;
     let worst = convoys.iter().max_by_key(|queue| (queue.handovers, std::cmp::Reverse(queue.from)))?;
-    let occupation = Occupation::of(cx, lock, awaits, worst);
+    let mut occupation = Occupation::of(cx, lock, awaits, worst, false);
+    let mut doubt = None;
+    if occupation.percent() < thresholds.convoy_held_percent {
+        occupation = Occupation::of(cx, lock, awaits, worst, true);
+        doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
+    }
     if occupation.percent() < thresholds.convoy_held_percent {
         return None;
     }
@@ -95,7 +100,8 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         awaits.first().map_or_else(String::new, |found| cx.describe_await(found)),
         cx.describe_tasks(&worst.tasks),
     );
-    Some(Diagnostic::new(None, first.from, problem, evidence).at(location).counting(convoys.len() as u64))
+    let diagnostic = Diagnostic::new(None, first.from, problem, evidence).at(location);
+    Some(diagnostic.counting(convoys.len() as u64).doubted(doubt))
 }
 
 /// What the owners of a lock did while they held it.
@@ -107,8 +113,9 @@ struct Occupation {
 }
 
 impl Occupation {
-    /// Examines each hold in `queue`: from one completed lock call to the next.
-    fn of(cx: &LintContext, lock: ResourceId, awaits: &[Await], queue: &LockQueue) -> Self {
+    /// Examines each hold in `queue`: from one completed lock call to the next. Optionally includes waits that have no
+    /// name and that a timer or I/O ended.
+    fn of(cx: &LintContext, lock: ResourceId, awaits: &[Await], queue: &LockQueue, with_unnamed_waits: bool) -> Self {
         let acquired = awaits.iter().filter(|found| found.outcome() == AwaitOutcome::Ready);
         let mut acquired: Vec<(Nanos, TaskId)> =
             acquired.filter_map(|found| Some((found.end()?, found.task))).collect();
@@ -126,7 +133,7 @@ impl Occupation {
         for (task, holds) in &mut holds {
             let Some(task) = cx.trace.task(*task) else { continue };
             add_computing(task, holds);
-            if cx.trace.multi_threaded_since().is_none() {
+            if with_unnamed_waits {
                 add_unnamed_waits(task, holds);
             }
             for found in task.awaits().filter_map(|id| cx.trace.awaits().get(id)) {

@@ -1,8 +1,8 @@
-//! Lint `never-awaited`: a coroutine was created and never run.
+//! Lint `never-awaited`: a coroutine, or another awaitable such as a sleep, was created and never awaited.
 //!
-//! *Detects* coroutines that the workload's host reports after main has ended. Coroutines of tasks that failed or were
+//! *Detects* awaitables that the workload's host reports after main has ended. Those of tasks that failed or were
 //! cancelled are left out: the task may have been about to await them.
-//! *Problem*: calling a coroutine function runs none of its body; the work is silently not done.
+//! *Problem*: calling such a function does none of its body; the work is silently not done.
 //! *Fix*: await it, or spawn it as a task.
 
 use super::super::lint_context::with_location;
@@ -26,7 +26,11 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
     unawaited
         .filter(|(task, ..)| !task.is_some_and(was_cut_short))
         .map(|(task, at_ns, coroutine)| {
-            let problem = format!("coroutine `{}` was created but never run", coroutine.name);
+            let problem = if coroutine.name.contains('(') {
+                format!("`{}` was called but never awaited", coroutine.name)
+            } else {
+                format!("coroutine `{}` was created but never run", coroutine.name)
+            };
             let location = coroutine.location.as_ref();
             let by = task.map_or_else(String::new, |task| format!(" by {}", cx.task_name(task)));
             let evidence = format!("{}{by}", with_location("created", location));
