@@ -155,6 +155,14 @@ impl Trace {
         self.feed_check.console_complete_until = at;
     }
 
+    /// Returns for how long an external app waited for a processor from `from` to `to`, at most.
+    pub fn processor_wait_ns(&self, from: Nanos, to: Nanos) -> u64 {
+        let waits = &self.feed_check.processor_waits;
+        let first = waits.partition_point(|(_, end)| *end <= from);
+        let overlapping = waits.range(first..).take_while(|(start, _)| *start < to);
+        overlapping.map(|(start, end)| (*end).min(to) - (*start).max(from)).sum()
+    }
+
     /// Returns whether something outside of the program can wake it, such as a socket; `None` if that is not known.
     pub fn outside_input(&self) -> Option<bool> {
         self.feed_check.outside_input

@@ -97,7 +97,7 @@ thresholds! {
     large_future_bytes: Bytes = 4 << 10, "Minimum size of a future (large-future): bytes, or text with KiB, MiB or GiB.";
     lost_waker_ns: Time = SECOND, "Minimum time that a task waits without a live waker (lost-waker).";
     no_progress_ns: Time = 10 * SECOND, "Minimum time for which no task was polled although tasks wait (no-progress).";
-    spawn_storm_tasks: Count = 300, "Minimum number of short tasks of one spawn location in each of two consecutive seconds (spawn-storm).";
+    spawn_storm_tasks: Count = 200, "Minimum number of short tasks of one spawn location in each of two consecutive seconds (spawn-storm).";
     spawn_storm_life_ns: Time = 50 * MILLISECOND, "Maximum lifetime of a short task (spawn-storm).";
     lost_wake_ns: Time = 0, "Maximum length of an unsuccessful wait whose signal was sent before the wait began (lost-wake).";
 }

@@ -11,6 +11,8 @@ mod output;
 mod outside_input;
 mod pipe;
 mod process;
+mod process_check;
+mod processor_wait;
 mod reserved_port;
 mod shutdown;
 mod status_text;
@@ -42,6 +44,7 @@ use output::AppOutput;
 use outside_input::OutsideInputCheck;
 use pipe::{RecordingChunk, RecordingPipe};
 use process::AppProcess;
+use processor_wait::ProcessorWaitSampler;
 use reserved_port::ReservedPort;
 use time_queue::TimeOrderedQueue;
 
@@ -79,6 +82,7 @@ pub struct ExecSession {
     freeze: FreezeState,
     app_end: AppEnd,
     outside_input: OutsideInputCheck,
+    processor_wait: ProcessorWaitSampler,
     /// Why the recording cannot be parsed. From then on it is drained without parsing.
     parse_error: Option<String>,
     /// The outcome of the session.
@@ -119,6 +123,7 @@ impl ExecSession {
             freeze: FreezeState::default(),
             app_end: AppEnd::default(),
             outside_input: OutsideInputCheck::default(),
+            processor_wait: ProcessorWaitSampler::default(),
             parse_error: None,
             outcome: None,
         };
@@ -270,16 +275,6 @@ impl ExecSession {
         previous != (self.trace.now(), self.trace.output().lines().len())
     }
 
-    /// Records whether something outside of the app can wake it, from time to time while it runs.
-    fn check_outside_input(&mut self) {
-        if let (Some(app), Some(port), false) = (&self.app, &self.port, self.app_end.has_ended())
-            && let Some(pid) = app.pid()
-            && let Some(is_possible) = self.outside_input.check_if_due(pid, port.number())
-        {
-            self.trace.apply(Event::OutsideInput { is_possible });
-        }
-    }
-
     /// Stops the process if that was requested and is due.
     fn stop_if_due(&mut self, has_update: bool) {
         if let Some(reason) = self.freeze.stop_if_due(has_update, self.app.as_mut()) {
@@ -345,7 +340,7 @@ impl Session for ExecSession {
         // Limit the time for console updates, so that they do not delay the recording.
         let has_update = self.apply_console_updates(budget / 4);
         self.stop_if_due(has_update);
-        self.check_outside_input();
+        self.check_process();
         let mut changed = has_update | self.queue_output();
         let read_horizon = self.read_horizon();
         let mut has_more = true;

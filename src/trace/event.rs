@@ -267,6 +267,13 @@ pub enum Event {
         /// Clones that were dropped.
         drops: u64,
     },
+    /// The threads of an external app waited for a processor in an interval: other programs kept them busy.
+    ProcessorWait {
+        /// Start of the interval.
+        from: Nanos,
+        /// End of the interval.
+        to: Nanos,
+    },
     /// Whether something outside of the program can wake it, such as a socket; `None` if that is not known.
     OutsideInput {
         /// Whether it has such an input.

@@ -4,7 +4,8 @@
 //! script; code that declares nothing has no computing time). What remains are calls that block, such as a blocking
 //! sleep, file access or an OS lock. Either the blocking call is known, or another task was delayed by the poll: it was
 //! ready meanwhile, or a timer or I/O woke it only when the poll had ended. A poll in `block_in_place` is not reported,
-//! because another thread continues the worker's tasks.
+//! because another thread continues the worker's tasks. Nor is one during which an app that loopscope started waited
+//! for a processor: the machine was busy.
 //! *Problem*: no other task on the loop runs meanwhile, although the thread is idle. On a multi-threaded runtime the
 //! other workers go on, but the timers and sockets of all of them may wait for the blocked one.
 //! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computing is a different problem:
@@ -51,12 +52,14 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     }
     // Printing a panic message takes time, but is not the problem.
     let panicked = |poll: &LongPoll| {
-        task.lane.ended_at().is_some_and(|ended| ended <= poll.to) && cx.index.has_panic(poll.from, poll.to)
+        let is_last = task.outcome.is_some() && task.lane.last().is_some_and(|last| last.start == poll.from);
+        is_last && cx.index.has_panic(poll.from, poll.to)
     };
     let is_blocked = |poll: &LongPoll| {
         poll.blocked_ns() > cx.thresholds.blocked_loop_ns
             && !cx.index.starts_worker(poll.from, poll.to)
             && !panicked(poll)
+            && cx.trace.processor_wait_ns(poll.from, poll.to) * 2 < poll.duration_ns()
     };
     let mut polls: Vec<LongPoll> = cx.long_polls(task).filter(is_blocked).collect();
     let first = polls.iter().map(|poll| poll.from).min()?;
@@ -74,7 +77,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         None
     } else if cx.trace.fidelity() == Fidelity::Sampled {
         Some("single wakes are not reported, so it is not known whether another task was delayed")
-    } else if poll.to == cx.trace.now() && task.outcome.is_none() {
+    } else if poll.to == cx.trace.now() && task.outcome.is_none() && !has_unrecorded_end(cx) {
         Some("the trace ends with this poll, so it is not known yet whether another task was delayed")
     } else {
         return None;
@@ -106,6 +109,11 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let diagnostic =
         Diagnostic::new(Some(task.id), first, problem, evidence).at(called_at.or(task.meta.location.as_ref()));
     Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
+}
+
+/// Whether the app ended before its last events were recorded, such as the ends of the last polls.
+fn has_unrecorded_end(cx: &LintContext) -> bool {
+    cx.trace.recording_stats().is_some_and(|stats| stats.is_unfinished)
 }
 
 /// Finds the tasks that `poll` of `task` delayed, among the first [`TASKS_CHECKED_MAX`].

@@ -26,7 +26,7 @@ pub const LINT: Lint = Lint {
 const YIELD_WAKE_NS_MAX: u64 = 200_000;
 
 /// Minimum share of a task's polls that are spins where the app does not name its yields, in percent.
-const SPIN_PERCENT_MIN: u64 = 60;
+const SPIN_PERCENT_MIN: u64 = 50;
 
 /// Minimum time that polls are counted before they count as a rate.
 const RATE_NS_MIN: u64 = 1_000_000_000;

@@ -47,6 +47,9 @@ const LOOK_BACK_MAX: usize = 256;
 /// Minimum duration of a cycle that somebody could still break.
 const WAIT_MIN_NS: u64 = 1_000_000_000;
 
+/// Maximum time between the drop of a wait and the end of its task, which is dropped with it.
+const DROP_NS_MAX: u64 = 100_000_000;
+
 /// Attributes with which tokio's `Mutex` and `RwLock` report exclusive ownership.
 const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
 
@@ -124,10 +127,11 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
     let is_last = match wait.end() {
         None => true,
         Some(end) => {
-            let ended = cx.trace.task(wait.task).and_then(|task| task.lane.ended_at());
+            // The end of a task that is dropped at the end of the app may not be recorded.
+            let ended = cx.trace.task(wait.task).and_then(|task| task.lane.ended_at()).unwrap_or(cx.trace.now());
             let is_mutex = |id| cx.trace.resources().get(id).is_some_and(|resource| &*resource.name == "Mutex");
             // A lock that is waited for that long is held. Its attributes are known only for now.
-            is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.is_some_and(|ended| ended <= end)
+            is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
         }
     };
     is_last && cx.duration_ns(wait) >= WAIT_MIN_NS

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::super::task_role;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
-use crate::trace::{AwaitKind, Nanos, ResourceKind, Task, TaskId, TaskState};
+use crate::trace::{AwaitKind, Nanos, ResourceKind, Task, TaskId, TaskKind, TaskState};
 
 pub const LINT: Lint = Lint {
     name: "no-progress",
@@ -39,13 +39,22 @@ impl LintPass for NoProgressPass {
         if task_role::is_worker(task) {
             return;
         }
-        let last = task.lane.last().map_or(task.lane.spawned_at(), |cycle| cycle.end().unwrap_or(cycle.start));
-        let last_sample = task.sampled_wake().unwrap_or_default();
-        self.last_activity = self.last_activity.max(last).max(last_sample).max(task.lane.ended_at().unwrap_or(0));
+        // The last poll of main may only be the end of the program.
+        let ignored = usize::from(task.meta.kind == TaskKind::BlockOn);
+        let last = task.lane.cycles().rev().nth(ignored);
+        let last = last.map_or(task.lane.spawned_at(), |cycle| cycle.end().unwrap_or(cycle.start));
+        let ended = task.lane.ended_at().filter(|_| ignored == 0).unwrap_or_default();
+        let woken = task.sampled_wake().filter(|_| ignored == 0).unwrap_or_default();
+        self.last_activity = self.last_activity.max(last).max(woken).max(ended);
         if task.outcome.is_some() {
             return;
         }
-        if !matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..))) || task.is_off_loop() {
+        let state = cx.trace.state(task.id);
+        let is_last_poll = ignored > 0 && cx.trace.recording_stats().is_some_and(|stats| stats.is_unfinished);
+        if state == Some(TaskState::Running) && is_last_poll {
+            return;
+        }
+        if !matches!(state, Some(TaskState::Waiting(..))) || task.is_off_loop() {
             self.can_move = true;
             return;
         }

@@ -8,7 +8,7 @@
 
 use super::super::panic_messages::{PanicMessage, find_panics};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
-use crate::trace::{Nanos, Task};
+use crate::trace::{Nanos, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "panic",
@@ -27,17 +27,7 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
 
 fn diagnose(cx: &LintContext, panic: &PanicMessage) -> Diagnostic {
     let candidates: Vec<&Task> = cx.trace.tasks().iter().filter(|task| ended_in_panic(task, panic.at)).collect();
-    let is_same_file = |task: &&&Task| {
-        let spawned_in = task.meta.location.as_ref().map(|location| &location.file);
-        spawned_in.is_some() && spawned_in == panic.location.as_ref().map(|location| &location.file)
-    };
-    // A task that was spawned in the file that panicked is more likely, then the one with the fewest others.
-    let likely: Vec<&&Task> = candidates.iter().filter(is_same_file).collect();
-    let task = match (likely.as_slice(), candidates.as_slice()) {
-        ([only], _) => Some(**only),
-        ([], [only]) => Some(*only),
-        _ => None,
-    };
+    let task = candidates.into_iter().max_by_key(|task| likelihood(task, panic));
     let place = panic.location.as_ref().map_or_else(String::new, |location| format!(" at {location}"));
     let problem = match task {
         Some(task) => format!("{} panicked{place}", task.name()),
@@ -49,6 +39,17 @@ fn diagnose(cx: &LintContext, panic: &PanicMessage) -> Diagnostic {
         .at(panic.location.as_ref())
         .grouped(group, 0)
         .doubted(task.map(|_| "which task panicked is a guess"))
+}
+
+/// Ranks a candidate. The hook prints before the future is dropped, so a task that ended after the message is more likely,
+/// and then one that was spawned shortly before the line that panicked.
+fn likelihood(task: &Task, panic: &PanicMessage) -> (bool, bool, std::cmp::Reverse<u32>, std::cmp::Reverse<TaskId>) {
+    let ended_after = task.lane.ended_at().is_some_and(|ended| ended >= panic.at);
+    let (spawned, panicked) = (task.meta.location.as_ref(), panic.location.as_ref());
+    let lines = spawned.zip(panicked).filter(|(spawned, panicked)| spawned.file == panicked.file);
+    let distance = lines.and_then(|(spawned, panicked)| panicked.line.checked_sub(spawned.line));
+    let near = std::cmp::Reverse(distance.unwrap_or(u32::MAX));
+    (ended_after, distance.is_some(), near, std::cmp::Reverse(task.id))
 }
 
 /// Whether the task ended in a poll during which a panic message arrived, or just before.

@@ -3,6 +3,7 @@
 //! An app in which nothing moves and that has such an input may only be idle. Reads `/proc`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,9 @@ fn has_open_input(process: &Path, console_port: u16) -> Option<bool> {
         let is_standard = number.to_string_lossy().parse().is_ok_and(|number: u32| number <= STANDARD_STREAM_MAX);
         let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
         let is_input = inode.is_some_and(|inode| sockets.iter().any(|known| known == inode));
-        if is_input || (target.starts_with("pipe:") && !is_standard) {
+        // The permissions of the link tell whether the descriptor can be read.
+        let is_readable = entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o400 != 0);
+        if is_input || (target.starts_with("pipe:") && is_readable && !is_standard) {
             return Some(true);
         }
     }
