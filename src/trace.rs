@@ -155,6 +155,16 @@ impl Trace {
         self.feed_check.console_complete_until = at;
     }
 
+    /// Returns the time up to which the console's counts of an external app are complete, if it has two feeds.
+    pub fn console_complete_until(&self) -> Nanos {
+        self.feed_check.console_complete_until
+    }
+
+    /// Returns whether the console has reported new events late: it cannot keep up with the program.
+    pub fn is_console_late(&self) -> bool {
+        self.feed_check.is_console_late
+    }
+
     /// Returns for how long an external app waited for a processor from `from` to `to`, at most.
     pub fn processor_wait_ns(&self, from: Nanos, to: Nanos) -> u64 {
         let waits = &self.feed_check.processor_waits;

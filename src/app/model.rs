@@ -1,6 +1,7 @@
 //! The complete state of the UI, and bringing it up to date before a frame.
 
 use super::dashboard::Dashboard;
+use super::geometry::ScreenGeometry;
 use super::keymap::KeyScope;
 use super::live_findings::LiveFindings;
 use super::overlay::{MessageOverlay, Overlay, Prompt, PromptKind};
@@ -108,6 +109,12 @@ impl Model {
         self.overlay = None;
     }
 
+    /// Shows what the chosen row of the page refers to.
+    pub(super) fn follow_row(&mut self, session: &dyn Session, geometry: &ScreenGeometry) {
+        let result = self.dashboard.follow_row(session, self.findings.as_ref(), geometry);
+        self.notice = result.err().map(str::to_owned);
+    }
+
     /// Reopens a prompt with the rejected text and the reason.
     pub fn reopen_prompt(&mut self, kind: PromptKind, typed: &str, reason: String) {
         self.overlay = Some(Overlay::Prompt(Prompt { error: Some(reason), ..Prompt::new(kind, typed) }));
@@ -139,7 +146,6 @@ impl Model {
     /// Whether incremental work is left for what is shown, even if no further events arrive.
     pub fn has_pending_work(&self, session: Option<&dyn Session>) -> bool {
         self.findings_search.is_some()
-            || self.live_findings.is_searching()
             || session.is_some_and(|session| {
                 self.screen == Screen::Dashboard && self.dashboard.has_pending_work(session.trace())
             })

@@ -69,7 +69,7 @@ pub fn apply_action(model: &mut Model, action: Action, context: UpdateContext<'_
         Some(Overlay::Message(mut message)) => {
             let stays = message.scroll.update(action, context.geometry);
             match context.session.filter(|_| action == Action::Accept && message.follows_row) {
-                Some(session) => follow_row(model, session, context),
+                Some(session) => model.follow_row(session, context.geometry),
                 None => model.overlay = stays.then_some(Overlay::Message(message)),
             }
             Vec::new()
@@ -191,7 +191,7 @@ fn apply_to_dashboard(
         },
         Action::Accept => match model.dashboard.chosen_finding(session.trace(), model.findings.as_ref()).cloned() {
             Some(finding) => model.show_finding(&finding),
-            None => follow_row(model, session, context),
+            None => model.follow_row(session, context.geometry),
         },
         Action::ShowFindings => {
             model.dashboard.interim_findings = None;
@@ -209,12 +209,6 @@ fn apply_to_dashboard(
     }
     model.advance_findings_search(session);
     Vec::new()
-}
-
-/// Shows what the chosen row of the page refers to.
-fn follow_row(model: &mut Model, session: &dyn Session, context: UpdateContext<'_>) {
-    let result = model.dashboard.follow_row(session, model.findings.as_ref(), context.geometry);
-    model.notice = result.err().map(str::to_owned);
 }
 
 /// Sets a breakpoint, or clears all of them, for this run and for the next start of it.

@@ -16,6 +16,9 @@ use crate::trace::{
 /// The source of blocking calls by which a program declares a computation of its own, such as a workload's `work(ms)`.
 const COMPUTING_SOURCE: &str = "work";
 
+/// Maximum time in which the workers of a runtime start.
+const WORKERS_START_NS: u64 = 50_000_000;
+
 /// Maximum number of tasks of one location that a message names.
 const NAMED_TASKS_MAX: usize = 5;
 
@@ -102,6 +105,12 @@ impl LintIndex {
     /// Returns the number of workers of multi-threaded runtimes, as far as they are reported.
     pub fn workers(&self) -> usize {
         self.worker_starts.len()
+    }
+
+    /// Returns whether a worker started after the others, so that the app uses `block_in_place`.
+    pub fn has_late_worker(&self) -> bool {
+        let first = self.worker_starts.iter().min().copied().unwrap_or_default();
+        self.worker_starts.iter().any(|at| at.saturating_sub(first) > WORKERS_START_NS)
     }
 
     /// Returns whether a worker started in this interval. `block_in_place` starts one, so that the others go on.

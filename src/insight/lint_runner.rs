@@ -8,7 +8,7 @@ use super::finding_groups::merge_groups;
 use super::lint_context::{LintContext, LintIndex};
 use super::lints::{Diagnostic, LINTS, Lint, LintPass};
 use super::thresholds::Thresholds;
-use crate::trace::{Task, Trace};
+use crate::trace::{Fidelity, Task, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
 const FINISH_COST: usize = 5_000;
@@ -158,6 +158,9 @@ fn missing_data(trace: &Trace) -> Option<&'static str> {
     let lost_lines = recording.map_or(0, |stats| stats.lost_lines + stats.skipped_lines + stats.omitted_tasks);
     if trace.probe_feed_counts().1 > 0 || trace.console_feed_counts().1 > 0 || lost_lines > 0 {
         return Some("events were dropped");
+    }
+    if trace.is_console_late() && trace.fidelity() == Fidelity::Sampled {
+        return Some("the console reports new events late");
     }
     if trace.gaps().any(|gap| gap.is_disconnected) {
         return Some("there was no connection for some of the time");

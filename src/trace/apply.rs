@@ -149,6 +149,7 @@ impl Trace {
                     stats.waker_counts = Some((clones, drops));
                 }
             }
+            Event::ConsoleLate => self.feed_check.is_console_late = true,
             Event::ProcessorWait { from, to } => self.feed_check.add_processor_wait(from, to),
             Event::OutsideInput { is_possible } => self.feed_check.outside_input = is_possible,
             Event::Sample { task, last_poll, last_wake } => self.apply_sample(task, last_poll, last_wake),

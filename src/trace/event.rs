@@ -267,6 +267,8 @@ pub enum Event {
         /// Clones that were dropped.
         drops: u64,
     },
+    /// The console cannot keep up with the program, and reports new events late.
+    ConsoleLate,
     /// The threads of an external app waited for a processor in an interval: other programs kept them busy.
     ProcessorWait {
         /// Start of the interval.

@@ -57,6 +57,8 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
+    /// The console has reported new events late. Not stored in archives.
+    pub is_console_late: bool,
     /// Intervals in which an external app waited for a processor, oldest first. Not stored in archives.
     pub processor_waits: VecDeque<(Nanos, Nanos)>,
     /// Whether something outside of the program can wake it; `None` if that is not known. Not stored in archives.

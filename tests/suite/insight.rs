@@ -2,8 +2,8 @@
 
 use loopscope::insight::{FINDINGS_MAX, LINTS, RunSummary, Severity, Thresholds, run_lints};
 use loopscope::trace::{
-    AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskId, TaskKind,
-    TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
+    AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskCounts, TaskId,
+    TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
 };
 
 use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
@@ -538,7 +538,7 @@ fn lints_are_not_quadratic() {
 
 /// A cycle that another task could still break is no error, and none at all where a semaphore may be a gate.
 #[test]
-fn deadlock_needs_links_that_nobody_releases() {
+fn deadlock_needs_links_that_no_task_releases() {
     let crossed = |kind: ResourceKind, has_heartbeat: bool, waited_ns: u64| {
         let mut builder = TraceBuilder::default();
         let tasks = ["left", "right"].map(|name| builder.spawn(name));
@@ -568,7 +568,7 @@ fn deadlock_needs_links_that_nobody_releases() {
     assert_eq!(severity(&crossed(ResourceKind::Semaphore, true, 9 * SECOND)), [], "a gate that a timer may open");
 }
 
-/// A long poll that delays nobody is no blocked loop, and `block_in_place` lets others continue.
+/// A long poll that delays no task is no blocked loop, and `block_in_place` lets others continue.
 #[test]
 fn blocked_loop_needs_a_delayed_task() {
     let poll = |woken_after: Option<u64>, places: bool, kind: TaskKind| {
@@ -663,4 +663,137 @@ fn findings_across_dropped_events_are_uncertain() {
     assert_eq!(found(Some(Event::Gap { from: 0, to: 5, dropped: 3 })), (false, true));
     assert_eq!(found(Some(Event::Disconnected { from: 0, to: 5 })), (false, true));
     assert_eq!(found(Some(Event::ConsoleUpdate { dropped: 1 })), (false, true));
+    assert_eq!(found(Some(Event::ConsoleLate)), (true, false), "polls and calls do not come from the console here");
+}
+
+/// Builds an external app with a task that waits, and a timer if `has_timer`.
+fn waiting_app(waker_counts: Option<(u64, u64)>, has_timer: bool, waited_ns: u64) -> TraceBuilder {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let tasks = ["other", "stuck"].map(|name| builder.spawn(name));
+    builder.new_resource(if has_timer { ResourceKind::Timer } else { ResourceKind::Other }, "Sleep", 0);
+    tasks.into_iter().for_each(|task| builder.poll_once(task));
+    let wakers = [Some((1, 0)), waker_counts];
+    for (task, (clones, drops)) in tasks.into_iter().zip(wakers).filter_map(|(task, counts)| Some((task, counts?))) {
+        builder.apply(Event::WakerCounts { task, clones, drops });
+    }
+    builder.advance_to(waited_ns);
+    builder
+}
+
+#[test]
+fn lost_waker_reports_tasks_without_a_waker() {
+    let waited = 2 * SECOND;
+    let text = waiting_app(Some((3, 3)), true, waited).only_finding();
+    assert!(text.contains("stuck waits, but nothing can wake it"), "{text}");
+    assert!(waiting_app(Some((0, 0)), true, waited).only_finding().contains("0 clones of its waker"));
+    assert_eq!(waiting_app(Some((3, 2)), true, waited).lint_names(), NO_FINDINGS);
+    assert_eq!(waiting_app(None, true, waited).lint_names(), NO_FINDINGS, "wakers are not reported");
+    assert_eq!(waiting_app(Some((3, 3)), true, SECOND / 2).lint_names(), NO_FINDINGS, "it waits only for a moment");
+}
+
+#[test]
+fn no_progress_never_reports_an_idle_service() {
+    let found = |outside_input: Option<bool>, has_timer: bool, waited_ns: u64| {
+        let mut builder = waiting_app(Some((3, 2)), has_timer, waited_ns);
+        builder.apply(Event::OutsideInput { is_possible: outside_input });
+        builder.findings().iter().map(|found| (found.name, found.count, found.is_certain)).collect::<Vec<_>>()
+    };
+    let limit = Thresholds::default().no_progress_ns;
+    assert_eq!(found(Some(false), false, limit), [("no-progress", 2, false)]);
+    assert_eq!(found(Some(false), false, limit - 1), []);
+    assert_eq!(found(Some(false), true, limit), [], "a timer is pending");
+    assert_eq!(found(Some(true), false, limit), [], "it may wait for a socket");
+    assert_eq!(found(None, false, limit), [], "it is not known whether it waits for a socket");
+}
+
+#[test]
+fn panic_names_the_task_that_ended_with_it() {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let tasks = [("job", 3), ("bad", 9), ("later", 20)]
+        .map(|(name, line)| builder.spawn_at(name, TaskKind::Task, "src/main.rs", line));
+    builder.advance_to(SECOND);
+    for task in tasks {
+        builder.start_poll(task);
+    }
+    builder.advance_to(2 * SECOND);
+    for line in ["! thread 'worker' (77) panicked at src/main.rs:12:5:", "! on purpose"] {
+        builder.apply(Event::Output { task: None, at: builder.now, text: line.into() });
+    }
+    for task in tasks {
+        builder.advance_to(builder.now + MILLISECOND).end_poll(task);
+        builder.end_task(task, TaskOutcome::Completed);
+    }
+    let text = builder.only_finding();
+    assert!(text.contains("bad panicked at src/main.rs:12") && text.contains("printed: on purpose"), "{text}");
+    assert!(text.contains("not certain: which task panicked is a guess"), "{text}");
+}
+
+#[test]
+fn spawn_storm_reports_many_short_tasks() {
+    let spawns = |per_second: u64, seconds: u64, life_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        builder.poll_once(main);
+        for number in 0..per_second * seconds {
+            let task = builder.advance_to(number * SECOND / per_second).spawn_at("try", TaskKind::Task, "app.rs", 4);
+            builder.poll_once(task);
+            builder.advance_to(builder.now + life_ns).end_task(task, TaskOutcome::Completed);
+        }
+        builder
+    };
+    let least = Thresholds::default().spawn_storm_tasks;
+    let text = spawns(least, 2, MILLISECOND).only_finding();
+    assert!(text.contains("up to 200 short tasks like try were spawned per second"), "{text}");
+    assert_eq!(spawns(least - 10, 3, MILLISECOND).lint_names(), NO_FINDINGS);
+    assert_eq!(spawns(3 * least, 1, MILLISECOND).lint_names(), NO_FINDINGS, "only once");
+}
+
+/// An external app does not name its yields; the runtime wakes such a task right after each poll.
+#[test]
+fn busy_yield_finds_unnamed_yields() {
+    let polls = |count: u64, delay_ns: u64, source: WakeSource, spread_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        let (task, other) = (builder.spawn("spinner"), builder.spawn("other"));
+        builder.poll_once(other);
+        for number in 0..count {
+            builder.advance_to(builder.now + 1_000).start_poll(task);
+            builder.advance_to(builder.now + 2_000).end_poll(task);
+            builder.advance_to(builder.now + delay_ns + number % 10 * spread_ns).wake(task, source);
+        }
+        builder
+    };
+    let found = polls(200, 10_000, WakeSource::Driver, 0).only_finding();
+    assert!(found.contains("spinner was polled 200 times without doing any work"), "{found}");
+    assert_eq!(polls(90, 10_000, WakeSource::Driver, 0).lint_names(), NO_FINDINGS);
+    assert_eq!(polls(200, 10_000, WakeSource::Task(TaskId::from_index(1)), 0).lint_names(), NO_FINDINGS, "messages");
+    assert_eq!(polls(200, 10_000, WakeSource::Driver, 10_000).lint_names(), NO_FINDINGS, "data comes irregularly");
+    assert_eq!(polls(200, MILLISECOND, WakeSource::Driver, 0).lint_names(), NO_FINDINGS, "a timer");
+}
+
+/// Where polls are only counted, a task that wakes itself thousands of times per second is found by its counts.
+#[test]
+fn busy_yield_finds_counted_self_wakes() {
+    let found = |polls: u64, self_wakes: u64, busy_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_sampled();
+        builder.trace.set_external();
+        let (task, other) = (builder.spawn("spinner"), builder.spawn("other"));
+        for (at, polls, busy_ns) in [(SECOND, 0, 0), (3 * SECOND, polls, busy_ns)] {
+            for task in [task, other] {
+                let stats = TaskStats { polls, busy_ns, ..TaskStats::default() };
+                builder.apply(Event::TaskStats { task, at, stats: Box::new(stats) });
+            }
+        }
+        let counts = TaskCounts { polls, wakes: polls, self_wakes, awaits: 0 };
+        builder.apply(Event::ConsoleCounts { task, counts });
+        builder.apply(Event::ConsoleCounts { task: other, counts: TaskCounts { self_wakes: 0, ..counts } });
+        builder.advance_to(3 * SECOND);
+        builder.findings().iter().map(|found| (found.name, found.is_certain)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(40_000, 40_000, 40 * MILLISECOND), [("busy-yield", true)]);
+    assert_eq!(found(40_000, 0, 40 * MILLISECOND), [], "another task is polled as often");
+    assert_eq!(found(300, 300, MILLISECOND), [], "now and then");
 }

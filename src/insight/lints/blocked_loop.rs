@@ -73,7 +73,9 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         let (location, longest) = (cx.describe_await(&call), human_ns(cx.duration_ns(&call)));
         format!("{}, the longest {longest}: {location}", pluralize(calls, "blocking call"))
     });
-    let doubt = if delayed.count > 0 || call.is_some() {
+    let doubt = if cx.trace.fidelity() == Fidelity::Sampled && cx.index.has_late_worker() {
+        Some("the app uses `block_in_place`, and single starts of workers may be reported late")
+    } else if delayed.count > 0 || call.is_some() {
         None
     } else if cx.trace.fidelity() == Fidelity::Sampled {
         Some("single wakes are not reported, so it is not known whether another task was delayed")

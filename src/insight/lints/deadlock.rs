@@ -44,7 +44,7 @@ const START_WAITS_MAX: usize = 10_000;
 /// Maximum number of holdings of a resource, and of waits of a task, that one look-up searches backwards.
 const LOOK_BACK_MAX: usize = 256;
 
-/// Minimum duration of a cycle that somebody could still break.
+/// Minimum duration of a cycle that another task or a timeout could still break.
 const WAIT_MIN_NS: u64 = 1_000_000_000;
 
 /// Maximum time between the drop of a wait and the end of its task, which is dropped with it.

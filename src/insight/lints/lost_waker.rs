@@ -34,9 +34,9 @@ impl LintPass for LostWakerPass {
             return;
         }
         let is_waiting = matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..)));
-        // Where polls and wakers come from two feeds, they must belong together.
-        let is_current = task.console_counts().is_some_and(|counts| counts.polls >= task.counts.polls);
         let Some(since) = waiting_since(task) else { return };
+        // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
+        let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
         let waited_ns = cx.trace.now().saturating_sub(since);
         if !is_waiting || !is_current || waited_ns < cx.thresholds.lost_waker_ns {
             return;

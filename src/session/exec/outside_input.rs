@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Minimum time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Bits of the signals that programs handle to be told something: HUP, INT, USR1, USR2, TERM and CHLD.
+/// Bits of the signals that programs handle to receive input: HUP, INT, USR1, USR2, TERM and CHLD.
 const SIGNALS: u64 = 1 << 0 | 1 << 1 | 1 << 9 | 1 << 11 | 1 << 14 | 1 << 16;
 
 /// Number of the system call `read` on this architecture.

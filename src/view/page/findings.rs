@@ -50,9 +50,9 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         let task = finding.task.map_or_else(|| "loop".to_owned(), |id| task_name(scene.session.trace(), id));
         let at = time::duration(finding.at_ns);
         let count = finding.count.to_string();
-        let doubt = if finding.is_certain { "" } else { "(not certain) " };
-        let message = format!("{doubt}{}", finding.message);
-        let cells = [finding.severity.name(), finding.name, &count, &at, &task, &message];
+        // A question mark for a finding that is not certain.
+        let mark = format!("{}{}", finding.severity.name(), if finding.is_certain { "" } else { "?" });
+        let cells = [mark.as_str(), finding.name, &count, &at, &task, &finding.message];
         let roles = [severity(finding), Role::Strong, Role::Dim, Role::Dim, Role::Text, Role::Text];
         let cells: Vec<_> = (0..WIDTHS.len()).map(|cell| (WIDTHS[cell], roles[cell], cells[cell])).collect();
         list::put_row(buffer, theme, areas.rows, row, chosen == Some(index), &cells);

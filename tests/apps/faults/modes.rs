@@ -116,7 +116,7 @@ fn healthy() {
     });
 }
 
-/// A consumer that checks a condition, is told in between, and then waits for the signal that it missed.
+/// A consumer that checks a condition, is notified in between, and then waits for the signal that it missed.
 fn lost_notify() {
     let signal = Arc::new(Notify::new());
     let notifier = signal.clone();
