@@ -12,6 +12,7 @@ mod geometry;
 mod input;
 pub mod keymap;
 mod launch_form;
+mod live_findings;
 mod model;
 mod motion;
 mod overlay;

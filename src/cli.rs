@@ -8,6 +8,7 @@ mod exec;
 mod exit;
 mod external_app;
 mod headless;
+mod lint_name;
 mod open;
 mod open_recording;
 mod pages;

@@ -19,10 +19,13 @@
 //! ```
 
 mod finding;
+mod finding_groups;
 mod lint_context;
 mod lint_runner;
 mod lints;
+mod panic_messages;
 mod summary;
+mod task_role;
 mod thresholds;
 pub mod units;
 

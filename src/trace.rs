@@ -155,6 +155,29 @@ impl Trace {
         self.feed_check.console_complete_until = at;
     }
 
+    /// Returns the time up to which the console's counts of an external app are complete, if it has two feeds.
+    pub fn console_complete_until(&self) -> Nanos {
+        self.feed_check.console_complete_until
+    }
+
+    /// Returns whether the console has reported new events late: it cannot keep up with the program.
+    pub fn is_console_late(&self) -> bool {
+        self.feed_check.is_console_late
+    }
+
+    /// Returns for how long an external app waited for a processor from `from` to `to`, at most.
+    pub fn processor_wait_ns(&self, from: Nanos, to: Nanos) -> u64 {
+        let waits = &self.feed_check.processor_waits;
+        let first = waits.partition_point(|(_, end)| *end <= from);
+        let overlapping = waits.range(first..).take_while(|(start, _)| *start < to);
+        overlapping.map(|(start, end)| (*end).min(to) - (*start).max(from)).sum()
+    }
+
+    /// Returns whether something outside of the program can wake it, such as a socket; `None` if that is not known.
+    pub fn outside_input(&self) -> Option<bool> {
+        self.feed_check.outside_input
+    }
+
     /// Returns the statistics of the recording that this trace is read from, if any.
     pub fn recording_stats(&self) -> Option<&RecordingStats> {
         self.feed_check.recording_stats.as_ref()

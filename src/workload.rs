@@ -30,6 +30,7 @@ pub mod script;
 mod script_source;
 pub mod user_folder;
 
+pub use closest_match::closest_match;
 pub use fault::ScriptError;
 pub use find_error::FindWorkloadError;
 pub use host::global_names::GLOBAL_NAMES as SCRIPT_GLOBALS;

@@ -1,13 +1,16 @@
 //! The complete state of the UI, and bringing it up to date before a frame.
 
 use super::dashboard::Dashboard;
+use super::geometry::ScreenGeometry;
 use super::keymap::KeyScope;
+use super::live_findings::LiveFindings;
 use super::overlay::{MessageOverlay, Overlay, Prompt, PromptKind};
 use super::page::DashboardPage;
 use super::picker::{Picker, PickerFocus};
 use super::tabs::{TabBar, TabState};
+use super::time;
 use crate::control::RunPhase;
-use crate::insight::{Findings, LintRunner, Thresholds};
+use crate::insight::{Finding, Findings, LintRunner, Thresholds};
 use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::Nanos;
 use crate::workload::manifest::Manifest;
@@ -51,6 +54,8 @@ pub struct Model {
     /// The findings search in progress: whether the run has ended, the loop time at which the search began, and its
     /// state.
     pub findings_search: Option<(bool, Nanos, LintRunner)>,
+    /// Findings of the running session, for the badge in the header.
+    pub live_findings: LiveFindings,
     /// One tab for each open session, including the one that is shown.
     pub tabs: TabBar,
 }
@@ -81,6 +86,7 @@ impl Model {
         self.dashboard = Dashboard::with_details(self.dashboard.details);
         self.launched = launched;
         (self.findings, self.findings_search) = (None, None);
+        self.live_findings = LiveFindings::default();
         self.overlay = None;
     }
 
@@ -89,6 +95,7 @@ impl Model {
     pub fn swap_tab_state(&mut self, state: TabState) -> TabState {
         (self.screen, self.overlay, self.is_leave_pending) = (Screen::Dashboard, None, false);
         self.findings_search = None;
+        self.live_findings = LiveFindings::default();
         TabState {
             dashboard: std::mem::replace(&mut self.dashboard, state.dashboard),
             launched: std::mem::replace(&mut self.launched, state.launched),
@@ -102,9 +109,28 @@ impl Model {
         self.overlay = None;
     }
 
+    /// Shows what the chosen row of the page refers to.
+    pub(super) fn follow_row(&mut self, session: &dyn Session, geometry: &ScreenGeometry) {
+        let result = self.dashboard.follow_row(session, self.findings.as_ref(), geometry);
+        self.notice = result.err().map(str::to_owned);
+    }
+
     /// Reopens a prompt with the rejected text and the reason.
     pub fn reopen_prompt(&mut self, kind: PromptKind, typed: &str, reason: String) {
         self.overlay = Some(Overlay::Prompt(Prompt { error: Some(reason), ..Prompt::new(kind, typed) }));
+    }
+
+    /// Returns the findings that the badge shows: those of the whole run once it has ended, otherwise the latest.
+    pub fn badge_findings(&self) -> &Findings {
+        self.findings.as_ref().unwrap_or(self.live_findings.found())
+    }
+
+    /// Shows the whole evidence of a finding in an overlay. Accepting it follows the finding to the timeline.
+    pub fn show_finding(&mut self, finding: &Finding) {
+        let mut message =
+            MessageOverlay::new(&format!("{}: {}", finding.severity.name(), finding.name), &evidence_text(finding));
+        message.follows_row = true;
+        self.overlay = Some(Overlay::Message(message));
     }
 
     /// Shows `text`, line by line, in an overlay.
@@ -132,6 +158,9 @@ impl Model {
                 self.dashboard.show_hit(session.hit(), session.trace());
                 self.dashboard.refresh(session);
                 self.advance_findings_search(session);
+                if session.status().phase != RunPhase::Ended {
+                    self.live_findings.advance(session.trace(), &self.thresholds);
+                }
             }
             (Screen::Dashboard, None) => {}
             (Screen::Picker, _) => self.picker.refresh(catalog),
@@ -158,4 +187,20 @@ impl Model {
             Some(found) => self.dashboard.interim_findings = Some((at, found)),
         }
     }
+}
+
+/// Returns everything that is known of a finding, line by line.
+fn evidence_text(finding: &Finding) -> String {
+    let (problem, help) = finding.message.split_once("; help: ").unwrap_or((&finding.message, ""));
+    let mut lines = vec![problem.to_owned(), String::new()];
+    let location = finding.location.as_ref().map(ToString::to_string);
+    lines.extend(location.map(|location| format!("at        {location}")));
+    lines.push(format!("since     {}", time::duration(finding.at_ns)));
+    lines.push(format!("count     {}", finding.count));
+    lines.push(format!("certain   {}", if finding.is_certain { "yes" } else { "no" }));
+    lines.extend([String::new(), "evidence".to_owned()]);
+    lines.extend(finding.evidence.split("; ").map(|part| format!("  {part}")));
+    lines.extend([String::new(), format!("help: {help}"), String::new()]);
+    lines.push("enter: show it on the timeline    esc: back".to_owned());
+    lines.join("\n")
 }

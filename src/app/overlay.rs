@@ -59,6 +59,8 @@ pub struct MessageOverlay {
     pub lines: Vec<String>,
     /// Scroll position.
     pub scroll: ScrollPosition,
+    /// Accepting it follows the chosen row of the page below.
+    pub follows_row: bool,
 }
 
 impl MessageOverlay {
@@ -69,7 +71,7 @@ impl MessageOverlay {
         if more > 0 {
             lines.push(format!("… {more} more lines"));
         }
-        Self { title: title.to_owned(), lines, scroll: ScrollPosition::default() }
+        Self { title: title.to_owned(), lines, scroll: ScrollPosition::default(), follows_row: false }
     }
 }
 

@@ -69,7 +69,10 @@ pub fn apply_action(model: &mut Model, action: Action, context: UpdateContext<'_
         }
         Some(Overlay::Message(mut message)) => {
             let stays = message.scroll.update(action, context.geometry);
-            model.overlay = stays.then_some(Overlay::Message(message));
+            match context.session.filter(|_| action == Action::Accept && message.follows_row) {
+                Some(session) => model.follow_row(session, context.geometry),
+                None => model.overlay = stays.then_some(Overlay::Message(message)),
+            }
             Vec::new()
         }
         None => apply_to_screen(model, action, is_leave_confirmed, context),
@@ -187,10 +190,10 @@ fn apply_to_dashboard(
                 model.show_message("outcome unknown", "loopscope only observed this app, so its outcome is unknown");
             }
         },
-        Action::Accept => {
-            let result = model.dashboard.follow_row(session, model.findings.as_ref(), context.geometry);
-            model.notice = result.err().map(str::to_owned);
-        }
+        Action::Accept => match model.dashboard.chosen_finding(session.trace(), model.findings.as_ref()).cloned() {
+            Some(finding) => model.show_finding(&finding),
+            None => model.follow_row(session, context.geometry),
+        },
         Action::ShowFindings => {
             model.dashboard.interim_findings = None;
             model.dashboard.update(Action::ShowPage(DashboardPage::Findings), session, context.geometry);

@@ -1,14 +1,17 @@
 //! Assertions about the JSON report: `--assert 'PATH OP VALUE'`.
 //!
-//! The language is deliberately small, without arithmetic or boolean operators. Use several `--assert` options, or
+//! A path may select entries of a list: `findings[name=deadlock].count == 0`. The language is deliberately small, without arithmetic or boolean operators. Use several `--assert` options, or
 //! process the report with another tool.
 
-use crate::control::duration;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
+
+use super::lint_name;
+use crate::control::duration;
 
 /// Maximum number of field names listed in an error.
 const KEYS_OFFERED_MAX: usize = 20;
@@ -25,11 +28,13 @@ pub struct Assertion {
     value: Value,
 }
 
-/// A segment of a path: `name` or `[index]`.
+/// A segment of a path: `name`, `[index]` or `[field=value]`.
 #[derive(Clone, Debug, PartialEq)]
 enum PathSegment {
     Key(String),
     Index(usize),
+    /// The entries of a list whose field has this value.
+    Filter(String, Value),
 }
 
 /// A comparison operator.
@@ -68,7 +73,7 @@ impl FromStr for Assertion {
             (">", AssertOperator::Above),
         ];
         let usage_error = |what: &str| format!("{what} in `{text}`: use PATH OP VALUE, such as 'loop.busy_ns <= 3s'");
-        let at = text.find(['=', '!', '<', '>']).ok_or_else(|| usage_error("missing operator"))?;
+        let at = find_operator(text).ok_or_else(|| usage_error("missing operator"))?;
         let (sign, operator) = OPERATORS
             .into_iter()
             .find(|(sign, _)| text[at..].starts_with(sign))
@@ -93,10 +98,57 @@ impl fmt::Display for Assertion {
     }
 }
 
-/// Parses a path such as `tasks[0].state`.
+/// Returns the position of the first operator outside of brackets.
+fn find_operator(text: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    let is_operator = |(_, char): &(usize, char)| {
+        depth += i32::from(*char == '[') - i32::from(*char == ']');
+        depth == 0 && matches!(char, '=' | '!' | '<' | '>')
+    };
+    let outside = text.char_indices().find(is_operator).map(|(at, _)| at);
+    // A bracket that is not closed is an error of the path.
+    outside.or_else(|| text.find(['=', '!', '<', '>']))
+}
+
+/// Splits a path at the dots outside of brackets.
+fn split_path(text: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    let is_separator = |char: char| {
+        depth += i32::from(char == '[') - i32::from(char == ']');
+        depth == 0 && char == '.'
+    };
+    text.split(is_separator).collect()
+}
+
+/// Parses what is in brackets: an index, or a field and its value.
+fn parse_brackets(text: &str) -> Result<PathSegment, String> {
+    let Some((field, value_text)) = text.split_once('=') else {
+        return text.parse().map(PathSegment::Index).map_err(|_| format!("invalid index `{text}`"));
+    };
+    let (field, value_text) = (field.trim(), value_text.trim());
+    if field.is_empty() || value_text.is_empty() {
+        return Err(format!("invalid filter `{text}`"));
+    }
+    let value = parse_value(value_text, field.ends_with("_ns"))?;
+    Ok(PathSegment::Filter(field.to_owned(), value))
+}
+
+/// Rejects a filter of findings by a name that no lint has: it would never match.
+fn check_lint_name(path: &[PathSegment]) -> Result<(), String> {
+    match path {
+        [PathSegment::Key(list), PathSegment::Filter(field, Value::String(name)), ..]
+            if list == "findings" && field == "name" =>
+        {
+            lint_name::parse_lint_name(name).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Parses a path such as `tasks[0].state` or `findings[name=leak].count`.
 fn parse_path(text: &str) -> Result<Vec<PathSegment>, String> {
     let mut segments = Vec::new();
-    for part in text.split('.') {
+    for part in split_path(text) {
         let (key, mut indices) = part.split_at(part.find('[').unwrap_or(part.len()));
         let is_name = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
         if !is_name(key) {
@@ -104,13 +156,14 @@ fn parse_path(text: &str) -> Result<Vec<PathSegment>, String> {
         }
         segments.push(PathSegment::Key(key.to_owned()));
         while let Some((index, rest)) = indices.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            segments.push(PathSegment::Index(index.parse().map_err(|_| format!("invalid index `{index}`"))?));
+            segments.push(parse_brackets(index)?);
             indices = rest;
         }
         if !indices.is_empty() {
             return Err(format!("invalid field `{part}`"));
         }
     }
+    check_lint_name(&segments)?;
     Ok(segments)
 }
 
@@ -153,32 +206,57 @@ impl Assertion {
         }
     }
 
-    /// Returns the value at the path. Lists have one field, `length`.
+    /// Returns the value at the path. Lists have two fields: `length`, and `count`, the sum of the counts of their
+    /// entries. An entry without a count counts as one.
     fn find(&self, report: &Value) -> Result<Value, String> {
-        let mut found = report;
+        let mut found = Cow::Borrowed(report);
         let mut location = String::from("the report");
         for segment in &self.path {
-            match (segment, found) {
+            let next = match (segment, found.as_ref()) {
                 (PathSegment::Key(key), Value::Array(items)) if key == "length" => return Ok(items.len().into()),
+                (PathSegment::Key(key), Value::Array(items)) if key == "count" => return Ok(sum_counts(items).into()),
                 (PathSegment::Key(key), Value::Object(fields)) => {
-                    found = fields.get(key).ok_or_else(|| {
+                    let next = fields.get(key).ok_or_else(|| {
                         let known: Vec<&str> = fields.keys().map(String::as_str).take(KEYS_OFFERED_MAX).collect();
                         format!("{location} has no field `{key}`; its fields are {}", known.join(", "))
                     })?;
                     location.clone_from(key);
+                    next.clone()
                 }
                 (PathSegment::Key(key), Value::Array(_)) => {
-                    return Err(format!("{location} is a list: use length or an index such as [0] instead of `{key}`"));
+                    return Err(format!(
+                        "{location} is a list: use length, count or an index such as [0] instead of `{key}`"
+                    ));
                 }
                 (PathSegment::Index(index), Value::Array(items)) => {
-                    found = items.get(*index).ok_or_else(|| format!("{location} has {} entries", items.len()))?;
+                    let next = items.get(*index).ok_or_else(|| format!("{location} has {} entries", items.len()))?;
                     location = format!("{location}[{index}]");
+                    next.clone()
+                }
+                (PathSegment::Filter(field, value), Value::Array(items)) => {
+                    location = format!("{location}[{field}={value}]");
+                    select(items, field, value, &location)?
                 }
                 _ => return Err(format!("{location} is {found}, which has no fields")),
-            }
+            };
+            found = Cow::Owned(next);
         }
-        Ok(found.clone())
+        Ok(found.into_owned())
     }
+}
+
+/// Returns the entries whose field has this value.
+fn select(items: &[Value], field: &str, value: &Value, location: &str) -> Result<Value, String> {
+    let is_unknown = |item: &Value| item.as_object().is_none_or(|fields| !fields.contains_key(field));
+    if items.iter().any(is_unknown) {
+        return Err(format!("{location}: the entries have no field `{field}`"));
+    }
+    Ok(items.iter().filter(|item| equal(&item[field], value)).cloned().collect())
+}
+
+/// Returns the sum of the field `count` of all entries; an entry without it counts as one.
+fn sum_counts(items: &[Value]) -> u64 {
+    items.iter().fold(0, |sum, item| sum.saturating_add(item["count"].as_u64().unwrap_or(1)))
 }
 
 impl AssertOperator {

@@ -117,7 +117,7 @@ pub(super) fn run_and_report(
     };
     to_stdout(|out| report_args.format().write(&input, out))
         .context(OperationError("cannot write the report".to_owned()))?;
-    let assertions_exit = report_args.check_assertions(&input);
+    let assertions_exit = report_args.check(&input);
     if interrupted.load(Ordering::Relaxed) {
         return Ok(CliExit::Interrupted);
     }

@@ -4,6 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 use super::assertion::{AssertResult, Assertion};
 use super::exit::{CliExit, print_error};
+use super::lint_name::LintSelector;
+use crate::insight::run_lints;
 use crate::report::{JsonReport, ReportFormat, ReportInput};
 
 /// Heading of the options for runs without a screen.
@@ -20,9 +22,15 @@ pub(super) struct ReportArgs {
     /// Exit with 1 unless EXPR holds for the report (repeatable)
     ///
     /// EXPR is PATH OP VALUE, such as 'loop.busy_ns <= 3s'. PATH is a field of the JSON report, such as tasks.length or
-    /// tasks[0].state. OP is one of == != <= >= < >. VALUE is JSON, a word, or a duration for fields that end in _ns.
+    /// tasks[0].state, or selects entries of a list: findings[name=blocked-loop].count == 0. OP is one of == != <= >= < >. VALUE is JSON, a word, or a duration for fields that end in _ns.
     #[arg(long, value_name = "EXPR", requires = "headless", help_heading = HEADING)]
     assert: Vec<Assertion>,
+    /// Exit with 1 on a finding of these lints or `all` (repeatable)
+    #[arg(long, value_name = "LINT", value_delimiter = ',', requires = "headless", help_heading = HEADING)]
+    deny: Vec<LintSelector>,
+    /// Except these lints from `--deny` (repeatable)
+    #[arg(long, value_name = "LINT", value_delimiter = ',', requires = "headless", help_heading = HEADING)]
+    allow: Vec<LintSelector>,
 }
 
 impl ReportArgs {
@@ -36,8 +44,33 @@ impl ReportArgs {
         self.full
     }
 
+    /// Checks the assertions and the denied lints. Prints what does not hold.
+    pub fn check(&self, input: &ReportInput) -> CliExit {
+        let denied = self.check_denied(input);
+        match self.check_assertions(input) {
+            CliExit::Success => denied,
+            exit => exit,
+        }
+    }
+
+    /// Prints each finding of a denied lint.
+    fn check_denied(&self, input: &ReportInput) -> CliExit {
+        if self.deny.is_empty() {
+            return CliExit::Success;
+        }
+        let selects = |selectors: &[LintSelector], name| selectors.iter().any(|selector| selector.selects(name));
+        let mut exit = CliExit::Success;
+        for finding in run_lints(input.trace, input.thresholds).listed {
+            if selects(&self.deny, finding.name) && !selects(&self.allow, finding.name) {
+                print_error(&format!("denied finding `{}`: {}", finding.name, finding.message));
+                exit = CliExit::Failed;
+            }
+        }
+        exit
+    }
+
     /// Checks each assertion against the full report and prints those that do not hold.
-    pub fn check_assertions(&self, input: &ReportInput) -> CliExit {
+    fn check_assertions(&self, input: &ReportInput) -> CliExit {
         if self.assert.is_empty() {
             return CliExit::Success;
         }

@@ -1,16 +1,26 @@
 //! Context of the lints: the trace, the thresholds, and an index that several lints share.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rustc_hash::FxHashMap;
 
+use super::panic_messages::find_panics;
+use super::task_role;
 use super::thresholds::Thresholds;
 use super::units::human_ns;
 use crate::trace::{
     Await, AwaitId, AwaitKind, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
-    TaskOutcome, Trace,
+    TaskKind, TaskOutcome, Trace,
 };
 
 /// The source of blocking calls by which a program declares a computation of its own, such as a workload's `work(ms)`.
 const COMPUTING_SOURCE: &str = "work";
+
+/// Maximum time in which the workers of a runtime start.
+const WORKERS_START_NS: u64 = 50_000_000;
+
+/// Maximum number of tasks of one location that a message names.
+const NAMED_TASKS_MAX: usize = 5;
 
 /// Everything that a lint reads.
 #[derive(Clone, Copy)]
@@ -34,6 +44,13 @@ pub struct LintIndex {
     open_awaits: Vec<(ResourceId, usize, AwaitId)>,
     /// Polls that compute without yielding, in order of time.
     pub greedy_polls: Vec<GreedyPoll>,
+    /// When a panic message arrived, in an external app.
+    panics: Vec<Nanos>,
+    /// Start of each worker of a multi-threaded runtime.
+    worker_starts: Vec<Nanos>,
+    /// Whether a thread still blocks on a future, and when the last one stopped doing so.
+    has_block_on: bool,
+    block_on_end: Option<Nanos>,
 }
 
 impl LintIndex {
@@ -60,6 +77,45 @@ impl LintIndex {
             *indexed = current;
             current.end().is_none()
         });
+    }
+
+    /// Adds a task.
+    pub fn add_task(&mut self, task: &Task) {
+        if task_role::is_worker(task) {
+            self.worker_starts.push(task.lane.spawned_at());
+        }
+        if task.meta.kind == TaskKind::BlockOn {
+            self.has_block_on |= task.outcome.is_none();
+            self.block_on_end = self.block_on_end.max(task.lane.ended_at());
+        }
+    }
+
+    /// Adds the panic messages of an external app.
+    pub fn add_panics(&mut self, trace: &Trace) {
+        if trace.is_external() {
+            self.panics = find_panics(trace).into_iter().map(|panic| panic.at).collect();
+        }
+    }
+
+    /// Returns whether a panic message arrived in this interval.
+    pub fn has_panic(&self, from: Nanos, to: Nanos) -> bool {
+        self.panics.iter().any(|at| (from..=to).contains(at))
+    }
+
+    /// Returns the number of workers of multi-threaded runtimes, as far as they are reported.
+    pub fn workers(&self) -> usize {
+        self.worker_starts.len()
+    }
+
+    /// Returns whether a worker started after the others, so that the app uses `block_in_place`.
+    pub fn has_late_worker(&self) -> bool {
+        let first = self.worker_starts.iter().min().copied().unwrap_or_default();
+        self.worker_starts.iter().any(|at| at.saturating_sub(first) > WORKERS_START_NS)
+    }
+
+    /// Returns whether a worker started in this interval. `block_in_place` starts one, so that the others go on.
+    pub fn starts_worker(&self, from: Nanos, to: Nanos) -> bool {
+        self.worker_starts.iter().any(|at| (from..=to).contains(at))
     }
 
     /// Whether `task` made calls that occupied the loop.
@@ -167,6 +223,11 @@ impl<'a> LintContext<'a> {
         self.trace.site(found.site)
     }
 
+    /// Source location of an await, if known.
+    pub fn location_of(&self, found: &Await) -> Option<&'a Location> {
+        self.site(found)?.location.as_ref()
+    }
+
     /// Duration of an await, up to now if it is open.
     pub fn duration_ns(&self, found: &Await) -> u64 {
         self.end_of(found).saturating_sub(found.start)
@@ -191,8 +252,12 @@ impl<'a> LintContext<'a> {
         found
     }
 
-    /// Time at which the run ended: the end of main, or now.
+    /// Time at which the run ended: the end of main, or now. In an external app, main is what a thread blocks on.
     pub fn run_end(&self) -> Nanos {
+        if self.trace.is_external() {
+            let main_end = self.index.block_on_end.filter(|_| !self.index.has_block_on);
+            return main_end.unwrap_or(self.trace.now());
+        }
         self.trace.task(TaskId::from_index(0)).and_then(|main| main.lane.ended_at()).unwrap_or(self.trace.now())
     }
 
@@ -201,7 +266,8 @@ impl<'a> LintContext<'a> {
         match &task.outcome {
             None => true,
             Some(TaskOutcome::Cancelled) => task.lane.ended_at().is_some_and(|ended| ended >= self.run_end()),
-            Some(_) => false,
+            // An external app does not report whether a task completed or was dropped, but only a drop follows the end.
+            Some(_) => self.trace.is_external() && task.lane.ended_at().is_some_and(|ended| ended > self.run_end()),
         }
     }
 
@@ -210,9 +276,45 @@ impl<'a> LintContext<'a> {
         self.trace.task(id).map_or_else(|| format!("task {id}"), |task| task.name().into_owned())
     }
 
-    /// Name of a resource for messages, in backquotes; its id if it is not known.
+    /// Name of a resource for messages, in backquotes; its id if it is not known. Resources of an external app have
+    /// only the name of their type, so they are numbered in order of creation: `Mutex #2`.
     pub fn resource_name(&self, id: ResourceId) -> String {
-        self.trace.resources().get(id).map_or_else(|| format!("resource {id}"), |found| format!("`{}`", found.name))
+        let resources = self.trace.resources();
+        match (resources.get(id), self.trace.is_external()) {
+            (None, _) => format!("resource {id}"),
+            (Some(found), false) => format!("`{}`", found.name),
+            (Some(found), true) => format!("`{} #{}`", found.name, resources.number_of(id).unwrap_or_default()),
+        }
+    }
+
+    /// Name of a task with its spawn location, where that is known: `client (spawned at src/main.rs:40)`.
+    pub fn task_with_location(&self, id: TaskId) -> String {
+        let location = self.trace.task(id).and_then(|task| task.meta.location.as_ref());
+        let spawned_at = location.map_or_else(String::new, |location| format!(" (spawned at {location})"));
+        format!("{}{spawned_at}", self.task_name(id))
+    }
+
+    /// Names of tasks, with the spawn location that they share: `a, b and 3 more (spawned at src/main.rs:40)`.
+    pub fn describe_tasks(&self, tasks: &BTreeSet<TaskId>) -> String {
+        let mut by_location: BTreeMap<Option<String>, Vec<TaskId>> = BTreeMap::new();
+        for task in tasks {
+            let location = self.trace.task(*task).and_then(|task| task.meta.location.as_ref());
+            by_location.entry(location.map(ToString::to_string)).or_default().push(*task);
+        }
+        let describe = |(location, tasks): (Option<String>, Vec<TaskId>)| {
+            let mut text =
+                tasks.iter().take(NAMED_TASKS_MAX).map(|id| self.task_name(*id)).collect::<Vec<_>>().join(", ");
+            if tasks.len() > NAMED_TASKS_MAX {
+                text += &format!(" and {} more", tasks.len() - NAMED_TASKS_MAX);
+            }
+            text + &location.map_or_else(String::new, |location| format!(" (spawned at {location})"))
+        };
+        by_location.into_iter().map(describe).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Identifies the cause of a problem of `task`: its spawn location, and `detail`. `None` without a location.
+    pub fn cause_of(&self, task: &Task, detail: &str) -> Option<String> {
+        task.meta.location.as_ref().map(|location| format!("{location} {detail}"))
     }
 
     /// Formats an await for messages: `sleep at workloads/countasync.lua:3`.

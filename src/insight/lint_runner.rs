@@ -4,10 +4,11 @@
 //! grow during a run: awaits that were open when they were indexed are refreshed before a lint reports.
 
 use super::finding::{FINDINGS_MAX, Finding, Findings};
+use super::finding_groups::merge_groups;
 use super::lint_context::{LintContext, LintIndex};
-use super::lints::{LINTS, LintPass};
+use super::lints::{Diagnostic, LINTS, Lint, LintPass};
 use super::thresholds::Thresholds;
-use crate::trace::{Task, Trace};
+use crate::trace::{Fidelity, Task, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
 const FINISH_COST: usize = 5_000;
@@ -100,6 +101,7 @@ impl LintRunner {
                 return LintStage::GreedyPolls(task.id.index());
             }
             *left -= 1;
+            self.index.add_task(task);
             if self.index.has_loop_calls(task.id) {
                 *left = left.saturating_sub(task_cost(task));
                 let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
@@ -107,6 +109,7 @@ impl LintRunner {
                 self.index.greedy_polls.extend(greedy_polls);
             }
         }
+        self.index.add_panics(trace);
         self.index.greedy_polls.sort_unstable_by_key(|poll| (poll.from, poll.task));
         let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
         self.passes.iter_mut().for_each(|pass| pass.begin_tasks(&cx));
@@ -137,20 +140,46 @@ impl LintRunner {
         }
         let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
         if let (Some(lint), Some(pass)) = (LINTS.get(index), self.passes.get_mut(index)) {
-            let mut diagnostics = pass.finish(&cx);
+            let mut diagnostics = merge_groups(trace, pass.finish(&cx));
             diagnostics.sort_by_key(|diagnostic| (diagnostic.at_ns, diagnostic.task));
             self.findings.unlisted += diagnostics.len().saturating_sub(FINDINGS_MAX) as u64;
             diagnostics.truncate(FINDINGS_MAX);
-            self.findings.listed.extend(diagnostics.into_iter().map(|diagnostic| Finding {
-                name: lint.name,
-                severity: lint.severity,
-                task: diagnostic.task,
-                at_ns: diagnostic.at_ns,
-                message: format!("{}; help: {}", diagnostic.problem, lint.advice),
-                evidence: diagnostic.evidence,
-            }));
+            let missing = missing_data(trace);
+            let diagnostics = diagnostics.into_iter().map(|diagnostic| diagnostic.doubted(missing));
+            self.findings.listed.extend(diagnostics.map(|diagnostic| finding_of(lint, diagnostic)));
         }
         LintStage::Finish(index + 1)
+    }
+}
+
+/// Names what is missing from the trace, so that no finding is certain; `None` if nothing is.
+fn missing_data(trace: &Trace) -> Option<&'static str> {
+    let recording = trace.recording_stats();
+    let lost_lines = recording.map_or(0, |stats| stats.lost_lines + stats.skipped_lines + stats.omitted_tasks);
+    if trace.probe_feed_counts().1 > 0 || trace.console_feed_counts().1 > 0 || lost_lines > 0 {
+        return Some("events were dropped");
+    }
+    if trace.is_console_late() && trace.fidelity() == Fidelity::Sampled {
+        return Some("the console reports new events late");
+    }
+    if trace.gaps().any(|gap| gap.is_disconnected) {
+        return Some("there was no connection for some of the time");
+    }
+    trace.gaps().next().map(|_| "the oldest data was evicted")
+}
+
+fn finding_of(lint: &Lint, diagnostic: Diagnostic) -> Finding {
+    let doubt = diagnostic.doubt.as_ref().map_or_else(String::new, |doubt| format!("; not certain: {doubt}"));
+    Finding {
+        name: lint.name,
+        severity: diagnostic.severity.unwrap_or(lint.severity),
+        task: diagnostic.task,
+        location: diagnostic.location,
+        count: diagnostic.count,
+        is_certain: diagnostic.doubt.is_none(),
+        at_ns: diagnostic.at_ns,
+        message: format!("{}; help: {}", diagnostic.problem, lint.advice),
+        evidence: format!("{}{doubt}", diagnostic.evidence),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::finding::Severity;
 use super::lint_context::LintContext;
-use crate::trace::{Await, Nanos, Task, TaskId};
+use crate::trace::{Await, Location, Nanos, Task, TaskId};
 
 /// A lint: name, severity, advice and implementation.
 #[derive(Clone, Copy)]
@@ -14,13 +14,16 @@ pub struct Lint {
     pub name: &'static str,
     /// Severity of its findings.
     pub severity: Severity,
+    /// The problem in one sentence, for the documentation.
+    pub summary: &'static str,
     /// How to fix the problem.
     pub advice: &'static str,
     /// Creates the state of one run of the lint.
     pub(super) new_pass: fn() -> Box<dyn LintPass>,
 }
 
-/// A detected problem, without the name and advice of its lint.
+/// A detected problem, without the name and advice of its lint. Diagnostics of one lint with equal groups are merged
+/// into one finding.
 pub(super) struct Diagnostic {
     /// The task concerned; `None` if the problem concerns the loop.
     pub(super) task: Option<TaskId>,
@@ -30,6 +33,66 @@ pub(super) struct Diagnostic {
     pub(super) problem: String,
     /// Measurements and locations that support it.
     pub(super) evidence: String,
+    /// Where to look.
+    pub(super) location: Option<Location>,
+    /// Identifies the cause; `None` for a problem that is never merged with others.
+    pub(super) group: Option<String>,
+    /// Of merged diagnostics, the one with the greatest weight is shown.
+    pub(super) weight: u64,
+    /// Number of occurrences.
+    pub(super) count: u64,
+    /// Why the problem is not certain; `None` if it is.
+    pub(super) doubt: Option<String>,
+    /// A severity that differs from that of the lint.
+    pub(super) severity: Option<Severity>,
+}
+
+impl Diagnostic {
+    /// Creates a diagnostic of one certain occurrence, without a location.
+    pub(super) fn new(task: Option<TaskId>, at_ns: Nanos, problem: String, evidence: String) -> Self {
+        Self {
+            task,
+            at_ns,
+            problem,
+            evidence,
+            location: None,
+            group: None,
+            weight: 0,
+            count: 1,
+            doubt: None,
+            severity: None,
+        }
+    }
+
+    /// Sets where to look.
+    pub(super) fn at(mut self, location: Option<&Location>) -> Self {
+        self.location = location.cloned();
+        self
+    }
+
+    /// Merges this with the diagnostics of the same group. The one with the greatest weight is shown.
+    pub(super) fn grouped(mut self, group: Option<String>, weight: u64) -> Self {
+        (self.group, self.weight) = (group, weight);
+        self
+    }
+
+    /// Sets the number of occurrences.
+    pub(super) fn counting(mut self, count: u64) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// States why the problem is not certain. A later doubt does not replace an earlier one.
+    pub(super) fn doubted(mut self, doubt: Option<&str>) -> Self {
+        self.doubt = self.doubt.or_else(|| doubt.map(str::to_owned));
+        self
+    }
+
+    /// Sets a severity that differs from that of the lint.
+    pub(super) fn with_severity(mut self, severity: Severity) -> Self {
+        self.severity = Some(severity);
+        self
+    }
 }
 
 /// Declares the modules of the lints and lists their lints.
@@ -54,9 +117,13 @@ lints! {
     large_future,
     leak,
     lost_wake,
+    lost_waker,
     never_awaited,
     never_yields,
+    no_progress,
     overlapping_work,
+    panic,
+    spawn_storm,
     starvation,
     thundering_herd,
 }

@@ -180,8 +180,11 @@ fn write_findings(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     for finding in findings.listed {
         let task_label = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(input.trace, id)));
         let (severity, name, at) = (finding.severity.name(), finding.name, human_ns(finding.at_ns));
-        writeln!(out, "  {severity} {name}{task_label} at {at}: {}", sanitize(&finding.message))?;
-        writeln!(out, "    {}", sanitize(&finding.evidence))?;
+        let count = if finding.count > 1 { format!(" ×{}", human_number(finding.count)) } else { String::new() };
+        let doubt = if finding.is_certain { "" } else { " (not certain)" };
+        writeln!(out, "  {severity} {name}{count}{task_label} at {at}{doubt}: {}", sanitize(&finding.message))?;
+        let location = finding.location.map_or_else(String::new, |location| format!("{location}: "));
+        writeln!(out, "    {}", sanitize(&format!("{location}{}", finding.evidence)))?;
     }
     match findings.unlisted {
         0 => Ok(()),

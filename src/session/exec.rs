@@ -9,8 +9,11 @@ mod epoch_clock;
 mod freeze;
 mod output;
 mod output_reader;
+mod outside_input;
 mod pipe;
 mod process;
+mod process_check;
+mod processor_wait;
 mod reserved_port;
 mod shutdown;
 mod status_text;
@@ -40,8 +43,10 @@ use correlator::Correlator;
 use epoch_clock::EpochClock;
 use freeze::FreezeState;
 use output::{AppOutput, TimedOutput};
+use outside_input::OutsideInputCheck;
 use pipe::{RecordingChunk, RecordingPipe};
 use process::AppProcess;
+use processor_wait::ProcessorWaitSampler;
 use reserved_port::ReservedPort;
 use time_queue::TimeOrderedQueue;
 
@@ -78,6 +83,8 @@ pub struct ExecSession {
     last_chunk_at: Instant,
     freeze: FreezeState,
     app_end: AppEnd,
+    outside_input: OutsideInputCheck,
+    processor_wait: ProcessorWaitSampler,
     /// Why the recording cannot be parsed. From then on it is drained without parsing.
     parse_error: Option<String>,
     /// The outcome of the session.
@@ -117,6 +124,8 @@ impl ExecSession {
             last_chunk_at: Instant::now(),
             freeze: FreezeState::default(),
             app_end: AppEnd::default(),
+            outside_input: OutsideInputCheck::default(),
+            processor_wait: ProcessorWaitSampler::default(),
             parse_error: None,
             outcome: None,
         };
@@ -345,6 +354,7 @@ impl Session for ExecSession {
         // Limit the time for console updates, so that they do not delay the recording.
         let has_update = self.apply_console_updates(budget / 4);
         self.stop_if_due(has_update);
+        self.check_process();
         let mut changed = has_update | self.queue_output();
         let read_horizon = self.read_horizon();
         let mut has_more = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::control::{Breakpoint, BreakpointHit, TaskPattern};
-use crate::insight::{LintRunner, Thresholds};
+use crate::insight::{Finding, LintRunner, Thresholds};
 use crate::trace::{Nanos, TaskId, Trace};
 
 /// Minimum time between two searches for findings.
@@ -21,8 +21,8 @@ const STEP_TIME_DIVISOR: u32 = 8;
 pub(super) struct FindingWatch {
     /// Lints to watch for.
     patterns: Vec<TaskPattern>,
-    /// Findings seen so far: lint and task.
-    seen: BTreeSet<(&'static str, Option<TaskId>)>,
+    /// Causes of the findings seen so far: lint, location and task.
+    seen: BTreeSet<(&'static str, Option<String>, Option<TaskId>)>,
     /// Findings up to this time precede the breakpoint and do not hit it. Consumed by the first search.
     baseline_until: Option<Nanos>,
     /// When the next search or step is due.
@@ -63,10 +63,10 @@ impl FindingWatch {
         // Skipped for an empty trace, which has no earlier findings.
         if let Some(until) = self.baseline_until.take().filter(|until| *until > 0) {
             let old = found.listed.iter().filter(|found| found.at_ns <= until);
-            self.seen.extend(old.map(|found| (found.name, found.task)));
+            self.seen.extend(old.map(Finding::cause));
         }
         let new = found.listed.iter().find(|found| {
-            !self.seen.contains(&(found.name, found.task)) && self.patterns.iter().any(|who| who.matches(found.name))
+            !self.seen.contains(&found.cause()) && self.patterns.iter().any(|who| who.matches(found.name))
         });
         if let Some(new) = new {
             let who = self.patterns.iter().find(|who| who.matches(new.name)).copied().unwrap_or(TaskPattern::ANY);
@@ -75,7 +75,7 @@ impl FindingWatch {
                 Some(BreakpointHit { breakpoint, task: new.task, at: trace.now(), duration_ns: 0, finding: new.name });
         }
         let is_new = new.is_some();
-        self.seen.extend(found.listed.iter().map(|found| (found.name, found.task)));
+        self.seen.extend(found.listed.iter().map(Finding::cause));
         self.next_search_at = Some(Instant::now() + SEARCH_INTERVAL.max(started.elapsed() * STEP_TIME_DIVISOR));
         is_new
     }

@@ -91,6 +91,9 @@ impl Trace {
             }
             Event::ResourceRelease { resource, task, at } => {
                 self.loop_state.advance(at);
+                if self.history.task(task).is_some_and(|task| task.phase != TaskPhase::Running) {
+                    self.history.resources.add_release_by_other(resource, task, at);
+                }
                 self.history.resources.release(resource, task, at);
             }
             Event::NotificationLost { resource, task, at } => {
@@ -145,6 +148,14 @@ impl Trace {
                     task.counts = counts;
                 }
             }
+            Event::WakerCounts { task, clones, drops } => {
+                if let Some(stats) = self.console_stats_mut(task) {
+                    stats.waker_counts = Some((clones, drops));
+                }
+            }
+            Event::ConsoleLate => self.feed_check.is_console_late = true,
+            Event::ProcessorWait { from, to } => self.feed_check.add_processor_wait(from, to),
+            Event::OutsideInput { is_possible } => self.feed_check.outside_input = is_possible,
             Event::Sample { task, last_poll, last_wake } => self.apply_sample(task, last_poll, last_wake),
             Event::TaskStats { task, at, stats } => self.apply_stats(task, at, &stats),
             Event::StatsComplete { at } => self.complete_stats(at),

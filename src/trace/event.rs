@@ -268,6 +268,29 @@ pub enum Event {
         /// Counts since its spawn.
         counts: TaskCounts,
     },
+    /// Sets how many clones of a task's waker were created and dropped.
+    WakerCounts {
+        /// The task.
+        task: TaskId,
+        /// Clones that were created since its spawn.
+        clones: u64,
+        /// Clones that were dropped.
+        drops: u64,
+    },
+    /// The console cannot keep up with the program, and reports new events late.
+    ConsoleLate,
+    /// The threads of an external app waited for a processor in an interval: other programs kept them busy.
+    ProcessorWait {
+        /// Start of the interval.
+        from: Nanos,
+        /// End of the interval.
+        to: Nanos,
+    },
+    /// Whether something outside of the program can wake it, such as a socket; `None` if that is not known.
+    OutsideInput {
+        /// Whether it has such an input.
+        is_possible: Option<bool>,
+    },
     /// Cumulative statistics of a task, from a feed that observes every poll and reports only totals.
     TaskStats {
         /// The task.

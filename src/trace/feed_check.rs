@@ -2,6 +2,8 @@
 //!
 //! Both feeds count polls, wakes and self-wakes independently, so their counts of each task are compared.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::fidelity::Fidelity;
@@ -10,6 +12,9 @@ use super::recording_stats::RecordingStats;
 use super::task::Task;
 use super::task_meta::TaskCounts;
 use super::time::Nanos;
+
+/// Maximum number of retained intervals in which an app waited for a processor.
+const PROCESSOR_WAITS_MAX: usize = 10_000;
 
 /// A task whose counts differ between the two feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +57,12 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
+    /// The console has reported new events late. Not stored in archives.
+    pub is_console_late: bool,
+    /// Intervals in which an external app waited for a processor, oldest first. Not stored in archives.
+    pub processor_waits: VecDeque<(Nanos, Nanos)>,
+    /// Whether something outside of the program can wake it; `None` if that is not known. Not stored in archives.
+    pub outside_input: Option<bool>,
     /// For a program with two feeds: the time up to which the console's counts are complete.
     pub console_complete_until: Nanos,
 }
@@ -61,6 +72,18 @@ impl FeedCheck {
     #[inline]
     pub fn is_exact(&self) -> bool {
         self.fidelity == Fidelity::Exact
+    }
+
+    /// Adds an interval in which the app waited for a processor. Extends the last one if it follows it.
+    pub fn add_processor_wait(&mut self, from: Nanos, to: Nanos) {
+        if let Some(last) = self.processor_waits.back_mut().filter(|last| last.1 >= from) {
+            last.1 = last.1.max(to);
+            return;
+        }
+        if self.processor_waits.len() == PROCESSOR_WAITS_MAX {
+            self.processor_waits.pop_front();
+        }
+        self.processor_waits.push_back((from, to));
     }
 
     /// Returns the disagreement of the feeds about `task`, if there is one.

@@ -166,6 +166,9 @@ pub struct Resources {
     open_acquisitions: BTreeMap<(ResourceId, TaskId), Vec<usize>>,
     lost_notifications: Vec<LostNotification>,
     unawaited_coroutines: Vec<(Option<TaskId>, Nanos, UnawaitedCoroutine)>,
+    /// Releases by another task, or because the owner was dropped. Not stored in archives.
+    #[serde(skip)]
+    releases_by_others: Vec<(ResourceId, TaskId, Nanos)>,
 }
 
 impl Resources {
@@ -233,6 +236,25 @@ impl Resources {
     ) -> impl Iterator<Item = (ResourceId, TaskId)> + '_ {
         let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         self.open_acquisitions.range((from, std::ops::Bound::Unbounded)).map(|(acquired, _)| *acquired)
+    }
+
+    /// Returns the first releases that happened while the owner was not running: resource, owner and time.
+    pub fn releases_by_others(&self) -> &[(ResourceId, TaskId, Nanos)] {
+        &self.releases_by_others
+    }
+
+    /// Records a release that happened while the owner was not running.
+    pub(super) fn add_release_by_other(&mut self, resource: ResourceId, owner: TaskId, at: Nanos) {
+        if self.releases_by_others.len() < LOST_AND_UNAWAITED_MAX {
+            self.releases_by_others.push((resource, owner, at));
+        }
+    }
+
+    /// Returns the number of `id` among the retained resources of its name, from 1.
+    pub fn number_of(&self, id: ResourceId) -> Option<usize> {
+        let name = &self.get(id)?.name;
+        let same = self.iter().take_while(|(other, _)| *other <= id).filter(|(_, entry)| entry.resource.name == *name);
+        Some(same.count())
     }
 
     /// Returns the notifications that no task received, oldest first.

@@ -114,6 +114,10 @@ impl DetailsPane<'_> {
             TaskState::Completed | TaskState::Cancelled | TaskState::Failed => {
                 let ended = task.lane.ended_at().unwrap_or_default();
                 text.push_str(&format!(" at {}", time::duration(ended)));
+                if state == TaskState::Completed && trace.is_external() && trace.recording_stats().is_none() {
+                    // The console reports a task that panicked like one that returned.
+                    text.push_str(" (or panicked: not reported)");
+                }
             }
             TaskState::Running => {}
         }

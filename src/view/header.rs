@@ -10,6 +10,7 @@ use super::scene::SessionScene;
 use super::theme::{Role, Theme};
 use crate::app::time;
 use crate::control::{ClockKind, ConnectionState, ConnectionStatus, ControlLevel, RunPhase, Speed};
+use crate::insight::Severity;
 use crate::insight::units::{human_number, pluralize};
 use crate::trace::{Axis, Fidelity, Gap, Trace};
 
@@ -19,6 +20,7 @@ type Segment = Vec<Span<'static>>;
 /// Draws the header in one or two rows.
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
     let mut first = vec![name(scene), phase(scene), clock(scene)];
+    first.extend(badge(scene));
     let frozen = scene.model.dashboard.frozen.map(|frozen| frozen.at);
     if let Some(at) = scene.model.dashboard.cursor {
         let at = match scene.model.dashboard.viewport.axis {
@@ -84,6 +86,20 @@ pub fn phase(scene: SessionScene<'_>) -> Segment {
         chips.extend([Span::raw(" "), span(scene.theme, Role::PhasePaused, " FROZEN ")]);
     }
     chips
+}
+
+/// The name of the worst finding and the number of others; `None` without findings.
+fn badge(scene: SessionScene<'_>) -> Option<Segment> {
+    let found = scene.model.badge_findings();
+    let worst = found.worst()?;
+    let role = match worst.severity {
+        Severity::Error => Role::Error,
+        Severity::Warn => Role::Warning,
+        Severity::Note => Role::Dim,
+    };
+    let others = found.listed.len() as u64 - 1 + found.unlisted;
+    let more = if others == 0 { String::new() } else { format!(" +{}", human_number(others)) };
+    Some(vec![span(scene.theme, role, format!("! {}{more} (n)", worst.name))])
 }
 
 fn clock(scene: SessionScene<'_>) -> Segment {

@@ -52,6 +52,8 @@ pub fn build_program_with(
             let values = task::run_body(&host, "main".into(), &main, arguments)
                 .await
                 .map_err(|fault| fault.to_error(&host.source).to_string())?;
+            // What the script dropped is known only once it is collected.
+            let _ = lua.gc_collect();
             host.report_never_awaited();
             let value = values.into_iter().next().unwrap_or_default();
             result_json::to_json(&value)

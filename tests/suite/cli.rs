@@ -274,6 +274,46 @@ fn check_does_not_run_the_script() {
 }
 
 #[test]
+fn denied_lints_fail_the_run() {
+    let run = |options: &[&str]| {
+        let output = loopscope(&[&["run", "countsync", "--headless"], options].concat());
+        (output.exit_code, output.stderr)
+    };
+    let (code, message) = run(&["--deny", "deadlock,blocked-loop"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("denied finding `blocked-loop`: "), "{message}");
+    assert_eq!(run(&["--deny", "deadlock,leak"]), (Some(0), String::new()));
+    assert_eq!(run(&["--deny", "all", "--allow", "blocked-loop"]), (Some(0), String::new()));
+    assert_eq!(run(&["--deny", "all"]).0, Some(1));
+    let (code, message) = run(&["--deny", "blocked-lop"]);
+    assert!(code == Some(2) && message.contains("did you mean `blocked-loop`?"), "{message}");
+}
+
+#[test]
+fn assertions_select_findings_by_name() {
+    let run = |assertion: &str| {
+        let output = loopscope(&["run", "countsync", "--headless", "--assert", assertion]);
+        (output.exit_code, output.stderr)
+    };
+    for holds in [
+        "findings[name=deadlock].count == 0",
+        "findings[name=blocked-loop].length == 1",
+        "findings[name=blocked-loop].count >= 1",
+        "findings[name=blocked-loop][0].certain == true",
+        "findings[severity=\"error\"].length == 0",
+        "tasks[name=main].count == 1",
+    ] {
+        assert_eq!(run(holds), (Some(0), String::new()), "{holds}");
+    }
+    let (code, message) = run("findings[name=blocked-loop].count == 0");
+    assert!(code == Some(1) && message.contains("does not hold: it is "), "{message}");
+    let (code, message) = run("findings[name=dedlock].count == 0");
+    assert!(code == Some(2) && message.contains("did you mean `deadlock`?"), "{message}");
+    let (code, message) = run("findings[nam=leak].count == 0");
+    assert!(code == Some(2) && message.contains("the entries have no field `nam`"), "{message}");
+}
+
+#[test]
 fn new_script_runs_and_overwrites_nothing() {
     let folder = folder("new");
     let mut buffer = String::new();

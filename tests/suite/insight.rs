@@ -1,9 +1,9 @@
 //! Tests of the lints: each on a trace with the problem, and on a similar trace without it.
 
-use loopscope::insight::{FINDINGS_MAX, LINTS, RunSummary, Thresholds, run_lints};
+use loopscope::insight::{FINDINGS_MAX, LINTS, RunSummary, Severity, Thresholds, run_lints};
 use loopscope::trace::{
-    AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskId, TaskOutcome,
-    TaskStats, UnawaitedCoroutine, WakeSource,
+    AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskCounts, TaskId,
+    TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
 };
 
 use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
@@ -23,7 +23,7 @@ fn blocked_loop_reports_long_polls() {
     let limit_ns = Thresholds::default().blocked_loop_ns;
     let blocked = polls_of("block", limit_ns + MILLISECOND).only_finding();
     assert!(blocked.contains("main blocked the loop for 101 ms"), "{blocked}");
-    assert!(blocked.contains("block at story.lua:5; 1 other task scheduled meanwhile"), "{blocked}");
+    assert!(blocked.contains("block at story.lua:5; delayed 1 other task, other for 101 ms"), "{blocked}");
     assert_eq!(polls_of("block", limit_ns).lint_names(), NO_FINDINGS);
     assert_eq!(polls_of("work", 10 * limit_ns).lint_names(), NO_FINDINGS, "declared computing");
     let mut silent = TraceBuilder::default();
@@ -246,7 +246,11 @@ fn crossed_mutexes(locked: &str, waited_ns: u64) -> TraceBuilder {
 fn external_deadlock_infers_lock_owners() {
     let text = crossed_mutexes("true", SECOND).only_finding();
     assert!(text.contains("left, right wait for each other in a cycle"), "{text}");
-    assert!(text.contains("owner inferred from the last lock call"), "{text}");
+    assert!(
+        text.contains("left (spawned at story.lua:9) waits for `Mutex #2`")
+            && text.contains("not certain: owners inferred"),
+        "{text}"
+    );
     assert_eq!(crossed_mutexes("true", SECOND - 1).lint_names(), NO_FINDINGS, "the wait is too short");
     assert_eq!(crossed_mutexes("false", SECOND).lint_names(), NO_FINDINGS, "the mutexes are not locked");
 }
@@ -313,7 +317,7 @@ fn wait_cycle(tasks: usize, last_wants: usize) -> TraceBuilder {
 fn deadlock_cycle_is_reported_once() {
     let text = wait_cycle(3, 0).only_finding();
     assert!(text.contains("philosopher-0, philosopher-1, philosopher-2 wait for each other in a cycle"), "{text}");
-    assert!(text.contains("philosopher-2 waits for `fork-0` (lock at story.lua:4)"), "{text}");
+    assert!(text.contains("philosopher-2 (spawned at story.lua:9) waits for `fork-0` (lock at story.lua:4)"), "{text}");
     assert!(text.contains("stuck from 1 s on"), "{text}");
     assert!(wait_cycle(1, 0).only_finding().contains("philosopher-0 waits for `fork-0`, which it holds itself"));
     assert_eq!(wait_cycle(3, 3).lint_names(), NO_FINDINGS, "the last fork is free");
@@ -393,14 +397,18 @@ fn thundering_herd_reports_wasted_wakes() {
 
 #[test]
 fn convoy_reports_queues_that_never_drain() {
-    let queue = |rounds: u64, drains: bool| {
+    let queue = |rounds: u64, drains: bool, held_across: (AwaitKind, &str)| {
         let mut builder = TraceBuilder::default();
         let tasks = ["a", "b", "c"].map(|name| builder.spawn(name));
         let lock = builder.new_resource(ResourceKind::Lock, "ledger", 1);
         let mut waits = tasks.map(|task| builder.start_await(task, AwaitKind::Sync, "lock", Some(lock)));
+        let mut hold = None;
         for turn in 0..rounds {
             let next = (turn % 3) as usize;
-            builder.advance_to((turn + 1) * 10).end_await_ready(waits[next]);
+            builder.advance_to((turn + 1) * 10);
+            hold.into_iter().for_each(|wait| builder.end_await_ready(wait));
+            builder.end_await_ready(waits[next]);
+            hold = Some(builder.start_await(tasks[next], held_across.0, held_across.1, None));
             if drains && next == 2 {
                 builder.advance_to(builder.now + 5);
                 waits = tasks.map(|task| builder.start_await(task, AwaitKind::Sync, "lock", Some(lock)));
@@ -411,10 +419,15 @@ fn convoy_reports_queues_that_never_drain() {
         builder
     };
     let turns = Thresholds::default().convoy_turns;
-    let text = queue(turns, false).only_finding();
+    let sleep = (AwaitKind::Timer, "sleep");
+    let text = queue(turns, false, sleep).only_finding();
     assert!(text.contains("3 tasks queued for `ledger`, which was handed over 10 times"), "{text}");
-    assert_eq!(queue(turns - 1, false).lint_names(), NO_FINDINGS);
-    assert_eq!(queue(3 * turns, true).lint_names(), NO_FINDINGS);
+    assert!(text.contains("in use for 100 % of the time, most of it across sleep at story.lua:5"), "{text}");
+    assert!(text.contains("used by a, b, c (spawned at story.lua:9)"), "{text}");
+    assert_eq!(queue(turns - 1, false, sleep).lint_names(), NO_FINDINGS);
+    assert_eq!(queue(3 * turns, true, sleep).lint_names(), NO_FINDINGS);
+    let receive = (AwaitKind::Channel, "recv");
+    assert_eq!(queue(turns, false, receive).lint_names(), NO_FINDINGS, "workers that share a receiver are idle");
 }
 
 #[test]
@@ -482,7 +495,8 @@ fn findings_are_bounded_and_ordered() {
     let mut builder = TraceBuilder::default();
     let tasks: Vec<_> = (0..FINDINGS_MAX + 7).map(|number| builder.spawn(&format!("bad-{number}"))).collect();
     for task in tasks.into_iter().rev() {
-        builder.advance_to(builder.now + 1).end_task(task, TaskOutcome::Failed("no".into()));
+        let error = format!("error {}", builder.now);
+        builder.advance_to(builder.now + 1).end_task(task, TaskOutcome::Failed(error.into()));
     }
     let found = run_lints(&builder.trace, &Thresholds::default());
     assert_eq!((found.listed.len(), found.unlisted), (FINDINGS_MAX, 7));
@@ -520,4 +534,266 @@ fn lints_are_not_quadratic() {
     }
     // A quadratic lint would take ten thousand million steps and not finish.
     assert_eq!(builder.lint_names(), [""; 0], "no problems");
+}
+
+/// A cycle that another task could still break is no error, and none at all where a semaphore may be a gate.
+#[test]
+fn deadlock_needs_links_that_no_task_releases() {
+    let crossed = |kind: ResourceKind, has_heartbeat: bool, waited_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        let tasks = ["left", "right"].map(|name| builder.spawn(name));
+        let resources = ["first", "second"].map(|name| builder.new_resource(kind, name, 1));
+        builder.acquire(tasks[0], resources[0]);
+        builder.acquire(tasks[1], resources[1]);
+        if has_heartbeat {
+            let heartbeat = builder.spawn("heartbeat");
+            builder.start_poll(heartbeat);
+            builder.start_await(heartbeat, AwaitKind::Timer, "sleep", None);
+            builder.end_poll(heartbeat);
+        }
+        for (number, task) in tasks.into_iter().enumerate() {
+            builder.start_await(task, AwaitKind::Sync, "wait", Some(resources[1 - number]));
+        }
+        builder.advance_to(waited_ns);
+        builder
+    };
+    let severity = |builder: &TraceBuilder| {
+        builder.findings().iter().map(|found| (found.name, found.severity, found.is_certain)).collect::<Vec<_>>()
+    };
+    let lock = |has_heartbeat, waited_ns| crossed(ResourceKind::Lock, has_heartbeat, waited_ns);
+    assert_eq!(severity(&lock(false, MILLISECOND)), [("deadlock", Severity::Error, true)]);
+    assert_eq!(severity(&lock(true, MILLISECOND)), [], "the heartbeat has not had the time");
+    assert_eq!(severity(&lock(true, 2 * SECOND)), [("deadlock", Severity::Warn, false)]);
+    assert_eq!(severity(&crossed(ResourceKind::Semaphore, false, MILLISECOND)).len(), 1, "nothing can run");
+    assert_eq!(severity(&crossed(ResourceKind::Semaphore, true, 9 * SECOND)), [], "a gate that a timer may open");
+}
+
+/// A long poll that delays no task is no blocked loop, and `block_in_place` lets others continue.
+#[test]
+fn blocked_loop_needs_a_delayed_task() {
+    let poll = |woken_after: Option<u64>, places: bool, kind: TaskKind| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        let busy = builder.spawn_at("busy", kind, "app.rs", 1);
+        let other = builder.spawn_at("other", TaskKind::Task, "app.rs", 2);
+        builder.poll_once(other);
+        builder.advance_to(SECOND).start_poll(busy);
+        builder.advance_to(SECOND + MILLISECOND);
+        if places {
+            builder.spawn_at("", TaskKind::Blocking, "/tokio/src/runtime/scheduler/multi_thread/worker.rs", 9);
+        }
+        builder.advance_to(2 * SECOND).end_poll(busy);
+        if let Some(after_ns) = woken_after {
+            builder.advance_to(2 * SECOND + after_ns).wake(other, WakeSource::Driver);
+            builder.poll_once(other);
+        }
+        builder.advance_to(3 * SECOND);
+        builder
+    };
+    let late = poll(Some(MILLISECOND), false, TaskKind::Task).only_finding();
+    assert!(late.contains("busy blocked the loop for 1 s") && late.contains("delayed 1 other task, other"), "{late}");
+    assert_eq!(poll(Some(500 * MILLISECOND), false, TaskKind::Task).lint_names(), NO_FINDINGS, "woken much later");
+    assert_eq!(poll(None, false, TaskKind::Task).lint_names(), NO_FINDINGS);
+    assert_eq!(poll(Some(MILLISECOND), true, TaskKind::Task).lint_names(), NO_FINDINGS, "block_in_place");
+    assert_eq!(poll(Some(MILLISECOND), false, TaskKind::Blocking).lint_names(), NO_FINDINGS, "the blocking pool");
+}
+
+#[test]
+fn leak_ignores_ends_of_other_tasks_and_old_growth() {
+    let clients = |until: u64| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        let first = builder.spawn("first");
+        for number in 0..40 {
+            builder.advance_to(number * 50 * MILLISECOND).spawn_at("client", TaskKind::Task, "app.rs", 7);
+        }
+        builder.end_task(first, TaskOutcome::Completed);
+        builder.advance_to(until);
+        builder
+    };
+    let growing = clients(3 * SECOND).findings();
+    assert_eq!(growing.iter().map(|found| (found.name, found.count)).collect::<Vec<_>>(), [("leak", 40)]);
+    assert_eq!(clients(60 * SECOND).lint_names(), NO_FINDINGS, "the number stopped growing long ago");
+}
+
+#[test]
+fn back_pressure_ignores_sends_without_a_receiver() {
+    let sends = |source: &str, kind: AwaitKind, completed: u64| {
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        for _ in 0..completed {
+            let send = builder.start_await(main, kind, source, None);
+            builder.advance_to(builder.now + 300).end_await_ready(send);
+        }
+        builder.start_await(main, kind, source, None);
+        builder.advance_to(builder.now + 5_000);
+        builder
+    };
+    assert_eq!(sends("send", AwaitKind::Channel, 4).lint_names(), NO_FINDINGS, "the last one never completes");
+    let tokio = sends("Acquire::new", AwaitKind::Sync, 5).only_finding();
+    assert!(tokio.contains("main waited for capacity of a channel during 100 % of its sending time"), "{tokio}");
+    assert_eq!(sends("Semaphore::acquire", AwaitKind::Sync, 5).lint_names(), NO_FINDINGS);
+}
+
+#[test]
+fn one_cause_is_one_finding() {
+    let mut builder = TraceBuilder::default();
+    let tasks: Vec<_> = (0..8).map(|number| builder.spawn(&format!("handler-{number}"))).collect();
+    for (number, task) in tasks.iter().enumerate() {
+        builder.poll_with_call(*task, "block", SECOND + number as u64 * MILLISECOND);
+    }
+    let findings = builder.findings();
+    let [found] = findings.as_slice() else { panic!("expected one finding, got {findings:?}") };
+    assert_eq!((found.count, found.task, found.at_ns), (8, Some(tasks[7]), 0), "the longest poll is shown");
+    assert_eq!(found.location, Some(Location { file: "story.lua".into(), line: 5 }));
+    assert!(found.evidence.contains("also handler-0, handler-1, handler-2, handler-3, handler-4 and 2 more"));
+}
+
+#[test]
+fn findings_across_dropped_events_are_uncertain() {
+    let found = |gap: Option<Event>| {
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        builder.poll_with_call(main, "block", SECOND);
+        gap.into_iter().for_each(|gap| builder.apply(gap));
+        let found = builder.findings();
+        (found[0].is_certain, found[0].evidence.contains("not certain: "))
+    };
+    assert_eq!(found(None), (true, false));
+    assert_eq!(found(Some(Event::Gap { from: 0, to: 5, dropped: 3 })), (false, true));
+    assert_eq!(found(Some(Event::Disconnected { from: 0, to: 5 })), (false, true));
+    assert_eq!(found(Some(Event::ConsoleUpdate { dropped: 1 })), (false, true));
+    assert_eq!(found(Some(Event::ConsoleLate)), (true, false), "polls and calls do not come from the console here");
+}
+
+/// Builds an external app with a task that waits, and a timer if `has_timer`.
+fn waiting_app(waker_counts: Option<(u64, u64)>, has_timer: bool, waited_ns: u64) -> TraceBuilder {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let tasks = ["other", "stuck"].map(|name| builder.spawn(name));
+    builder.new_resource(if has_timer { ResourceKind::Timer } else { ResourceKind::Other }, "Sleep", 0);
+    tasks.into_iter().for_each(|task| builder.poll_once(task));
+    let wakers = [Some((1, 0)), waker_counts];
+    for (task, (clones, drops)) in tasks.into_iter().zip(wakers).filter_map(|(task, counts)| Some((task, counts?))) {
+        builder.apply(Event::WakerCounts { task, clones, drops });
+    }
+    builder.advance_to(waited_ns);
+    builder
+}
+
+#[test]
+fn lost_waker_reports_tasks_without_a_waker() {
+    let waited = 2 * SECOND;
+    let text = waiting_app(Some((3, 3)), true, waited).only_finding();
+    assert!(text.contains("stuck waits, but nothing can wake it"), "{text}");
+    assert!(waiting_app(Some((0, 0)), true, waited).only_finding().contains("0 clones of its waker"));
+    assert_eq!(waiting_app(Some((3, 2)), true, waited).lint_names(), NO_FINDINGS);
+    assert_eq!(waiting_app(None, true, waited).lint_names(), NO_FINDINGS, "wakers are not reported");
+    assert_eq!(waiting_app(Some((3, 3)), true, SECOND / 2).lint_names(), NO_FINDINGS, "it waits only for a moment");
+}
+
+#[test]
+fn no_progress_never_reports_an_idle_service() {
+    let found = |outside_input: Option<bool>, has_timer: bool, waited_ns: u64| {
+        let mut builder = waiting_app(Some((3, 2)), has_timer, waited_ns);
+        builder.apply(Event::OutsideInput { is_possible: outside_input });
+        builder.findings().iter().map(|found| (found.name, found.count, found.is_certain)).collect::<Vec<_>>()
+    };
+    let limit = Thresholds::default().no_progress_ns;
+    assert_eq!(found(Some(false), false, limit), [("no-progress", 2, false)]);
+    assert_eq!(found(Some(false), false, limit - 1), []);
+    assert_eq!(found(Some(false), true, limit), [], "a timer is pending");
+    assert_eq!(found(Some(true), false, limit), [], "it may wait for a socket");
+    assert_eq!(found(None, false, limit), [], "it is not known whether it waits for a socket");
+}
+
+#[test]
+fn panic_names_the_task_that_ended_with_it() {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let tasks = [("job", 3), ("bad", 9), ("later", 20)]
+        .map(|(name, line)| builder.spawn_at(name, TaskKind::Task, "src/main.rs", line));
+    builder.advance_to(SECOND);
+    for task in tasks {
+        builder.start_poll(task);
+    }
+    builder.advance_to(2 * SECOND);
+    for line in ["! thread 'worker' (77) panicked at src/main.rs:12:5:", "! on purpose"] {
+        builder.apply(Event::Output { task: None, at: builder.now, text: line.into() });
+    }
+    for task in tasks {
+        builder.advance_to(builder.now + MILLISECOND).end_poll(task);
+        builder.end_task(task, TaskOutcome::Completed);
+    }
+    let text = builder.only_finding();
+    assert!(text.contains("bad panicked at src/main.rs:12") && text.contains("printed: on purpose"), "{text}");
+    assert!(text.contains("not certain: which task panicked is a guess"), "{text}");
+}
+
+#[test]
+fn spawn_storm_reports_many_short_tasks() {
+    let spawns = |per_second: u64, seconds: u64, life_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        let main = builder.spawn("main");
+        builder.poll_once(main);
+        for number in 0..per_second * seconds {
+            let task = builder.advance_to(number * SECOND / per_second).spawn_at("try", TaskKind::Task, "app.rs", 4);
+            builder.poll_once(task);
+            builder.advance_to(builder.now + life_ns).end_task(task, TaskOutcome::Completed);
+        }
+        builder
+    };
+    let least = Thresholds::default().spawn_storm_tasks;
+    let text = spawns(least, 2, MILLISECOND).only_finding();
+    assert!(text.contains("up to 200 short tasks like try were spawned per second"), "{text}");
+    assert_eq!(spawns(least - 10, 3, MILLISECOND).lint_names(), NO_FINDINGS);
+    assert_eq!(spawns(3 * least, 1, MILLISECOND).lint_names(), NO_FINDINGS, "only once");
+}
+
+/// An external app does not name its yields; the runtime wakes such a task right after each poll.
+#[test]
+fn busy_yield_finds_unnamed_yields() {
+    let polls = |count: u64, delay_ns: u64, source: WakeSource, spread_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        let (task, other) = (builder.spawn("spinner"), builder.spawn("other"));
+        builder.poll_once(other);
+        for number in 0..count {
+            builder.advance_to(builder.now + 1_000).start_poll(task);
+            builder.advance_to(builder.now + 2_000).end_poll(task);
+            builder.advance_to(builder.now + delay_ns + number % 10 * spread_ns).wake(task, source);
+        }
+        builder
+    };
+    let found = polls(200, 10_000, WakeSource::Driver, 0).only_finding();
+    assert!(found.contains("spinner was polled 200 times without doing any work"), "{found}");
+    assert_eq!(polls(90, 10_000, WakeSource::Driver, 0).lint_names(), NO_FINDINGS);
+    assert_eq!(polls(200, 10_000, WakeSource::Task(TaskId::from_index(1)), 0).lint_names(), NO_FINDINGS, "messages");
+    assert_eq!(polls(200, 10_000, WakeSource::Driver, 10_000).lint_names(), NO_FINDINGS, "data comes irregularly");
+    assert_eq!(polls(200, MILLISECOND, WakeSource::Driver, 0).lint_names(), NO_FINDINGS, "a timer");
+}
+
+/// Where polls are only counted, a task that wakes itself thousands of times per second is found by its counts.
+#[test]
+fn busy_yield_finds_counted_self_wakes() {
+    let found = |polls: u64, self_wakes: u64, busy_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_sampled();
+        builder.trace.set_external();
+        let (task, other) = (builder.spawn("spinner"), builder.spawn("other"));
+        for (at, polls, busy_ns) in [(SECOND, 0, 0), (3 * SECOND, polls, busy_ns)] {
+            for task in [task, other] {
+                let stats = TaskStats { polls, busy_ns, ..TaskStats::default() };
+                builder.apply(Event::TaskStats { task, at, stats: Box::new(stats) });
+            }
+        }
+        let counts = TaskCounts { polls, wakes: polls, self_wakes, awaits: 0 };
+        builder.apply(Event::ConsoleCounts { task, counts });
+        builder.apply(Event::ConsoleCounts { task: other, counts: TaskCounts { self_wakes: 0, ..counts } });
+        builder.advance_to(3 * SECOND);
+        builder.findings().iter().map(|found| (found.name, found.is_certain)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(40_000, 40_000, 40 * MILLISECOND), [("busy-yield", true)]);
+    assert_eq!(found(40_000, 0, 40 * MILLISECOND), [], "another task is polled as often");
+    assert_eq!(found(300, 300, MILLISECOND), [], "now and then");
 }

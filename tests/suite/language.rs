@@ -379,6 +379,38 @@ fn deadlock_error_lists_waiting_tasks() {
     );
 }
 
+/// A guard or permit that another task or a timer releases makes no deadlock, wherever the run is cut.
+#[test]
+fn handed_over_guards_are_no_deadlock() {
+    let gate = "local gate = semaphore(1)
+        local closed = await(gate:acquire())
+        create_task(async(function() await(sleep(9)) closed:release() end)())
+        pcall(function() await(timeout(3, gate:acquire())) end)";
+    let bucket = "local bucket, taken = semaphore(2), {}
+        create_task(async(function()
+          while true do await(sleep(5)) local permit = table.remove(taken, 1) if permit then permit:release() end end
+        end)())
+        local client = async(function() for _ = 1, 3 do taken[#taken + 1] = await(bucket:acquire()) end end)
+        create_task(client()) create_task(client())
+        await(sleep(12))";
+    let handed_over = "local left, right, guards = mutex(), mutex(), {}
+        local cross = async(function(first, second)
+          guards[#guards + 1] = await(first:lock())
+          await(sleep(1))
+          await(second:lock())
+        end)
+        create_task(async(function() await(sleep(3)) for _, guard in ipairs(guards) do guard:unlock() end end)())
+        create_task(cross(left, right)) create_task(cross(right, left))
+        await(sleep(8))";
+    for body in [gate, bucket, handed_over] {
+        let program = build_program(&script_with_body("", body), vec![]).expect("a script that loads");
+        let found = lab_harness::inspect_trace(program, ClockKind::Virtual, |trace| {
+            run_lints(trace, &Thresholds::default()).listed
+        });
+        assert!(found.iter().all(|found| found.name != "deadlock"), "{body}: {found:?}");
+    }
+}
+
 /// Lints and the deadlock error identify the resource that is awaited inside a select or a timeout.
 #[test]
 fn lints_see_through_a_select_and_a_timeout() {

@@ -399,6 +399,9 @@ fn enter_follows_a_row() {
 
     user.perform_at(Action::ShowFindings, size);
     user.perform_at(Action::Accept, size);
+    let shown = text(&user.render(&ANSI, size));
+    assert!(shown.contains("evidence") && shown.contains("help: await instead of blocking"), "{shown}");
+    user.perform_at(Action::Accept, size);
     let dashboard = &user.model.dashboard;
     assert_eq!(
         (dashboard.page, dashboard.selected),

@@ -283,6 +283,8 @@ fn findings_page_leads_to_the_evidence() {
         ["findings: 3", "blocked-loop", "countsync.lua:3"].iter().all(|part| screen.contains(part))
     });
     terminal.press("j\r");
+    terminal.wait_for_text("enter: show it on the timeline");
+    terminal.press("\r");
     terminal.wait_until("the task and the time of the chosen finding", |screen| {
         screen.contains("LOOKING BACK at 1 s") && screen.contains("▸█ count-2")
     });

@@ -38,6 +38,16 @@ impl TraceBuilder {
         self.spawn_sized(name, None, None)
     }
 
+    /// Spawns a task of this kind at this location.
+    pub fn spawn_at(&mut self, name: &str, kind: TaskKind, file: &str, line: u32) -> TaskId {
+        let task = TaskId::from_index(self.tasks);
+        self.tasks += 1;
+        let location = Some(Location { file: file.into(), line });
+        let meta = Box::new(TaskMeta { name: name.into(), kind, location, ..TaskMeta::default() });
+        self.apply(Event::Spawn { task, at: self.now, meta });
+        task
+    }
+
     /// Spawns a task with the size of its future, and its size before the runtime boxed it.
     pub fn spawn_sized(&mut self, name: &str, size_bytes: Option<u64>, original_size_bytes: Option<u64>) -> TaskId {
         let task = TaskId::from_index(self.tasks);
@@ -77,6 +87,12 @@ impl TraceBuilder {
         let resource = Box::new(Resource { kind, name: name.into(), location: None, size });
         self.apply(Event::NewResource { id, at: 0, resource });
         id
+    }
+
+    /// Polls a task once, in no time.
+    pub fn poll_once(&mut self, task: TaskId) {
+        self.start_poll(task);
+        self.end_poll(task);
     }
 
     /// Starts an await and polls it once. Its line number is the length of `source`.
@@ -142,7 +158,7 @@ impl TraceBuilder {
     }
 
     /// Returns all findings. Checks that a run in the smallest steps gives the same findings as a run at once.
-    fn findings(&self) -> Vec<Finding> {
+    pub fn findings(&self) -> Vec<Finding> {
         let thresholds = Thresholds::default();
         let (at_once, mut runner) = (run_lints(&self.trace, &thresholds), LintRunner::new(&thresholds));
         let stepwise = (0..1_000_000).find_map(|_| runner.advance(&self.trace, 1)).expect("the run comes to an end");

@@ -8,7 +8,7 @@ use crate::app::motion::Motion;
 use crate::app::page::{DashboardPage, ListPosition};
 use crate::app::resource_usage::TaskSample;
 use crate::app::task_rows::RowOrder;
-use crate::insight::Findings;
+use crate::insight::{Finding, Findings};
 use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, ResourceId, TaskId, Trace, WakeSource};
 
@@ -176,6 +176,13 @@ impl Dashboard {
     ) -> Result<(), &'static str> {
         let row = self.current_list().chosen_row(self.list_count(session.trace(), ended));
         (self.page.rules().follow)(self, ChosenRow { row, session, ended, geometry })
+    }
+
+    /// Returns the chosen finding, if the page lists findings. `ended` are those of a run that has ended.
+    pub fn chosen_finding<'a>(&'a self, trace: &Trace, ended: Option<&'a Findings>) -> Option<&'a Finding> {
+        let row = self.current_list().chosen_row(self.list_count(trace, ended));
+        let findings = self.findings(ended).filter(|_| self.page == DashboardPage::Findings);
+        findings.and_then(|found| found.listed.get(row?))
     }
 
     fn follow_resource(&mut self, chosen: ChosenRow<'_>) -> Result<(), &'static str> {

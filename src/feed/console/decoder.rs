@@ -270,6 +270,7 @@ impl ConsoleDecoder {
         self.extend_running_polls(&mut events);
         self.reconnected_after = None;
         self.publish_lag.finish_update();
+        events.extend(self.publish_lag.lag().map(|_| Event::ConsoleLate));
         events.extend(self.async_ops.finish_update(!self.publish_lag.is_full()));
         let now = self.clock.now();
         events.push(match self.polls {

@@ -1,7 +1,9 @@
 //! Lint `back-pressure`: a sender spends most of its time waiting for channel capacity.
 //!
-//! *Detects* tasks whose sends into one channel (awaits of kind channel whose source is a `send`) take up most of the
-//! time between the first and the last of them.
+//! *Detects* tasks whose sends into one channel take up most of the time between the first and the last of them. Sends
+//! are awaits of kind channel whose source is a `send`, and in an external app calls of `Acquire::new`: that is how
+//! tokio's bounded channel waits for capacity. Only sends that completed count: one that is still open waits for a
+//! receiver that does not receive at all.
 //! *Problem*: the sender runs at the speed of the slowest receiver. This can be intended; it is what a bounded channel
 //! is for.
 //! *Fix*: use more or faster receivers. A larger channel only absorbs bursts.
@@ -10,11 +12,12 @@ use std::collections::BTreeMap;
 
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
-use crate::trace::{Await, AwaitKind, AwaitSite, Nanos, ResourceId, SiteId, TaskId};
+use crate::trace::{Await, AwaitKind, AwaitOutcome, AwaitSite, Nanos, ResourceId, SiteId, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "back-pressure",
     severity: Severity::Note,
+    summary: "a sender spends most of its time waiting for capacity of a channel",
     advice: "use more or faster receivers; a larger channel only absorbs bursts",
     new_pass: || Box::new(BackPressurePass::default()),
 };
@@ -38,8 +41,17 @@ impl SenderStats {
     }
 }
 
-/// Matches `send`, `channel.send` and `channel.send(orders)`.
+/// The wait of tokio's bounded channel for capacity. Other waits for a semaphore have a source of their own.
+const MPSC_SEND: &str = "Acquire::new";
+
+/// Minimum duration of a send in an external app that waited for capacity.
+const EXTERNAL_WAIT_NS_MIN: u64 = 1_000_000;
+
+/// Matches `send`, `channel.send`, `channel.send(orders)` and a send into a channel of tokio.
 fn is_send(site: &AwaitSite) -> bool {
+    if site.kind == AwaitKind::Sync && &*site.source == MPSC_SEND {
+        return true;
+    }
     let called = site.source.split('(').next().unwrap_or_default();
     site.kind == AwaitKind::Channel && called.rsplit('.').next() == Some("send")
 }
@@ -56,7 +68,7 @@ impl LintPass for BackPressurePass {
     }
 
     fn visit_await(&mut self, cx: &LintContext, found: &Await) {
-        if !cx.site(found).is_some_and(is_send) {
+        if found.outcome() != AwaitOutcome::Ready || !cx.site(found).is_some_and(is_send) {
             return;
         }
         let channel = (found.resource(), found.resource().is_none().then_some(found.site));
@@ -67,7 +79,8 @@ impl LintPass for BackPressurePass {
             .entry(found.task)
             .or_insert(SenderStats { first_start: found.start, ..SenderStats::default() });
         stats.last_end = stats.last_end.max(cx.end_of(found));
-        if cx.duration_ns(found) > 0 {
+        // Reporting an await takes time, too.
+        if cx.duration_ns(found) > if cx.trace.is_external() { EXTERNAL_WAIT_NS_MIN } else { 0 } {
             stats.waits += 1;
             stats.waited_ns = stats.waited_ns.saturating_add(cx.duration_ns(found));
             stats.first_wait.get_or_insert(*found);
@@ -88,21 +101,24 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
     let slowed: Vec<_> = slowed.collect();
     let (task, worst) = slowed.iter().max_by_key(|(task, stats)| (stats.waited_percent(), std::cmp::Reverse(*task)))?;
     let first_wait = worst.first_wait?;
-    let of_channel = channel.0.map_or_else(String::new, |id| format!(" of {}", cx.resource_name(id)));
-    Some(Diagnostic {
-        task: Some(**task),
-        at_ns: first_wait.start,
-        problem: format!(
-            "{} waited for capacity{of_channel} during {} % of its sending time",
-            cx.task_name(**task),
-            worst.waited_percent()
-        ),
-        evidence: format!(
-            "{} waited {} in total: {}; {} under back-pressure",
-            pluralize(worst.waits, "send"),
-            human_ns(worst.waited_ns),
-            cx.describe_await(&first_wait),
-            pluralize(slowed.len() as u64, "sender"),
-        ),
-    })
+    let of_channel = match channel.0 {
+        // The semaphore inside a channel of tokio has no name of the user.
+        Some(id) if !cx.site(&first_wait).is_some_and(|site| &*site.source == MPSC_SEND) => {
+            format!(" of {}", cx.resource_name(id))
+        }
+        _ => " of a channel".to_owned(),
+    };
+    let (name, percent) = (cx.task_name(**task), worst.waited_percent());
+    let problem = format!("{name} waited for capacity{of_channel} during {percent} % of its sending time");
+    let spawned_at = cx.trace.task(**task).and_then(|task| task.meta.location.as_ref());
+    let evidence = format!(
+        "{} waited {} in total: {}; {} under back-pressure: {}",
+        pluralize(worst.waits, "send"),
+        human_ns(worst.waited_ns),
+        cx.describe_await(&first_wait),
+        pluralize(slowed.len() as u64, "sender"),
+        cx.describe_tasks(&slowed.iter().map(|(task, _)| **task).collect()),
+    );
+    let diagnostic = Diagnostic::new(Some(**task), first_wait.start, problem, evidence);
+    Some(diagnostic.at(cx.location_of(&first_wait).or(spawned_at)).counting(slowed.len() as u64))
 }

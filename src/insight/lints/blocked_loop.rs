@@ -2,68 +2,159 @@
 //!
 //! *Detects* polls over the threshold, after subtracting the time that the program declares as computation (`work` in a
 //! script; other programs declare none). What remains are calls that block, such as a blocking
-//! sleep, file access or an OS lock.
-//! *Problem*: no other task on the loop runs meanwhile, although the thread is idle.
+//! sleep, file access or an OS lock. Either the blocking call is known, or another task was delayed by the poll: it was
+//! scheduled meanwhile, or a timer or I/O woke it only when the poll had ended. A poll in `block_in_place` is not reported,
+//! because another thread continues the worker's tasks. Nor is one during which an app that loopscope started waited
+//! for a processor: the machine was busy.
+//! *Problem*: no other task on the loop runs meanwhile, although the thread is idle. On a multi-threaded runtime the
+//! other workers go on, but the timers and sockets of all of them may wait for the blocked one.
 //! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computation is a different problem:
 //! `never-yields`.
 
 use super::super::lint_context::LongPoll;
+use super::super::task_role;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
-use crate::trace::{Nanos, Task, TaskState};
+use crate::trace::{Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
 
 pub const LINT: Lint = Lint {
     name: "blocked-loop",
     severity: Severity::Warn,
+    summary: "a poll blocks its thread, so that other tasks cannot run",
     advice: "await instead of blocking, or move the call to the blocking pool",
     new_pass: || per_task(check_task),
 };
 
-/// Maximum number of tasks that are checked for having been scheduled meanwhile.
+/// Maximum number of tasks that are checked for having been delayed.
 const TASKS_CHECKED_MAX: usize = 1_000;
 
-fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
-    let is_blocked = |poll: &LongPoll| poll.blocked_ns() > cx.thresholds.blocked_loop_ns;
-    let (mut polls, mut calls, mut total_ns) = (0, 0, 0);
-    let mut first: Option<Nanos> = None;
-    let mut worst: Option<LongPoll> = None;
-    for poll in cx.long_polls(task).filter(is_blocked) {
-        first.get_or_insert(poll.from);
-        polls += 1;
-        calls += poll.blocking_calls;
-        total_ns += poll.blocked_ns();
-        if worst.is_none_or(|worst| poll.blocked_ns() > worst.blocked_ns()) {
-            worst = Some(poll);
-        }
-    }
-    let worst = worst?;
-    let call = match worst.longest_call {
-        Some(call) => {
-            let (location, longest) = (cx.describe_await(&call), human_ns(cx.duration_ns(&call)));
-            format!("{}, the longest {longest}: {location}", pluralize(calls, "blocking call"))
-        }
-        None => "blocking call unknown".to_owned(),
-    };
-    let ready = count_ready_tasks(cx, task, &worst);
-    Some(Diagnostic {
-        task: Some(task.id),
-        at_ns: first?,
-        problem: format!("{} blocked the loop for {} in one poll", task.name(), human_ns(worst.blocked_ns())),
-        evidence: format!(
-            "{} longer than {}, first at {}, {} in total; {call}; {} scheduled meanwhile",
-            pluralize(polls, "poll"),
-            human_ns(cx.thresholds.blocked_loop_ns),
-            human_ns(first?),
-            human_ns(total_ns),
-            pluralize(ready, "other task"),
-        ),
-    })
+/// Maximum number of polls, the longest first, for which delayed tasks are searched.
+const POLLS_CHECKED_MAX: usize = 8;
+
+/// Maximum time from the end of a poll to a wake that it delayed.
+const LATE_WAKE_NS_MAX: u64 = 2_000_000;
+
+/// Minimum delay of a scheduled task on a multi-threaded runtime, where another worker could take it.
+const DELAY_NS_MIN: u64 = 10_000_000;
+
+/// Tasks that a poll delayed.
+#[derive(Default)]
+struct DelayedTasks {
+    count: u64,
+    /// The longest known delay, and the task.
+    longest: Option<(u64, TaskId)>,
 }
 
-/// Counts the other tasks that were scheduled at the end of the worst poll, among the first [`TASKS_CHECKED_MAX`].
-fn count_ready_tasks(cx: &LintContext, task: &Task, worst: &LongPoll) -> u64 {
-    let is_ready = |other: &&Task| {
-        other.id != task.id && cx.trace.state_at(other.id, worst.to.saturating_sub(1)) == Some(TaskState::Scheduled)
+fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
+    // The thread of a `block_on` is no worker.
+    if task_role::is_worker(task) || (task.meta.kind == TaskKind::BlockOn && cx.index.workers() > 0) {
+        return None;
+    }
+    // Printing a panic message takes time, but is not the problem.
+    let panicked = |poll: &LongPoll| {
+        let is_last = task.outcome.is_some() && task.lane.last().is_some_and(|last| last.start == poll.from);
+        is_last && cx.index.has_panic(poll.from, poll.to)
     };
-    cx.trace.tasks().iter().take(TASKS_CHECKED_MAX).filter(is_ready).count() as u64
+    let is_blocked = |poll: &LongPoll| {
+        poll.blocked_ns() > cx.thresholds.blocked_loop_ns
+            && !cx.index.starts_worker(poll.from, poll.to)
+            && !panicked(poll)
+            && cx.trace.processor_wait_ns(poll.from, poll.to) * 2 < poll.duration_ns()
+    };
+    let mut polls: Vec<LongPoll> = cx.long_polls(task).filter(is_blocked).collect();
+    let first = polls.iter().map(|poll| poll.from).min()?;
+    let total_ns = polls.iter().fold(0_u64, |sum, poll| sum.saturating_add(poll.blocked_ns()));
+    let calls = polls.iter().map(|poll| poll.blocking_calls).sum();
+    polls.sort_by_key(|poll| (std::cmp::Reverse(poll.blocked_ns()), poll.from));
+    let delayed = polls.iter().take(POLLS_CHECKED_MAX).map(|poll| (poll, delayed_tasks(cx, task, poll)));
+    let (poll, delayed) =
+        { delayed }.find(|(_, delayed)| delayed.count > 0).unwrap_or((&polls[0], DelayedTasks::default()));
+    let call = poll.longest_call.map(|call| {
+        let (location, longest) = (cx.describe_await(&call), human_ns(cx.duration_ns(&call)));
+        format!("{}, the longest {longest}: {location}", pluralize(calls, "blocking call"))
+    });
+    let doubt = if cx.trace.fidelity() == Fidelity::Sampled && cx.index.has_late_worker() {
+        Some("the app uses `block_in_place`, and single starts of workers may be reported late")
+    } else if delayed.count > 0 || call.is_some() {
+        None
+    } else if cx.trace.fidelity() == Fidelity::Sampled {
+        Some("single wakes are not reported, so it is not known whether another task was delayed")
+    } else if poll.to == cx.trace.now() && task.outcome.is_none() && !has_unrecorded_end(cx) {
+        Some("the trace ends with this poll, so it is not known yet whether another task was delayed")
+    } else {
+        return None;
+    };
+    let what = match cx.index.workers() {
+        0 if cx.trace.multi_threaded_since().is_some() => "one of several threads".to_owned(),
+        0 => "the loop".to_owned(),
+        1 => "the only worker".to_owned(),
+        workers => format!("one of {workers} workers"),
+    };
+    let problem = format!("{} blocked {what} for {} in one poll", task.name(), human_ns(poll.blocked_ns()));
+    let which = if cx.index.workers() > 1 { "; which worker is not reported" } else { "" };
+    let delayed = match delayed.longest {
+        None => String::new(),
+        Some((ns, longest)) => {
+            let (count, name) = (pluralize(delayed.count, "other task"), cx.task_name(longest));
+            format!("; delayed {count}, {name} for {}", human_ns(ns))
+        }
+    };
+    let evidence = format!(
+        "{} longer than {}, first at {}, {} in total; {}{delayed}{which}",
+        pluralize(polls.len() as u64, "poll"),
+        human_ns(cx.thresholds.blocked_loop_ns),
+        human_ns(first),
+        human_ns(total_ns),
+        call.unwrap_or_else(|| "blocking call unknown".to_owned()),
+    );
+    let called_at = poll.longest_call.and_then(|call| cx.location_of(&call));
+    let diagnostic =
+        Diagnostic::new(Some(task.id), first, problem, evidence).at(called_at.or(task.meta.location.as_ref()));
+    Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
+}
+
+/// Whether the app ended before its last events were recorded, such as the ends of the last polls.
+fn has_unrecorded_end(cx: &LintContext) -> bool {
+    cx.trace.recording_stats().is_some_and(|stats| stats.is_unfinished)
+}
+
+/// Finds the tasks that `poll` of `task` delayed, among the first [`TASKS_CHECKED_MAX`].
+fn delayed_tasks(cx: &LintContext, task: &Task, poll: &LongPoll) -> DelayedTasks {
+    let mut delayed = DelayedTasks::default();
+    for other in cx.trace.tasks().iter().take(TASKS_CHECKED_MAX) {
+        if other.id == task.id || other.is_off_loop() {
+            continue;
+        }
+        let Some(delay_ns) = delay_of(cx, other, poll) else { continue };
+        delayed.count += 1;
+        if delayed.longest.is_none_or(|(longest_ns, _)| delay_ns > longest_ns) {
+            delayed.longest = Some((delay_ns, other.id));
+        }
+    }
+    delayed
+}
+
+/// Returns by how much `poll` delayed `other`; for a late wake, at most by how much. `None` if it did not.
+fn delay_of(cx: &LintContext, other: &Task, poll: &LongPoll) -> Option<u64> {
+    let has_several_threads = cx.trace.multi_threaded_since().is_some() || cx.index.workers() > 1;
+    let last = poll.to.saturating_sub(1);
+    let cycle = other.lane.cycle_at(last);
+    match cx.trace.state_at(other.id, last)? {
+        TaskState::Scheduled => {
+            let since = cycle.map_or(other.lane.spawned_at(), |cycle| cycle.scheduled_at().unwrap_or(poll.from));
+            let delay_ns = poll.to - since.max(poll.from).min(poll.to);
+            (!has_several_threads || delay_ns >= DELAY_NS_MIN).then_some(delay_ns)
+        }
+        // The driver runs only between polls: what it wakes right after this one was due during it.
+        TaskState::Waiting(..) => {
+            let cycle = cycle?;
+            let (woken, source): (Nanos, WakeSource) = cycle.first_wake()?;
+            let since = cycle.end()?.max(poll.from);
+            let is_late = source == WakeSource::Driver && woken >= poll.to && woken - poll.to <= LATE_WAKE_NS_MAX;
+            let delay_ns = poll.to.saturating_sub(since);
+            (is_late && delay_ns > 0 && (!has_several_threads || delay_ns * 2 >= poll.duration_ns()))
+                .then_some(delay_ns)
+        }
+        _ => None,
+    }
 }

@@ -1,23 +1,31 @@
 //! Lint `convoy`: tasks queue for a lock, and the queue never drains.
 //!
 //! *Detects* locks that are handed over many times with at least one waiter throughout, to tasks that return to the
-//! queue before it is empty. A queue in which each task waits once drains, and is not reported.
+//! queue before it is empty. A queue in which each task waits once drains, and is not reported. Nor is a lock whose
+//! owner waits for a message meanwhile: workers that share a receiver queue because there is no work. So most of the
+//! time for which the lock is held must be spent computing, sleeping, or on another wait that is known.
 //! *Problem*: the tasks run one at a time, at the pace of the lock, and each handover costs a wake and a poll.
 //! *Fix*: hold the lock for less time (never across a long await), or share less data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::lint_context::human_interval;
 use super::super::units::{human_ns, human_number, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
-use crate::trace::{Await, AwaitOutcome, Nanos, ResourceId, ResourceKind, TaskId};
+use crate::trace::{
+    Await, AwaitKind, AwaitOutcome, AwaitSite, Nanos, ResourceId, ResourceKind, Task, TaskId, WakeSource,
+};
 
 pub const LINT: Lint = Lint {
     name: "convoy",
     severity: Severity::Warn,
+    summary: "tasks queue for a lock that is held for long, and the queue never drains",
     advice: "hold the lock for less time, never across a long await, or share less data",
     new_pass: || whole_trace(check),
 };
+
+/// Maximum number of handovers of one queue that are examined.
+const HANDOVERS_MAX: usize = 10_000;
 
 /// An interval with at least one waiter throughout.
 #[derive(Clone)]
@@ -27,6 +35,15 @@ struct LockQueue {
     handovers: u64,
     tasks: BTreeSet<TaskId>,
     longest_wait_ns: u64,
+}
+
+/// An interval for which one task held the lock.
+#[derive(Clone, Copy)]
+struct LockHold {
+    from: Nanos,
+    to: Nanos,
+    /// Time that the owner spent on something other than waiting for a message.
+    occupied_ns: u64,
 }
 
 fn check(cx: &LintContext) -> Vec<Diagnostic> {
@@ -56,21 +73,129 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
     let convoys: Vec<_> = queues.iter().filter(is_convoy).collect();
     let first = convoys.first()?;
     let worst = convoys.iter().max_by_key(|queue| (queue.handovers, std::cmp::Reverse(queue.from)))?;
-    let location = awaits.first().map_or_else(String::new, |found| cx.describe_await(found));
-    Some(Diagnostic {
-        task: None,
-        at_ns: first.from,
-        problem: format!(
-            "{} tasks queued for {}, which was handed over {} times before its queue was empty",
-            human_number(worst.tasks.len() as u64),
-            cx.resource_name(lock),
-            human_number(worst.handovers),
-        ),
-        evidence: format!(
-            "{}; the longest {}; longest wait {}: {location}",
-            pluralize(convoys.len() as u64, "convoy"),
-            human_interval(worst.from, worst.to),
-            human_ns(worst.longest_wait_ns),
-        ),
-    })
+    let mut occupation = Occupation::of(cx, lock, awaits, worst, false);
+    let mut doubt = None;
+    if occupation.percent() < thresholds.convoy_held_percent {
+        occupation = Occupation::of(cx, lock, awaits, worst, true);
+        doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
+    }
+    if occupation.percent() < thresholds.convoy_held_percent {
+        return None;
+    }
+    let across = occupation
+        .longest
+        .map_or_else(String::new, |found| format!(", most of it across {}", cx.describe_await(&found)));
+    let name = cx.resource_name(lock);
+    let queued = human_number(worst.tasks.len() as u64);
+    let handovers = human_number(worst.handovers);
+    let problem =
+        format!("{queued} tasks queued for {name}, which was handed over {handovers} times before its queue was empty");
+    let location = awaits.first().and_then(|found| cx.location_of(found));
+    let evidence = format!(
+        "{}; the longest {}; longest wait {}; in use for {} % of the time{across}: {}; used by {}",
+        pluralize(convoys.len() as u64, "convoy"),
+        human_interval(worst.from, worst.to),
+        human_ns(worst.longest_wait_ns),
+        occupation.percent(),
+        awaits.first().map_or_else(String::new, |found| cx.describe_await(found)),
+        cx.describe_tasks(&worst.tasks),
+    );
+    let diagnostic = Diagnostic::new(None, first.from, problem, evidence).at(location);
+    Some(diagnostic.counting(convoys.len() as u64).doubted(doubt))
+}
+
+/// What the owners of a lock did while they held it.
+struct Occupation {
+    held_ns: u64,
+    occupied_ns: u64,
+    /// The longest wait of an owner.
+    longest: Option<Await>,
+}
+
+impl Occupation {
+    /// Examines each hold in `queue`: from one completed lock call to the next. Optionally includes waits that have no
+    /// name and that a timer or I/O ended.
+    fn of(cx: &LintContext, lock: ResourceId, awaits: &[Await], queue: &LockQueue, with_unnamed_waits: bool) -> Self {
+        let acquired = awaits.iter().filter(|found| found.outcome() == AwaitOutcome::Ready);
+        let mut acquired: Vec<(Nanos, TaskId)> =
+            acquired.filter_map(|found| Some((found.end()?, found.task))).collect();
+        acquired.sort_unstable();
+        let first = acquired.partition_point(|(at, _)| *at < queue.from);
+        let last = acquired.partition_point(|(at, _)| *at <= queue.to);
+        let acquired = &acquired[first..last.min(first + HANDOVERS_MAX)];
+        let mut holds: BTreeMap<TaskId, Vec<LockHold>> = BTreeMap::new();
+        for pair in acquired.windows(2) {
+            let hold = LockHold { from: pair[0].0, to: pair[1].0, occupied_ns: 0 };
+            holds.entry(pair[0].1).or_default().push(hold);
+        }
+        let mut occupation = Self { held_ns: 0, occupied_ns: 0, longest: None };
+        let mut longest_ns = 0;
+        for (task, holds) in &mut holds {
+            let Some(task) = cx.trace.task(*task) else { continue };
+            add_computing(task, holds);
+            if with_unnamed_waits {
+                add_unnamed_waits(task, holds);
+            }
+            for found in task.awaits().filter_map(|id| cx.trace.awaits().get(id)) {
+                let is_occupying = found.resource() != Some(lock) && cx.site(&found).is_some_and(is_occupying);
+                let overlap_ns = if is_occupying { add_overlap(holds, found.start, cx.end_of(&found)) } else { 0 };
+                if overlap_ns > longest_ns {
+                    (longest_ns, occupation.longest) = (overlap_ns, Some(found));
+                }
+            }
+            for hold in holds {
+                let held_ns = hold.to - hold.from;
+                occupation.held_ns = occupation.held_ns.saturating_add(held_ns);
+                occupation.occupied_ns = occupation.occupied_ns.saturating_add(hold.occupied_ns.min(held_ns));
+            }
+        }
+        occupation
+    }
+
+    fn percent(&self) -> u64 {
+        self.occupied_ns.saturating_mul(100) / self.held_ns.max(1)
+    }
+}
+
+/// Whether a wait at `site` occupies the lock, unlike a wait for a message.
+fn is_occupying(site: &AwaitSite) -> bool {
+    let is_send = || site.source.split('(').next().is_some_and(|called| called.ends_with("send"));
+    match site.kind {
+        AwaitKind::Channel => is_send(),
+        AwaitKind::Yield | AwaitKind::Other => false,
+        AwaitKind::Timer | AwaitKind::Task | AwaitKind::Sync | AwaitKind::Io | AwaitKind::BlockingCall => true,
+    }
+}
+
+/// Adds the polls of the owner, unless its polls were only sampled.
+fn add_computing(task: &Task, holds: &mut [LockHold]) {
+    if task.lane.is_sampled() {
+        return;
+    }
+    for hold in holds {
+        let busy_ns = |at| task.lane.totals_at(at).busy_ns;
+        hold.occupied_ns = hold.occupied_ns.saturating_add(busy_ns(hold.to).saturating_sub(busy_ns(hold.from)));
+    }
+}
+
+/// Adds the waits of the owner that have no name and that a timer or I/O ended.
+fn add_unnamed_waits(task: &Task, holds: &mut [LockHold]) {
+    for cycle in task.lane.cycles() {
+        let is_unnamed = cycle.waiting_on().0.is_none();
+        if let (true, Some(end), Some((woken, WakeSource::Driver))) = (is_unnamed, cycle.end(), cycle.first_wake()) {
+            add_overlap(holds, end, woken);
+        }
+    }
+}
+
+/// Adds the part of an interval that lies in each hold. Returns the longest part.
+fn add_overlap(holds: &mut [LockHold], from: Nanos, to: Nanos) -> u64 {
+    let first = holds.partition_point(|hold| hold.to <= from);
+    let mut longest_ns = 0;
+    for hold in holds[first..].iter_mut().take_while(|hold| hold.from < to) {
+        let overlap_ns = hold.to.min(to).saturating_sub(hold.from.max(from));
+        hold.occupied_ns = hold.occupied_ns.saturating_add(overlap_ns);
+        longest_ns = longest_ns.max(overlap_ns);
+    }
+    longest_ns
 }

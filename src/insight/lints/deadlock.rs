@@ -4,9 +4,13 @@
 //! holders of the resource, what they wait for, and so on. If every path leads back, all tasks on it are stuck. A cycle
 //! is one finding, whichever task it is found from. A task that waits for what it holds itself is a cycle of one.
 //!
-//! An external app does not report lock owners. Its owners are inferred: the owner of a lock that reports itself as
-//! locked is the task whose call acquired it last. A cycle counts once each of its waits has lasted one second. Guards
-//! from `try_lock`, and guards that were moved to another task, are not visible; the evidence names the assumption.
+//! A guard or permit can be released by any task that has it. So a cycle is an error only if no other task could run.
+//! Otherwise it is a warning, and only for locks that no other task has released so far: a semaphore may be a gate that
+//! another task opens. Such a cycle counts once it has lasted one second, and so does one that a timeout ends.
+//!
+//! An external app does not report lock owners. Its owners are inferred: the owner of a lock is the task whose call
+//! acquired it last. A cycle counts once each of its waits has lasted one second. Guards from `try_lock`, and guards that
+//! were moved to another task, are not visible; the evidence names the assumption.
 //!
 //! *Problem*: none of the tasks can continue, nor can any task that waits for them.
 //! *Fix*: acquire locks in the same order everywhere, or hold one at a time.
@@ -16,13 +20,17 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::super::lint_context::is_unresolved;
-use super::super::units::human_ns;
+use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
-use crate::trace::{Acquisition, Await, Nanos, ResourceAttribute, ResourceId, ResourceKind, TaskId, TaskOutcome};
+use crate::trace::{
+    Acquisition, Await, AwaitKind, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId, TaskOutcome,
+    TaskState,
+};
 
 pub const LINT: Lint = Lint {
     name: "deadlock",
     severity: Severity::Error,
+    summary: "tasks wait in a cycle, each for a lock that the next one holds",
     advice: "acquire locks in the same order everywhere, or hold one at a time",
     new_pass: || whole_trace(check),
 };
@@ -36,8 +44,11 @@ const START_WAITS_MAX: usize = 10_000;
 /// Maximum number of holdings of a resource, and of waits of a task, that one look-up searches backwards.
 const LOOK_BACK_MAX: usize = 256;
 
-/// Minimum duration of a wait in an external app before it can be part of a deadlock.
-const EXTERNAL_WAIT_MIN_NS: u64 = 1_000_000_000;
+/// Minimum duration of a cycle that another task or a timeout could still break.
+const WAIT_MIN_NS: u64 = 1_000_000_000;
+
+/// Maximum time between the drop of a wait and the end of its task, which is dropped with it.
+const DROP_NS_MAX: u64 = 100_000_000;
 
 /// Attributes with which tokio's `Mutex` and `RwLock` report exclusive ownership.
 const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
@@ -46,21 +57,35 @@ const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
 struct WaitForGraph<'a> {
     cx: &'a LintContext<'a>,
     holdings: FxHashMap<ResourceId, Vec<&'a Acquisition>>,
+    /// Of an external app: when each lock was acquired, and by which task, in order of time.
+    acquired: FxHashMap<ResourceId, Vec<(Nanos, TaskId)>>,
     waits: FxHashMap<TaskId, Vec<&'a Await>>,
 }
 
+/// What could still break a cycle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CycleEnd {
+    /// Nothing: no other task could run.
+    Never,
+    /// The timeout of one of its waits.
+    Timeout,
+    /// Another task.
+    OtherTask,
+}
+
 fn check(cx: &LintContext) -> Vec<Diagnostic> {
+    let is_external = cx.trace.is_external();
     let mut holdings: FxHashMap<ResourceId, Vec<&Acquisition>> = FxHashMap::default();
-    let inferred = infer_holdings(cx);
-    for holding in cx.trace.resources().acquisitions().chain(&inferred) {
+    for holding in cx.trace.resources().acquisitions() {
         holdings.entry(holding.resource).or_default().push(holding);
     }
+    let acquired = if is_external { infer_acquisitions(cx) } else { FxHashMap::default() };
     let mut waits: FxHashMap<TaskId, Vec<&Await>> = FxHashMap::default();
-    let held = cx.index.awaits_by_resource.iter().filter(|(resource, _)| holdings.contains_key(resource));
+    let is_held = |resource: &ResourceId| holdings.contains_key(resource) || acquired.contains_key(resource);
+    let held = cx.index.awaits_by_resource.iter().filter(|(resource, _)| is_held(resource));
     let mut unresolved: Vec<&Await> = Vec::new();
     for wait in held.flat_map(|(_, awaits)| awaits) {
-        let duration_ns = wait.end().unwrap_or(cx.trace.now()).saturating_sub(wait.start);
-        if cx.trace.is_external() && (wait.end().is_some() || duration_ns < EXTERNAL_WAIT_MIN_NS) {
+        if is_external && !is_stuck_in_external_app(cx, wait) {
             continue;
         }
         waits.entry(wait.task).or_default().push(wait);
@@ -70,44 +95,68 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
     }
     waits.values_mut().for_each(|waits| waits.sort_by_key(|wait| wait.start));
     unresolved.sort_by_key(|wait| (wait.start, wait.task));
-    let graph = WaitForGraph { cx, holdings, waits };
+    let graph = WaitForGraph { cx, holdings, acquired, waits };
     let mut reported: BTreeSet<BTreeSet<TaskId>> = BTreeSet::new();
     let mut diagnostics = Vec::new();
-    for wait in unresolved.into_iter().take(START_WAITS_MAX) {
+    for wait in unresolved.iter().take(START_WAITS_MAX) {
         let at = match wait.end() {
+            Some(end) if is_external => end.saturating_sub(1),
             Some(end) if !graph.was_task_cancelled_at(wait.task, end) => end.saturating_sub(1).max(wait.start),
             Some(end) => end,
             None => cx.trace.now(),
         };
         let Some(cycle) = graph.find_cycle(wait, at) else { continue };
-        if reported.insert(cycle.iter().map(|wait| wait.task).collect()) {
-            diagnostics.push(diagnose(cx, &cycle, at));
+        let tasks: BTreeSet<TaskId> = cycle.iter().map(|wait| wait.task).collect();
+        if reported.contains(&tasks) {
+            continue;
         }
+        let Some(end) = graph.end_of_cycle(&cycle, &tasks, at) else { continue };
+        let is_behind = |other: &&&Await| {
+            let is_open = other.start <= at && other.end().is_none_or(|end| end >= at);
+            is_open && !tasks.contains(&other.task) && cycle.iter().any(|wait| wait.resource() == other.resource())
+        };
+        let behind = unresolved.iter().filter(is_behind).count();
+        diagnostics.push(diagnose(cx, &cycle, at, end, behind as u64));
+        reported.insert(tasks);
     }
     diagnostics
 }
 
-/// Infers the owners of locked locks in an external app: the task whose lock call completed last.
-fn infer_holdings(cx: &LintContext) -> Vec<Acquisition> {
-    if !cx.trace.is_external() {
-        return Vec::new();
-    }
-    let is_locked_lock = |resource: &ResourceId| {
+/// Whether a wait of an external app has lasted long enough, and is open or ended only because its task ended.
+fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
+    let is_last = match wait.end() {
+        None => true,
+        Some(end) => {
+            // The end of a task that is dropped at the end of the app may not be recorded.
+            let ended = cx.trace.task(wait.task).and_then(|task| task.lane.ended_at()).unwrap_or(cx.trace.now());
+            let is_mutex = |id| cx.trace.resources().get(id).is_some_and(|resource| &*resource.name == "Mutex");
+            // A lock that is waited for that long is held. Its attributes are known only for now.
+            is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
+        }
+    };
+    is_last && cx.duration_ns(wait) >= WAIT_MIN_NS
+}
+
+/// Infers when each lock of an external app was acquired: at the end of each lock call that completed. Locks that are
+/// free now and have no waiter that was stuck are left out.
+fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<(Nanos, TaskId)>> {
+    let is_locked = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
             let is_locked = |attribute: &ResourceAttribute| {
                 EXCLUSIVE_ATTRIBUTES.contains(&&*attribute.name) && &*attribute.value == "true"
             };
-            entry.resource.kind == ResourceKind::Lock && entry.attributes().iter().any(is_locked)
+            let was_stuck = || awaits.iter().any(|wait| wait.end().is_some() && is_stuck_in_external_app(cx, wait));
+            entry.resource.kind == ResourceKind::Lock && (entry.attributes().iter().any(is_locked) || was_stuck())
         })
     };
-    let is_acquired = |wait: &&Await| !is_unresolved(wait) && wait.end().is_some();
-    let last_acquired = |awaits: &[Await]| awaits.iter().filter(is_acquired).max_by_key(|wait| wait.end()).copied();
-    let mut inferred = Vec::new();
-    for (resource, awaits) in cx.index.awaits_by_resource.iter().filter(|(resource, _)| is_locked_lock(resource)) {
-        let acquired = last_acquired(awaits);
-        inferred.extend(acquired.map(|wait| Acquisition::open(*resource, wait.task, wait.end().unwrap_or(wait.start))));
-    }
-    inferred
+    let locks = cx.index.awaits_by_resource.iter().filter(|(resource, awaits)| is_locked(resource, awaits));
+    let acquired_by = |awaits: &[Await]| {
+        let completed = awaits.iter().filter(|wait| !is_unresolved(wait));
+        let mut acquired: Vec<(Nanos, TaskId)> = completed.filter_map(|wait| Some((wait.end()?, wait.task))).collect();
+        acquired.sort_unstable();
+        acquired
+    };
+    locks.map(|(resource, awaits)| (*resource, acquired_by(awaits))).collect()
 }
 
 impl<'a> WaitForGraph<'a> {
@@ -143,6 +192,10 @@ impl<'a> WaitForGraph<'a> {
 
     /// Tasks that held `resource` at time `at`.
     fn holders_at(&self, resource: ResourceId, at: Nanos) -> Vec<TaskId> {
+        if let Some(acquired) = self.acquired.get(&resource) {
+            let last = acquired.partition_point(|(acquired_at, _)| *acquired_at <= at).checked_sub(1);
+            return last.map(|last| acquired[last].1).into_iter().collect();
+        }
         let Some(holdings) = self.holdings.get(&resource) else { return Vec::new() };
         let begun = holdings.partition_point(|holding| holding.start <= at);
         let recent = holdings[begun.saturating_sub(LOOK_BACK_MAX)..begun].iter();
@@ -168,33 +221,118 @@ impl<'a> WaitForGraph<'a> {
         end > at || (end == at && self.was_task_cancelled_at(task, end))
     }
 
+    /// What could break the cycle at time `at`. `None` if the cycle is not a problem so far.
+    fn end_of_cycle(&self, cycle: &[&Await], tasks: &BTreeSet<TaskId>, at: Nanos) -> Option<CycleEnd> {
+        // The waits of an external app have lasted long enough, and who else has a guard is not known.
+        if self.cx.trace.is_external() {
+            return Some(CycleEnd::Never);
+        }
+        let resources: Vec<ResourceId> = cycle.iter().filter_map(|wait| wait.resource()).collect();
+        let has_timeout = tasks.iter().any(|task| self.has_open_timer(*task, at));
+        let others = self.cx.trace.tasks().iter().filter(|task| !tasks.contains(&task.id));
+        let has_others = { others }.any(|task| self.could_run(task, at));
+        if !has_timeout && !has_others {
+            return Some(CycleEnd::Never);
+        }
+        let closed_at = cycle.iter().map(|wait| wait.start).max().unwrap_or(at);
+        if at.saturating_sub(closed_at).saturating_add(1) < WAIT_MIN_NS {
+            return None;
+        }
+        let is_private = resources.iter().all(|id| self.is_private_lock(*id));
+        match (has_others && !is_private, has_timeout) {
+            (true, _) => None,
+            (false, true) => Some(CycleEnd::Timeout),
+            (false, false) => Some(CycleEnd::OtherTask),
+        }
+    }
+
+    /// Whether the resource is a lock that only its owners have released so far.
+    fn is_private_lock(&self, id: ResourceId) -> bool {
+        let resources = self.cx.trace.resources();
+        let is_lock = resources.get(id).is_some_and(|resource| resource.kind == ResourceKind::Lock);
+        // The guards of a task that ends are released with it.
+        let ended_at = |task: TaskId| self.cx.trace.task(task).and_then(|task| task.lane.ended_at());
+        let mut releases = resources.releases_by_others().iter().filter(|(resource, ..)| *resource == id);
+        is_lock && releases.all(|(_, owner, at)| ended_at(*owner).is_some_and(|ended| ended <= *at))
+    }
+
+    /// Whether the task waits for a timer too, such as the one of a timeout around its wait.
+    fn has_open_timer(&self, task: TaskId, at: Nanos) -> bool {
+        let Some(task) = self.cx.trace.task(task) else { return false };
+        let recent = task.awaits().rev().take(LOOK_BACK_MAX).filter_map(|id| self.cx.trace.awaits().get(id));
+        let is_timer = |wait: &Await| self.cx.site(wait).is_some_and(|site| site.kind == AwaitKind::Timer);
+        let was_cancelled = self.was_task_cancelled_at(task.id, at);
+        let is_open =
+            |wait: &Await| wait.start <= at && wait.end().is_none_or(|end| end > at || (end == at && was_cancelled));
+        { recent }.any(|wait| is_open(&wait) && is_timer(&wait))
+    }
+
+    /// Whether the task could run at `at`, or soon after, without another task. One that was cancelled at `at` is judged
+    /// by what it waited for.
+    fn could_run(&self, task: &Task, at: Nanos) -> bool {
+        let is_cancelled_now = self.was_task_cancelled_at(task.id, at);
+        let state = if is_cancelled_now {
+            match task.lane.last().copied() {
+                None => Some(TaskState::Scheduled),
+                Some(cycle) => {
+                    let (id, kind) = cycle.waiting_on();
+                    Some(TaskState::Waiting(id, kind))
+                }
+            }
+        } else {
+            self.cx.trace.state_at(task.id, at)
+        };
+        match state {
+            Some(TaskState::Running | TaskState::Scheduled | TaskState::Held) => true,
+            Some(TaskState::Waiting(_, kind)) => matches!(
+                kind,
+                AwaitKind::Timer | AwaitKind::Io | AwaitKind::BlockingCall | AwaitKind::Yield | AwaitKind::Other
+            ),
+            // A task that completed at this time ran until then.
+            Some(TaskState::Completed) => task.lane.ended_at() == Some(at),
+            Some(TaskState::Cancelled | TaskState::Failed) | None => false,
+        }
+    }
+
     fn was_task_cancelled_at(&self, task: TaskId, at: Nanos) -> bool {
         let task = self.cx.trace.task(task);
         task.is_some_and(|task| task.outcome == Some(TaskOutcome::Cancelled) && task.lane.ended_at() == Some(at))
     }
 }
 
-fn diagnose(cx: &LintContext, cycle: &[&Await], at: Nanos) -> Diagnostic {
+fn diagnose(cx: &LintContext, cycle: &[&Await], at: Nanos, end: CycleEnd, behind: u64) -> Diagnostic {
     let closed_at = cycle.iter().map(|wait| wait.start).max().unwrap_or(at);
     let awaited = |wait: &Await| wait.resource().map_or_else(String::new, |id| cx.resource_name(id));
     let describe_wait = |wait: &&Await| {
-        format!("{} waits for {} ({})", cx.task_name(wait.task), awaited(wait), cx.describe_await(wait))
+        format!("{} waits for {} ({})", cx.task_with_location(wait.task), awaited(wait), cx.describe_await(wait))
     };
     let names: Vec<String> = cycle.iter().map(|wait| cx.task_name(wait.task)).collect();
+    let until = if end == CycleEnd::Timeout { ", until a timeout" } else { "" };
     let problem = match names.as_slice() {
-        [alone] => format!("{alone} waits for {}, which it holds itself", awaited(cycle[0])),
-        [..] => format!("{} wait for each other in a cycle", names.join(", ")),
+        [alone] => format!("{alone} waits for {}, which it holds itself{until}", awaited(cycle[0])),
+        [..] => format!("{} wait for each other in a cycle{until}", names.join(", ")),
     };
     let waits: Vec<String> = cycle.iter().map(describe_wait).collect();
-    Diagnostic {
-        task: cycle.iter().map(|wait| wait.task).min(),
-        at_ns: closed_at,
-        problem,
-        evidence: format!(
-            "{}; each is held by the next task in the cycle{}; stuck from {} on",
-            waits.join("; "),
-            if cx.trace.is_external() { " (owner inferred from the last lock call)" } else { "" },
-            human_ns(closed_at)
-        ),
+    let behind = match behind {
+        0 => String::new(),
+        behind => format!("; {} behind them", pluralize(behind, "more wait")),
+    };
+    let evidence = format!(
+        "{}; each is held by the next task in the cycle{behind}; stuck from {} on",
+        waits.join("; "),
+        human_ns(closed_at)
+    );
+    let first = cycle.iter().min_by_key(|wait| wait.task);
+    let diagnostic = Diagnostic::new(first.map(|wait| wait.task), closed_at, problem, evidence)
+        .at(first.and_then(|wait| cx.location_of(wait)));
+    match end {
+        CycleEnd::Never if cx.trace.is_external() => {
+            diagnostic.doubted(Some("owners inferred from the last lock calls"))
+        }
+        CycleEnd::Never => diagnostic,
+        CycleEnd::Timeout => diagnostic.with_severity(Severity::Warn),
+        CycleEnd::OtherTask => {
+            diagnostic.with_severity(Severity::Warn).doubted(Some("another task could still release a lock"))
+        }
     }
 }

@@ -10,19 +10,19 @@ use crate::trace::{Task, TaskOutcome};
 pub const LINT: Lint = Lint {
     name: "failed-task",
     severity: Severity::Error,
+    summary: "a task returned an error or panicked",
     advice: "fix the error, or catch it where it is expected",
     new_pass: || per_task(check_task),
 };
 
-fn check_task(_: &LintContext, task: &Task) -> Option<Diagnostic> {
+fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let Some(TaskOutcome::Failed(error)) = &task.outcome else { return None };
     let verb = if error.starts_with("panicked: ") { "panicked" } else { "failed" };
     let location = task.meta.location.as_ref();
     let spawned_at = location.map_or_else(String::new, |location| format!("; spawned at {location}"));
-    Some(Diagnostic {
-        task: Some(task.id),
-        at_ns: task.lane.ended_at().unwrap_or(task.lane.spawned_at()),
-        problem: format!("{} {verb}", task.name()),
-        evidence: format!("{}{spawned_at}", error.lines().next().unwrap_or_default()),
-    })
+    let at_ns = task.lane.ended_at().unwrap_or(task.lane.spawned_at());
+    let reason = error.lines().next().unwrap_or_default();
+    let (problem, evidence) = (format!("{} {verb}", task.name()), format!("{reason}{spawned_at}"));
+    let diagnostic = Diagnostic::new(Some(task.id), at_ns, problem, evidence);
+    Some(diagnostic.at(location).grouped(cx.cause_of(task, reason), 0))
 }

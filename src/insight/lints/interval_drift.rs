@@ -12,6 +12,7 @@ use crate::trace::{Await, AwaitOutcome, ResourceId, ResourceKind};
 pub const LINT: Lint = Lint {
     name: "interval-drift",
     severity: Severity::Warn,
+    summary: "the ticks of an interval come later and later",
     advice: "do the work of a tick in another task, or read the clock instead of counting ticks",
     new_pass: || whole_trace(check),
 };
@@ -36,21 +37,16 @@ fn check_interval(cx: &LintContext, interval: ResourceId, awaits: &[Await]) -> O
         return None;
     }
     let (_, first_late) = ticks.iter().enumerate().find(|(index, tick)| late_ns(*index, tick) > allowed_ns)?;
-    Some(Diagnostic {
-        task: Some(last.task),
-        at_ns: cx.end_of(first_late),
-        problem: format!(
-            "{} (period {}) is {} late",
-            cx.resource_name(interval),
-            human_ns(period_ns),
-            human_ns(drift_ns)
-        ),
-        evidence: format!(
-            "{} took {} instead of {}: {}",
-            pluralize(ticks.len() as u64, "tick"),
-            human_ns(cx.end_of(last) - cx.end_of(first)),
-            human_ns(period_ns.saturating_mul(ticks.len() as u64 - 1)),
-            cx.describe_await(last),
-        ),
-    })
+    let name = cx.resource_name(interval);
+    let problem = format!("{name} (period {}) is {} late", human_ns(period_ns), human_ns(drift_ns));
+    let evidence = format!(
+        "{} took {} instead of {}: {}",
+        pluralize(ticks.len() as u64, "tick"),
+        human_ns(cx.end_of(last) - cx.end_of(first)),
+        human_ns(period_ns.saturating_mul(ticks.len() as u64 - 1)),
+        cx.describe_await(last),
+    );
+    let diagnostic = Diagnostic::new(Some(last.task), cx.end_of(first_late), problem, evidence);
+    let location = cx.location_of(last);
+    Some(diagnostic.at(location).grouped(location.map(|location| format!("{location} {name}")), drift_ns))
 }

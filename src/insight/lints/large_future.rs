@@ -17,6 +17,7 @@ use crate::trace::{Location, Task, TaskId};
 pub const LINT: Lint = Lint {
     name: "large-future",
     severity: Severity::Note,
+    summary: "the future of a task takes a lot of memory",
     advice: "put large buffers into a Vec or a Box, and drop them before the next await",
     new_pass: || Box::new(LargeFuturePass::default()),
 };
@@ -73,20 +74,13 @@ impl LintPass for LargeFuturePass {
                 0 => String::new(),
                 boxed => format!(", {} of them boxed by the runtime", human_number(boxed)),
             };
-            Diagnostic {
-                task: Some(site.largest),
-                at_ns: cx.trace.task(site.largest).map_or(0, |task| task.lane.spawned_at()),
-                problem: format!(
-                    "the future of {} takes {}",
-                    cx.task_name(site.largest),
-                    human_bytes(site.largest_bytes)
-                ),
-                evidence: format!(
-                    "{} such {}{spawned_at}{boxed}",
-                    human_number(site.tasks),
-                    if site.tasks == 1 { "task" } else { "tasks" }
-                ),
-            }
+            let name = cx.task_name(site.largest);
+            let problem = format!("the future of {name} takes {}", human_bytes(site.largest_bytes));
+            let noun = if site.tasks == 1 { "task" } else { "tasks" };
+            let evidence = format!("{} such {noun}{spawned_at}{boxed}", human_number(site.tasks));
+            let at_ns = cx.trace.task(site.largest).map_or(0, |task| task.lane.spawned_at());
+            let location = cx.trace.task(site.largest).and_then(|task| task.meta.location.as_ref());
+            Diagnostic::new(Some(site.largest), at_ns, problem, evidence).at(location).counting(site.tasks)
         };
         std::mem::take(&mut self.0).into_iter().map(diagnose).collect()
     }

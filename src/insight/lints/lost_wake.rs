@@ -15,6 +15,7 @@ use crate::trace::{Nanos, ResourceId};
 pub const LINT: Lint = Lint {
     name: "lost-wake",
     severity: Severity::Error,
+    summary: "a task waits for a signal that was sent before it began to wait",
     advice: "begin to wait before checking the condition, or use a signal that is stored for later waiters",
     new_pass: || whole_trace(check),
 };
@@ -40,21 +41,19 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
             }
             let name = cx.resource_name(resource);
             let end = if wait.end().is_some() { "given up" } else { "still waiting" };
-            diagnostics.push(Diagnostic {
-                task: Some(wait.task),
-                at_ns: wait.start,
-                problem: format!(
-                    "{} began to wait for {name} after its signal was sent and lost",
-                    cx.task_name(wait.task)
-                ),
-                evidence: format!(
-                    "signal sent at {} without a waiter; waited from {} for {}, {end}: {}",
-                    human_ns(sent_at),
-                    human_ns(wait.start),
-                    human_ns(cx.duration_ns(wait)),
-                    cx.describe_await(wait),
-                ),
-            });
+            let waiter = cx.task_name(wait.task);
+            let problem = format!("{waiter} began to wait for {name} after its signal was sent and lost");
+            let evidence = format!(
+                "signal sent at {} without a waiter; waited from {} for {}, {end}: {}",
+                human_ns(sent_at),
+                human_ns(wait.start),
+                human_ns(cx.duration_ns(wait)),
+                cx.describe_await(wait),
+            );
+            let diagnostic = Diagnostic::new(Some(wait.task), wait.start, problem, evidence);
+            let location = cx.location_of(wait);
+            let group = location.map(|location| format!("{location} {resource}"));
+            diagnostics.push(diagnostic.at(location).grouped(group, cx.duration_ns(wait)));
         }
     }
     diagnostics

@@ -1,8 +1,8 @@
-//! Lint `never-awaited`: a coroutine was created and never run.
+//! Lint `never-awaited`: a coroutine, or another awaitable such as a sleep, was created and never awaited.
 //!
-//! *Detects* coroutines that the workload's host reports after main has ended. Coroutines of tasks that failed or were
+//! *Detects* awaitables that the workload's host reports after main has ended. Those of tasks that failed or were
 //! cancelled are left out: the task may have been about to await them.
-//! *Problem*: calling a coroutine function runs none of its body; the work is silently not done.
+//! *Problem*: calling such a function does none of its body; the work is silently not done.
 //! *Fix*: await it, or spawn it as a task.
 
 use super::super::lint_context::with_location;
@@ -12,6 +12,7 @@ use crate::trace::TaskOutcome;
 pub const LINT: Lint = Lint {
     name: "never-awaited",
     severity: Severity::Warn,
+    summary: "something awaitable was created and never awaited",
     advice: "await it, or spawn it as a task",
     new_pass: || whole_trace(check),
 };
@@ -24,16 +25,17 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
     let unawaited = cx.trace.resources().unawaited_coroutines().iter();
     unawaited
         .filter(|(task, ..)| !task.is_some_and(was_cut_short))
-        .map(|(task, at_ns, coroutine)| Diagnostic {
-            task: *task,
-            at_ns: *at_ns,
-            problem: format!("coroutine `{}` was created but never run", coroutine.name),
-            evidence: match task {
-                Some(task) => {
-                    format!("{} by {}", with_location("created", coroutine.location.as_ref()), cx.task_name(*task))
-                }
-                None => with_location("created", coroutine.location.as_ref()),
-            },
+        .map(|(task, at_ns, coroutine)| {
+            let problem = if coroutine.name.contains('(') {
+                format!("`{}` was called but never awaited", coroutine.name)
+            } else {
+                format!("coroutine `{}` was created but never run", coroutine.name)
+            };
+            let location = coroutine.location.as_ref();
+            let by = task.map_or_else(String::new, |task| format!(" by {}", cx.task_name(task)));
+            let evidence = format!("{}{by}", with_location("created", location));
+            let group = location.map(|location| format!("{location} {}", coroutine.name));
+            Diagnostic::new(*task, *at_ns, problem, evidence).at(location).grouped(group, 0)
         })
         .collect()
 }

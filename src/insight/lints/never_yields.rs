@@ -11,6 +11,7 @@ use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 pub const LINT: Lint = Lint {
     name: "never-yields",
     severity: Severity::Warn,
+    summary: "a task computes for a long time in one poll",
     advice: "yield between the pieces of work, or move the computation off the loop",
     new_pass: || whole_trace(check),
 };
@@ -29,17 +30,16 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
         let Some(worst) = polls.iter().max_by_key(|poll| (poll.computing_ns, std::cmp::Reverse(poll.from))) else {
             continue;
         };
-        diagnostics.push(Diagnostic {
-            task: Some(task.id),
-            at_ns: first.from,
-            problem: format!("{} computed for {} without yielding", task.name(), human_ns(worst.computing_ns)),
-            evidence: format!(
-                "{}; the longest at {}, with {}",
-                pluralize(count as u64, "such poll"),
-                human_ns(worst.from),
-                pluralize(worst.computing_calls, "`work` call"),
-            ),
-        });
+        let problem = format!("{} computed for {} without yielding", task.name(), human_ns(worst.computing_ns));
+        let evidence = format!(
+            "{}; the longest at {}, with {}",
+            pluralize(count as u64, "such poll"),
+            human_ns(worst.from),
+            pluralize(worst.computing_calls, "`work` call"),
+        );
+        let diagnostic = Diagnostic::new(Some(task.id), first.from, problem, evidence);
+        let location = task.meta.location.as_ref();
+        diagnostics.push(diagnostic.at(location).grouped(cx.cause_of(task, ""), worst.computing_ns));
     }
     diagnostics
 }

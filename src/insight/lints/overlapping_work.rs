@@ -14,6 +14,7 @@ use crate::trace::{Await, Nanos, ResourceId, ResourceKind, TaskId};
 pub const LINT: Lint = Lint {
     name: "overlapping-work",
     severity: Severity::Warn,
+    summary: "one actor does several pieces of its own work at once",
     advice: "do this work one piece at a time: use `work`, or hold a lock during the await",
     new_pass: || whole_trace(check),
 };
@@ -53,16 +54,14 @@ fn check_actor(cx: &LintContext, actor: ResourceId, awaits: &[Await]) -> Option<
     let (at_ns, task) = first.filter(|_| overlap_ns > cx.thresholds.overlapping_work_ns)?;
     let name = cx.resource_name(actor);
     let location = awaits.first().map_or_else(String::new, |found| cx.describe_await(found));
-    Some(Diagnostic {
-        task: Some(task),
-        at_ns,
-        problem: format!("{name} did {peak} pieces of work at once, but can only do one"),
-        evidence: format!(
-            "{} of work in {}, by {}; {peak} at once at {}: {location}",
-            human_ns(work_ns),
-            human_ns(elapsed_ns),
-            pluralize(tasks.len() as u64, "task"),
-            human_ns(peak_at),
-        ),
-    })
+    let problem = format!("{name} did {peak} pieces of work at once, but can only do one");
+    let evidence = format!(
+        "{} of work in {}, by {}; {peak} at once at {}: {location}",
+        human_ns(work_ns),
+        human_ns(elapsed_ns),
+        pluralize(tasks.len() as u64, "task"),
+        human_ns(peak_at),
+    );
+    let diagnostic = Diagnostic::new(Some(task), at_ns, problem, evidence);
+    Some(diagnostic.at(awaits.first().and_then(|found| cx.location_of(found))))
 }

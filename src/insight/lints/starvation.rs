@@ -13,6 +13,7 @@ use crate::trace::{Nanos, Task};
 pub const LINT: Lint = Lint {
     name: "starvation",
     severity: Severity::Warn,
+    summary: "a task was ready for long while another one ran without yielding",
     advice: "make the running task yield",
     new_pass: || per_task(check_task),
 };
@@ -35,22 +36,15 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     }
     let (starved_ns, at_ns, index) = worst?;
     let poll = cx.index.greedy_polls[index];
-    Some(Diagnostic {
-        task: Some(task.id),
-        at_ns,
-        problem: format!(
-            "{} was scheduled for {} while {} ran without yielding",
-            task.name(),
-            human_ns(starved_ns),
-            cx.task_name(poll.task)
-        ),
-        evidence: format!(
-            "one poll of {} (task {}) {}",
-            cx.task_name(poll.task),
-            poll.task,
-            human_interval(poll.from, poll.to)
-        ),
-    })
+    let greedy = cx.task_name(poll.task);
+    let starved = human_ns(starved_ns);
+    let problem = format!("{} was scheduled for {starved} while {greedy} ran without yielding", task.name());
+    let evidence = format!("one poll of {greedy} (task {}) {}", poll.task, human_interval(poll.from, poll.to));
+    // The cause is the greedy task, whichever tasks it starves.
+    let diagnostic = Diagnostic::new(Some(task.id), at_ns, problem, evidence);
+    let location = cx.trace.task(poll.task).and_then(|greedy| greedy.meta.location.as_ref());
+    let group = location.map(|location| format!("{location} {greedy}"));
+    Some(diagnostic.at(location).grouped(group, starved_ns))
 }
 
 /// Intervals in which the task was scheduled but not running.

@@ -18,6 +18,7 @@ use crate::trace::{AwaitId, AwaitKind, Cycle, Nanos, SiteId, Task, TaskId, WakeS
 pub const LINT: Lint = Lint {
     name: "thundering-herd",
     severity: Severity::Warn,
+    summary: "many tasks are woken at once, but only few of them can proceed",
     advice: "wake only as many tasks as can proceed",
     new_pass: || Box::new(ThunderingHerdPass::default()),
 };
@@ -116,22 +117,24 @@ fn diagnose(cx: &LintContext, groups: FxHashMap<(TaskId, Nanos), WakeGroup>) -> 
         .map(|(waker, stats)| {
             let example = stats.largest.example.and_then(|id| cx.trace.awaits().get(id));
             let location = example.map_or_else(String::new, |found| format!(": {}", cx.describe_await(&found)));
-            Diagnostic {
-                task: Some(waker),
-                at_ns: stats.first_at,
-                problem: format!(
-                    "{} woke {} at once, {} of them without progress",
-                    cx.task_name(waker),
-                    pluralize(stats.largest.woken, "task"),
-                    human_number(stats.largest.wasted),
-                ),
-                evidence: format!(
-                    "{}, {} in total; the largest at {}{location}",
-                    pluralize(stats.groups, "thundering herd"),
-                    pluralize(stats.wasted, "wasted wake"),
-                    human_ns(stats.largest_at),
-                ),
-            }
+            let problem = format!(
+                "{} woke {} at once, {} of them without progress",
+                cx.task_name(waker),
+                pluralize(stats.largest.woken, "task"),
+                human_number(stats.largest.wasted),
+            );
+            let evidence = format!(
+                "{}, {} in total; the largest at {}{location}",
+                pluralize(stats.groups, "thundering herd"),
+                pluralize(stats.wasted, "wasted wake"),
+                human_ns(stats.largest_at),
+            );
+            // On several threads it is a guess which task called a waker.
+            let doubt = cx.trace.multi_threaded_since().map(|_| "the app has several threads");
+            Diagnostic::new(Some(waker), stats.first_at, problem, evidence)
+                .at(example.as_ref().and_then(|found| cx.location_of(found)))
+                .counting(stats.groups)
+                .doubted(doubt)
         })
         .collect()
 }

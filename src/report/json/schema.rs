@@ -217,8 +217,14 @@ pub(super) struct FindingJson {
     pub(super) name: &'static str,
     /// Severity.
     pub(super) severity: &'static str,
-    /// The affected task, if any.
+    /// The affected task, if any; of several, the one with the most serious occurrence.
     pub(super) task: Option<u32>,
+    /// Where to look: the location of the call or await, or else of the task's spawn.
+    pub(super) location: Option<String>,
+    /// Number of occurrences with this cause.
+    pub(super) count: u64,
+    /// Whether the trace proves the finding. `false` if a part was inferred, or if events are missing.
+    pub(super) certain: bool,
     /// Time of the finding.
     pub(super) at_ns: u64,
     /// Description.

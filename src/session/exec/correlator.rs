@@ -35,6 +35,8 @@ struct ConsoleTask {
     location: Option<Box<Location>>,
     /// Counts to emit.
     counts: Option<TaskCounts>,
+    /// Created and dropped clones of its waker, to emit.
+    wakers: Option<(u64, u64)>,
     /// The task is in the list of tasks with pending updates.
     is_pending: bool,
 }
@@ -146,8 +148,15 @@ impl Correlator {
                     let spawned_at = self.origin.saturating_add(at);
                     let location = spawned.location.map(Box::new);
                     self.pending.push(task);
-                    let emitted =
-                        ConsoleTask { span, spawned_at, trace_id: None, location, counts: None, is_pending: true };
+                    let emitted = ConsoleTask {
+                        span,
+                        spawned_at,
+                        trace_id: None,
+                        location,
+                        counts: None,
+                        wakers: None,
+                        is_pending: true,
+                    };
                     self.tasks.insert(task, emitted);
                 }
                 Event::SpawnLocation { task, location } => {
@@ -155,6 +164,11 @@ impl Correlator {
                 }
                 Event::ConsoleCounts { task, counts } => {
                     update_task(&mut self.tasks, &mut self.pending, task, |emitted| emitted.counts = Some(counts));
+                }
+                Event::WakerCounts { task, clones, drops } => {
+                    update_task(&mut self.tasks, &mut self.pending, task, |emitted| {
+                        emitted.wakers = Some((clones, drops));
+                    });
                 }
                 Event::NewResource { id: resource, at, resource: described } => {
                     emitted.push(Event::NewResource { id: resource, at: time(at), resource: described });
@@ -186,6 +200,8 @@ impl Correlator {
             };
             emitted.extend(pending.location.take().map(|location| Event::SpawnLocation { task, location }));
             emitted.extend(pending.counts.take().map(|counts| Event::ConsoleCounts { task, counts }));
+            let wakers = pending.wakers.take();
+            emitted.extend(wakers.map(|(clones, drops)| Event::WakerCounts { task, clones, drops }));
             pending.is_pending = false;
             false
         });

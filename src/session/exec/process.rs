@@ -86,6 +86,11 @@ impl AppProcess {
         (child.stdout.take(), child.stderr.take())
     }
 
+    /// Returns the process id, or `None` after ownership has moved to a terminating thread.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(|(child, _)| child.id())
+    }
+
     /// Returns the exit status, or `None` while the process runs. Kills the process group once its deadline has passed.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         if self.exit_status.is_none() {

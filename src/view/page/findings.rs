@@ -12,8 +12,8 @@ use crate::view::scene::SessionScene;
 use crate::view::text;
 use crate::view::theme::Role;
 
-/// Widths of the cells: severity, name, time, task, message.
-const WIDTHS: [u16; 5] = [6, 18, 12, 18, 200];
+/// Widths of the cells: severity, name, count, time, task, message.
+const WIDTHS: [u16; 6] = [6, 18, 6, 12, 18, 200];
 
 fn found<'a>(scene: SessionScene<'a>) -> Option<&'a Findings> {
     scene.model.dashboard.findings(scene.model.findings.as_ref())
@@ -36,7 +36,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) {
     let theme = scene.theme;
     let Some(found) = found(scene) else { return };
-    let titles: Vec<_> = WIDTHS.into_iter().zip(["", "lint", "at", "task", "problem"]).collect();
+    let titles: Vec<_> = WIDTHS.into_iter().zip(["", "lint", "count", "at", "task", "problem"]).collect();
     list::put_titles(buffer, theme, areas.titles, &titles);
     if found.listed.is_empty() {
         let why = "no findings (a lint reports nothing if the trace lacks the data that it needs)";
@@ -49,8 +49,11 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
     for (row, (index, finding)) in (0..areas.rows.height).zip(found.listed.iter().enumerate().skip(top)) {
         let task = finding.task.map_or_else(|| "loop".to_owned(), |id| task_name(scene.session.trace(), id));
         let at = time::duration(finding.at_ns);
-        let cells = [finding.severity.name(), finding.name, &at, &task, &finding.message];
-        let roles = [severity(finding), Role::Strong, Role::Dim, Role::Text, Role::Text];
+        let count = finding.count.to_string();
+        // A question mark for a finding that is not certain.
+        let mark = format!("{}{}", finding.severity.name(), if finding.is_certain { "" } else { "?" });
+        let cells = [mark.as_str(), finding.name, &count, &at, &task, &finding.message];
+        let roles = [severity(finding), Role::Strong, Role::Dim, Role::Dim, Role::Text, Role::Text];
         let cells: Vec<_> = (0..WIDTHS.len()).map(|cell| (WIDTHS[cell], roles[cell], cells[cell])).collect();
         list::put_row(buffer, theme, areas.rows, row, chosen == Some(index), &cells);
     }
@@ -59,11 +62,14 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         0 => String::new(),
         more => format!("{more} more not listed"),
     };
-    canvas::put_rule(buffer, theme, areas.foot, finding.name, &unlisted, false);
+    let hint = if unlisted.is_empty() { "enter: whole evidence" } else { unlisted.as_str() };
+    canvas::put_rule(buffer, theme, areas.foot, finding.name, hint, false);
     let rows = below_rule(areas.foot);
     let width = usize::from(rows.width.saturating_sub(2));
     let message = text::wrap(&finding.message, width).into_iter().map(|line| (Role::Text, line));
-    let evidence = text::wrap(&finding.evidence, width).into_iter().map(|line| (Role::Dim, line));
+    let location = finding.location.as_ref().map_or_else(String::new, |location| format!("{location}: "));
+    let evidence =
+        text::wrap(&format!("{location}{}", finding.evidence), width).into_iter().map(|line| (Role::Dim, line));
     for (row, (role, line)) in (0..rows.height).zip(message.chain(evidence)) {
         put_text(buffer, rows, (1, row), &line, theme.style(role));
     }

@@ -12,6 +12,7 @@ use super::lock::lock;
 use super::resource_label::ResourceLabel;
 use super::script_host::ScriptHost;
 use super::task::{CancelOnDrop, ScriptTask, as_task, create_task};
+use super::unawaited::AwaitableCreation;
 use super::values::describe;
 use crate::lab::{InstrumentedAwait, LoopHandle};
 use crate::trace::{AwaitKind, AwaitSite, ResourceId};
@@ -36,6 +37,17 @@ pub(super) struct ScriptAwaitable {
     pub resource: Option<ResourceId>,
     /// Taken by the first `await`.
     pub start: Mutex<Option<StartFn>>,
+    /// Who created it; `None` if forgetting to await it is not reported.
+    creation: Option<AwaitableCreation>,
+}
+
+impl Drop for ScriptAwaitable {
+    fn drop(&mut self) {
+        let is_forgotten = self.start.get_mut().is_ok_and(|start| start.is_some());
+        if let (true, Some(creation)) = (is_forgotten, self.creation.take()) {
+            creation.report(&self.source, self.line);
+        }
+    }
 }
 
 impl UserData for ScriptAwaitable {
@@ -91,8 +103,10 @@ pub(super) fn make_resource_awaitable(
     start: StartFn,
 ) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
+    // A task runs whether or not it is awaited.
+    let creation = if kind == AwaitKind::Task { None } else { host.awaitable_creation() };
     let (kind, source) = (Some(kind), Arc::clone(source));
-    lua.create_userdata(ScriptAwaitable { kind, source, line, resource, start: Mutex::new(Some(start)) })
+    lua.create_userdata(ScriptAwaitable { kind, source, line, resource, start: Mutex::new(Some(start)), creation })
 }
 
 /// Creates an awaitable that runs inline: the trace shows only its inner awaits.
@@ -104,7 +118,7 @@ pub(super) fn make_inline_awaitable(
 ) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
     let (source, start) = (Arc::clone(source), Mutex::new(Some(start)));
-    lua.create_userdata(ScriptAwaitable { kind: None, source, line, resource: None, start })
+    lua.create_userdata(ScriptAwaitable { kind: None, source, line, resource: None, start, creation: None })
 }
 
 /// Creates an awaitable from a tokio future, which is created and polled without tokio's own tracing spans.

@@ -12,7 +12,7 @@ use super::lock::lock;
 use super::owned_guards::{OwnedGuard, OwnedGuards};
 use super::random::Xoshiro256;
 use super::script_folder::ScriptFolder;
-use super::unawaited::PendingCoroutines;
+use super::unawaited::{AwaitableCreation, ForgottenAwaitables, PendingCoroutines, report_forgotten};
 use crate::lab::LoopHandle;
 use crate::trace::{AwaitKind, AwaitSite, ResourceId};
 use crate::workload::fault::{FaultKind, ScriptFault};
@@ -49,6 +49,7 @@ pub(in crate::workload) struct ScriptHost {
     name_counters: Mutex<HashMap<Arc<str>, u64>>,
     /// Coroutines that were created and have not started.
     unawaited: Mutex<PendingCoroutines>,
+    forgotten: ForgottenAwaitables,
     /// Names of the coroutine functions, by the line at which their body starts.
     pub(super) coroutine_names: Mutex<HashMap<u32, Arc<str>>>,
     /// The most recent line of the script, for out-of-memory errors, which carry no position.
@@ -89,6 +90,7 @@ impl ScriptHost {
             live_tasks: AtomicU32::new(0),
             name_counters: Mutex::default(),
             unawaited: Mutex::default(),
+            forgotten: ForgottenAwaitables::default(),
             coroutine_names: Mutex::default(),
             last_line: AtomicU32::new(0),
             body_runner: OnceLock::new(),
@@ -243,11 +245,18 @@ impl ScriptHost {
         lock(&self.unawaited).remove(number);
     }
 
-    /// Reports each coroutine that has not started as never awaited, at the end of main.
+    /// Returns the record of an awaitable that is created now; `None` before the loop runs.
+    pub(super) fn awaitable_creation(&self) -> Option<AwaitableCreation> {
+        self.loop_handle.get().map(|loop_handle| AwaitableCreation::now(loop_handle, &self.forgotten))
+    }
+
+    /// Reports each coroutine that has not started, and each awaitable that was dropped without an `await`, at the end
+    /// of main.
     pub fn report_never_awaited(&self) {
         let pending = std::mem::take(&mut *lock(&self.unawaited));
         if let Some(loop_handle) = self.loop_handle.get() {
             pending.report_never_awaited(loop_handle, &self.source);
+            report_forgotten(&self.forgotten, loop_handle, &self.source);
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Tracks coroutines that were created and have not started. Those that remain when main ends were never awaited.
+//! Tracks coroutines that were created and have not started, and other awaitables that were dropped without an `await`.
+//! Coroutines that remain when main ends were never awaited.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::lock::lock;
 use crate::lab::LoopHandle;
 use crate::trace::{Nanos, TaskId};
 use crate::workload::script_source::ScriptSource;
@@ -24,6 +26,52 @@ struct PendingCoroutine {
     created_ns: Nanos,
     name: Arc<str>,
     line: Option<u32>,
+}
+
+/// Awaitables that were dropped without an `await`.
+pub(super) type ForgottenAwaitables = Arc<Mutex<Vec<ForgottenAwaitable>>>;
+
+/// An awaitable that was dropped without an `await`.
+pub(super) struct ForgottenAwaitable {
+    created_ns: Nanos,
+    line: Option<u32>,
+    name: Arc<str>,
+    creator: Option<TaskId>,
+}
+
+/// Task and time of the creation of an awaitable, and where to report that it was dropped without an `await`.
+pub(super) struct AwaitableCreation {
+    creator: Option<TaskId>,
+    created_ns: Nanos,
+    forgotten: ForgottenAwaitables,
+}
+
+impl AwaitableCreation {
+    /// Creates the record of an awaitable that is created now.
+    pub fn now(loop_handle: &LoopHandle, forgotten: &ForgottenAwaitables) -> Self {
+        Self { creator: loop_handle.current_task(), created_ns: loop_handle.now_ns(), forgotten: Arc::clone(forgotten) }
+    }
+
+    /// Reports that the awaitable was dropped without an `await`.
+    pub fn report(self, source: &Arc<str>, line: Option<u32>) {
+        let mut forgotten = lock(&self.forgotten);
+        if forgotten.len() < TRACKED_MAX {
+            let name = Arc::clone(source);
+            forgotten.push(ForgottenAwaitable { created_ns: self.created_ns, line, name, creator: self.creator });
+        }
+    }
+}
+
+/// Reports each awaitable that was dropped without an `await`, in order of creation.
+pub(super) fn report_forgotten(forgotten: &ForgottenAwaitables, loop_handle: &LoopHandle, source: &ScriptSource) {
+    let mut forgotten = std::mem::take(&mut *lock(forgotten));
+    forgotten.sort_by_key(|awaitable| (awaitable.created_ns, awaitable.line));
+    for awaitable in forgotten {
+        let location = awaitable.line.map(|line| source.location(line));
+        // The parentheses tell a call from a coroutine.
+        let name = if awaitable.name.contains('(') { awaitable.name } else { format!("{}()", awaitable.name).into() };
+        loop_handle.report_never_awaited(awaitable.creator, awaitable.created_ns, name, location);
+    }
 }
 
 impl PendingCoroutines {

@@ -22,6 +22,8 @@ impl ConsoleDecoder {
             entry.counts = TaskCounts { awaits: entry.counts.awaits, ..task_stats::counts(stats) };
             events.push(Event::ConsoleCounts { task, counts: entry.counts });
             if self.polls == PollSource::Recording {
+                let (clones, drops) = (stats.waker_clones, stats.waker_drops);
+                events.push(Event::WakerCounts { task, clones, drops });
                 // The recording reports its end as well; the span entry may be evicted.
                 if stats.dropped_at.is_some() {
                     self.tasks.close(span);

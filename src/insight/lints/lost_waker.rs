@@ -1,0 +1,60 @@
+//! Lint `lost-waker`: a task waits, and nothing has a waker of it.
+//!
+//! *Detects* waiting tasks of an external app whose clones of the waker have all been dropped. Reports nothing if the
+//! app does not report wakers.
+//! *Problem*: nothing can wake the task: it never continues.
+//! *Fix*: a future that returns `Pending` must store the waker of its last poll. A future that is meant to wait for ever
+//! is harmless.
+
+use super::super::task_role;
+use super::super::units::human_ns;
+use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
+use crate::trace::{Nanos, Task, TaskState};
+
+pub const LINT: Lint = Lint {
+    name: "lost-waker",
+    severity: Severity::Warn,
+    summary: "a task waits, and nothing has a waker of it",
+    advice: "store the waker of the last poll wherever a future returns `Pending`",
+    new_pass: || Box::new(LostWakerPass::default()),
+};
+
+#[derive(Default)]
+struct LostWakerPass {
+    /// Whether the app reports wakers at all.
+    has_wakers: bool,
+    found: Vec<Diagnostic>,
+}
+
+impl LintPass for LostWakerPass {
+    fn visit_task(&mut self, cx: &LintContext, task: &Task) {
+        let Some((clones, drops)) = task.waker_counts() else { return };
+        self.has_wakers |= clones > 0;
+        if clones > drops || !task_role::is_program_task(task) || task.outcome.is_some() || task.counts.polls == 0 {
+            return;
+        }
+        let is_waiting = matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..)));
+        let Some(since) = waiting_since(task) else { return };
+        // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
+        let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
+        let waited_ns = cx.trace.now().saturating_sub(since);
+        if !is_waiting || !is_current || waited_ns < cx.thresholds.lost_waker_ns {
+            return;
+        }
+        let problem = format!("{} waits, but nothing can wake it", task.name());
+        let evidence =
+            format!("waiting for {}; {clones} clones of its waker, all of them dropped", human_ns(waited_ns));
+        let diagnostic = Diagnostic::new(Some(task.id), since, problem, evidence).at(task.meta.location.as_ref());
+        self.found.push(diagnostic.grouped(cx.cause_of(task, ""), waited_ns));
+    }
+
+    fn finish(&mut self, _: &LintContext) -> Vec<Diagnostic> {
+        let found = std::mem::take(&mut self.found);
+        if self.has_wakers { found } else { Vec::new() }
+    }
+}
+
+/// Returns the end of the last poll.
+fn waiting_since(task: &Task) -> Option<Nanos> {
+    task.lane.last()?.end()
+}
