@@ -379,6 +379,35 @@ fn deadlock_error_lists_waiting_tasks() {
     );
 }
 
+/// Built-in awaitables that are called as a statement are reported, others are not.
+#[test]
+fn forgotten_awaits_of_builtins_are_found() {
+    let found = |body: &str| {
+        let program = build_program(&script_with_body("", body), vec![]).expect("a script that loads");
+        lab_harness::inspect_trace(program, ClockKind::Virtual, |trace| {
+            let found = run_lints(trace, &Thresholds::default()).listed;
+            found.into_iter().map(|found| (found.name, found.count, found.message)).collect::<Vec<_>>()
+        })
+    };
+    for (body, name) in [
+        ("sleep(1)", "`sleep()`"),
+        ("local q = channel(1) q:send(1)", "`channel.send(channel-1)`"),
+        ("local l = mutex() l:lock()", "`mutex.lock(mutex-1)`"),
+        ("yield_now()", "`yield_now()`"),
+    ] {
+        let found = found(body);
+        assert!(found.len() == 1 && found[0].0 == "never-awaited", "{body}: {found:?}");
+        assert!(found[0].2.contains(&format!("{name} was called but never awaited")), "{body}: {found:?}");
+    }
+    let twice = found("for _ = 1, 3 do sleep(1) end");
+    assert!(twice.len() == 1 && twice[0].1 == 3, "{twice:?}");
+    let awaited =
+        "await(sleep(1)) await(select{ sleep(1), sleep(2) }) pcall(function() await(timeout(1, sleep(9))) end)
+        local task = create_task(async(function() await(sleep(99)) end)()) await(sleep(1)) task:cancel()
+        local later = sleep(3) await(later)";
+    assert_eq!(found(awaited), []);
+}
+
 /// A guard or permit that another task or a timer releases makes no deadlock, wherever the run is cut.
 #[test]
 fn handed_over_guards_are_no_deadlock() {

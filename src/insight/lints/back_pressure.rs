@@ -103,7 +103,7 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
     let first_wait = worst.first_wait?;
     let of_channel = match channel.0 {
         // The semaphore inside a channel of tokio has no name of the user.
-        Some(id) if !cx.site(&first_wait).is_some_and(|site| &*site.source == MPSC_SEND) => {
+        Some(id) if cx.site(&first_wait).is_none_or(|site| &*site.source != MPSC_SEND) => {
             format!(" of {}", cx.resource_name(id))
         }
         _ => " of a channel".to_owned(),

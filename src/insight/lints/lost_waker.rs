@@ -30,15 +30,14 @@ impl LintPass for LostWakerPass {
     fn visit_task(&mut self, cx: &LintContext, task: &Task) {
         let Some((clones, drops)) = task.waker_counts() else { return };
         self.has_wakers |= clones > 0;
-        if clones > drops || !task_role::is_program_task(task) || task.outcome.is_some() || task.counts.polls == 0 {
+        let Some(since) = waiting_since(task) else { return };
+        if clones > drops || !task_role::is_program_task(task) || !is_waiting(cx, task, clones) {
             return;
         }
-        let is_waiting = matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..)));
-        let Some(since) = waiting_since(task) else { return };
         // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
         let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
-        let waited_ns = cx.trace.now().saturating_sub(since);
-        if !is_waiting || !is_current || waited_ns < cx.thresholds.lost_waker_ns {
+        let waited_ns = cx.run_end().saturating_sub(since);
+        if !is_current || waited_ns < cx.thresholds.lost_waker_ns {
             return;
         }
         let problem = format!("{} waits, but nothing can wake it", task.name());
@@ -51,6 +50,15 @@ impl LintPass for LostWakerPass {
     fn finish(&mut self, _: &LintContext) -> Vec<Diagnostic> {
         let found = std::mem::take(&mut self.found);
         if self.has_wakers { found } else { Vec::new() }
+    }
+}
+
+/// Whether the task waits, or waited until the app dropped it at its end. The drop of a task drops its wakers too, so
+/// afterwards only a task that never had one counts.
+fn is_waiting(cx: &LintContext, task: &Task, clones: u64) -> bool {
+    match &task.outcome {
+        None => matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..))),
+        Some(_) => clones == 0 && cx.has_outlived_run(task),
     }
 }
 

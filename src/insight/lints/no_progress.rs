@@ -89,9 +89,10 @@ impl LintPass for NoProgressPass {
             .map(|(wait, count)| format!("{} on {wait}", pluralize(*count, "task")))
             .collect();
         let problem = format!(
-            "nothing has moved for {}, although {} wait",
+            "nothing has moved for {}, although {} {}",
             human_ns(idle_ns),
-            pluralize(stuck.len() as u64, "task")
+            pluralize(stuck.len() as u64, "task"),
+            if stuck.len() == 1 { "waits" } else { "wait" }
         );
         let evidence =
             format!("no poll since {}, and no pending timer; {}", human_ns(self.last_activity), waits.join("; "));

@@ -13,33 +13,49 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Share of the time between two samples that one thread must have waited, as a divisor.
 const SHARE_DIVISOR: u64 = 4;
 
+/// A thread, and for how many nanoseconds it has waited for a processor so far.
+type ThreadWait = (u64, u64);
+
+/// A sample of all threads: when it was taken, also in nanoseconds since 1970.
+#[derive(Debug)]
+struct WaitSample {
+    taken_at: Instant,
+    epoch_ns: u64,
+    waits: Vec<ThreadWait>,
+}
+
 /// Samples how long the threads of an app have waited for a processor.
 #[derive(Debug, Default)]
 pub struct ProcessorWaitSampler {
-    last: Option<(Instant, u64, Vec<(u64, u64)>)>,
+    last: Option<WaitSample>,
 }
 
 impl ProcessorWaitSampler {
     /// Takes a sample of the process `pid` if one is due. Returns the interval since the last one, in nanoseconds since
     /// 1970, if a thread waited for a processor for much of it.
     pub fn sample_if_due(&mut self, pid: u32, clock: EpochClock) -> Option<(u64, u64)> {
-        if self.last.as_ref().is_some_and(|(at, ..)| at.elapsed() < SAMPLE_INTERVAL) {
+        if self.last.as_ref().is_some_and(|last| last.taken_at.elapsed() < SAMPLE_INTERVAL) {
             return None;
         }
-        let (now, waits) = (clock.now(), thread_waits(pid));
-        let last = self.last.replace((Instant::now(), now, waits.clone()));
-        let (_, before, waits_before) = last?;
-        let limit_ns = now.saturating_sub(before) / SHARE_DIVISOR;
-        let has_waited = waits.iter().any(|(thread, wait_ns)| {
-            let earlier = waits_before.iter().find(|(known, _)| known == thread);
-            earlier.is_some_and(|(_, earlier_ns)| wait_ns.saturating_sub(*earlier_ns) > limit_ns)
-        });
-        has_waited.then_some((before, now))
+        let now = WaitSample { taken_at: Instant::now(), epoch_ns: clock.now(), waits: thread_waits(pid) };
+        let before = self.last.take();
+        let waited = before.filter(|before| has_waited(before, &now)).map(|before| (before.epoch_ns, now.epoch_ns));
+        self.last = Some(now);
+        waited
     }
 }
 
+/// Whether a thread waited for much of the time between two samples.
+fn has_waited(before: &WaitSample, now: &WaitSample) -> bool {
+    let limit_ns = now.epoch_ns.saturating_sub(before.epoch_ns) / SHARE_DIVISOR;
+    now.waits.iter().any(|(thread, wait_ns)| {
+        let earlier = before.waits.iter().find(|(known, _)| known == thread);
+        earlier.is_some_and(|(_, earlier_ns)| wait_ns.saturating_sub(*earlier_ns) > limit_ns)
+    })
+}
+
 /// Returns the threads of a process, each with the time that it has waited for a processor so far.
-fn thread_waits(pid: u32) -> Vec<(u64, u64)> {
+fn thread_waits(pid: u32) -> Vec<ThreadWait> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let wait_of = |thread: fs::DirEntry| {
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;

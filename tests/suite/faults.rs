@@ -1,0 +1,169 @@
+//! Findings of real programs: the example `faults`, healthy or with one fault, started by `exec` or watched by `attach`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use loopscope::insight::{Finding, Thresholds, run_lints};
+use loopscope::session::{AppStdin, ExecSession};
+use loopscope::trace::Trace;
+use serde_json::Value;
+
+use crate::attach::{attach, until};
+use crate::cli::loopscope;
+use crate::example_app::{example_app_path, free_port};
+use crate::report_docs::schema_errors;
+
+const MEMORY_BYTES: usize = 256 << 20;
+
+/// Returns the path of the example `faults`, which `cargo test` builds.
+fn faults_path() -> PathBuf {
+    let path = example_app_path().with_file_name("faults");
+    assert!(path.is_file(), "run `cargo build --example faults` to build {}", path.display());
+    path
+}
+
+/// Loop time between two searches for a finding.
+const SEARCH_NS: u64 = 200_000_000;
+
+/// Searches for one finding, at most once in [`SEARCH_NS`].
+struct FindingSearch<'a> {
+    name: &'a str,
+    searched_at: Cell<u64>,
+    found: RefCell<Option<Finding>>,
+}
+
+impl<'a> FindingSearch<'a> {
+    fn new(name: &'a str) -> Self {
+        Self { name, searched_at: Cell::new(0), found: RefCell::new(None) }
+    }
+
+    fn has_found(&self, trace: &Trace) -> bool {
+        if trace.now() >= self.searched_at.get() + SEARCH_NS {
+            self.searched_at.set(trace.now());
+            let found =
+                run_lints(trace, &Thresholds::default()).listed.into_iter().find(|found| found.name == self.name);
+            *self.found.borrow_mut() = found;
+        }
+        self.found.borrow().is_some()
+    }
+
+    fn into_found(self) -> Finding {
+        self.found.into_inner().expect("there is a finding")
+    }
+}
+
+/// Starts the app with this fault, and waits until the lint `name` has a finding.
+fn found_by_exec(mode: &str, threads: &str, name: &str) -> Finding {
+    let mut command = vec![faults_path().into_os_string()];
+    command.extend([mode, "--threads", threads, "--seconds", "600"].map(OsString::from));
+    let mut session = ExecSession::start(&command, AppStdin::Null, MEMORY_BYTES).expect("create the session");
+    let search = FindingSearch::new(name);
+    until(&mut session, &format!("{name} in {mode}"), |trace, _| search.has_found(trace));
+    search.into_found()
+}
+
+/// The app with its console on a port of its own. It is killed on drop.
+struct WatchedApp(Child, u16);
+
+impl WatchedApp {
+    fn start(mode: &str) -> Self {
+        let port = free_port();
+        let child = Command::new(faults_path())
+            .args([mode, "--seconds", "600"])
+            .env("TOKIO_CONSOLE_BIND", format!("127.0.0.1:{port}"))
+            .env("TOKIO_CONSOLE_PUBLISH_INTERVAL", "100ms")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the app starts");
+        Self(child, port)
+    }
+}
+
+impl Drop for WatchedApp {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Attaches to the app with this fault, and waits until the lint `name` has a finding.
+fn found_by_attach(mode: &str, name: &str) -> Finding {
+    let app = WatchedApp::start(mode);
+    let mut session = attach(&format!("http://127.0.0.1:{}", app.1));
+    let search = FindingSearch::new(name);
+    until(&mut session, &format!("{name} in {mode}"), |trace, _| search.has_found(trace));
+    search.into_found()
+}
+
+#[test]
+fn exec_finds_a_lost_waker() {
+    let found = found_by_exec("lost-waker", "1", "lost-waker");
+    assert!(found.is_certain && found.count == 1, "{found:?}");
+    assert!(found.location.is_some_and(|location| location.file.ends_with("modes.rs")));
+}
+
+#[test]
+fn exec_finds_a_panic_and_guesses_its_task() {
+    let found = found_by_exec("panic", "2", "panic");
+    assert!(found.message.contains(" panicked at tests/apps/faults/modes.rs:"), "{found:?}");
+    assert!(found.evidence.contains("printed: on purpose"), "{found:?}");
+    assert_eq!(found.is_certain, found.task.is_none(), "{found:?}");
+}
+
+#[test]
+fn exec_finds_a_lost_notification() {
+    let found = found_by_exec("lost-notify", "1", "no-progress");
+    assert!(!found.is_certain && found.evidence.contains("an await that is not reported"), "{found:?}");
+}
+
+#[test]
+fn exec_finds_back_pressure_of_a_bounded_channel() {
+    let found = found_by_exec("back-pressure", "1", "back-pressure");
+    assert!(found.message.contains("waited for capacity of a channel"), "{found:?}");
+}
+
+#[test]
+fn exec_finds_a_lock_held_across_an_await() {
+    let found = found_by_exec("lock-across-await", "1", "convoy");
+    assert!(found.evidence.contains("most of it across sleep at tests/apps/faults/modes.rs"), "{found:?}");
+    assert!(found.message.contains("tasks queued for `Mutex #"), "{found:?}");
+}
+
+#[test]
+fn exec_finds_a_deadlock_and_a_blocked_handler() {
+    let found = found_by_exec("deadlock-only", "1", "deadlock");
+    assert!(found.message.contains("wait for each other in a cycle") && !found.is_certain, "{found:?}");
+    let found = found_by_exec("sleep-in-handler", "1", "blocked-loop");
+    assert!(found.evidence.contains("delayed "), "{found:?}");
+}
+
+#[test]
+fn attach_finds_a_lost_waker() {
+    assert_eq!(found_by_attach("lost-waker", "lost-waker").count, 1);
+}
+
+#[test]
+fn attach_finds_a_deadlock() {
+    let found = found_by_attach("deadlock-only", "deadlock");
+    assert!(found.evidence.contains("`Mutex #1`") && found.evidence.contains("`Mutex #2`"), "{found:?}");
+}
+
+/// The service runs for some seconds on one and two workers, with the default thresholds.
+#[test]
+fn healthy_service_has_no_findings() {
+    for threads in ["1", "2"] {
+        let app = faults_path();
+        let app = app.to_str().expect("text");
+        let command = ["exec", "--headless", "--json", "--", app, "healthy", "--threads", threads, "--seconds", "5"];
+        let output = loopscope(&command);
+        let report: Value = serde_json::from_str(&output.stdout).expect("a report");
+        assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");
+        assert_eq!(schema_errors(&report), [""; 0]);
+        let names: BTreeSet<&str> =
+            report["tasks"].as_array().into_iter().flatten().filter_map(|task| task["kind"].as_str()).collect();
+        assert!(names.contains("task"), "the service ran");
+    }
+}
