@@ -30,7 +30,9 @@ mod await_tracker;
 mod clock;
 mod line;
 mod line_splitter;
+mod open_await;
 mod pending_polls;
+mod poll_evidence;
 mod span_replayer;
 
 use await_tracker::AwaitTracker;
@@ -179,6 +181,16 @@ impl RecordingDecoder {
     /// Resolves spans again that could not be resolved when they were entered, a few per call. Open awaits start then.
     pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         self.replayer.resolve_late_awaits(resolver, out);
+    }
+
+    /// Sets the loop time up to which the resolver has every ready poll of an await.
+    pub fn set_reported_until(&mut self, at: Nanos) {
+        self.replayer.set_reported_until(at);
+    }
+
+    /// Resolves awaits for the last time, at the end of the input, and counts those that cannot be attributed to a task.
+    pub fn finish_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        self.replayer.finish_awaits(resolver, out);
     }
 
     /// Notes that the program is gone while tasks have no recorded end.

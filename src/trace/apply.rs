@@ -69,6 +69,11 @@ impl Trace {
                 self.add_await_polls(id, polls.saturating_sub(counted), is_ready);
             }
             Event::AwaitPollsMissed { id } => self.history.awaits.mark_outcome_uncertain(id),
+            Event::AwaitUnpolled { id } => self.history.stop_waiting_on(id),
+            Event::AwaitOutcomeKnown { id, is_ready } => self.history.awaits.set_outcome(id, is_ready),
+            Event::AwaitsUnattributed { count } => {
+                self.feed_check.unattributed_awaits = self.feed_check.unattributed_awaits.saturating_add(count);
+            }
             Event::AwaitEnd { id, at } => self.end_await(id, at),
             Event::NewResource { id, at, resource } => {
                 if !self.history.resources.insert(id, at, *resource) {
@@ -164,7 +169,8 @@ impl Trace {
     }
 
     fn add_await_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool) {
-        self.history.add_await_polls(id, polls, is_ready, self.feed_check.is_exact().into());
+        let (counted, are_nested) = (self.feed_check.is_exact().into(), self.feed_check.are_awaits_nested());
+        self.history.add_await_polls((id, polls, is_ready), counted, are_nested);
     }
 
     /// Adds the next task.
@@ -229,7 +235,7 @@ impl Trace {
 
     pub(super) fn end_poll(&mut self, id: TaskId, at: Nanos) {
         self.loop_state.advance(at);
-        let Some(poll) = self.history.end_poll(id, at) else { return };
+        let Some(poll) = self.history.end_poll(id, at, self.feed_check.are_awaits_nested()) else { return };
         if !poll.is_off_loop {
             // The statistics that an external app reports already include this poll.
             let is_in_reported_stats = self.feed_check.is_external && !self.feed_check.is_exact();

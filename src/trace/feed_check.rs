@@ -52,6 +52,8 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
+    /// Number of awaits whose task is not known.
+    pub unattributed_awaits: u64,
     /// For a program with two feeds: the time up to which the console's counts are complete.
     pub console_complete_until: Nanos,
 }
@@ -61,6 +63,13 @@ impl FeedCheck {
     #[inline]
     pub fn is_exact(&self) -> bool {
         self.fidelity == Fidelity::Exact
+    }
+
+    /// Returns whether the open awaits of a task are inside each other. Those of an external app are side by side: only
+    /// tokio's own primitives report awaits.
+    #[inline]
+    pub fn are_awaits_nested(&self) -> bool {
+        !self.is_external
     }
 
     /// Returns the disagreement of the feeds about `task`, if there is one.

@@ -25,6 +25,9 @@ use super::tasks::Tasks;
 use super::time::Nanos;
 use super::wake_source::WakeSource;
 
+/// Maximum number of awaits side by side among which the one is chosen that a task is shown to wait on.
+const SIDE_BY_SIDE_MAX: usize = 64;
+
 /// The retained data of a run.
 #[derive(Clone, Debug)]
 pub(super) struct History {
@@ -137,13 +140,23 @@ impl History {
         Some(task.lane.start_poll(at, step, &mut self.pack_scratch))
     }
 
-    /// Ends the current poll of a task.
+    /// Ends the current poll of a task. `are_awaits_nested` states that its open awaits are inside each other, in order
+    /// of their creation.
     #[inline]
-    pub fn end_poll(&mut self, id: TaskId, at: Nanos) -> Option<EndedPoll> {
+    pub fn end_poll(&mut self, id: TaskId, at: Nanos, are_awaits_nested: bool) -> Option<EndedPoll> {
         let task = self.tasks.get_mut(id)?;
-        let waiting_on = task.open_awaits.last().map(|id| {
+        let kind_of = |id| {
             let site = self.awaits.site_of_open(id).and_then(|site| self.sites.get(site.index()));
-            (id, site.map_or(AwaitKind::Other, |site| site.kind))
+            site.map_or(AwaitKind::Other, |site| site.kind)
+        };
+        let waiting_on = task.open_awaits.last().map(|innermost| {
+            let kind = kind_of(innermost);
+            if are_awaits_nested || task.open_awaits.iter().nth(1).is_none() {
+                return (innermost, kind);
+            }
+            // Side by side: the one that says most about why the task waits.
+            let open = task.open_awaits.iter().rev().take(SIDE_BY_SIDE_MAX).map(|id| (id, kind_of(id)));
+            open.min_by_key(|(_, kind)| kind.wait_rank()).unwrap_or((innermost, kind))
         });
         task.lane.end_poll(at, waiting_on);
         let (started, is_woken) =
@@ -190,6 +203,13 @@ impl History {
         Some(owner.awaits.push(id))
     }
 
+    /// Stops counting an open await among those that its task waits on.
+    pub fn stop_waiting_on(&mut self, id: AwaitId) {
+        if let Some(task) = self.awaits.get(id).and_then(|found| self.tasks.get_mut(found.task)) {
+            task.open_awaits.remove(id);
+        }
+    }
+
     /// Ends an await. Returns the change in stored bytes of the awaits.
     pub fn end_await(&mut self, id: AwaitId, at: Nanos) -> StorageDelta {
         let Some((task, delta)) = self.awaits.end(id, at) else { return StorageDelta::default() };
@@ -199,11 +219,19 @@ impl History {
         delta
     }
 
-    /// Adds polls of an await. Adds `counted` to the awaits of its task if these include the first poll.
-    pub fn add_await_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool, counted: u64) {
-        let first_polled_by = self.awaits.record_polls(id, polls, is_ready);
-        if let Some(task) = first_polled_by.and_then(|task| self.tasks.get_mut(task)) {
-            task.counts.awaits += counted;
+    /// Adds polls of an await, on which its task waits again. Adds `counted` to the awaits of its task if these include
+    /// the first poll.
+    pub fn add_await_polls(
+        &mut self,
+        (id, polls, is_ready): (AwaitId, u32, bool),
+        counted: u64,
+        are_awaits_nested: bool,
+    ) {
+        let Some((task, is_first)) = self.awaits.record_polls(id, polls, is_ready) else { return };
+        let Some(task) = self.tasks.get_mut(task).filter(|_| is_first || !are_awaits_nested) else { return };
+        task.counts.awaits += if is_first { counted } else { 0 };
+        if !are_awaits_nested && self.awaits.get(id).is_some_and(|found| found.end().is_none()) {
+            task.open_awaits.insert(id);
         }
     }
 

@@ -75,6 +75,7 @@ impl LoopState {
             TaskOutcome::Completed => self.counts.completed += 1,
             TaskOutcome::Cancelled => self.counts.cancelled += 1,
             TaskOutcome::Failed(_) => self.counts.failed += 1,
+            TaskOutcome::Unknown => {}
         }
     }
 

@@ -13,7 +13,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState, WakeSource};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState, WakeSource};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -89,7 +89,8 @@ impl DetailsPane<'_> {
             lines.push(Line::from(span(theme, Role::Dim, " not spawned yet")));
             return;
         };
-        let mut text = format!(" {} {}", glyph::of_state_in(trace, state), state.name());
+        let name = if state == TaskState::Ended { "ended (completed, panicked or aborted)" } else { state.name() };
+        let mut text = format!(" {} {name}", glyph::of_state_in(trace, state));
         let mut awaited = None;
         match state {
             TaskState::Waiting(Some(id), kind) => {
@@ -107,7 +108,7 @@ impl DetailsPane<'_> {
             TaskState::Waiting(None, _) => text.push_str(" (await unknown)"),
             TaskState::Scheduled => text.push_str(": woken, not polled yet"),
             TaskState::Held => text.push_str(" by you (o: release)"),
-            TaskState::Completed | TaskState::Cancelled | TaskState::Failed => {
+            TaskState::Completed | TaskState::Cancelled | TaskState::Failed | TaskState::Ended => {
                 let ended = task.lane.ended_at().unwrap_or_default();
                 text.push_str(&format!(" at {}", time::duration(ended)));
             }
@@ -217,6 +218,7 @@ impl DetailsPane<'_> {
             WakeSource::Driver => "timer or I/O driver".to_owned(),
             WakeSource::Thread => "another thread".to_owned(),
             WakeSource::User => "you".to_owned(),
+            WakeSource::Unknown => "an unknown source".to_owned(),
         }
     }
 
@@ -254,7 +256,7 @@ impl DetailsPane<'_> {
         let alive = clones.saturating_sub(drops);
         lines.push(self.entry("wakers", &format!("{alive} live of {clones} clones")));
         let waits = matches!(self.scene.session.trace().state(task.id), Some(TaskState::Waiting(..)));
-        let is_counted = clones > 0 && matches!(task.meta.kind, TaskKind::Task | TaskKind::Local);
+        let is_counted = clones > 0 && task.meta.kind.is_task();
         if alive == 0 && waits && is_counted {
             let warning = "no live waker: nothing known can wake this task";
             let wrapped = text::wrap(warning, self.width.saturating_sub(3)).into_iter();

@@ -52,4 +52,5 @@ mod trace;
 mod trace_builder;
 mod view;
 mod vocabulary;
+mod waits;
 mod workload;

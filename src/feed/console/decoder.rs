@@ -17,7 +17,7 @@ use super::span_map::SpanMap;
 use super::task_stats;
 use super::text_interner::TextInterner;
 use super::wire_clock::{ToLoopTime, WireClock, WireTimestamp};
-use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
+use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, ReportedSpan};
 use crate::feed::wire::ConsoleMessage;
 use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskStats};
 use caveats::Caveats;
@@ -125,6 +125,12 @@ impl ConsoleDecoder {
     /// Returns the program's clock for modification.
     pub fn clock_mut(&mut self) -> &mut WireClock {
         &mut self.clock
+    }
+
+    /// Whether the last update contains every poll of an await before the update before it: the program's buffer was
+    /// empty, and nothing was dropped.
+    pub fn has_every_poll(&self) -> bool {
+        !self.publish_lag.is_full() && self.caveats.dropped == 0
     }
 
     /// Describes data that is missing, late or corrected, in one or more clauses; empty if there is none.
@@ -260,7 +266,11 @@ impl ConsoleDecoder {
         self.extend_running_polls(&mut events);
         self.reconnected_after = None;
         self.publish_lag.finish_update();
-        events.extend(self.async_ops.finish_update(!self.publish_lag.is_full()));
+        let is_complete = !self.publish_lag.is_full();
+        match self.polls {
+            PollSource::Console => events.extend(self.async_ops.finish_update(is_complete)),
+            PollSource::Recording => self.async_ops.finish_update_patiently(is_complete),
+        }
         let now = self.clock.now();
         events.push(match self.polls {
             PollSource::Console => Event::StatsComplete { at: now },
@@ -341,7 +351,11 @@ impl ConsoleDecoder {
 }
 
 impl AwaitResolver for ConsoleDecoder {
-    fn resolve(&self, span: u64) -> Option<AwaitTarget> {
+    fn reported(&self, span: u64) -> ReportedSpan {
+        self.async_ops.reported(span)
+    }
+
+    fn target(&self, span: u64) -> Option<AwaitTarget> {
         self.async_ops.await_target(span)
     }
 }

@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::await_tracker::{AwaitTracker, SpanPoll};
+use super::await_tracker::AwaitTracker;
 use super::line::{RecordingLine, SpawnField, SpawnFieldValue, WakerOp};
 use super::pending_polls::{CandidateId, PendingPolls};
+use super::poll_evidence::PolledTask;
 use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize_cow;
 use crate::trace::{Event, Nanos, TaskId, TaskKind, TaskMeta, TaskOutcome, WakeSource};
@@ -52,9 +53,10 @@ struct RecordedTask {
 #[derive(Clone, Copy, Debug)]
 struct EnteredSpan {
     span: u64,
+    /// The task that it stands for, unless that is a closure on the blocking pool.
     task: Option<TaskId>,
-    /// It is an await; spans entered inside it are parts of it.
-    is_await: bool,
+    /// The task or closure that it stands for, unless that is a worker of the runtime.
+    poller: Option<TaskId>,
 }
 
 /// Replays lines in order, tracking entered spans and live tasks.
@@ -67,6 +69,8 @@ pub struct SpanReplayer {
     spawn_order: VecDeque<(u64, u64)>,
     task_count: usize,
     entered: Vec<EnteredSpan>,
+    /// Scratch list of the tasks that are being polled.
+    polled: Vec<PolledTask>,
     pending: PendingPolls,
     /// Tracks awaits, if spans can be resolved.
     pub awaits: Option<AwaitTracker>,
@@ -114,10 +118,15 @@ impl SpanReplayer {
                 }
             }
             RecordingLine::Enter { id, .. } => self.enter(*id, at, resolver, out),
-            RecordingLine::Exit { id, .. } => self.exit(*id, at, out),
-            RecordingLine::Close { id, .. } => self.close(*id, at, out),
+            RecordingLine::Exit { id, .. } => self.exit(*id, at, resolver, out),
+            RecordingLine::Close { id, .. } => self.close(*id, at, resolver, out),
             RecordingLine::Waker { id, op: WakerOp::Wake { self_wake } | WakerOp::WakeByRef { self_wake }, .. } => {
                 self.wake(*id, at, *self_wake, out);
+            }
+            RecordingLine::Waker { id, op: WakerOp::Clone, .. } => {
+                if let Some(awaits) = &mut self.awaits {
+                    awaits.waker_cloned(*id);
+                }
             }
             RecordingLine::Waker { .. } => {}
         }
@@ -141,7 +150,8 @@ impl SpanReplayer {
                 _ => None,
             })
         };
-        let kind = text("kind").map_or(TaskKind::Task, TaskKind::from_name);
+        let kind =
+            text("kind").map_or(TaskKind::Task, |kind| TaskKind::from_fields(kind, text("fn").unwrap_or_default()));
         let name: String = text("task.name").unwrap_or_default().chars().take(NAME_CHARS_MAX).collect();
         if let Some(before) = self.tasks.remove(&span) {
             // Its close was lost: a span id is only reused once it is free.
@@ -198,12 +208,13 @@ impl SpanReplayer {
     }
 
     fn enter(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        let mut entered = EnteredSpan { span, task: None, is_await: false };
+        let mut entered = EnteredSpan { span, task: None, poller: None };
         let mut is_pool = false;
         match self.tasks.get_mut(&span) {
             Some(entry) => {
                 // Runtime workers are closures on the blocking pool, and poll other tasks inside.
-                entered.task = (entry.kind != TaskKind::Blocking).then_some(entry.task);
+                entered.task = (!entry.kind.is_off_loop()).then_some(entry.task);
+                entered.poller = (entry.kind != TaskKind::Worker).then_some(entry.task);
                 entry.depth += 1;
                 if entry.depth == 1 {
                     if let Some(candidate) = entry.candidate {
@@ -215,12 +226,18 @@ impl SpanReplayer {
                     entry.is_uninterrupted = entry.exited_on_line + 1 == self.line_count;
                     entry.candidate = Some(self.pending.begin_candidate(entry.task, at, is_woken));
                     (entry.is_woken, entry.was_polled) = (false, true);
-                    is_pool = entry.kind == TaskKind::Blocking;
+                    is_pool = entry.kind.is_off_loop();
                 }
             }
             None => {
-                if let Some(task) = self.polled_task() {
-                    entered.is_await = self.await_polled((task, span, at), resolver, out);
+                if let Some(awaits) = &mut self.awaits {
+                    let pollers = self.entered.iter().rev();
+                    let pollers =
+                        pollers.filter_map(|entered| Some(PolledTask { span: entered.span, task: entered.poller? }));
+                    self.polled.clear();
+                    // On one thread the task that was entered last is the one that is polled.
+                    self.polled.extend(pollers.take(if self.is_multi_threaded { usize::MAX } else { 1 }));
+                    awaits.enter((span, at), &self.polled, resolver, &mut |event| self.pending.emit(event, out));
                 }
             }
         }
@@ -231,22 +248,6 @@ impl SpanReplayer {
         }
     }
 
-    /// Handles a span, not a task's, that was entered during a poll. Returns whether it is an await.
-    fn await_polled(
-        &mut self,
-        (task, span, at): (TaskId, u64, Nanos),
-        resolver: &impl AwaitResolver,
-        out: &mut impl FnMut(Event),
-    ) -> bool {
-        let Some(awaits) = &mut self.awaits else { return false };
-        let outer = self.entered.last().filter(|entered| entered.task.is_none()).map(|entered| entered.span);
-        let inside = self.entered.iter().rev().take_while(|entered| entered.task.is_none());
-        if inside.into_iter().any(|entered| entered.is_await) {
-            return false;
-        }
-        awaits.span_polled(SpanPoll { task, span, outer, at }, resolver, &mut |event| self.pending.emit(event, out))
-    }
-
     /// Resolves spans again that could not be resolved when they were entered.
     pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         if let Some(awaits) = &mut self.awaits {
@@ -254,14 +255,33 @@ impl SpanReplayer {
         }
     }
 
-    fn exit(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
+    /// Sets the loop time up to which the resolver has every ready poll of an await.
+    pub fn set_reported_until(&mut self, at: Nanos) {
+        if let Some(awaits) = &mut self.awaits {
+            awaits.set_reported_until(at);
+        }
+    }
+
+    /// Resolves awaits for the last time, and counts those that cannot be attributed to a task.
+    pub fn finish_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        if let Some(awaits) = &mut self.awaits {
+            awaits.finish(resolver, &mut |event| self.pending.emit(event, out));
+        }
+    }
+
+    fn exit(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         let Some(index) = self.entered.iter().rposition(|entered| entered.span == span) else { return };
         let left = self.entered.remove(index);
         if left.task.is_some() && self.entered[index..].iter().any(|after| after.task.is_some()) {
             // A task that was entered later is still entered, so it is on another thread.
             self.mark_multi_threaded(at, out);
         }
-        let Some(entry) = self.tasks.get_mut(&span) else { return };
+        let Some(entry) = self.tasks.get_mut(&span) else {
+            if let Some(awaits) = &mut self.awaits {
+                awaits.exit((span, at), resolver, &mut |event| self.pending.emit(event, out));
+            }
+            return;
+        };
         entry.depth = entry.depth.saturating_sub(1);
         if entry.depth > 0 {
             return;
@@ -276,12 +296,12 @@ impl SpanReplayer {
         }
     }
 
-    fn close(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
+    fn close(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         if let Some(entry) = self.tasks.remove(&span) {
             self.end(entry, at, out);
             self.entered.retain(|entered| entered.span != span);
         } else if let Some(awaits) = &mut self.awaits {
-            awaits.span_closed(span, at, &mut |event| self.pending.emit(event, out));
+            awaits.close((span, at), resolver, &mut |event| self.pending.emit(event, out));
         }
     }
 
@@ -297,6 +317,9 @@ impl SpanReplayer {
         } else {
             TaskOutcome::Completed
         };
+        if let Some(awaits) = &mut self.awaits {
+            awaits.task_ended(entry.task);
+        }
         self.pending.emit(Event::TaskEnd { task: entry.task, at, outcome }, out);
     }
 
