@@ -183,9 +183,9 @@ impl RecordingDecoder {
         self.replayer.resolve_late_awaits(resolver, out);
     }
 
-    /// Sets the loop time up to which the resolver has every ready poll of an await.
-    pub fn set_reported_until(&mut self, at: Nanos) {
-        self.replayer.set_reported_until(at);
+    /// Sets the interval of loop time in which the resolver has every ready poll of an await.
+    pub fn set_reported_interval(&mut self, from: Nanos, until: Nanos) {
+        self.replayer.set_reported_interval(from, until);
     }
 
     /// Resolves awaits for the last time, at the end of the input, and counts those that cannot be attributed to a task.
@@ -274,14 +274,13 @@ impl<N: AwaitResolver> LineHandler<'_, N> {
         if matches!(line, RecordingLine::Enter { .. }) && self.replayer.is_full() {
             return self.handle_malformed(number, format!("more than {ENTERED_MAX} spans entered at once"), out);
         }
-        let mut at = self.clock.loop_time(epoch_ns);
+        let at = self.clock.loop_time(epoch_ns);
         if at < *self.last {
             self.stats.clamped_lines += 1;
-            at = *self.last;
         }
-        *self.last = at;
+        *self.last = at.max(*self.last);
         if let Some((from, dropped)) = self.missing.take() {
-            out(Event::Gap { from, to: at, dropped });
+            out(Event::Gap { from, to: at.max(from), dropped });
         }
         self.stats.events += 1;
         self.replayer.replay(line, at, self.resolver, out);

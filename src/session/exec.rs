@@ -260,9 +260,9 @@ impl ExecSession {
         let events = self.correlator.catch_up(&mut self.recording, &self.trace);
         self.read_sources(&events);
         events.into_iter().for_each(|event| self.trace.apply(event));
-        if let Some(polls_until) = self.correlator.polls_until() {
-            let polls_until = self.recording.clock_mut().loop_time_at(polls_until);
-            self.recording.set_reported_until(polls_until);
+        if let Some((from, until)) = self.correlator.polls_interval() {
+            let [from, until] = [from, until].map(|epoch_ns| self.recording.clock_mut().loop_time_at(epoch_ns));
+            self.recording.set_reported_interval(from, until);
         }
         if let Some(counted) = self.correlator.counted_until() {
             let counted = self.recording.clock_mut().loop_time(counted);

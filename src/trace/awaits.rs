@@ -7,11 +7,13 @@ mod await_ids;
 mod block;
 mod codec;
 mod open_awaits;
+mod outcome;
 
 pub(super) use await_ids::AwaitIds;
 pub(super) use block::{AwaitBlock, BLOCK_AWAITS};
 pub(super) use codec::AwaitsTail;
 pub(super) use open_awaits::OpenAwaits;
+pub use outcome::AwaitOutcome;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,31 +55,6 @@ const READY_FLAG: u32 = 1 << 31;
 const UNCERTAIN_FLAG: u32 = 1 << 30;
 /// All flags.
 const FLAGS_MASK: u32 = READY_FLAG | UNCERTAIN_FLAG;
-
-/// The outcome of an await.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AwaitOutcome {
-    /// Its last poll returned ready.
-    Ready,
-    /// Dropped before it was ready.
-    Cancelled,
-    /// Dropped; not known whether it was ready.
-    Unknown,
-    /// Not dropped yet.
-    Pending,
-}
-
-impl AwaitOutcome {
-    /// Returns the name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Cancelled => "cancelled",
-            Self::Unknown => "unknown",
-            Self::Pending => "pending",
-        }
-    }
-}
 
 impl Await {
     /// Returns the loop time at which the awaitable was dropped; `None` while it is open.

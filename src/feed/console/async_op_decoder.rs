@@ -117,6 +117,11 @@ impl AsyncOpDecoder {
         self.unreported_until = self.unreported_until.max(until);
     }
 
+    /// Returns the loop time before which polls may not have been reported.
+    pub fn unreported_until(&self) -> Nanos {
+        self.unreported_until
+    }
+
     /// Decodes the resources and operations of an update: starts in order of time, then polls, then ends. `task` maps
     /// a span id to its task.
     pub fn decode(

@@ -127,10 +127,14 @@ impl ConsoleDecoder {
         &mut self.clock
     }
 
-    /// Whether the last update contains every poll of an await before the update before it: the program's buffer was
-    /// empty, and nothing was dropped.
+    /// Whether the program's buffer was empty after the last update, so that no poll of an await is outstanding.
     pub fn has_every_poll(&self) -> bool {
-        !self.publish_lag.is_full() && self.caveats.dropped == 0
+        !self.publish_lag.is_full()
+    }
+
+    /// Returns the loop time from which on the polls of awaits are reported.
+    pub fn has_polls_from(&self) -> Nanos {
+        self.async_ops.unreported_until()
     }
 
     /// Describes data that is missing, late or corrected, in one or more clauses; empty if there is none.

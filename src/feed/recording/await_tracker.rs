@@ -5,6 +5,7 @@
 //! shows which task polls it. What cannot be attributed to a task is counted.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
@@ -62,14 +63,14 @@ pub struct AwaitTracker {
     polled: FxHashMap<TaskId, PolledAwaits>,
     sites: FxHashMap<AwaitSite, SiteId>,
     await_count: usize,
-    /// Loop time up to which every ready poll has been reported.
-    reported_until: Nanos,
+    /// Interval of loop time in which every ready poll has been reported.
+    reported: Range<Nanos>,
 }
 
 impl AwaitTracker {
-    /// Sets the loop time up to which every ready poll has been reported.
-    pub fn set_reported_until(&mut self, at: Nanos) {
-        self.reported_until = at;
+    /// Sets the interval of loop time in which every ready poll has been reported.
+    pub fn set_reported_interval(&mut self, from: Nanos, until: Nanos) {
+        self.reported = from..until;
     }
 
     /// Handles the enter of a span while the tasks in `polled` are being polled.
@@ -332,9 +333,9 @@ impl AwaitTracker {
         out: &mut impl FnMut(Event),
     ) {
         let readiness = match reported {
-            // It was not polled again since.
+            // Its last poll would have been reported.
             ReportedSpan::Operation { readiness: Readiness::Undecided | Readiness::Unknown, .. }
-                if open.last_exited_at < self.reported_until =>
+                if self.reported.contains(&open.last_polled_at) && self.reported.contains(&open.last_exited_at) =>
             {
                 Readiness::NotReady
             }

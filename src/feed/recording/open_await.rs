@@ -14,7 +14,8 @@ pub struct OpenAwait {
     /// The task that polls it.
     pub task: TaskId,
     started_at: Nanos,
-    last_polled_at: Nanos,
+    /// Loop time of its last poll.
+    pub last_polled_at: Nanos,
     /// Loop time of the last exit of its span.
     pub last_exited_at: Nanos,
     polls: u32,

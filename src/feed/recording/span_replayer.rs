@@ -36,6 +36,8 @@ const UNCLAIMED_MAX: usize = 1 << 18;
 struct RecordedTask {
     task: TaskId,
     kind: TaskKind,
+    /// Loop time of its last line.
+    last_at: Nanos,
     /// How often its span is entered now.
     depth: u32,
     /// The candidate for its last poll.
@@ -98,6 +100,7 @@ impl SpanReplayer {
     ) {
         self.line_count += 1;
         self.is_after_gap = false;
+        let at = self.in_order(line, at);
         if let Some((left, candidate)) = self.just_exited.take() {
             let closes = matches!(line, RecordingLine::Close { id, .. } if *id == left);
             // On several threads other lines may come in between.
@@ -131,6 +134,20 @@ impl SpanReplayer {
             RecordingLine::Waker { .. } => {}
         }
         self.pending.resolve_expired(at, out);
+    }
+
+    /// Returns `at`, but not before the previous line of the same task. Lines of different threads are out of order.
+    fn in_order(&mut self, line: &RecordingLine, at: Nanos) -> Nanos {
+        let (RecordingLine::Enter { id, .. }
+        | RecordingLine::Exit { id, .. }
+        | RecordingLine::Close { id, .. }
+        | RecordingLine::Waker { id, .. }) = line
+        else {
+            return at;
+        };
+        let Some(entry) = self.tasks.get_mut(id) else { return at };
+        entry.last_at = entry.last_at.max(at);
+        entry.last_at
     }
 
     /// Whether [`ENTERED_MAX`] is reached, so that no further span can be entered.
@@ -186,6 +203,7 @@ impl SpanReplayer {
         let entry = RecordedTask {
             task,
             kind,
+            last_at: at,
             depth: 0,
             candidate: None,
             is_woken: true,
@@ -255,10 +273,10 @@ impl SpanReplayer {
         }
     }
 
-    /// Sets the loop time up to which the resolver has every ready poll of an await.
-    pub fn set_reported_until(&mut self, at: Nanos) {
+    /// Sets the interval of loop time in which the resolver has every ready poll of an await.
+    pub fn set_reported_interval(&mut self, from: Nanos, until: Nanos) {
         if let Some(awaits) = &mut self.awaits {
-            awaits.set_reported_until(at);
+            awaits.set_reported_interval(from, until);
         }
     }
 

@@ -276,7 +276,7 @@ pub(super) struct RecordingJson<'a> {
     pub(super) skipped: u64,
     /// Number of lines dropped because they were recorded faster than they could be read.
     pub(super) lost: u64,
-    /// Number of lines with a time before that of the previous line.
+    /// Number of lines with a time before that of an earlier line.
     pub(super) clamped: u64,
     /// Number of tasks without a recorded spawn.
     pub(super) unspawned: u64,

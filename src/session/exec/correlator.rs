@@ -97,9 +97,10 @@ impl Correlator {
         self.counted_until
     }
 
-    /// Returns the time up to which the polls of awaits are complete, in nanoseconds since 1970.
-    pub fn polls_until(&self) -> Option<u64> {
-        self.polls_until
+    /// Returns the interval in which every poll of an await is reported, in nanoseconds since 1970.
+    pub fn polls_interval(&self) -> Option<(u64, u64)> {
+        let from = self.origin.saturating_add(self.decoder.has_polls_from());
+        self.polls_until.map(|until| (from, until))
     }
 
     /// Returns a note about the limits of the console's data.
@@ -127,6 +128,7 @@ impl Correlator {
         let mut emitted = self.sort_events(events, time);
         self.counted_until = self.updated_until;
         if self.decoder.has_every_poll() {
+            // Events before the previous update were in the buffer when this one drained it.
             self.polls_until = self.counted_until;
         }
         self.updated_until = Some(origin.saturating_add(self.decoder.clock().now()));
