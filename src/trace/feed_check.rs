@@ -10,6 +10,7 @@ use super::recording_stats::RecordingStats;
 use super::task::Task;
 use super::task_meta::TaskCounts;
 use super::time::Nanos;
+use super::unknown_counts::UnknownCounts;
 
 /// A task whose counts differ between the two feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +53,8 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
-    /// Number of awaits whose task is not known.
-    pub unattributed_awaits: u64,
+    /// What was observed and could not be attributed.
+    pub unknown: UnknownCounts,
     /// For a program with two feeds: the time up to which the console's counts are complete.
     pub console_complete_until: Nanos,
 }

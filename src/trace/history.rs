@@ -20,7 +20,7 @@ use super::resource::Resources;
 use super::stats::StatsSnapshot;
 use super::storage::{ALLOCATION_BYTES, StorageDelta};
 use super::task::{ColdState, ConsoleTaskStats, Task, TaskPhase};
-use super::task_meta::{TaskMeta, TaskOutcome};
+use super::task_meta::{TaskKind, TaskMeta, TaskOutcome};
 use super::tasks::Tasks;
 use super::time::Nanos;
 use super::wake_source::WakeSource;
@@ -235,7 +235,7 @@ impl History {
         }
     }
 
-    /// Ends a task, except for its phase, and returns its outcome. `None` if it has ended before, does not exist or was
+    /// Ends a task, except for its phase, and returns its outcome and kind. `None` if it has ended before, does not exist or was
     /// evicted.
     pub fn end_task(
         &mut self,
@@ -243,22 +243,23 @@ impl History {
         at: Nanos,
         step: u32,
         outcome: TaskOutcome,
-    ) -> Option<(&TaskOutcome, StorageDelta)> {
+    ) -> Option<(&TaskOutcome, TaskKind, StorageDelta)> {
         let task = self.tasks.get_mut(id).filter(|task| task.outcome.is_none())?;
         let delta = task.lane.end(at);
         task.end_step = Some(step);
         task.open_awaits = OpenAwaits::default();
         task.end_hold(at, step);
-        Some((task.outcome.insert(outcome), delta))
+        let kind = task.meta.kind;
+        Some((task.outcome.insert(outcome), kind, delta))
     }
 
-    /// Sets the phase of a task. Returns the phase before, and whether the task runs beside the loop; `None` if the
+    /// Sets the phase of a task. Returns the phase before, and the kind of the task; `None` if the
     /// task has ended, does not exist or was evicted.
     #[inline]
-    pub fn set_phase(&mut self, id: TaskId, phase: TaskPhase) -> Option<(TaskPhase, bool)> {
+    pub fn set_phase(&mut self, id: TaskId, phase: TaskPhase) -> Option<(TaskPhase, TaskKind)> {
         // Samples may arrive after their task has ended.
         let task = self.tasks.get_mut(id).filter(|task| task.phase != TaskPhase::Ended)?;
-        Some((std::mem::replace(&mut task.phase, phase), task.is_off_loop()))
+        Some((std::mem::replace(&mut task.phase, phase), task.meta.kind))
     }
 
     /// Appends a snapshot to the lane of `owner`, or to the loop's lane for `None`.

@@ -132,11 +132,14 @@ impl DetailsPane<'_> {
         if let Some(id) = awaited {
             self.push_await(lines, id);
         }
-        let open = task.open_awaits();
+        let first = awaited.filter(|_| trace.is_external());
+        let open = first.into_iter().chain(task.open_awaits().filter(|id| Some(*id) != first));
         if self.at.is_none() && task.open_awaits().nth(1).is_some() {
             let sources = open.take(NESTED_AWAITS_MAX).filter_map(|id| trace.site(trace.awaits().get(id)?.site));
-            let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(" › ");
-            lines.push(self.entry("nested in", &chain));
+            // The awaits of an external app are side by side.
+            let separator = if trace.is_external() { ", " } else { " › " };
+            let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(separator);
+            lines.push(self.entry(if trace.is_external() { "waits on" } else { "nested in" }, &chain));
         }
     }
 

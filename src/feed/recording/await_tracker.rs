@@ -105,7 +105,7 @@ impl AwaitTracker {
         if polled.len() > 1 {
             self.ambiguous.push(span);
         }
-        self.try_start(span, resolver, reported, true, out);
+        self.try_start(span, resolver, reported, None, out);
     }
 
     /// Handles the exit of a span.
@@ -121,7 +121,7 @@ impl AwaitTracker {
         unresolved.exited_at = at;
         unresolved.evidence.exit();
         self.ambiguous.retain(|ambiguous| *ambiguous != span);
-        self.try_start(span, resolver, resolver.reported(span), true, out);
+        self.try_start(span, resolver, resolver.reported(span), None, out);
         if let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get_mut(&span)
             && !std::mem::replace(&mut unresolved.is_queued, true)
         {
@@ -181,10 +181,15 @@ impl AwaitTracker {
     }
 
     /// Resolves some unresolved spans again. A task that waits forever never enters its span again.
-    pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+    pub fn resolve_late_awaits(
+        &mut self,
+        polled: &[PolledTask],
+        resolver: &impl AwaitResolver,
+        out: &mut impl FnMut(Event),
+    ) {
         for _ in 0..RESOLVES_PER_CALL.min(self.resolve_queue.len()) {
             let Some(span) = self.resolve_queue.pop_front() else { break };
-            if self.resolve_again(span, resolver, false, out) {
+            if self.resolve_again(span, (polled, false), resolver, out) {
                 self.resolve_queue.push_back(span);
             }
         }
@@ -194,7 +199,7 @@ impl AwaitTracker {
     /// Resolves everything that can be resolved at the end of the recording, and counts the rest.
     pub fn finish(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         for span in std::mem::take(&mut self.resolve_queue) {
-            self.resolve_again(span, resolver, true, out);
+            self.resolve_again(span, (&[], true), resolver, out);
         }
         self.decide_outcomes(resolver, out);
         let left = self.spans.drain().filter(|(span, tracked)| {
@@ -215,15 +220,15 @@ impl AwaitTracker {
     fn resolve_again(
         &mut self,
         span: u64,
+        (polled, is_last): (&[PolledTask], bool),
         resolver: &impl AwaitResolver,
-        is_last: bool,
         out: &mut impl FnMut(Event),
     ) -> bool {
         let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get(&span) else { return false };
         if unresolved.closed_at.is_some() {
             self.resolve_closed(span, resolver, is_last, out);
         } else {
-            self.try_start(span, resolver, resolver.reported(span), false, out);
+            self.try_start(span, resolver, resolver.reported(span), Some(polled), out);
         }
         matches!(self.spans.get(&span), Some(TrackedSpan::Unresolved(_)))
     }
@@ -231,7 +236,7 @@ impl AwaitTracker {
     /// Resolves a closed span: emits its await, counts it as unattributed, or keeps it until it is reported.
     fn resolve_closed(&mut self, span: u64, resolver: &impl AwaitResolver, is_last: bool, out: &mut impl FnMut(Event)) {
         let reported = resolver.reported(span);
-        self.try_start(span, resolver, reported, false, out);
+        self.try_start(span, resolver, reported, Some(&[]), out);
         let (is_known, is_await) = match reported {
             ReportedSpan::Unreported => (false, true),
             ReportedSpan::NotAwaited => (true, false),
@@ -249,14 +254,14 @@ impl AwaitTracker {
         }
     }
 
-    /// Starts the await of an unresolved span if its task is known, and ends it if the span is closed. `is_just_polled`
-    /// states that it was polled during the current poll of its task.
+    /// Starts the await of an unresolved span if its task is known, and ends it if the span is closed. `polled`
+    /// holds the tasks that are being polled, if the span is no longer entered.
     fn try_start(
         &mut self,
         span: u64,
         resolver: &impl AwaitResolver,
         reported: ReportedSpan,
-        is_just_polled: bool,
+        polled: Option<&[PolledTask]>,
         out: &mut impl FnMut(Event),
     ) {
         let Some(TrackedSpan::Unresolved(UnresolvedSpan { evidence, exited_at, closed_at, .. })) =
@@ -292,6 +297,7 @@ impl AwaitTracker {
             self.end_await((span, closed_at), &open, reported, out);
             return;
         }
+        let is_just_polled = polled.is_none_or(|polled| polled.iter().any(|polled| polled.task == task));
         open.is_just_polled = is_just_polled;
         let polled = self.polled.entry(task).or_default();
         if is_just_polled { &mut polled.current } else { &mut polled.last }.push(span);

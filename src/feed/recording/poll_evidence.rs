@@ -13,6 +13,8 @@ pub struct PolledTask {
     pub span: u64,
     /// The task.
     pub task: TaskId,
+    /// Clones of its waker are recorded. Those of a future that a thread blocks on are not.
+    pub has_recorded_waker: bool,
 }
 
 /// One enter of a span: when, and which tasks were being polled.
@@ -44,7 +46,7 @@ pub struct PollEvidence {
     pub last: SpanEnter,
     /// The tasks that were being polled at each enter.
     possible: Vec<PolledTask>,
-    /// Those of them whose wakers were cloned during each poll.
+    /// Those of them whose wakers were cloned during each poll, or whose clones are not recorded.
     evident: Vec<PolledTask>,
     /// During one of its polls no waker of a possible task was cloned.
     lacks_evidence: bool,
@@ -90,7 +92,7 @@ impl PollEvidence {
             return;
         }
         self.lacks_evidence |= !self.last.polled.iter().any(|task| self.cloned.contains(&task.span));
-        self.evident.retain(|task| self.cloned.contains(&task.span));
+        self.evident.retain(|task| !task.has_recorded_waker || self.cloned.contains(&task.span));
     }
 
     /// Returns the only task that can have polled the span each time, if there is exactly one.
@@ -112,8 +114,16 @@ impl PollEvidence {
 mod tests {
     use super::*;
 
+    /// A future that a thread blocks on.
+    const MAIN: u64 = 9;
+
     fn tasks(spans: &[u64]) -> Vec<PolledTask> {
-        spans.iter().map(|span| PolledTask { span: *span, task: TaskId::from_index(*span as usize) }).collect()
+        let task = |span: &u64| PolledTask {
+            span: *span,
+            task: TaskId::from_index(*span as usize),
+            has_recorded_waker: *span != MAIN,
+        };
+        spans.iter().map(task).collect()
     }
 
     fn evidence(polls: &[(&[u64], &[u64])]) -> Option<u64> {
@@ -147,5 +157,7 @@ mod tests {
         assert_eq!(evidence(&[(&[1, 2], &[1, 2]), (&[1, 2], &[1])]), Some(1));
         assert_eq!(evidence(&[(&[1, 2], &[1]), (&[1, 2], &[2])]), None, "contradictory");
         assert_eq!(evidence(&[(&[1, 2], &[1]), (&[1, 2], &[])]), None, "the task's waker is not used each time");
+        assert_eq!(evidence(&[(&[1, MAIN], &[1])]), None, "clones of main's waker are not recorded");
+        assert_eq!(evidence(&[(&[1, MAIN], &[]), (&[2, MAIN], &[])]), Some(MAIN));
     }
 }

@@ -58,7 +58,7 @@ struct EnteredSpan {
     /// The task that it stands for, unless that is a closure on the blocking pool.
     task: Option<TaskId>,
     /// The task or closure that it stands for, unless that is a worker of the runtime.
-    poller: Option<TaskId>,
+    poller: Option<PolledTask>,
 }
 
 /// Replays lines in order, tracking entered spans and live tasks.
@@ -70,6 +70,8 @@ pub struct SpanReplayer {
     /// The same keys in order, including claimed ones.
     spawn_order: VecDeque<(u64, u64)>,
     task_count: usize,
+    /// Live workers of multi-threaded runtimes.
+    worker_count: usize,
     entered: Vec<EnteredSpan>,
     /// Scratch list of the tasks that are being polled.
     polled: Vec<PolledTask>,
@@ -211,6 +213,7 @@ impl SpanReplayer {
             exited_on_line: 0,
             is_uninterrupted: false,
         };
+        self.worker_count += usize::from(kind == TaskKind::Worker);
         self.tasks.insert(span, entry);
         spawned.parent = self.polled_task();
         self.pending.emit(Event::Spawn { task, at, meta: Box::new(spawned) }, out);
@@ -232,7 +235,11 @@ impl SpanReplayer {
             Some(entry) => {
                 // Runtime workers are closures on the blocking pool, and poll other tasks inside.
                 entered.task = (!entry.kind.is_off_loop()).then_some(entry.task);
-                entered.poller = (entry.kind != TaskKind::Worker).then_some(entry.task);
+                entered.poller = (entry.kind != TaskKind::Worker).then_some(PolledTask {
+                    span,
+                    task: entry.task,
+                    has_recorded_waker: entry.kind.is_task(),
+                });
                 entry.depth += 1;
                 if entry.depth == 1 {
                     if let Some(candidate) = entry.candidate {
@@ -248,13 +255,8 @@ impl SpanReplayer {
                 }
             }
             None => {
+                self.list_polled();
                 if let Some(awaits) = &mut self.awaits {
-                    let pollers = self.entered.iter().rev();
-                    let pollers =
-                        pollers.filter_map(|entered| Some(PolledTask { span: entered.span, task: entered.poller? }));
-                    self.polled.clear();
-                    // On one thread the task that was entered last is the one that is polled.
-                    self.polled.extend(pollers.take(if self.is_multi_threaded { usize::MAX } else { 1 }));
                     awaits.enter((span, at), &self.polled, resolver, &mut |event| self.pending.emit(event, out));
                 }
             }
@@ -266,10 +268,22 @@ impl SpanReplayer {
         }
     }
 
+    /// Lists the tasks that are being polled.
+    fn list_polled(&mut self) {
+        self.polled.clear();
+        if self.awaits.is_none() {
+            return;
+        }
+        // On one thread the task that was entered last is the one that is polled.
+        let most = if self.is_multi_threaded { usize::MAX } else { 1 };
+        self.polled.extend(self.entered.iter().rev().filter_map(|entered| entered.poller).take(most));
+    }
+
     /// Resolves spans again that could not be resolved when they were entered.
     pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        self.list_polled();
         if let Some(awaits) = &mut self.awaits {
-            awaits.resolve_late_awaits(resolver, &mut |event| self.pending.emit(event, out));
+            awaits.resolve_late_awaits(&self.polled, resolver, &mut |event| self.pending.emit(event, out));
         }
     }
 
@@ -335,6 +349,7 @@ impl SpanReplayer {
         } else {
             TaskOutcome::Completed
         };
+        self.worker_count -= usize::from(entry.kind == TaskKind::Worker);
         if let Some(awaits) = &mut self.awaits {
             awaits.task_ended(entry.task);
         }
@@ -355,7 +370,19 @@ impl SpanReplayer {
         }
     }
 
+    /// Returns what called a waker just now. On several threads it is known only if there is no other possibility.
     fn wake_source(&self) -> WakeSource {
+        if self.is_multi_threaded {
+            let mut polled = self.entered.iter().filter_map(|entered| entered.poller);
+            return match (polled.next(), polled.next()) {
+                // The only worker polls this task, so it does not run the driver.
+                (Some(PolledTask { task, has_recorded_waker: true, .. }), None) if self.worker_count <= 1 => {
+                    WakeSource::Task(task)
+                }
+                (None, _) => WakeSource::Driver,
+                _ => WakeSource::Unknown,
+            };
+        }
         match self.polled_task() {
             Some(task) => WakeSource::Task(task),
             None if self.entered.iter().any(|entered| entered.task.is_some()) => WakeSource::Thread,
