@@ -28,12 +28,14 @@
 
 mod await_tracker;
 mod clock;
+mod entered_spans;
 mod line;
 mod line_splitter;
 mod open_await;
 mod pending_polls;
 mod poll_evidence;
 mod span_replayer;
+mod task_ending;
 
 use await_tracker::AwaitTracker;
 pub use clock::RecordingClock;
@@ -42,9 +44,10 @@ pub use line::{
 };
 pub use line_splitter::LINE_BYTES_MAX;
 
+use entered_spans::ENTERED_MAX;
 use line::LineError;
 use line_splitter::{LineSplitter, SplitLine};
-use span_replayer::{ENTERED_MAX, SpanReplayer};
+use span_replayer::SpanReplayer;
 
 use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize;

@@ -1,23 +1,21 @@
 //! Replays the span lines of a recording into events: polls, wakes and their sources, and drops of futures.
 //!
 //! A recording has no thread ids. On one thread enters and exits nest, so the span entered last is the active one. If
-//! they do not nest, there are several threads, and a wake source is inferred: the only task in a poll, or another
-//! thread if several tasks are.
+//! they do not nest, there are several threads.
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
 use super::await_tracker::AwaitTracker;
+use super::entered_spans::EnteredSpans;
 use super::line::{RecordingLine, SpawnField, SpawnFieldValue, WakerOp};
 use super::pending_polls::{CandidateId, PendingPolls};
 use super::poll_evidence::PolledTask;
+use super::task_ending::TaskEnding;
 use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize_cow;
 use crate::trace::{Event, Nanos, TaskId, TaskKind, TaskMeta, TaskOutcome, WakeSource};
-
-/// Spans entered at once, on all threads. Past this, lines with their exits must have been lost.
-pub const ENTERED_MAX: usize = 4_096;
 
 /// Longest task name kept, in characters.
 const NAME_CHARS_MAX: usize = 256;
@@ -45,20 +43,8 @@ struct RecordedTask {
     /// It was woken since it was last entered, is new, or that is unknown.
     is_woken: bool,
     was_polled: bool,
-    /// Number of the line of its last exit.
-    exited_on_line: u64,
-    /// No line came between its last exit and the next enter.
-    is_uninterrupted: bool,
-}
-
-/// A span that is entered now.
-#[derive(Clone, Copy, Debug)]
-struct EnteredSpan {
-    span: u64,
-    /// The task that it stands for, unless that is a closure on the blocking pool.
-    task: Option<TaskId>,
-    /// The task or closure that it stands for, unless that is a worker of the runtime.
-    poller: Option<PolledTask>,
+    /// What its lines show about its end.
+    ending: TaskEnding,
 }
 
 /// Replays lines in order, tracking entered spans and live tasks.
@@ -70,15 +56,16 @@ pub struct SpanReplayer {
     /// The same keys in order, including claimed ones.
     spawn_order: VecDeque<(u64, u64)>,
     task_count: usize,
-    /// Live workers of multi-threaded runtimes.
-    worker_count: usize,
-    entered: Vec<EnteredSpan>,
+    entered: EnteredSpans,
     /// Scratch list of the tasks that are being polled.
     polled: Vec<PolledTask>,
     pending: PendingPolls,
     /// Tracks awaits, if spans can be resolved.
     pub awaits: Option<AwaitTracker>,
-    is_multi_threaded: bool,
+    /// The current line happened before the previous line of its task.
+    is_late: bool,
+    /// Wakes are recorded.
+    has_wakes: bool,
     /// Lines replayed so far.
     line_count: u64,
     /// The task whose exit was the previous line, with its undecided candidate.
@@ -106,7 +93,7 @@ impl SpanReplayer {
         if let Some((left, candidate)) = self.just_exited.take() {
             let closes = matches!(line, RecordingLine::Close { id, .. } if *id == left);
             // On several threads other lines may come in between.
-            if !closes && !self.is_multi_threaded {
+            if !closes && !self.entered.is_multi_threaded {
                 self.pending.resolve(candidate, true, out);
             }
         }
@@ -133,7 +120,11 @@ impl SpanReplayer {
                     awaits.waker_cloned(*id);
                 }
             }
-            RecordingLine::Waker { .. } => {}
+            RecordingLine::Waker { id, .. } => {
+                if let Some(entry) = self.tasks.get_mut(id) {
+                    entry.ending.waker_dropped();
+                }
+            }
         }
         self.pending.resolve_expired(at, out);
     }
@@ -148,13 +139,14 @@ impl SpanReplayer {
             return at;
         };
         let Some(entry) = self.tasks.get_mut(id) else { return at };
+        self.is_late = at < entry.last_at;
         entry.last_at = entry.last_at.max(at);
         entry.last_at
     }
 
-    /// Whether [`ENTERED_MAX`] is reached, so that no further span can be entered.
+    /// Whether too many spans are entered, so that no further span can be entered.
     pub fn is_full(&self) -> bool {
-        self.entered.len() >= ENTERED_MAX
+        self.entered.is_full()
     }
 
     /// Takes the task with this span id and this spawn time (nanoseconds since 1970). Returns it once.
@@ -210,36 +202,18 @@ impl SpanReplayer {
             candidate: None,
             is_woken: true,
             was_polled: false,
-            exited_on_line: 0,
-            is_uninterrupted: false,
+            ending: TaskEnding::default(),
         };
-        self.worker_count += usize::from(kind == TaskKind::Worker);
+        self.entered.worker_count += usize::from(kind == TaskKind::Worker);
         self.tasks.insert(span, entry);
-        spawned.parent = self.polled_task();
+        spawned.parent = self.entered.polled_task();
         self.pending.emit(Event::Spawn { task, at, meta: Box::new(spawned) }, out);
         Some(task)
     }
 
-    /// Returns the task that is being polled, innermost first; `None` if that is ambiguous.
-    fn polled_task(&self) -> Option<TaskId> {
-        let mut polled = self.entered.iter().rev().filter_map(|entered| entered.task);
-        let last = polled.next();
-        // On several threads it could be any of them.
-        if self.is_multi_threaded && polled.next().is_some() { None } else { last }
-    }
-
     fn enter(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        let mut entered = EnteredSpan { span, task: None, poller: None };
-        let mut is_pool = false;
         match self.tasks.get_mut(&span) {
             Some(entry) => {
-                // Runtime workers are closures on the blocking pool, and poll other tasks inside.
-                entered.task = (!entry.kind.is_off_loop()).then_some(entry.task);
-                entered.poller = (entry.kind != TaskKind::Worker).then_some(PolledTask {
-                    span,
-                    task: entry.task,
-                    has_recorded_waker: entry.kind.is_task(),
-                });
                 entry.depth += 1;
                 if entry.depth == 1 {
                     if let Some(candidate) = entry.candidate {
@@ -248,10 +222,15 @@ impl SpanReplayer {
                     }
                     // tokio does not report the wakes of a `block_on` future.
                     let is_woken = entry.is_woken || !entry.was_polled || entry.kind == TaskKind::BlockOn;
-                    entry.is_uninterrupted = entry.exited_on_line + 1 == self.line_count;
+                    entry.ending.enter(at, self.line_count);
                     entry.candidate = Some(self.pending.begin_candidate(entry.task, at, is_woken));
                     (entry.is_woken, entry.was_polled) = (false, true);
-                    is_pool = entry.kind.is_off_loop();
+                }
+                let (task, kind) = (entry.task, entry.kind);
+                self.entered.enter_task(span, task, kind);
+                if kind.is_off_loop() {
+                    // Closures of the blocking pool run on other threads.
+                    self.mark_multi_threaded(at, out);
                 }
             }
             None => {
@@ -259,24 +238,17 @@ impl SpanReplayer {
                 if let Some(awaits) = &mut self.awaits {
                     awaits.enter((span, at), &self.polled, resolver, &mut |event| self.pending.emit(event, out));
                 }
+                self.entered.enter_other(span);
             }
-        }
-        self.entered.push(entered);
-        if is_pool {
-            // Closures of the blocking pool run on other threads.
-            self.mark_multi_threaded(at, out);
         }
     }
 
     /// Lists the tasks that are being polled.
     fn list_polled(&mut self) {
         self.polled.clear();
-        if self.awaits.is_none() {
-            return;
+        if self.awaits.is_some() {
+            self.polled.extend(self.entered.pollers());
         }
-        // On one thread the task that was entered last is the one that is polled.
-        let most = if self.is_multi_threaded { usize::MAX } else { 1 };
-        self.polled.extend(self.entered.iter().rev().filter_map(|entered| entered.poller).take(most));
     }
 
     /// Resolves spans again that could not be resolved when they were entered.
@@ -302,10 +274,8 @@ impl SpanReplayer {
     }
 
     fn exit(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        let Some(index) = self.entered.iter().rposition(|entered| entered.span == span) else { return };
-        let left = self.entered.remove(index);
-        if left.task.is_some() && self.entered[index..].iter().any(|after| after.task.is_some()) {
-            // A task that was entered later is still entered, so it is on another thread.
+        let Some(is_overlapping) = self.entered.exit(span) else { return };
+        if is_overlapping {
             self.mark_multi_threaded(at, out);
         }
         let Some(entry) = self.tasks.get_mut(&span) else {
@@ -318,20 +288,22 @@ impl SpanReplayer {
         if entry.depth > 0 {
             return;
         }
-        entry.exited_on_line = self.line_count;
+        entry.ending.exit(at, self.line_count);
         if let Some(awaits) = &mut self.awaits {
             awaits.poll_ended(entry.task, &mut |event| self.pending.emit(event, out));
         }
         if let Some(candidate) = entry.candidate {
-            self.pending.end_candidate(candidate, entry.task, at, out);
-            self.just_exited = self.pending.is_undecided(candidate).then_some((span, candidate));
+            let outcome = entry.ending.outcome(self.entered.is_multi_threaded, self.entered.worker_count > 0);
+            let outcome = Some(outcome).filter(|_| entry.kind.is_task() && self.has_wakes && entry.ending.has_wakes());
+            self.pending.end_candidate(candidate, (entry.task, at), outcome, out);
+            self.just_exited = self.pending.is_decided_next(candidate).then_some((span, candidate));
         }
     }
 
     fn close(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         if let Some(entry) = self.tasks.remove(&span) {
             self.end(entry, at, out);
-            self.entered.retain(|entered| entered.span != span);
+            self.entered.close(span);
         } else if let Some(awaits) = &mut self.awaits {
             awaits.close((span, at), resolver, &mut |event| self.pending.emit(event, out));
         }
@@ -341,15 +313,12 @@ impl SpanReplayer {
         if let Some(candidate) = entry.candidate {
             self.pending.resolve(candidate, false, out);
         }
-        // A ready future is dropped by the next thing that its thread does; a cancelled one is not. On several threads
-        // the two cannot be distinguished.
-        let is_task = matches!(entry.kind, TaskKind::Task | TaskKind::Local);
-        let outcome = if is_task && !self.is_multi_threaded && !entry.is_uninterrupted {
-            TaskOutcome::Cancelled
+        let outcome = if entry.kind.is_task() {
+            entry.ending.outcome(self.entered.is_multi_threaded, self.entered.worker_count > 0)
         } else {
             TaskOutcome::Completed
         };
-        self.worker_count -= usize::from(entry.kind == TaskKind::Worker);
+        self.entered.worker_count -= usize::from(entry.kind == TaskKind::Worker);
         if let Some(awaits) = &mut self.awaits {
             awaits.task_ended(entry.task);
         }
@@ -363,35 +332,20 @@ impl SpanReplayer {
             let added = self.add(span, at, nameless, out);
             self.unspawned += u64::from(added.is_some());
         }
-        let source = if self_wake { WakeSource::SelfWake } else { self.wake_source() };
+        let source = if self_wake { WakeSource::SelfWake } else { self.entered.wake_source() };
         if let Some(entry) = self.tasks.get_mut(&span) {
             entry.is_woken = true;
+            entry.ending.wake();
+            self.has_wakes = true;
+            if let Some(candidate) = entry.candidate.filter(|_| self.is_late) {
+                self.pending.mark_woken(candidate);
+            }
             self.pending.emit(Event::Wake { task: entry.task, at, source }, out);
         }
     }
 
-    /// Returns what called a waker just now. On several threads it is known only if there is no other possibility.
-    fn wake_source(&self) -> WakeSource {
-        if self.is_multi_threaded {
-            let mut polled = self.entered.iter().filter_map(|entered| entered.poller);
-            return match (polled.next(), polled.next()) {
-                // The only worker polls this task, so it does not run the driver.
-                (Some(PolledTask { task, has_recorded_waker: true, .. }), None) if self.worker_count <= 1 => {
-                    WakeSource::Task(task)
-                }
-                (None, _) => WakeSource::Driver,
-                _ => WakeSource::Unknown,
-            };
-        }
-        match self.polled_task() {
-            Some(task) => WakeSource::Task(task),
-            None if self.entered.iter().any(|entered| entered.task.is_some()) => WakeSource::Thread,
-            None => WakeSource::Driver,
-        }
-    }
-
     fn mark_multi_threaded(&mut self, at: Nanos, out: &mut impl FnMut(Event)) {
-        if !std::mem::replace(&mut self.is_multi_threaded, true) {
+        if !std::mem::replace(&mut self.entered.is_multi_threaded, true) {
             self.pending.emit(Event::MultiThreadDetected { at }, out);
         }
     }
@@ -409,7 +363,7 @@ impl SpanReplayer {
             if std::mem::take(&mut entry.depth) > 0 {
                 // It ended here at the latest, and is not extended past that.
                 if let Some(candidate) = entry.candidate {
-                    self.pending.end_candidate(candidate, entry.task, at, out);
+                    self.pending.end_candidate(candidate, (entry.task, at), None, out);
                 }
             }
             if let Some(candidate) = entry.candidate.take() {
