@@ -25,7 +25,6 @@ mod lint_runner;
 mod lints;
 mod panic_messages;
 mod summary;
-mod task_role;
 mod thresholds;
 pub mod units;
 

@@ -22,7 +22,7 @@ pub mod cli {
 
 /// Feeds from external apps.
 pub mod feed {
-    pub use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
+    pub use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, Readiness, ReportedSpan};
     pub use crate::feed::console::{ConsoleDecoder, PollSource};
     pub use crate::feed::console_health::ConsoleHealth;
     pub use crate::feed::probe::{Probe, ProbeReader};

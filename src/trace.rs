@@ -54,6 +54,7 @@ mod task_meta;
 mod task_state;
 mod tasks;
 mod time;
+mod unknown_counts;
 mod wake_source;
 mod wakes;
 mod window;
@@ -83,6 +84,7 @@ pub use task_meta::{TaskCounts, TaskKind, TaskMeta, TaskOutcome};
 pub use task_state::TaskState;
 pub use tasks::Tasks;
 pub use time::Nanos;
+pub use unknown_counts::UnknownCounts;
 pub use wake_source::WakeSource;
 
 use feed_check::FeedCheck;
@@ -142,6 +144,17 @@ impl Trace {
     /// Returns when polls on more than one thread were first detected. From then on the source of a wake is a guess.
     pub fn multi_threaded_since(&self) -> Option<Nanos> {
         self.feed_check.multi_threaded_since
+    }
+
+    /// Returns how many awaits and wakes were observed that could not be attributed.
+    pub fn unknown_counts(&self) -> UnknownCounts {
+        self.feed_check.unknown
+    }
+
+    /// Returns the totals, with only tasks of the program in the numbers of tasks by state: without workers, `block_on`
+    /// futures and blocking closures.
+    pub fn task_counts(&self) -> LoopCounts {
+        self.loop_state.task_counts()
     }
 
     /// Stores the statistics of the console-subscriber recording that this trace is read from.

@@ -305,7 +305,8 @@ fn urgency(state: TaskState) -> u64 {
         TaskState::Waiting(..) => 3,
         TaskState::Failed => 4,
         TaskState::Cancelled => 5,
-        TaskState::Completed => 6,
+        TaskState::Ended => 6,
+        TaskState::Completed => 7,
     }
 }
 

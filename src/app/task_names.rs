@@ -15,5 +15,6 @@ pub fn describe_waker(trace: &Trace, cause: WakeSource) -> String {
         WakeSource::Driver => "timer or I/O driver".to_owned(),
         WakeSource::Thread => "another thread".to_owned(),
         WakeSource::User => "you".to_owned(),
+        WakeSource::Unknown => "an unknown source".to_owned(),
     }
 }

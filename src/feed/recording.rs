@@ -28,10 +28,14 @@
 
 mod await_tracker;
 mod clock;
+mod entered_spans;
 mod line;
 mod line_splitter;
+mod open_await;
 mod pending_polls;
+mod poll_evidence;
 mod span_replayer;
+mod task_ending;
 
 use await_tracker::AwaitTracker;
 pub use clock::RecordingClock;
@@ -40,9 +44,10 @@ pub use line::{
 };
 pub use line_splitter::LINE_BYTES_MAX;
 
+use entered_spans::ENTERED_MAX;
 use line::LineError;
 use line_splitter::{LineSplitter, SplitLine};
-use span_replayer::{ENTERED_MAX, SpanReplayer};
+use span_replayer::SpanReplayer;
 
 use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize;
@@ -181,6 +186,16 @@ impl RecordingDecoder {
         self.replayer.resolve_late_awaits(resolver, out);
     }
 
+    /// Sets the interval of loop time in which the resolver has every ready poll of an await.
+    pub fn set_reported_interval(&mut self, from: Nanos, until: Nanos) {
+        self.replayer.set_reported_interval(from, until);
+    }
+
+    /// Resolves awaits for the last time, at the end of the input, and counts those that cannot be attributed to a task.
+    pub fn finish_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        self.replayer.finish_awaits(resolver, out);
+    }
+
     /// Notes that the program is gone while tasks have no recorded end.
     pub fn mark_unfinished(&mut self) {
         self.stats.is_unfinished = true;
@@ -262,14 +277,13 @@ impl<N: AwaitResolver> LineHandler<'_, N> {
         if matches!(line, RecordingLine::Enter { .. }) && self.replayer.is_full() {
             return self.handle_malformed(number, format!("more than {ENTERED_MAX} spans entered at once"), out);
         }
-        let mut at = self.clock.loop_time(epoch_ns);
+        let at = self.clock.loop_time(epoch_ns);
         if at < *self.last {
             self.stats.clamped_lines += 1;
-            at = *self.last;
         }
-        *self.last = at;
+        *self.last = at.max(*self.last);
         if let Some((from, dropped)) = self.missing.take() {
-            out(Event::Gap { from, to: at, dropped });
+            out(Event::Gap { from, to: at.max(from), dropped });
         }
         self.stats.events += 1;
         self.replayer.replay(line, at, self.resolver, out);

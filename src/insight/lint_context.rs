@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use super::panic_messages::find_panics;
-use super::task_role;
 use super::thresholds::Thresholds;
 use super::units::human_ns;
 use crate::trace::{
@@ -81,7 +80,7 @@ impl LintIndex {
 
     /// Adds a task.
     pub fn add_task(&mut self, task: &Task) {
-        if task_role::is_worker(task) {
+        if task.meta.kind == TaskKind::Worker {
             self.worker_starts.push(task.lane.spawned_at());
         }
         if task.meta.kind == TaskKind::BlockOn {

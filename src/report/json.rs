@@ -10,15 +10,18 @@ pub use schema::JsonReport;
 use serde_json::Value;
 
 use schema::{
-    AwaitJson, ConsoleJson, EvictedTasksJson, FeedsJson, FindingJson, GapJson, LoopJson, OutputLineJson, ProbeJson,
-    RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, WakeJson,
+    AwaitJson, ConsoleJson, EvictedTasksJson, FeedsJson, FidelityJson, FindingJson, GapJson, LoopJson, OutputLineJson,
+    ProbeJson, RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, UnknownJson, WakeJson,
 };
 
 use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
 use crate::insight::{self, RunSummary};
 use crate::sanitize::is_unsafe_char;
-use crate::trace::{Await, AwaitId, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskState, Trace};
+use crate::trace::{
+    Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskOutcome, TaskState,
+    Trace, UnknownCounts,
+};
 use crate::workload::manifest::ParamValue;
 
 /// Version of the schema.
@@ -47,6 +50,8 @@ impl<'a> JsonReport<'a> {
             outcome: input.outcome.name(),
             error: input.error(),
             fidelity: input.fidelity(),
+            fidelity_by: fidelity_json(input),
+            unknown: unknown_json(trace),
             elapsed_ns: summary.elapsed_ns,
             r#loop: LoopJson {
                 busy_ns: sum_if_exact(trace, trace.loop_lane(), summary.busy_ns),
@@ -133,6 +138,31 @@ fn param_json(value: &ParamValue) -> Value {
     }
 }
 
+fn fidelity_json(input: &ReportInput) -> FidelityJson {
+    let (trace, unknown) = (input.trace, input.trace.unknown_counts());
+    let name = |is_exact: bool| if is_exact { Fidelity::Exact.name() } else { Fidelity::Sampled.name() };
+    let are_polls_exact = trace.fidelity() == Fidelity::Exact
+        && input.disagreements().is_empty()
+        && trace.gaps().all(|gap| gap.dropped == 0);
+    // A recording alone names no awaits.
+    let has_awaits = !trace.is_external() || trace.console_feed_counts().0 > 0;
+    let (_, console_dropped) = trace.console_feed_counts();
+    let are_awaits_exact = has_awaits && unknown.awaits == 0 && (!trace.is_external() || console_dropped == 0);
+    FidelityJson {
+        polls: name(are_polls_exact),
+        wakes: name(are_polls_exact),
+        awaits: name(are_polls_exact && are_awaits_exact),
+        wakers: name(are_polls_exact && unknown.wakers == 0),
+    }
+}
+
+fn unknown_json(trace: &Trace) -> UnknownJson {
+    let tasks = trace.tasks().iter().filter(|task| task.outcome == Some(TaskOutcome::Unknown)).count();
+    let awaits = trace.awaits().iter().filter(|(_, found)| found.outcome() == AwaitOutcome::Unknown).count();
+    let UnknownCounts { awaits: unattributed, wakers } = trace.unknown_counts();
+    UnknownJson { awaits: unattributed, outcomes: (tasks + awaits) as u64, wakers }
+}
+
 fn output_json(trace: &Trace) -> Vec<OutputLineJson<'_>> {
     let lines = trace.output().lines().iter().chain(trace.output().pending());
     lines
@@ -152,6 +182,7 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
         id: task.id.number(),
         name: task.given_name(),
         kind: task.meta.kind.name(),
+        role: task.meta.kind.role(),
         parent: task.meta.parent.map(|id| id.number()),
         state: state.name(),
         location: task.meta.location.as_ref().map(ToString::to_string),
@@ -167,7 +198,16 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
             TaskState::Waiting(Some(id), _) => site_of(trace, id).map(site_json),
             _ => None,
         },
+        open_awaits: open_awaits_json(trace, task, state),
     }
+}
+
+/// Returns the sites of the awaits on which a task waits, the one that its state names first.
+fn open_awaits_json<'a>(trace: &'a Trace, task: &Task, state: TaskState) -> Vec<SiteJson<'a>> {
+    let TaskState::Waiting(first, _) = state else { return Vec::new() };
+    let others = task.open_awaits().rev().filter(|id| Some(*id) != first);
+    let sites = first.into_iter().chain(others).filter_map(|id| site_of(trace, id));
+    sites.map(site_json).collect()
 }
 
 /// Returns the site of an await, or `None` if the await was evicted.

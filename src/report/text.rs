@@ -259,7 +259,7 @@ fn write_recording_problems(stats: &RecordingStats, out: &mut impl Write) -> io:
         (stats.skipped_lines, "skipped: not parseable"),
         (stats.unknown_lines, "of unknown kind"),
         (stats.lost_lines, "dropped: recorded faster than they could be read"),
-        (stats.clamped_lines, "with a time before that of the previous line"),
+        (stats.clamped_lines, "with a time before that of an earlier line"),
     ];
     for (count, what) in counted.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "  {} {what}", pluralize(*count, "line"))?;

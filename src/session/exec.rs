@@ -167,7 +167,8 @@ impl ExecSession {
         if self.app_end.has_ended() {
             return u64::MAX;
         }
-        let updated = self.correlator.updated_until().unwrap_or(0);
+        // The outcome of an await is certain with the update after that of its end.
+        let updated = self.correlator.counted_until().unwrap_or(0);
         updated.max(self.clock.now().saturating_sub(DELAY_MAX_NS))
     }
 
@@ -282,6 +283,10 @@ impl ExecSession {
         let events = self.correlator.catch_up(&mut self.recording, &self.trace);
         self.read_sources(&events);
         events.into_iter().for_each(|event| self.trace.apply(event));
+        if let Some((from, until)) = self.correlator.polls_interval() {
+            let [from, until] = [from, until].map(|epoch_ns| self.recording.clock_mut().loop_time_at(epoch_ns));
+            self.recording.set_reported_interval(from, until);
+        }
         if let Some(counted) = self.correlator.counted_until() {
             let counted = self.recording.clock_mut().loop_time(counted);
             self.trace.set_console_complete_until(counted);

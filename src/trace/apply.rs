@@ -24,8 +24,8 @@ impl Trace {
             Event::Spawn { task, at, meta } => {
                 self.loop_state.advance(at);
                 debug_assert_eq!(task.index(), self.history.tasks.len(), "task ids are dense and in order");
+                self.loop_state.count_spawn(meta.kind);
                 self.add_task(*meta, at, self.loop_state.steps);
-                self.loop_state.counts.scheduled += 1;
                 self.loop_state.record_ready_count();
             }
             Event::PollStart { task, at } => self.start_poll(task, at),
@@ -69,6 +69,11 @@ impl Trace {
                 self.add_await_polls(id, polls.saturating_sub(counted), is_ready);
             }
             Event::AwaitPollsMissed { id } => self.history.awaits.mark_outcome_uncertain(id),
+            Event::AwaitUnpolled { id } => self.history.stop_waiting_on(id),
+            Event::AwaitOutcomeKnown { id, is_ready } => self.history.awaits.set_outcome(id, is_ready),
+            Event::AwaitsUnattributed { count } => {
+                self.feed_check.unknown.awaits = self.feed_check.unknown.awaits.saturating_add(count);
+            }
             Event::AwaitEnd { id, at } => self.end_await(id, at),
             Event::NewResource { id, at, resource } => {
                 if !self.history.resources.insert(id, at, *resource) {
@@ -179,7 +184,8 @@ impl Trace {
     }
 
     fn add_await_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool) {
-        self.history.add_await_polls(id, polls, is_ready, self.feed_check.is_exact().into());
+        let (counted, are_nested) = (self.feed_check.is_exact().into(), self.feed_check.are_awaits_nested());
+        self.history.add_await_polls((id, polls, is_ready), counted, are_nested);
     }
 
     /// Adds the next task.
@@ -244,7 +250,7 @@ impl Trace {
 
     pub(super) fn end_poll(&mut self, id: TaskId, at: Nanos) {
         self.loop_state.advance(at);
-        let Some(poll) = self.history.end_poll(id, at) else { return };
+        let Some(poll) = self.history.end_poll(id, at, self.feed_check.are_awaits_nested()) else { return };
         if !poll.is_off_loop {
             // The statistics that an external app reports already include this poll.
             let is_in_reported_stats = self.feed_check.is_external && !self.feed_check.is_exact();
@@ -279,6 +285,7 @@ impl Trace {
         self.loop_state.advance(at);
         let Some((is_waiting, delta)) = self.history.wake_task(id, at, self.loop_state.steps, source) else { return };
         self.loop_state.counts.wakes += 1;
+        self.feed_check.unknown.wakers += u64::from(source == WakeSource::Unknown);
         self.record_storage(BlockOwner::Task(id, TaskBlockKind::Wakes), delta);
         if is_waiting {
             self.set_phase(id, TaskPhase::Scheduled);
@@ -287,16 +294,18 @@ impl Trace {
 
     fn end_task(&mut self, id: TaskId, at: Nanos, outcome: TaskOutcome) {
         self.loop_state.advance(at);
-        let Some((outcome, delta)) = self.history.end_task(id, at, self.loop_state.steps, outcome) else { return };
-        self.loop_state.count_outcome(outcome);
+        let Some((outcome, kind, delta)) = self.history.end_task(id, at, self.loop_state.steps, outcome) else {
+            return;
+        };
+        self.loop_state.count_outcome(outcome, kind);
         self.set_phase(id, TaskPhase::Ended);
         self.retention.queue_ended_task(id);
         self.record_storage(BlockOwner::Task(id, TaskBlockKind::LaneTail), delta);
     }
 
     pub(super) fn set_phase(&mut self, id: TaskId, phase: TaskPhase) {
-        let Some((before, is_off_loop)) = self.history.set_phase(id, phase) else { return };
-        self.loop_state.count_phase(before, phase, is_off_loop);
+        let Some((before, kind)) = self.history.set_phase(id, phase) else { return };
+        self.loop_state.count_phase(before, phase, kind);
         if self.feed_check.is_external && self.feed_check.is_exact() {
             self.derive_turn();
         }

@@ -46,6 +46,18 @@ impl AwaitKind {
         }
     }
 
+    /// Returns the rank by which one of several awaits side by side is shown first. A lock or a channel says more about
+    /// why a task waits than the timer of its timeout.
+    pub fn wait_rank(self) -> u8 {
+        match self {
+            Self::Sync => 0,
+            Self::Channel => 1,
+            Self::Task | Self::Io | Self::BlockingCall => 2,
+            Self::Yield | Self::Other => 3,
+            Self::Timer => 4,
+        }
+    }
+
     /// Returns the kind called `name`, or [`AwaitKind::Other`] for an unknown name.
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Other)

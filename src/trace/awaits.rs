@@ -7,11 +7,13 @@ mod await_ids;
 mod block;
 mod codec;
 mod open_awaits;
+mod outcome;
 
 pub(super) use await_ids::AwaitIds;
 pub(super) use block::{AwaitBlock, BLOCK_AWAITS};
 pub(super) use codec::AwaitsTail;
 pub(super) use open_awaits::OpenAwaits;
+pub use outcome::AwaitOutcome;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,31 +55,6 @@ const READY_FLAG: u32 = 1 << 31;
 const UNCERTAIN_FLAG: u32 = 1 << 30;
 /// All flags.
 const FLAGS_MASK: u32 = READY_FLAG | UNCERTAIN_FLAG;
-
-/// The outcome of an await.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AwaitOutcome {
-    /// Its last poll returned ready.
-    Ready,
-    /// Dropped before it was ready.
-    Cancelled,
-    /// Dropped; not known whether it was ready.
-    Unknown,
-    /// Not dropped yet.
-    Pending,
-}
-
-impl AwaitOutcome {
-    /// Returns the name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Cancelled => "cancelled",
-            Self::Unknown => "unknown",
-            Self::Pending => "pending",
-        }
-    }
-}
 
 impl Await {
     /// Returns the loop time at which the awaitable was dropped; `None` while it is open.
@@ -159,13 +136,24 @@ impl Awaits {
         delta
     }
 
-    /// Adds `polls` polls. Returns the awaiting task if these include the first poll.
-    pub(super) fn record_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool) -> Option<TaskId> {
+    /// Adds `polls` polls. Returns the awaiting task, and whether these include the first poll.
+    pub(super) fn record_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool) -> Option<(TaskId, bool)> {
         let found = self.open_mut(id)?;
         let is_first = found.polls == 0 && polls > 0;
         found.polls = found.polls.saturating_add(polls);
         found.marks |= if is_ready { READY_FLAG } else { 0 };
-        is_first.then_some(found.task)
+        Some((found.task, is_first))
+    }
+
+    /// Sets the outcome of an await that has ended with an unknown one.
+    pub(super) fn set_outcome(&mut self, id: AwaitId, is_ready: bool) {
+        let Some(mut found) = self.get(id) else { return };
+        found.marks = (found.marks & !FLAGS_MASK) | if is_ready { READY_FLAG } else { 0 };
+        if let Some(unsealed) = self.open_mut(id) {
+            *unsealed = found;
+        } else {
+            self.change_sealed(id, found);
+        }
     }
 
     /// Sets the awaited resource.
@@ -207,13 +195,18 @@ impl Awaits {
     fn end_late(&mut self, id: AwaitId, at: Nanos) -> Option<(TaskId, StorageDelta)> {
         let mut found = self.open_sealed.remove(&id)?;
         found.end = at.max(found.start).min(NEVER - 1);
+        self.change_sealed(id, found);
+        Some((found.task, StorageDelta::default()))
+    }
+
+    /// Changes an await that was sealed, and retains the change for the archive.
+    fn change_sealed(&mut self, id: AwaitId, found: Await) {
         if self.late_ends.len() == LATE_ENDS_MAX {
             self.late_ends.pop_front();
         }
         self.late_ends.push_back((id, found));
         self.late_end_count += 1;
         self.repack(id, found);
-        Some((found.task, StorageDelta::default()))
     }
 
     /// Packs the block of `id` again with a new value for that await.

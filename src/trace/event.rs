@@ -127,6 +127,24 @@ pub enum Event {
         /// The affected await.
         id: AwaitId,
     },
+    /// The last poll of the task did not poll this awaitable, which is still open: the task does not wait on it, until it
+    /// polls it again.
+    AwaitUnpolled {
+        /// The await.
+        id: AwaitId,
+    },
+    /// The outcome of an await that has ended became known.
+    AwaitOutcomeKnown {
+        /// The ended await.
+        id: AwaitId,
+        /// Its last poll returned `Poll::Ready`; otherwise it was dropped before.
+        is_ready: bool,
+    },
+    /// Awaits were observed whose task is not known.
+    AwaitsUnattributed {
+        /// Their number.
+        count: u64,
+    },
     /// The awaitable was dropped.
     AwaitEnd {
         /// The ended await.

@@ -67,7 +67,7 @@ impl EvictedTasks {
             Some(TaskOutcome::Completed) => Some(completed),
             Some(TaskOutcome::Cancelled) => Some(cancelled),
             Some(TaskOutcome::Failed(_)) => Some(failed),
-            None => None,
+            Some(TaskOutcome::Unknown) | None => None,
         };
         count.into_iter().for_each(|count| *count = count.saturating_add(1));
         match verdict {

@@ -12,6 +12,7 @@ use super::recording_stats::RecordingStats;
 use super::task::Task;
 use super::task_meta::TaskCounts;
 use super::time::Nanos;
+use super::unknown_counts::UnknownCounts;
 
 /// Maximum number of retained intervals in which an app waited for a processor.
 const PROCESSOR_WAITS_MAX: usize = 10_000;
@@ -63,6 +64,8 @@ pub(super) struct FeedCheck {
     pub processor_waits: VecDeque<(Nanos, Nanos)>,
     /// Whether something outside of the program can wake it; `None` if that is not known. Not stored in archives.
     pub outside_input: Option<bool>,
+    /// What was observed and could not be attributed.
+    pub unknown: UnknownCounts,
     /// For a program with two feeds: the time up to which the console's counts are complete.
     pub console_complete_until: Nanos,
 }
@@ -84,6 +87,13 @@ impl FeedCheck {
             self.processor_waits.pop_front();
         }
         self.processor_waits.push_back((from, to));
+    }
+
+    /// Returns whether the open awaits of a task are inside each other. Those of an external app are side by side: only
+    /// tokio's own primitives report awaits.
+    #[inline]
+    pub fn are_awaits_nested(&self) -> bool {
+        !self.is_external
     }
 
     /// Returns the disagreement of the feeds about `task`, if there is one.
@@ -118,7 +128,10 @@ impl FeedCheck {
         let is_reported = last < self.console_complete_until;
         let is_unfinished =
             task.outcome.is_none() && self.recording_stats.as_ref().is_some_and(|recording| recording.is_unfinished);
-        (!is_reported || counts_at_least(console, exact)) && (is_unfinished || counts_at_least(exact, console))
+        // The console counts the drop of a future as a poll, until the span of the task is closed.
+        let drops = u64::from(task.outcome.is_some());
+        let most = TaskCounts { polls: exact.polls.saturating_add(drops), ..exact };
+        (!is_reported || counts_at_least(console, exact)) && (is_unfinished || counts_at_least(most, console))
     }
 }
 

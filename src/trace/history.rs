@@ -20,10 +20,13 @@ use super::resource::Resources;
 use super::stats::StatsSnapshot;
 use super::storage::{ALLOCATION_BYTES, StorageDelta};
 use super::task::{ColdState, ConsoleTaskStats, Task, TaskPhase};
-use super::task_meta::{TaskMeta, TaskOutcome};
+use super::task_meta::{TaskKind, TaskMeta, TaskOutcome};
 use super::tasks::Tasks;
 use super::time::Nanos;
 use super::wake_source::WakeSource;
+
+/// Maximum number of awaits side by side among which the one is chosen that a task is shown to wait on.
+const SIDE_BY_SIDE_MAX: usize = 64;
 
 /// The retained data of a run.
 #[derive(Clone, Debug)]
@@ -137,13 +140,23 @@ impl History {
         Some(task.lane.start_poll(at, step, &mut self.pack_scratch))
     }
 
-    /// Ends the current poll of a task.
+    /// Ends the current poll of a task. `are_awaits_nested` states that its open awaits are inside each other, in order
+    /// of their creation.
     #[inline]
-    pub fn end_poll(&mut self, id: TaskId, at: Nanos) -> Option<EndedPoll> {
+    pub fn end_poll(&mut self, id: TaskId, at: Nanos, are_awaits_nested: bool) -> Option<EndedPoll> {
         let task = self.tasks.get_mut(id)?;
-        let waiting_on = task.open_awaits.last().map(|id| {
+        let kind_of = |id| {
             let site = self.awaits.site_of_open(id).and_then(|site| self.sites.get(site.index()));
-            (id, site.map_or(AwaitKind::Other, |site| site.kind))
+            site.map_or(AwaitKind::Other, |site| site.kind)
+        };
+        let waiting_on = task.open_awaits.last().map(|innermost| {
+            let kind = kind_of(innermost);
+            if are_awaits_nested || task.open_awaits.iter().nth(1).is_none() {
+                return (innermost, kind);
+            }
+            // Side by side: the one that says most about why the task waits.
+            let open = task.open_awaits.iter().rev().take(SIDE_BY_SIDE_MAX).map(|id| (id, kind_of(id)));
+            open.min_by_key(|(_, kind)| kind.wait_rank()).unwrap_or((innermost, kind))
         });
         task.lane.end_poll(at, waiting_on);
         let (started, is_woken) =
@@ -190,6 +203,13 @@ impl History {
         Some(owner.awaits.push(id))
     }
 
+    /// Stops counting an open await among those that its task waits on.
+    pub fn stop_waiting_on(&mut self, id: AwaitId) {
+        if let Some(task) = self.awaits.get(id).and_then(|found| self.tasks.get_mut(found.task)) {
+            task.open_awaits.remove(id);
+        }
+    }
+
     /// Ends an await. Returns the change in stored bytes of the awaits.
     pub fn end_await(&mut self, id: AwaitId, at: Nanos) -> StorageDelta {
         let Some((task, delta)) = self.awaits.end(id, at) else { return StorageDelta::default() };
@@ -199,15 +219,23 @@ impl History {
         delta
     }
 
-    /// Adds polls of an await. Adds `counted` to the awaits of its task if these include the first poll.
-    pub fn add_await_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool, counted: u64) {
-        let first_polled_by = self.awaits.record_polls(id, polls, is_ready);
-        if let Some(task) = first_polled_by.and_then(|task| self.tasks.get_mut(task)) {
-            task.counts.awaits += counted;
+    /// Adds polls of an await, on which its task waits again. Adds `counted` to the awaits of its task if these include
+    /// the first poll.
+    pub fn add_await_polls(
+        &mut self,
+        (id, polls, is_ready): (AwaitId, u32, bool),
+        counted: u64,
+        are_awaits_nested: bool,
+    ) {
+        let Some((task, is_first)) = self.awaits.record_polls(id, polls, is_ready) else { return };
+        let Some(task) = self.tasks.get_mut(task).filter(|_| is_first || !are_awaits_nested) else { return };
+        task.counts.awaits += if is_first { counted } else { 0 };
+        if !are_awaits_nested && self.awaits.get(id).is_some_and(|found| found.end().is_none()) {
+            task.open_awaits.insert(id);
         }
     }
 
-    /// Ends a task, except for its phase, and returns its outcome. `None` if it has ended before, does not exist or was
+    /// Ends a task, except for its phase, and returns its outcome and kind. `None` if it has ended before, does not exist or was
     /// evicted.
     pub fn end_task(
         &mut self,
@@ -215,22 +243,23 @@ impl History {
         at: Nanos,
         step: u32,
         outcome: TaskOutcome,
-    ) -> Option<(&TaskOutcome, StorageDelta)> {
+    ) -> Option<(&TaskOutcome, TaskKind, StorageDelta)> {
         let task = self.tasks.get_mut(id).filter(|task| task.outcome.is_none())?;
         let delta = task.lane.end(at);
         task.end_step = Some(step);
         task.open_awaits = OpenAwaits::default();
         task.end_hold(at, step);
-        Some((task.outcome.insert(outcome), delta))
+        let kind = task.meta.kind;
+        Some((task.outcome.insert(outcome), kind, delta))
     }
 
-    /// Sets the phase of a task. Returns the phase before, and whether the task runs beside the loop; `None` if the
+    /// Sets the phase of a task. Returns the phase before, and the kind of the task; `None` if the
     /// task has ended, does not exist or was evicted.
     #[inline]
-    pub fn set_phase(&mut self, id: TaskId, phase: TaskPhase) -> Option<(TaskPhase, bool)> {
+    pub fn set_phase(&mut self, id: TaskId, phase: TaskPhase) -> Option<(TaskPhase, TaskKind)> {
         // Samples may arrive after their task has ended.
         let task = self.tasks.get_mut(id).filter(|task| task.phase != TaskPhase::Ended)?;
-        Some((std::mem::replace(&mut task.phase, phase), task.is_off_loop()))
+        Some((std::mem::replace(&mut task.phase, phase), task.meta.kind))
     }
 
     /// Appends a snapshot to the lane of `owner`, or to the loop's lane for `None`.

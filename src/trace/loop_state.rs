@@ -4,8 +4,17 @@ use super::cell_cache::CellCache;
 use super::loop_counts::LoopCounts;
 use super::ready_queue::ReadyQueueHistory;
 use super::task::TaskPhase;
-use super::task_meta::TaskOutcome;
+use super::task_meta::{TaskKind, TaskOutcome};
 use super::time::Nanos;
+
+/// Numbers of tasks by what they do now, and of those that ran to completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PhaseCounts {
+    pub running: u32,
+    pub scheduled: u32,
+    pub waiting: u32,
+    pub completed: u32,
+}
 
 /// The state of the loop.
 #[derive(Clone, Debug)]
@@ -20,6 +29,8 @@ pub(super) struct LoopState {
     pub is_parked: bool,
     /// Tasks that are running now outside of the loop, such as closures on the blocking pool.
     pub running_off_loop: u32,
+    /// How many of the counted tasks are not tasks of the program: workers, `block_on` futures and blocking closures.
+    pub other_roles: PhaseCounts,
     /// Length of the ready queue over time.
     pub ready_queue: ReadyQueueHistory,
     /// Cached lane cells, and peaks of the ready queue.
@@ -34,6 +45,7 @@ impl Default for LoopState {
             now: 0,
             is_parked: true,
             running_off_loop: 0,
+            other_roles: PhaseCounts::default(),
             ready_queue: ReadyQueueHistory::default(),
             cell_cache: CellCache::default(),
         }
@@ -69,12 +81,22 @@ impl LoopState {
         self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
     }
 
+    /// Counts a task that was spawned.
+    pub fn count_spawn(&mut self, kind: TaskKind) {
+        self.counts.scheduled += 1;
+        self.other_roles.scheduled += u32::from(!kind.is_task());
+    }
+
     /// Counts a task that ended.
-    pub fn count_outcome(&mut self, outcome: &TaskOutcome) {
+    pub fn count_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
         match outcome {
-            TaskOutcome::Completed => self.counts.completed += 1,
+            TaskOutcome::Completed => {
+                self.counts.completed += 1;
+                self.other_roles.completed += u32::from(!kind.is_task());
+            }
             TaskOutcome::Cancelled => self.counts.cancelled += 1,
             TaskOutcome::Failed(_) => self.counts.failed += 1,
+            TaskOutcome::Unknown => {}
         }
     }
 
@@ -88,19 +110,49 @@ impl LoopState {
 
     /// Counts a task that changed its phase.
     #[inline]
-    pub fn count_phase(&mut self, before: TaskPhase, phase: TaskPhase, is_off_loop: bool) {
-        if is_off_loop {
+    pub fn count_phase(&mut self, before: TaskPhase, phase: TaskPhase, kind: TaskKind) {
+        if kind.is_off_loop() {
             let sign = i32::from(phase == TaskPhase::Running) - i32::from(before == TaskPhase::Running);
             self.running_off_loop = self.running_off_loop.saturating_add_signed(sign);
         }
         for (phase, sign) in [(before, -1), (phase, 1)] {
-            let count = match phase {
-                TaskPhase::Running => &mut self.counts.running,
-                TaskPhase::Scheduled => &mut self.counts.scheduled,
-                TaskPhase::Waiting => &mut self.counts.waiting,
+            let (count, other) = match phase {
+                TaskPhase::Running => (&mut self.counts.running, &mut self.other_roles.running),
+                TaskPhase::Scheduled => (&mut self.counts.scheduled, &mut self.other_roles.scheduled),
+                TaskPhase::Waiting => (&mut self.counts.waiting, &mut self.other_roles.waiting),
                 TaskPhase::Ended => continue,
             };
             *count = count.saturating_add_signed(sign);
+            if !kind.is_task() {
+                *other = other.saturating_add_signed(sign);
+            }
+        }
+    }
+
+    /// Counts a restored task as one of the others, if it is.
+    pub fn restore_role(&mut self, kind: TaskKind, phase: TaskPhase, outcome: Option<&TaskOutcome>) {
+        if kind.is_task() {
+            return;
+        }
+        match phase {
+            TaskPhase::Running => self.other_roles.running += 1,
+            TaskPhase::Scheduled => self.other_roles.scheduled += 1,
+            TaskPhase::Waiting => self.other_roles.waiting += 1,
+            TaskPhase::Ended => {
+                self.other_roles.completed += u32::from(matches!(outcome, Some(TaskOutcome::Completed)));
+            }
+        }
+    }
+
+    /// Returns the totals without workers, `block_on` futures and blocking closures in the numbers of tasks by state.
+    pub fn task_counts(&self) -> LoopCounts {
+        let PhaseCounts { running, scheduled, waiting, completed } = self.other_roles;
+        LoopCounts {
+            running: self.counts.running.saturating_sub(running),
+            scheduled: self.counts.scheduled.saturating_sub(scheduled),
+            waiting: self.counts.waiting.saturating_sub(waiting),
+            completed: self.counts.completed.saturating_sub(completed),
+            ..self.counts
         }
     }
 

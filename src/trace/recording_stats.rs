@@ -17,7 +17,7 @@ pub struct RecordingStats {
     pub malformed: Vec<MalformedLine>,
     /// Lines that were dropped because they arrived faster than they could be read.
     pub lost_lines: u64,
-    /// Lines whose timestamp was before that of the previous line, and was clamped to it.
+    /// Lines whose timestamp was before that of an earlier line: those of different threads are out of order.
     pub clamped_lines: u64,
     /// Tasks that were woken without a recorded spawn.
     pub tasks_without_spawn: u64,

@@ -10,7 +10,7 @@ use super::id::{AwaitId, TaskId};
 use super::lane::Lane;
 use super::stats::TaskHistograms;
 use super::storage::ALLOCATION_BYTES;
-use super::task_meta::{TaskCounts, TaskKind, TaskMeta, TaskOutcome};
+use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
 use super::time::Nanos;
 use super::wake_source::WakeSource;
 use super::wakes::{self, ExtraWakes};
@@ -209,7 +209,7 @@ impl Task {
 
     /// Returns whether the task occupies a thread other than the loop's: a closure on the blocking pool or a worker.
     pub fn is_off_loop(&self) -> bool {
-        self.meta.kind == TaskKind::Blocking
+        self.meta.kind.is_off_loop()
     }
 
     /// Returns the awaits that are open now, outermost first.

@@ -36,7 +36,14 @@ pub enum TaskKind {
     BlockOn,
     /// A closure on the blocking pool, off the loop.
     Blocking,
+    /// A thread of a multi-threaded runtime, which tokio runs as a closure on the blocking pool. It polls tasks.
+    Worker,
 }
+
+/// Paths of the closures in which tokio's multi-threaded runtime runs its workers: at its start, and where
+/// `block_in_place` hands a worker over to another thread.
+const WORKER_FUNCTIONS: [&str; 2] =
+    ["::multi_thread::worker::Launch::launch::", "::multi_thread::worker::maybe_move_runtime::"];
 
 impl TaskKind {
     /// Returns tokio's name of the kind, which reports use too.
@@ -45,7 +52,41 @@ impl TaskKind {
             Self::Task => "task",
             Self::Local => "local",
             Self::BlockOn => "block_on",
+            Self::Blocking | Self::Worker => "blocking",
+        }
+    }
+
+    /// Returns the role of such a task in reports.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Task | Self::Local => "task",
+            Self::BlockOn => "block_on",
             Self::Blocking => "blocking",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Returns whether it is a task that the program spawned: neither a future that a thread blocks on nor a closure on
+    /// the blocking pool.
+    pub fn is_task(self) -> bool {
+        matches!(self, Self::Task | Self::Local)
+    }
+
+    /// Returns whether it occupies a thread other than the loop's: a closure on the blocking pool or a worker.
+    pub fn is_off_loop(self) -> bool {
+        matches!(self, Self::Blocking | Self::Worker)
+    }
+
+    /// Returns the kind from tokio's name for it and the path of its function, which tokio reports of closures.
+    pub fn from_fields(name: &str, function: &str) -> Self {
+        match Self::from_name(name) {
+            Self::Blocking
+                if function.starts_with("tokio::")
+                    && WORKER_FUNCTIONS.iter().any(|worker| function.contains(worker)) =>
+            {
+                Self::Worker
+            }
+            kind => kind,
         }
     }
 
@@ -64,6 +105,8 @@ pub enum TaskOutcome {
     Cancelled,
     /// Its future panicked or returned an error, with this message.
     Failed(Box<str>),
+    /// It ended, and nothing shows how.
+    Unknown,
 }
 
 /// Counts of one task since its spawn, as one feed has them.

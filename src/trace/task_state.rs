@@ -27,6 +27,8 @@ pub enum TaskState {
     Cancelled,
     /// It panicked or returned an error.
     Failed,
+    /// It ended, and nothing shows how.
+    Ended,
 }
 
 impl TaskState {
@@ -40,12 +42,13 @@ impl TaskState {
             Self::Completed => "done",
             Self::Cancelled => "cancelled",
             Self::Failed => "failed",
+            Self::Ended => "unknown",
         }
     }
 
     /// Returns whether the task has ended.
     pub fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Cancelled | Self::Failed)
+        matches!(self, Self::Completed | Self::Cancelled | Self::Failed | Self::Ended)
     }
 }
 
@@ -128,6 +131,7 @@ pub(super) fn state_of_outcome(outcome: &TaskOutcome) -> TaskState {
         TaskOutcome::Completed => TaskState::Completed,
         TaskOutcome::Cancelled => TaskState::Cancelled,
         TaskOutcome::Failed(_) => TaskState::Failed,
+        TaskOutcome::Unknown => TaskState::Ended,
     }
 }
 

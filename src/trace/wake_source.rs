@@ -17,6 +17,8 @@ pub enum WakeSource {
     Thread,
     /// The user, who released a held task.
     User,
+    /// One of several possible sources.
+    Unknown,
 }
 
 impl WakeSource {
@@ -28,6 +30,7 @@ impl WakeSource {
             Self::Driver => "driver",
             Self::Thread => "thread",
             Self::User => "person",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -41,33 +44,36 @@ impl WakeSource {
     }
 }
 
-/// Codes of wake sources. A task's code is [`USER_CODE`] plus its number.
-const UNKNOWN_CODE: u64 = 0;
+/// Codes of wake sources. A task's code is [`UNKNOWN_CODE`] plus its number.
+const NO_WAKE_CODE: u64 = 0;
 const SELF_CODE: u64 = 1;
 const DRIVER_CODE: u64 = 2;
 const THREAD_CODE: u64 = 3;
 const USER_CODE: u64 = 4;
+const UNKNOWN_CODE: u64 = 5;
 
-/// Encodes a wake source as a column value.
+/// Encodes a wake source as a column value; `None` stands for no wake.
 pub(super) fn encode_wake_source(source: Option<WakeSource>) -> u64 {
     match source {
-        None => UNKNOWN_CODE,
+        None => NO_WAKE_CODE,
         Some(WakeSource::SelfWake) => SELF_CODE,
         Some(WakeSource::Driver) => DRIVER_CODE,
         Some(WakeSource::Thread) => THREAD_CODE,
         Some(WakeSource::User) => USER_CODE,
-        Some(WakeSource::Task(id)) => USER_CODE + u64::from(id.number()),
+        Some(WakeSource::Unknown) => UNKNOWN_CODE,
+        Some(WakeSource::Task(id)) => UNKNOWN_CODE + u64::from(id.number()),
     }
 }
 
-/// Decodes a column value; `None` for an unknown source and for a task number out of range.
+/// Decodes a column value; `None` for no wake and for a task number out of range.
 pub(super) fn decode_wake_source(code: u64) -> Option<WakeSource> {
     match code {
-        UNKNOWN_CODE => None,
+        NO_WAKE_CODE => None,
         SELF_CODE => Some(WakeSource::SelfWake),
         DRIVER_CODE => Some(WakeSource::Driver),
         THREAD_CODE => Some(WakeSource::Thread),
         USER_CODE => Some(WakeSource::User),
-        _ => u32::try_from(code - USER_CODE).ok().and_then(TaskId::from_number).map(WakeSource::Task),
+        UNKNOWN_CODE => Some(WakeSource::Unknown),
+        _ => u32::try_from(code - UNKNOWN_CODE).ok().and_then(TaskId::from_number).map(WakeSource::Task),
     }
 }

@@ -13,7 +13,7 @@ use super::text;
 use super::theme::Role;
 use crate::app::{Pane, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState, WakeSource};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState, WakeSource};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -93,7 +93,8 @@ impl DetailsPane<'_> {
             lines.push(Line::from(span(theme, Role::Dim, " not spawned yet")));
             return;
         };
-        let mut text = format!(" {} {}", glyph::of_state_in(trace, state), state.name());
+        let name = if state == TaskState::Ended { "ended (completed, panicked or aborted)" } else { state.name() };
+        let mut text = format!(" {} {name}", glyph::of_state_in(trace, state));
         let mut awaited = None;
         match state {
             TaskState::Waiting(Some(id), kind) => {
@@ -111,7 +112,7 @@ impl DetailsPane<'_> {
             TaskState::Waiting(None, _) => text.push_str(" (await unknown)"),
             TaskState::Scheduled => text.push_str(": woken, not polled yet"),
             TaskState::Held => text.push_str(" by you (o: release)"),
-            TaskState::Completed | TaskState::Cancelled | TaskState::Failed => {
+            TaskState::Completed | TaskState::Cancelled | TaskState::Failed | TaskState::Ended => {
                 let ended = task.lane.ended_at().unwrap_or_default();
                 text.push_str(&format!(" at {}", time::duration(ended)));
                 if state == TaskState::Completed && trace.is_external() && trace.recording_stats().is_none() {
@@ -139,11 +140,14 @@ impl DetailsPane<'_> {
         if let Some(id) = awaited {
             self.push_await(lines, id);
         }
-        let open = task.open_awaits();
+        let first = awaited.filter(|_| trace.is_external());
+        let open = first.into_iter().chain(task.open_awaits().filter(|id| Some(*id) != first));
         if self.at.is_none() && task.open_awaits().nth(1).is_some() {
             let sources = open.take(NESTED_AWAITS_MAX).filter_map(|id| trace.site(trace.awaits().get(id)?.site));
-            let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(" › ");
-            lines.push(self.entry("nested in", &chain));
+            // The awaits of an external app are side by side.
+            let separator = if trace.is_external() { ", " } else { " › " };
+            let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(separator);
+            lines.push(self.entry(if trace.is_external() { "waits on" } else { "nested in" }, &chain));
         }
     }
 
@@ -225,6 +229,7 @@ impl DetailsPane<'_> {
             WakeSource::Driver => "timer or I/O driver".to_owned(),
             WakeSource::Thread => "another thread".to_owned(),
             WakeSource::User => "you".to_owned(),
+            WakeSource::Unknown => "an unknown source".to_owned(),
         }
     }
 
@@ -262,7 +267,7 @@ impl DetailsPane<'_> {
         let alive = clones.saturating_sub(drops);
         lines.push(self.entry("wakers", &format!("{alive} live of {clones} clones")));
         let waits = matches!(self.scene.session.trace().state(task.id), Some(TaskState::Waiting(..)));
-        let is_counted = clones > 0 && matches!(task.meta.kind, TaskKind::Task | TaskKind::Local);
+        let is_counted = clones > 0 && task.meta.kind.is_task();
         if alive == 0 && waits && is_counted {
             let warning = "no live waker: nothing known can wake this task";
             let wrapped = text::wrap(warning, self.width.saturating_sub(3)).into_iter();

@@ -72,7 +72,7 @@ pub fn of_state(state: TaskState) -> char {
         TaskState::Scheduled => SCHEDULED,
         TaskState::Waiting(_, kind) => of_wait(kind),
         TaskState::Held => HELD,
-        TaskState::Completed => DONE,
+        TaskState::Completed | TaskState::Ended => DONE,
         TaskState::Cancelled => CANCELLED,
         TaskState::Failed => FAILED,
     }

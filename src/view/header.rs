@@ -128,7 +128,7 @@ fn speed(scene: SessionScene<'_>) -> Segment {
 /// all states.
 fn tasks(scene: SessionScene<'_>, width: u16, others: &Segment) -> Segment {
     let (theme, trace) = (scene.theme, scene.session.trace());
-    let counts = trace.counts();
+    let counts = trace.task_counts();
     let states = [
         ("running", Role::Running, counts.running),
         ("scheduled", Role::Scheduled, counts.scheduled),

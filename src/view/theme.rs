@@ -90,7 +90,7 @@ impl Role {
             TaskState::Scheduled => Self::Scheduled,
             TaskState::Waiting(_, kind) => Self::Waiting(kind),
             TaskState::Held => Self::Held,
-            TaskState::Completed => Self::Done,
+            TaskState::Completed | TaskState::Ended => Self::Done,
             TaskState::Cancelled => Self::Cancelled,
             TaskState::Failed => Self::Failed,
         }

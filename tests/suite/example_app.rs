@@ -16,10 +16,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the path of the example program, which `cargo test` builds.
 pub fn example_app_path() -> PathBuf {
+    example_path("app")
+}
+
+/// Returns the path of an example program, which `cargo test` builds.
+pub fn example_path(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("path of the test binary");
     let profile = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/suite");
-    let app = profile.join("examples").join("app");
-    assert!(app.is_file(), "run `cargo build --example app` to build {}", app.display());
+    let app = profile.join("examples").join(name);
+    assert!(app.is_file(), "run `cargo build --examples` to build {}", app.display());
     app
 }
 

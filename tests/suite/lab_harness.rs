@@ -117,6 +117,7 @@ fn summarize(trace: &Trace, outcome: &RunOutcome) -> FinishedRun {
                     Some(TaskOutcome::Completed) => "done".to_owned(),
                     Some(TaskOutcome::Cancelled) => "cancelled".to_owned(),
                     Some(TaskOutcome::Failed(message)) => message.to_string(),
+                    Some(TaskOutcome::Unknown) => "unknown".to_owned(),
                 };
                 (task.name().into_owned(), outcome)
             })

@@ -54,4 +54,5 @@ mod trace;
 mod trace_builder;
 mod view;
 mod vocabulary;
+mod waits;
 mod workload;

@@ -263,6 +263,7 @@ fn naive_state(trace: &Trace, task: &Task, at: Nanos) -> Option<TaskState> {
             TaskOutcome::Completed => TaskState::Completed,
             TaskOutcome::Cancelled => TaskState::Cancelled,
             TaskOutcome::Failed(_) => TaskState::Failed,
+            TaskOutcome::Unknown => TaskState::Ended,
         });
     }
     let Some(cycle) = task.lane.cycles().rfind(|cycle| cycle.start <= at) else {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use loopscope::control::{RunOutcome, RunPhase, SessionCommand};
 use loopscope::feed::recording::{RecordingClock, RecordingDecoder, RecordingError};
-use loopscope::internals::feed::{AwaitResolver, AwaitTarget};
+use loopscope::internals::feed::{AwaitResolver, AwaitTarget, Readiness, ReportedSpan};
 use loopscope::session::{ReadUntil, RecordingSession, Session};
 use loopscope::trace::{AwaitKind, AwaitSite, TaskId, TaskOutcome, TaskState, Trace, WakeSource};
 use proptest::prelude::*;
@@ -74,6 +74,7 @@ fn summary(trace: &Trace) -> Vec<String> {
         Some(TaskOutcome::Completed) => "done",
         Some(TaskOutcome::Cancelled) => "cancelled",
         Some(TaskOutcome::Failed(_)) => "failed",
+        Some(TaskOutcome::Unknown) => "unknown",
     };
     let tasks = trace.tasks().iter();
     tasks
@@ -483,14 +484,17 @@ struct LateConsole {
 }
 
 impl AwaitResolver for LateConsole {
-    fn resolve(&self, span: u64) -> Option<AwaitTarget> {
-        let (kind, source) = match span {
-            10 => (AwaitKind::Sync, "Mutex::lock"),
-            12 => (AwaitKind::Sync, "Semaphore::acquire"),
-            _ => return None,
-        };
-        let site = AwaitSite { kind, source: source.into(), location: None };
-        self.knows.then_some(AwaitTarget { site, resource: None })
+    fn reported(&self, span: u64) -> ReportedSpan {
+        match span {
+            _ if !self.knows => ReportedSpan::Unreported,
+            10 => ReportedSpan::Operation { owner: Some(1), enters: 2, readiness: Readiness::Ready },
+            _ => ReportedSpan::NotAwaited,
+        }
+    }
+
+    fn target(&self, _: u64) -> Option<AwaitTarget> {
+        let site = AwaitSite { kind: AwaitKind::Sync, source: "Mutex::lock".into(), location: None };
+        Some(AwaitTarget { site, resource: None })
     }
 }
 
@@ -500,10 +504,11 @@ fn resolves_awaits_late() {
     let mut trace = Trace::default();
     trace.set_external();
     let mut recording = RecordingDecoder::new(RecordingClock::from_first()).with_awaits();
-    let story = recording_of("+1 (1 (9 (10 (12 )12 )10 )9 )1 +2 (2 )2 +3 w1 (1 (9 (10 (12 )12 x12 )10 x10 )9 )1 x1");
+    let story =
+        recording_of("+1 (1 (10 )10 (9 (10 (12 )12 )10 )9 )1 +2 (2 )2 +3 w1 (1 (9 (10 (12 )12 x12 )10 x10 )9 )1 x1");
     let lines: Vec<String> = story.lines().map(|line| format!("{line}\n")).collect();
     // Before the third task is spawned no span is described.
-    let (before, after) = lines.split_at(14);
+    let (before, after) = lines.split_at(16);
     let take = |recording: &mut RecordingDecoder, trace: &mut Trace, lines: &[String], names: &LateConsole| {
         for line in lines {
             recording.decode(line.as_bytes(), names, &mut |event| trace.apply(event)).expect("decode a recording");
@@ -522,11 +527,11 @@ fn resolves_awaits_late() {
         awaits.map(|(id, found)| (id, found.task, found.start, found.end(), found.outcome().name())).collect()
     };
     let id = trace.awaits().iter().next().expect("it is named now").0;
-    assert_eq!(await_rows(&trace), [(id, first, 3_000, None, "pending")], "once, starting when it was first entered");
+    assert_eq!(await_rows(&trace), [(id, first, 5_000, None, "pending")], "once, starting when it was first polled");
     assert_eq!(trace.state(first), Some(TaskState::Waiting(Some(id), AwaitKind::Sync)));
-    assert_eq!(trace.state_at(first, 9_000), Some(TaskState::Waiting(Some(id), AwaitKind::Sync)), "then too");
+    assert_eq!(trace.state_at(first, 11_000), Some(TaskState::Waiting(Some(id), AwaitKind::Sync)), "then too");
     take(&mut recording, &mut trace, after, &LateConsole { knows: true });
     let awaits = await_rows(&trace);
     assert_eq!(awaits.len(), 1, "its parts are not awaits: {awaits:?}");
-    assert_eq!((awaits[0].2, awaits[0].4), (3_000, "ready"));
+    assert_eq!((awaits[0].2, awaits[0].4), (5_000, "ready"));
 }

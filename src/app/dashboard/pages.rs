@@ -236,7 +236,9 @@ impl Dashboard {
     fn waker(&self, trace: &Trace, row: usize) -> Option<TaskId> {
         match trace.task(self.selected?)?.wakes().nth(row)?.1 {
             WakeSource::Task(id) => Some(id),
-            WakeSource::SelfWake | WakeSource::Driver | WakeSource::Thread | WakeSource::User => None,
+            WakeSource::SelfWake | WakeSource::Driver | WakeSource::Thread | WakeSource::User | WakeSource::Unknown => {
+                None
+            }
         }
     }
 

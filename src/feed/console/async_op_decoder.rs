@@ -9,7 +9,7 @@ use super::resource_decoder::ResourceDecoder;
 use super::span_map::SpanMap;
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
-use crate::feed::await_resolver::AwaitTarget;
+use crate::feed::await_resolver::{AwaitTarget, Readiness, ReportedSpan};
 use crate::trace::{AwaitId, AwaitKind, AwaitSite, Event, Nanos, ResourceId, SiteId, TaskId};
 
 /// Open operations that are shown; further ones are only counted.
@@ -17,6 +17,9 @@ const OPERATIONS_MAX: usize = 1 << 20;
 
 /// Distinct await sites; awaits at further ones share a site without source and location.
 const SITES_MAX: usize = 1 << 16;
+
+/// Operations that ended while their outcome is undecided; further ones are decided with what is known.
+const UNDECIDED_MAX: usize = 1 << 16;
 
 /// Awaits of one session. Trace ids allow four times this.
 const AWAITS_MAX: usize = 1 << 30;
@@ -43,11 +46,17 @@ pub struct AsyncOpDecoder {
 struct AsyncOpEntry {
     site: AwaitSite,
     resource: Option<ResourceId>,
+    /// It is a part of another operation.
+    is_inner: bool,
+    /// Span id of the task that polled it last.
+    owner: Option<u64>,
     /// The await, once its task is known.
     id: Option<AwaitId>,
     start: Nanos,
     polls: u64,
     is_ready: bool,
+    /// It was dropped, and some of its polls may not have been reported.
+    is_unknown: bool,
     /// The end of the operation, while its outcome is undecided.
     ended: Option<Nanos>,
 }
@@ -78,8 +87,22 @@ impl AsyncOpDecoder {
         self.hidden + self.resources.hidden()
     }
 
-    /// Returns what is awaited where `span` is entered in a poll: an operation, or a sleep, which since tokio 1.53 has
-    /// none.
+    /// Returns what is reported of `span`: an operation, or a sleep, which since tokio 1.53 has none.
+    pub fn reported(&self, span: u64) -> ReportedSpan {
+        let Some(operation) = self.spans.get(span) else { return self.resources.reported(span) };
+        if operation.is_inner {
+            return ReportedSpan::NotAwaited;
+        }
+        let readiness = match (operation.is_ready, self.spans.is_closed(span)) {
+            (true, _) => Readiness::Ready,
+            (false, false) => Readiness::Undecided,
+            (false, true) if operation.is_unknown => Readiness::Unknown,
+            (false, true) => Readiness::NotReady,
+        };
+        ReportedSpan::Operation { owner: operation.owner, enters: operation.polls, readiness }
+    }
+
+    /// Returns what is awaited where `span` is entered in a poll.
     pub fn await_target(&self, span: u64) -> Option<AwaitTarget> {
         if let Some(operation) = self.spans.get(span) {
             return Some(AwaitTarget { site: operation.site.clone(), resource: operation.resource });
@@ -92,6 +115,11 @@ impl AsyncOpDecoder {
     /// Marks polls before `until` as possibly unreported: there was no connection, or the program's buffer was full.
     pub fn mark_unreported_until(&mut self, until: Nanos) {
         self.unreported_until = self.unreported_until.max(until);
+    }
+
+    /// Returns the loop time before which polls may not have been reported.
+    pub fn unreported_until(&self) -> Nanos {
+        self.unreported_until
     }
 
     /// Decodes the resources and operations of an update: starts in order of time, then polls, then ends. `task` maps
@@ -118,6 +146,7 @@ impl AsyncOpDecoder {
         let mut ended = Vec::new();
         for (span, stats) in &operations.stats_update {
             let Some(operation) = self.spans.open_mut(*span) else { continue };
+            operation.owner = stats.task_id.as_ref().map(|id| id.id).or(operation.owner);
             let was_ready = operation.is_ready;
             operation.is_ready |= self.ready.contains(span);
             let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
@@ -129,16 +158,13 @@ impl AsyncOpDecoder {
                 continue;
             }
             let at = times.loop_time(stats.dropped_at);
-            match operation.id {
-                // The other statistics may have been read just before its last poll, and its end just after.
-                Some(_) if !operation.is_ready => {
-                    operation.ended = Some(at);
-                    self.ended.push((*span, at));
-                }
-                id => {
-                    ended.extend(id.map(|id| (at, id)));
-                    self.spans.close(*span);
-                }
+            // The other statistics may have been read just before its last poll, and its end just after.
+            if operation.owner.is_some() && !operation.is_ready && !operation.is_inner {
+                operation.ended = Some(at);
+                self.ended.push((*span, at));
+            } else {
+                ended.extend(operation.id.map(|id| (at, id)));
+                self.spans.close(*span);
             }
         }
         ended.sort_unstable();
@@ -153,13 +179,28 @@ impl AsyncOpDecoder {
     /// The end of an operation is read directly, but its polls pass through a buffer that is drained before. So the
     /// poll that returned ready may only arrive with the next update.
     pub fn finish_update(&mut self, is_complete: bool) -> Vec<Event> {
+        self.decide_ended(is_complete, false)
+    }
+
+    /// Completes an update whose awaits another feed ends. Until the program's event buffer is empty, outcomes stay
+    /// undecided.
+    pub fn finish_update_patiently(&mut self, is_complete: bool) {
+        let is_patient = !is_complete && self.ended_before.len() < UNDECIDED_MAX;
+        self.decide_ended(is_complete, is_patient);
+    }
+
+    fn decide_ended(&mut self, is_complete: bool, is_patient: bool) -> Vec<Event> {
         let mut events = Vec::new();
         for span in std::mem::take(&mut self.ready) {
             let Some(operation) = self.spans.open_mut(span).filter(|operation| !operation.is_ready) else { continue };
             operation.is_ready = true;
             events.extend(operation.poll_event());
         }
-        let mut due = std::mem::replace(&mut self.ended_before, std::mem::take(&mut self.ended));
+        let mut due = std::mem::take(&mut self.ended_before);
+        self.ended_before = std::mem::take(&mut self.ended);
+        if is_patient {
+            self.ended_before.append(&mut due);
+        }
         self.ended_before.retain(|pending| {
             let is_ready = self.spans.get(pending.0).is_some_and(|operation| operation.is_ready);
             due.extend(is_ready.then_some(*pending));
@@ -172,6 +213,7 @@ impl AsyncOpDecoder {
                 continue;
             };
             let is_unknown = !operation.is_ready && (!is_complete || operation.start < self.unreported_until);
+            operation.is_unknown = is_unknown;
             events.extend(operation.id.filter(|_| is_unknown).map(|id| Event::AwaitPollsMissed { id }));
             events.extend(operation.id.map(|id| Event::AwaitEnd { id, at }));
             self.spans.close(span);
@@ -197,13 +239,12 @@ impl AsyncOpDecoder {
         let (Some(span), Some(resource)) = (&async_op.id, &async_op.resource_id) else { return };
         self.resources.note_operation(resource.id);
         let created = update.stats_update.get(&span.id).and_then(|stats| stats.created_at);
-        // An operation on a part of a resource, inside one on the whole: this is how tokio implements the awaited one.
-        let is_inner = async_op.parent_async_op_id.as_ref().is_some_and(|outer| self.spans.get(outer.id).is_some());
-        if self.spans.is_known(span.id, WireTimestamp::from_proto(created))
-            || (is_inner && self.resources.is_part(resource.id))
-        {
+        if self.spans.is_known(span.id, WireTimestamp::from_proto(created)) {
             return;
         }
+        // An operation on a part of a resource, inside one on the whole: this is how tokio implements the awaited one.
+        let is_nested = async_op.parent_async_op_id.as_ref().is_some_and(|outer| self.spans.get(outer.id).is_some());
+        let is_inner = self.resources.is_implementation(resource.id, is_nested);
         if self.spans.open_count() >= OPERATIONS_MAX {
             self.hidden += 1;
             return;
@@ -216,10 +257,13 @@ impl AsyncOpDecoder {
         let operation = AsyncOpEntry {
             site,
             resource,
+            is_inner,
+            owner: None,
             id: None,
             start: times.loop_time(created),
             polls: 0,
             is_ready: false,
+            is_unknown: false,
             ended: None,
         };
         let replaced = self.spans.insert(span.id, WireTimestamp::from_proto(created), operation);
@@ -239,7 +283,8 @@ impl AsyncOpDecoder {
     ) {
         let mut beginnings = Vec::new();
         for (span, stats) in &operations.stats_update {
-            let is_new = self.spans.open_mut(*span).is_some_and(|operation| operation.id.is_none());
+            let is_new =
+                self.spans.open_mut(*span).is_some_and(|operation| operation.id.is_none() && !operation.is_inner);
             let task = stats.task_id.as_ref().filter(|_| is_new).and_then(|id| task(id.id));
             beginnings.extend(task.map(|task| AwaitBeginning {
                 operation: *span,

@@ -18,7 +18,7 @@ use super::task_stats;
 use super::text_interner::TextInterner;
 use super::update_rhythm::UpdateRhythm;
 use super::wire_clock::{ToLoopTime, WireClock, WireTimestamp};
-use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
+use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, ReportedSpan};
 use crate::feed::wire::ConsoleMessage;
 use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskStats};
 use caveats::Caveats;
@@ -131,6 +131,16 @@ impl ConsoleDecoder {
     /// Returns the program's clock for modification.
     pub fn clock_mut(&mut self) -> &mut WireClock {
         &mut self.clock
+    }
+
+    /// Whether the program's buffer was empty after the last update, so that no poll of an await is outstanding.
+    pub fn has_every_poll(&self) -> bool {
+        !self.publish_lag.is_full()
+    }
+
+    /// Returns the loop time from which on the polls of awaits are reported.
+    pub fn has_polls_from(&self) -> Nanos {
+        self.async_ops.unreported_until()
     }
 
     /// Describes data that is missing, late or corrected, in one or more clauses; empty if there is none.
@@ -271,7 +281,11 @@ impl ConsoleDecoder {
         self.reconnected_after = None;
         self.publish_lag.finish_update();
         events.extend(self.publish_lag.lag().map(|_| Event::ConsoleLate));
-        events.extend(self.async_ops.finish_update(!self.publish_lag.is_full()));
+        let is_complete = !self.publish_lag.is_full();
+        match self.polls {
+            PollSource::Console => events.extend(self.async_ops.finish_update(is_complete)),
+            PollSource::Recording => self.async_ops.finish_update_patiently(is_complete),
+        }
         let now = self.clock.now();
         events.push(match self.polls {
             PollSource::Console => Event::StatsComplete { at: now },
@@ -355,7 +369,11 @@ impl ConsoleDecoder {
 }
 
 impl AwaitResolver for ConsoleDecoder {
-    fn resolve(&self, span: u64) -> Option<AwaitTarget> {
+    fn reported(&self, span: u64) -> ReportedSpan {
+        self.async_ops.reported(span)
+    }
+
+    fn target(&self, span: u64) -> Option<AwaitTarget> {
         self.async_ops.await_target(span)
     }
 }

@@ -11,6 +11,7 @@ use super::span_map::SpanMap;
 use super::task_stats::{FIELDS_MAX, location};
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
+use crate::feed::await_resolver::ReportedSpan;
 use crate::sanitize::truncate;
 use crate::trace::{AwaitKind, Event, Location, Nanos, Resource, ResourceAttribute, ResourceId, ResourceKind};
 
@@ -38,6 +39,10 @@ pub struct WireResource {
     attributes_hash: u64,
     /// Whether it is a `Sleep`.
     is_sleep: bool,
+    /// Whether it is the timer inside an interval.
+    is_interval_timer: bool,
+    /// Time from its first poll, or its last reset, to its deadline in nanoseconds: the attribute `duration` of timers.
+    duration_ns: Option<u64>,
     /// Whether an operation on it was reported.
     has_operations: bool,
 }
@@ -70,9 +75,18 @@ impl ResourceDecoder {
         Some(entry)
     }
 
-    /// Whether `span` is a part of another resource.
-    pub fn is_part(&self, span: u64) -> bool {
-        self.spans.get(span).is_some_and(|entry| entry.part_of.is_some())
+    /// Whether an operation on `span` is how tokio implements another operation. `is_nested`: it is inside another one.
+    pub fn is_implementation(&self, span: u64, is_nested: bool) -> bool {
+        self.spans.get(span).is_some_and(|entry| entry.is_interval_timer || (is_nested && entry.part_of.is_some()))
+    }
+
+    /// Returns what is reported of `span`.
+    pub fn reported(&self, span: u64) -> ReportedSpan {
+        match (self.spans.get(span), self.sleep(span)) {
+            (None, _) => ReportedSpan::Unreported,
+            (Some(_), None) => ReportedSpan::NotAwaited,
+            (Some(_), Some(sleep)) => ReportedSpan::Sleep { duration_ns: sleep.duration_ns },
+        }
     }
 
     /// Records that an operation on `span` was reported.
@@ -84,7 +98,7 @@ impl ResourceDecoder {
 
     /// Returns the timer `span` if it has no operations: polling it is sleeping.
     pub fn sleep(&self, span: u64) -> Option<&WireResource> {
-        self.spans.get(span).filter(|entry| entry.is_sleep && !entry.has_operations)
+        self.spans.get(span).filter(|entry| entry.is_sleep && !entry.is_interval_timer && !entry.has_operations)
     }
 
     /// Returns how many resources are not shown because a limit is reached.
@@ -126,6 +140,8 @@ impl ResourceDecoder {
                 part_of,
                 attributes_hash: 0,
                 is_sleep: is_timer(resource) && resource.concrete_type == "Sleep",
+                is_interval_timer: is_interval_timer(resource),
+                duration_ns: None,
                 has_operations: false,
             };
             if let Some(id) = id {
@@ -155,6 +171,9 @@ impl ResourceDecoder {
         let mut ended: Vec<(Nanos, ResourceId)> = Vec::new();
         for (span, stats) in &update.stats_update {
             let Some(entry) = self.spans.open_mut(*span) else { continue };
+            if entry.is_sleep {
+                entry.duration_ns = timer_duration_ns(&stats.attributes).or(entry.duration_ns);
+            }
             if let Some(resource) = entry.id {
                 let attributes_hash = hash(&stats.attributes);
                 if attributes_hash != entry.attributes_hash {
@@ -229,6 +248,29 @@ fn await_kind(resource: &resources::Resource) -> AwaitKind {
         Some(Kind::Other(name)) => AwaitKind::from_name(&truncate(name, NAME_BYTES_MAX).to_ascii_lowercase()),
         _ => AwaitKind::Other,
     }
+}
+
+/// Returns the attribute `duration` of a timer in nanoseconds. tokio reports it in milliseconds.
+fn timer_duration_ns(attributes: &[console_api::Attribute]) -> Option<u64> {
+    attributes.iter().take(FIELDS_MAX).find_map(|attribute| {
+        let field = attribute.field.as_ref()?;
+        match (field.name.as_ref()?, field.value.as_ref()?, attribute.unit.as_deref()) {
+            (Name::StrName(name), Value::U64Val(millis), Some("ms")) if name == "duration" => {
+                Some(millis.saturating_mul(1_000_000))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether `resource` is the timer that tokio's `Interval` resets at each tick. Unlike the timers of user code, it is
+/// located in tokio's own source.
+fn is_interval_timer(resource: &resources::Resource) -> bool {
+    let file = resource.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
+    let mut parts = file.rsplit(['/', '\\']);
+    let is_interval_file = ["interval.rs", "time", "src"].into_iter().all(|part| parts.next() == Some(part));
+    let is_tokio = parts.next().is_some_and(|package| package == "tokio" || package.starts_with("tokio-1"));
+    is_timer(resource) && resource.concrete_type == "Sleep" && is_interval_file && is_tokio
 }
 
 fn is_timer(resource: &resources::Resource) -> bool {

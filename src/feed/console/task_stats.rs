@@ -19,7 +19,8 @@ pub fn is_spawn(span: &Metadata) -> bool {
 /// Reads name, kind, location and sizes of a task. The wire does not carry its parent.
 pub fn task_meta(task: &tasks::Task, interner: &mut TextInterner) -> TaskMeta {
     let name = text_field(task, "task.name").unwrap_or_default();
-    let kind = text_field(task, "kind").map_or(TaskKind::Task, TaskKind::from_name);
+    let function = text_field(task, "fn").unwrap_or_default();
+    let kind = text_field(task, "kind").map_or(TaskKind::Task, |kind| TaskKind::from_fields(kind, function));
     TaskMeta {
         name: interner.intern(name, NAME_BYTES_MAX),
         kind,

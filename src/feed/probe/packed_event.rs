@@ -100,7 +100,7 @@ impl PackedKind {
             WakeSource::Driver => Self::WakeByDriver,
             WakeSource::SelfWake => Self::SelfWake,
             WakeSource::Task(by) if polled == Some(by) => Self::WakeByPolledTask,
-            WakeSource::Task(_) => return None,
+            WakeSource::Task(_) | WakeSource::Unknown => return None,
             WakeSource::Thread => Self::WakeByThread,
             WakeSource::User => Self::WakeByUser,
         })

@@ -1,22 +1,27 @@
-//! Tracks awaits in a recording, with exact polls and ends, where the console wire describes the spans.
+//! Tracks awaits in a recording, where the console wire describes the spans.
 //!
-//! An operation on a resource is an await of the task that polls it. Since tokio 1.53 a sleep has no operation on the
-//! wire; a timer that is entered in a task's poll, outside of another await, is a sleep of that task. An await that
-//! ends during the poll that last polled it was ready; one that ends at another time was dropped.
+//! The wire names the task that polls an operation, and whether it returned ready. The recording has the times of its
+//! polls, in order with those of its task. Since tokio 1.53 a sleep has no operation on the wire; [`PollEvidence`]
+//! shows which task polls it. What cannot be attributed to a task is counted.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::Entry;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use crate::feed::await_resolver::{AwaitResolver, AwaitTarget};
+use super::open_await::{OpenAwait, PolledAwaits};
+use super::poll_evidence::{PollEvidence, PolledTask};
+use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, Readiness, ReportedSpan};
 use crate::trace::{AwaitId, AwaitSite, Event, Nanos, SiteId, TaskId};
 
 /// Distinct await sites; awaits at further ones are not emitted.
 const SITES_MAX: usize = 1 << 16;
 
-/// Open awaits; further ones are not emitted.
-const OPEN_MAX: usize = 1 << 20;
+/// Tracked spans; further ones are only counted.
+const TRACKED_MAX: usize = 1 << 20;
+
+/// Ended awaits whose outcome is undecided; that of further ones stays unknown.
+const UNDECIDED_MAX: usize = 1 << 16;
 
 /// Awaits of one recording. Trace ids allow four times this.
 const AWAITS_MAX: usize = 1 << 30;
@@ -24,139 +29,293 @@ const AWAITS_MAX: usize = 1 << 30;
 /// Unresolved spans that are resolved again per call.
 const RESOLVES_PER_CALL: usize = 512;
 
-/// Nesting levels searched for the outermost span that can be resolved.
-const NESTING_MAX: usize = 16;
-
-#[derive(Clone, Copy, Debug)]
-struct RecordedAwait {
-    id: AwaitId,
-    task: TaskId,
-    /// Whether it was polled during the current poll of its task.
-    was_just_polled: bool,
+/// A span that is no task's.
+#[derive(Debug)]
+enum TrackedSpan {
+    /// Its await has started.
+    Open(OpenAwait),
+    /// Not described yet, not polled yet, or polled by an unknown task.
+    Unresolved(UnresolvedSpan),
 }
 
-/// A span that could not be resolved so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct UnresolvedSpan {
-    /// The task that entered it first, and when.
-    task: TaskId,
-    at: Nanos,
-    /// The span that encloses it.
-    outer: Option<u64>,
+    evidence: PollEvidence,
+    /// When it was last exited.
+    exited_at: Nanos,
+    /// When it was closed.
+    closed_at: Option<Nanos>,
+    /// It is in the queue of spans that are resolved again.
+    is_queued: bool,
 }
 
-/// A span that was entered during a poll.
-#[derive(Clone, Copy, Debug)]
-pub struct SpanPoll {
-    /// The task that is polled.
-    pub task: TaskId,
-    /// The span id.
-    pub span: u64,
-    /// The enclosing span, unless that is the task's.
-    pub outer: Option<u64>,
-    /// When it was entered.
-    pub at: Nanos,
-}
-
-/// Open awaits and unresolved spans of one recording.
+/// Awaits and unresolved spans of one recording.
 #[derive(Debug, Default)]
 pub struct AwaitTracker {
-    open: FxHashMap<u64, RecordedAwait>,
-    /// Span ids of the awaits polled during the current poll.
-    just_polled: Vec<u64>,
-    /// Spans that may be resolved later.
-    unresolved: FxHashMap<u64, UnresolvedSpan>,
-    /// The order in which they are resolved again; may hold removed ones.
+    spans: FxHashMap<u64, TrackedSpan>,
+    /// Spans to be resolved again, in this order; may hold removed ones.
     resolve_queue: VecDeque<u64>,
+    /// Unresolved spans that are entered now, while several tasks are polled.
+    ambiguous: Vec<u64>,
+    /// Ended awaits whose outcome is not reported yet, by span.
+    undecided: VecDeque<(u64, AwaitId)>,
+    /// What each task polls.
+    polled: FxHashMap<TaskId, PolledAwaits>,
     sites: FxHashMap<AwaitSite, SiteId>,
     await_count: usize,
+    /// Interval of loop time in which every ready poll has been reported.
+    reported: Range<Nanos>,
 }
 
 impl AwaitTracker {
-    /// Handles a span that was entered during a poll. Returns whether it is an await.
-    pub fn span_polled(
+    /// Sets the interval of loop time in which every ready poll has been reported.
+    pub fn set_reported_interval(&mut self, from: Nanos, until: Nanos) {
+        self.reported = from..until;
+    }
+
+    /// Handles the enter of a span while the tasks in `polled` are being polled.
+    pub fn enter(
         &mut self,
-        polled: SpanPoll,
+        (span, at): (u64, Nanos),
+        polled: &[PolledTask],
         resolver: &impl AwaitResolver,
         out: &mut impl FnMut(Event),
-    ) -> bool {
-        let SpanPoll { task, span, outer, at } = polled;
-        if let Some(open) = self.open.get_mut(&span) {
-            if std::mem::replace(&mut open.was_just_polled, true) {
-                out(Event::AwaitPoll { id: open.id, is_ready: false });
-            } else {
-                self.just_polled.push(span);
+    ) {
+        if let Some(TrackedSpan::Open(open)) = self.spans.get_mut(&span) {
+            if polled.iter().any(|polled| polled.task == open.task) {
+                open.add_poll(at, out);
+                if !std::mem::replace(&mut open.is_just_polled, true) {
+                    self.polled.entry(open.task).or_default().current.push(span);
+                }
             }
-            return true;
+            return;
         }
-        let Some(target) = resolver.resolve(span) else {
-            if self.resolve_queue.len() < OPEN_MAX
-                && let Entry::Vacant(entry) = self.unresolved.entry(span)
-            {
-                entry.insert(UnresolvedSpan { task, at, outer });
-                self.resolve_queue.push_back(span);
+        let reported = resolver.reported(span);
+        if reported == ReportedSpan::NotAwaited {
+            self.spans.remove(&span);
+            return;
+        }
+        if self.spans.len() >= TRACKED_MAX && !self.spans.contains_key(&span) {
+            out(Event::AwaitsUnattributed { count: 1 });
+            return;
+        }
+        let entry = self.spans.entry(span).or_insert_with(|| TrackedSpan::Unresolved(UnresolvedSpan::default()));
+        let TrackedSpan::Unresolved(unresolved) = entry else { return };
+        unresolved.evidence.enter(at, polled);
+        if polled.len() > 1 {
+            self.ambiguous.push(span);
+        }
+        self.try_start(span, resolver, reported, None, out);
+    }
+
+    /// Handles the exit of a span.
+    pub fn exit(&mut self, (span, at): (u64, Nanos), resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        let unresolved = match self.spans.get_mut(&span) {
+            None => return,
+            Some(TrackedSpan::Open(open)) => {
+                open.last_exited_at = at;
+                return;
             }
-            return false;
+            Some(TrackedSpan::Unresolved(unresolved)) => unresolved,
         };
-        let first = self.unresolved.remove(&span).filter(|first| first.task == task);
-        if self.start_await((task, span, first.map_or(at, |first| first.at)), target, out)
-            && let Some(open) = self.open.get_mut(&span)
+        unresolved.exited_at = at;
+        unresolved.evidence.exit();
+        self.ambiguous.retain(|ambiguous| *ambiguous != span);
+        self.try_start(span, resolver, resolver.reported(span), None, out);
+        if let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get_mut(&span)
+            && !std::mem::replace(&mut unresolved.is_queued, true)
         {
-            open.was_just_polled = true;
-            self.just_polled.push(span);
+            self.resolve_queue.push_back(span);
         }
-        true
+    }
+
+    /// Handles a clone of the waker of the task with this span id.
+    pub fn waker_cloned(&mut self, task: u64) {
+        for span in &self.ambiguous {
+            if let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get_mut(span) {
+                unresolved.evidence.waker_cloned(task);
+            }
+        }
+    }
+
+    /// Handles the end of a poll of `task`.
+    pub fn poll_ended(&mut self, task: TaskId, out: &mut impl FnMut(Event)) {
+        let Some(polled) = self.polled.get_mut(&task) else { return };
+        for span in polled.last.drain(..) {
+            if let Some(TrackedSpan::Open(open)) = self.spans.get(&span)
+                && open.task == task
+                && !open.is_just_polled
+            {
+                out(Event::AwaitUnpolled { id: open.id });
+            }
+        }
+        std::mem::swap(&mut polled.last, &mut polled.current);
+        polled.last.retain(|span| match self.spans.get_mut(span) {
+            Some(TrackedSpan::Open(open)) if open.task == task => std::mem::take(&mut open.is_just_polled),
+            _ => false,
+        });
+        if polled.last.is_empty() {
+            self.polled.remove(&task);
+        }
+    }
+
+    /// Handles the end of `task`.
+    pub fn task_ended(&mut self, task: TaskId) {
+        self.polled.remove(&task);
+    }
+
+    /// Handles the close of a span.
+    pub fn close(&mut self, (span, at): (u64, Nanos), resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        match self.spans.get_mut(&span) {
+            None => {}
+            Some(TrackedSpan::Open(open)) => {
+                let open = *open;
+                self.spans.remove(&span);
+                self.end_await((span, at), &open, resolver.reported(span), out);
+            }
+            Some(TrackedSpan::Unresolved(unresolved)) => {
+                unresolved.closed_at = Some(at);
+                self.resolve_closed(span, resolver, false, out);
+            }
+        }
     }
 
     /// Resolves some unresolved spans again. A task that waits forever never enters its span again.
-    pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        for _ in 0..RESOLVES_PER_CALL.min(self.resolve_queue.len()) {
-            let Some(span) = self.resolve_queue.pop_front() else { return };
-            if !self.unresolved.contains_key(&span) {
-                continue;
-            }
-            let Some((span, target)) = self.outermost(span, resolver) else {
-                self.resolve_queue.push_back(span);
-                continue;
-            };
-            let Some(UnresolvedSpan { task, at, .. }) = self.unresolved.remove(&span) else { continue };
-            if let Some(target) = target
-                && self.start_await((task, span, at), target, out)
-                && let Some(open) = self.open.get(&span)
-            {
-                out(Event::AwaitPoll { id: open.id, is_ready: false });
-            }
-        }
-    }
-
-    /// Of the unresolved `span` and those that enclose it, returns the outermost that can be resolved now. The target
-    /// is `None` if `span` is only a part of an open await.
-    fn outermost(&self, span: u64, resolver: &impl AwaitResolver) -> Option<(u64, Option<AwaitTarget>)> {
-        let mut found = None;
-        let mut next = Some(span);
-        for _ in 0..NESTING_MAX {
-            let Some(here) = next else { break };
-            if self.open.contains_key(&here) {
-                return Some((span, None));
-            }
-            let Some(unresolved) = self.unresolved.get(&here) else { break };
-            found = resolver.resolve(here).map(|target| (here, Some(target))).or(found);
-            next = unresolved.outer;
-        }
-        found
-    }
-
-    /// Starts an await, unless a limit is reached. Returns whether it did.
-    fn start_await(
+    pub fn resolve_late_awaits(
         &mut self,
-        (task, span, at): (TaskId, u64, Nanos),
-        AwaitTarget { site: described, resource }: AwaitTarget,
+        polled: &[PolledTask],
+        resolver: &impl AwaitResolver,
+        out: &mut impl FnMut(Event),
+    ) {
+        for _ in 0..RESOLVES_PER_CALL.min(self.resolve_queue.len()) {
+            let Some(span) = self.resolve_queue.pop_front() else { break };
+            if self.resolve_again(span, (polled, false), resolver, out) {
+                self.resolve_queue.push_back(span);
+            }
+        }
+        self.decide_outcomes(resolver, out);
+    }
+
+    /// Resolves everything that can be resolved at the end of the recording, and counts the rest.
+    pub fn finish(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        for span in std::mem::take(&mut self.resolve_queue) {
+            self.resolve_again(span, (&[], true), resolver, out);
+        }
+        self.decide_outcomes(resolver, out);
+        let left = self.spans.drain().filter(|(span, tracked)| {
+            let TrackedSpan::Unresolved(unresolved) = tracked else { return false };
+            match resolver.reported(*span) {
+                ReportedSpan::NotAwaited => false,
+                ReportedSpan::Operation { owner, .. } => owner.is_some(),
+                ReportedSpan::Sleep { .. } | ReportedSpan::Unreported => !unresolved.evidence.is_impossible(),
+            }
+        });
+        let count = left.count() as u64;
+        if count > 0 {
+            out(Event::AwaitsUnattributed { count });
+        }
+    }
+
+    /// Resolves an unresolved span again. Returns whether it is still unresolved.
+    fn resolve_again(
+        &mut self,
+        span: u64,
+        (polled, is_last): (&[PolledTask], bool),
+        resolver: &impl AwaitResolver,
         out: &mut impl FnMut(Event),
     ) -> bool {
+        let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get(&span) else { return false };
+        if unresolved.closed_at.is_some() {
+            self.resolve_closed(span, resolver, is_last, out);
+        } else {
+            self.try_start(span, resolver, resolver.reported(span), Some(polled), out);
+        }
+        matches!(self.spans.get(&span), Some(TrackedSpan::Unresolved(_)))
+    }
+
+    /// Resolves a closed span: emits its await, counts it as unattributed, or keeps it until it is reported.
+    fn resolve_closed(&mut self, span: u64, resolver: &impl AwaitResolver, is_last: bool, out: &mut impl FnMut(Event)) {
+        let reported = resolver.reported(span);
+        self.try_start(span, resolver, reported, Some(&[]), out);
+        let (is_known, is_await) = match reported {
+            ReportedSpan::Unreported => (false, true),
+            ReportedSpan::NotAwaited => (true, false),
+            ReportedSpan::Sleep { .. } => (true, true),
+            // An operation that was never polled is not awaited.
+            ReportedSpan::Operation { owner, readiness, .. } => (readiness != Readiness::Undecided, owner.is_some()),
+        };
+        let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get_mut(&span) else { return };
+        if is_known || is_last || unresolved.evidence.is_impossible() {
+            let is_missing = is_await && !unresolved.evidence.is_impossible();
+            self.spans.remove(&span);
+            if is_missing {
+                out(Event::AwaitsUnattributed { count: 1 });
+            }
+        }
+    }
+
+    /// Starts the await of an unresolved span if its task is known, and ends it if the span is closed. `polled`
+    /// holds the tasks that are being polled, if the span is no longer entered.
+    fn try_start(
+        &mut self,
+        span: u64,
+        resolver: &impl AwaitResolver,
+        reported: ReportedSpan,
+        polled: Option<&[PolledTask]>,
+        out: &mut impl FnMut(Event),
+    ) {
+        let Some(TrackedSpan::Unresolved(UnresolvedSpan { evidence, exited_at, closed_at, .. })) =
+            self.spans.get(&span)
+        else {
+            return;
+        };
+        let started = match reported {
+            ReportedSpan::NotAwaited => {
+                self.spans.remove(&span);
+                return;
+            }
+            ReportedSpan::Unreported | ReportedSpan::Operation { owner: None, .. } => None,
+            ReportedSpan::Sleep { .. } => evidence.poller().map(|task| (task, evidence.first_at)),
+            ReportedSpan::Operation { owner: Some(owner), enters, .. } => {
+                // An operation that was entered once, and polled, was not entered to create it.
+                let first_poll = evidence.second.as_ref().or((enters == 1).then_some(&evidence.last));
+                let polls = first_poll.into_iter().chain(evidence.second.as_ref().map(|_| &evidence.last));
+                polls.into_iter().find_map(|enter| Some((enter.task(owner)?, enter.at)))
+            }
+        };
+        let (last_at, exited_at, closed_at) = (evidence.last.at, *exited_at, *closed_at);
+        let Some((task, at)) = started else { return };
+        let Some(target) = resolver.target(span) else { return };
+        let Some(mut open) = self.start_await(task, at, target, out) else { return };
+        self.ambiguous.retain(|ambiguous| *ambiguous != span);
+        open.add_poll(last_at, out);
+        if exited_at >= last_at {
+            open.last_exited_at = exited_at;
+        }
+        if let Some(closed_at) = closed_at {
+            self.spans.remove(&span);
+            self.end_await((span, closed_at), &open, reported, out);
+            return;
+        }
+        let is_just_polled = polled.is_none_or(|polled| polled.iter().any(|polled| polled.task == task));
+        open.is_just_polled = is_just_polled;
+        let polled = self.polled.entry(task).or_default();
+        if is_just_polled { &mut polled.current } else { &mut polled.last }.push(span);
+        self.spans.insert(span, TrackedSpan::Open(open));
+    }
+
+    /// Starts an await, unless a limit is reached.
+    fn start_await(
+        &mut self,
+        task: TaskId,
+        at: Nanos,
+        AwaitTarget { site: described, resource }: AwaitTarget,
+        out: &mut impl FnMut(Event),
+    ) -> Option<OpenAwait> {
         let next_site = SiteId::from_index(self.sites.len());
         let has_room = self.sites.len() < SITES_MAX || self.sites.contains_key(&described);
-        if !has_room || self.open.len() >= OPEN_MAX || self.await_count >= AWAITS_MAX {
-            return false;
+        if !has_room || self.await_count >= AWAITS_MAX {
+            return None;
         }
         let site = *self.sites.entry(described.clone()).or_insert(next_site);
         if site == next_site {
@@ -168,32 +327,55 @@ impl AwaitTracker {
         if let Some(resource) = resource {
             out(Event::AwaitResource { id, resource });
         }
-        self.open.insert(span, RecordedAwait { id, task, was_just_polled: false });
-        true
+        Some(OpenAwait::new(id, task, at))
     }
 
-    /// Handles the end of a poll of `task`.
-    pub fn poll_ended(&mut self, task: TaskId, out: &mut impl FnMut(Event)) {
-        self.just_polled.retain(|span| match self.open.get_mut(span) {
-            Some(open) if open.task == task => {
-                open.was_just_polled = false;
-                out(Event::AwaitPoll { id: open.id, is_ready: false });
-                false
+    /// Ends an await with the outcome that is known.
+    fn end_await(
+        &mut self,
+        (span, at): (u64, Nanos),
+        open: &OpenAwait,
+        reported: ReportedSpan,
+        out: &mut impl FnMut(Event),
+    ) {
+        let readiness = match reported {
+            // Its last poll would have been reported.
+            ReportedSpan::Operation { readiness: Readiness::Undecided | Readiness::Unknown, .. }
+                if self.reported.contains(&open.last_polled_at) && self.reported.contains(&open.last_exited_at) =>
+            {
+                Readiness::NotReady
             }
-            other => other.is_some(),
-        });
-    }
-
-    /// Handles the close of a span.
-    pub fn span_closed(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
-        let Some(open) = self.open.remove(&span) else {
-            self.unresolved.remove(&span);
-            return;
+            ReportedSpan::Operation { readiness, .. } => readiness,
+            ReportedSpan::Sleep { duration_ns } => open.sleep_readiness(duration_ns),
+            ReportedSpan::Unreported | ReportedSpan::NotAwaited => Readiness::Unknown,
         };
-        if open.was_just_polled {
-            self.just_polled.retain(|just_polled| *just_polled != span);
-            out(Event::AwaitPoll { id: open.id, is_ready: true });
+        match readiness {
+            Readiness::Ready => out(open.ready_event()),
+            Readiness::NotReady => {}
+            Readiness::Undecided | Readiness::Unknown => out(Event::AwaitPollsMissed { id: open.id }),
         }
         out(Event::AwaitEnd { id: open.id, at });
+        if readiness == Readiness::Undecided && self.undecided.len() < UNDECIDED_MAX {
+            self.undecided.push_back((span, open.id));
+        }
+    }
+
+    /// Emits the outcomes of ended awaits that are reported by now.
+    fn decide_outcomes(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        for _ in 0..RESOLVES_PER_CALL.min(self.undecided.len()) {
+            let Some((span, id)) = self.undecided.pop_front() else { return };
+            match resolver.reported(span) {
+                ReportedSpan::Operation { readiness: Readiness::Undecided, .. } | ReportedSpan::Unreported => {
+                    self.undecided.push_back((span, id));
+                }
+                ReportedSpan::Operation { readiness: Readiness::Ready, .. } => {
+                    out(Event::AwaitOutcomeKnown { id, is_ready: true });
+                }
+                ReportedSpan::Operation { readiness: Readiness::NotReady, .. } => {
+                    out(Event::AwaitOutcomeKnown { id, is_ready: false });
+                }
+                _ => {}
+            }
+        }
     }
 }

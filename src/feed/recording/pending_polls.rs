@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::trace::{Event, Nanos, TaskId};
+use crate::trace::{Event, Nanos, TaskId, TaskOutcome};
 
 /// Events held back; past that the oldest candidate is resolved as a poll.
 const QUEUE_MAX: usize = 1 << 16;
@@ -14,7 +14,7 @@ const QUEUE_MAX: usize = 1 << 16;
 /// A candidate that has not ended after 300 ms is a poll. A drop is short, but its thread may be preempted meanwhile.
 const RUNNING_TIMEOUT_NS: u64 = 300_000_000;
 
-/// A candidate without a wake must be a drop, unless lines are out of order; after 1 s it is a poll.
+/// A candidate without a wake must be a drop, unless lines are out of order; after 1 s it is one.
 const UNWOKEN_TIMEOUT_NS: u64 = 1_000_000_000;
 
 /// On several threads other lines may come between the last exit and the close, but not for longer than 50 ms.
@@ -32,13 +32,15 @@ enum QueuedEvent {
 }
 
 /// One enter and exit of a task's span: a poll or a drop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct PollCandidate {
     start: u64,
     end: Option<u64>,
     /// When it was entered; once it was exited, when that was.
     at: Nanos,
     is_woken: bool,
+    /// How its task has ended if it turns out to be a drop whose span stays open.
+    outcome: Option<TaskOutcome>,
     is_resolved: bool,
 }
 
@@ -83,26 +85,32 @@ impl PendingPolls {
     pub fn begin_candidate(&mut self, task: TaskId, at: Nanos, is_woken: bool) -> CandidateId {
         let start = self.first + self.entries.len() as u64;
         self.entries.push_back(QueuedEvent::Tentative(Event::PollStart { task, at }));
-        self.candidates.push_back(PollCandidate { start, end: None, at, is_woken, is_resolved: false });
+        self.candidates.push_back(PollCandidate { start, end: None, at, is_woken, outcome: None, is_resolved: false });
         CandidateId(self.first_candidate + self.candidates.len() as u64 - 1)
     }
 
-    /// Ends a candidate.
-    pub fn end_candidate(&mut self, id: CandidateId, task: TaskId, at: Nanos, out: &mut impl FnMut(Event)) {
+    /// Ends a candidate. `outcome` is how its task has ended if it is a drop whose span stays open.
+    pub fn end_candidate(
+        &mut self,
+        id: CandidateId,
+        (task, at): (TaskId, Nanos),
+        outcome: Option<TaskOutcome>,
+        out: &mut impl FnMut(Event),
+    ) {
         let end = self.first + self.entries.len() as u64;
         let event = Event::PollEnd { task, at };
         match self.candidate_mut(id) {
             Some(candidate) if !candidate.is_resolved => {
-                (candidate.end, candidate.at) = (Some(end), at);
+                (candidate.end, candidate.at, candidate.outcome) = (Some(end), at, outcome);
                 self.entries.push_back(QueuedEvent::Tentative(event));
             }
             _ => self.emit(event, out),
         }
     }
 
-    /// Whether the candidate is undecided.
-    pub fn is_undecided(&mut self, id: CandidateId) -> bool {
-        self.candidate_mut(id).is_some_and(|candidate| !candidate.is_resolved)
+    /// Whether the next line decides about the candidate: it is undecided, and its task was woken before.
+    pub fn is_decided_next(&mut self, id: CandidateId) -> bool {
+        self.candidate_mut(id).is_some_and(|candidate| !candidate.is_resolved && candidate.is_woken)
     }
 
     /// Resolves a candidate as a poll or a drop.
@@ -139,7 +147,33 @@ impl PendingPolls {
     }
 
     fn resolve_oldest(&mut self, out: &mut impl FnMut(Event)) {
-        self.resolve(CandidateId(self.first_candidate), true, out);
+        let id = CandidateId(self.first_candidate);
+        match self.candidates.front() {
+            // A poll needs a wake. The span of a task stays open as long as blocking work that it started.
+            Some(PollCandidate { is_woken: false, end: Some(end), outcome: Some(outcome), .. }) => {
+                let (end, outcome) = (*end, outcome.clone());
+                self.end_task_at(end, outcome);
+                self.resolve(id, false, out);
+            }
+            _ => self.resolve(id, true, out),
+        }
+    }
+
+    /// Replaces the tentative end of a poll by the end of its task.
+    fn end_task_at(&mut self, number: u64, outcome: TaskOutcome) {
+        let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+        if let Some(entry) = self.entries.get_mut(index)
+            && let QueuedEvent::Tentative(Event::PollEnd { task, at }) = *entry
+        {
+            *entry = QueuedEvent::Final(Event::TaskEnd { task, at, outcome });
+        }
+    }
+
+    /// Records that the task of a candidate was woken before it, in a line that came later.
+    pub fn mark_woken(&mut self, id: CandidateId) {
+        if let Some(candidate) = self.candidate_mut(id) {
+            candidate.is_woken = true;
+        }
     }
 
     fn candidate_mut(&mut self, id: CandidateId) -> Option<&mut PollCandidate> {

@@ -1,22 +1,21 @@
 //! Replays the span lines of a recording into events: polls, wakes and their sources, and drops of futures.
 //!
 //! A recording has no thread ids. On one thread enters and exits nest, so the span entered last is the active one. If
-//! they do not nest, there are several threads, and a wake source is inferred: the only task in a poll, or another
-//! thread if several tasks are.
+//! they do not nest, there are several threads.
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::await_tracker::{AwaitTracker, SpanPoll};
+use super::await_tracker::AwaitTracker;
+use super::entered_spans::EnteredSpans;
 use super::line::{RecordingLine, SpawnField, SpawnFieldValue, WakerOp};
 use super::pending_polls::{CandidateId, PendingPolls};
+use super::poll_evidence::PolledTask;
+use super::task_ending::TaskEnding;
 use crate::feed::await_resolver::AwaitResolver;
 use crate::sanitize::sanitize_cow;
 use crate::trace::{Event, Nanos, TaskId, TaskKind, TaskMeta, TaskOutcome, WakeSource};
-
-/// Spans entered at once, on all threads. Past this, lines with their exits must have been lost.
-pub const ENTERED_MAX: usize = 4_096;
 
 /// Longest task name kept, in characters.
 const NAME_CHARS_MAX: usize = 256;
@@ -35,6 +34,8 @@ const UNCLAIMED_MAX: usize = 1 << 18;
 struct RecordedTask {
     task: TaskId,
     kind: TaskKind,
+    /// Loop time of its last line.
+    last_at: Nanos,
     /// How often its span is entered now.
     depth: u32,
     /// The candidate for its last poll.
@@ -42,19 +43,8 @@ struct RecordedTask {
     /// It was woken since it was last entered, is new, or that is unknown.
     is_woken: bool,
     was_polled: bool,
-    /// Number of the line of its last exit.
-    exited_on_line: u64,
-    /// No line came between its last exit and the next enter.
-    is_uninterrupted: bool,
-}
-
-/// A span that is entered now.
-#[derive(Clone, Copy, Debug)]
-struct EnteredSpan {
-    span: u64,
-    task: Option<TaskId>,
-    /// It is an await; spans entered inside it are parts of it.
-    is_await: bool,
+    /// What its lines show about its end.
+    ending: TaskEnding,
 }
 
 /// Replays lines in order, tracking entered spans and live tasks.
@@ -66,11 +56,16 @@ pub struct SpanReplayer {
     /// The same keys in order, including claimed ones.
     spawn_order: VecDeque<(u64, u64)>,
     task_count: usize,
-    entered: Vec<EnteredSpan>,
+    entered: EnteredSpans,
+    /// Scratch list of the tasks that are being polled.
+    polled: Vec<PolledTask>,
     pending: PendingPolls,
     /// Tracks awaits, if spans can be resolved.
     pub awaits: Option<AwaitTracker>,
-    is_multi_threaded: bool,
+    /// The current line happened before the previous line of its task.
+    is_late: bool,
+    /// Wakes are recorded.
+    has_wakes: bool,
     /// Lines replayed so far.
     line_count: u64,
     /// The task whose exit was the previous line, with its undecided candidate.
@@ -94,10 +89,11 @@ impl SpanReplayer {
     ) {
         self.line_count += 1;
         self.is_after_gap = false;
+        let at = self.in_order(line, at);
         if let Some((left, candidate)) = self.just_exited.take() {
             let closes = matches!(line, RecordingLine::Close { id, .. } if *id == left);
             // On several threads other lines may come in between.
-            if !closes && !self.is_multi_threaded {
+            if !closes && !self.entered.is_multi_threaded {
                 self.pending.resolve(candidate, true, out);
             }
         }
@@ -114,19 +110,43 @@ impl SpanReplayer {
                 }
             }
             RecordingLine::Enter { id, .. } => self.enter(*id, at, resolver, out),
-            RecordingLine::Exit { id, .. } => self.exit(*id, at, out),
-            RecordingLine::Close { id, .. } => self.close(*id, at, out),
+            RecordingLine::Exit { id, .. } => self.exit(*id, at, resolver, out),
+            RecordingLine::Close { id, .. } => self.close(*id, at, resolver, out),
             RecordingLine::Waker { id, op: WakerOp::Wake { self_wake } | WakerOp::WakeByRef { self_wake }, .. } => {
                 self.wake(*id, at, *self_wake, out);
             }
-            RecordingLine::Waker { .. } => {}
+            RecordingLine::Waker { id, op: WakerOp::Clone, .. } => {
+                if let Some(awaits) = &mut self.awaits {
+                    awaits.waker_cloned(*id);
+                }
+            }
+            RecordingLine::Waker { id, .. } => {
+                if let Some(entry) = self.tasks.get_mut(id) {
+                    entry.ending.waker_dropped();
+                }
+            }
         }
         self.pending.resolve_expired(at, out);
     }
 
-    /// Whether [`ENTERED_MAX`] is reached, so that no further span can be entered.
+    /// Returns `at`, but not before the previous line of the same task. Lines of different threads are out of order.
+    fn in_order(&mut self, line: &RecordingLine, at: Nanos) -> Nanos {
+        let (RecordingLine::Enter { id, .. }
+        | RecordingLine::Exit { id, .. }
+        | RecordingLine::Close { id, .. }
+        | RecordingLine::Waker { id, .. }) = line
+        else {
+            return at;
+        };
+        let Some(entry) = self.tasks.get_mut(id) else { return at };
+        self.is_late = at < entry.last_at;
+        entry.last_at = entry.last_at.max(at);
+        entry.last_at
+    }
+
+    /// Whether too many spans are entered, so that no further span can be entered.
     pub fn is_full(&self) -> bool {
-        self.entered.len() >= ENTERED_MAX
+        self.entered.is_full()
     }
 
     /// Takes the task with this span id and this spawn time (nanoseconds since 1970). Returns it once.
@@ -141,7 +161,8 @@ impl SpanReplayer {
                 _ => None,
             })
         };
-        let kind = text("kind").map_or(TaskKind::Task, TaskKind::from_name);
+        let kind =
+            text("kind").map_or(TaskKind::Task, |kind| TaskKind::from_fields(kind, text("fn").unwrap_or_default()));
         let name: String = text("task.name").unwrap_or_default().chars().take(NAME_CHARS_MAX).collect();
         if let Some(before) = self.tasks.remove(&span) {
             // Its close was lost: a span id is only reused once it is free.
@@ -176,34 +197,23 @@ impl SpanReplayer {
         let entry = RecordedTask {
             task,
             kind,
+            last_at: at,
             depth: 0,
             candidate: None,
             is_woken: true,
             was_polled: false,
-            exited_on_line: 0,
-            is_uninterrupted: false,
+            ending: TaskEnding::default(),
         };
+        self.entered.worker_count += usize::from(kind == TaskKind::Worker);
         self.tasks.insert(span, entry);
-        spawned.parent = self.polled_task();
+        spawned.parent = self.entered.polled_task();
         self.pending.emit(Event::Spawn { task, at, meta: Box::new(spawned) }, out);
         Some(task)
     }
 
-    /// Returns the task that is being polled, innermost first; `None` if that is ambiguous.
-    fn polled_task(&self) -> Option<TaskId> {
-        let mut polled = self.entered.iter().rev().filter_map(|entered| entered.task);
-        let last = polled.next();
-        // On several threads it could be any of them.
-        if self.is_multi_threaded && polled.next().is_some() { None } else { last }
-    }
-
     fn enter(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        let mut entered = EnteredSpan { span, task: None, is_await: false };
-        let mut is_pool = false;
         match self.tasks.get_mut(&span) {
             Some(entry) => {
-                // Runtime workers are closures on the blocking pool, and poll other tasks inside.
-                entered.task = (entry.kind != TaskKind::Blocking).then_some(entry.task);
                 entry.depth += 1;
                 if entry.depth == 1 {
                     if let Some(candidate) = entry.candidate {
@@ -212,76 +222,90 @@ impl SpanReplayer {
                     }
                     // tokio does not report the wakes of a `block_on` future.
                     let is_woken = entry.is_woken || !entry.was_polled || entry.kind == TaskKind::BlockOn;
-                    entry.is_uninterrupted = entry.exited_on_line + 1 == self.line_count;
+                    entry.ending.enter(at, self.line_count);
                     entry.candidate = Some(self.pending.begin_candidate(entry.task, at, is_woken));
                     (entry.is_woken, entry.was_polled) = (false, true);
-                    is_pool = entry.kind == TaskKind::Blocking;
+                }
+                let (task, kind) = (entry.task, entry.kind);
+                self.entered.enter_task(span, task, kind);
+                if kind.is_off_loop() {
+                    // Closures of the blocking pool run on other threads.
+                    self.mark_multi_threaded(at, out);
                 }
             }
             None => {
-                if let Some(task) = self.polled_task() {
-                    entered.is_await = self.await_polled((task, span, at), resolver, out);
+                self.list_polled();
+                if let Some(awaits) = &mut self.awaits {
+                    awaits.enter((span, at), &self.polled, resolver, &mut |event| self.pending.emit(event, out));
                 }
+                self.entered.enter_other(span);
             }
-        }
-        self.entered.push(entered);
-        if is_pool {
-            // Closures of the blocking pool run on other threads.
-            self.mark_multi_threaded(at, out);
         }
     }
 
-    /// Handles a span, not a task's, that was entered during a poll. Returns whether it is an await.
-    fn await_polled(
-        &mut self,
-        (task, span, at): (TaskId, u64, Nanos),
-        resolver: &impl AwaitResolver,
-        out: &mut impl FnMut(Event),
-    ) -> bool {
-        let Some(awaits) = &mut self.awaits else { return false };
-        let outer = self.entered.last().filter(|entered| entered.task.is_none()).map(|entered| entered.span);
-        let inside = self.entered.iter().rev().take_while(|entered| entered.task.is_none());
-        if inside.into_iter().any(|entered| entered.is_await) {
-            return false;
+    /// Lists the tasks that are being polled.
+    fn list_polled(&mut self) {
+        self.polled.clear();
+        if self.awaits.is_some() {
+            self.polled.extend(self.entered.pollers());
         }
-        awaits.span_polled(SpanPoll { task, span, outer, at }, resolver, &mut |event| self.pending.emit(event, out))
     }
 
     /// Resolves spans again that could not be resolved when they were entered.
     pub fn resolve_late_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        self.list_polled();
         if let Some(awaits) = &mut self.awaits {
-            awaits.resolve_late_awaits(resolver, &mut |event| self.pending.emit(event, out));
+            awaits.resolve_late_awaits(&self.polled, resolver, &mut |event| self.pending.emit(event, out));
         }
     }
 
-    fn exit(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
-        let Some(index) = self.entered.iter().rposition(|entered| entered.span == span) else { return };
-        let left = self.entered.remove(index);
-        if left.task.is_some() && self.entered[index..].iter().any(|after| after.task.is_some()) {
-            // A task that was entered later is still entered, so it is on another thread.
+    /// Sets the interval of loop time in which the resolver has every ready poll of an await.
+    pub fn set_reported_interval(&mut self, from: Nanos, until: Nanos) {
+        if let Some(awaits) = &mut self.awaits {
+            awaits.set_reported_interval(from, until);
+        }
+    }
+
+    /// Resolves awaits for the last time, and counts those that cannot be attributed to a task.
+    pub fn finish_awaits(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        if let Some(awaits) = &mut self.awaits {
+            awaits.finish(resolver, &mut |event| self.pending.emit(event, out));
+        }
+    }
+
+    fn exit(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        let Some(is_overlapping) = self.entered.exit(span) else { return };
+        if is_overlapping {
             self.mark_multi_threaded(at, out);
         }
-        let Some(entry) = self.tasks.get_mut(&span) else { return };
+        let Some(entry) = self.tasks.get_mut(&span) else {
+            if let Some(awaits) = &mut self.awaits {
+                awaits.exit((span, at), resolver, &mut |event| self.pending.emit(event, out));
+            }
+            return;
+        };
         entry.depth = entry.depth.saturating_sub(1);
         if entry.depth > 0 {
             return;
         }
-        entry.exited_on_line = self.line_count;
+        entry.ending.exit(at, self.line_count);
         if let Some(awaits) = &mut self.awaits {
             awaits.poll_ended(entry.task, &mut |event| self.pending.emit(event, out));
         }
         if let Some(candidate) = entry.candidate {
-            self.pending.end_candidate(candidate, entry.task, at, out);
-            self.just_exited = self.pending.is_undecided(candidate).then_some((span, candidate));
+            let outcome = entry.ending.outcome(self.entered.is_multi_threaded, self.entered.worker_count > 0);
+            let outcome = Some(outcome).filter(|_| entry.kind.is_task() && self.has_wakes && entry.ending.has_wakes());
+            self.pending.end_candidate(candidate, (entry.task, at), outcome, out);
+            self.just_exited = self.pending.is_decided_next(candidate).then_some((span, candidate));
         }
     }
 
-    fn close(&mut self, span: u64, at: Nanos, out: &mut impl FnMut(Event)) {
+    fn close(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         if let Some(entry) = self.tasks.remove(&span) {
             self.end(entry, at, out);
-            self.entered.retain(|entered| entered.span != span);
+            self.entered.close(span);
         } else if let Some(awaits) = &mut self.awaits {
-            awaits.span_closed(span, at, &mut |event| self.pending.emit(event, out));
+            awaits.close((span, at), resolver, &mut |event| self.pending.emit(event, out));
         }
     }
 
@@ -289,14 +313,15 @@ impl SpanReplayer {
         if let Some(candidate) = entry.candidate {
             self.pending.resolve(candidate, false, out);
         }
-        // A ready future is dropped by the next thing that its thread does; a cancelled one is not. On several threads
-        // the two cannot be distinguished.
-        let is_task = matches!(entry.kind, TaskKind::Task | TaskKind::Local);
-        let outcome = if is_task && !self.is_multi_threaded && !entry.is_uninterrupted {
-            TaskOutcome::Cancelled
+        let outcome = if entry.kind.is_task() {
+            entry.ending.outcome(self.entered.is_multi_threaded, self.entered.worker_count > 0)
         } else {
             TaskOutcome::Completed
         };
+        self.entered.worker_count -= usize::from(entry.kind == TaskKind::Worker);
+        if let Some(awaits) = &mut self.awaits {
+            awaits.task_ended(entry.task);
+        }
         self.pending.emit(Event::TaskEnd { task: entry.task, at, outcome }, out);
     }
 
@@ -307,23 +332,20 @@ impl SpanReplayer {
             let added = self.add(span, at, nameless, out);
             self.unspawned += u64::from(added.is_some());
         }
-        let source = if self_wake { WakeSource::SelfWake } else { self.wake_source() };
+        let source = if self_wake { WakeSource::SelfWake } else { self.entered.wake_source() };
         if let Some(entry) = self.tasks.get_mut(&span) {
             entry.is_woken = true;
+            entry.ending.wake();
+            self.has_wakes = true;
+            if let Some(candidate) = entry.candidate.filter(|_| self.is_late) {
+                self.pending.mark_woken(candidate);
+            }
             self.pending.emit(Event::Wake { task: entry.task, at, source }, out);
         }
     }
 
-    fn wake_source(&self) -> WakeSource {
-        match self.polled_task() {
-            Some(task) => WakeSource::Task(task),
-            None if self.entered.iter().any(|entered| entered.task.is_some()) => WakeSource::Thread,
-            None => WakeSource::Driver,
-        }
-    }
-
     fn mark_multi_threaded(&mut self, at: Nanos, out: &mut impl FnMut(Event)) {
-        if !std::mem::replace(&mut self.is_multi_threaded, true) {
+        if !std::mem::replace(&mut self.entered.is_multi_threaded, true) {
             self.pending.emit(Event::MultiThreadDetected { at }, out);
         }
     }
@@ -341,7 +363,7 @@ impl SpanReplayer {
             if std::mem::take(&mut entry.depth) > 0 {
                 // It ended here or earlier, and is not extended past that.
                 if let Some(candidate) = entry.candidate {
-                    self.pending.end_candidate(candidate, entry.task, at, out);
+                    self.pending.end_candidate(candidate, (entry.task, at), None, out);
                 }
             }
             if let Some(candidate) = entry.candidate.take() {

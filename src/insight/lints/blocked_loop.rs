@@ -12,7 +12,6 @@
 //! `never-yields`.
 
 use super::super::lint_context::LongPoll;
-use super::super::task_role;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
 use crate::trace::{Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
@@ -47,7 +46,7 @@ struct DelayedTasks {
 
 fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     // The thread of a `block_on` is no worker.
-    if task_role::is_worker(task) || (task.meta.kind == TaskKind::BlockOn && cx.index.workers() > 0) {
+    if task.meta.kind == TaskKind::Worker || (task.meta.kind == TaskKind::BlockOn && cx.index.workers() > 0) {
         return None;
     }
     // Printing a panic message takes time, but is not the problem.

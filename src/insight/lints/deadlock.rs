@@ -289,7 +289,7 @@ impl<'a> WaitForGraph<'a> {
                 AwaitKind::Timer | AwaitKind::Io | AwaitKind::BlockingCall | AwaitKind::Yield | AwaitKind::Other
             ),
             // A task that completed at this time ran until then.
-            Some(TaskState::Completed) => task.lane.ended_at() == Some(at),
+            Some(TaskState::Completed | TaskState::Ended) => task.lane.ended_at() == Some(at),
             Some(TaskState::Cancelled | TaskState::Failed) | None => false,
         }
     }

@@ -6,7 +6,6 @@
 //! *Fix*: a future that returns `Pending` must store the waker of its last poll. A future that is meant to wait for ever
 //! is harmless.
 
-use super::super::task_role;
 use super::super::units::human_ns;
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{Nanos, Task, TaskState};
@@ -31,7 +30,7 @@ impl LintPass for LostWakerPass {
         let Some((clones, drops)) = task.waker_counts() else { return };
         self.has_wakers |= clones > 0;
         let Some(since) = waiting_since(task) else { return };
-        if clones > drops || !task_role::is_program_task(task) || !is_waiting(cx, task, clones) {
+        if clones > drops || !task.meta.kind.is_task() || !is_waiting(cx, task, clones) {
             return;
         }
         // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use super::super::task_role;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{AwaitKind, Nanos, ResourceKind, Task, TaskId, TaskKind, TaskState};
@@ -36,7 +35,7 @@ struct NoProgressPass {
 
 impl LintPass for NoProgressPass {
     fn visit_task(&mut self, cx: &LintContext, task: &Task) {
-        if task_role::is_worker(task) {
+        if task.meta.kind == TaskKind::Worker {
             return;
         }
         // The last poll of main may only be the end of the program.
@@ -65,7 +64,7 @@ impl LintPass for NoProgressPass {
             let resource = cx.trace.awaits().get(id).and_then(|found| cx.trace.resources().get(found.resource()?));
             resource.is_some_and(|resource| resource.kind == ResourceKind::Lock)
         };
-        if task_role::is_program_task(task) {
+        if task.meta.kind.is_task() {
             self.waiting.push((task.id, task.open_awaits().any(is_lock)));
         }
     }

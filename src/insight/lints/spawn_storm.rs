@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::task_role;
 use super::super::units::{human_ns, human_number};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{Location, Nanos, Task, TaskId};
@@ -44,7 +43,7 @@ impl LintPass for SpawnStormPass {
         let (Some(location), Some(ended)) = (&task.meta.location, task.lane.ended_at()) else { return };
         let (at, life_ns) = (task.lane.spawned_at(), ended.saturating_sub(task.lane.spawned_at()));
         let is_short = life_ns <= cx.thresholds.spawn_storm_life_ns && task.counts.polls <= POLLS_MAX;
-        if !is_short || !task_role::is_program_task(task) {
+        if !is_short || !task.meta.kind.is_task() {
             return;
         }
         let site = self.0.entry((Arc::clone(&location.file), location.line)).or_insert_with(|| StormSite {

@@ -20,6 +20,10 @@ pub struct JsonReport<'a> {
     pub(super) error: Option<&'a str>,
     /// `exact` or `sampled`.
     pub(super) fidelity: &'static str,
+    /// `exact` or `sampled` for each kind of fact.
+    pub(super) fidelity_by: FidelityJson,
+    /// Numbers of observations that could not be attributed.
+    pub(super) unknown: UnknownJson,
     /// Length of the run in loop time.
     pub(super) elapsed_ns: u64,
     /// Totals of the loop.
@@ -52,6 +56,30 @@ pub struct JsonReport<'a> {
     pub(super) feeds: FeedsJson<'a>,
     /// Intervals without data.
     pub(super) gaps: Vec<GapJson>,
+}
+
+/// Fidelity by kind of fact: `exact` if every one was recorded and nothing contradicts it, otherwise `sampled`.
+#[derive(Debug, Serialize)]
+pub(super) struct FidelityJson {
+    /// Polls of tasks.
+    pub(super) polls: &'static str,
+    /// Wakes of tasks.
+    pub(super) wakes: &'static str,
+    /// Awaits and the tasks that make them.
+    pub(super) awaits: &'static str,
+    /// Sources of wakes.
+    pub(super) wakers: &'static str,
+}
+
+/// Numbers of observations that could not be attributed.
+#[derive(Debug, Serialize)]
+pub(super) struct UnknownJson {
+    /// Awaits whose task is not known. They are not listed.
+    pub(super) awaits: u64,
+    /// Tasks and awaits that ended, and it is not known how.
+    pub(super) outcomes: u64,
+    /// Wakes whose source is not known.
+    pub(super) wakers: u64,
 }
 
 /// The source of the run.
@@ -142,6 +170,8 @@ pub(super) struct TaskJson<'a> {
     pub(super) name: std::borrow::Cow<'a, str>,
     /// Kind, such as `task` or `blocking`.
     pub(super) kind: &'static str,
+    /// `task`, or the role of what is not a task of the program: `worker`, `block_on` or `blocking`.
+    pub(super) role: &'static str,
     /// Id of the task that spawned it, if known.
     pub(super) parent: Option<u32>,
     /// State at the end of the run.
@@ -166,6 +196,8 @@ pub(super) struct TaskJson<'a> {
     pub(super) waiting_ns: Option<u64>,
     /// The await site at which the task waits at the end.
     pub(super) waiting_on: Option<SiteJson<'a>>,
+    /// All await sites at which the task waits at the end, `waiting_on` first.
+    pub(super) open_awaits: Vec<SiteJson<'a>>,
 }
 
 /// A location that awaits.
@@ -282,7 +314,7 @@ pub(super) struct RecordingJson<'a> {
     pub(super) skipped: u64,
     /// Number of lines dropped because they were recorded faster than they could be read.
     pub(super) lost: u64,
-    /// Number of lines with a time before that of the previous line.
+    /// Number of lines with a time before that of an earlier line.
     pub(super) clamped: u64,
     /// Number of tasks without a recorded spawn.
     pub(super) unspawned: u64,

@@ -14,8 +14,9 @@ use crate::lab::untraced_dispatch;
 /// Maximum number of queued messages. If the screen is slow, the client stops reading from the network.
 const MESSAGES_MAX: usize = 4;
 
-/// Delay between two connection attempts. It is short because the app is just starting.
-const ATTEMPT_INTERVAL: Duration = Duration::from_millis(25);
+/// Delay between two connection attempts. It is short because the app is just starting, and keeps no polls of awaits for
+/// a client that connects later.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The client of the app's console.
 #[derive(Debug)]

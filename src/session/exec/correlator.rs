@@ -56,6 +56,9 @@ pub struct Correlator {
     pending_ends: Vec<Event>,
     /// Time of the last console update in nanoseconds since 1970.
     updated_until: Option<u64>,
+    /// Time up to which the polls of awaits are complete, in nanoseconds since 1970: that of an update after which the
+    /// app's buffer was drained.
+    polls_until: Option<u64>,
     /// Time up to which the counts are complete, in nanoseconds since 1970: that of the update before the last.
     counted_until: Option<u64>,
 }
@@ -73,6 +76,7 @@ impl Correlator {
             pending: Vec::new(),
             pending_ends: Vec::new(),
             updated_until: None,
+            polls_until: None,
             counted_until: None,
         }
     }
@@ -93,6 +97,12 @@ impl Correlator {
     /// included.
     pub fn counted_until(&self) -> Option<u64> {
         self.counted_until
+    }
+
+    /// Returns the interval in which every poll of an await is reported, in nanoseconds since 1970.
+    pub fn polls_interval(&self) -> Option<(u64, u64)> {
+        let from = self.origin.saturating_add(self.decoder.has_polls_from());
+        self.polls_until.map(|until| (from, until))
     }
 
     /// Returns a note about the limits of the console's data.
@@ -119,11 +129,21 @@ impl Correlator {
         let events = self.decoder.finish_message(message.skipped_entries());
         let mut emitted = self.sort_events(events, time);
         self.counted_until = self.updated_until;
+        if self.decoder.has_every_poll() {
+            // Events before the previous update were in the buffer when this one drained it.
+            self.polls_until = self.counted_until;
+        }
         self.updated_until = Some(origin.saturating_add(self.decoder.clock().now()));
         let too_many = self.pending_ends.len().saturating_sub(PENDING_ENDS_MAX);
         emitted.extend(self.pending_ends.drain(..too_many));
         emit(emitted);
         self.sweep();
+    }
+
+    /// Decides what would have waited for the next update, because the app is gone.
+    pub fn close(&mut self) {
+        // The recording reports the ends of awaits.
+        drop(self.decoder.close());
     }
 
     /// Removes tasks that are no longer needed.

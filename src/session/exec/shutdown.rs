@@ -39,7 +39,11 @@ impl ExecSession {
         // An app without a recording gives an error here too; it matters only to a successful outcome.
         let finished = self.recording.finish(&mut |event| time_queue.apply_in_order(event, trace));
         self.time_queue.apply_all(&mut self.trace);
+        self.correlator.close();
         self.catch_up(u64::MAX);
+        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
+        self.recording
+            .finish_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
         let outcome = self.app_end.take_outcome();
         self.outcome = Some(match (outcome, finished) {
             (RunOutcome::Completed(_), Err(error)) => RunOutcome::Failed(error.to_string()),

@@ -177,6 +177,7 @@ impl Trace {
                 (Some(TaskOutcome::Completed), _) => &mut counts.completed,
                 (Some(TaskOutcome::Cancelled), _) => &mut counts.cancelled,
                 (Some(TaskOutcome::Failed(_)), _) => &mut counts.failed,
+                (Some(TaskOutcome::Unknown), _) => continue,
                 (None, _) => &mut counts.waiting,
             };
             *count += 1;

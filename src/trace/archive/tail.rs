@@ -22,6 +22,7 @@ use super::super::stats::TaskHistograms;
 use super::super::task::{ConsoleTaskStats, Task, TaskPhase};
 use super::super::task_meta::{TaskCounts, TaskOutcome};
 use super::super::time::Nanos;
+use super::super::unknown_counts::UnknownCounts;
 use super::super::wake_source::WakeSource;
 use super::super::wakes::WakeRecord;
 use super::super::{Trace, pack};
@@ -148,7 +149,7 @@ impl<'a> TaskRow<'a> {
 impl Trace {
     /// Serializes all mutable state. Everything else must have been serialized up to `cursor`.
     pub fn encode_tail(&self, cursor: &ArchiveCursor) -> Vec<u8> {
-        pack::to_postcard(&ArchiveTail {
+        let mut bytes = pack::to_postcard(&ArchiveTail {
             counts: self.loop_state.counts,
             steps: self.loop_state.steps,
             now: self.loop_state.now,
@@ -170,7 +171,9 @@ impl Trace {
             loop_lane: self.history.loop_lane.tail(),
             evicted: Cow::Borrowed(&self.retention.evicted),
             rows: self.history.tasks.iter().map(TaskRow::from_task).collect(),
-        })
+        });
+        bytes.extend(pack::to_postcard(&self.feed_check.unknown));
+        bytes
     }
 
     /// Restores the mutable state of a trace whose deltas and blocks have been read.
@@ -178,7 +181,13 @@ impl Trace {
     /// # Errors
     /// Returns an error if it cannot be decoded or does not match this trace.
     pub(super) fn restore_tail(&mut self, bytes: &[u8], sanitize: SanitizeFn) -> Result<(), TraceLoadError> {
-        let mut tail: ArchiveTail = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let (mut tail, rest): (ArchiveTail, _) = pack::take_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        // Earlier archives have no such counts.
+        self.feed_check.unknown = if rest.is_empty() {
+            UnknownCounts::default()
+        } else {
+            pack::from_postcard(rest).ok_or(TraceLoadError::Malformed)?
+        };
         tail.pauses.to_mut().sanitize(sanitize);
         let is_in_order = tail.rows.is_sorted_by(|a, b| a.id < b.id);
         let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.history.tasks.len());
@@ -241,6 +250,7 @@ impl Trace {
                 if task.phase == TaskPhase::Ended && !was_ended {
                     self.retention.queue_ended_task(id);
                 }
+                self.loop_state.restore_role(task.meta.kind, task.phase, task.outcome.as_ref());
                 self.history.set_spawn_location(id, location);
             } else {
                 let mut placeholder = Task { lane: Lane::new(row.spawned_at), ..Task::placeholder(id) };

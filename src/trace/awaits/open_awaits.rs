@@ -43,6 +43,20 @@ impl OpenAwaits {
         }
     }
 
+    /// Adds an await in order of creation, unless it is there.
+    pub fn insert(&mut self, id: AwaitId) {
+        match self {
+            Self::Small(ids) => match ids.binary_search(&id) {
+                Ok(_) => {}
+                Err(index) if ids.len() < SMALL_MAX => ids.insert(index, id),
+                Err(_) => self.push(id),
+            },
+            Self::Large(ids) => {
+                ids.insert(id);
+            }
+        }
+    }
+
     /// Removes an await that has ended. Takes constant time for the innermost of a few.
     pub fn remove(&mut self, id: AwaitId) {
         match self {
