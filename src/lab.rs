@@ -314,19 +314,38 @@ async fn run_root(
 ) -> RunOutcome {
     let outcome = run_main(loop_handle, root_wakeup, program, until).await;
     let shared = loop_handle.shared();
-    let cleanup = shared.program_hooks.take_cleanup().filter(|_| !shared.gate.is_quitting());
-    let Some(mut cleanup) = cleanup else { return outcome };
-    loop {
+    if let Some(cleanup) = shared.program_hooks.take_cleanup() {
+        run_cleanup(shared, root_wakeup, cleanup).await;
+    }
+    drop_remaining_tasks(shared).await;
+    outcome
+}
+
+/// Runs the program's cleanup to its end, or until the run is stopped.
+async fn run_cleanup(shared: &LoopShared, root_wakeup: &Notify, mut cleanup: BoxFuture<()>) {
+    while !shared.gate.is_quitting() {
         tokio::select! {
             biased;
-            () = &mut cleanup => return outcome,
-            () = root_wakeup.notified() => {
-                if shared.gate.is_quitting() {
-                    return outcome;
-                }
-                shared.gate.run_actions(shared);
-            }
+            () = &mut cleanup => return,
+            () = root_wakeup.notified() => shared.gate.run_actions(shared),
         }
+    }
+}
+
+/// Drops the remaining tasks in the order of their creation. tokio would drop them in an order that depends on how many
+/// tasks the whole process has spawned.
+async fn drop_remaining_tasks(shared: &LoopShared) {
+    /// Number of times that tasks are dropped which dropped tasks have spawned.
+    const ROUNDS_MAX: usize = 100;
+    // From here on, no gate stops the loop.
+    shared.gate.command(SessionCommand::Quit, Some(&shared.clock));
+    for _ in 0..ROUNDS_MAX {
+        let remaining = shared.live_tasks().all();
+        if remaining.is_empty() {
+            return;
+        }
+        remaining.iter().for_each(|task| task.cancel());
+        tokio::task::yield_now().await;
     }
 }
 

@@ -76,7 +76,7 @@ impl LoopHandle {
         if self.clock() == ClockKind::Virtual {
             at = at.next_multiple_of(TIMER_RESOLUTION_NS);
         }
-        let due = self.without_tracing(|| tokio::time::sleep_until(self.0.clock.tokio_instant(at)));
+        let due = self.untraced(|| tokio::time::sleep_until(self.0.clock.tokio_instant(at)));
         LoopSleep::new(self.0.clone(), at, due)
     }
 

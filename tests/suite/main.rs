@@ -18,6 +18,7 @@ mod example_app;
 mod exec;
 mod fake_console;
 mod fake_session;
+mod feed_choice;
 mod feed_disagreement;
 mod fuzz_seeds;
 mod fuzz_targets;

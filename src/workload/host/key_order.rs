@@ -21,9 +21,9 @@ pub(super) fn sorted_keys(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: 
         let fault = ScriptFault::new(format!("{by} needs a table, but got {}", describe(value)));
         return Err(host.usage_error(lua, fault.token(by)));
     };
-    let keys = table.pairs::<Value, Value>().map(|pair| pair.map(|(key, _)| (SortKey::of(&key), key)));
+    let keys = table.pairs::<Value, Value>().map(|pair| pair.map(|(key, _)| (KeyRank::of(&key), key)));
     let mut keys = keys.collect::<mlua::Result<Vec<_>>>()?;
-    let mut unordered = keys.iter().filter(|(sort_key, _)| matches!(sort_key, SortKey::Unordered));
+    let mut unordered = keys.iter().filter(|(sort_key, _)| matches!(sort_key, KeyRank::Unordered));
     if let (Some((_, first)), Some((_, second))) = (unordered.next(), unordered.next()) {
         let fault =
             ScriptFault::new(format!("{by} has no order for these keys: {} and {}", describe(first), describe(second)));
@@ -36,7 +36,7 @@ pub(super) fn sorted_keys(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: 
 }
 
 /// What a key is sorted by.
-enum SortKey {
+enum KeyRank {
     Integer(i64),
     Number(f64),
     Text(Vec<u8>),
@@ -45,7 +45,7 @@ enum SortKey {
     Unordered,
 }
 
-impl SortKey {
+impl KeyRank {
     fn of(key: &Value) -> Self {
         match key {
             Value::Integer(number) => Self::Integer(*number),
