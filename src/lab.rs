@@ -83,7 +83,7 @@ use crate::control::{Breakpoint, ClockKind, FeedChoice, RunOutcome, SessionComma
 use crate::feed::console::{OwnConsoleDecoder, TokioTaskIds};
 use crate::feed::probe::{LoopWriter, Probe, ProbeReader};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos};
+use crate::trace::{Event, Nanos, TaskId};
 use clock::LoopClock;
 use gate::Gate;
 use loop_shared::LoopShared;
@@ -314,7 +314,13 @@ async fn run_root(
 ) -> RunOutcome {
     let outcome = run_main(loop_handle, root_wakeup, program, until).await;
     let shared = loop_handle.shared();
-    if let Some(cleanup) = shared.program_hooks.take_cleanup() {
+    // If main has ended, its end is what cancels the other tasks and wakes them.
+    let main = TaskId::from_index(0);
+    let cleanup = match shared.find_task(main) {
+        None => loop_thread::run_as_task(main, || shared.program_hooks.take_cleanup()),
+        Some(_) => shared.program_hooks.take_cleanup(),
+    };
+    if let Some(cleanup) = cleanup {
         run_cleanup(shared, root_wakeup, cleanup).await;
     }
     drop_remaining_tasks(shared).await;

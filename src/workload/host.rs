@@ -50,6 +50,7 @@ mod script_guard;
 pub(super) mod script_host;
 mod select;
 pub(super) mod shutdown;
+mod sort;
 mod sync;
 pub(super) mod task;
 mod task_error;

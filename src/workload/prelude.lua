@@ -142,4 +142,5 @@ return {
 
   next = next_key,
   format = format,
+  less = function(a, b) return a < b end,
 }

@@ -302,3 +302,51 @@ fn texts_contain_no_addresses() {
     ]);
     assert!(failure_of("", "string.format('%d', 'x')").contains("bad argument"));
 }
+
+#[test]
+fn sort_is_stable_and_compares_as_lua() {
+    assert_results(&[
+        ("local t = {3, 1.5, 2, -1} table.sort(t) return t", "[-1,1.5,2,3]"),
+        ("local t = {'b', 'a', 'B'} table.sort(t) return t", r#"["B","a","b"]"#),
+        ("local t = {1, 2, 3} table.sort(t, function(a, b) return a > b end) return t", "[3,2,1]"),
+        (
+            "local t = {} for i = 1, 1000 do t[i] = {key = i % 3, place = i} end table.sort(t, function(a, b) return a.key < b.key end) \
+             for i = 2, 1000 do if t[i].key == t[i - 1].key and t[i].place < t[i - 1].place then return i end end return t[1].place",
+            "3",
+        ),
+        (
+            "local mt = {__lt = function(a, b) return a.n < b.n end} local f = function(n) return setmetatable({n = n}, mt) end \
+          local t = {f(2), f(1)} table.sort(t) return t[1].n",
+            "1",
+        ),
+        ("table.sort({}) return 1", "1"),
+    ]);
+    for (body, expected) in [
+        ("table.sort({1, 'a'})", "demo.lua:4:"),
+        ("table.sort({1, 'a'})", "attempt to compare"),
+        ("table.sort(5)", "sort needs a table, but got the number 5"),
+        ("table.sort({}, 5)", "sort needs a function that compares, but got the number 5"),
+        ("table.sort({1, 2}, function() fail('no') end)", "demo.lua:4:31: no"),
+    ] {
+        let text = failure_of("", body);
+        assert!(text.contains(expected) && !text.contains("loopscope:"), "{body}: {text}");
+    }
+}
+
+/// `block` and `work` lead to different findings, which name the time of the other.
+#[test]
+fn findings_tell_blocking_from_computing() {
+    let found = |body: &str| {
+        let session = run_until(body, FeedChoice::Probe, None);
+        let found = run_lints(session.trace(), &Thresholds::default());
+        found.listed.iter().map(|found| format!("{}: {}", found.name, found.evidence)).collect::<Vec<_>>()
+    };
+    let blocked = found("await(sleep(1)) work(0.05) block(2)");
+    assert_eq!(blocked.len(), 1, "{blocked:?}");
+    assert!(blocked[0].starts_with("blocked-loop: "), "{blocked:?}");
+    assert!(blocked[0].contains("not counted: 50 ms of computing"), "{blocked:?}");
+    let computed = found("await(sleep(1)) for _ = 1, 50 do work(0.1) end block(0.001)");
+    assert_eq!(computed.len(), 1, "{computed:?}");
+    assert!(computed[0].starts_with("never-yields: "), "{computed:?}");
+    assert!(computed[0].contains("not counted: 1 ms of blocking"), "{computed:?}");
+}

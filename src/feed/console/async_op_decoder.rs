@@ -271,6 +271,10 @@ impl AsyncOpDecoder {
             }
             events.push(Event::AwaitStart { id, task: begin.task, at: begin.at, site });
             events.extend(operation.resource.map(|resource| Event::AwaitResource { id, resource }));
+            if operation.polls > 0 || operation.is_ready {
+                // They were reported in an earlier update than the task.
+                events.extend(operation.poll_event());
+            }
         }
     }
 }

@@ -45,12 +45,17 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         None => "blocking call unknown".to_owned(),
     };
     let ready = count_ready_tasks(cx, task, &worst);
+    // Computing is a different problem (`never-yields`) with a different fix.
+    let computing = match worst.computing_ns {
+        0 => String::new(),
+        ns => format!("; not counted: {} of computing", human_ns(ns)),
+    };
     Some(Diagnostic {
         task: Some(task.id),
         at_ns: first?,
         problem: format!("{} blocked the loop for {} in one poll", task.name(), human_ns(worst.blocked_ns())),
         evidence: format!(
-            "{} over {} since {}, {} in total; {call}; {} ready meanwhile",
+            "{} over {} since {}, {} in total; {call}{computing}; {} ready meanwhile",
             pluralize(polls, "poll"),
             human_ns(cx.thresholds.blocked_loop_ns),
             human_ns(first?),

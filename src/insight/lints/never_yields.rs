@@ -29,12 +29,17 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
         let Some(worst) = polls.iter().max_by_key(|poll| (poll.computing_ns, std::cmp::Reverse(poll.from))) else {
             continue;
         };
+        // Blocking is a different problem (`blocked-loop`) with a different fix.
+        let blocking = match worst.blocked_ns() {
+            ns if ns == 0 || worst.blocking_calls == 0 => String::new(),
+            ns => format!("; not counted: {} of blocking", human_ns(ns)),
+        };
         diagnostics.push(Diagnostic {
             task: Some(task.id),
             at_ns: first.from,
             problem: format!("{} computed for {} without yielding", task.name(), human_ns(worst.computing_ns)),
             evidence: format!(
-                "{}; the longest at {}, with {}",
+                "{}; the longest at {}, with {}{blocking}",
                 pluralize(count as u64, "such poll"),
                 human_ns(worst.from),
                 pluralize(worst.computing_calls, "computing call"),

@@ -9,6 +9,7 @@ use super::errors::{add_traceback, cancel_message, is_uncatchable, to_catchable}
 use super::generator;
 use super::key_order::sorted_keys;
 use super::script_host::ScriptHost;
+use super::sort;
 use super::values::{describe, to_text};
 use crate::workload::fault::ScriptFault;
 
@@ -51,6 +52,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         globals.set(name, prelude.get::<Function>(name)?)?;
     }
     string.set("format", prelude.get::<Function>("format")?)?;
+    sort::install(lua, host, prelude.get("less")?)?;
     let first =
         host.body_runner.set(prelude.get("run")?).is_ok() && host.bind_yield.set(prelude.get("bind_yield")?).is_ok();
     assert!(first, "each host has one Lua state");

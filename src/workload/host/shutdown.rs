@@ -27,24 +27,30 @@ pub(in crate::workload) fn install(host: &Arc<ScriptHost>) {
         None => false,
     });
     host.on_run_end(move || -> BoxFuture<()> {
-        match weak.upgrade() {
-            Some(host) => Box::pin(async move { cancel_all(&host).await }),
+        let waiting = weak.upgrade().and_then(|host| Some((cancel_all(&host)?, host)));
+        match waiting {
+            Some((tasks, host)) => Box::pin(async move { wait_for_all(&host, &tasks).await }),
             None => Box::pin(std::future::ready(())),
         }
     });
 }
 
-/// Cancels all tasks and waits for their end, for at most [`CLEANUP_MAX`].
+/// Cancels all tasks and returns them.
 ///
 /// If no task has code of the script to run, nothing happens here: the loop drops all tasks where they wait.
-async fn cancel_all(host: &ScriptHost) {
+fn cancel_all(host: &ScriptHost) -> Option<Vec<ScriptTask>> {
     let tasks = host.tasks.all();
     if tasks.iter().all(ScriptTask::has_no_cleanup) {
-        return;
+        return None;
     }
     tasks.iter().for_each(|task| {
         task.cancel(Some(RUN_ENDED.into()));
     });
+    Some(tasks)
+}
+
+/// Waits for the end of all tasks, for at most [`CLEANUP_MAX`].
+async fn wait_for_all(host: &ScriptHost, tasks: &[ScriptTask]) {
     let Some(mut sleep) = host.sleep(CLEANUP_MAX) else { return };
     poll_fn(|context| {
         let running = tasks.iter().filter(|task| task.poll_ended(context).is_pending()).count();
