@@ -35,6 +35,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod boxed_future;
 mod cached_now;
 mod clock;
 mod console_listener;
@@ -47,8 +48,10 @@ mod loop_control;
 mod loop_handle;
 mod loop_shared;
 mod loop_thread;
+mod program_hooks;
 mod resources;
 mod sleep;
+mod spin_detector;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -57,6 +60,7 @@ mod timers;
 mod tsc_clock;
 mod untraced;
 
+pub use boxed_future::BoxFuture;
 pub use console_listener::ConsoleListener;
 pub use gate::RunStopped;
 pub use instrumented_await::InstrumentedAwait;
@@ -67,6 +71,7 @@ pub use task::panic_message;
 pub use untraced::Untraced;
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -78,15 +83,12 @@ use crate::control::{Breakpoint, ClockKind, FeedChoice, RunOutcome, SessionComma
 use crate::feed::console::{OwnConsoleDecoder, TokioTaskIds};
 use crate::feed::probe::{LoopWriter, Probe, ProbeReader};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos};
+use crate::trace::{Event, Nanos, TaskId};
 use clock::LoopClock;
 use gate::Gate;
 use loop_shared::LoopShared;
 use throttle::AggregatorThrottle;
 use timers::TimerRegistry;
-
-/// A boxed future without borrows.
-pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The program to run. Given a handle to the loop, it returns main's name and location and main's body. The body's
 /// result is the result of the run.
@@ -240,6 +242,9 @@ impl LoopSetup {
             dispatch: self.dispatch.clone(),
             root_wakeup: self.root_wakeup.clone(),
             idle_hook: idle_hook::IdleHook::default(),
+            program_hooks: program_hooks::ProgramHooks::default(),
+            spin_detector: spin_detector::SpinDetector::default(),
+            is_main_cancelled: std::sync::atomic::AtomicBool::new(false),
             deadlock: (self.options.clock == ClockKind::Virtual).then(deadlock::DeadlockDetector::default),
         };
         let shared = self.shared.get_or_init(|| Arc::new(shared));
@@ -300,13 +305,64 @@ impl LoopSetup {
     }
 }
 
-/// The future that the loop blocks on: it waits for main, for the time limit and for commands.
+/// The future that the loop blocks on: it runs the program to its end, then the cleanup of the remaining tasks.
 async fn run_root(
     loop_handle: &LoopHandle,
     root_wakeup: &Notify,
     program: LoopProgram,
     until: Option<Nanos>,
 ) -> RunOutcome {
+    let outcome = run_main(loop_handle, root_wakeup, program, until).await;
+    let shared = loop_handle.shared();
+    // If main has ended, its end is what cancels the other tasks and wakes them.
+    let main = TaskId::from_index(0);
+    let cleanup = match shared.find_task(main) {
+        None => loop_thread::run_as_task(main, || shared.program_hooks.take_cleanup()),
+        Some(_) => shared.program_hooks.take_cleanup(),
+    };
+    if let Some(cleanup) = cleanup {
+        run_cleanup(shared, root_wakeup, cleanup).await;
+    }
+    drop_remaining_tasks(shared).await;
+    outcome
+}
+
+/// Runs the program's cleanup to its end, or until the run is stopped.
+async fn run_cleanup(shared: &LoopShared, root_wakeup: &Notify, mut cleanup: BoxFuture<()>) {
+    while !shared.gate.is_quitting() {
+        tokio::select! {
+            biased;
+            () = &mut cleanup => return,
+            () = root_wakeup.notified() => shared.gate.run_actions(shared),
+        }
+    }
+}
+
+/// Drops the remaining tasks in the order of their creation. tokio would drop them in an order that depends on how many
+/// tasks the whole process has spawned.
+async fn drop_remaining_tasks(shared: &LoopShared) {
+    /// Number of times that tasks are dropped which dropped tasks have spawned.
+    const ROUNDS_MAX: usize = 100;
+    // From here on, no gate stops the loop.
+    shared.gate.command(SessionCommand::Quit, Some(&shared.clock));
+    for _ in 0..ROUNDS_MAX {
+        let remaining = shared.live_tasks().all();
+        if remaining.is_empty() {
+            return;
+        }
+        remaining.iter().for_each(|task| task.cancel());
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Spawns main and waits for its end, for the time limit and for commands.
+async fn run_main(
+    loop_handle: &LoopHandle,
+    root_wakeup: &Notify,
+    program: LoopProgram,
+    until: Option<Nanos>,
+) -> RunOutcome {
+    let shared = loop_handle.shared();
     let (spec, body) = program(loop_handle.clone());
     let name = spec.name.clone();
     let mut main = loop_handle.spawn(spec, body);
@@ -323,7 +379,9 @@ async fn run_root(
             ended = &mut main => {
                 return match ended {
                     Ok(Ok(result)) => RunOutcome::Completed(result),
-                    Ok(Err(_)) if loop_handle.shared().gate.is_quitting() => RunOutcome::Cancelled,
+                    Ok(Err(_)) if shared.gate.is_quitting() || shared.is_main_cancelled.load(Ordering::Acquire) => {
+                        RunOutcome::Cancelled
+                    }
                     Ok(Err(message)) => RunOutcome::Failed(message),
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => RunOutcome::Failed(format!("{name} panicked: {}", task::panic_message(&*panic))),
@@ -333,13 +391,13 @@ async fn run_root(
             }
             () = &mut limit => return RunOutcome::Cancelled,
             () = root_wakeup.notified() => {
-                if loop_handle.shared().gate.is_quitting() {
+                if shared.gate.is_quitting() {
                     return RunOutcome::Cancelled;
                 }
-                if let Some(message) = loop_handle.shared().deadlock.as_ref().and_then(deadlock::DeadlockDetector::message) {
+                if let Some(message) = shared.deadlock.as_ref().and_then(deadlock::DeadlockDetector::message) {
                     return RunOutcome::Failed(message.to_owned());
                 }
-                loop_handle.shared().gate.run_actions(loop_handle.shared());
+                shared.gate.run_actions(shared);
             }
         }
     }

@@ -188,8 +188,8 @@ pub const COLUMNS: &[TaskColumn] = &[
         description: "total time scheduled (woken, not yet polled)",
         is_number: true,
         lookup_cost: 1,
-        key: |context, task| SortKey::Number(task.lane.totals_at(context.now).scheduled_ns),
-        text: |context, task| time::compact(task.lane.totals_at(context.now).scheduled_ns),
+        key: |context, task| SortKey::Number(task.totals_at(context.now).0.scheduled_ns),
+        text: |context, task| time::compact(task.totals_at(context.now).0.scheduled_ns),
     },
     TaskColumn {
         title: "waited",
@@ -197,8 +197,8 @@ pub const COLUMNS: &[TaskColumn] = &[
         description: "total time waiting",
         is_number: true,
         lookup_cost: 1,
-        key: |context, task| SortKey::Number(task.lane.totals_at(context.now).waiting_total_ns()),
-        text: |context, task| time::compact(task.lane.totals_at(context.now).waiting_total_ns()),
+        key: |context, task| SortKey::Number(task.totals_at(context.now).0.waiting_total_ns()),
+        text: |context, task| time::compact(task.totals_at(context.now).0.waiting_total_ns()),
     },
     TaskColumn {
         title: "life",

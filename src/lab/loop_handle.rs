@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::boxed_future::BoxFuture;
 use super::gate::RunStopped;
 use super::instrumented_await::InstrumentedAwait;
 use super::loop_shared::{LoopShared, TaskControl};
@@ -18,7 +19,7 @@ use super::task::TaskFuture;
 use super::untraced::Untraced;
 use crate::control::ClockKind;
 use crate::sanitize::sanitize;
-use crate::trace::{AwaitSite, Event, Location, Nanos, ResourceId, TaskKind, TaskMeta};
+use crate::trace::{AwaitSite, Event, Location, Nanos, ResourceId, TaskId, TaskKind, TaskMeta};
 
 /// The resolution of tokio's timers, in nanoseconds.
 const TIMER_RESOLUTION_NS: Nanos = 1_000_000;
@@ -75,8 +76,39 @@ impl LoopHandle {
         if self.clock() == ClockKind::Virtual {
             at = at.next_multiple_of(TIMER_RESOLUTION_NS);
         }
-        let due = self.without_tracing(|| tokio::time::sleep_until(self.0.clock.tokio_instant(at)));
+        let due = self.untraced(|| tokio::time::sleep_until(self.0.clock.tokio_instant(at)));
         LoopSleep::new(self.0.clone(), at, due)
+    }
+
+    /// Lets the other ready tasks run first. It is reported as an await only through [`LoopHandle::await_at`].
+    ///
+    /// A virtual clock stands still while tasks are ready. So that tasks that only yield do not stop it for ever, it goes
+    /// on to the next timer after many yields in a row.
+    pub fn yield_now(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = self.0.clone();
+        let yielding = self.untraced(tokio::task::yield_now);
+        async move {
+            shared.spin_detector.mark_yield();
+            yielding.await;
+        }
+    }
+
+    /// Lets the tasks run first that are ready now: the current task is queued behind them, as by `asyncio.sleep(0)`.
+    /// It is reported as an await only through [`LoopHandle::await_at`].
+    ///
+    /// In contrast to [`LoopHandle::yield_now`], tasks that become ready meanwhile do not run first. On a virtual clock
+    /// both count as yields.
+    pub fn requeue(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = self.0.clone();
+        let mut has_yielded = false;
+        poll_fn(move |context| {
+            if std::mem::replace(&mut has_yielded, true) {
+                return Poll::Ready(());
+            }
+            shared.spin_detector.mark_yield();
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
     }
 
     /// Wraps a future of tokio's so that it is created and polled without tokio's spans. It is reported as an await
@@ -132,6 +164,15 @@ impl LoopHandle {
         spec: TaskSpec,
         future: impl Future<Output = Result<T, String>> + Send + 'static,
     ) -> tokio::task::JoinHandle<Result<T, String>> {
+        self.spawn_with_id(spec, future).1
+    }
+
+    /// Spawns a task as [`LoopHandle::spawn`] does. Also returns its id.
+    pub fn spawn_with_id<T: Send + 'static>(
+        &self,
+        spec: TaskSpec,
+        future: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> (TaskId, tokio::task::JoinHandle<Result<T, String>>) {
         let id = self.0.probe.next_task_id();
         let name: String = sanitize_bounded(&spec.name, LINE_CHARS_MAX);
         let meta = TaskMeta {
@@ -159,7 +200,25 @@ impl LoopHandle {
         };
         control.set_abort_handle(handle.abort_handle());
         self.0.live_tasks().insert(handle.id(), control);
-        handle
+        (id, handle)
+    }
+
+    /// Records that the current task ends because it was cancelled, although its future returns an error.
+    pub fn mark_cancelled(&self) {
+        if let Some(control) = loop_thread::current_task().and_then(|task| self.0.find_task(task)) {
+            control.mark_cancelled();
+        }
+    }
+
+    /// Sets what the loop runs at the end of the run, before it drops the remaining tasks. It does not run if the user
+    /// stops the run.
+    pub fn on_run_end(&self, cleanup: impl FnOnce() -> BoxFuture<()> + Send + 'static) {
+        self.0.program_hooks.set_cleanup(cleanup);
+    }
+
+    /// Sets what cancels a task that the user cancels. It returns false for a task that it does not know.
+    pub fn on_cancel(&self, cancel: impl Fn(TaskId) -> bool + Send + Sync + 'static) {
+        self.0.program_hooks.set_cancel(cancel);
     }
 
     /// Records a line of output with its time and task. Control characters are replaced and long lines cut.

@@ -9,6 +9,7 @@ mod task_control;
 pub use live_tasks::LiveTasks;
 pub use task_control::TaskControl;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -20,6 +21,8 @@ use super::deadlock::DeadlockDetector;
 use super::gate::{BreakpointTrigger, Gate, GateHandler, GatedTask, LongWait, TaskAction};
 use super::idle_hook::IdleHook;
 use super::loop_thread;
+use super::program_hooks::ProgramHooks;
+use super::spin_detector::SpinDetector;
 use super::throttle::AggregatorThrottle;
 use super::timers::TimerRegistry;
 use super::untraced::without_tracing;
@@ -51,6 +54,12 @@ pub struct LoopShared {
     pub root_wakeup: Arc<Notify>,
     /// Runs before each park.
     pub idle_hook: IdleHook,
+    /// Detects on a virtual clock that tasks are always ready.
+    pub spin_detector: SpinDetector,
+    /// What the loop calls in its program.
+    pub program_hooks: ProgramHooks,
+    /// Whether main ended because it was cancelled, although its future returned an error.
+    pub is_main_cancelled: AtomicBool,
     /// The deadlock detector. `None` on the real clock, where the outside world may still wake a task.
     pub deadlock: Option<DeadlockDetector>,
 }
@@ -166,6 +175,19 @@ impl LoopShared {
     /// Handles tokio's after-poll hook.
     pub fn after_poll(&self) {
         self.gate.after_poll(loop_thread::finish_poll());
+        if self.clock.kind() == ClockKind::Virtual && self.spin_detector.count_poll(self.clock.now()) {
+            self.pass_time_of_spin();
+        }
+    }
+
+    /// Lets time pass until the next timer although tasks are ready: they spin, and would keep it from ever firing.
+    #[cold]
+    fn pass_time_of_spin(&self) {
+        if let Some(due) = self.timers.next_due(self.clock.now()) {
+            // A stop ends the wait early; the loop handles it at the next gate.
+            let _ = self.gate.block_until(due, &self.long_waits(), &self.clock, self);
+            self.emit(|at| Event::Advance { at });
+        }
     }
 
     /// Handles tokio's park hook: waits at the gate, paces the clock and checks for a deadlock.
@@ -224,7 +246,11 @@ impl GateHandler for LoopShared {
         // A task that is gone needs neither.
         match action {
             TaskAction::Wake(task) => self.find_task(task).iter().for_each(|task| task.deliver_deferred_wake()),
-            TaskAction::Cancel(task) => self.find_task(task).iter().for_each(|task| task.cancel()),
+            TaskAction::Cancel(task) => {
+                if !loop_thread::run_as_user(|| self.program_hooks.cancel(task)) {
+                    self.find_task(task).iter().for_each(|task| task.cancel());
+                }
+            }
         }
     }
 }

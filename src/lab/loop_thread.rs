@@ -15,6 +15,8 @@ thread_local! {
     static PARKED_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether this thread runs the loop, as opposed to the blocking pool and the rest of the process.
     static IS_LOOP_THREAD: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread carries out a command of the user.
+    static IS_USER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Marks this thread as the loop thread.
@@ -52,10 +54,19 @@ pub fn run_as_task<R>(task: TaskId, work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Carries out a command of the user: tasks that it wakes are woken by the user.
+pub fn run_as_user<R>(command: impl FnOnce() -> R) -> R {
+    IS_USER.set(true);
+    let result = command();
+    IS_USER.set(false);
+    result
+}
+
 /// Returns the source of a wake of `task` by this thread.
 #[inline]
 pub fn wake_source(task: TaskId) -> WakeSource {
     match CURRENT_TASK.get() {
+        None if IS_USER.get() => WakeSource::User,
         Some(current) if current == task => WakeSource::SelfWake,
         Some(current) => WakeSource::Task(current),
         None if IS_LOOP_THREAD.get() => WakeSource::Driver,

@@ -8,13 +8,16 @@ use pin_project_lite::pin_project;
 
 use super::loop_shared::LoopShared;
 use super::timers::TimerEntry;
+use super::untraced::Untraced;
 use crate::trace::Nanos;
 
 pin_project! {
     /// A tokio sleep until a loop time, registered for as long as it lives.
     pub struct LoopSleep {
+        // With tracing, tokio reports a ready poll of the await around it before the sleep is over: the cooperative budget
+        // is polled first, as the same operation.
         #[pin]
-        sleep: tokio::time::Sleep,
+        sleep: Untraced<tokio::time::Sleep>,
         at: Nanos,
         guard: Option<TimerGuard>,
     }
@@ -28,7 +31,7 @@ struct TimerGuard {
 
 impl LoopSleep {
     /// Registers a sleep until `at`; `sleep` is the tokio sleep that implements it.
-    pub fn new(shared: Arc<LoopShared>, at: Nanos, sleep: tokio::time::Sleep) -> Self {
+    pub fn new(shared: Arc<LoopShared>, at: Nanos, sleep: Untraced<tokio::time::Sleep>) -> Self {
         Self { sleep, at, guard: Some(TimerGuard { timer: shared.timers.register(at), shared }) }
     }
 }
@@ -45,7 +48,7 @@ impl Future for LoopSleep {
             } else {
                 // A pause on the real clock stops loop time but not tokio's timers, so the sleep is set again. With
                 // tracing, that would create an async op of tokio's own.
-                shared.without_tracing(|| this.sleep.as_mut().reset(shared.clock.tokio_instant(*this.at)));
+                shared.without_tracing(|| this.sleep.as_mut().inner().reset(shared.clock.tokio_instant(*this.at)));
             }
         }
         Poll::Ready(())

@@ -40,6 +40,11 @@ impl<F: Future> Untraced<F> {
     pub(super) fn new(has_subscriber: bool, future: F) -> Self {
         Self { has_subscriber, future }
     }
+
+    /// Returns the future inside.
+    pub(super) fn inner(self: Pin<&mut Self>) -> Pin<&mut F> {
+        self.project().future
+    }
 }
 
 impl<F: Future> Future for Untraced<F> {

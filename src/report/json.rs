@@ -176,7 +176,7 @@ pub(super) fn sum_if_exact(trace: &Trace, lane: &Lane, sum_ns: u64) -> Option<u6
 }
 
 fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
-    let totals = task.lane.totals_at(trace.now());
+    let (totals, held_ns) = task.totals_at(trace.now());
     let state = trace.state(task.id).unwrap_or(TaskState::Scheduled);
     TaskJson {
         id: task.id.number(),
@@ -194,6 +194,7 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
         busy_ns: sum_if_exact(trace, &task.lane, totals.busy_ns),
         scheduled_ns: sum_if_exact(trace, &task.lane, totals.scheduled_ns),
         waiting_ns: sum_if_exact(trace, &task.lane, totals.waiting_total_ns()),
+        held_ns,
         waiting_on: match state {
             TaskState::Waiting(Some(id), _) => site_of(trace, id).map(site_json),
             _ => None,

@@ -147,7 +147,7 @@ fn write_tasks(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
 
 /// Returns the table row of a task.
 fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
-    let totals = task.lane.totals_at(trace.now());
+    let (totals, _) = task.totals_at(trace.now());
     let state = trace.state(task.id).unwrap_or(TaskState::Scheduled);
     let waiting_on = match state {
         TaskState::Waiting(Some(id), _) => site_of(trace, id).map_or_else(String::new, |site| match &site.location {

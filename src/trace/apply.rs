@@ -39,8 +39,8 @@ impl Trace {
             Event::Wake { task, at, source } => self.wake_task(task, at, source),
             Event::WakeDeferred { task, at, source } => {
                 self.loop_state.advance(at);
-                if let Some(task) = self.history.tasks.get_mut(task) {
-                    task.last_wake = Some((at, source));
+                if let Some(cold) = self.cold_state_mut(task) {
+                    cold.deferred_wake.get_or_insert((at, source));
                 }
             }
             Event::Hold { task, at } => {
@@ -145,11 +145,10 @@ impl Trace {
                     stats.counts = Some(counts);
                 }
                 if let Some(task) = self.history.tasks.get_mut(task).filter(|_| !self.feed_check.is_exact()) {
-                    // Counts from an external app are untrusted, hence the saturating arithmetic.
-                    let new = counts.polls.saturating_sub(task.counts.polls);
-                    self.loop_state.counts.polls = self.loop_state.counts.polls.saturating_add(new);
-                    let new = counts.wakes.saturating_sub(task.counts.wakes);
-                    self.loop_state.counts.wakes = self.loop_state.counts.wakes.saturating_add(new);
+                    // A later update may correct a count downwards: the totals stay the sums of the tasks' counts.
+                    let totals = &mut self.loop_state.counts;
+                    totals.polls = change_total(totals.polls, task.counts.polls, counts.polls);
+                    totals.wakes = change_total(totals.wakes, task.counts.wakes, counts.wakes);
                     task.counts = counts;
                 }
             }
@@ -162,6 +161,11 @@ impl Trace {
             Event::ProcessorWait { from, to } => self.feed_check.add_processor_wait(from, to),
             Event::OutsideInput { is_possible } => self.feed_check.outside_input = is_possible,
             Event::Sample { task, last_poll, last_wake } => self.apply_sample(task, last_poll, last_wake),
+            Event::SampledWake { task, at } => {
+                if let Some(stats) = self.console_stats_mut(task) {
+                    stats.last_sampled_wake = stats.last_sampled_wake.max(Some(at));
+                }
+            }
             Event::TaskStats { task, at, stats } => self.apply_stats(task, at, &stats),
             Event::StatsComplete { at } => self.complete_stats(at),
             Event::TaskHistograms { task, histograms } => {
@@ -329,4 +333,10 @@ impl Trace {
     pub fn count_probe_events(&mut self, events: u64) {
         self.feed_check.probe_events += events;
     }
+}
+
+/// Returns `total` after one of its parts has changed. Counts from an external app are untrusted, hence the saturating
+/// arithmetic.
+fn change_total(total: u64, before: u64, now: u64) -> u64 {
+    if now >= before { total.saturating_add(now - before) } else { total.saturating_sub(before - now) }
 }

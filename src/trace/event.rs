@@ -279,6 +279,13 @@ pub enum Event {
         /// Time of the last wake.
         last_wake: Option<Nanos>,
     },
+    /// The last wake of a task, where single wakes are not reported. The task has been polled since.
+    SampledWake {
+        /// The woken task.
+        task: TaskId,
+        /// Time of the last wake.
+        at: Nanos,
+    },
     /// Sets the counts that console-subscriber has of a task.
     ConsoleCounts {
         /// The counted task.

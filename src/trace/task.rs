@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::awaits::{AwaitIds, OpenAwaits};
 use super::id::{AwaitId, TaskId};
-use super::lane::Lane;
+use super::lane::{Lane, LaneTotals};
 use super::stats::TaskHistograms;
 use super::storage::ALLOCATION_BYTES;
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
@@ -74,6 +74,8 @@ pub(super) struct ConsoleTaskStats {
 pub(super) struct ColdState {
     /// Polls that were suppressed while the task was held.
     pub suppressed_polls: u64,
+    /// The first wake during the current hold, which is delivered at the release.
+    pub deferred_wake: Option<(Nanos, WakeSource)>,
     /// Start and end of each hold.
     pub holds: Vec<(Nanos, Option<Nanos>)>,
     /// Start and end of each hold, as numbers of polls that the loop had started.
@@ -146,6 +148,28 @@ impl Task {
         self.cold.as_ref().map_or(0, |cold| cold.suppressed_polls)
     }
 
+    /// Returns time and source of the first wake since the task is held. It counts as a wake only at the release.
+    pub fn deferred_wake(&self) -> Option<(Nanos, WakeSource)> {
+        self.cold.as_ref()?.deferred_wake
+    }
+
+    /// Returns the task's totals at loop time `at`, and how long it was held until then. The time in which it was held
+    /// counts neither as waiting nor as scheduled.
+    pub fn totals_at(&self, at: Nanos) -> (LaneTotals, Nanos) {
+        let mut totals = self.lane.totals_at(at);
+        let mut held_ns = 0;
+        let last = at.min(self.lane.ended_at().unwrap_or(at));
+        for (from, to) in self.holds().iter().filter(|(from, _)| *from < last) {
+            let held = self.lane.totals_at(to.unwrap_or(last).min(last)).since(&self.lane.totals_at(*from));
+            held_ns += held.scheduled_ns + held.waiting_total_ns();
+            totals.scheduled_ns = totals.scheduled_ns.saturating_sub(held.scheduled_ns);
+            for (waiting, held) in totals.waiting_ns.iter_mut().zip(held.waiting_ns) {
+                *waiting = waiting.saturating_sub(held);
+            }
+        }
+        (totals, held_ns)
+    }
+
     /// Returns start and end of each hold; the end is `None` while the task is held.
     pub fn holds(&self) -> &[(Nanos, Option<Nanos>)] {
         self.cold.as_ref().map_or(&[], |cold| &cold.holds)
@@ -194,6 +218,7 @@ impl Task {
     /// Ends the current hold, if there is one.
     pub(super) fn end_hold(&mut self, at: Nanos, step: u32) {
         let Some(cold) = &mut self.cold else { return };
+        cold.deferred_wake = None;
         if let Some((begin, end)) = cold.holds.last_mut() {
             end.get_or_insert(at.max(*begin));
         }

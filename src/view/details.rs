@@ -198,6 +198,10 @@ impl DetailsPane<'_> {
                 lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(source))));
             }
         }
+        if let (None, Some((at, source))) = (self.at, task.deferred_wake()) {
+            lines.push(self.entry("woken, held", &format!("at {}", time::duration(at))));
+            lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(source))));
+        }
         let by = match task.meta.parent {
             Some(id) => format!(" by {}", self.task_name(id)),
             // The console protocol does not report who spawned a task.
@@ -240,7 +244,7 @@ impl DetailsPane<'_> {
 
     /// Counts, and times per state.
     fn push_counts(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
-        let totals = task.lane.totals_at(self.now());
+        let (totals, held_ns) = task.totals_at(self.now());
         let wakes = match task.counts.self_wakes {
             0 => task.counts.wakes.to_string(),
             own => format!("{}, {own} self-wakes", task.counts.wakes),
@@ -250,10 +254,14 @@ impl DetailsPane<'_> {
             lines.push(self.entry("wakes", &wakes));
             self.push_wakers(lines, task);
         }
-        let parts =
-            [("running", totals.busy_ns), ("scheduled", totals.scheduled_ns), ("waiting", totals.waiting_total_ns())];
+        let parts = [
+            ("running", totals.busy_ns),
+            ("scheduled", totals.scheduled_ns),
+            ("waiting", totals.waiting_total_ns()),
+            ("held", held_ns),
+        ];
         let all: u64 = parts.iter().map(|(_, ns)| ns).sum();
-        for (label, ns) in parts {
+        for (label, ns) in parts.into_iter().filter(|(label, ns)| *label != "held" || *ns > 0) {
             let percent = u64::try_from(u128::from(ns) * 100 / u128::from(all.max(1))).unwrap_or(100);
             lines.push(self.entry(label, &format!("{:<12} {percent:>3}%", time::duration(ns))));
         }

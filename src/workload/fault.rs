@@ -3,6 +3,7 @@
 //! A [`ScriptFault`] collects this information while it propagates. A [`ScriptError`] is the final message for users.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::script_source::ScriptSource;
 
@@ -19,17 +20,19 @@ pub struct ScriptFault {
     /// What went wrong, in one line.
     pub message: String,
     /// What the script's author can do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// The line of the script, counted from 1.
     pub line: Option<u32>,
     /// The word in that line that caused the error. The message underlines it.
-    pub token: Option<String>,
+    pub token: Option<Box<str>>,
     /// The failing coroutine first, then the coroutines and tasks that awaited it.
     pub traceback: Vec<TracebackFrame>,
     /// Number of frames at the end of the traceback that belong to the task that the error is passing through.
     pub task_frames: usize,
     /// Determines whether `pcall` catches the error.
     pub kind: FaultKind,
+    /// The message that the script gave to a cancel.
+    pub cancel_message: Option<Arc<str>>,
 }
 
 /// One coroutine or task in a traceback.
@@ -52,6 +55,8 @@ pub enum FaultKind {
     Stopped,
     /// The script called `panic`: the task panics with this message.
     Panic,
+    /// The task is being cancelled. `catch_cancelled` catches it.
+    Cancelled,
 }
 
 impl ScriptFault {
@@ -65,12 +70,13 @@ impl ScriptFault {
             traceback: Vec::new(),
             task_frames: 0,
             kind: FaultKind::Error,
+            cancel_message: None,
         }
     }
 
     /// Sets the hint that the message shows after `help:`.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -84,7 +90,7 @@ impl ScriptFault {
 
     /// Sets the word that the message underlines.
     #[must_use]
-    pub fn token(mut self, token: impl Into<String>) -> Self {
+    pub fn token(mut self, token: impl Into<Box<str>>) -> Self {
         self.token = Some(token.into());
         self
     }
@@ -94,6 +100,12 @@ impl ScriptFault {
     pub fn kind(mut self, kind: FaultKind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// Returns `FILE:LINE: message`, which `pcall` returns.
+    pub fn position_and_message(&self, source: &ScriptSource) -> String {
+        let position = self.line.map_or_else(String::new, |line| format!("{}:{line}: ", source.file));
+        format!("{position}{}", self.message)
     }
 
     /// Formats the error for users. The column is that of the token, if the line contains it exactly once.

@@ -23,6 +23,8 @@ macro_rules! lua_type_name {
 mod actor;
 mod address;
 mod awaitable;
+mod body;
+mod cancellable;
 mod channel;
 pub(super) mod coroutine;
 pub(super) mod cpu_budget;
@@ -32,10 +34,13 @@ mod gather;
 mod generator;
 pub(super) mod global_names;
 mod globals;
+mod inline_body;
+mod key_order;
 mod limits;
 mod lock;
 mod outgoing_text;
 mod owned_guards;
+mod prelude;
 mod random;
 mod resource_label;
 pub(super) mod result_json;
@@ -44,15 +49,22 @@ mod script_folder;
 mod script_guard;
 pub(super) mod script_host;
 mod select;
+pub(super) mod shutdown;
+mod sort;
 mod sync;
 pub(super) mod task;
+mod task_error;
 mod task_group;
+mod task_handle;
+mod task_methods;
 mod tcp;
 mod time;
 mod timeout;
 mod udp;
 mod unawaited;
+mod unfinished_jobs;
 pub(super) mod values;
+mod wait;
 
 use std::sync::Arc;
 
@@ -63,6 +75,7 @@ use script_host::ScriptHost;
 /// Creates a sandboxed Lua state with all functions of the language.
 pub(super) fn open(host: &Arc<ScriptHost>) -> mlua::Result<Lua> {
     let lua = sandbox::open(host)?;
+    let _ = host.lua.set(lua.weak());
     globals::install(&lua, host)?;
     Ok(lua)
 }

@@ -1,11 +1,23 @@
 -- The functions that must be written in Lua: Lua cannot suspend across a call that goes through Rust.
-local raw_pcall, raw_xpcall, to_catchable, is_uncatchable, on_error, enter, suspend, sorted_keys, next_method,
-  closing_value, yield_value = ...
+local host = ...
+local enter, suspend, enter_handler, leave_handler = host.enter, host.suspend, host.enter_handler, host.leave_handler
+local raw_pcall, raw_xpcall, rawequal, rawget = host.raw_pcall, host.raw_xpcall, host.raw_rawequal, host.raw_rawget
+local setmetatable, sorted_keys = host.raw_setmetatable, host.sorted_keys
 
--- Propagates stops and reached limits; any other error becomes the message that pcall returns.
+-- Propagates stops, cancels and reached limits; any other error becomes the message that pcall returns.
 local function checked(ok, ...)
+  leave_handler()
   if ok then return true, ... end
-  return false, to_catchable((...))
+  return false, host.to_catchable((...))
+end
+
+-- Returns a cancel; any other error propagates.
+local function caught(ok, ...)
+  leave_handler()
+  if ok then return true, ... end
+  local message = host.cancel_message((...))
+  if message == nil then host.raw_error((...), 0) end
+  return false, message, (...)
 end
 
 -- A coroutine runs inline, on its awaiter's stack; everything else is a Rust future.
@@ -16,13 +28,74 @@ end
 
 local function await(awaited) return run_or_suspend(awaited, enter(awaited)) end
 
+-- Closes a generator at the end of a loop over it, and waits until its body has ended.
+local closing = { __close = function(closed) await(closed.generator:aclose()) end }
+
+local function closing_value(source)
+  return host.is_generator(source) and setmetatable({ generator = source }, closing) or nil
+end
+
+-- The keys that `next` iterates over: those of the table of its last call.
+local cursor = setmetatable({}, { __mode = "v" })
+local cursor_keys, cursor_at = {}, 0
+
+local function next_key(subject, key)
+  if key == nil or not rawequal(cursor.subject, subject) or not rawequal(cursor_keys[cursor_at], key) then
+    cursor.subject, cursor_keys, cursor_at = subject, sorted_keys(subject, "next"), 0
+    while key ~= nil and not rawequal(cursor_keys[cursor_at], key) do
+      cursor_at = cursor_at + 1
+      if cursor_keys[cursor_at] == nil then host.unknown_key(key) end
+    end
+  end
+  while true do
+    cursor_at = cursor_at + 1
+    local found = cursor_keys[cursor_at]
+    if found == nil then return nil end
+    local value = rawget(subject, found)
+    if value ~= nil then return found, value end
+  end
+end
+
+-- Numbers for `%p`, in the order in which they are asked for.
+local numbers, number_count = setmetatable({}, { __mode = "k" }), 0
+
+local function number_of(object)
+  if numbers[object] == nil then
+    number_count = number_count + 1
+    numbers[object] = number_count
+  end
+  return host.raw_format("0x%08x", numbers[object])
+end
+
+local has_address = { table = true, ["function"] = true, thread = true, userdata = true }
+
+-- Replaces what would be formatted as a memory address.
+local function format(text, ...)
+  local arguments, at = { n = host.raw_select("#", ...), ... }, 0
+  if host.raw_type(text) ~= "string" then return host.raw_format(text, ...) end
+  local replaced = host.raw_gsub(text, "%%([%-+ #0]*%d*%.?%d*)(.)", function(options, kind)
+    if kind == "%" then return nil end
+    at = at + 1
+    local argument = arguments[at]
+    if not has_address[host.raw_type(argument)] then return nil end
+    if kind == "s" then
+      arguments[at] = host.to_text(argument)
+    elseif kind == "p" then
+      arguments[at] = number_of(argument)
+      return "%" .. options .. "s"
+    end
+    return nil
+  end)
+  return host.raw_format(replaced, host.raw_unpack(arguments, 1, arguments.n))
+end
+
 return {
   await = await,
 
   -- Iterates over anything with an awaitable `next`: generators, channels, intervals, as_completed. A generator is
   -- closed when the loop ends.
   each = function(source)
-    local next = next_method(source)
+    local next = host.next_method(source)
     return function()
       local value, more = await(next(source))
       return value, more
@@ -30,23 +103,32 @@ return {
   end,
 
   bind_yield = function(target)
-    return function(...) return yield_value(target, ...) end
+    return function(...) return host.yield_value(target, ...) end
   end,
 
-  run = function(body, ...) return raw_xpcall(body, on_error, ...) end,
+  run = function(body, ...) return raw_xpcall(body, host.on_error, ...) end,
 
-  pcall = function(body, ...) return checked(raw_pcall(body, ...)) end,
+  pcall = function(body, ...)
+    enter_handler()
+    return checked(raw_pcall(body, ...))
+  end,
+
+  catch_cancelled = function(body, ...)
+    enter_handler()
+    return caught(raw_pcall(body, ...))
+  end,
 
   xpcall = function(body, handler, ...)
+    enter_handler()
     return checked(raw_xpcall(body, function(fault)
-      if is_uncatchable(fault) then return fault end
-      return handler(to_catchable(fault))
+      if host.is_uncatchable(fault) then return fault end
+      return handler(host.to_catchable(fault))
     end, ...))
   end,
 
   -- Iterates in sorted order. Lua's own key order differs from run to run.
   pairs = function(subject)
-    local keys, at = sorted_keys(subject), 0
+    local keys, at = sorted_keys(subject, "pairs"), 0
     return function()
       while true do
         at = at + 1
@@ -57,4 +139,8 @@ return {
       end
     end, subject, nil
   end,
+
+  next = next_key,
+  format = format,
+  less = function(a, b) return a < b end,
 }

@@ -8,7 +8,7 @@ use super::fault::ScriptError;
 use super::host::coroutine::definition_of;
 use super::host::errors::fault_from_error;
 use super::host::script_host::ScriptHost;
-use super::host::{result_json, task};
+use super::host::{result_json, shutdown, task};
 use super::manifest::{Manifest, ParamValue};
 use super::permissions::Permissions;
 use super::script;
@@ -42,6 +42,7 @@ pub fn build_program_with(
     Ok(Box::new(move |loop_handle: LoopHandle| {
         host.start(loop_handle);
         host.collect_when_idle(&loaded.lua);
+        shutdown::install(&host);
         let spec = TaskSpec { name: "main".to_owned(), location: main.line.map(|line| host.source.location(line)) };
         let future = async move {
             let lua = loaded.lua;
@@ -49,7 +50,7 @@ pub fn build_program_with(
             let fail = |error: &mlua::Error| fault_from_error(&host, error).to_error(&host.source).to_string();
             let params_table = params_table(&lua, values).map_err(|error| fail(&error))?;
             let arguments = MultiValue::from_iter([Value::Table(params_table)]);
-            let values = task::run_body(&host, "main".into(), &main, arguments)
+            let values = task::run_main(&host, &lua, &main, arguments)
                 .await
                 .map_err(|fault| fault.to_error(&host.source).to_string())?;
             // What the script dropped is known only once it is collected.

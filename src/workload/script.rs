@@ -112,7 +112,7 @@ impl ManifestError {
     /// Sets the hint that the message shows after `help:`.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        *self.fault = self.fault.hint(hint);
+        *self.fault = self.fault.hint(hint.into());
         self
     }
 

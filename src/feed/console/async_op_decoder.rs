@@ -74,6 +74,8 @@ struct AwaitBeginning {
     operation: u64,
     task: TaskId,
     at: Nanos,
+    /// The same time on the wire. A virtual clock stands still while many awaits start.
+    created: Option<WireTimestamp>,
 }
 
 impl AsyncOpDecoder {
@@ -290,9 +292,10 @@ impl AsyncOpDecoder {
                 operation: *span,
                 task,
                 at: times.loop_time(stats.created_at),
+                created: WireTimestamp::from_proto(stats.created_at),
             }));
         }
-        beginnings.sort_unstable_by_key(|begin| (begin.at, begin.operation));
+        beginnings.sort_unstable_by_key(|begin| (begin.at, begin.created, begin.operation));
         for begin in beginnings {
             let Some(operation) = self.spans.open_mut(begin.operation) else { continue };
             if self.awaits >= AWAITS_MAX {
@@ -313,6 +316,10 @@ impl AsyncOpDecoder {
             }
             events.push(Event::AwaitStart { id, task: begin.task, at: begin.at, site });
             events.extend(operation.resource.map(|resource| Event::AwaitResource { id, resource }));
+            if operation.polls > 0 || operation.is_ready {
+                // They were reported in an earlier update than the task.
+                events.extend(operation.poll_event());
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use super::task_stats;
 use super::text_interner::TextInterner;
 use super::wire_clock::{ToLoopTime, WireTimestamp};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos, TaskCounts, TaskId};
+use crate::trace::{Event, Nanos, TaskActivity, TaskCounts, TaskId};
 
 /// Maps tokio's task id of each task that the lab spawned to its [`TaskId`], until the wire reports the task. It is the
 /// only id that both feeds share.
@@ -140,8 +140,13 @@ impl OwnConsoleDecoder {
             // The aggregator of the embedded loop drains its buffer before each update.
             events.extend(op_decoder.finish_update(true));
             for (span, stats) in &tasks.stats_update {
-                let (polled, woken) = task_stats::last_poll_and_wake(stats, &times);
-                events.extend(task(*span).map(|task| Event::Sample { task, last_poll: polled, last_wake: woken }));
+                let Some(task) = task(*span) else { continue };
+                let (last_poll, woken) = task_stats::last_poll_and_wake(stats, &times);
+                // A virtual clock stands still from a wake to the poll that follows, so only the wire's own times tell
+                // whether the last wake came after the last poll.
+                let is_scheduled = task_stats::doing(stats) == TaskActivity::Scheduled;
+                events.push(Event::Sample { task, last_poll, last_wake: woken.filter(|_| is_scheduled) });
+                events.extend(woken.map(|at| Event::SampledWake { task, at }));
             }
             let published = anchor.instant(update.now);
             map.evict_before(published.checked_sub(LOOKBACK).unwrap_or(published));

@@ -98,8 +98,13 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
             format!("; delayed {count}, {name} for {}", human_ns(ns))
         }
     };
+    // Computation is a different problem (`never-yields`) with a different fix.
+    let computation = match poll.computing_ns {
+        0 => String::new(),
+        ns => format!("; not counted: {} of computation", human_ns(ns)),
+    };
     let evidence = format!(
-        "{} longer than {}, first at {}, {} in total; {}{delayed}{which}",
+        "{} longer than {}, first at {}, {} in total; {}{computation}{delayed}{which}",
         pluralize(polls.len() as u64, "poll"),
         human_ns(cx.thresholds.blocked_loop_ns),
         human_ns(first),

@@ -31,8 +31,13 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
             continue;
         };
         let problem = format!("{} computed for {} without yielding", task.name(), human_ns(worst.computing_ns));
+        // Blocking is a different problem (`blocked-loop`) with a different fix.
+        let blocking = match worst.blocked_ns() {
+            ns if ns == 0 || worst.blocking_calls == 0 => String::new(),
+            ns => format!("; not counted: {} of blocking", human_ns(ns)),
+        };
         let evidence = format!(
-            "{}; the longest at {}, with {}",
+            "{}; the longest at {}, with {}{blocking}",
             pluralize(count as u64, "such poll"),
             human_ns(worst.from),
             pluralize(worst.computing_calls, "`work` call"),

@@ -42,6 +42,13 @@ impl LiveTasks {
         self.by_tokio_id.get(&id)
     }
 
+    /// Returns all tasks in the order of their creation.
+    pub fn all(&self) -> Vec<Arc<TaskControl>> {
+        let mut tasks: Vec<_> = self.by_id.values().map(|(_, control)| control.clone()).collect();
+        tasks.sort_unstable_by_key(|task| task.id());
+        tasks
+    }
+
     /// Returns whether the user holds a task.
     pub fn is_any_held(&self) -> bool {
         self.by_id.values().any(|(_, control)| control.is_held())

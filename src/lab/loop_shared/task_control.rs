@@ -28,6 +28,8 @@ pub struct TaskControl {
     is_held: AtomicBool,
     /// The task has ended.
     has_ended: AtomicBool,
+    /// The task ends because it was cancelled.
+    is_cancelled: AtomicBool,
     /// A wake came while the task was held. Locked wherever holding and waking could race.
     deferred_wake: Mutex<bool>,
     /// tokio's waker of this task, set at the first poll.
@@ -47,6 +49,7 @@ impl TaskControl {
             name,
             is_held: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
             deferred_wake: Mutex::new(false),
             tokio_waker: OnceLock::new(),
             abort_handle: OnceLock::new(),
@@ -108,6 +111,16 @@ impl TaskControl {
         if self.tokio_waker.get().is_none() {
             let _ = self.tokio_waker.set(waker.clone());
         }
+    }
+
+    /// Records that the task ends because it was cancelled.
+    pub fn mark_cancelled(&self) {
+        self.is_cancelled.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the task ends because it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Acquire)
     }
 
     /// Marks the task as ended: its wakes are ignored from then on.

@@ -194,6 +194,9 @@ pub(super) struct TaskJson<'a> {
     pub(super) scheduled_ns: Option<u64>,
     /// Time waiting. `null` if unknown.
     pub(super) waiting_ns: Option<u64>,
+    /// Time held by the user. Omitted if 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) held_ns: u64,
     /// The await site at which the task waits at the end.
     pub(super) waiting_on: Option<SiteJson<'a>>,
     /// All await sites at which the task waits at the end, `waiting_on` first.

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::TryFutureExt;
 use futures_util::future::{BoxFuture, Either};
-use mlua::{AnyUserData, Error, Function, Lua, MultiValue, UserData, Value};
+use mlua::{AnyUserData, Error, Function, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
+use super::cancellable::cancellable;
 use super::coroutine::{self, as_coroutine};
+use super::inline_body::InlineBody;
 use super::lock::lock;
 use super::resource_label::ResourceLabel;
 use super::script_host::ScriptHost;
-use super::task::{CancelOnDrop, ScriptTask, as_task, create_task};
+use super::task::{as_task, read_task_name, run_awaitable, spawn_coroutine, spawn_future, wait_for_task};
+use super::task_handle::ScriptTask;
 use super::unawaited::AwaitableCreation;
 use super::values::describe;
 use crate::lab::{InstrumentedAwait, LoopHandle};
@@ -35,6 +38,8 @@ pub(super) struct ScriptAwaitable {
     pub line: Option<u32>,
     /// The resource that it waits for.
     pub resource: Option<ResourceId>,
+    /// Whether its future takes a cancel of the awaiting body itself. Any other future is dropped.
+    pub takes_cancel: bool,
     /// Taken by the first `await`.
     pub start: Mutex<Option<StartFn>>,
     /// Who created it; `None` if forgetting to await it is not reported.
@@ -52,6 +57,10 @@ impl Drop for ScriptAwaitable {
 
 impl UserData for ScriptAwaitable {
     lua_type_name!("Awaitable");
+
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("awaitable {}", this.source)));
+    }
 }
 
 impl ScriptAwaitable {
@@ -106,10 +115,26 @@ pub(super) fn make_resource_awaitable(
     // A task runs whether or not it is awaited.
     let creation = if kind == AwaitKind::Task { None } else { host.awaitable_creation() };
     let (kind, source) = (Some(kind), Arc::clone(source));
-    lua.create_userdata(ScriptAwaitable { kind, source, line, resource, start: Mutex::new(Some(start)), creation })
+    let start = Mutex::new(Some(start));
+    lua.create_userdata(ScriptAwaitable { kind, source, line, resource, takes_cancel: false, start, creation })
 }
 
-/// Creates an awaitable that runs inline: the trace shows only its inner awaits.
+/// Creates an awaitable whose future takes a cancel of the awaiting body itself ([`ScriptHost::take_cancel`]).
+pub(super) fn make_forwarding_awaitable(
+    lua: &Lua,
+    host: &ScriptHost,
+    kind: AwaitKind,
+    source: &Arc<str>,
+    start: StartFn,
+) -> mlua::Result<AnyUserData> {
+    let line = host.caller_line(lua);
+    // A task runs whether or not it is awaited.
+    let creation = if kind == AwaitKind::Task { None } else { host.awaitable_creation() };
+    let (kind, source, start) = (Some(kind), Arc::clone(source), Mutex::new(Some(start)));
+    lua.create_userdata(ScriptAwaitable { kind, source, line, resource: None, takes_cancel: true, start, creation })
+}
+
+/// Creates an awaitable that runs inline: the trace shows only its inner awaits. Its future takes a cancel itself.
 pub(super) fn make_inline_awaitable(
     lua: &Lua,
     host: &ScriptHost,
@@ -118,7 +143,9 @@ pub(super) fn make_inline_awaitable(
 ) -> mlua::Result<AnyUserData> {
     let line = host.caller_line(lua);
     let (source, start) = (Arc::clone(source), Mutex::new(Some(start)));
-    lua.create_userdata(ScriptAwaitable { kind: None, source, line, resource: None, start, creation: None })
+    let awaitable =
+        ScriptAwaitable { kind: None, source, line, resource: None, takes_cancel: true, start, creation: None };
+    lua.create_userdata(awaitable)
 }
 
 /// Creates an awaitable from a tokio future, which is created and polled without tokio's own tracing spans.
@@ -142,43 +169,92 @@ where
     make_resource_awaitable(lua, &label.host, kind, source, Some(label.resource), start)
 }
 
-/// Runs a Lua function as a future of its own, on a separate Lua stack, in the task that polls it.
-pub(super) fn run_inline(host: &ScriptHost, function: Function, mut arguments: MultiValue) -> StartedFuture {
-    arguments.push_front(Value::Function(function));
-    let call = host.body_runner().call_async::<MultiValue>(arguments);
-    Box::pin(async move {
-        let mut values = call.await?;
-        match (values.pop_front(), values.front()) {
-            (Some(Value::Boolean(true)), _) => Ok(values),
-            (_, Some(Value::Error(error))) => Err((**error).clone()),
-            (_, other) => Err(Error::runtime(other.map_or_else(String::new, describe))),
-        }
+/// One branch of a `select` or `timeout`. Dropping its future cancels its task.
+pub(super) struct PreparedBranch {
+    pub start: StartFn,
+    /// Whether the future takes a cancel of the awaiting body itself.
+    pub takes_cancel: bool,
+}
+
+/// Prepares a value as one branch of a `select` or `timeout`.
+pub(super) fn prepare_branch(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    value: &Value,
+    by: &str,
+) -> mlua::Result<PreparedBranch> {
+    if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) {
+        let start = take_start(lua, host, &other, by)?;
+        return Ok(PreparedBranch { start: other.traced(host, start), takes_cancel: other.takes_cancel });
+    }
+    let (task, host) = (ensure_task(lua, host, value, by)?, Arc::clone(host));
+    let start: StartFn = Box::new(move |_, line| Box::pin(wait_for_task(&host, task, line)));
+    Ok(PreparedBranch { start, takes_cancel: true })
+}
+
+/// Takes the function that starts an awaitable, for the host function `by`.
+fn take_start(lua: &Lua, host: &ScriptHost, awaitable: &ScriptAwaitable, by: &str) -> mlua::Result<StartFn> {
+    lock(&awaitable.start).take().ok_or_else(|| {
+        let fault =
+            ScriptFault::new(format!("this {} was already awaited; it can be awaited only once", awaitable.source));
+        host.usage_error(lua, fault.token(by))
     })
 }
 
-/// Prepares a value as one branch of a `select` or `timeout`. Dropping the branch cancels its task.
-pub(super) fn prepare_branch(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: &str) -> mlua::Result<StartFn> {
-    if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) {
-        let start = lock(&other.start).take().ok_or_else(|| {
-            let fault =
-                ScriptFault::new(format!("this {} was already awaited; it can be awaited only once", other.source));
-            host.usage_error(lua, fault.token(by))
-        })?;
-        return Ok(other.traced(host, start));
+/// Returns the value as a task: a task itself, a coroutine or another awaitable as a new task.
+pub(super) fn ensure_task(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: &str) -> mlua::Result<ScriptTask> {
+    match value.as_userdata().and_then(as_task) {
+        Some(task) => Ok(task),
+        None => create_task(lua, host, value, None, by),
     }
-    let task = match value.as_userdata().and_then(as_task) {
-        Some(task) => task,
-        None => create_task(lua, host, value, None, by)?,
+}
+
+/// `create_task(x, options)`: spawns a coroutine or another awaitable as a task. A task is returned as it is.
+pub(super) fn create_task_with_options(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    value: &Value,
+    options: &Value,
+) -> mlua::Result<ScriptTask> {
+    let name = read_task_name(lua, host, options)?;
+    match value.as_userdata().and_then(as_task) {
+        Some(task) => Ok(task),
+        None => create_task(lua, host, value, name, "create_task"),
+    }
+}
+
+/// Spawns a coroutine or another awaitable as a task, for the host function `by`.
+fn create_task(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    value: &Value,
+    name: Option<String>,
+    by: &str,
+) -> mlua::Result<ScriptTask> {
+    let Some(awaitable) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) else {
+        let task = spawn_coroutine(lua, host, value, name, by)?;
+        return task.ok_or_else(|| coroutine::not_a_coroutine_error(lua, host, value, by));
     };
-    Ok(Box::new(move |_, line| -> StartedFuture {
-        let result = task.result(line);
-        let mut guard = CancelOnDrop { tasks: vec![task] };
-        Box::pin(async move {
-            let result = result.await;
-            guard.tasks.clear();
-            result
-        })
-    }))
+    let loop_handle = host.loop_handle(lua, by)?.clone();
+    let start = take_start(lua, host, &awaitable, by)?;
+    let start = awaitable.traced(host, start);
+    let line = host.caller_line(lua).or(awaitable.line);
+    let takes_cancel = awaitable.takes_cancel;
+    let name = name.unwrap_or_else(|| host.numbered_name(&awaitable.source));
+    // A lock that the task acquires belongs to the task that asked for it.
+    let guards = Arc::clone(&lock(&host.current_guards));
+    let make = |task: &ScriptTask| {
+        let (host, body) = (Arc::clone(host), Arc::clone(task.body()));
+        async move {
+            let inner_host = Arc::clone(&host);
+            let future = async move {
+                let future = start(&loop_handle, line);
+                cancellable(inner_host, future, takes_cancel, line).await
+            };
+            run_awaitable(host, body, guards, future).await
+        }
+    };
+    spawn_future(lua, host, name, line.map(|line| host.source.location(line)), by, make)
 }
 
 /// `unconstrained(coroutine)`: runs a coroutine inline, without tokio's cooperative budget.
@@ -195,7 +271,7 @@ pub(super) fn unconstrained(
     let arguments = coroutine.start(lua, host, source)?;
     let (owned_host, function) = (Arc::clone(host), coroutine.definition.function.clone());
     let start: StartFn =
-        Box::new(move |_, _| Box::pin(tokio::task::unconstrained(run_inline(&owned_host, function, arguments))));
+        Box::new(move |_, _| Box::pin(tokio::task::unconstrained(InlineBody::new(&owned_host, function, arguments))));
     make_inline_awaitable(lua, host, source, start)
 }
 
@@ -209,7 +285,11 @@ pub(super) fn await_functions(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result
     let (host, task) = (Arc::clone(host), Arc::from("task"));
     let suspend = lua.create_async_function(move |lua, (value, line): (AnyUserData, Option<u32>)| {
         let started = start(&lua, &host, &value, line, &task);
-        async move { started?.await }
+        let host = Arc::clone(&host);
+        async move {
+            let (future, takes_cancel) = started?;
+            cancellable(host, future, takes_cancel, line).await
+        }
     })?;
     Ok((enter, suspend))
 }
@@ -230,18 +310,20 @@ fn enter(lua: &Lua, host: &ScriptHost, value: &Value) -> mlua::Result<MultiValue
     Err(not_awaitable_error(lua, host, value))
 }
 
-/// Starts an awaitable or the wait for a task, and traces it as an await at `line`.
+/// Starts an awaitable or the wait for a task, and traces it as an await at `line`. Also returns whether the future takes
+/// a cancel itself.
 fn start(
     lua: &Lua,
-    host: &ScriptHost,
+    host: &Arc<ScriptHost>,
     value: &AnyUserData,
     line: Option<u32>,
     task_source: &Arc<str>,
-) -> mlua::Result<Either<InstrumentedAwait<StartedFuture>, StartedFuture>> {
+) -> mlua::Result<(Either<InstrumentedAwait<StartedFuture>, StartedFuture>, bool)> {
     let loop_handle = host.loop_handle(lua, "await")?;
     if let Ok(task) = value.borrow::<ScriptTask>() {
         let site = host.site(AwaitKind::Task, task_source, line);
-        return Ok(Either::Left(traced_await(loop_handle, &site, None, Box::pin(task.result(line)))));
+        let future = Box::pin(wait_for_task(host, task.clone(), line));
+        return Ok((Either::Left(traced_await(loop_handle, &site, None, future)), true));
     }
     let awaitable = value.borrow::<ScriptAwaitable>()?;
     let line = line.or(awaitable.line);
@@ -252,9 +334,10 @@ fn start(
         return Err(Error::external(fault.line(line).token("await").hint(hint)));
     };
     let future = start(loop_handle, line);
-    let Some(kind) = awaitable.kind else { return Ok(Either::Right(future)) };
+    let takes_cancel = awaitable.takes_cancel;
+    let Some(kind) = awaitable.kind else { return Ok((Either::Right(future), takes_cancel)) };
     let site = host.site(kind, &awaitable.source, line);
-    Ok(Either::Left(traced_await(loop_handle, &site, awaitable.resource, future)))
+    Ok((Either::Left(traced_await(loop_handle, &site, awaitable.resource, future)), takes_cancel))
 }
 
 fn not_awaitable_error(lua: &Lua, host: &ScriptHost, value: &Value) -> Error {

@@ -10,6 +10,7 @@ use super::awaitable::make_tokio_awaitable;
 use super::lock::lock;
 use super::resource_label::{ResourceLabel, whole_number};
 use super::script_host::ScriptHost;
+use super::unfinished_jobs::UnfinishedJobs;
 use crate::trace::{AwaitKind, ResourceKind};
 use crate::workload::fault::ScriptFault;
 
@@ -37,7 +38,16 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
             };
             let receiver = label.untraced(lua, || Arc::new(AsyncMutex::new(receiver)))?;
             let (send_source, recv_source) = (label.await_source("send"), label.await_source("recv"));
-            Ok(ScriptChannel { sender: Mutex::new(Some(sender)), receiver, send_source, recv_source, label })
+            let (join_source, unfinished) = (label.await_source("join"), Arc::default());
+            Ok(ScriptChannel {
+                sender: Mutex::new(Some(sender)),
+                receiver,
+                unfinished,
+                send_source,
+                recv_source,
+                join_source,
+                label,
+            })
         }
     );
     host_function!(lua, host, "oneshot", |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, options: Value| {
@@ -91,8 +101,10 @@ struct ScriptChannel {
     label: Arc<ResourceLabel>,
     sender: Mutex<Option<MpscSender>>,
     receiver: Arc<AsyncMutex<MpscReceiver>>,
+    unfinished: Arc<UnfinishedJobs>,
     send_source: Arc<str>,
     recv_source: Arc<str>,
+    join_source: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -143,17 +155,25 @@ impl UserData for ScriptChannel {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("send", |lua, this, value: Value| {
             let (value, sender) = (reject_nil(lua, &this.label, value)?, this.sender(lua)?);
-            let label = Arc::clone(&this.label);
+            let (label, unfinished) = (Arc::clone(&this.label), Arc::clone(&this.unfinished));
             make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.send_source, move || async move {
-                if sender.send(value).await { Ok(MultiValue::new()) } else { Err(closed_fault(&label)) }
+                if !sender.send(value).await {
+                    return Err(closed_fault(&label));
+                }
+                unfinished.add();
+                Ok(MultiValue::new())
             })
         });
         methods.add_method("try_send", |lua, this, value: Value| {
             let value = reject_nil(lua, &this.label, value)?;
-            Ok(match this.sender(lua)? {
+            let was_sent = match this.sender(lua)? {
                 MpscSender::Bounded(sender) => sender.try_send(value).is_ok(),
                 MpscSender::Unbounded(sender) => sender.send(value).is_ok(),
-            })
+            };
+            if was_sent {
+                this.unfinished.add();
+            }
+            Ok(was_sent)
         });
         for name in ["recv", "next"] {
             methods.add_method(name, |lua, this, ()| {
@@ -164,6 +184,23 @@ impl UserData for ScriptChannel {
                 })
             });
         }
+        // Marks one received message as finished, for `join`.
+        methods.add_method("task_done", |lua, this, ()| {
+            if this.unfinished.finish() {
+                return Ok(());
+            }
+            let fault =
+                ScriptFault::new(format!("task_done was called more often than the {} got messages", this.label));
+            Err(this.label.host.usage_error(lua, fault.token("task_done")))
+        });
+        // Waits until every message that was sent is finished.
+        methods.add_method("join", |lua, this, ()| {
+            let unfinished = Arc::clone(&this.unfinished);
+            make_tokio_awaitable(lua, &this.label, AwaitKind::Channel, &this.join_source, move || async move {
+                unfinished.join().await;
+                Ok(MultiValue::new())
+            })
+        });
         // Number of queued messages. If the receiver is locked, a task is waiting, so the queue is empty.
         methods.add_method("len", |_, this, ()| Ok(this.receiver.try_lock().map_or(0, |receiver| receiver.len())));
         methods.add_method("close", |_, this, ()| {

@@ -146,10 +146,7 @@ pub(super) fn to_catchable(host: &ScriptHost, lua: &Lua, value: Value) -> mlua::
         _ => None,
     };
     match fault {
-        Some(fault) => {
-            let position = fault.line.map_or_else(String::new, |line| format!("{}:{line}: ", host.source.file));
-            Ok(Value::String(lua.create_string(format!("{position}{}", fault.message))?))
-        }
+        Some(fault) => Ok(Value::String(lua.create_string(fault.position_and_message(&host.source))?)),
         None => Ok(value),
     }
 }
@@ -161,6 +158,13 @@ pub(super) fn is_uncatchable(host: &ScriptHost, value: &Value) -> bool {
         Value::String(text) => text.as_bytes().ends_with(OUT_OF_MEMORY.as_bytes()),
         _ => false,
     }
+}
+
+/// Returns the message of a cancel, empty if it has none. Returns `None` for any other error.
+pub(super) fn cancel_message(host: &ScriptHost, value: &Value) -> Option<String> {
+    let Value::Error(error) = value else { return None };
+    let fault = fault_from_error(host, error);
+    (fault.kind == FaultKind::Cancelled).then(|| fault.cancel_message.as_deref().unwrap_or_default().to_owned())
 }
 
 /// Returns the word that a Lua message refers to, and whether it is a name rather than an operator.

@@ -1,19 +1,22 @@
 //! Async generators: functions that yield values one by one and may await in between.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, ObjectLike, UserData, UserDataMethods, Value};
 
-use super::awaitable::{StartFn, StartedFuture, make_inline_awaitable, run_inline};
+use super::awaitable::{StartFn, make_inline_awaitable};
 use super::coroutine;
 use super::coroutine::CoroutineDefinition;
+use super::errors::fault_from_error;
+use super::inline_body::InlineBody;
 use super::lock::lock;
 use super::owned_guards::OwnedGuard;
 use super::script_host::ScriptHost;
 use super::values::describe;
-use crate::workload::fault::ScriptFault;
+use crate::workload::fault::{FaultKind, ScriptFault};
 
 /// The callable value that `async_generator(f)` returns.
 struct GeneratorFunction {
@@ -44,7 +47,7 @@ enum GeneratorState {
 
 /// A generator body that has started.
 struct RunningGenerator {
-    body: StartedFuture,
+    body: InlineBody,
     yield_slot: YieldSlot,
 }
 
@@ -86,10 +89,8 @@ impl UserData for ScriptGenerator {
             this.close();
             Ok(())
         });
-        methods.add_meta_method(MetaMethod::Close, |_, this, _: MultiValue| {
-            this.close();
-            Ok(())
-        });
+        // Closes the generator and waits until its body has ended.
+        methods.add_method("aclose", |lua, this, ()| this.close_and_wait(lua));
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("async generator {}", this.name)));
     }
 }
@@ -99,6 +100,46 @@ impl ScriptGenerator {
         if !self.owned.release() {
             *lock(&self.state) = GeneratorState::Finished;
         }
+    }
+
+    /// Creates the awaitable that cancels the body at its `yield` and waits for its end, as `aclose` in asyncio.
+    fn close_and_wait(&self, lua: &Lua) -> mlua::Result<AnyUserData> {
+        let (host, state, owned) = (Arc::clone(&self.host), Arc::clone(&self.state), Arc::clone(&self.owned));
+        let name = Arc::clone(&self.name);
+        let start: StartFn = Box::new(move |_, line| {
+            Box::pin(async move {
+                let before = std::mem::replace(&mut *lock(&state), GeneratorState::Finished);
+                let GeneratorState::Running(mut running) = before else {
+                    owned.release();
+                    return Ok(MultiValue::new());
+                };
+                running.body.cancel();
+                lock(&running.yield_slot).take();
+                let ended = poll_fn(|context| {
+                    if let Poll::Ready(ended) = Pin::new(&mut running.body).poll(context) {
+                        return Poll::Ready(Some(ended));
+                    }
+                    if lock(&running.yield_slot).is_some() { Poll::Ready(None) } else { Poll::Pending }
+                })
+                .await;
+                let request = running.body.cancel_from_task().cloned();
+                drop(running);
+                owned.release();
+                match (ended, request) {
+                    (_, Some(request)) => Err(mlua::Error::external(request.fault(line))),
+                    (None, None) => {
+                        let fault =
+                            ScriptFault::new(format!("the generator {name} yielded a value while it was closed"));
+                        Err(mlua::Error::external(fault.line(line).hint("do not yield in a closing value")))
+                    }
+                    (Some(Err(error)), None) if fault_from_error(&host, &error).kind != FaultKind::Cancelled => {
+                        Err(error)
+                    }
+                    _ => Ok(MultiValue::new()),
+                }
+            })
+        });
+        make_inline_awaitable(lua, &self.host, &self.source, start)
     }
 
     /// Creates the awaitable for the next value. The body runs inline, so the trace shows only its own awaits.
@@ -121,7 +162,7 @@ impl ScriptGenerator {
                             let before = std::mem::replace(&mut *lock(&ended), GeneratorState::Finished);
                             drop(before);
                         });
-                        RunningGenerator { body: run_inline(&host, function, arguments), yield_slot }
+                        RunningGenerator { body: InlineBody::new(&host, function, arguments), yield_slot }
                     }
                     GeneratorState::Finished => {
                         *lock(&state) = GeneratorState::Finished;
@@ -132,8 +173,9 @@ impl ScriptGenerator {
                         return Err(mlua::Error::external(fault.line(line).hint("read it from one task at a time")));
                     }
                 };
+                let _reader = ReaderGuard(Arc::clone(&state));
                 let ended = poll_fn(|context| {
-                    if let Poll::Ready(ended) = running.body.as_mut().poll(context) {
+                    if let Poll::Ready(ended) = Pin::new(&mut running.body).poll(context) {
                         return Poll::Ready(Err(ended));
                     }
                     lock(&running.yield_slot).take().map_or(Poll::Pending, |values| Poll::Ready(Ok(values)))
@@ -156,6 +198,18 @@ impl ScriptGenerator {
     }
 }
 
+/// Finishes the generator if its reader is dropped, for example by a `select`: the body is dropped with it.
+struct ReaderGuard(Arc<Mutex<GeneratorState>>);
+
+impl Drop for ReaderGuard {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        if matches!(*state, GeneratorState::Busy) {
+            *state = GeneratorState::Finished;
+        }
+    }
+}
+
 /// Returns the `next` method of an iterable, for `each`.
 pub(super) fn next_method(lua: &Lua, host: &ScriptHost, source: &Value) -> mlua::Result<Function> {
     let next = source.as_userdata().and_then(|source| source.get::<Function>("next").ok());
@@ -166,24 +220,32 @@ pub(super) fn next_method(lua: &Lua, host: &ScriptHost, source: &Value) -> mlua:
     })
 }
 
-/// Returns the closing value of a `for` loop over `source`: the generator itself, or nil for anything else.
-pub(super) fn closing_value(source: Value) -> Value {
-    let is_generator = source.as_userdata().is_some_and(AnyUserData::is::<ScriptGenerator>);
-    if is_generator { source } else { Value::Nil }
+/// Returns whether `source` is a generator, which a `for` loop over it closes at its end.
+pub(super) fn is_generator(source: &Value) -> bool {
+    source.as_userdata().is_some_and(AnyUserData::is::<ScriptGenerator>)
 }
 
 /// Creates the function behind `yield`. It stores the values and suspends the body until the next value is requested.
 ///
 /// The first argument is the [`YieldTarget`], which the prelude binds.
-pub(super) fn yield_value(lua: &Lua) -> mlua::Result<Function> {
-    lua.create_async_function(|_, mut values: MultiValue| async move {
-        let target = values.pop_front().unwrap_or_default();
-        let yield_slot = target.as_userdata().and_then(|target| Some(target.borrow::<YieldTarget>().ok()?.0.clone()));
-        let Some(yield_slot) = yield_slot else { return Ok(()) };
-        *lock(&yield_slot) = Some(values);
-        // No waker is needed: the reader that takes the values is also the one that polls.
-        poll_fn(|_| if lock(&yield_slot).is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
-        Ok(())
+pub(super) fn yield_value(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<Function> {
+    let host = Arc::clone(host);
+    lua.create_async_function(move |lua, mut values: MultiValue| {
+        let (host, line) = (Arc::clone(&host), host.caller_line(&lua));
+        async move {
+            let target = values.pop_front().unwrap_or_default();
+            let yield_slot =
+                target.as_userdata().and_then(|target| Some(target.borrow::<YieldTarget>().ok()?.0.clone()));
+            let Some(yield_slot) = yield_slot else { return Ok(()) };
+            *lock(&yield_slot) = Some(values);
+            // No waker is needed: the reader that takes the values is also the one that polls.
+            poll_fn(|_| match host.take_cancel() {
+                Some(request) => Poll::Ready(Err(mlua::Error::external(request.fault(line)))),
+                None if lock(&yield_slot).is_some() => Poll::Pending,
+                None => Poll::Ready(Ok(())),
+            })
+            .await
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 /// Names of all globals: the workload functions and the parts of Lua that a script may use. Error messages suggest the
 /// closest one for a misspelled name.
 pub const GLOBAL_NAMES: &[&str] = &[
+    "all_tasks",
     "append_file",
     "as_completed",
     "async",
@@ -11,9 +12,11 @@ pub const GLOBAL_NAMES: &[&str] = &[
     "barrier",
     "block",
     "broadcast",
+    "catch_cancelled",
     "channel",
     "clock",
     "create_task",
+    "current_task",
     "each",
     "error",
     "event",
@@ -55,6 +58,7 @@ pub const GLOBAL_NAMES: &[&str] = &[
     "udp",
     "unconstrained",
     "utf8",
+    "wait",
     "watch",
     "work",
     "write_file",

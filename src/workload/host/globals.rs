@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use mlua::{Lua, MultiValue, Table, Value};
 
-use super::awaitable::{StartFn, make_awaitable};
 use super::lock::lock;
 use super::script_host::ScriptHost;
 use super::values::{describe, to_text};
-use super::{channel, coroutine, file, gather, generator, select, sync, task, task_group, tcp, time, timeout, udp};
-use crate::trace::AwaitKind;
+use super::{
+    channel, coroutine, file, gather, generator, select, sync, task_group, task_methods, tcp, time, timeout, udp, wait,
+};
 use crate::workload::fault::{FaultKind, ScriptFault};
 
 /// Maximum number of bytes of one output line. Longer lines are truncated.
@@ -42,23 +42,15 @@ fn install_tasks(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         host,
         "create_task",
         |lua: &Lua, host: &Arc<ScriptHost>, _: &Arc<str>, (value, options): (Value, Value)| {
-            let name = task::read_task_name(lua, host, &options)?;
-            task::create_task(lua, host, &value, name, "create_task")
+            super::awaitable::create_task_with_options(lua, host, &value, &options)
         }
     );
+    task_methods::install(lua, host)?;
     host_function!(lua, host, "gather", gather::gather);
+    host_function!(lua, host, "wait", wait::wait);
     host_function!(lua, host, "task_group", task_group::task_group);
     host_function!(lua, host, "unconstrained", super::awaitable::unconstrained);
     host_function!(lua, host, "timeout", timeout::timeout);
-    host_function!(lua, host, "yield_now", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, ()| {
-        let start: StartFn = Box::new(|_, _| {
-            Box::pin(async {
-                tokio::task::yield_now().await;
-                Ok(MultiValue::new())
-            })
-        });
-        make_awaitable(lua, host, AwaitKind::Yield, source, start)
-    });
     Ok(())
 }
 

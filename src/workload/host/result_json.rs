@@ -3,6 +3,9 @@
 use mlua::{Table, Value};
 use serde_json::Value as Json;
 
+use super::task_error::TaskErrorValue;
+use super::values::results_len;
+
 /// Maximum nesting depth of tables. It stops the conversion of a table that contains itself.
 const DEPTH_MAX: usize = 32;
 
@@ -39,12 +42,17 @@ fn convert(value: &Value, depth: usize, values: &mut usize) -> Result<Json, Stri
         }
         Value::Table(table) => convert_table(table, depth + 1, values)?,
         Value::Error(error) => Json::String(error.to_string()),
+        Value::UserData(userdata) if userdata.is::<TaskErrorValue>() => {
+            let text = userdata.borrow::<TaskErrorValue>().map_err(|error| error.to_string())?;
+            Json::String(text.text().to_owned())
+        }
         other => return Err(format!("it contains a {}", other.type_name())),
     })
 }
 
 fn convert_table(table: &Table, depth: usize, values: &mut usize) -> Result<Json, String> {
-    let length = table.raw_len();
+    let results = results_len(table);
+    let length = results.unwrap_or_else(|| table.raw_len());
     let mut pairs = Vec::new();
     for pair in table.pairs::<Value, Value>() {
         let pair = pair.map_err(|error| error.to_string())?;
@@ -54,7 +62,7 @@ fn convert_table(table: &Table, depth: usize, values: &mut usize) -> Result<Json
         pairs.push(pair);
     }
     let in_sequence = |key: &Value| matches!(key, Value::Integer(index) if (1..=length as i64).contains(index));
-    if pairs.len() == length && pairs.iter().all(|(key, _)| in_sequence(key)) {
+    if (pairs.len() == length || results.is_some()) && pairs.iter().all(|(key, _)| in_sequence(key)) {
         let items = (1..=length).map(|index| {
             let item = table.raw_get::<Value>(index).map_err(|error| error.to_string())?;
             convert(&item, depth, values)

@@ -1,17 +1,16 @@
 //! The Lua sandbox: no access to the system, and limits on CPU time and memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mlua::debug::Debug;
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::awaitable::await_functions;
-use super::errors::{add_traceback, fault_from_error, is_uncatchable, out_of_memory, to_catchable};
-use super::generator;
+use super::errors::{fault_from_error, out_of_memory};
 use super::limits::MEMORY_BYTES_MAX;
 use super::lock::lock;
+use super::prelude;
 use super::script_host::ScriptHost;
-use super::values::sorted_keys;
 use crate::workload::fault::{FaultKind, ScriptFault};
 
 /// Extra memory above the limit before Lua's allocator fails. It lets the periodic check, which has the current line,
@@ -31,7 +30,7 @@ pub(super) fn open(host: &Arc<ScriptHost>) -> mlua::Result<Lua> {
     let libraries = StdLib::COROUTINE | StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::UTF8;
     let lua = Lua::new_with(libraries, LuaOptions::new())?;
     lua.set_memory_limit(MEMORY_BYTES_MAX + MEMORY_RESERVE_BYTES)?;
-    install_prelude(&lua, host)?;
+    prelude::install(&lua, host)?;
     let globals = lua.globals();
     for name in REMOVED_GLOBALS {
         globals.set(name, Value::Nil)?;
@@ -44,47 +43,12 @@ pub(super) fn open(host: &Arc<ScriptHost>) -> mlua::Result<Lua> {
     Ok(lua)
 }
 
-/// Installs the functions that must be written in Lua (`prelude.lua`).
-fn install_prelude(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
-    let globals = lua.globals();
-    let (catch_host, check_host, error_host) = (Arc::clone(host), Arc::clone(host), Arc::clone(host));
-    let to_catchable = lua.create_function(move |lua, value: Value| to_catchable(&catch_host, lua, value))?;
-    let is_uncatchable = lua.create_function(move |_, value: Value| Ok(is_uncatchable(&check_host, &value)))?;
-    let add_traceback = lua.create_function(move |lua, value: Value| Ok(add_traceback(&error_host, lua, &value)))?;
-    let (enter, suspend) = await_functions(lua, host)?;
-    let keys_of = lua.create_function(sorted_keys)?;
-    let each = Arc::clone(host);
-    let next_method = lua.create_function(move |lua, source: Value| generator::next_method(lua, &each, &source))?;
-    let closing_value = lua.create_function(|_, source: Value| Ok(generator::closing_value(source)))?;
-    let yield_value = generator::yield_value(lua)?;
-    let (pcall, xpcall) = (globals.get::<Function>("pcall")?, globals.get::<Function>("xpcall")?);
-    let prelude: Table = lua.load(include_str!("../prelude.lua")).set_name("=loopscope").call((
-        pcall,
-        xpcall,
-        to_catchable,
-        is_uncatchable,
-        add_traceback,
-        enter,
-        suspend,
-        keys_of,
-        next_method,
-        closing_value,
-        yield_value,
-    ))?;
-    for name in ["await", "each", "pcall", "xpcall", "pairs"] {
-        globals.set(name, prelude.get::<Function>(name)?)?;
-    }
-    let first =
-        host.body_runner.set(prelude.get("run")?).is_ok() && host.bind_yield.set(prelude.get("bind_yield")?).is_ok();
-    assert!(first, "each host has one Lua state");
-    Ok(())
-}
-
 /// Rejects `__gc` metamethods. Lua runs finalizers with hooks disabled, so an endless one could not be stopped.
 fn refuse_finalizers(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     let original: Function = lua.globals().get("setmetatable")?;
     let host = Arc::clone(host);
     let guarded = lua.create_function(move |lua, (table, meta): (Value, Value)| {
+        host.may_close.store(true, Ordering::Relaxed);
         if let Value::Table(meta) = &meta
             && !meta.raw_get::<Value>("__gc")?.is_nil()
         {

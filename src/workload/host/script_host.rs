@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use mlua::{Error, Function, Lua};
+use mlua::{Error, Function, Lua, WeakLua};
 
+use super::body::{BodyContext, CancelRequest};
 use super::cpu_budget::CpuBudget;
 use super::limits::{LISTING_CPU_MAX, LOADING_CPU_MAX, POLL_CPU_MAX};
 use super::lock::lock;
 use super::owned_guards::{OwnedGuard, OwnedGuards};
 use super::random::Xoshiro256;
 use super::script_folder::ScriptFolder;
+use super::task_handle::TaskRegistry;
 use super::unawaited::{AwaitableCreation, ForgottenAwaitables, PendingCoroutines, report_forgotten};
-use crate::lab::LoopHandle;
-use crate::trace::{AwaitKind, AwaitSite, ResourceId};
+use crate::lab::{BoxFuture, LoopHandle};
+use crate::trace::{AwaitKind, AwaitSite, ResourceId, TaskId};
 use crate::workload::fault::{FaultKind, ScriptFault};
 use crate::workload::permissions::Permissions;
 use crate::workload::script_source::ScriptSource;
@@ -37,6 +40,16 @@ pub(in crate::workload) struct ScriptHost {
     pub(super) select_random: Mutex<Xoshiro256>,
     /// The guards of the task that is being polled.
     pub(super) current_guards: Mutex<Arc<OwnedGuards>>,
+    /// The body that is being polled.
+    current_body: Mutex<Arc<BodyContext>>,
+    /// The body of the task that is being polled.
+    current_task_body: Mutex<Arc<BodyContext>>,
+    /// The tasks that have not ended.
+    pub(super) tasks: TaskRegistry,
+    /// Whether the script has set a metatable, so that closing values of its own may exist.
+    pub(super) may_close: Arc<AtomicBool>,
+    /// The Lua state.
+    pub(super) lua: OnceLock<WeakLua>,
     /// Whether the script has used a socket or a file.
     pub(super) uses_io: AtomicBool,
     /// Whether a task of a script that uses sockets or files has ended since the last garbage collection.
@@ -84,6 +97,11 @@ impl ScriptHost {
             random: Mutex::new(Xoshiro256::new(0)),
             select_random: Mutex::new(Xoshiro256::new(0)),
             current_guards: Mutex::default(),
+            current_body: Mutex::default(),
+            current_task_body: Mutex::default(),
+            tasks: TaskRegistry::default(),
+            may_close: Arc::default(),
+            lua: OnceLock::new(),
             uses_io: AtomicBool::new(false),
             needs_collection: AtomicBool::new(false),
             ended_tasks: AtomicU64::new(0),
@@ -116,6 +134,91 @@ impl ScriptHost {
             let fault = ScriptFault::new(format!("`{wanted}` outside a coroutine: the loop is not running yet"));
             self.usage_error(lua, fault.token(wanted).hint("move it into main = async(function(p) … end)"))
         })
+    }
+
+    /// Takes the cancel request of the body that is being polled, if there is one.
+    #[inline]
+    pub(super) fn take_cancel(&self) -> Option<CancelRequest> {
+        lock(&self.current_body).take_cancel()
+    }
+
+    /// Sets the body of the task that is being polled.
+    pub(super) fn enter_task(&self, body: &Arc<BodyContext>) {
+        *lock(&self.current_body) = Arc::clone(body);
+        *lock(&self.current_task_body) = Arc::clone(body);
+    }
+
+    /// Counts a call of `pcall` or the like that begins, for the body that is being polled and for its task.
+    pub(super) fn enter_handler(&self) {
+        lock(&self.current_body).enter_handler();
+        lock(&self.current_task_body).enter_handler();
+    }
+
+    /// Counts a call of `pcall` or the like that ended.
+    pub(super) fn leave_handler(&self) {
+        lock(&self.current_body).leave_handler();
+        lock(&self.current_task_body).leave_handler();
+    }
+
+    /// Returns the body that is being polled.
+    pub(super) fn current_body(&self) -> Arc<BodyContext> {
+        Arc::clone(&lock(&self.current_body))
+    }
+
+    /// Runs `poll` with `body` as the body that is being polled.
+    pub(super) fn with_body<R>(&self, body: &Arc<BodyContext>, poll: impl FnOnce() -> R) -> R {
+        let outer = std::mem::replace(&mut *lock(&self.current_body), Arc::clone(body));
+        let result = poll();
+        *lock(&self.current_body) = outer;
+        result
+    }
+
+    /// Returns whether closing values of the script may exist.
+    pub(super) fn may_close(&self) -> bool {
+        self.may_close.load(Ordering::Relaxed)
+    }
+
+    /// Returns the Lua state, unless it is gone.
+    pub(super) fn lua(&self) -> Option<Lua> {
+        self.lua.get().and_then(WeakLua::try_upgrade)
+    }
+
+    /// Returns the id of the task that is being polled, if any.
+    pub(super) fn current_task_id(&self) -> Option<TaskId> {
+        self.loop_handle.get().and_then(LoopHandle::current_task)
+    }
+
+    /// Records that the task that is being polled ends because it was cancelled.
+    pub(super) fn mark_cancelled(&self) {
+        if let Some(loop_handle) = self.loop_handle.get() {
+            loop_handle.mark_cancelled();
+        }
+    }
+
+    /// Sets what the loop runs at the end of the run, before it drops the remaining tasks.
+    pub(super) fn on_run_end(&self, cleanup: impl FnOnce() -> BoxFuture<()> + Send + 'static) {
+        if let Some(loop_handle) = self.loop_handle.get() {
+            loop_handle.on_run_end(cleanup);
+        }
+    }
+
+    /// Sets what cancels a task that the user cancels.
+    pub(super) fn on_user_cancel(&self, cancel: impl Fn(TaskId) -> bool + Send + Sync + 'static) {
+        if let Some(loop_handle) = self.loop_handle.get() {
+            loop_handle.on_cancel(cancel);
+        }
+    }
+
+    /// Returns a sleep, unless the script is only being loaded.
+    pub(super) fn sleep(&self, duration: Duration) -> Option<BoxFuture<()>> {
+        self.loop_handle.get().map(|loop_handle| -> BoxFuture<()> { Box::pin(loop_handle.sleep(duration)) })
+    }
+
+    /// Outputs an error that no await can raise.
+    pub(super) fn log_error(&self, text: &str) {
+        if let Some(loop_handle) = self.loop_handle.get() {
+            loop_handle.print(&format!("[error] {text}"));
+        }
     }
 
     /// Returns the await site for a line of the script.

@@ -7,13 +7,13 @@ use std::task::Poll;
 
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods, Value};
 
-use super::awaitable::{StartFn, make_awaitable, prepare_branch};
+use super::awaitable::{StartFn, ensure_task, make_awaitable, prepare_branch};
 use super::errors::fault_from_error;
 use super::gather::collect_tasks;
+use super::key_order::sorted_keys;
 use super::lock::lock;
 use super::script_host::ScriptHost;
-use super::task::{ScriptTask, as_task, create_task};
-use super::values::sorted_keys;
+use super::task_handle::ScriptTask;
 use crate::trace::AwaitKind;
 use crate::workload::fault::ScriptFault;
 
@@ -45,10 +45,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         })
     });
     host_function!(lua, host, "shield", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value| {
-        let task = match value.as_userdata().and_then(as_task) {
-            Some(task) => task,
-            None => create_task(lua, host, &value, None, "shield")?,
-        };
+        let task = ensure_task(lua, host, &value, source)?;
         // Dropping this future does not cancel the task.
         let start: StartFn = Box::new(move |_, line| Box::pin(task.result(line)));
         make_awaitable(lua, host, AwaitKind::Task, source, start)
@@ -62,13 +59,13 @@ fn select(lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, table: &Table) -
     host.loop_handle(lua, source)?;
     let mut biased = false;
     let mut branches = Vec::new();
-    for key in sorted_keys(lua, Value::Table(table.clone()))?.sequence_values::<Value>() {
+    for key in sorted_keys(lua, host, &Value::Table(table.clone()), source)?.sequence_values::<Value>() {
         let key = key?;
         let value: Value = table.raw_get(key.clone())?;
         if key.as_string().is_some_and(|key| key == "biased") {
             biased = value == Value::Boolean(true);
         } else {
-            branches.push((key, prepare_branch(lua, host, &value, source)?));
+            branches.push((key, prepare_branch(lua, host, &value, source)?.start));
         }
     }
     if branches.is_empty() {

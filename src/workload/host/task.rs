@@ -1,127 +1,84 @@
-//! Tasks: coroutines that the loop runs concurrently.
+//! Tasks: coroutines and other awaitables that the loop runs concurrently.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use futures_util::FutureExt;
-use mlua::{AnyUserData, Error, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
-use tokio::task::AbortHandle;
+use mlua::{AnyUserData, Error, Function, Lua, MultiValue, Value};
 
-use super::coroutine::{CoroutineDefinition, as_coroutine, not_a_coroutine_error};
-use super::errors::task_fault;
+use super::body::BodyContext;
+use super::coroutine::{CoroutineDefinition, as_coroutine};
+use super::errors::{fault_from_error, task_fault};
 use super::limits::TASKS_MAX;
 use super::lock::lock;
 use super::owned_guards::OwnedGuards;
 use super::script_host::ScriptHost;
+use super::task_handle::{CancelOnDrop, ScriptTask, ScriptTaskOutcome};
 use super::values::describe;
 use crate::lab::{TaskSpec, panic_message};
+use crate::trace::Location;
 use crate::workload::fault::{FaultKind, ScriptFault};
 
-/// The script's handle to a task. Dropping it does not stop the task.
-#[derive(Clone)]
-pub(super) struct ScriptTask {
-    /// The name from the options, or a numbered one.
-    pub name: Arc<str>,
-    abort: AbortHandle,
-    slot: Arc<TaskResultSlot>,
-}
+/// Stores the outcome of a task, at the latest when it is dropped: then the task was cancelled.
+struct OutcomeGuard(ScriptTask, Arc<ScriptHost>);
 
-/// The outcome of a task, for every task that awaits it.
-#[derive(Clone)]
-enum ScriptTaskOutcome {
-    Completed(MultiValue),
-    Failed(ScriptFault),
-    Cancelled,
-    Panicked(String),
-}
-
-/// Stores the outcome of a task. The ending task itself wakes the waiting tasks, so it is their waker in the trace.
-#[derive(Default)]
-struct TaskResultSlot {
-    /// The task's position in the order in which tasks ended, counted from 0, and its outcome.
-    ended: OnceLock<(u64, ScriptTaskOutcome)>,
-    waiting: Mutex<Vec<Waker>>,
-}
-
-impl TaskResultSlot {
-    /// Stores the outcome and wakes the waiting tasks.
-    fn store(&self, host: &ScriptHost, ended: ScriptTaskOutcome) {
-        let _ = self.ended.set((host.ended_tasks.fetch_add(1, Ordering::Relaxed), ended));
-        let waiting = std::mem::take(&mut *lock(&self.waiting));
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
-    fn poll(&self, context: &mut Context<'_>) -> Poll<&(u64, ScriptTaskOutcome)> {
-        if let Some(ended) = self.ended.get() {
-            return Poll::Ready(ended);
+impl OutcomeGuard {
+    fn store(&self, ended: ScriptTaskOutcome) {
+        if let Some(id) = self.0.id() {
+            self.1.tasks.remove(id);
         }
-        let mut waiting = lock(&self.waiting);
-        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            waiting.push(context.waker().clone());
-        }
-        Poll::Pending
+        self.0.store(self.1.ended_tasks.fetch_add(1, Ordering::Relaxed), ended);
     }
 }
-
-/// Stores the outcome `Cancelled` when it is dropped, unless an outcome was stored before.
-struct OutcomeGuard(Arc<TaskResultSlot>, Arc<ScriptHost>);
 
 impl Drop for OutcomeGuard {
     fn drop(&mut self) {
-        if self.0.ended.get().is_none() {
-            self.0.store(&self.1, ScriptTaskOutcome::Cancelled);
+        if self.0.outcome().is_none() {
+            self.store(ScriptTaskOutcome::Cancelled(self.0.cancel_message()));
         }
     }
 }
 
-impl ScriptTask {
-    /// Waits for the task and returns its results, or raises its error at `line`.
-    pub fn result(&self, line: Option<u32>) -> impl Future<Output = mlua::Result<MultiValue>> + Send + 'static {
-        let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
-        async move {
-            let failure = |how: String| {
-                Error::external(ScriptFault::new(format!("the task {name} {how}")).line(line).token("await"))
-            };
-            match poll_fn(|context| slot.poll(context).map(|(_, ended)| ended.clone())).await {
-                ScriptTaskOutcome::Completed(values) => Ok(values),
-                ScriptTaskOutcome::Failed(fault) => Err(Error::external(fault)),
-                ScriptTaskOutcome::Cancelled => Err(failure("was cancelled".to_owned())),
-                ScriptTaskOutcome::Panicked(message) => Err(failure(format!("panicked: {message}"))),
+/// Waits for a task and returns its results, or raises its error at `line`.
+///
+/// A cancel of the awaiting body is passed on to the task, as in asyncio: the await ends when the task has ended. If it
+/// completed in spite of the cancel, the await returns its results. Dropping the future cancels the task.
+pub(super) fn wait_for_task(
+    host: &Arc<ScriptHost>,
+    task: ScriptTask,
+    line: Option<u32>,
+) -> impl Future<Output = mlua::Result<MultiValue>> + Send + 'static {
+    let host = Arc::clone(host);
+    async move {
+        if task.id().is_some() && task.id() == host.current_task_id() {
+            let fault = ScriptFault::new(format!("the task {} awaits itself", task.name())).line(line);
+            return Err(Error::external(fault.token("await").hint("it would wait for ever")));
+        }
+        let mut guard = CancelOnDrop { tasks: vec![task.clone()] };
+        let mut request = None;
+        let ended = poll_fn(|context| {
+            if let Some(taken) = host.take_cancel() {
+                let is_running = task.cancel(taken.message.clone());
+                // A second cancel also ends the await: two tasks that await each other would cancel each other for ever.
+                if !is_running || request.is_some() {
+                    return Poll::Ready(Err(Error::external(taken.fault(line))));
+                }
+                request = Some(taken);
             }
+            task.poll_ended(context).map(Ok)
+        })
+        .await;
+        guard.tasks.clear();
+        ended?;
+        match (task.outcome().cloned(), request) {
+            (Some(ScriptTaskOutcome::Cancelled(_)), Some(request)) => Err(Error::external(request.fault(line))),
+            (Some(outcome), _) => outcome.into_result(task.name(), line).map_err(Error::external),
+            (None, _) => Ok(MultiValue::new()),
         }
-    }
-
-    /// Waits until the task has ended. Returns its position in the order in which tasks ended.
-    pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<u64> {
-        self.slot.poll(context).map(|(order, _)| *order)
-    }
-
-    /// Returns whether the task failed or panicked. A cancelled task has not failed.
-    pub fn has_failed(&self) -> bool {
-        matches!(self.slot.ended.get(), Some((_, ScriptTaskOutcome::Failed(_) | ScriptTaskOutcome::Panicked(_))))
-    }
-
-    /// Cancels the task. Its future is dropped where it waits.
-    pub fn cancel(&self) {
-        self.abort.abort();
-    }
-}
-
-impl UserData for ScriptTask {
-    lua_type_name!("Task");
-
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("cancel", |_, this, ()| {
-            this.cancel();
-            Ok(())
-        });
-        methods.add_method("done", |_, this, ()| Ok(this.abort.is_finished()));
-        methods.add_method("name", |_, this, ()| Ok(this.name.to_string()));
-        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("task {}", this.name)));
     }
 }
 
@@ -143,61 +100,140 @@ pub(super) fn read_task_name(lua: &Lua, host: &ScriptHost, options: &Value) -> m
     }
 }
 
-/// Spawns a coroutine as a task, for the host function `by`: `create_task`, `gather` and others.
-pub(super) fn create_task(
+/// Spawns a coroutine as a task, for the host function `by`: `create_task`, `gather` and others. Returns `None` if
+/// `value` is not a coroutine.
+pub(super) fn spawn_coroutine(
     lua: &Lua,
     host: &Arc<ScriptHost>,
     value: &Value,
     name: Option<String>,
     by: &str,
-) -> mlua::Result<ScriptTask> {
-    let loop_handle = host.loop_handle(lua, by)?.clone();
-    let line = host.caller_line(lua);
-    let Some(coroutine) = value.as_userdata().and_then(as_coroutine) else {
-        return Err(not_a_coroutine_error(lua, host, value, by));
-    };
+) -> mlua::Result<Option<ScriptTask>> {
+    host.loop_handle(lua, by)?;
+    let Some(coroutine) = value.as_userdata().and_then(as_coroutine) else { return Ok(None) };
+    let line = host.caller_line(lua).or(coroutine.line);
     let arguments = coroutine.start(lua, host, by)?;
     let definition = Arc::clone(&coroutine.definition);
-    let name: Arc<str> = name.unwrap_or_else(|| host.numbered_name(&definition.name)).into();
+    let name = name.unwrap_or_else(|| host.numbered_name(&definition.name));
+    let make = |task: &ScriptTask| {
+        let (host, name, body) = (Arc::clone(host), Arc::clone(task.name()), Arc::clone(task.body()));
+        async move { run_body(&host, &body, name, &definition, arguments).await }
+    };
+    spawn_future(lua, host, name, line.map(|line| host.source.location(line)), by, make).map(Some)
+}
+
+/// Spawns the future that `make` returns as the task `name`.
+///
+/// # Errors
+/// Fails if the script has too many live tasks.
+pub(super) fn spawn_future<F>(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    name: String,
+    location: Option<Location>,
+    by: &str,
+    make: impl FnOnce(&ScriptTask) -> F,
+) -> mlua::Result<ScriptTask>
+where
+    F: Future<Output = Result<MultiValue, ScriptFault>> + Send + 'static,
+{
+    let loop_handle = host.loop_handle(lua, by)?.clone();
     let live_task = LiveTaskGuard::new(host).ok_or_else(|| {
         let fault = ScriptFault::new(format!("more than {TASKS_MAX} live tasks")).token(by).kind(FaultKind::Limit);
         host.usage_error(lua, fault.hint("await some tasks before you create more"))
     })?;
-    let spec =
-        TaskSpec { name: name.to_string(), location: line.or(coroutine.line).map(|line| host.source.location(line)) };
-    let slot = Arc::<TaskResultSlot>::default();
+    let task = ScriptTask::new(name.into(), &host.may_close);
+    let body = make(&task);
     let future = {
-        let (lua, host, name) = (lua.clone(), Arc::clone(host), Arc::clone(&name));
-        let outcome_guard = OutcomeGuard(Arc::clone(&slot), Arc::clone(&host));
+        let lua = lua.clone();
+        let outcome_guard = OutcomeGuard(task.clone(), Arc::clone(host));
         async move {
-            // Keeps the Lua state alive, because a task that main does not await outlives main.
-            let _keep_alive = (live_task, lua);
-            let ended = AssertUnwindSafe(run_body(&host, name, &definition, arguments)).catch_unwind().await;
+            let ended = AssertUnwindSafe(body).catch_unwind().await;
+            let host = &outcome_guard.1;
             let (ended, result) = match ended {
                 Ok(Ok(values)) => (ScriptTaskOutcome::Completed(values), Ok(())),
+                Ok(Err(fault)) if fault.kind == FaultKind::Cancelled => {
+                    host.mark_cancelled();
+                    (ScriptTaskOutcome::Cancelled(fault.cancel_message.clone()), Err(fault.message))
+                }
                 Ok(Err(fault)) => {
                     let text = fault.to_error(&host.source).to_string();
                     (ScriptTaskOutcome::Failed(fault), Err(text))
                 }
                 Err(panic) => {
-                    outcome_guard.0.store(&host, ScriptTaskOutcome::Panicked(panic_message(&*panic).to_owned()));
+                    outcome_guard.store(ScriptTaskOutcome::Panicked(panic_message(&*panic).to_owned()));
+                    run_done_callbacks(&lua, host, &outcome_guard.0);
                     resume_unwind(panic)
                 }
             };
-            outcome_guard.0.store(&host, ended);
+            outcome_guard.store(ended);
+            run_done_callbacks(&lua, host, &outcome_guard.0);
+            // Keeps the Lua state alive until here, because a task that main does not await outlives main.
+            drop((live_task, lua));
             result
         }
     };
-    let abort = loop_handle.spawn(spec, future).abort_handle();
-    Ok(ScriptTask { name, abort, slot })
+    let spec = TaskSpec { name: task.name().to_string(), location };
+    let (id, handle) = loop_handle.spawn_with_id(spec, future);
+    task.set_spawned(id, Some(handle.abort_handle()));
+    host.tasks.insert(id, task.clone());
+    Ok(task)
+}
+
+/// Calls the functions that were added with `task:add_done_callback`. Their errors are logged.
+fn run_done_callbacks(lua: &Lua, host: &Arc<ScriptHost>, task: &ScriptTask) {
+    for callback in task.take_done_callbacks() {
+        call_done_callback(lua, host, task, &callback);
+    }
+}
+
+/// Calls one such function with the task. Its error is logged.
+pub(super) fn call_done_callback(lua: &Lua, host: &Arc<ScriptHost>, task: &ScriptTask, callback: &Function) {
+    let called = lua
+        .create_userdata(task.clone())
+        .and_then(|task| host.body_runner().call::<(bool, Value)>((callback.clone(), task)));
+    let raised = match called {
+        Ok((true, _)) => return,
+        Ok((false, raised)) => raised,
+        Err(error) => Value::Error(Box::new(error)),
+    };
+    let fault = task_fault(host, &raised, task.name());
+    host.log_error(&format!("done callback of {}: {}", task.name(), fault.position_and_message(&host.source)));
+}
+
+/// Runs main's body as a task of the script.
+pub(in crate::workload) async fn run_main(
+    host: &Arc<ScriptHost>,
+    lua: &Lua,
+    definition: &CoroutineDefinition,
+    arguments: MultiValue,
+) -> Result<MultiValue, ScriptFault> {
+    let task = ScriptTask::new("main".into(), &host.may_close);
+    if let Some(id) = host.current_task_id() {
+        task.set_spawned(id, None);
+        host.tasks.insert(id, task.clone());
+    }
+    let outcome_guard = OutcomeGuard(task.clone(), Arc::clone(host));
+    let ended = run_body(host, task.body(), "main".into(), definition, arguments).await;
+    outcome_guard.store(match &ended {
+        Ok(values) => ScriptTaskOutcome::Completed(values.clone()),
+        Err(fault) if fault.kind == FaultKind::Cancelled => {
+            host.mark_cancelled();
+            ScriptTaskOutcome::Cancelled(fault.cancel_message.clone())
+        }
+        Err(fault) => ScriptTaskOutcome::Failed(fault.clone()),
+    });
+    run_done_callbacks(lua, host, &task);
+    ended
 }
 
 /// Runs a coroutine's body as the task `name`.
 ///
 /// # Panics
 /// Panics if the script calls `panic(message)`. The panic starts here, outside Lua, and unwinds into the task's poll.
-pub(in crate::workload) async fn run_body(
+async fn run_body(
     host: &Arc<ScriptHost>,
+    body: &Arc<BodyContext>,
     name: Arc<str>,
     definition: &CoroutineDefinition,
     mut arguments: MultiValue,
@@ -205,16 +241,12 @@ pub(in crate::workload) async fn run_body(
     arguments.push_front(Value::Function(definition.function.clone()));
     // Created before the call and so dropped after it: the guards of a task outlive its code.
     let owner = GuardOwner { host: Arc::clone(host), guards: Arc::default() };
-    let outcome = {
-        let mut call = pin!(host.body_runner().call_async::<MultiValue>(arguments));
-        poll_fn(|context| {
-            host.restart_cpu_budget();
-            *lock(&host.current_guards) = Arc::clone(&owner.guards);
-            call.as_mut().poll(context)
-        })
-        .await
-    };
-    let raised = match outcome {
+    // Cancelled before its first poll: the body never starts.
+    if let Some(request) = body.take_cancel() {
+        return Err(request.fault(definition.line));
+    }
+    let call = host.body_runner().call_async::<MultiValue>(arguments);
+    let raised = match poll_as_task(host, body, &owner.guards, call).await {
         Ok(mut values) => match values.pop_front() {
             Some(Value::Boolean(true)) => return Ok(values),
             _ => values.pop_front().unwrap_or_default(),
@@ -226,6 +258,42 @@ pub(in crate::workload) async fn run_body(
         panic!("{}", fault.message);
     }
     Err(fault)
+}
+
+/// Runs a future that is not a coroutine's body as a task. `guards` gets the locks that it acquires.
+pub(super) async fn run_awaitable(
+    host: Arc<ScriptHost>,
+    body: Arc<BodyContext>,
+    guards: Arc<OwnedGuards>,
+    future: impl Future<Output = mlua::Result<MultiValue>> + Send,
+) -> Result<MultiValue, ScriptFault> {
+    let ended = poll_as_task(&host, &body, &guards, future).await;
+    ended.map_err(|error| fault_from_error(&host, &error))
+}
+
+/// Polls the future of a task with its state: its guards, its cancellation and its CPU budget.
+async fn poll_as_task<T>(
+    host: &Arc<ScriptHost>,
+    body: &Arc<BodyContext>,
+    guards: &Arc<OwnedGuards>,
+    future: impl Future<Output = T>,
+) -> T {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        host.restart_cpu_budget();
+        *lock(&host.current_guards) = Arc::clone(guards);
+        host.enter_task(body);
+        body.init_waker(context.waker());
+        body.set_polled(true);
+        let polled = future.as_mut().poll(context);
+        body.set_polled(false);
+        if polled.is_pending() && body.has_request() {
+            // The task cancelled itself after the await that it now waits on was polled.
+            context.waker().wake_by_ref();
+        }
+        polled
+    })
+    .await
 }
 
 /// Releases all guards of a task when the task's body is dropped.
@@ -263,16 +331,4 @@ impl Drop for LiveTaskGuard {
 /// Returns the value as a task, if it is one.
 pub(super) fn as_task(value: &AnyUserData) -> Option<ScriptTask> {
     value.borrow::<ScriptTask>().ok().map(|task| task.clone())
-}
-
-/// Cancels its remaining tasks when the future that waits for them is dropped.
-pub(super) struct CancelOnDrop {
-    /// The tasks to cancel. Clear the list to let them run on.
-    pub tasks: Vec<ScriptTask>,
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(ScriptTask::cancel);
-    }
 }

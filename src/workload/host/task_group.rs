@@ -1,18 +1,22 @@
 //! `task_group(f)`: structured concurrency. No task outlives the group, and the first failure cancels the others.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
+use mlua::{AnyUserData, Error, IntoLua, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
-use super::awaitable::{StartFn, run_inline};
+use super::awaitable::{StartFn, create_task_with_options};
+use super::body::CancelRequest;
 use super::coroutine::definition_of;
+use super::errors::fault_from_error;
+use super::inline_body::InlineBody;
 use super::lock::lock;
 use super::script_host::ScriptHost;
-use super::task::{CancelOnDrop, ScriptTask, create_task, read_task_name};
+use super::task_handle::{CancelOnDrop, ScriptTask};
 use crate::trace::AwaitKind;
-use crate::workload::fault::ScriptFault;
+use crate::workload::fault::{FaultKind, ScriptFault};
 
 /// The argument of the group's body, which creates the member tasks.
 struct ScriptGroup {
@@ -23,26 +27,53 @@ struct ScriptGroup {
 #[derive(Default)]
 struct GroupMembers {
     tasks: Vec<ScriptTask>,
+    /// Number of tasks, from the first, that were cancelled because the group fails.
+    cancelled: usize,
     has_ended: bool,
 }
 
 impl GroupMembers {
-    /// Returns the member that failed first, once one has failed.
-    fn poll_failed(&self, context: &mut Context<'_>) -> Poll<ScriptTask> {
-        let failed = self.tasks.iter().filter_map(|task| match task.poll_ended(context) {
-            Poll::Ready(order) if task.has_failed() => Some((order, task)),
-            _ => None,
-        });
-        match failed.min_by_key(|(order, _)| *order) {
-            Some((_, task)) => Poll::Ready(task.clone()),
-            None => Poll::Pending,
-        }
+    /// Returns whether a member has failed.
+    fn poll_failed(&self, context: &mut Context<'_>) -> bool {
+        self.tasks.iter().filter(|task| task.poll_ended(context).is_ready() && task.has_failed()).count() > 0
     }
 
     fn poll_all_ended(&self, context: &mut Context<'_>) -> Poll<()> {
         let waiting = self.tasks.iter().filter(|task| task.poll_ended(context).is_pending()).count();
         if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
+
+    /// Cancels each member once. Returns whether one of them has code of the script to run for that.
+    fn cancel(&mut self) -> bool {
+        let from = std::mem::replace(&mut self.cancelled, self.tasks.len());
+        let mut runs_code = false;
+        for task in &self.tasks[from..] {
+            runs_code |= !task.can_be_dropped();
+            task.cancel(None);
+        }
+        runs_code
+    }
+
+    /// Returns the errors of the failed members, in the order in which they failed.
+    fn errors(&self, line: Option<u32>) -> Vec<ScriptFault> {
+        let mut failed: Vec<_> = self.tasks.iter().filter(|task| task.has_failed()).collect();
+        failed.sort_by_key(|task| task.end_order());
+        let outcomes = failed.into_iter().filter_map(|task| Some((task, task.outcome()?.clone())));
+        outcomes.filter_map(|(task, outcome)| outcome.into_result(task.name(), line).err()).collect()
+    }
+}
+
+/// Joins the errors of a group into one: the first, with the messages of the others.
+fn join_errors(host: &ScriptHost, errors: Vec<ScriptFault>) -> Option<ScriptFault> {
+    let mut errors = errors.into_iter();
+    let mut first = errors.next()?;
+    let others: Vec<String> = errors.map(|fault| fault.position_and_message(&host.source)).collect();
+    if !others.is_empty() {
+        let noun = if others.len() == 1 { "error" } else { "errors" };
+        first.message =
+            format!("{} (and {} more {noun} in the task group: {})", first.message, others.len(), others.join("; "));
+    }
+    Some(first)
 }
 
 impl UserData for ScriptGroup {
@@ -56,8 +87,7 @@ impl UserData for ScriptGroup {
                     .host
                     .usage_error(lua, fault.hint("create its tasks inside task_group(function(group) … end)")));
             }
-            let name = read_task_name(lua, &this.host, &options)?;
-            let task = create_task(lua, &this.host, &value, name, "create_task")?;
+            let task = create_task_with_options(lua, &this.host, &value, &options)?;
             lock(&this.members).tasks.push(task.clone());
             Ok(task)
         });
@@ -88,38 +118,82 @@ pub(super) fn task_group(
     let start: StartFn = Box::new(move |loop_handle, line| {
         let (loop_handle, host) = (loop_handle.clone(), owned_host);
         Box::pin(async move {
-            let mut guard = GroupScope(Arc::clone(&members));
-            let mut body = run_inline(&host, function, MultiValue::from_iter([group]));
-            let body_result = poll_fn(|context| {
-                if let Poll::Ready(ended) = body.as_mut().poll(context) {
-                    return Poll::Ready(Ok(ended));
-                }
-                lock(&members).poll_failed(context).map(Err)
-            })
-            .await;
-            // If a member failed, the body may still be running. It is dropped here.
-            drop(body);
+            let mut scope = GroupScope(Arc::clone(&members));
+            let (body_result, mut request) = run_group_body(&host, &members, function, group).await;
+            let has_failed = body_result.is_err();
+            let mut is_aborting = has_failed;
             let all_ended = poll_fn(|context| {
-                let members = lock(&members);
-                if !matches!(body_result, Ok(Ok(_))) || members.poll_failed(context).is_ready() {
-                    members.tasks.iter().for_each(ScriptTask::cancel);
+                let mut members = lock(&members);
+                if let Some(taken) = host.take_cancel() {
+                    request = if is_aborting { request.take() } else { Some(taken) };
+                    is_aborting = true;
+                }
+                is_aborting = is_aborting || members.poll_failed(context);
+                if is_aborting {
+                    members.cancel();
                 }
                 members.poll_all_ended(context)
             });
             let site = host.site(AwaitKind::Task, &name, line);
             loop_handle.await_at(&site, all_ended).await;
-            let failed = poll_fn(|context| Poll::Ready(lock(&members).poll_failed(context))).await;
-            guard.close();
-            match (body_result, failed) {
-                // The body failed before any member did.
-                (Ok(Err(error)), _) => Err(error),
-                (_, Poll::Ready(failed)) => failed.result(line).await,
-                (Err(failed), Poll::Pending) => failed.result(line).await,
-                (Ok(Ok(values)), Poll::Pending) => Ok(values),
-            }
+            scope.close();
+            let mut errors = lock(&members).errors(line);
+            let cancelled = match body_result {
+                Ok(values) if errors.is_empty() && request.is_none() => return Ok(values),
+                Ok(_) => None,
+                Err(fault) if fault.kind == FaultKind::Error => {
+                    errors.push(fault);
+                    None
+                }
+                Err(fault) if fault.kind == FaultKind::Cancelled => Some(fault),
+                // A stop or a reached limit.
+                Err(fault) => return Err(Error::external(fault)),
+            };
+            let request = request.map(|request| request.fault(line));
+            let fault = join_errors(&host, errors).or(request).or(cancelled);
+            Err(Error::external(fault.unwrap_or_else(|| ScriptFault::new("the task group was cancelled"))))
         })
     });
     super::awaitable::make_inline_awaitable(lua, host, source, start)
+}
+
+/// Runs the body of a group to its end. If a member fails before, the body is cancelled. Also returns the cancel that
+/// came from the task, if the body ended with it.
+async fn run_group_body(
+    host: &Arc<ScriptHost>,
+    members: &Mutex<GroupMembers>,
+    function: mlua::Function,
+    group: Value,
+) -> (Result<MultiValue, ScriptFault>, Option<CancelRequest>) {
+    let mut body = InlineBody::new(host, function, MultiValue::from_iter([group]));
+    let mut is_aborting = false;
+    let mut is_cancel_due = false;
+    let ended = poll_fn(|context| {
+        loop {
+            if std::mem::take(&mut is_cancel_due) {
+                body.cancel();
+            }
+            if let Poll::Ready(ended) = Pin::new(&mut body).poll(context) {
+                return Poll::Ready(ended);
+            }
+            let mut members = lock(members);
+            if is_aborting || !members.poll_failed(context) {
+                return Poll::Pending;
+            }
+            is_aborting = true;
+            is_cancel_due = true;
+            if members.cancel() {
+                // The members clean up first, as in asyncio.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+    let ended = ended.map_err(|error| fault_from_error(host, &error));
+    let was_cancelled = ended.as_ref().is_err_and(|fault| fault.kind == FaultKind::Cancelled);
+    let request = body.cancel_from_task().filter(|_| was_cancelled).cloned();
+    (ended, request)
 }
 
 /// Cancels the members when the future that waits for them is dropped.

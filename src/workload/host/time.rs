@@ -23,13 +23,23 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
                                         (value, options): (Value, Value)| {
         let duration = read_duration(lua, host, source, &value)?;
         let actor = actor::named(lua, host, source, &options)?;
+        if duration.is_zero() {
+            return make_resource_awaitable(lua, host, AwaitKind::Yield, source, actor, requeueing());
+        }
         let start: StartFn = Box::new(move |loop_handle, _| Box::pin(loop_handle.sleep(duration).map(no_values)));
         make_resource_awaitable(lua, host, AwaitKind::Timer, source, actor, start)
     });
     host_function!(lua, host, "sleep_until", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value| {
         // A point in time is given in seconds since the run began, as `now()` returns it.
         let at = duration::to_nanos(read_duration(lua, host, source, &value)?);
+        if at <= host.loop_handle(lua, source)?.now_ns() {
+            return make_awaitable(lua, host, AwaitKind::Yield, source, requeueing());
+        }
         sleep_until(lua, host, source, at)
+    });
+    host_function!(lua, host, "yield_now", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, ()| {
+        let start: StartFn = Box::new(|loop_handle, _| Box::pin(loop_handle.yield_now().map(no_values)));
+        make_awaitable(lua, host, AwaitKind::Yield, source, start)
     });
     host_function!(lua, host, "interval", interval);
     host_function!(lua, host, "spawn_blocking", spawn_blocking);
@@ -42,6 +52,11 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         Ok(clock_text(host.loop_handle(lua, "clock")?.now_ns()))
     });
     Ok(())
+}
+
+/// A sleep that is over before it begins: it lets the tasks run first that are ready, as in asyncio.
+fn requeueing() -> StartFn {
+    Box::new(|loop_handle, _| Box::pin(loop_handle.requeue().map(no_values)))
 }
 
 fn no_values((): ()) -> mlua::Result<MultiValue> {

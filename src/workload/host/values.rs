@@ -1,8 +1,6 @@
-//! Lua values for messages and output: as text, as numbers, and in a deterministic order.
+//! Lua values for messages and output: as text, as numbers, and as lists of results.
 
-use std::cmp::Ordering;
-
-use mlua::{Error, Lua, Table, Value};
+use mlua::{Lua, Table, Value};
 
 /// Converts a value to text. It omits memory addresses, because they differ from run to run.
 pub(super) fn to_text(lua: &Lua, value: &Value) -> mlua::Result<String> {
@@ -13,8 +11,17 @@ pub(super) fn to_text(lua: &Lua, value: &Value) -> mlua::Result<String> {
             let text = lua.coerce_string(value.clone())?;
             return Ok(text.map_or_else(String::new, |text| text.to_string_lossy()));
         }
-        Value::Table(table) => table.metatable().is_none(),
-        Value::Function(_) | Value::Thread(_) => true,
+        Value::Table(table) => match table.metatable() {
+            None => true,
+            Some(metatable) if metatable.raw_get::<Value>("__tostring")?.is_nil() => {
+                return Ok(match metatable.raw_get::<Value>("__name")? {
+                    Value::String(name) => name.to_string_lossy(),
+                    _ => value.type_name().to_owned(),
+                });
+            }
+            Some(_) => false,
+        },
+        Value::Function(_) | Value::Thread(_) | Value::LightUserData(_) => true,
         _ => false,
     };
     if bare { Ok(value.type_name().to_owned()) } else { value.to_string() }
@@ -36,25 +43,25 @@ pub(in crate::workload) fn describe(value: &Value) -> String {
     }
 }
 
-/// Returns a table's keys in a deterministic order: numbers, then texts, then the rest.
-pub(super) fn sorted_keys(lua: &Lua, value: Value) -> mlua::Result<Table> {
-    let Value::Table(table) = value else {
-        return Err(Error::runtime(format!("pairs needs a table, but got {}", describe(&value))));
-    };
-    let keys = table.pairs::<Value, Value>().map(|pair| pair.map(|(key, _)| key));
-    let mut keys = keys.collect::<mlua::Result<Vec<_>>>()?;
-    keys.sort_by(compare_keys);
-    lua.create_sequence_from(keys)
+/// The name of the metatable of a list of results, under `__name`.
+const RESULTS_NAME: &str = "results";
+
+/// Creates a list of results. Its field `n` is their number, because a result can be nil.
+pub(super) fn make_results(lua: &Lua, values: Vec<Value>) -> mlua::Result<Table> {
+    let metatable = lua.create_table()?;
+    metatable.raw_set("n", values.len())?;
+    metatable.raw_set("__name", RESULTS_NAME)?;
+    metatable.raw_set("__index", &metatable)?;
+    let results = lua.create_sequence_from(values)?;
+    results.set_metatable(Some(metatable))?;
+    Ok(results)
 }
 
-fn compare_keys(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::String(a), Value::String(b)) => a.as_bytes().as_ref().cmp(b.as_bytes().as_ref()),
-        _ => match (number_of(a), number_of(b)) {
-            (Some(a), Some(b)) => a.total_cmp(&b),
-            _ => key_rank(a).cmp(&key_rank(b)),
-        },
-    }
+/// Returns the number of results in a list that [`make_results`] created.
+pub(super) fn results_len(table: &Table) -> Option<usize> {
+    let metatable = table.metatable()?;
+    let name = metatable.raw_get::<Value>("__name").ok()?;
+    if name.as_string().is_some_and(|name| name == RESULTS_NAME) { metatable.raw_get("n").ok() } else { None }
 }
 
 /// Returns an integer or float value as a number.
@@ -63,15 +70,5 @@ pub(in crate::workload) fn number_of(value: &Value) -> Option<f64> {
         Value::Integer(number) => Some(*number as f64),
         Value::Number(number) => Some(*number),
         _ => None,
-    }
-}
-
-/// Orders keys of different types.
-fn key_rank(key: &Value) -> u8 {
-    match key {
-        Value::Integer(_) | Value::Number(_) => 0,
-        Value::String(_) => 1,
-        Value::Boolean(_) => 2,
-        _ => 3,
     }
 }
