@@ -49,6 +49,7 @@ mod loop_shared;
 mod loop_thread;
 mod resources;
 mod sleep;
+mod spawn_location;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,9 @@ use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
 use crate::insight::{self, RunSummary};
 use crate::sanitize::is_unsafe_char;
-use crate::trace::{Await, AwaitId, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskState, Trace};
+use crate::trace::{
+    Await, AwaitId, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskState, Trace, WakeSource,
+};
 use crate::workload::manifest::ParamValue;
 
 /// Version of the schema.
@@ -203,7 +205,10 @@ fn wakes_json(trace: &Trace, limit: usize) -> (Vec<WakeJson>, bool) {
     let entry = |wake: wakes::TimedWake| WakeJson {
         at_ns: wake.at,
         task: wake.task.number(),
-        cause: wake.cause.name(),
+        cause: match wake.cause {
+            WakeSource::Driver => insight::OutsideWake::of(trace, wake.task, wake.at).name(),
+            cause => cause.name(),
+        },
         by: wake.cause.waking_task(wake.task).map(|id| id.number()),
     };
     let first = ordered.by_ref().take(limit).map(entry).collect();

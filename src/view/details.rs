@@ -11,9 +11,12 @@ use super::layout::below_rule;
 use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
-use crate::app::{Pane, time};
+use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState, WakeSource};
+use crate::insight::OutsideWake;
+use crate::trace::{
+    AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskId, TaskKind, TaskOutcome, TaskState, WakeSource,
+};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -134,12 +137,25 @@ impl DetailsPane<'_> {
         }
         if let Some(id) = awaited {
             self.push_await(lines, id);
+            let resource = trace.awaits().get(id).and_then(|found| trace.resources().entry(found.resource()?));
+            if let Some(entry) = resource {
+                self.push_notes(lines, data_notes::attribute_notes(trace, entry));
+            }
+            self.push_notes(lines, data_notes::await_note(trace, id));
         }
         let open = task.open_awaits();
         if self.at.is_none() && task.open_awaits().nth(1).is_some() {
             let sources = open.take(NESTED_AWAITS_MAX).filter_map(|id| trace.site(trace.awaits().get(id)?.site));
             let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(" › ");
             lines.push(self.entry("nested in", &chain));
+        }
+    }
+
+    /// Explanations of values that differ from what their names suggest.
+    fn push_notes(&self, lines: &mut Vec<Line<'static>>, notes: impl IntoIterator<Item = String>) {
+        for note in notes {
+            let wrapped = text::wrap(&note, self.width.saturating_sub(3)).into_iter();
+            lines.extend(wrapped.map(|line| Line::from(span(self.scene.theme, Role::Dim, format!("   {line}")))));
         }
     }
 
@@ -187,7 +203,7 @@ impl DetailsPane<'_> {
             None => lines.push(self.entry("last woken", "never")),
             Some((at, source)) => {
                 lines.push(self.entry("last woken", &format!("at {}", time::duration(at))));
-                lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(source))));
+                lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(task.id, (at, source)))));
             }
         }
         let by = match task.meta.parent {
@@ -214,11 +230,11 @@ impl DetailsPane<'_> {
         Some(Line::from(span(self.scene.theme, Role::Dim, line)))
     }
 
-    fn wake_source_phrase(&self, source: WakeSource) -> String {
+    fn wake_source_phrase(&self, woken: TaskId, (at, source): (Nanos, WakeSource)) -> String {
         match source {
             WakeSource::Task(id) => self.task_name(id),
             WakeSource::SelfWake => "itself".to_owned(),
-            WakeSource::Driver => "timer or I/O driver".to_owned(),
+            WakeSource::Driver => OutsideWake::of(self.scene.session.trace(), woken, at).description().to_owned(),
             WakeSource::Thread => "another thread".to_owned(),
             WakeSource::User => "you".to_owned(),
         }
@@ -248,6 +264,7 @@ impl DetailsPane<'_> {
             let percent = u64::try_from(u128::from(ns) * 100 / u128::from(all.max(1))).unwrap_or(100);
             lines.push(self.entry(label, &format!("{:<12} {percent:>3}%", time::duration(ns))));
         }
+        self.push_notes(lines, data_notes::task_notes(self.scene.session.trace(), task));
     }
 }
 

@@ -170,7 +170,7 @@ impl Drop for RecordingPipe {
 /// those of the app nor block the child, so it finds another pipe at the path. What it writes is discarded.
 struct OtherPipes {
     path: PathBuf,
-    /// The pipe at the path, which nobody has opened.
+    /// The pipe at the path, which has no writer yet.
     next: Option<File>,
     /// Pipes that were opened.
     opened: Vec<File>,
