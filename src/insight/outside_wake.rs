@@ -3,7 +3,10 @@
 //! Timers and I/O do, but so do the end of a deferred yield and, in another program, the blocking pool and other
 //! threads. In a recording they look alike; only the await of the woken task shows which one it was.
 
-use crate::trace::{AwaitKind, Nanos, TaskId, Trace};
+use crate::trace::{AwaitKind, Cycle, Nanos, TaskId, Trace, WakeSource};
+
+/// Number of the newest polls among which the one before a wake is searched if several have its time.
+const NEWEST_MAX: usize = 64;
 
 /// The source of a wake outside any poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,9 +22,18 @@ pub enum OutsideWake {
 impl OutsideWake {
     /// Returns the source of the wake of `task` at `at`, which is recorded as one by the driver.
     pub fn of(trace: &Trace, task: TaskId, at: Nanos) -> Self {
-        let cycle = trace.task(task).and_then(|task| task.lane.cycle_at(at));
-        let kind = cycle.filter(|cycle| cycle.end().is_some_and(|end| end <= at)).map(|cycle| cycle.waiting_on());
-        match kind {
+        let Some(lane) = trace.task(task).map(|task| &task.lane) else { return Self::after(trace, None) };
+        let is_followed = |cycle: &Cycle| cycle.first_wake() == Some((at, WakeSource::Driver));
+        let last = lane.cycle_at(at);
+        // On a virtual clock, the wake and the next polls can have the same time.
+        let before = || at.checked_sub(1).and_then(|before| lane.cycle_at(before)).filter(is_followed);
+        let newest = || lane.cycles().rev().take(NEWEST_MAX).find(is_followed);
+        Self::after(trace, last.filter(is_followed).or_else(before).or_else(newest).or(last).as_ref())
+    }
+
+    /// Returns the source of a wake that follows the poll of this cycle.
+    pub fn after(trace: &Trace, cycle: Option<&Cycle>) -> Self {
+        match cycle.map(Cycle::waiting_on) {
             Some((Some(_), AwaitKind::Yield)) => Self::Deferred,
             Some((Some(_), AwaitKind::Timer | AwaitKind::Io)) => Self::Driver,
             // The lab reports other threads as such.
@@ -52,7 +64,7 @@ impl OutsideWake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{AwaitId, AwaitSite, Event, SiteId, TaskMeta, WakeSource};
+    use crate::trace::{AwaitId, AwaitSite, Event, SiteId, TaskMeta};
 
     /// Returns the source of a wake outside any poll of a task that awaits this kind.
     fn source(kind: Option<AwaitKind>, is_external: bool) -> OutsideWake {

@@ -18,9 +18,7 @@ use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
 use crate::insight::{self, RunSummary};
 use crate::sanitize::is_unsafe_char;
-use crate::trace::{
-    Await, AwaitId, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskState, Trace, WakeSource,
-};
+use crate::trace::{Await, AwaitId, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskState, Trace};
 use crate::workload::manifest::ParamValue;
 
 /// Version of the schema.
@@ -205,10 +203,7 @@ fn wakes_json(trace: &Trace, limit: usize) -> (Vec<WakeJson>, bool) {
     let entry = |wake: wakes::TimedWake| WakeJson {
         at_ns: wake.at,
         task: wake.task.number(),
-        cause: match wake.cause {
-            WakeSource::Driver => insight::OutsideWake::of(trace, wake.task, wake.at).name(),
-            cause => cause.name(),
-        },
+        cause: wake.outside.map_or_else(|| wake.cause.name(), insight::OutsideWake::name),
         by: wake.cause.waking_task(wake.task).map(|id| id.number()),
     };
     let first = ordered.by_ref().take(limit).map(entry).collect();
