@@ -8,6 +8,7 @@ mod availability;
 pub mod breakpoint_hit;
 pub mod columns;
 mod dashboard;
+pub mod data_notes;
 mod geometry;
 mod input;
 pub mod keymap;

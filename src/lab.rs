@@ -51,6 +51,7 @@ mod loop_thread;
 mod program_hooks;
 mod resources;
 mod sleep;
+mod spawn_location;
 mod spin_detector;
 mod task;
 #[cfg(test)]

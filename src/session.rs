@@ -22,6 +22,7 @@ mod archive;
 mod archiving;
 mod attach;
 mod exec;
+mod file_writers;
 mod finding_watch;
 pub mod interface;
 mod lab;

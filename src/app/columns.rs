@@ -246,10 +246,12 @@ pub const COLUMNS: &[TaskColumn] = &[
         is_number: false,
         lookup_cost: 1,
         key: |context, task| {
-            SortKey::Text(task.last_wake.map_or_else(String::new, |wake| describe_waker(context.trace, wake.1)).into())
+            SortKey::Text(
+                task.last_wake.map_or_else(String::new, |wake| describe_waker(context.trace, task.id, wake)).into(),
+            )
         },
         text: |context, task| match task.last_wake.filter(|(at, _)| *at <= context.now) {
-            Some((_, by)) => describe_waker(context.trace, by),
+            Some(wake) => describe_waker(context.trace, task.id, wake),
             None => String::new(),
         },
     },

@@ -1,18 +1,19 @@
 //! Names of tasks and of what woke them.
 
-use crate::trace::{TaskId, Trace, WakeSource};
+use crate::insight::OutsideWake;
+use crate::trace::{Nanos, TaskId, Trace, WakeSource};
 
 /// Returns the name of a task, or its id if the task was evicted.
 pub fn task_name(trace: &Trace, id: TaskId) -> String {
     trace.task(id).map_or_else(|| format!("#{id}"), |task| task.name().into_owned())
 }
 
-/// Describes the source of a wake in a few words.
-pub fn describe_waker(trace: &Trace, cause: WakeSource) -> String {
+/// Describes the source of a wake of `task` at `at` in a few words.
+pub fn describe_waker(trace: &Trace, task: TaskId, (at, cause): (Nanos, WakeSource)) -> String {
     match cause {
         WakeSource::Task(id) => task_name(trace, id),
         WakeSource::SelfWake => "itself".to_owned(),
-        WakeSource::Driver => "timer or I/O driver".to_owned(),
+        WakeSource::Driver => OutsideWake::of(trace, task, at).description().to_owned(),
         WakeSource::Thread => "another thread".to_owned(),
         WakeSource::User => "you".to_owned(),
         WakeSource::Unknown => "an unknown source".to_owned(),

@@ -53,7 +53,9 @@ pub(super) fn open(args: &OpenArgs, settings: &Settings) -> anyhow::Result<CliEx
         );
         return open_archive(&args.file, report_args.map(|(report_args, _)| report_args), settings);
     }
-    open_recording(&args.file, ReadUntil::EndOfFile, &args.record, report_args, settings)
+    // A report covers what is there; the screen follows an app that still writes.
+    let until = if report_args.is_some() { ReadUntil::EndOfFile } else { ReadUntil::WritersGone };
+    open_recording(&args.file, until, &args.record, report_args, settings)
 }
 
 /// Returns whether the file at `path` has the header of an archive. Unreadable files are handled as recordings, which

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use super::exit::CliExit;
+use super::exit::{CliExit, print_error};
 use super::headless;
 use super::record::{self, RecordArgs};
 use super::report_args::ReportArgs;
 use super::screen;
 use super::terminal_check::ensure_terminal;
-use crate::control::{FeedChoice, SourceKind};
+use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::feed::recording;
 use crate::report::RunSource;
 use crate::session::{self, ReadUntil, RecordingSession};
@@ -46,7 +46,16 @@ pub(super) fn open_recording(
         let session = record::archive_session(file, session, session::archive_head(&source, FeedChoice::Probe))?;
         return screen::watch(vec![session], archive_files, settings);
     };
-    Ok(headless::archive_and_report(file, session, at_most, &source, &settings.thresholds, report_args)?.0)
+    let thresholds = &settings.thresholds;
+    let (exit, status) = headless::archive_and_report(file, session, at_most, &source, thresholds, report_args)?;
+    // Only another run ends the reading of a file before its end.
+    if until == ReadUntil::EndOfFile
+        && status.outcome == Some(RunOutcome::Detached)
+        && let Some(note) = status.connection.map(|connection| connection.note).filter(|note| !note.is_empty())
+    {
+        print_error(&format!("{name}: {note}"));
+    }
+    Ok(exit)
 }
 
 /// Checks that the file at `path` is a recording. A file to follow may be empty.
@@ -61,7 +70,7 @@ fn check_recording(path: &Path, until: ReadUntil) -> anyhow::Result<()> {
     let mut header = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| anyhow::anyhow!("{error}"))?;
     file.take(HEADER_BYTES).read_to_end(&mut header).map_err(|error| anyhow::anyhow!("{error}"))?;
-    if header.is_empty() && until == ReadUntil::EndOfFile {
+    if header.is_empty() && until != ReadUntil::UserQuit {
         bail!("empty recording: the app recorded no events");
     }
     recording::check_beginning(&header)?;

@@ -59,6 +59,9 @@ const MALFORMED_LINES_MAX: usize = 20;
 /// Longest description of a malformed line, in characters.
 const REASON_CHARS_MAX: usize = 200;
 
+/// Beginning of a header line.
+const HEADER_START: &[u8] = br#"{"v":"#;
+
 /// Most lines decoded per call, so that the caller can check its time budget.
 const LINES_PER_CALL: usize = 512;
 
@@ -255,6 +258,11 @@ impl<N: AwaitResolver> LineHandler<'_, N> {
             *self.has_header = true;
             return Ok(());
         }
+        if line.starts_with(HEADER_START) {
+            let why = "a second header: another process wrote to the same recording";
+            self.handle_malformed(number, why.to_owned(), out);
+            return Ok(());
+        }
         match RecordingLine::parse(line) {
             Ok(line) => self.handle_event(number, &line, out),
             Err(LineError::UnknownEvent) => self.stats.unknown_lines += 1,
@@ -309,7 +317,7 @@ pub fn check_beginning(bytes: &[u8]) -> Result<(), RecordingError> {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_whole = line.len() < bytes.len();
     // The first line may still be incomplete.
-    if !is_whole && br#"{"v":"#.starts_with(line) {
+    if !is_whole && HEADER_START.starts_with(line) {
         return Ok(());
     }
     check_header(line.strip_suffix(b"\r").unwrap_or(line))

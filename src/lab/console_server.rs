@@ -14,6 +14,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::console_listener::ConsoleListener;
+use super::spawn_location::SpawnLocationLayer;
 use super::throttle::{AggregatorThrottle, BUFFER_EVENTS};
 use crate::feed::console::{ClockAnchor, OwnConsoleDecoder};
 use crate::feed::wire::UpdateStream;
@@ -70,6 +71,7 @@ pub fn start(
     external: Option<ExternalConsoles>,
 ) -> io::Result<ConsoleServer> {
     let builder = ConsoleLayer::builder().publish_interval(PUBLISH_INTERVAL).event_buffer_capacity(BUFFER_EVENTS);
+    let is_served = external.is_some();
     let builder = match external {
         // External consoles need what loopscope's screen gets from the probe: ended tasks and full histograms.
         Some(_) => builder.retention(RETENTION),
@@ -80,7 +82,11 @@ pub fn start(
     };
     // console-subscriber converts monotonic times to system time by an anchor that it reads when it is built, here.
     let (anchor, (layer, server)) = ClockAnchor::bracket(|| builder.build());
-    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+    let dispatch = if is_served {
+        Dispatch::new(tracing_subscriber::registry().with(SpawnLocationLayer(layer)))
+    } else {
+        Dispatch::new(tracing_subscriber::registry().with(layer))
+    };
     let (batch_sender, batches) = mpsc::channel(BATCHES_MAX);
     let (end_sender, loop_ended) = oneshot::channel();
     let (ready_sender, ready) = std::sync::mpsc::channel();

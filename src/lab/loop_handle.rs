@@ -15,6 +15,7 @@ use super::instrumented_await::InstrumentedAwait;
 use super::loop_shared::{LoopShared, TaskControl};
 use super::loop_thread;
 use super::sleep::LoopSleep;
+use super::spawn_location::spawn_at;
 use super::task::TaskFuture;
 use super::untraced::Untraced;
 use crate::control::ClockKind;
@@ -185,6 +186,7 @@ impl LoopHandle {
             original_size_bytes: None,
         };
         let shared_name = Arc::clone(&meta.name);
+        let location = meta.location.clone().filter(|_| self.0.console.is_some());
         self.0.emit(|at| Event::Spawn { task: id, at, meta: Box::new(meta) });
         self.0.admit_console_events(1);
         let control = TaskControl::new(id, shared_name, self.0.clone());
@@ -195,7 +197,7 @@ impl LoopHandle {
                 .expect("tasks are spawned from inside the runtime")
         };
         let handle = match &self.0.console {
-            Some((_, task_ids)) => task_ids.register(id, spawn),
+            Some((_, task_ids)) => task_ids.register(id, || spawn_at(location, spawn)),
             None => spawn(),
         };
         control.set_abort_handle(handle.abort_handle());

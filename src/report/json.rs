@@ -244,7 +244,7 @@ fn wakes_json(trace: &Trace, limit: usize) -> (Vec<WakeJson>, bool) {
     let entry = |wake: wakes::TimedWake| WakeJson {
         at_ns: wake.at,
         task: wake.task.number(),
-        cause: wake.cause.name(),
+        cause: wake.outside.map_or_else(|| wake.cause.name(), insight::OutsideWake::name),
         by: wake.cause.waking_task(wake.task).map(|id| id.number()),
     };
     let first = ordered.by_ref().take(limit).map(entry).collect();

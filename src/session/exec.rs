@@ -67,6 +67,8 @@ pub struct ExecSession {
     /// `None` if the app could not be started, and after the session has ended.
     app: Option<AppProcess>,
     pipe: Option<RecordingPipe>,
+    /// Number of other processes that recorded, once the pipe is closed.
+    other_processes: u64,
     port: Option<ReservedPort>,
     console: Option<AppConsole>,
     output: AppOutput,
@@ -111,6 +113,7 @@ impl ExecSession {
             clock,
             app: None,
             pipe: None,
+            other_processes: 0,
             port: None,
             console: None,
             output: AppOutput::empty(),

@@ -2,9 +2,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::file_writers::has_writer;
 use super::interface::Session;
 use super::notes;
 use crate::control::{
@@ -20,6 +22,13 @@ const READ_BYTES: usize = 256 << 10;
 /// A file modified within this time is assumed to be still growing.
 const RECENT_WRITE: Duration = Duration::from_secs(1);
 
+/// Interval between two searches for a process that has the file open.
+const WRITER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes at the beginning of a file that identify its content: the header and the first events, whose times differ from
+/// run to run.
+const BEGINNING_BYTES: usize = 512;
+
 /// Polling interval for new data at the end of a growing file.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -28,6 +37,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub enum ReadUntil {
     /// At the end of the file, once it has stopped growing.
     EndOfFile,
+    /// At the end of the file, once no process has it open for writing.
+    WritersGone,
     /// When the user quits.
     UserQuit,
 }
@@ -52,6 +63,10 @@ pub struct RecordingSession {
     trace: Trace,
     recording: RecordingDecoder,
     buffer: Vec<u8>,
+    /// The first bytes of the file, at most [`BEGINNING_BYTES`].
+    beginning: Vec<u8>,
+    /// When writers were last searched for, and whether there was one.
+    writers: Option<(Instant, bool)>,
     /// Range of the buffer that is not yet parsed.
     unparsed: (usize, usize),
     read_bytes: u64,
@@ -62,6 +77,8 @@ pub struct RecordingSession {
     outcome: Option<RunOutcome>,
     /// The file was truncated or replaced, presumably by a restarted app.
     has_been_replaced: bool,
+    /// The session of the new content has been taken.
+    has_successor: bool,
 }
 
 impl RecordingSession {
@@ -87,6 +104,8 @@ impl RecordingSession {
             trace,
             recording,
             buffer: vec![0; READ_BYTES],
+            beginning: Vec::new(),
+            writers: None,
             unparsed: (0, 0),
             read_bytes: 0,
             file_bytes: metadata.len(),
@@ -94,6 +113,7 @@ impl RecordingSession {
             state: ReadState::Reading,
             outcome: None,
             has_been_replaced: false,
+            has_successor: false,
         })
     }
 
@@ -118,6 +138,14 @@ impl RecordingSession {
             Err(error) => return Err(RunOutcome::Failed(format!("read error: {error}"))),
         };
         if read > 0 {
+            // Another run may have overwritten the file and grown past what was read of the first one.
+            if !self.is_beginning_unchanged() {
+                return Err(self.replaced());
+            }
+            let missing = BEGINNING_BYTES.saturating_sub(self.beginning.len());
+            if missing > 0 && self.read_bytes == self.beginning.len() as u64 {
+                self.beginning.extend_from_slice(&self.buffer[..read.min(missing)]);
+            }
             (self.unparsed, self.state, self.last_read_at) = ((0, read), ReadState::Reading, Instant::now());
             self.read_bytes += read as u64;
             self.file_bytes = self.file_bytes.max(self.read_bytes);
@@ -132,16 +160,40 @@ impl RecordingSession {
         let trace = &mut self.trace;
         let idle_ns = u64::try_from(self.last_read_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.recording.flush_idle(idle_ns, &mut |event| trace.apply(event));
-        if self.until == ReadUntil::UserQuit && self.is_replaced(metadata.as_ref()) {
-            self.has_been_replaced = true;
-            return Err(RunOutcome::Detached);
+        if self.is_replaced(metadata.as_ref()) {
+            return Err(self.replaced());
         }
-        let may_grow =
-            self.until == ReadUntil::UserQuit || metadata.is_some_and(|metadata| is_recently_written(&metadata));
+        let may_grow = self.until == ReadUntil::UserQuit
+            || metadata.as_ref().is_some_and(is_recently_written)
+            || (self.until == ReadUntil::WritersGone && self.has_writer(metadata.as_ref()));
         if !may_grow {
             return Err(RunOutcome::Completed(serde_json::Value::Null));
         }
         Ok(std::mem::replace(&mut self.state, ReadState::Growing) != ReadState::Growing)
+    }
+
+    /// Marks the file as replaced and returns the outcome.
+    fn replaced(&mut self) -> RunOutcome {
+        self.has_been_replaced = true;
+        RunOutcome::Detached
+    }
+
+    /// Returns whether the file still begins with what was read first.
+    fn is_beginning_unchanged(&self) -> bool {
+        let mut there = vec![0; self.beginning.len()];
+        self.file.read_exact_at(&mut there, 0).is_ok() && there == self.beginning
+    }
+
+    /// Returns whether a process has the file open for writing, as of the last search.
+    fn has_writer(&mut self, metadata: Option<&Metadata>) -> bool {
+        match self.writers {
+            Some((at, found)) if at.elapsed() < WRITER_INTERVAL => found,
+            _ => {
+                let found = metadata.is_some_and(has_writer);
+                self.writers = Some((Instant::now(), found));
+                found
+            }
+        }
     }
 
     /// Returns whether the file was truncated, or replaced by another file at the same path.
@@ -150,7 +202,7 @@ impl RecordingSession {
         let Some(own) = metadata else { return false };
         let is_other =
             std::fs::metadata(&self.path).is_ok_and(|there| (there.ino(), there.dev()) != (own.ino(), own.dev()));
-        is_other || own.len() < self.read_bytes
+        is_other || own.len() < self.read_bytes || !self.is_beginning_unchanged()
     }
 
     fn finish(&mut self, outcome: RunOutcome) {
@@ -186,7 +238,7 @@ impl Session for RecordingSession {
             ReadState::Reading => format!("reading, {} %", self.read_percent()),
             ReadState::Growing => "growing".to_owned(),
             ReadState::Ended if self.has_been_replaced => {
-                "the file was replaced; showing its previous contents".to_owned()
+                "another run has overwritten the file; showing the previous run".to_owned()
             }
             ReadState::Ended => match &self.outcome {
                 Some(RunOutcome::Failed(reason)) => reason.clone(),
@@ -236,7 +288,10 @@ impl Session for RecordingSession {
 
     fn command(&mut self, command: SessionCommand) {
         if command == SessionCommand::Quit && self.state != ReadState::Ended {
-            self.finish(if self.until == ReadUntil::UserQuit { RunOutcome::Detached } else { RunOutcome::Cancelled });
+            // A file that is read to its end and may grow is complete so far.
+            let is_following = self.until == ReadUntil::UserQuit
+                || (self.until == ReadUntil::WritersGone && self.state == ReadState::Growing);
+            self.finish(if is_following { RunOutcome::Detached } else { RunOutcome::Cancelled });
             self.trace.set_recording_stats(self.recording.stats().clone());
         }
     }
@@ -250,12 +305,12 @@ impl Session for RecordingSession {
     }
 
     fn successor(&mut self) -> Option<Box<dyn Session>> {
-        if !self.has_been_replaced || self.until == ReadUntil::EndOfFile {
+        if !self.has_been_replaced || self.has_successor {
             return None;
         }
         // On failure try again later: while the file is being replaced, the path may not exist.
         let next = Self::open(&self.path, self.until, self.budget_bytes).ok()?;
-        self.until = ReadUntil::EndOfFile;
+        self.has_successor = true;
         Some(Box::new(next))
     }
 }

@@ -11,9 +11,10 @@ use super::layout::below_rule;
 use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
-use crate::app::{Pane, time};
+use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState, WakeSource};
+use crate::insight::OutsideWake;
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskId, TaskOutcome, TaskState, WakeSource};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -139,6 +140,11 @@ impl DetailsPane<'_> {
         }
         if let Some(id) = awaited {
             self.push_await(lines, id);
+            let resource = trace.awaits().get(id).and_then(|found| trace.resources().entry(found.resource()?));
+            if let Some(entry) = resource {
+                self.push_notes(lines, data_notes::attribute_notes(trace, entry));
+            }
+            self.push_notes(lines, data_notes::await_note(trace, id));
         }
         let first = awaited.filter(|_| trace.is_external());
         let open = first.into_iter().chain(task.open_awaits().filter(|id| Some(*id) != first));
@@ -148,6 +154,14 @@ impl DetailsPane<'_> {
             let separator = if trace.is_external() { ", " } else { " › " };
             let chain = sources.map(|site| site.source.as_ref()).collect::<Vec<_>>().join(separator);
             lines.push(self.entry(if trace.is_external() { "waits on" } else { "nested in" }, &chain));
+        }
+    }
+
+    /// Explanations of values that differ from what their names suggest.
+    fn push_notes(&self, lines: &mut Vec<Line<'static>>, notes: impl IntoIterator<Item = String>) {
+        for note in notes {
+            let wrapped = text::wrap(&note, self.width.saturating_sub(3)).into_iter();
+            lines.extend(wrapped.map(|line| Line::from(span(self.scene.theme, Role::Dim, format!("   {line}")))));
         }
     }
 
@@ -195,12 +209,12 @@ impl DetailsPane<'_> {
             None => lines.push(self.entry("last woken", "never")),
             Some((at, source)) => {
                 lines.push(self.entry("last woken", &format!("at {}", time::duration(at))));
-                lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(source))));
+                lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(task.id, (at, source)))));
             }
         }
         if let (None, Some((at, source))) = (self.at, task.deferred_wake()) {
             lines.push(self.entry("woken, held", &format!("at {}", time::duration(at))));
-            lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(source))));
+            lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(task.id, (at, source)))));
         }
         let by = match task.meta.parent {
             Some(id) => format!(" by {}", self.task_name(id)),
@@ -226,11 +240,11 @@ impl DetailsPane<'_> {
         Some(Line::from(span(self.scene.theme, Role::Dim, line)))
     }
 
-    fn wake_source_phrase(&self, source: WakeSource) -> String {
+    fn wake_source_phrase(&self, woken: TaskId, (at, source): (Nanos, WakeSource)) -> String {
         match source {
             WakeSource::Task(id) => self.task_name(id),
             WakeSource::SelfWake => "itself".to_owned(),
-            WakeSource::Driver => "timer or I/O driver".to_owned(),
+            WakeSource::Driver => OutsideWake::of(self.scene.session.trace(), woken, at).description().to_owned(),
             WakeSource::Thread => "another thread".to_owned(),
             WakeSource::User => "you".to_owned(),
             WakeSource::Unknown => "an unknown source".to_owned(),
@@ -265,6 +279,7 @@ impl DetailsPane<'_> {
             let percent = u64::try_from(u128::from(ns) * 100 / u128::from(all.max(1))).unwrap_or(100);
             lines.push(self.entry(label, &format!("{:<12} {percent:>3}%", time::duration(ns))));
         }
+        self.push_notes(lines, data_notes::task_notes(self.scene.session.trace(), task));
     }
 }
 

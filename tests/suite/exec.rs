@@ -555,6 +555,31 @@ fn second_signal_cleans_up_at_once() {
 }
 
 #[test]
+fn child_that_records_too_is_not_mixed_in() {
+    let script = r#"
+        spawn() { echo '{"Spawn":{"id":'$1',"at":{"secs_since_epoch":'$(date +%s)',"nanos_since_epoch":0},"fields":[]}}'; }
+        inode() { stat -c %i "$TOKIO_CONSOLE_RECORD_PATH"; }
+        before=$(inode)
+        exec 3> "$TOKIO_CONSOLE_RECORD_PATH"
+        { echo '{"v":1}'; spawn 1; } >&3
+        while [ "$(inode)" = "$before" ]; do sleep 0.01; done
+        for child in 1 2; do
+            before=$(inode)
+            ( exec 4> "$TOKIO_CONSOLE_RECORD_PATH"
+              { echo '{"v":1}'; spawn 1; spawn 9; } >&4
+              while [ "$(inode)" = "$before" ]; do sleep 0.01; done )
+        done
+        spawn 2 >&3"#;
+    let mut session = shell(script);
+    end(&mut session);
+    assert_eq!(session.trace().tasks().len(), 2, "tasks of the app");
+    let stats = session.trace().recording_stats().expect("there is a recording");
+    assert_eq!((stats.skipped_lines, stats.lines), (0, 3));
+    let note = note(&session);
+    assert!(note.contains("2 other processes of the app also called console_subscriber::init()"), "{note}");
+}
+
+#[test]
 fn output_is_shown_as_a_terminal_would() {
     let script = r"printf '\033[32mINFO\033[0m ready\n1%%\r2%%\rdone\n'; printf 'name? '; exec sleep 60";
     let mut session = shell(script);

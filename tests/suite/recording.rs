@@ -267,6 +267,61 @@ fn follows_a_growing_file_until_it_is_replaced() {
     assert!(session.successor().is_none(), "once");
 }
 
+/// Whether the file is open for writing is known on Linux only.
+#[cfg(target_os = "linux")]
+#[test]
+fn follows_an_app_that_pauses() {
+    let folder = TempFolder::new("pausing");
+    let path = folder.path_of("pausing.jsonl");
+    let mut file = std::fs::File::create(&path).expect("write to the test folder");
+    let text = recording_of("+1 (1 )1 w1 (1 )1");
+    let (first, rest) = text.split_at(text.find("\"Waker\"").expect("there is a wake") - 1);
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    let growing = |session: &RecordingSession| session.status().connection.is_some_and(|link| link.note == "growing");
+    file.write_all(first.as_bytes()).expect("write to the file");
+    file.set_modified(long_ago).expect("it is our file");
+    let mut session = RecordingSession::open(&path, ReadUntil::WritersGone, 1 << 30).expect("it is a file");
+    pump_until(&mut session, "the pause", growing);
+    assert_eq!(session.trace().tasks().len(), 1);
+    file.write_all(rest.as_bytes()).expect("write to the file");
+    pump_until(&mut session, "the second poll", |session| session.trace().counts().polls == 2);
+    file.set_modified(long_ago).expect("it is our file");
+    drop(file);
+    pump_until(&mut session, "the end", |session| session.status().phase == RunPhase::Ended);
+    assert_eq!(session.status().outcome, Some(RunOutcome::Completed(Value::Null)));
+}
+
+/// The new content is longer than what was read of the previous one.
+#[test]
+fn overwritten_file_is_another_session() {
+    let (text, _) = real();
+    let folder = TempFolder::new("overwritten");
+    let path = folder.path_of("overwritten.jsonl");
+    std::fs::write(&path, recording_of("+1 (1 )1")).expect("write to the test folder");
+    let mut session = RecordingSession::open(&path, ReadUntil::UserQuit, 1 << 30).expect("it is a file");
+    pump_until(&mut session, "the first", |session| session.trace().counts().polls == 1);
+    // At once, as if nothing was read in between.
+    let mut file = OpenOptions::new().write(true).open(&path).expect("it is there");
+    file.write_all(text).expect("write to the file");
+    pump_until(&mut session, "the end of the first", |session| session.status().phase == RunPhase::Ended);
+    assert_eq!((session.trace().tasks().len(), session.trace().counts().polls), (1, 1), "nothing is mixed");
+    let note = session.status().connection.expect("it says how it stands").note;
+    assert!(note.contains("another run has overwritten the file"), "{note}");
+    let mut next = session.successor().expect("there is another now");
+    wait_until("the second", || {
+        next.pump(Duration::from_millis(5));
+        next.trace().counts().polls > 1
+    });
+}
+
+#[test]
+fn second_header_is_reported() {
+    let text = [recording_of("+1 (1 )1"), recording_of("+2 (2 )2")].concat();
+    let (_, recording, outcome) = read(text.as_bytes(), 1 << 20);
+    assert_eq!((outcome, recording.stats().skipped_lines), (Ok(()), 1));
+    assert!(recording.stats().malformed[0].reason.contains("another process"), "{:?}", recording.stats().malformed);
+}
+
 #[test]
 fn reports_a_truncated_last_line() {
     let (text, _) = real();

@@ -11,13 +11,17 @@ use loopscope::control::{ClockKind, FeedChoice, Speed};
 use loopscope::feed::wire::{ConsoleAddress, ConsoleConnection};
 use loopscope::lab::{ConsoleListener, LoopHandle, LoopOptions, LoopProgram, TaskSpec, untraced_dispatch};
 use loopscope::session::{LabSession, Session};
-use loopscope::trace::{AwaitKind, AwaitSite, Trace};
+use loopscope::trace::{AwaitKind, AwaitSite, Location, Trace};
 use tonic::transport::Endpoint;
 
 /// A program with three tasks that sleep ten times each.
 fn naps() -> LoopProgram {
     Box::new(|loop_handle: LoopHandle| {
-        let spec = |name: &str| TaskSpec { name: name.into(), location: None };
+        let location = |line: u32| Some(Location { file: "naps.lua".into(), line });
+        let spec = move |name: &str| {
+            let line = name.strip_prefix("nap-").map_or(1, |index| 10 + index.parse::<u32>().expect("a number"));
+            TaskSpec { name: name.into(), location: location(line) }
+        };
         let main_world = loop_handle.clone();
         let main = async move {
             let nap = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
@@ -66,23 +70,25 @@ fn visit<R>(visit: impl Future<Output = R>) -> R {
     })
 }
 
+/// Returns the name of a task on the wire.
+fn name_of(task: &console_api::tasks::Task) -> Option<String> {
+    task.fields.iter().find_map(|field| match (&field.name, &field.value) {
+        (Some(Name::StrName(name)), Some(Value::StrVal(value) | Value::DebugVal(value))) if name == "task.name" => {
+            Some(value.clone())
+        }
+        _ => None,
+    })
+}
+
 /// Returns the polls by task name in a console's first update, without the poll that counts the drop of the future.
 async fn polls_seen(address: &ConsoleAddress) -> BTreeMap<String, u64> {
     let connection = ConsoleConnection::open(address).await.expect("connect");
     let mut messages = connection.messages().await.expect("subscribe to updates");
     let mut first = messages.next().await.expect("receive an update").expect("the stream is open");
     let tasks = first.parts().find_map(|part| part.task_update).expect("the first update has tasks");
-    let name = |task: &console_api::tasks::Task| {
-        task.fields.iter().find_map(|field| match (&field.name, &field.value) {
-            (Some(Name::StrName(name)), Some(Value::StrVal(value) | Value::DebugVal(value))) if name == "task.name" => {
-                Some(value.clone())
-            }
-            _ => None,
-        })
-    };
     let named = |task: &console_api::tasks::Task| {
         let polls = tasks.stats_update.get(&task.id?.id)?.poll_stats.as_ref()?.polls;
-        Some((name(task)?, polls - 1))
+        Some((name_of(task)?, polls - 1))
     };
     tasks.new_tasks.iter().filter_map(named).collect()
 }
@@ -108,6 +114,30 @@ fn serves_same_tasks_and_polls_over_tcp() {
     });
     assert_eq!(seen, polls_of(&session));
     assert_eq!(seen.len(), 4);
+}
+
+#[test]
+fn console_shows_the_location_of_the_script() {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("bind a port").port();
+    let address = ConsoleAddress::Tcp { host: "127.0.0.1".into(), port };
+    let session = ended_run(ConsoleListener::bind(&address).expect("bind the port"));
+    let seen: BTreeMap<String, (String, u32)> = visit(async {
+        let connection = ConsoleConnection::open(&address).await.expect("connect");
+        let mut messages = connection.messages().await.expect("subscribe to updates");
+        let mut first = messages.next().await.expect("receive an update").expect("the stream is open");
+        let tasks = first.parts().find_map(|part| part.task_update).expect("the first update has tasks").new_tasks;
+        let location = |task: &console_api::tasks::Task| {
+            let location = task.location.clone()?;
+            Some((name_of(task)?, (location.file?, location.line?)))
+        };
+        tasks.iter().filter_map(location).collect()
+    });
+    let own = session.trace().tasks().iter().map(|task| {
+        let location = task.meta.location.as_ref().expect("it is spawned by the script");
+        (task.name().into_owned(), (location.file.to_string(), location.line))
+    });
+    assert_eq!(seen, own.collect());
+    assert_eq!(seen["nap-2"], ("naps.lua".to_owned(), 12));
 }
 
 #[test]

@@ -30,6 +30,12 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Maximum wait for data before checking whether the pipe was dropped.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Maximum number of further processes with a pipe of their own.
+const OTHER_PIPES_MAX: usize = 64;
+
+/// Maximum number of reads of one further pipe at a time.
+const READS_MAX: usize = 16;
+
 /// Data of one read.
 #[derive(Debug)]
 pub struct RecordingChunk {
@@ -53,6 +59,8 @@ struct PipeBacklog {
     has_been_opened: bool,
     /// Number of reads that found no data and no writer.
     empty_count: u64,
+    /// Number of further processes that opened the pipe's path, such as children of the app.
+    other_processes: u64,
 }
 
 /// The session's end of the recording pipe.
@@ -77,12 +85,12 @@ impl RecordingPipe {
         let folder = PrivateTempDir::create()?;
         let pipe = Self { folder, backlog: Arc::default(), is_closed: Arc::default() };
         make_fifo(&pipe.path())?;
-        // Open without waiting for a writer: the app may never record. The reader must exist before the app opens it.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(pipe.path())?;
+        // The reader must exist before the app opens the pipe.
+        let file = open_fifo(&pipe.path())?;
         let (backlog, is_closed) = (Arc::clone(&pipe.backlog), Arc::clone(&pipe.is_closed));
+        let path = pipe.path();
         std::thread::Builder::new().name("loopscope-recording".into()).spawn(move || {
-            PipeDrain { file, clock, backlog, wakeup, limit_bytes }.run(&is_closed);
+            PipeDrain { file, others: OtherPipes::new(path), clock, backlog, wakeup, limit_bytes }.run(&is_closed);
         })?;
         Ok(pipe)
     }
@@ -118,6 +126,11 @@ impl RecordingPipe {
         self.lock().empty_count
     }
 
+    /// Returns how many processes besides the app have opened its recording. Their data is not shown.
+    pub fn other_processes(&self) -> u64 {
+        self.lock().other_processes
+    }
+
     /// Returns whether there are chunks to take.
     pub fn has_more(&self) -> bool {
         !self.lock().chunks.is_empty()
@@ -126,6 +139,12 @@ impl RecordingPipe {
     fn lock(&self) -> std::sync::MutexGuard<'_, PipeBacklog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens a named pipe for reading, without waiting for a writer: there may never be one.
+fn open_fifo(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Creates a named pipe with access for the current user only.
@@ -147,9 +166,55 @@ impl Drop for RecordingPipe {
     }
 }
 
+/// The pipes of further processes. A child of the app inherits its environment, and its lines must neither mix with
+/// those of the app nor block the child, so it finds another pipe at the path. What it writes is discarded.
+struct OtherPipes {
+    path: PathBuf,
+    /// The pipe at the path, which has no writer yet.
+    next: Option<File>,
+    /// Pipes that were opened.
+    opened: Vec<File>,
+}
+
+impl OtherPipes {
+    fn new(path: PathBuf) -> Self {
+        Self { path, next: None, opened: Vec::new() }
+    }
+
+    /// Puts a new pipe at the path of the app's one, which stays open.
+    fn replace_path(&mut self) {
+        let prepared = self.path.with_extension("next");
+        let made = make_fifo(&prepared).and_then(|()| open_fifo(&prepared));
+        // On failure, a child shares the last pipe.
+        self.next = made.ok().filter(|_| std::fs::rename(&prepared, &self.path).is_ok());
+    }
+
+    /// Discards what arrived. Returns whether another process has opened a pipe.
+    fn drain(&mut self, buffer: &mut [u8]) -> bool {
+        let is_opened = self.next.as_mut().is_some_and(|next| match next.read(buffer) {
+            Ok(read) => read > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        });
+        if is_opened {
+            self.opened.extend(self.next.take());
+            if self.opened.len() < OTHER_PIPES_MAX {
+                self.replace_path();
+            }
+        }
+        self.opened.retain_mut(|pipe| {
+            // A fast writer must not keep the thread from the app's own pipe.
+            let mut reads = (0..READS_MAX).map(|_| pipe.read(buffer));
+            // A pipe without a writer reads as empty.
+            reads.find(|read| !matches!(read, Ok(1..))).is_none_or(|last| last.is_err())
+        });
+        is_opened
+    }
+}
+
 /// The thread that drains the pipe.
 struct PipeDrain {
     file: File,
+    others: OtherPipes,
     clock: EpochClock,
     backlog: Arc<Mutex<PipeBacklog>>,
     wakeup: Sender<()>,
@@ -159,16 +224,24 @@ struct PipeDrain {
 impl PipeDrain {
     fn run(mut self, is_closed: &AtomicBool) {
         let mut buffer = vec![0; CHUNK_BYTES];
+        let mut is_path_replaced = false;
         while !is_closed.load(Ordering::Relaxed) {
+            if self.others.drain(&mut buffer) {
+                self.update_backlog(|backlog| backlog.other_processes += 1);
+            }
             match self.file.read(&mut buffer) {
                 // There is no writer: not yet, or no longer.
                 Ok(0) => {
                     self.update_backlog(|backlog| backlog.empty_count += 1);
                     std::thread::sleep(POLL_INTERVAL / 4);
                 }
-                Ok(read) => self.push(&buffer[..read]),
+                Ok(read) => {
+                    self.push(&buffer[..read]);
+                    self.claim(&mut is_path_replaced);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.update_backlog(|backlog| backlog.has_been_opened = true);
+                    self.claim(&mut is_path_replaced);
                     self.wait();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -178,10 +251,19 @@ impl PipeDrain {
         }
     }
 
+    /// Reserves the pipe for the process that has opened it.
+    fn claim(&mut self, is_path_replaced: &mut bool) {
+        if !std::mem::replace(is_path_replaced, true) {
+            self.others.replace_path();
+        }
+    }
+
     fn wait(&self) {
         let timeout = Timespec { tv_sec: 0, tv_nsec: POLL_INTERVAL.subsec_nanos().into() };
         // Errors and timeouts need no handling: the next read reports the state.
-        let _ = rustix::event::poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&timeout));
+        let others = self.others.opened.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let mut pipes: Vec<_> = std::iter::once(PollFd::new(&self.file, PollFlags::IN)).chain(others).collect();
+        let _ = rustix::event::poll(&mut pipes, Some(&timeout));
     }
 
     fn update_backlog(&self, change: impl FnOnce(&mut PipeBacklog)) {

@@ -53,6 +53,7 @@ impl ExecSession {
             self.recording.mark_unfinished();
         }
         self.trace.set_recording_stats(self.recording.stats().clone());
+        self.other_processes = self.pipe.as_ref().map_or(0, RecordingPipe::other_processes);
         (self.app, self.pipe, self.port, self.console) = (None, None, None, None);
     }
 }

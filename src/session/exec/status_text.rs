@@ -20,6 +20,8 @@ impl ExecSession {
             notes.extend(self.no_tasks_note());
         }
         notes.extend(notes::recording_notes(self.recording.stats()));
+        let others = self.pipe.as_ref().map_or(self.other_processes, RecordingPipe::other_processes);
+        notes.extend(Some(others).filter(|others| *others > 0).map(other_processes_note));
         notes.extend(notes::thread_note(&self.trace));
         notes.extend(Some(self.output.panics()).filter(|panics| *panics > 0).map(panics_note));
         notes.extend(Some(self.correlator.caveats()).filter(|text| !text.is_empty()));
@@ -51,6 +53,15 @@ impl ExecSession {
         };
         Some(reason.to_owned())
     }
+}
+
+/// Returns the note about processes that inherited the app's environment and record too.
+fn other_processes_note(others: u64) -> String {
+    let processes = if others == 1 { "another process".to_owned() } else { format!("{others} other processes") };
+    format!(
+        "{processes} of the app also called console_subscriber::init(): only the first process is shown; give a child \
+         a TOKIO_CONSOLE_BIND of its own and attach to it"
+    )
 }
 
 /// Returns the note about panics found in the output.

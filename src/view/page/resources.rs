@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 
 use super::list::{self, PageLayout};
 use crate::app::task_names::task_name;
-use crate::app::{TaskSample, time};
+use crate::app::{TaskSample, data_notes, time};
 use crate::trace::{ResourceEntry, ResourceId, Trace};
 use crate::view::scene::SessionScene;
 use crate::view::text;
@@ -62,7 +62,10 @@ fn cells(scene: SessionScene<'_>, trace: &Trace, id: ResourceId, entry: &Resourc
         Some(to) => format!("until {}", time::compact(to)),
     };
     let attributes =
-        entry.attributes().iter().map(|attribute| format!("{} {}{}", attribute.name, attribute.value, attribute.unit));
+        entry.attributes().iter().map(|attribute| match data_notes::attribute_hint(trace, resource, attribute) {
+            Some(hint) => format!("{} {}{} ({hint})", attribute.name, attribute.value, attribute.unit),
+            None => format!("{} {}{}", attribute.name, attribute.value, attribute.unit),
+        });
     let mut attributes: Vec<String> = attributes.collect();
     if resource.size > 0 && attributes.is_empty() {
         attributes.push(match resource.kind {

@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use rustc_hash::FxHashMap;
 
 use super::list::{self, PageLayout};
-use crate::app::task_names::{describe_waker, task_name};
+use crate::app::task_names::describe_waker;
 use crate::app::time;
-use crate::trace::{Task, WakeSource};
+use crate::insight::OutsideWake;
+use crate::trace::{Nanos, Task, TaskId, WakeSource};
 use crate::view::canvas::{self, put_text};
 use crate::view::glyph;
 use crate::view::scene::SessionScene;
@@ -51,17 +52,18 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         let after = before.map_or_else(String::new, |before| time::duration(at.saturating_sub(before)));
         before = Some(at);
         let role = if matches!(by, WakeSource::Task(_)) { Role::Text } else { Role::Dim };
-        let cells = [time::instant(at), after, waker_name(scene, by)];
+        let cells = [time::instant(at), after, waker_name(scene, task.id, (at, by))];
         let cells: Vec<_> = WIDTHS.into_iter().zip(&cells).map(|(width, cell)| (width, role, cell.as_str())).collect();
         list::put_row(buffer, theme, areas.rows, row, state.current_list().chosen_row(count) == Some(index), &cells);
     }
     render_wakers(buffer, scene, areas, task, count);
 }
 
-fn waker_name(scene: SessionScene<'_>, by: WakeSource) -> String {
+fn waker_name(scene: SessionScene<'_>, woken: TaskId, (at, by): (Nanos, WakeSource)) -> String {
+    let trace = scene.session.trace();
     match by {
-        WakeSource::Task(id) => format!("{} #{id}", task_name(scene.session.trace(), id)),
-        by => describe_waker(scene.session.trace(), by),
+        WakeSource::Task(id) => trace.task(id).map_or_else(|| format!("#{id}"), Task::name_with_id),
+        by => describe_waker(trace, woken, (at, by)),
     }
 }
 
@@ -86,12 +88,15 @@ fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayou
     }
     let theme = scene.theme;
     let counted = count.min(COUNTED_MAX);
-    let mut by: FxHashMap<WakeSource, usize> = FxHashMap::default();
-    for (_, source) in task.wakes().rev().skip(task.wakes().len() - count).take(counted) {
-        *by.entry(source).or_default() += 1;
+    let trace = scene.session.trace();
+    // The number of wakes per source, and one of them.
+    let mut by: FxHashMap<(WakeSource, Option<OutsideWake>), (usize, Nanos)> = FxHashMap::default();
+    for (at, source) in task.wakes().rev().skip(task.wakes().len() - count).take(counted) {
+        let outside = (source == WakeSource::Driver).then(|| OutsideWake::of(trace, task.id, at));
+        by.entry((source, outside)).or_insert((0, at)).0 += 1;
     }
-    let mut by: Vec<(String, usize)> =
-        by.into_iter().map(|(source, count)| (waker_name(scene, source), count)).collect();
+    let named = |((source, _), (count, at))| (waker_name(scene, task.id, (at, source)), count);
+    let mut by: Vec<(String, usize)> = by.into_iter().map(named).collect();
     by.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     canvas::put_rule(buffer, theme, foot, &format!("sources of the last {counted} wakes"), "", false);
     let rows = crate::view::layout::below_rule(foot);
