@@ -86,7 +86,7 @@ use KeyScope::{Dashboard, Form, Global, Pager, Picker, Prompt};
 /// All key bindings. Within a scope, the footer shows earlier entries first.
 #[rustfmt::skip]
 pub const BINDINGS: &[KeyBinding] = &[
-    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "go to the task or time of the row", "go to"),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Dashboard, "show the finding, or go to the task or time of the row", "go to"),
     bind(&[ch(' ')], Action::TogglePause, Dashboard, "pause or resume the loop; for an external app: freeze the view", "pause"),
     bind(&[ch('z')], Action::ToggleProcessFreeze, Dashboard, "stop or continue the whole process that loopscope started", "stop process"),
     bind(&[ch('R')], Action::Reconnect, Dashboard, "retry the connection now", "retry now"),
@@ -167,7 +167,8 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::PageDown), ch(' ')], Action::Move(Motion::PageDown), Pager, "page down", ""),
     bind(&[key_press(KeyCode::Home)], Action::Move(Motion::First), Pager, "to the top", ""),
     bind(&[key_press(KeyCode::End)], Action::Move(Motion::Last), Pager, "to the end", ""),
-    bind(&[key_press(KeyCode::Enter), ch('q'), ch('?')], Action::Back, Pager, "close", "close"),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Pager, "close; for a finding, go to its task and time", "close"),
+    bind(&[ch('q'), ch('?')], Action::Back, Pager, "close", ""),
 
     bind(&[ch(':')], Action::Palette, Global, "enter a command, such as `speed 60` or `goto 10s`", "commands"),
     bind(&[ch('?')], Action::Help, Global, "show the keys of this screen and the marks of the timeline", "help"),
