@@ -168,8 +168,8 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::PageDown), ch(' ')], Action::Move(Motion::PageDown), Pager, "page down", ""),
     bind(&[key_press(KeyCode::Home)], Action::Move(Motion::First), Pager, "to the top", ""),
     bind(&[key_press(KeyCode::End)], Action::Move(Motion::Last), Pager, "to the end", ""),
-    bind(&[key_press(KeyCode::Enter)], Action::Accept, Pager, "close; a finding is shown on the timeline", ""),
-    bind(&[ch('q'), ch('?')], Action::Back, Pager, "close", "close"),
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Pager, "close; for a finding, go to its task and time", "close"),
+    bind(&[ch('q'), ch('?')], Action::Back, Pager, "close", ""),
 
     bind(&[ch(':')], Action::Palette, Global, "enter a command, such as `speed 60` or `goto 10s`", "commands"),
     bind(&[ch('?')], Action::Help, Global, "show the keys of this screen and the marks of the timeline", "help"),

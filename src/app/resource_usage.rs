@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -44,6 +45,8 @@ pub struct ResourceUsage {
     pub alive: usize,
     /// Number of dropped resources that are not listed.
     pub unlisted: usize,
+    /// Of an external app: the number of each resource among those of its name, from 1.
+    numbers: FxHashMap<ResourceId, u32>,
     holders: FxHashMap<ResourceId, TaskSample>,
     waiters: FxHashMap<ResourceId, TaskSample>,
     /// The trace's event count when this pass began; `None` before the first pass.
@@ -55,6 +58,8 @@ pub struct ResourceUsage {
 #[derive(Clone, Debug, Default)]
 struct UsageBuilder {
     into: ResourceUsage,
+    /// Number of resources of each name so far.
+    names: FxHashMap<Arc<str>, u32>,
     stage: UsageStage,
     /// The newest dropped resources (the oldest of them on top), and the number of all dropped ones.
     dropped: BinaryHeap<Reverse<(Nanos, ResourceId)>>,
@@ -77,6 +82,11 @@ impl Default for UsageStage {
 }
 
 impl ResourceUsage {
+    /// Returns the number of the resource among those of its name, from 1, in an external app.
+    pub fn number(&self, id: ResourceId) -> Option<u32> {
+        self.numbers.get(&id).copied()
+    }
+
     /// Returns the owners of a resource.
     pub fn holders(&self, id: ResourceId) -> Option<&TaskSample> {
         self.holders.get(&id)
@@ -133,6 +143,12 @@ impl UsageBuilder {
                 return UsageStage::Resources(id.index());
             }
             *budget -= 1;
+            // Resources of an external app have only the name of their type.
+            if trace.is_external() {
+                let number = self.names.entry(Arc::clone(&resource.resource.name)).or_default();
+                *number += 1;
+                self.into.numbers.insert(id, *number);
+            }
             let Some(to) = resource.dropped_at() else {
                 self.into.listed.push(id);
                 continue;

@@ -42,7 +42,7 @@ pub struct Finding {
     pub count: u64,
     /// Whether the trace proves the finding. It does not if a part was inferred, or if events are missing.
     pub is_certain: bool,
-    /// Loop time at which the problem first shows.
+    /// Loop time at which the problem first shows in `task`.
     pub at_ns: Nanos,
     /// What was found, and the advice.
     pub message: String,

@@ -17,7 +17,7 @@ struct Group {
 }
 
 /// Merges the diagnostics of one lint that have equal groups. The shown one has the greatest weight; it gets the
-/// earliest time and the sum of the counts.
+/// sum of the counts.
 pub(super) fn merge_groups(trace: &Trace, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut merged = Vec::new();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
@@ -41,13 +41,12 @@ pub(super) fn merge_groups(trace: &Trace, diagnostics: Vec<Diagnostic>) -> Vec<D
 impl Group {
     fn add(&mut self, mut added: Diagnostic) {
         self.tasks.extend(added.task);
-        let at_ns = self.shown.at_ns.min(added.at_ns);
         let count = self.shown.count.saturating_add(added.count);
         let is_heavier = (added.doubt.is_none(), added.weight) > (self.shown.doubt.is_none(), self.shown.weight);
         if is_heavier {
             std::mem::swap(&mut self.shown, &mut added);
         }
-        (self.shown.at_ns, self.shown.count) = (at_ns, count);
+        self.shown.count = count;
     }
 
     /// Returns the shown diagnostic, and names the other tasks in its evidence.

@@ -391,8 +391,8 @@ fn forgotten_awaits_of_builtins_are_found() {
     };
     for (body, name) in [
         ("sleep(1)", "`sleep()`"),
-        ("local q = channel(1) q:send(1)", "`channel.send(channel-1)`"),
-        ("local l = mutex() l:lock()", "`mutex.lock(mutex-1)`"),
+        ("local q = channel(1) q:send(1)", "`channel.send()`"),
+        ("local l = mutex() l:lock()", "`mutex.lock()`"),
         ("yield_now()", "`yield_now()`"),
     ] {
         let found = found(body);

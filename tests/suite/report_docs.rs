@@ -148,7 +148,7 @@ fn type_name(property: &Value) -> String {
         return target.rsplit('/').next().unwrap_or_default().to_owned();
     }
     if let Some(choices) = property["anyOf"].as_array() {
-        return choices.iter().map(|choice| type_name(choice)).collect::<Vec<_>>().join(" or ");
+        return choices.iter().map(type_name).collect::<Vec<_>>().join(" or ");
     }
     match &property["type"] {
         Value::String(name) if name == "array" => format!("list of {}", type_name(&property["items"])),

@@ -75,7 +75,10 @@ fn cells(scene: SessionScene<'_>, trace: &Trace, id: ResourceId, entry: &Resourc
     }
     [
         resource.kind.name().to_owned(),
-        resource.name.to_string(),
+        match resource_usage.number(id) {
+            Some(number) => format!("{} #{number}", resource.name),
+            None => resource.name.to_string(),
+        },
         since,
         format_tasks(trace, resource_usage.holders(id)),
         format_tasks(trace, resource_usage.waiters(id)),
