@@ -50,6 +50,7 @@ mod loop_shared;
 mod loop_thread;
 mod program_hooks;
 mod resources;
+mod run_end;
 mod sleep;
 mod spawn_location;
 mod spin_detector;
@@ -84,7 +85,7 @@ use crate::control::{Breakpoint, ClockKind, FeedChoice, RunOutcome, SessionComma
 use crate::feed::console::{OwnConsoleDecoder, TokioTaskIds};
 use crate::feed::probe::{LoopWriter, Probe, ProbeReader};
 use crate::feed::time_map::TimeMap;
-use crate::trace::{Event, Nanos, TaskId};
+use crate::trace::{Event, Nanos};
 use clock::LoopClock;
 use gate::Gate;
 use loop_shared::LoopShared;
@@ -314,46 +315,8 @@ async fn run_root(
     until: Option<Nanos>,
 ) -> RunOutcome {
     let outcome = run_main(loop_handle, root_wakeup, program, until).await;
-    let shared = loop_handle.shared();
-    // If main has ended, its end is what cancels the other tasks and wakes them.
-    let main = TaskId::from_index(0);
-    let cleanup = match shared.find_task(main) {
-        None => loop_thread::run_as_task(main, || shared.program_hooks.take_cleanup()),
-        Some(_) => shared.program_hooks.take_cleanup(),
-    };
-    if let Some(cleanup) = cleanup {
-        run_cleanup(shared, root_wakeup, cleanup).await;
-    }
-    drop_remaining_tasks(shared).await;
+    run_end::finish_run(loop_handle.shared(), root_wakeup).await;
     outcome
-}
-
-/// Runs the program's cleanup to its end, or until the run is stopped.
-async fn run_cleanup(shared: &LoopShared, root_wakeup: &Notify, mut cleanup: BoxFuture<()>) {
-    while !shared.gate.is_quitting() {
-        tokio::select! {
-            biased;
-            () = &mut cleanup => return,
-            () = root_wakeup.notified() => shared.gate.run_actions(shared),
-        }
-    }
-}
-
-/// Drops the remaining tasks in the order of their creation. tokio would drop them in an order that depends on how many
-/// tasks the whole process has spawned.
-async fn drop_remaining_tasks(shared: &LoopShared) {
-    /// Number of times that tasks are dropped which dropped tasks have spawned.
-    const ROUNDS_MAX: usize = 100;
-    // From here on, no gate stops the loop.
-    shared.gate.command(SessionCommand::Quit, Some(&shared.clock));
-    for _ in 0..ROUNDS_MAX {
-        let remaining = shared.live_tasks().all();
-        if remaining.is_empty() {
-            return;
-        }
-        remaining.iter().for_each(|task| task.cancel());
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Spawns main and waits for its end, for the time limit and for commands.

@@ -8,8 +8,8 @@ end)
 
 return {
   title  = "Cancel, and clean up",
-  lesson = "A cancelled task is dropped where it waits. Its <close> variables are closed, and its locks are released "
-        .. "immediately.",
+  lesson = "A cancel raises an error where the task waits. Its <close> variables are closed, and may await; its locks "
+        .. "are released.",
   clock  = "virtual",
   expects = { findings = {} },
   main = async(function()

@@ -221,6 +221,7 @@ fn write_feeds(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
         (FeedChoice::Probe, _) => writeln!(out, "  {exact_feed} only: counts are not cross-checked")?,
         (FeedChoice::Console, _) => {
             writeln!(out, "  console only: times are sampled, and counts are not cross-checked")?;
+            writeln!(out, "  findings that need every poll or wake are unknown")?;
         }
     }
     let shown = if input.full { disagreements.len() } else { DISAGREEMENTS_SHOWN };

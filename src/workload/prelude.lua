@@ -15,9 +15,9 @@ end
 local function caught(ok, ...)
   leave_handler()
   if ok then return true, ... end
-  local message = host.cancel_message((...))
+  local message, cancel = host.cancel_parts((...))
   if message == nil then host.raw_error((...), 0) end
-  return false, message, (...)
+  return false, message, cancel
 end
 
 -- A coroutine runs inline, on its awaiter's stack; everything else is a Rust future.

@@ -115,6 +115,11 @@ fn pcall_does_not_catch_a_cancel() {
             "true",
         ),
         ("return {catch_cancelled(function() return 1, 2 end)}", "[true,1,2]"),
+        (
+            "local text create_task(async(function() current_task():cancel('x') local _, m, c = catch_cancelled(await, sleep(1)) text = m .. '|' .. tostring(c) end)()) \
+             await(sleep(1)) return text",
+            r#""x|cancelled: x""#,
+        ),
         ("local ok, e = pcall(catch_cancelled, function() fail('other') end) return e", r#""demo.lua:4: other""#),
         // A task that cancels itself ends at its next await.
         (

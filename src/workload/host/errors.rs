@@ -160,11 +160,13 @@ pub(super) fn is_uncatchable(host: &ScriptHost, value: &Value) -> bool {
     }
 }
 
-/// Returns the message of a cancel, empty if it has none. Returns `None` for any other error.
-pub(super) fn cancel_message(host: &ScriptHost, value: &Value) -> Option<String> {
+/// Returns the message of a cancel, empty if it has none, and the cancel as an error to raise again. Returns `None` for
+/// any other error.
+pub(super) fn cancel_parts(host: &ScriptHost, value: &Value) -> Option<(String, Value)> {
     let Value::Error(error) = value else { return None };
     let fault = fault_from_error(host, error);
-    (fault.kind == FaultKind::Cancelled).then(|| fault.cancel_message.as_deref().unwrap_or_default().to_owned())
+    let message = fault.cancel_message.as_deref().unwrap_or_default().to_owned();
+    (fault.kind == FaultKind::Cancelled).then(|| (message, Value::Error(Box::new(Error::external(fault)))))
 }
 
 /// Returns the word that a Lua message refers to, and whether it is a name rather than an operator.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::awaitable::await_functions;
-use super::errors::{add_traceback, cancel_message, is_uncatchable, to_catchable};
+use super::errors::{add_traceback, cancel_parts, is_uncatchable, to_catchable};
 use super::generator;
 use super::key_order::sorted_keys;
 use super::script_host::ScriptHost;
@@ -68,8 +68,13 @@ fn install_errors(lua: &Lua, host: &Arc<ScriptHost>, natives: &Table) -> mlua::R
     natives
         .set("is_uncatchable", lua.create_function(move |_, value: Value| Ok(is_uncatchable(&checking, &value)))?)?;
     natives.set("on_error", lua.create_function(move |lua, value: Value| Ok(add_traceback(&tracing, lua, &value)))?)?;
-    natives
-        .set("cancel_message", lua.create_function(move |_, value: Value| Ok(cancel_message(&cancelling, &value)))?)?;
+    natives.set(
+        "cancel_parts",
+        lua.create_function(move |lua, value: Value| match cancel_parts(&cancelling, &value) {
+            Some((message, cancel)) => Ok(MultiValue::from_iter([Value::String(lua.create_string(message)?), cancel])),
+            None => Ok(MultiValue::new()),
+        })?,
+    )?;
     natives.set(
         "enter_handler",
         lua.create_function(move |_, ()| {

@@ -1,9 +1,10 @@
 //! The end of a run: the tasks that remain are cancelled, and their cleanup runs to its end.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{join_all, select};
 
 use super::script_host::ScriptHost;
 use super::task_handle::ScriptTask;
@@ -51,12 +52,8 @@ fn cancel_all(host: &ScriptHost) -> Option<Vec<ScriptTask>> {
 
 /// Waits for the end of all tasks, for at most [`CLEANUP_MAX`].
 async fn wait_for_all(host: &ScriptHost, tasks: &[ScriptTask]) {
-    let Some(mut sleep) = host.sleep(CLEANUP_MAX) else { return };
-    poll_fn(|context| {
-        let running = tasks.iter().filter(|task| task.poll_ended(context).is_pending()).count();
-        if running == 0 { Poll::Ready(()) } else { sleep.as_mut().poll(context) }
-    })
-    .await;
+    let Some(sleep) = host.sleep(CLEANUP_MAX) else { return };
+    select(join_all(tasks.iter().map(ScriptTask::ended)).boxed(), sleep).await;
     for task in tasks.iter().filter(|task| task.outcome().is_none()) {
         let limit = humantime::format_duration(CLEANUP_MAX);
         host.log_error(&format!("the cleanup of {} did not end within {limit} and was dropped", task.name()));
