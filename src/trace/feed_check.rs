@@ -105,10 +105,7 @@ impl FeedCheck {
         let is_reported = last < self.console_complete_until;
         let is_unfinished =
             task.outcome.is_none() && self.recording_stats.as_ref().is_some_and(|recording| recording.is_unfinished);
-        // The console counts the drop of a future as a poll, until the span of the task is closed.
-        let drops = u64::from(task.outcome.is_some());
-        let most = TaskCounts { polls: exact.polls.saturating_add(drops), ..exact };
-        (!is_reported || counts_at_least(console, exact)) && (is_unfinished || counts_at_least(most, console))
+        (!is_reported || counts_at_least(console, exact)) && (is_unfinished || counts_at_least(exact, console))
     }
 }
 

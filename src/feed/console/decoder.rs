@@ -112,6 +112,11 @@ impl ConsoleDecoder {
         (self.task_for_span(span) == Some(task)).then_some(span)
     }
 
+    /// Whether the span of a task is still open.
+    pub fn is_open(&self, task: TaskId) -> bool {
+        self.span_for_task(task).is_some_and(|span| !self.tasks.is_closed(span))
+    }
+
     /// Returns the number of tasks so far.
     pub fn task_count(&self) -> usize {
         self.task_count

@@ -50,6 +50,8 @@ pub struct Correlator {
     sweep_threshold: usize,
     /// Tasks with updates that wait for the recording.
     pending: Vec<TaskId>,
+    /// Tasks of which the console has counted one poll more than the recording, with those counts.
+    ahead: Vec<(TaskId, TaskCounts)>,
     /// Resource ends that wait for the recording.
     pending_ends: Vec<Event>,
     /// Time of the last console update in nanoseconds since 1970.
@@ -72,6 +74,7 @@ impl Correlator {
             tasks: FxHashMap::default(),
             sweep_threshold: SWEEP_TASKS_MIN,
             pending: Vec::new(),
+            ahead: Vec::new(),
             pending_ends: Vec::new(),
             updated_until: None,
             polls_until: None,
@@ -194,6 +197,7 @@ impl Correlator {
     pub fn catch_up(&mut self, recording: &mut RecordingDecoder, trace: &Trace) -> Vec<Event> {
         let mut emitted = std::mem::take(&mut self.pending_ends);
         let (tasks, last) = (&mut self.tasks, self.origin.saturating_add(recording.last_time()));
+        let ahead = &mut self.ahead;
         self.pending.retain(|console_id| {
             let Some(pending) = tasks.get_mut(console_id) else { return false };
             pending.trace_id =
@@ -205,11 +209,36 @@ impl Correlator {
                 return pending.is_pending;
             };
             emitted.extend(pending.location.take().map(|location| Event::SpawnLocation { task, location }));
-            emitted.extend(pending.counts.take().map(|counts| Event::ConsoleCounts { task, counts }));
+            if let Some(counts) = pending.counts.take() {
+                emitted.push(Event::ConsoleCounts { task, counts });
+                ahead.retain(|(id, _)| id != console_id);
+                if trace.task(task).is_some_and(|task| counts.polls == task.counts.polls + 1) {
+                    ahead.push((*console_id, counts));
+                }
+            }
             pending.is_pending = false;
             false
         });
+        self.correct_drops(trace, &mut emitted);
         emitted
+    }
+
+    /// Corrects the counts of ended tasks whose spans are still open. Until then, the console counts the drop of the
+    /// future as a poll.
+    fn correct_drops(&mut self, trace: &Trace, emitted: &mut Vec<Event>) {
+        let (tasks, decoder) = (&self.tasks, &self.decoder);
+        self.ahead.retain(|(console_id, counts)| {
+            let Some(task) = tasks.get(console_id).and_then(|task| trace.task(task.trace_id?)) else { return false };
+            if counts.polls != task.counts.polls + 1 {
+                return false;
+            }
+            if task.outcome.is_some() && decoder.is_open(*console_id) {
+                let counts = TaskCounts { polls: counts.polls - 1, ..*counts };
+                emitted.push(Event::ConsoleCounts { task: task.id, counts });
+                return false;
+            }
+            true
+        });
     }
 }
 
