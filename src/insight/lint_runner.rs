@@ -7,7 +7,7 @@ use super::finding::{FINDINGS_MAX, Finding, Findings};
 use super::lint_context::{LintContext, LintIndex};
 use super::lints::{LINTS, LintPass};
 use super::thresholds::Thresholds;
-use crate::trace::{Task, Trace};
+use crate::trace::{Task, TaskKind, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
 const FINISH_COST: usize = 5_000;
@@ -114,9 +114,17 @@ impl LintRunner {
     }
 
     fn visit_tasks(&mut self, from: usize, trace: &Trace, left: &mut usize) -> LintStage {
+        // The workers of a runtime are spawned before its tasks.
+        let has_workers = trace.tasks().iter().take(FIRST_TASKS).any(|task| task.meta.kind == TaskKind::Worker);
         for task in trace.tasks().iter_from(from) {
             if *left == 0 {
                 return LintStage::Tasks(task.id.index());
+            }
+            // Workers and blocking closures are no tasks. A `block_on` future occupies the loop only if that has no
+            // workers.
+            if task.is_off_loop() || (has_workers && task.meta.kind == TaskKind::BlockOn) {
+                *left -= 1;
+                continue;
             }
             *left = left.saturating_sub(task_cost(task));
             let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
@@ -153,6 +161,9 @@ impl LintRunner {
         LintStage::Finish(index + 1)
     }
 }
+
+/// Number of tasks among which workers are searched.
+const FIRST_TASKS: usize = 64;
 
 /// Cost of visiting a task, in visited awaits.
 fn task_cost(task: &Task) -> usize {

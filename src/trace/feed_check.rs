@@ -66,13 +66,6 @@ impl FeedCheck {
         self.fidelity == Fidelity::Exact
     }
 
-    /// Returns whether the open awaits of a task are inside each other. Those of an external app are side by side: only
-    /// tokio's own primitives report awaits.
-    #[inline]
-    pub fn are_awaits_nested(&self) -> bool {
-        !self.is_external
-    }
-
     /// Returns the disagreement of the feeds about `task`, if there is one.
     pub fn disagreement(&self, task: &Task) -> Option<FeedDisagreement> {
         let probe = TaskCounts { polls: task.counts.polls.saturating_add(task.suppressed_polls()), ..task.counts };

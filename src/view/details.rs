@@ -51,7 +51,7 @@ pub fn lines(scene: SessionScene<'_>, width: u16) -> Vec<Line<'static>> {
     let pane = DetailsPane { scene, width: width.into(), at: scene.model.dashboard.viewed_time() };
     let mut lines = vec![Line::from_iter([
         span(scene.theme, Role::Strong, format!(" {} ", text::truncate(&task.name(), pane.width.saturating_sub(14)))),
-        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.name())),
+        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.screen_name())),
     ])];
     pane.push_state(&mut lines, task);
     pane.push_origin(&mut lines, task);

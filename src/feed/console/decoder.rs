@@ -1,7 +1,8 @@
 //! Decoder for other programs: tasks are spawned and ended by what the wire reports.
 //!
 //! Counts, sums, starts and ends are exact. Of single polls and wakes each update carries only the last one. The wire
-//! does not tell whether a task completed or was cancelled, so every task that ends counts as done.
+//! does not tell whether a task completed or was cancelled. One that is dropped while it waits, or before its first poll,
+//! was cancelled; any other task that ends counts as done.
 
 mod caveats;
 mod task_updates;
@@ -19,7 +20,7 @@ use super::text_interner::TextInterner;
 use super::wire_clock::{ToLoopTime, WireClock, WireTimestamp};
 use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, ReportedSpan};
 use crate::feed::wire::ConsoleMessage;
-use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskStats};
+use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskOutcome, TaskStats};
 use caveats::Caveats;
 
 /// Live tasks that are shown; further ones are only counted.
@@ -322,7 +323,8 @@ impl ConsoleDecoder {
             };
             // Its id is reused, so the old task has ended at an unknown time.
             if self.tasks.get(span).is_some() && !self.tasks.is_closed(span) {
-                self.end_task(span, at, events);
+                // Its outcome was not reported.
+                self.end_task(span, at, TaskOutcome::Unknown, events);
             }
             events.extend(self.spawn_task(
                 span,

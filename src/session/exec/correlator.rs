@@ -50,7 +50,7 @@ pub struct Correlator {
     sweep_threshold: usize,
     /// Tasks with updates that wait for the recording.
     pending: Vec<TaskId>,
-    /// Tasks of which the console has counted one poll more than the recording, with those counts.
+    /// Tasks of which the console has counted more polls than the recording so far, with those counts.
     ahead: Vec<(TaskId, TaskCounts)>,
     /// Resource ends that wait for the recording.
     pending_ends: Vec<Event>,
@@ -212,7 +212,7 @@ impl Correlator {
             if let Some(counts) = pending.counts.take() {
                 emitted.push(Event::ConsoleCounts { task, counts });
                 ahead.retain(|(id, _)| id != console_id);
-                if trace.task(task).is_some_and(|task| counts.polls == task.counts.polls + 1) {
+                if trace.task(task).is_some_and(|task| counts.polls > task.counts.polls) {
                     ahead.push((*console_id, counts));
                 }
             }
@@ -220,6 +220,7 @@ impl Correlator {
             false
         });
         self.correct_drops(trace, &mut emitted);
+        self.ahead.truncate(PENDING_TASKS_MAX);
         emitted
     }
 
@@ -229,10 +230,10 @@ impl Correlator {
         let (tasks, decoder) = (&self.tasks, &self.decoder);
         self.ahead.retain(|(console_id, counts)| {
             let Some(task) = tasks.get(console_id).and_then(|task| trace.task(task.trace_id?)) else { return false };
-            if counts.polls != task.counts.polls + 1 {
+            if counts.polls <= task.counts.polls {
                 return false;
             }
-            if task.outcome.is_some() && decoder.is_open(*console_id) {
+            if counts.polls == task.counts.polls + 1 && task.outcome.is_some() && decoder.is_open(*console_id) {
                 let counts = TaskCounts { polls: counts.polls - 1, ..*counts };
                 emitted.push(Event::ConsoleCounts { task: task.id, counts });
                 return false;
