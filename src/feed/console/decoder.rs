@@ -133,13 +133,13 @@ impl ConsoleDecoder {
         &mut self.clock
     }
 
-    /// Whether the program's buffer was empty after the last update, so that no poll of an await is outstanding.
-    pub fn has_every_poll(&self) -> bool {
-        !self.publish_lag.is_full()
+    /// Returns the loop time before which every poll of an await has been reported.
+    pub fn polls_complete_until(&self) -> Nanos {
+        self.publish_lag.complete_until().map_or(0, |stamp| self.clock.loop_time_of(stamp))
     }
 
     /// Returns the loop time from which on the polls of awaits are reported.
-    pub fn has_polls_from(&self) -> Nanos {
+    pub fn polls_complete_from(&self) -> Nanos {
         self.async_ops.unreported_until()
     }
 
@@ -276,10 +276,9 @@ impl ConsoleDecoder {
         self.extend_running_polls(&mut events);
         self.reconnected_after = None;
         self.publish_lag.finish_update();
-        let is_complete = !self.publish_lag.is_full();
         match self.polls {
-            PollSource::Console => events.extend(self.async_ops.finish_update(is_complete)),
-            PollSource::Recording => self.async_ops.finish_update_patiently(is_complete),
+            PollSource::Console => events.extend(self.async_ops.finish_update(!self.publish_lag.is_full())),
+            PollSource::Recording => self.async_ops.finish_update_patiently(self.polls_complete_until()),
         }
         let now = self.clock.now();
         events.push(match self.polls {

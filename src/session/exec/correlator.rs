@@ -56,9 +56,6 @@ pub struct Correlator {
     pending_ends: Vec<Event>,
     /// Time of the last console update in nanoseconds since 1970.
     updated_until: Option<u64>,
-    /// Time up to which the polls of awaits are complete, in nanoseconds since 1970: that of an update after which the
-    /// app's buffer was drained.
-    polls_until: Option<u64>,
     /// Time up to which the counts are complete, in nanoseconds since 1970: that of the update before the last.
     counted_until: Option<u64>,
 }
@@ -77,7 +74,6 @@ impl Correlator {
             ahead: Vec::new(),
             pending_ends: Vec::new(),
             updated_until: None,
-            polls_until: None,
             counted_until: None,
         }
     }
@@ -102,8 +98,8 @@ impl Correlator {
 
     /// Returns the interval in which every poll of an await is reported, in nanoseconds since 1970.
     pub fn polls_interval(&self) -> Option<(u64, u64)> {
-        let from = self.origin.saturating_add(self.decoder.has_polls_from());
-        self.polls_until.map(|until| (from, until))
+        let [from, until] = [self.decoder.polls_complete_from(), self.decoder.polls_complete_until()];
+        (until > 0).then(|| (self.origin.saturating_add(from), self.origin.saturating_add(until)))
     }
 
     /// Returns a note about the limits of the console's data.
@@ -130,10 +126,6 @@ impl Correlator {
         let events = self.decoder.finish_message(message.skipped_entries());
         let mut emitted = self.sort_events(events, time);
         self.counted_until = self.updated_until;
-        if self.decoder.has_every_poll() {
-            // Events before the previous update were in the buffer when this one drained it.
-            self.polls_until = self.counted_until;
-        }
         self.updated_until = Some(origin.saturating_add(self.decoder.clock().now()));
         let too_many = self.pending_ends.len().saturating_sub(PENDING_ENDS_MAX);
         emitted.extend(self.pending_ends.drain(..too_many));
