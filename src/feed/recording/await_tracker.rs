@@ -90,6 +90,8 @@ impl AwaitTracker {
                 if !std::mem::replace(&mut open.is_just_polled, true) {
                     self.polled.entry(open.task).or_default().current.push(span);
                 }
+            } else {
+                open.is_polled_elsewhere = true;
             }
             return;
         }
@@ -147,12 +149,8 @@ impl AwaitTracker {
 
     /// Handles the end of a poll of `task`.
     pub fn poll_ended(&mut self, task: TaskId, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        for index in (0..self.evident.len()).rev() {
-            let (poller, span) = self.evident[index];
-            if poller == task {
-                self.evident.swap_remove(index);
-                self.try_start(span, resolver, resolver.reported(span), None, out);
-            }
+        for (_, span) in self.evident.extract_if(.., |(poller, _)| *poller == task).collect::<Vec<_>>() {
+            self.try_start(span, resolver, resolver.reported(span), None, out);
         }
         let Some(polled) = self.polled.get_mut(&task) else { return };
         for span in polled.last.drain(..) {
@@ -374,7 +372,7 @@ impl AwaitTracker {
             Readiness::Ready => out(open.ready_event()),
             Readiness::NotReady => {}
             Readiness::Undecided | Readiness::Unknown | Readiness::Assigned => {
-                out(Event::AwaitPollsMissed { id: open.id })
+                out(Event::AwaitPollsMissed { id: open.id });
             }
         }
         out(Event::AwaitEnd { id: open.id, at });
