@@ -134,6 +134,7 @@ impl Trace {
     /// polls of its tasks, and parks and turns are not counted.
     pub fn set_external(&mut self) {
         self.feed_check.is_external = true;
+        self.history.are_awaits_side_by_side = true;
     }
 
     /// Returns whether the traced program is external: not run by loopscope's own runtime.

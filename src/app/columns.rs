@@ -261,8 +261,8 @@ pub const COLUMNS: &[TaskColumn] = &[
         description: "task, local task, block_on future or blocking-pool closure",
         is_number: false,
         lookup_cost: 1,
-        key: |_, task| SortKey::Text(task.meta.kind.name().into()),
-        text: |_, task| task.meta.kind.name().to_owned(),
+        key: |_, task| SortKey::Text(task.meta.kind.screen_name().into()),
+        text: |_, task| task.meta.kind.screen_name().to_owned(),
     },
     TaskColumn {
         title: "location",

@@ -18,6 +18,8 @@ pub enum Readiness {
     Undecided,
     /// It returned ready.
     Ready,
+    /// Its permits were assigned, so it returned ready if it was polled since.
+    Assigned,
     /// It was dropped before it was ready.
     NotReady,
     /// It was dropped, and its last polls were not reported.

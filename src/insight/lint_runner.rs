@@ -8,7 +8,7 @@ use super::finding_groups::merge_groups;
 use super::lint_context::{LintContext, LintIndex};
 use super::lints::{Diagnostic, LINTS, Lint, LintPass};
 use super::thresholds::Thresholds;
-use crate::trace::{Fidelity, Task, Trace};
+use crate::trace::{Fidelity, Task, TaskKind, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
 const FINISH_COST: usize = 5_000;
@@ -121,9 +121,13 @@ impl LintRunner {
             if *left == 0 {
                 return LintStage::Tasks(task.id.index());
             }
-            *left = left.saturating_sub(task_cost(task));
+            // Workers and blocking closures are no tasks. A `block_on` future occupies the loop only if that has no
+            // workers.
+            let is_background = task.is_off_loop() || (self.index.workers() > 0 && task.meta.kind == TaskKind::BlockOn);
+            *left = left.saturating_sub(if is_background { 1 } else { task_cost(task) });
             let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
-            self.passes.iter_mut().for_each(|pass| pass.visit_task(&cx, task));
+            let passes = self.passes.iter_mut().filter(|pass| !is_background || pass.visits_background_tasks());
+            passes.for_each(|pass| pass.visit_task(&cx, task));
         }
         LintStage::Finish(0)
     }

@@ -138,6 +138,12 @@ pub(super) trait LintPass {
     /// Called for each await, in order of creation.
     fn visit_await(&mut self, _cx: &LintContext, _found: &Await) {}
 
+    /// Whether `visit_task` is also to be called for workers, for blocking closures, and for `block_on` futures beside
+    /// workers. None of them occupies the loop.
+    fn visits_background_tasks(&self) -> bool {
+        false
+    }
+
     /// Called once, after all awaits and before the first task.
     fn begin_tasks(&mut self, _cx: &LintContext) {}
 

@@ -188,8 +188,7 @@ impl Trace {
     }
 
     fn add_await_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool) {
-        let (counted, are_nested) = (self.feed_check.is_exact().into(), self.feed_check.are_awaits_nested());
-        self.history.add_await_polls((id, polls, is_ready), counted, are_nested);
+        self.history.add_await_polls(id, polls, is_ready, self.feed_check.is_exact().into());
     }
 
     /// Adds the next task.
@@ -254,7 +253,7 @@ impl Trace {
 
     pub(super) fn end_poll(&mut self, id: TaskId, at: Nanos) {
         self.loop_state.advance(at);
-        let Some(poll) = self.history.end_poll(id, at, self.feed_check.are_awaits_nested()) else { return };
+        let Some(poll) = self.history.end_poll(id, at) else { return };
         if !poll.is_off_loop {
             // The statistics that an external app reports already include this poll.
             let is_in_reported_stats = self.feed_check.is_external && !self.feed_check.is_exact();

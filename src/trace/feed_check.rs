@@ -89,13 +89,6 @@ impl FeedCheck {
         self.processor_waits.push_back((from, to));
     }
 
-    /// Returns whether the open awaits of a task are inside each other. Those of an external app are side by side: only
-    /// tokio's own primitives report awaits.
-    #[inline]
-    pub fn are_awaits_nested(&self) -> bool {
-        !self.is_external
-    }
-
     /// Returns the disagreement of the feeds about `task`, if there is one.
     pub fn disagreement(&self, task: &Task) -> Option<FeedDisagreement> {
         let probe = TaskCounts { polls: task.counts.polls.saturating_add(task.suppressed_polls()), ..task.counts };
@@ -128,10 +121,7 @@ impl FeedCheck {
         let is_reported = last < self.console_complete_until;
         let is_unfinished =
             task.outcome.is_none() && self.recording_stats.as_ref().is_some_and(|recording| recording.is_unfinished);
-        // The console counts the drop of a future as a poll, until the span of the task is closed.
-        let drops = u64::from(task.outcome.is_some());
-        let most = TaskCounts { polls: exact.polls.saturating_add(drops), ..exact };
-        (!is_reported || counts_at_least(console, exact)) && (is_unfinished || counts_at_least(most, console))
+        (!is_reported || counts_at_least(console, exact)) && (is_unfinished || counts_at_least(exact, console))
     }
 }
 

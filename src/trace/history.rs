@@ -49,6 +49,9 @@ pub(super) struct History {
     pub pauses: Pauses,
     /// The newest gaps, oldest first.
     pub gaps: VecDeque<Gap>,
+    /// The open awaits of a task are side by side, not inside each other: those of an external app, in which only tokio's
+    /// own primitives report awaits.
+    pub are_awaits_side_by_side: bool,
     /// Scratch buffer in which blocks are packed.
     pack_scratch: Vec<u8>,
 }
@@ -76,6 +79,7 @@ impl Default for History {
             output: OutputLog::default(),
             pauses: Pauses::default(),
             gaps: VecDeque::new(),
+            are_awaits_side_by_side: false,
             pack_scratch: Vec::new(),
         }
     }
@@ -140,10 +144,9 @@ impl History {
         Some(task.lane.start_poll(at, step, &mut self.pack_scratch))
     }
 
-    /// Ends the current poll of a task. `are_awaits_nested` states that its open awaits are inside each other, in order
-    /// of their creation.
+    /// Ends the current poll of a task.
     #[inline]
-    pub fn end_poll(&mut self, id: TaskId, at: Nanos, are_awaits_nested: bool) -> Option<EndedPoll> {
+    pub fn end_poll(&mut self, id: TaskId, at: Nanos) -> Option<EndedPoll> {
         let task = self.tasks.get_mut(id)?;
         let kind_of = |id| {
             let site = self.awaits.site_of_open(id).and_then(|site| self.sites.get(site.index()));
@@ -151,7 +154,7 @@ impl History {
         };
         let waiting_on = task.open_awaits.last().map(|innermost| {
             let kind = kind_of(innermost);
-            if are_awaits_nested || task.open_awaits.iter().nth(1).is_none() {
+            if !self.are_awaits_side_by_side || task.open_awaits.iter().nth(1).is_none() {
                 return (innermost, kind);
             }
             // Side by side: the one that says most about why the task waits.
@@ -221,16 +224,11 @@ impl History {
 
     /// Adds polls of an await, on which its task waits again. Adds `counted` to the awaits of its task if these include
     /// the first poll.
-    pub fn add_await_polls(
-        &mut self,
-        (id, polls, is_ready): (AwaitId, u32, bool),
-        counted: u64,
-        are_awaits_nested: bool,
-    ) {
+    pub fn add_await_polls(&mut self, id: AwaitId, polls: u32, is_ready: bool, counted: u64) {
         let Some((task, is_first)) = self.awaits.record_polls(id, polls, is_ready) else { return };
-        let Some(task) = self.tasks.get_mut(task).filter(|_| is_first || !are_awaits_nested) else { return };
+        let Some(task) = self.tasks.get_mut(task).filter(|_| is_first || self.are_awaits_side_by_side) else { return };
         task.counts.awaits += if is_first { counted } else { 0 };
-        if !are_awaits_nested && self.awaits.get(id).is_some_and(|found| found.end().is_none()) {
+        if self.are_awaits_side_by_side && self.awaits.get(id).is_some_and(|found| found.end().is_none()) {
             task.open_awaits.insert(id);
         }
     }

@@ -56,6 +56,11 @@ impl TaskKind {
         }
     }
 
+    /// Returns the name used on the screen: tokio's, except for workers, which tokio calls `blocking`.
+    pub fn screen_name(self) -> &'static str {
+        if self == Self::Worker { "worker" } else { self.name() }
+    }
+
     /// Returns the role of such a task in reports.
     pub fn role(self) -> &'static str {
         match self {

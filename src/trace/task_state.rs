@@ -98,12 +98,18 @@ impl History {
         }
     }
 
-    /// Returns the innermost await of `task` that was open at `at`, among the last [`AWAIT_SEARCH_MAX`] before it.
+    /// Returns the innermost await of `task` that was open at `at`, among the last [`AWAIT_SEARCH_MAX`] before it. Of several side by
+    /// side it is the one that says most about why the task waits.
     pub(super) fn open_await_at(&self, task: &Task, at: Nanos) -> Option<(AwaitId, Await)> {
         let candidates = task.awaits.iter_until(at, &self.awaits).take(AWAIT_SEARCH_MAX);
-        candidates
+        let mut open = candidates
             .filter_map(|id| Some((id, self.awaits.get(id)?)))
-            .find(|(_, found)| found.end().is_none_or(|end| at < end))
+            .filter(|(_, found)| found.end().is_none_or(|end| at < end));
+        if self.are_awaits_side_by_side {
+            open.min_by_key(|(_, found)| self.kind_of(found.site).wait_rank())
+        } else {
+            open.next()
+        }
     }
 
     /// Returns the current state of task `id`, or `None` if it does not exist or was evicted.

@@ -56,7 +56,7 @@ pub fn lines(scene: SessionScene<'_>, width: u16) -> Vec<Line<'static>> {
             Role::Strong,
             format!(" {} ", text::truncate_middle(&task.name(), pane.width.saturating_sub(14))),
         ),
-        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.name())),
+        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.screen_name())),
     ])];
     pane.push_state(&mut lines, task);
     pane.push_origin(&mut lines, task);

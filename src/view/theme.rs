@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::trace::{AwaitKind, TaskState};
+use crate::trace::{AwaitKind, Task, TaskState};
 
 /// Set of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +83,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// Role of a row of a task. Workers, `block_on` futures and blocking closures are dimmed.
+    pub fn of_row(task: &Task, is_selected: bool) -> Self {
+        match (is_selected, task.meta.kind.is_task()) {
+            (true, _) => Self::Selected,
+            (false, true) => Self::Text,
+            (false, false) => Self::Dim,
+        }
+    }
+
     /// Role of a task state.
     pub fn of(state: TaskState) -> Self {
         match state {

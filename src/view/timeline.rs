@@ -118,7 +118,7 @@ fn count_columns(scene: SessionScene<'_>) -> [usize; 2] {
 fn render_label(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, row: u16, task: &Task) {
     let state = scene.model.dashboard.state(task.id, scene.session.trace());
     let is_selected = scene.model.dashboard.selected == Some(task.id);
-    let style = scene.theme.style(if is_selected { Role::Selected } else { Role::Text });
+    let style = scene.theme.style(Role::of_row(task, is_selected));
     let has_counts = area.width >= COUNTS_FROM_COLUMNS;
     let counts_columns = if has_counts { COUNT_COLUMNS * 2 } else { 0 };
     let name_columns = usize::from(area.width).saturating_sub(4 + counts_columns);

@@ -245,7 +245,7 @@ async fn timed_out_lock() {
 /// Tasks that complete, panic, and are aborted before their first poll and while they wait.
 async fn ends() {
     tokio::task::spawn_blocking(|| ()).await.expect("it does not panic");
-    let completed = spawn("completed", sleep(TICK));
+    let completed = spawn("completed", async { sleep(TICK).await });
     let panicked = spawn("panicked", async {
         sleep(TICK).await;
         panic!("on purpose");

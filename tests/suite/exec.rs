@@ -285,7 +285,11 @@ fn panic_is_noted_from_the_output() {
     });
     let trace = started.session.trace();
     let panicker = trace.tasks().iter().find(|task| task.name() == "panicker").expect("it is there");
-    assert_eq!(panicker.outcome, Some(TaskOutcome::Completed), "the recording does not distinguish a panic");
+    assert_eq!(
+        panicker.outcome,
+        Some(TaskOutcome::Unknown),
+        "the recording does not distinguish a panic from a return"
+    );
     assert!(note(&started.session).contains("the app's output shows a panic"), "{}", note(&started.session));
     let (_, outcome) = started.stop();
     assert_eq!(outcome, RunOutcome::Completed(Value::Null), "the app itself continues");

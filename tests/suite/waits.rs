@@ -6,7 +6,7 @@ use std::process::Command as Process;
 
 use loopscope::insight::{Thresholds, run_lints};
 use loopscope::session::{AppStdin, ExecSession, Session};
-use loopscope::trace::{Task, TaskState, Trace};
+use loopscope::trace::{Task, TaskOutcome, TaskState, Trace};
 
 use crate::attach::until;
 use crate::example_app::{TempFolder, example_path};
@@ -105,5 +105,155 @@ fn every_stuck_task_waits_for_its_lock() {
         let now = app.trace().now();
         until(&mut app.session, "a long wait", |trace, _| trace.now() > now + 1_200_000_000);
         assert_eq!((stuck(&app), app.findings()), (42, vec!["deadlock"]), "{workers} workers");
+    }
+}
+
+#[test]
+fn sleeps_belong_to_the_tasks_that_sleep() {
+    for workers in WORKERS {
+        let app = start("sleeps", workers);
+        for sleeper in ["sleeper-0", "sleeper-1", "sleeper-2", "sleeper-3"] {
+            let found = app.outcomes(sleeper);
+            let unknown = usize::try_from(app.trace().unknown_counts().awaits).expect("a small number");
+            let sleeps: usize = found.values().sum();
+            assert!(
+                sleeps <= 30 && sleeps + unknown >= 30,
+                "{workers} workers: {sleeper} {found:?}, {unknown} unknown"
+            );
+            // The first ones end before the console is connected, but not before their duration is known.
+            assert!(
+                found
+                    .keys()
+                    .all(|(source, outcome)| (*source, *outcome) == ("sleep", "ready") || *outcome == "unknown")
+            );
+        }
+        // At most 5 % of the awaits are unknown.
+        let unknown = app.trace().unknown_counts().awaits;
+        assert!(unknown * 20 <= 120, "{workers} workers: {unknown} of 120 unknown");
+    }
+}
+
+#[test]
+fn every_lock_is_attributed() {
+    for workers in WORKERS {
+        let app = start("locks", workers);
+        let users = app.outcomes("user");
+        let awaited =
+            |source: &str| users.iter().filter(|((found, _), _)| *found == source).map(|(_, count)| count).sum();
+        let locks: [usize; 4] = ["Mutex::lock", "Semaphore::acquire", "RwLock::write", "RwLock::read"].map(awaited);
+        assert_eq!(locks, [300; 4], "{workers} workers: {users:?}, {:?}", app.trace().unknown_counts());
+        assert!(users.keys().all(|(_, outcome)| *outcome == "ready" || *outcome == "unknown"), "{users:?}");
+        let unknown = app.trace().unknown_counts().awaits;
+        assert!(unknown * 20 <= 300, "{workers} workers: {unknown} of 300 sleeps unknown");
+    }
+}
+
+#[test]
+fn kept_interval_is_no_wait() {
+    for workers in WORKERS {
+        let app = start("interval", workers);
+        assert_eq!(app.waits_on("client"), None, "{workers} workers: it waits for a message");
+        assert_eq!(app.open_awaits("client"), Vec::<&str>::new());
+        let ticks = app.outcomes("client");
+        assert!(ticks.keys().all(|(source, _)| *source == "Interval::tick"), "{workers} workers: {ticks:?}");
+        assert_eq!(ticks.values().sum::<usize>(), 4, "{workers} workers: {ticks:?}");
+    }
+}
+
+#[test]
+fn oneshot_is_awaited_by_its_receiver() {
+    for workers in WORKERS {
+        let app = start("oneshot", workers);
+        assert_eq!(app.waits_on("waiter"), Some("Receiver::await"), "{workers} workers");
+        assert_eq!((app.waits_on("maker"), app.open_awaits("maker")), (None, vec![]), "{workers} workers");
+    }
+}
+
+#[test]
+fn blocking_lock_is_an_await_of_its_closure() {
+    for workers in WORKERS {
+        let app = start("blocking-lock", workers);
+        assert_eq!(app.open_awaits("closure"), ["Mutex::lock"], "{workers} workers");
+    }
+}
+
+#[test]
+fn lock_comes_before_its_timeout() {
+    for workers in WORKERS {
+        let app = start("timeout-lock", workers);
+        assert_eq!(app.waits_on("patient"), Some("Mutex::lock"), "{workers} workers");
+        let open = app.open_awaits("patient");
+        let is_unknown = app.trace().unknown_counts().awaits > 0;
+        assert!(open == ["Mutex::lock", "sleep"] || is_unknown || open == ["Mutex::lock"], "{workers}: {open:?}");
+        let app = start("join", workers);
+        assert_eq!(app.waits_on("joiner"), Some("Semaphore::acquire"), "{workers} workers");
+    }
+}
+
+#[test]
+fn lost_lock_attempts_are_not_ready() {
+    for workers in WORKERS {
+        let app = start("lost-locks", workers);
+        for name in ["timed-out", "lost"] {
+            let locks = app.outcomes(name);
+            let lost = |outcome| locks.get(&("Mutex::lock", outcome)).copied().unwrap_or(0);
+            assert_eq!(lost("cancelled") + lost("unknown"), 20, "{workers} workers: {locks:?}");
+        }
+    }
+}
+
+#[test]
+fn lock_that_was_given_up_is_no_deadlock() {
+    for workers in WORKERS {
+        let mut app = start("timed-out-lock", workers);
+        assert_eq!((app.waits_on("x"), app.waits_on("s")), (Some("Mutex::lock"), Some("Mutex::lock")));
+        let attempts = app.outcomes("s");
+        assert_eq!(attempts.get(&("Mutex::lock", "ready")), None, "{workers} workers: {attempts:?}");
+        let now = app.trace().now();
+        until(&mut app.session, "a long wait", |trace, _| trace.now() > now + 1_200_000_000);
+        assert!(!app.findings().contains(&"deadlock"), "{workers} workers");
+    }
+}
+
+#[test]
+fn ends_are_known_or_unknown() {
+    for workers in WORKERS {
+        let app = start("ends", workers);
+        let outcome = |name: &str| app.task(name).outcome.clone().unwrap_or_else(|| panic!("{name} has not ended"));
+        let (aborted, unpolled) = (outcome("aborted"), outcome("unpolled"));
+        assert_eq!(unpolled, TaskOutcome::Cancelled, "{workers} workers: it was never polled");
+        assert!(matches!(aborted, TaskOutcome::Cancelled | TaskOutcome::Unknown), "{workers} workers: {aborted:?}");
+        assert!(matches!(outcome("panicked"), TaskOutcome::Unknown), "{workers} workers: the app printed its panic");
+        let completed = outcome("completed");
+        assert!(matches!(completed, TaskOutcome::Completed | TaskOutcome::Unknown), "{workers} workers: {completed:?}");
+    }
+}
+
+#[test]
+fn blocking_work_does_not_keep_a_task_alive() {
+    for (mode, name, workers) in [
+        ("unawaited", "starter", 0),
+        ("unawaited", "starter", 2),
+        ("block-in-place", "blocker", 1),
+        ("block-in-place", "blocker", 4),
+    ] {
+        let mut app = start(mode, workers);
+        until(&mut app.session, "the task's end", |trace, _| {
+            trace.tasks().iter().any(|task| task.name() == name && task.outcome.is_some())
+        });
+        assert_eq!(app.trace().disagreements(), [], "{mode} on {workers} workers");
+    }
+}
+
+#[test]
+fn workers_and_closures_are_no_tasks() {
+    for workers in WORKERS {
+        let app = start("closure", workers);
+        let mut roles: Vec<_> = app.trace().tasks().iter().map(|task| task.meta.kind.role()).collect();
+        roles.sort_unstable();
+        let expected = [vec!["block_on", "blocking"], vec!["worker"; workers]].concat();
+        assert_eq!(roles, expected);
+        let counts = app.trace().task_counts();
+        assert_eq!((counts.running, counts.scheduled, counts.waiting, counts.completed), (0, 0, 0, 0));
     }
 }

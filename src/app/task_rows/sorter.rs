@@ -15,6 +15,8 @@ const MERGED_PER_EXAMINED: usize = 2;
 /// A row with its sort key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SortEntry {
+    /// It is a worker, a `block_on` future or a blocking closure. These come last in every order.
+    is_other: bool,
     key: SortKey<'static>,
     id: TaskId,
     is_descending: bool,
@@ -24,7 +26,7 @@ impl Ord for SortEntry {
     fn cmp(&self, other: &Self) -> Ordering {
         let order = if self.is_descending { other.key.cmp(&self.key) } else { self.key.cmp(&other.key) };
         // Tasks with equal keys stay in spawn order, in either direction.
-        order.then(self.id.cmp(&other.id))
+        self.is_other.cmp(&other.is_other).then(order).then(self.id.cmp(&other.id))
     }
 }
 
@@ -82,8 +84,9 @@ impl RowSorter {
     fn sort_slice(&mut self, slice: &[TaskId], (column, is_descending): (&TaskColumn, bool), trace: &Trace) {
         let context = ColumnContext::now(trace);
         let keyed = |id: &TaskId| {
-            let key = column.key(context, trace.task(*id)?).into_owned();
-            Some(SortEntry { key, id: *id, is_descending })
+            let task = trace.task(*id)?;
+            let key = column.key(context, task).into_owned();
+            Some(SortEntry { is_other: !task.meta.kind.is_task(), key, id: *id, is_descending })
         };
         let mut keyed: Vec<SortEntry> = slice.iter().filter_map(keyed).collect();
         keyed.sort_unstable_by(|a, b| b.cmp(a));

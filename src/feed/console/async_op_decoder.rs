@@ -2,11 +2,13 @@
 //! location.
 
 use console_api::async_ops::{AsyncOp, AsyncOpUpdate};
+use console_api::field::{Name, Value};
 use console_api::resources::ResourceUpdate;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::resource_decoder::ResourceDecoder;
 use super::span_map::SpanMap;
+use super::task_stats::FIELDS_MAX;
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
 use crate::feed::await_resolver::{AwaitTarget, Readiness, ReportedSpan};
@@ -48,6 +50,10 @@ struct AsyncOpEntry {
     resource: Option<ResourceId>,
     /// It is a part of another operation.
     is_inner: bool,
+    /// Span id of the operation that is a part of this one.
+    part: Option<u64>,
+    /// Permits that it requested and obtained.
+    permits: Option<(u64, u64)>,
     /// Span id of the task that polled it last.
     owner: Option<u64>,
     /// The await, once its task is known.
@@ -98,10 +104,22 @@ impl AsyncOpDecoder {
         let readiness = match (operation.is_ready, self.spans.is_closed(span)) {
             (true, _) => Readiness::Ready,
             (false, false) => Readiness::Undecided,
-            (false, true) if operation.is_unknown => Readiness::Unknown,
+            (false, true) if operation.is_unknown => match self.permits(span) {
+                Some((requested, obtained)) if obtained < requested => Readiness::NotReady,
+                Some(_) => Readiness::Assigned,
+                None => Readiness::Unknown,
+            },
             (false, true) => Readiness::NotReady,
         };
         ReportedSpan::Operation { owner: operation.owner, enters: operation.polls, readiness }
+    }
+
+    /// Returns how many permits an operation requested from its semaphore and obtained, once it has ended.
+    fn permits(&self, span: u64) -> Option<(u64, u64)> {
+        let operation = self.spans.get(span)?;
+        // tokio's locks acquire permits of a semaphore inside.
+        let inner = operation.part.and_then(|part| self.spans.get(part).filter(|_| self.spans.is_closed(part)));
+        inner.unwrap_or(operation).permits
     }
 
     /// Returns what is awaited where `span` is entered in a poll.
@@ -148,6 +166,7 @@ impl AsyncOpDecoder {
         let mut ended = Vec::new();
         for (span, stats) in &operations.stats_update {
             let Some(operation) = self.spans.open_mut(*span) else { continue };
+            operation.permits = reported_permits(&stats.attributes).or(operation.permits);
             operation.owner = stats.task_id.as_ref().map(|id| id.id).or(operation.owner);
             let was_ready = operation.is_ready;
             operation.is_ready |= self.ready.contains(span);
@@ -181,17 +200,17 @@ impl AsyncOpDecoder {
     /// The end of an operation is read directly, but its polls pass through a buffer that is drained before. So the
     /// poll that returned ready may only arrive with the next update.
     pub fn finish_update(&mut self, is_complete: bool) -> Vec<Event> {
-        self.decide_ended(is_complete, false)
+        self.decide_ended(is_complete, Nanos::MAX)
     }
 
-    /// Completes an update whose awaits another feed ends. Until the program's event buffer is empty, outcomes stay
-    /// undecided.
-    pub fn finish_update_patiently(&mut self, is_complete: bool) {
-        let is_patient = !is_complete && self.ended_before.len() < UNDECIDED_MAX;
-        self.decide_ended(is_complete, is_patient);
+    /// Completes an update whose awaits another feed ends. Outcomes of those that ended after `complete_until` stay
+    /// undecided: their last polls may be outstanding.
+    pub fn finish_update_patiently(&mut self, complete_until: Nanos) {
+        self.decide_ended(true, complete_until);
     }
 
-    fn decide_ended(&mut self, is_complete: bool, is_patient: bool) -> Vec<Event> {
+    /// Decides the outcomes of the operations that ended before `complete_until`, and before this update.
+    fn decide_ended(&mut self, is_complete: bool, complete_until: Nanos) -> Vec<Event> {
         let mut events = Vec::new();
         for span in std::mem::take(&mut self.ready) {
             let Some(operation) = self.spans.open_mut(span).filter(|operation| !operation.is_ready) else { continue };
@@ -200,8 +219,8 @@ impl AsyncOpDecoder {
         }
         let mut due = std::mem::take(&mut self.ended_before);
         self.ended_before = std::mem::take(&mut self.ended);
-        if is_patient {
-            self.ended_before.append(&mut due);
+        if self.ended_before.len() + due.len() < UNDECIDED_MAX {
+            self.ended_before.extend(due.extract_if(.., |(_, at)| *at >= complete_until));
         }
         self.ended_before.retain(|pending| {
             let is_ready = self.spans.get(pending.0).is_some_and(|operation| operation.is_ready);
@@ -251,6 +270,10 @@ impl AsyncOpDecoder {
             self.hidden += 1;
             return;
         }
+        let outer = async_op.parent_async_op_id.as_ref().filter(|_| is_inner);
+        if let Some(outer) = outer.and_then(|outer| self.spans.open_mut(outer.id)) {
+            outer.part = Some(span.id);
+        }
         let resource = self.resources.get(resource.id);
         let kind = resource.map_or(AwaitKind::Other, |resource| resource.kind);
         let location = resource.and_then(|resource| resource.location.clone());
@@ -260,6 +283,8 @@ impl AsyncOpDecoder {
             site,
             resource,
             is_inner,
+            part: None,
+            permits: None,
             owner: None,
             id: None,
             start: times.loop_time(created),
@@ -322,4 +347,17 @@ impl AsyncOpDecoder {
             }
         }
     }
+}
+
+/// Reads the attributes with which tokio's semaphores report the permits that an operation requests and has obtained.
+fn reported_permits(attributes: &[console_api::Attribute]) -> Option<(u64, u64)> {
+    let number = |wanted: &str| {
+        attributes.iter().take(FIELDS_MAX).filter_map(|attribute| attribute.field.as_ref()).find_map(|field| {
+            match (field.name.as_ref()?, field.value.as_ref()?) {
+                (Name::StrName(name), Value::U64Val(number)) if name == wanted => Some(*number),
+                _ => None,
+            }
+        })
+    };
+    Some((number("permits_requested")?, number("permits_obtained")?))
 }

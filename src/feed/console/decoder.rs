@@ -1,7 +1,8 @@
 //! Decoder for other programs: tasks are spawned and ended by what the wire reports.
 //!
 //! Counts, sums, starts and ends are exact. Of single polls and wakes each update carries only the last one. The wire
-//! does not tell whether a task completed or was cancelled, so every task that ends counts as done.
+//! does not tell whether a task completed or was cancelled. One that is dropped while it waits, or before its first poll,
+//! was cancelled; any other task that ends counts as done.
 
 mod caveats;
 mod task_updates;
@@ -20,7 +21,7 @@ use super::update_rhythm::UpdateRhythm;
 use super::wire_clock::{ToLoopTime, WireClock, WireTimestamp};
 use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, ReportedSpan};
 use crate::feed::wire::ConsoleMessage;
-use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskStats};
+use crate::trace::{Event, Nanos, TaskCounts, TaskId, TaskKind, TaskMeta, TaskOutcome, TaskStats};
 use caveats::Caveats;
 
 /// Live tasks that are shown; further ones are only counted.
@@ -118,6 +119,11 @@ impl ConsoleDecoder {
         (self.task_for_span(span) == Some(task)).then_some(span)
     }
 
+    /// Whether the span of a task is still open.
+    pub fn is_open(&self, task: TaskId) -> bool {
+        self.span_for_task(task).is_some_and(|span| !self.tasks.is_closed(span))
+    }
+
     /// Returns the number of tasks so far.
     pub fn task_count(&self) -> usize {
         self.task_count
@@ -133,13 +139,13 @@ impl ConsoleDecoder {
         &mut self.clock
     }
 
-    /// Whether the program's buffer was empty after the last update, so that no poll of an await is outstanding.
-    pub fn has_every_poll(&self) -> bool {
-        !self.publish_lag.is_full()
+    /// Returns the loop time before which every poll of an await has been reported.
+    pub fn polls_complete_until(&self) -> Nanos {
+        self.publish_lag.complete_until().map_or(0, |stamp| self.clock.loop_time_of(stamp))
     }
 
     /// Returns the loop time from which on the polls of awaits are reported.
-    pub fn has_polls_from(&self) -> Nanos {
+    pub fn polls_complete_from(&self) -> Nanos {
         self.async_ops.unreported_until()
     }
 
@@ -281,10 +287,9 @@ impl ConsoleDecoder {
         self.reconnected_after = None;
         self.publish_lag.finish_update();
         events.extend(self.publish_lag.lag().map(|_| Event::ConsoleLate));
-        let is_complete = !self.publish_lag.is_full();
         match self.polls {
-            PollSource::Console => events.extend(self.async_ops.finish_update(is_complete)),
-            PollSource::Recording => self.async_ops.finish_update_patiently(is_complete),
+            PollSource::Console => events.extend(self.async_ops.finish_update(!self.publish_lag.is_full())),
+            PollSource::Recording => self.async_ops.finish_update_patiently(self.polls_complete_until()),
         }
         let now = self.clock.now();
         events.push(match self.polls {
@@ -331,7 +336,8 @@ impl ConsoleDecoder {
             };
             // Its id is reused, so the old task has ended at an unknown time.
             if self.tasks.get(span).is_some() && !self.tasks.is_closed(span) {
-                self.end_task(span, at, events);
+                // Its outcome was not reported.
+                self.end_task(span, at, TaskOutcome::Unknown, events);
             }
             events.extend(self.spawn_task(
                 span,

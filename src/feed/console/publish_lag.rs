@@ -31,6 +31,10 @@ pub struct PublishLag {
     newest: Option<WireTimestamp>,
     /// Entities that are new in this update; each was one event.
     events: u64,
+    /// Events that were new in the update before.
+    events_before: u64,
+    /// Time before which every event has been reported.
+    complete_until: Option<WireTimestamp>,
     lag: Option<Duration>,
 }
 
@@ -45,6 +49,7 @@ impl PublishLag {
         self.updates = self.updates.saturating_add(1);
         self.before = self.now;
         self.now = now.or(self.now);
+        self.events_before = self.events;
         (self.newest, self.events) = (None, 0);
     }
 
@@ -75,6 +80,11 @@ impl PublishLag {
         if self.updates <= FULL_UPDATES {
             return;
         }
+        // The buffer keeps the order of events, so whatever happened before the newest entity was made is reported. Two
+        // updates without events mean that it was empty; one may only have found the budget exhausted.
+        let is_empty = self.updates > FULL_UPDATES && self.events == 0 && self.events_before == 0;
+        let latest = [self.complete_until, self.newest, self.before.filter(|_| is_empty)];
+        self.complete_until = latest.into_iter().flatten().max();
         let stamps = self.newest.zip(self.before).zip(self.now).filter(|_| self.is_full());
         self.lag = stamps.and_then(|((newest, before), now)| {
             let is_old = newest.nanos().saturating_add(LAG_MIN_NS) < before.nanos();
@@ -86,6 +96,11 @@ impl PublishLag {
     /// Whether this update carries about as many events as one can, so that more may be pending.
     pub fn is_full(&self) -> bool {
         self.events >= BUDGET_EVENTS * 9 / 10
+    }
+
+    /// Returns the time before which every event has been reported.
+    pub fn complete_until(&self) -> Option<WireTimestamp> {
+        self.complete_until
     }
 
     /// Returns the age of the newest entity just reported; `None` if the console keeps up.

@@ -109,6 +109,12 @@ impl WireClock {
         self.now
     }
 
+    /// Returns loop time at `stamp`, at most that of the last update.
+    pub fn loop_time_of(&self, stamp: WireTimestamp) -> Nanos {
+        let at = stamp.nanos().saturating_sub(self.origin.unwrap_or(0));
+        Nanos::try_from(at).unwrap_or(0).min(self.now)
+    }
+
     /// Returns loop time of the last update.
     pub fn now(&self) -> Nanos {
         self.now

@@ -57,6 +57,9 @@ pub struct AwaitTracker {
     resolve_queue: VecDeque<u64>,
     /// Unresolved spans that are entered now, while several tasks are polled.
     ambiguous: Vec<u64>,
+    /// Spans that a task seems to poll, to be started when its poll ends. One that is closed before, within the poll that
+    /// entered it first, need not have cloned a waker, so that clone may be of another task.
+    evident: Vec<(TaskId, u64)>,
     /// Ended awaits whose outcome is not reported yet, by span.
     undecided: VecDeque<(u64, AwaitId)>,
     /// What each task polls.
@@ -87,6 +90,8 @@ impl AwaitTracker {
                 if !std::mem::replace(&mut open.is_just_polled, true) {
                     self.polled.entry(open.task).or_default().current.push(span);
                 }
+            } else {
+                open.is_polled_elsewhere = true;
             }
             return;
         }
@@ -120,8 +125,12 @@ impl AwaitTracker {
         };
         unresolved.exited_at = at;
         unresolved.evidence.exit();
+        let evident = unresolved.evidence.likely_poller();
         self.ambiguous.retain(|ambiguous| *ambiguous != span);
-        self.try_start(span, resolver, resolver.reported(span), None, out);
+        match evident {
+            Some(task) => self.evident.push((task, span)),
+            None => self.try_start(span, resolver, resolver.reported(span), None, out),
+        }
         if let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get_mut(&span)
             && !std::mem::replace(&mut unresolved.is_queued, true)
         {
@@ -139,7 +148,10 @@ impl AwaitTracker {
     }
 
     /// Handles the end of a poll of `task`.
-    pub fn poll_ended(&mut self, task: TaskId, out: &mut impl FnMut(Event)) {
+    pub fn poll_ended(&mut self, task: TaskId, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
+        for (_, span) in self.evident.extract_if(.., |(poller, _)| *poller == task).collect::<Vec<_>>() {
+            self.try_start(span, resolver, resolver.reported(span), None, out);
+        }
         let Some(polled) = self.polled.get_mut(&task) else { return };
         for span in polled.last.drain(..) {
             if let Some(TrackedSpan::Open(open)) = self.spans.get(&span)
@@ -175,6 +187,10 @@ impl AwaitTracker {
             }
             Some(TrackedSpan::Unresolved(unresolved)) => {
                 unresolved.closed_at = Some(at);
+                if unresolved.evidence.likely_poller().is_some() {
+                    self.evident.retain(|(_, evident)| *evident != span);
+                    unresolved.evidence.reject_likely_poller();
+                }
                 self.resolve_closed(span, resolver, false, out);
             }
         }
@@ -345,6 +361,9 @@ impl AwaitTracker {
             {
                 Readiness::NotReady
             }
+            // It was ready if it was polled since its permits were assigned, which the poll in which it is dropped was.
+            ReportedSpan::Operation { readiness: Readiness::Assigned, .. } if open.is_just_polled => Readiness::Ready,
+            ReportedSpan::Operation { readiness: Readiness::Assigned, .. } => Readiness::Unknown,
             ReportedSpan::Operation { readiness, .. } => readiness,
             ReportedSpan::Sleep { duration_ns } => open.sleep_readiness(duration_ns),
             ReportedSpan::Unreported | ReportedSpan::NotAwaited => Readiness::Unknown,
@@ -352,7 +371,9 @@ impl AwaitTracker {
         match readiness {
             Readiness::Ready => out(open.ready_event()),
             Readiness::NotReady => {}
-            Readiness::Undecided | Readiness::Unknown => out(Event::AwaitPollsMissed { id: open.id }),
+            Readiness::Undecided | Readiness::Unknown | Readiness::Assigned => {
+                out(Event::AwaitPollsMissed { id: open.id });
+            }
         }
         out(Event::AwaitEnd { id: open.id, at });
         if readiness == Readiness::Undecided && self.undecided.len() < UNDECIDED_MAX {
@@ -364,18 +385,16 @@ impl AwaitTracker {
     fn decide_outcomes(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         for _ in 0..RESOLVES_PER_CALL.min(self.undecided.len()) {
             let Some((span, id)) = self.undecided.pop_front() else { return };
-            match resolver.reported(span) {
+            let is_ready = match resolver.reported(span) {
                 ReportedSpan::Operation { readiness: Readiness::Undecided, .. } | ReportedSpan::Unreported => {
                     self.undecided.push_back((span, id));
+                    continue;
                 }
-                ReportedSpan::Operation { readiness: Readiness::Ready, .. } => {
-                    out(Event::AwaitOutcomeKnown { id, is_ready: true });
-                }
-                ReportedSpan::Operation { readiness: Readiness::NotReady, .. } => {
-                    out(Event::AwaitOutcomeKnown { id, is_ready: false });
-                }
-                _ => {}
-            }
+                ReportedSpan::Operation { readiness: Readiness::Ready, .. } => true,
+                ReportedSpan::Operation { readiness: Readiness::NotReady, .. } => false,
+                _ => continue,
+            };
+            out(Event::AwaitOutcomeKnown { id, is_ready });
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct EnteredSpans {
     pub is_multi_threaded: bool,
     /// Live workers of multi-threaded runtimes.
     pub worker_count: usize,
+    /// Polls of two tasks overlapped, so several threads poll tasks.
+    has_overlapping_tasks: bool,
 }
 
 impl EnteredSpans {
@@ -54,6 +56,8 @@ impl EnteredSpans {
     pub fn exit(&mut self, span: u64) -> Option<bool> {
         let index = self.spans.iter().rposition(|entered| entered.span == span)?;
         let left = self.spans.remove(index);
+        let is_task = |entered: &EnteredSpan| entered.poller.is_some_and(|poller| poller.has_recorded_waker);
+        self.has_overlapping_tasks |= is_task(&left) && self.spans[index..].iter().any(is_task);
         Some(left.task.is_some() && self.spans[index..].iter().any(|after| after.task.is_some()))
     }
 
@@ -87,8 +91,10 @@ impl EnteredSpans {
         if self.is_multi_threaded {
             let mut polled = self.spans.iter().filter_map(|entered| entered.poller);
             return match (polled.next(), polled.next()) {
-                // The only worker polls this task, so it does not run the driver.
-                (Some(PolledTask { task, has_recorded_waker: true, .. }), None) if self.worker_count <= 1 => {
+                // The only thread that polls tasks polls this one, so it does not run the driver.
+                (Some(PolledTask { task, has_recorded_waker: true, .. }), None)
+                    if self.worker_count <= 1 && !self.has_overlapping_tasks =>
+                {
                     WakeSource::Task(task)
                 }
                 (None, _) => WakeSource::Driver,

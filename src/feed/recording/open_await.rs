@@ -21,12 +21,24 @@ pub struct OpenAwait {
     polls: u32,
     /// It was polled during the current poll of its task.
     pub is_just_polled: bool,
+    /// Its span was also entered while its task was not polled: as an operation by what completes it, or as a sleep by
+    /// another task.
+    pub is_polled_elsewhere: bool,
 }
 
 impl OpenAwait {
     /// Creates an await that was first polled at `at`.
     pub fn new(id: AwaitId, task: TaskId, at: Nanos) -> Self {
-        Self { id, task, started_at: at, last_polled_at: at, last_exited_at: at, polls: 0, is_just_polled: false }
+        Self {
+            id,
+            task,
+            started_at: at,
+            last_polled_at: at,
+            last_exited_at: at,
+            polls: 0,
+            is_just_polled: false,
+            is_polled_elsewhere: false,
+        }
     }
 
     /// Records a poll.
@@ -48,7 +60,7 @@ impl OpenAwait {
     /// A sleep that was not due at its last poll was not ready. One that was due and is dropped within the same poll
     /// was.
     pub fn sleep_readiness(&self, duration_ns: Option<u64>) -> Readiness {
-        let Some(duration_ns) = duration_ns else { return Readiness::Unknown };
+        let Some(duration_ns) = duration_ns.filter(|_| !self.is_polled_elsewhere) else { return Readiness::Unknown };
         let elapsed_ns = self.last_polled_at.saturating_sub(self.started_at);
         if elapsed_ns.saturating_add(TIMER_TICK_NS) < duration_ns {
             Readiness::NotReady

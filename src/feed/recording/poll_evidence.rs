@@ -104,6 +104,16 @@ impl PollEvidence {
         }
     }
 
+    /// Returns the task that only its waker shows to have polled the span, if it was entered once.
+    pub fn likely_poller(&self) -> Option<TaskId> {
+        self.poller().filter(|_| self.enters == 1 && self.possible.len() > 1)
+    }
+
+    /// Rejects [`Self::likely_poller`].
+    pub fn reject_likely_poller(&mut self) {
+        self.lacks_evidence = true;
+    }
+
     /// Whether no task was being polled at some enter, so that no task can have polled the span each time.
     pub fn is_impossible(&self) -> bool {
         self.possible.is_empty()

@@ -290,7 +290,7 @@ impl SpanReplayer {
         }
         entry.ending.exit(at, self.line_count);
         if let Some(awaits) = &mut self.awaits {
-            awaits.poll_ended(entry.task, &mut |event| self.pending.emit(event, out));
+            awaits.poll_ended(entry.task, resolver, &mut |event| self.pending.emit(event, out));
         }
         if let Some(candidate) = entry.candidate {
             let outcome = entry.ending.outcome(self.entered.is_multi_threaded, self.entered.worker_count > 0);

@@ -34,6 +34,10 @@ struct NoProgressPass {
 }
 
 impl LintPass for NoProgressPass {
+    fn visits_background_tasks(&self) -> bool {
+        true
+    }
+
     fn visit_task(&mut self, cx: &LintContext, task: &Task) {
         if task.meta.kind == TaskKind::Worker {
             return;

@@ -52,13 +52,12 @@ pub struct Correlator {
     sweep_threshold: usize,
     /// Tasks with updates that wait for the recording.
     pending: Vec<TaskId>,
+    /// Tasks of which the console has counted more polls than the recording so far, with those counts.
+    ahead: Vec<(TaskId, TaskCounts)>,
     /// Resource ends that wait for the recording.
     pending_ends: Vec<Event>,
     /// Time of the last console update in nanoseconds since 1970.
     updated_until: Option<u64>,
-    /// Time up to which the polls of awaits are complete, in nanoseconds since 1970: that of an update after which the
-    /// app's buffer was drained.
-    polls_until: Option<u64>,
     /// Time up to which the counts are complete, in nanoseconds since 1970: that of the update before the last.
     counted_until: Option<u64>,
 }
@@ -74,9 +73,9 @@ impl Correlator {
             tasks: FxHashMap::default(),
             sweep_threshold: SWEEP_TASKS_MIN,
             pending: Vec::new(),
+            ahead: Vec::new(),
             pending_ends: Vec::new(),
             updated_until: None,
-            polls_until: None,
             counted_until: None,
         }
     }
@@ -101,8 +100,8 @@ impl Correlator {
 
     /// Returns the interval in which every poll of an await is reported, in nanoseconds since 1970.
     pub fn polls_interval(&self) -> Option<(u64, u64)> {
-        let from = self.origin.saturating_add(self.decoder.has_polls_from());
-        self.polls_until.map(|until| (from, until))
+        let [from, until] = [self.decoder.polls_complete_from(), self.decoder.polls_complete_until()];
+        (until > 0).then(|| (self.origin.saturating_add(from), self.origin.saturating_add(until)))
     }
 
     /// Returns a note about the limits of the console's data.
@@ -129,10 +128,6 @@ impl Correlator {
         let events = self.decoder.finish_message(message.skipped_entries());
         let mut emitted = self.sort_events(events, time);
         self.counted_until = self.updated_until;
-        if self.decoder.has_every_poll() {
-            // Events before the previous update were in the buffer when this one drained it.
-            self.polls_until = self.counted_until;
-        }
         self.updated_until = Some(origin.saturating_add(self.decoder.clock().now()));
         let too_many = self.pending_ends.len().saturating_sub(PENDING_ENDS_MAX);
         emitted.extend(self.pending_ends.drain(..too_many));
@@ -208,6 +203,7 @@ impl Correlator {
     pub fn catch_up(&mut self, recording: &mut RecordingDecoder, trace: &Trace) -> Vec<Event> {
         let mut emitted = std::mem::take(&mut self.pending_ends);
         let (tasks, last) = (&mut self.tasks, self.origin.saturating_add(recording.last_time()));
+        let ahead = &mut self.ahead;
         self.pending.retain(|console_id| {
             let Some(pending) = tasks.get_mut(console_id) else { return false };
             pending.trace_id =
@@ -219,13 +215,39 @@ impl Correlator {
                 return pending.is_pending;
             };
             emitted.extend(pending.location.take().map(|location| Event::SpawnLocation { task, location }));
-            emitted.extend(pending.counts.take().map(|counts| Event::ConsoleCounts { task, counts }));
+            if let Some(counts) = pending.counts.take() {
+                emitted.push(Event::ConsoleCounts { task, counts });
+                ahead.retain(|(id, _)| id != console_id);
+                if trace.task(task).is_some_and(|task| counts.polls > task.counts.polls) {
+                    ahead.push((*console_id, counts));
+                }
+            }
             let wakers = pending.wakers.take();
             emitted.extend(wakers.map(|(clones, drops)| Event::WakerCounts { task, clones, drops }));
             pending.is_pending = false;
             false
         });
+        self.correct_drops(trace, &mut emitted);
+        self.ahead.truncate(PENDING_TASKS_MAX);
         emitted
+    }
+
+    /// Corrects the counts of ended tasks whose spans are still open. Until then, the console counts the drop of the
+    /// future as a poll.
+    fn correct_drops(&mut self, trace: &Trace, emitted: &mut Vec<Event>) {
+        let (tasks, decoder) = (&self.tasks, &self.decoder);
+        self.ahead.retain(|(console_id, counts)| {
+            let Some(task) = tasks.get(console_id).and_then(|task| trace.task(task.trace_id?)) else { return false };
+            if counts.polls <= task.counts.polls {
+                return false;
+            }
+            if counts.polls == task.counts.polls + 1 && task.outcome.is_some() && decoder.is_open(*console_id) {
+                let counts = TaskCounts { polls: counts.polls - 1, ..*counts };
+                emitted.push(Event::ConsoleCounts { task: task.id, counts });
+                return false;
+            }
+            true
+        });
     }
 }
 

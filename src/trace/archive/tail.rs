@@ -208,6 +208,7 @@ impl Trace {
         (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
         self.feed_check.fidelity = tail.fidelity;
         self.feed_check.is_external = tail.is_external;
+        self.history.are_awaits_side_by_side = tail.is_external;
         self.loop_state.running_off_loop = tail.running_off_loop;
         self.feed_check.multi_threaded_since = tail.multi_threaded_since;
         self.feed_check.recording_stats = tail.recording_stats;

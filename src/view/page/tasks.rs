@@ -100,7 +100,7 @@ fn row(
     shown: &[(usize, u16, u16)],
 ) {
     let is_selected = scene.model.dashboard.selected == Some(task.id);
-    let style = scene.theme.style(if is_selected { Role::Selected } else { Role::Text });
+    let style = scene.theme.style(Role::of_row(task, is_selected));
     if is_selected {
         put_text(buffer, area, (0, row), &" ".repeat(area.width.into()), style);
         put_mark(buffer, area, (0, row), glyph::SELECTED, style);

@@ -19,6 +19,7 @@ impl ConsoleDecoder {
         reported.sort_unstable_by_key(|(task, ..)| *task);
         for (task, span, stats) in reported {
             let Some(entry) = self.tasks.get_mut(span) else { continue };
+            let counts_before = entry.counts;
             entry.counts = TaskCounts { awaits: entry.counts.awaits, ..task_stats::counts(stats) };
             events.push(Event::ConsoleCounts { task, counts: entry.counts });
             if self.polls == PollSource::Recording {
@@ -41,13 +42,21 @@ impl ConsoleDecoder {
             // Statistics are read a moment after the update's timestamp. No total exceeds the task's lifetime.
             measured.busy_ns = measured.busy_ns.min(at - spawned_at);
             measured.scheduled_ns = measured.scheduled_ns.min(at - spawned_at - measured.busy_ns);
+            let is_aborted = stats.dropped_at.is_some() && was_dropped_while_waiting(entry, counts_before);
+            if let Some((_, last)) = entry.measured.filter(|_| is_aborted) {
+                // The console counts the drop as a poll, and the wait before it as scheduled.
+                measured.scheduled_ns = last.scheduled_ns;
+            }
             entry.measured = Some((at, measured));
             events.push(measured_event(task, at, measured));
             let (polled, woken) = task_stats::last_poll_and_wake(stats, &self.clock);
             let polled = polled.map(|(start, end)| (start.max(spawned_at), end.map(|end| end.max(spawned_at))));
             events.push(Event::Sample { task, last_poll: polled, last_wake: woken });
             match ended {
-                Some(ended) => self.end_task(span, ended, events),
+                Some(ended) => {
+                    let outcome = if is_aborted { TaskOutcome::Cancelled } else { TaskOutcome::Completed };
+                    self.end_task(span, ended, outcome, events);
+                }
                 None if measured.activity == TaskActivity::Running => drop(self.running.insert(span)),
                 None => drop(self.running.remove(&span)),
             }
@@ -70,14 +79,21 @@ impl ConsoleDecoder {
     }
 
     /// Ends the task that `span` stands for.
-    pub(super) fn end_task(&mut self, span: u64, at: Nanos, events: &mut Vec<Event>) {
+    pub(super) fn end_task(&mut self, span: u64, at: Nanos, outcome: TaskOutcome, events: &mut Vec<Event>) {
         self.running.remove(&span);
         let Some(task) = self.task_for_span(span).filter(|_| self.tasks.close(span)) else { return };
         if self.polls == PollSource::Console {
-            // The wire does not tell a completed task from a cancelled one.
-            events.push(Event::TaskEnd { task, at, outcome: TaskOutcome::Completed });
+            events.push(Event::TaskEnd { task, at, outcome });
         }
     }
+}
+
+/// Whether a task that is dropped now waited at that time, or was never polled: it was aborted. `before` are its counts
+/// in the update before. If it was polled since, the wire does not show whether it returned or was aborted then.
+fn was_dropped_while_waiting(entry: &ConsoleTaskEntry, before: TaskCounts) -> bool {
+    let was_waiting = entry.measured.is_some_and(|(_, last)| last.activity == TaskActivity::Waiting);
+    let is_unchanged = (before.polls, before.wakes) == (entry.counts.polls, entry.counts.wakes);
+    entry.counts.polls == 0 || (was_waiting && is_unchanged)
 }
 
 fn measured_event(task: TaskId, at: Nanos, measured: TaskStats) -> Event {
