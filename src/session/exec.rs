@@ -8,6 +8,7 @@ mod correlator;
 mod epoch_clock;
 mod freeze;
 mod output;
+mod output_events;
 mod output_reader;
 mod outside_input;
 mod pipe;
@@ -42,7 +43,8 @@ use app_end::AppEnd;
 use correlator::Correlator;
 use epoch_clock::EpochClock;
 use freeze::FreezeState;
-use output::{AppOutput, TimedOutput};
+use output::AppOutput;
+use output_events::queue_output;
 use outside_input::OutsideInputCheck;
 use pipe::{RecordingChunk, RecordingPipe};
 use process::AppProcess;
@@ -206,30 +208,7 @@ impl ExecSession {
 
     /// Queues the app's output as events. Returns whether there was any.
     fn queue_output(&mut self) -> bool {
-        let mut changed = false;
-        while self.time_queue.has_room() {
-            let Some(TimedOutput { arrived_at, is_error, is_pending, ends_pending, text }) = self.output.take() else {
-                break;
-            };
-            let at = self.recording.clock_mut().loop_time(arrived_at);
-            if ends_pending {
-                self.time_queue.push(at, Event::OutputPending { at, is_error, text: "".into() });
-            }
-            let event = match is_pending {
-                true => Event::OutputPending { at, is_error, text },
-                false => Event::Output { task: None, at, text },
-            };
-            self.time_queue.push(at, event);
-            changed = true;
-        }
-        let dropped = self.output.take_dropped();
-        if dropped > 0 {
-            let at = self.recording.clock_mut().loop_time(self.clock.now());
-            let text = format!("({dropped} lines of output dropped: printed faster than they could be read)").into();
-            self.time_queue.push(at, Event::Output { task: None, at, text });
-            changed = true;
-        }
-        changed
+        queue_output(&mut self.output, self.recording.clock_mut(), &mut self.time_queue, self.clock.now())
     }
 
     /// Parses recorded data that arrived up to `horizon`. Returns whether there was any.

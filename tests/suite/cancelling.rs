@@ -98,7 +98,10 @@ fn results_of_a_running_task_are_errors() {
     let body = "local t = create_task(async(function() end)()) t:add_done_callback(function() await(sleep(1)) end) await(sleep(1))";
     let ran = run(&script_with_body("", body), &[]);
     let line = output_lines(&ran)[0];
-    assert!(line.starts_with("[error] done callback of coroutine-1: demo.lua:4: await inside a callback"), "{line}");
+    assert!(
+        line.starts_with("[error] done callback of coroutine-1: demo.lua:4: cannot await inside a callback"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -349,7 +352,7 @@ fn findings_tell_blocking_from_computing() {
     let blocked = found("await(sleep(1)) work(0.05) block(2)");
     assert_eq!(blocked.len(), 1, "{blocked:?}");
     assert!(blocked[0].starts_with("blocked-loop: "), "{blocked:?}");
-    assert!(blocked[0].contains("not counted: 50 ms of computing"), "{blocked:?}");
+    assert!(blocked[0].contains("not counted: 50 ms of computation"), "{blocked:?}");
     let computed = found("await(sleep(1)) for _ = 1, 50 do work(0.1) end block(0.001)");
     assert_eq!(computed.len(), 1, "{computed:?}");
     assert!(computed[0].starts_with("never-yields: "), "{computed:?}");

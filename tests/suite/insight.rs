@@ -580,7 +580,7 @@ fn blocked_loop_needs_a_delayed_task() {
         builder.advance_to(SECOND).start_poll(busy);
         builder.advance_to(SECOND + MILLISECOND);
         if places {
-            builder.spawn_at("", TaskKind::Blocking, "/tokio/src/runtime/scheduler/multi_thread/worker.rs", 9);
+            builder.spawn_at("", TaskKind::Worker, "/tokio/src/runtime/scheduler/multi_thread/worker.rs", 9);
         }
         builder.advance_to(2 * SECOND).end_poll(busy);
         if let Some(after_ns) = woken_after {

@@ -101,8 +101,7 @@ impl AwaitTracker {
             return;
         }
         if self.spans.len() >= TRACKED_MAX && !self.spans.contains_key(&span) {
-            out(Event::AwaitsUnattributed { count: 1 });
-            return;
+            return out(Event::AwaitsUnattributed { count: 1 });
         }
         let entry = self.spans.entry(span).or_insert_with(|| TrackedSpan::Unresolved(UnresolvedSpan::default()));
         let TrackedSpan::Unresolved(unresolved) = entry else { return };
@@ -286,10 +285,7 @@ impl AwaitTracker {
             return;
         };
         let started = match reported {
-            ReportedSpan::NotAwaited => {
-                self.spans.remove(&span);
-                return;
-            }
+            ReportedSpan::NotAwaited => return drop(self.spans.remove(&span)),
             ReportedSpan::Unreported | ReportedSpan::Operation { owner: None, .. } => None,
             ReportedSpan::Sleep { .. } => evidence.poller().map(|task| (task, evidence.first_at)),
             ReportedSpan::Operation { owner: Some(owner), enters, .. } => {
@@ -357,7 +353,9 @@ impl AwaitTracker {
         let readiness = match reported {
             // Its last poll would have been reported.
             ReportedSpan::Operation { readiness: Readiness::Undecided | Readiness::Unknown, .. }
-                if self.reported.contains(&open.last_polled_at) && self.reported.contains(&open.last_exited_at) =>
+                if !open.is_just_polled
+                    && !open.is_polled_elsewhere
+                    && [open.last_polled_at, open.last_exited_at].iter().all(|at| self.reported.contains(at)) =>
             {
                 Readiness::NotReady
             }

@@ -19,7 +19,7 @@ use crate::trace::{
 pub const LINT: Lint = Lint {
     name: "convoy",
     severity: Severity::Warn,
-    summary: "tasks queue for a lock that is held for long, and the queue never drains",
+    summary: "tasks queue for a lock that is held for a long time, and the queue never drains",
     advice: "hold the lock for less time, never across a long await, or share less data",
     new_pass: || whole_trace(check),
 };

@@ -13,7 +13,7 @@ use crate::trace::{Nanos, Task};
 pub const LINT: Lint = Lint {
     name: "starvation",
     severity: Severity::Warn,
-    summary: "a task was ready for long while another one ran without yielding",
+    summary: "a task was scheduled for a long time while another one ran without yielding",
     advice: "make the running task yield",
     new_pass: || per_task(check_task),
 };

@@ -23,7 +23,7 @@ use crate::lab::{TaskSpec, panic_message};
 use crate::trace::Location;
 use crate::workload::fault::{FaultKind, ScriptFault};
 
-/// Stores the outcome of a task, at the latest when it is dropped: then the task was cancelled.
+/// Stores the outcome of a task, or when it is dropped, if not before: then the task was cancelled.
 struct OutcomeGuard(ScriptTask, Arc<ScriptHost>);
 
 impl OutcomeGuard {
