@@ -229,7 +229,7 @@ fn assert_invariants(trace: &Trace) {
             (busy_ns, polls) = (totals.busy_ns, totals.polls);
         }
         assert_eq!(task.outcome.is_some(), task.lane.ended_at().is_some());
-        assert!(matches!(task.outcome, None | Some(TaskOutcome::Completed)));
+        assert!(!matches!(task.outcome, Some(TaskOutcome::Failed(_))), "the wire reports no errors");
         let cells = trace.window(task.id, loopscope::trace::Axis::Time, 0, trace.now().saturating_add(1), 7);
         assert_eq!(cells.len(), 7);
     }

@@ -104,12 +104,12 @@ impl AsyncOpDecoder {
         let readiness = match (operation.is_ready, self.spans.is_closed(span)) {
             (true, _) => Readiness::Ready,
             (false, false) => Readiness::Undecided,
-            (false, true) if operation.is_unknown => match self.permits(span) {
+            (false, true) => match self.permits(span) {
                 Some((requested, obtained)) if obtained < requested => Readiness::NotReady,
                 Some(_) => Readiness::Assigned,
-                None => Readiness::Unknown,
+                None if operation.is_unknown => Readiness::Unknown,
+                None => Readiness::NotReady,
             },
-            (false, true) => Readiness::NotReady,
         };
         ReportedSpan::Operation { owner: operation.owner, enters: operation.polls, readiness }
     }
