@@ -46,7 +46,7 @@ use crate::control::RunOutcome;
 const MAGIC: &[u8; 10] = b"loopscope\0";
 
 /// Format version that is written, and the only one that is read.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// Longest payload of a chunk.
 const CHUNK_BYTES_MAX: usize = 1 << 30;

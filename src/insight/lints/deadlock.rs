@@ -23,7 +23,7 @@ use super::super::lint_context::is_unresolved;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 use crate::trace::{
-    Acquisition, Await, AwaitKind, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId, TaskOutcome,
+    Acquisition, Await, AwaitKind, AwaitOutcome, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId, TaskOutcome,
     TaskState,
 };
 
@@ -137,8 +137,9 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
     is_last && cx.duration_ns(wait) >= WAIT_MIN_NS
 }
 
-/// Infers when each lock of an external app was acquired: at the end of each lock call that completed. Locks that are
-/// free now and have no waiter that was stuck are left out.
+/// Infers when each lock of an external app was acquired: at the end of each lock call that completed. A call of which
+/// the outcome is unknown counts only if none is known to have completed. Locks that are free now and have no waiter that
+/// was stuck are left out.
 fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<(Nanos, TaskId)>> {
     let is_locked = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
@@ -151,10 +152,14 @@ fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<(Nanos, Tas
     };
     let locks = cx.index.awaits_by_resource.iter().filter(|(resource, awaits)| is_locked(resource, awaits));
     let acquired_by = |awaits: &[Await]| {
-        let completed = awaits.iter().filter(|wait| !is_unresolved(wait));
-        let mut acquired: Vec<(Nanos, TaskId)> = completed.filter_map(|wait| Some((wait.end()?, wait.task))).collect();
-        acquired.sort_unstable();
-        acquired
+        let ended_with = |outcome: AwaitOutcome| {
+            let ended = awaits.iter().filter(|wait| wait.outcome() == outcome);
+            let mut ended: Vec<(Nanos, TaskId)> = ended.filter_map(|wait| Some((wait.end()?, wait.task))).collect();
+            ended.sort_unstable();
+            ended
+        };
+        let acquired = ended_with(AwaitOutcome::Ready);
+        if acquired.is_empty() { ended_with(AwaitOutcome::Unknown) } else { acquired }
     };
     locks.map(|(resource, awaits)| (*resource, acquired_by(awaits))).collect()
 }
