@@ -23,8 +23,8 @@ use super::super::lint_context::is_unresolved;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 use crate::trace::{
-    Acquisition, Await, AwaitKind, AwaitOutcome, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId, TaskOutcome,
-    TaskState,
+    Acquisition, Await, AwaitKind, AwaitOutcome, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId,
+    TaskOutcome, TaskState,
 };
 
 pub const LINT: Lint = Lint {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::units::{human_ns, human_number, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
-use crate::trace::{Location, Nanos, Task, TaskKind, TaskId};
+use crate::trace::{Location, Nanos, Task, TaskId, TaskKind};
 
 pub const LINT: Lint = Lint {
     name: "leak",
@@ -97,7 +97,8 @@ impl LintPass for LeakPass {
             let most_end = (site.ended + evicted).saturating_mul(100) >= (site.spawned + evicted) * percent;
             let Some(at_ns) = site.reached_limit_at.filter(|_| is_growing && !most_end) else { continue };
             let alive = site.spawned - site.ended;
-            let problem = format!("{} like {} did not end during the run", pluralize(alive, "task"), cx.task_name(site.first));
+            let problem =
+                format!("{} like {} did not end during the run", pluralize(alive, "task"), cx.task_name(site.first));
             let evidence = format!(
                 "{} spawned at {file}:{line} from {} to {}; {} of them ended during the run",
                 human_number(site.spawned),
