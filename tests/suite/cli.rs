@@ -309,8 +309,8 @@ fn assertions_select_findings_by_name() {
     assert!(code == Some(1) && message.contains("does not hold: it is "), "{message}");
     let (code, message) = run("findings[name=dedlock].count == 0");
     assert!(code == Some(2) && message.contains("did you mean `deadlock`?"), "{message}");
-    let (code, message) = run("findings[nam=leak].count == 0");
-    assert!(code == Some(2) && message.contains("the entries have no field `nam`"), "{message}");
+    let (code, message) = run("findings[title=leak].count == 0");
+    assert!(code == Some(2) && message.contains("the entries have no field `title`"), "{message}");
 }
 
 #[test]

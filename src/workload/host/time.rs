@@ -24,7 +24,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         let duration = read_duration(lua, host, source, &value)?;
         let actor = actor::named(lua, host, source, &options)?;
         if duration.is_zero() {
-            return make_resource_awaitable(lua, host, AwaitKind::Yield, source, actor, requeueing());
+            return make_resource_awaitable(lua, host, AwaitKind::Yield, source, actor, yield_once());
         }
         let start: StartFn = Box::new(move |loop_handle, _| Box::pin(loop_handle.sleep(duration).map(no_values)));
         make_resource_awaitable(lua, host, AwaitKind::Timer, source, actor, start)
@@ -33,7 +33,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         // A point in time is given in seconds since the run began, as `now()` returns it.
         let at = duration::to_nanos(read_duration(lua, host, source, &value)?);
         if at <= host.loop_handle(lua, source)?.now_ns() {
-            return make_awaitable(lua, host, AwaitKind::Yield, source, requeueing());
+            return make_awaitable(lua, host, AwaitKind::Yield, source, yield_once());
         }
         sleep_until(lua, host, source, at)
     });
@@ -55,7 +55,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
 }
 
 /// A sleep that is over before it begins: it lets the tasks run first that are ready, as in asyncio.
-fn requeueing() -> StartFn {
+fn yield_once() -> StartFn {
     Box::new(|loop_handle, _| Box::pin(loop_handle.requeue().map(no_values)))
 }
 
