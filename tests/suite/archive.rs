@@ -123,7 +123,7 @@ fn rejects_other_files_and_versions() {
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
     assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("version 1 is no longer supported"), "{}", ran.stderr);
-    std::fs::write(&file, b"loopscope\0\x02\0").expect("the folder is writable");
+    std::fs::write(&file, b"loopscope\0\x03\0").expect("the folder is writable");
     let ran = loopscope(&["open", &file.display().to_string(), "--headless"]);
     assert_eq!(ran.exit_code, Some(2), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("nothing can be recovered").count(), 1, "reported once: {}", ran.stderr);
