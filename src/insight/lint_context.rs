@@ -169,6 +169,11 @@ impl LongPoll {
 }
 
 impl<'a> LintContext<'a> {
+    /// Returns why a finding that follows from awaits is not certain; `None` if the task of every await is known.
+    pub fn missing_awaits(&self) -> Option<&'static str> {
+        (self.trace.unknown_counts().awaits > 0).then_some("the tasks of some awaits are not known")
+    }
+
     /// Polls of `task` that compute without yielding.
     pub fn greedy_polls(&self, task: &'a Task) -> Vec<GreedyPoll> {
         let thresholds = self.thresholds;

@@ -423,6 +423,11 @@ fn convoy_reports_queues_that_never_drain() {
     let text = queue(turns, false, sleep).only_finding();
     assert!(text.contains("3 tasks queued for `ledger`, which was handed over 10 times"), "{text}");
     assert!(text.contains("in use for 100 % of the time, most of it across sleep at story.lua:5"), "{text}");
+    assert!(!text.contains("not certain"), "{text}");
+    let mut incomplete = queue(turns, false, sleep);
+    incomplete.trace.apply(Event::AwaitsUnattributed { count: 1 });
+    let text = incomplete.only_finding();
+    assert!(text.contains("not certain: the tasks of some awaits are not known"), "{text}");
     assert!(text.contains("used by a, b, c (spawned at story.lua:9)"), "{text}");
     assert_eq!(queue(turns - 1, false, sleep).lint_names(), NO_FINDINGS);
     assert_eq!(queue(3 * turns, true, sleep).lint_names(), NO_FINDINGS);

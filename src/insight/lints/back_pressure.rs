@@ -120,5 +120,6 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
         cx.describe_tasks(&slowed.iter().map(|(task, _)| **task).collect()),
     );
     let diagnostic = Diagnostic::new(Some(**task), first_wait.start, problem, evidence);
-    Some(diagnostic.at(cx.location_of(&first_wait).or(spawned_at)).counting(slowed.len() as u64))
+    let diagnostic = diagnostic.at(cx.location_of(&first_wait).or(spawned_at)).counting(slowed.len() as u64);
+    Some(diagnostic.doubted(cx.missing_awaits()))
 }

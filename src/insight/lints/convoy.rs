@@ -101,7 +101,7 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         cx.describe_tasks(&worst.tasks),
     );
     let diagnostic = Diagnostic::new(None, first.from, problem, evidence).at(location);
-    Some(diagnostic.counting(convoys.len() as u64).doubted(doubt))
+    Some(diagnostic.counting(convoys.len() as u64).doubted(doubt).doubted(cx.missing_awaits()))
 }
 
 /// What the owners of a lock did while they held it.
