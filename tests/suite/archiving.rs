@@ -194,7 +194,9 @@ fn successor_is_archived_to_a_sibling() {
     std::fs::write(folder.path_of("seen-2.loop"), "other contents").expect("write the file");
     let app = ExampleApp::start_at(&["mutex"], port);
     let mut session = archive_to(&file, attach(&app.address));
-    until(&mut session, "polls of the first app", |trace, _| trace.counts().polls > 0);
+    until(&mut session, "a task of the first app", |trace, _| {
+        trace.tasks().iter().any(|task| task.name() == "locker-1")
+    });
     app.kill();
     let app = ExampleApp::start_at(&["semaphore"], port);
     until(&mut session, "the lost connection", |_, status| state(status) == ConnectionState::Lost);
@@ -204,7 +206,9 @@ fn successor_is_archived_to_a_sibling() {
         successor = session.successor();
     }
     let mut successor = successor.expect("there is a successor");
-    until(successor.as_mut(), "polls of the second app", |trace, _| trace.counts().polls > 0);
+    until(successor.as_mut(), "a task of the second app", |trace, _| {
+        trace.tasks().iter().any(|task| task.name() == "worker-1")
+    });
     app.counts();
     until(successor.as_mut(), "its end", |_, status| status.phase == RunPhase::Ended);
     drop((session, successor));
