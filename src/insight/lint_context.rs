@@ -169,6 +169,12 @@ impl LongPoll {
 }
 
 impl<'a> LintContext<'a> {
+    /// Whether the tasks of more than one await in a hundred are not known, too many to reconstruct a queue.
+    pub fn lacks_awaits(&self) -> bool {
+        let known = self.trace.awaits().len() as u64;
+        self.trace.unknown_counts().awaits.saturating_mul(100) > known
+    }
+
     /// Returns why a finding that follows from awaits is not certain; `None` if the task of every await is known.
     pub fn missing_awaits(&self) -> Option<&'static str> {
         (self.trace.unknown_counts().awaits > 0).then_some("the tasks of some awaits are not known")

@@ -79,7 +79,7 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         occupation = Occupation::of(cx, lock, awaits, worst, true);
         doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
     }
-    if occupation.percent() < thresholds.convoy_held_percent {
+    if occupation.percent() < thresholds.convoy_held_percent || cx.lacks_awaits() {
         return None;
     }
     let across = occupation
