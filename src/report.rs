@@ -4,16 +4,17 @@
 //!
 //! ```
 //! use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
-//! use loopscope::insight::Thresholds;
+//! use loopscope::insight::{Thresholds, run_lints};
 //! use loopscope::report::{JsonReport, ReportInput, RunSource, write_text};
 //! use loopscope::trace::Trace;
 //!
+//! let trace = Trace::default();
 //! let input = ReportInput {
 //!     source: &RunSource::external(SourceKind::Recording, "app.jsonl".to_owned()),
-//!     trace: &Trace::default(),
+//!     trace: &trace,
 //!     outcome: &RunOutcome::Detached,
 //!     feed: FeedChoice::Console,
-//!     thresholds: &Thresholds::default(),
+//!     findings: &run_lints(&trace, &Thresholds::default()),
 //!     full: false,
 //! };
 //! assert_eq!(JsonReport::new(&input).value()["schema"], 1);
@@ -36,7 +37,7 @@ pub use table::{ColumnAlign, lines as table_lines};
 pub use text::write_text;
 
 use crate::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
-use crate::insight::{Thresholds, units};
+use crate::insight::{Findings, units};
 use crate::trace::{FeedDisagreement, TaskCounts, Trace};
 use crate::workload::manifest::ParamValue;
 
@@ -73,8 +74,8 @@ pub struct ReportInput<'a> {
     pub outcome: &'a RunOutcome,
     /// The feeds that were enabled.
     pub feed: FeedChoice,
-    /// Thresholds for findings.
-    pub thresholds: &'a Thresholds,
+    /// The findings of the trace.
+    pub findings: &'a Findings,
     /// Include everything. Otherwise lists are truncated, which the report indicates.
     pub full: bool,
 }

@@ -1,7 +1,7 @@
 //! Assertions about the JSON report: `--assert 'PATH OP VALUE'`.
 //!
-//! A path may select entries of a list: `findings[name=deadlock].count == 0`. The language is deliberately small, without arithmetic or boolean operators. Use several `--assert` options, or
-//! process the report with another tool.
+//! A path may select entries of a list: `findings[name=deadlock].count == 0`. The language is deliberately small, without
+//! arithmetic or boolean operators. Use several `--assert` options, or process the report with another tool.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -212,16 +212,16 @@ impl Assertion {
         let mut found = Cow::Borrowed(report);
         let mut location = String::from("the report");
         for segment in &self.path {
-            let next = match (segment, found.as_ref()) {
+            found = match (segment, found.as_ref()) {
                 (PathSegment::Key(key), Value::Array(items)) if key == "length" => return Ok(items.len().into()),
                 (PathSegment::Key(key), Value::Array(items)) if key == "count" => return Ok(sum_counts(items).into()),
                 (PathSegment::Key(key), Value::Object(fields)) => {
-                    let next = fields.get(key).ok_or_else(|| {
+                    if !fields.contains_key(key) {
                         let known: Vec<&str> = fields.keys().map(String::as_str).take(KEYS_OFFERED_MAX).collect();
-                        format!("{location} has no field `{key}`; its fields are {}", known.join(", "))
-                    })?;
+                        return Err(format!("{location} has no field `{key}`; its fields are {}", known.join(", ")));
+                    }
                     location.clone_from(key);
-                    next.clone()
+                    part_of(found, key.as_str())
                 }
                 (PathSegment::Key(key), Value::Array(_)) => {
                     return Err(format!(
@@ -229,19 +229,28 @@ impl Assertion {
                     ));
                 }
                 (PathSegment::Index(index), Value::Array(items)) => {
-                    let next = items.get(*index).ok_or_else(|| format!("{location} has {} entries", items.len()))?;
+                    if *index >= items.len() {
+                        return Err(format!("{location} has {} entries", items.len()));
+                    }
                     location = format!("{location}[{index}]");
-                    next.clone()
+                    part_of(found, *index)
                 }
                 (PathSegment::Filter(field, value), Value::Array(items)) => {
                     location = format!("{location}[{field}={value}]");
-                    select(items, field, value, &location)?
+                    Cow::Owned(select(items, field, value, &location)?)
                 }
                 _ => return Err(format!("{location} is {found}, which has no fields")),
             };
-            found = Cow::Owned(next);
         }
         Ok(found.into_owned())
+    }
+}
+
+/// Returns a part of `found`, which has it. Copies it only from a copy.
+fn part_of<'a>(found: Cow<'a, Value>, part: impl serde_json::value::Index) -> Cow<'a, Value> {
+    match found {
+        Cow::Borrowed(whole) => Cow::Borrowed(&whole[part]),
+        Cow::Owned(whole) => Cow::Owned(whole[part].clone()),
     }
 }
 

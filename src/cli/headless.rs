@@ -13,7 +13,7 @@ use super::plan::RunPlan;
 use super::report_args::ReportArgs;
 use crate::cleanup;
 use crate::control::{RunOutcome, RunPhase, SessionCommand, SessionStatus};
-use crate::insight::Thresholds;
+use crate::insight::{Thresholds, run_lints};
 use crate::lab::{ConsoleListener, LoopProgram};
 use crate::report::{ReportInput, RunSource};
 use crate::session::{self, ArchiveFile, ArchivingSession, LabSession, Session};
@@ -107,12 +107,13 @@ pub(super) fn run_and_report(
     let interrupted = handle_signals()?;
     let outcome = run_to_end(session, at_most, interrupted);
 
+    let findings = run_lints(session.trace(), thresholds);
     let input = ReportInput {
         source,
         trace: session.trace(),
         outcome: &outcome,
         feed: session.status().feed,
-        thresholds,
+        findings: &findings,
         full: report_args.full(),
     };
     to_stdout(|out| report_args.format().write(&input, out))

@@ -5,7 +5,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use super::assertion::{AssertResult, Assertion};
 use super::exit::{CliExit, print_error};
 use super::lint_name::LintSelector;
-use crate::insight::run_lints;
 use crate::report::{JsonReport, ReportFormat, ReportInput};
 
 /// Heading of the options for runs without a screen.
@@ -60,7 +59,7 @@ impl ReportArgs {
         }
         let selects = |selectors: &[LintSelector], name| selectors.iter().any(|selector| selector.selects(name));
         let mut exit = CliExit::Success;
-        for finding in run_lints(input.trace, input.thresholds).listed {
+        for finding in &input.findings.listed {
             if selects(&self.deny, finding.name) && !selects(&self.allow, finding.name) {
                 print_error(&format!("denied finding `{}`: {}", finding.name, finding.message));
                 exit = CliExit::Failed;

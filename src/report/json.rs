@@ -16,7 +16,7 @@ use schema::{
 
 use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
-use crate::insight::{self, RunSummary};
+use crate::insight::{Finding, OutsideWake, RunSummary};
 use crate::sanitize::is_unsafe_char;
 use crate::trace::{
     Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskOutcome, TaskState,
@@ -42,7 +42,6 @@ impl<'a> JsonReport<'a> {
         let limit = |most| if input.full { usize::MAX } else { most };
         let (awaits, awaits_cut) = awaits_json(trace, limit(AWAITS_MAX));
         let (wakes, wakes_cut) = wakes_json(trace, limit(WAKES_MAX));
-        let findings = insight::run_lints(trace, input.thresholds);
         Self {
             schema: SCHEMA_VERSION,
             loopscope: env!("CARGO_PKG_VERSION"),
@@ -74,8 +73,8 @@ impl<'a> JsonReport<'a> {
             awaits,
             wakes,
             truncated: awaits_cut || wakes_cut,
-            findings: findings.listed.into_iter().map(finding_json).collect(),
-            findings_unlisted: findings.unlisted,
+            findings: input.findings.listed.iter().map(finding_json).collect(),
+            findings_unlisted: input.findings.unlisted,
             feeds: feeds_json(input),
             gaps: trace
                 .gaps()
@@ -244,14 +243,14 @@ fn wakes_json(trace: &Trace, limit: usize) -> (Vec<WakeJson>, bool) {
     let entry = |wake: wakes::TimedWake| WakeJson {
         at_ns: wake.at,
         task: wake.task.number(),
-        cause: wake.outside.map_or_else(|| wake.cause.name(), insight::OutsideWake::name),
+        cause: wake.outside.map_or_else(|| wake.cause.name(), OutsideWake::name),
         by: wake.cause.waking_task(wake.task).map(|id| id.number()),
     };
     let first = ordered.by_ref().take(limit).map(entry).collect();
     (first, ordered.next().is_some())
 }
 
-fn finding_json(finding: insight::Finding) -> FindingJson {
+fn finding_json(finding: &Finding) -> FindingJson<'_> {
     FindingJson {
         name: finding.name,
         severity: finding.severity.name(),
@@ -260,8 +259,8 @@ fn finding_json(finding: insight::Finding) -> FindingJson {
         count: finding.count,
         certain: finding.is_certain,
         at_ns: finding.at_ns,
-        message: finding.message,
-        evidence: finding.evidence,
+        message: &finding.message,
+        evidence: &finding.evidence,
     }
 }
 

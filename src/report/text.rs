@@ -172,18 +172,18 @@ fn task_row(trace: &Trace, task: &Task) -> Vec<String> {
 
 /// Writes the findings with their evidence.
 fn write_findings(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
-    let findings = insight::run_lints(input.trace, input.thresholds);
+    let findings = input.findings;
     if findings.listed.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nfindings")?;
-    for finding in findings.listed {
+    for finding in &findings.listed {
         let task_label = finding.task.map_or_else(String::new, |id| format!(" {}", task_name(input.trace, id)));
         let (severity, name, at) = (finding.severity.name(), finding.name, human_ns(finding.at_ns));
         let count = if finding.count > 1 { format!(" ×{}", human_number(finding.count)) } else { String::new() };
         let doubt = if finding.is_certain { "" } else { " (not certain)" };
         writeln!(out, "  {severity} {name}{count}{task_label} at {at}{doubt}: {}", sanitize(&finding.message))?;
-        let location = finding.location.map_or_else(String::new, |location| format!("{location}: "));
+        let location = finding.location.as_ref().map_or_else(String::new, |location| format!("{location}: "));
         writeln!(out, "    {}", sanitize(&format!("{location}{}", finding.evidence)))?;
     }
     match findings.unlisted {

@@ -22,6 +22,7 @@ pub(super) struct TimedWake {
 
 /// The wakes of one task, each with the cycle that it ends.
 struct TaskWakes<'a> {
+    task: TaskId,
     wakes: Peekable<Box<dyn Iterator<Item = (Nanos, WakeSource)> + 'a>>,
     cycles: Peekable<Box<dyn Iterator<Item = Cycle> + 'a>>,
     /// The poll before the last wake that was taken.
@@ -33,7 +34,7 @@ impl<'a> TaskWakes<'a> {
         let wakes: Box<dyn Iterator<Item = _> + 'a> = Box::new(task.wakes());
         let cycles: Box<dyn Iterator<Item = _> + 'a> =
             Box::new(task.lane.cycles().filter(|cycle| cycle.first_wake().is_some()));
-        Self { wakes: wakes.peekable(), cycles: cycles.peekable(), cycle: None }
+        Self { task: task.id, wakes: wakes.peekable(), cycles: cycles.peekable(), cycle: None }
     }
 
     /// Takes the next wake and the cycle that it ends. Further wakes after a poll end the same cycle.
@@ -56,6 +57,6 @@ pub(super) fn merge_by_time(trace: &Trace) -> impl Iterator<Item = TimedWake> {
         let ((at, cause), cycle) = wakes.take()?;
         heads.extend(next_at(wakes).map(|at| Reverse((at, index))));
         let outside = (cause == WakeSource::Driver).then(|| OutsideWake::after(trace, cycle.as_ref()));
-        Some(TimedWake { at, task: TaskId::from_index(index), cause, outside })
+        Some(TimedWake { at, task: wakes.task, cause, outside })
     })
 }

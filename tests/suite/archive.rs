@@ -4,7 +4,7 @@ use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use loopscope::feed::archive::{
     ArchiveError, ArchiveHeader, ArchiveWriter, OpenedArchive, encode_beginning, read_archive,
 };
-use loopscope::insight::Thresholds;
+use loopscope::insight::{Thresholds, run_lints};
 use loopscope::report::{JsonReport, ReportInput, RunSource};
 use loopscope::trace::{Axis, Event, PauseReason, TaskId, TaskKind, TaskMeta, TaskOutcome, TaskStats, Trace};
 use proptest::prelude::*;
@@ -259,7 +259,14 @@ fn report(trace: &Trace) -> String {
     };
     let thresholds = Thresholds::default();
     let (outcome, feed) = (RunOutcome::Cancelled, FeedChoice::Probe);
-    let input = ReportInput { source: &source, trace, outcome: &outcome, feed, thresholds: &thresholds, full: true };
+    let input = ReportInput {
+        source: &source,
+        trace,
+        outcome: &outcome,
+        feed,
+        findings: &run_lints(trace, &thresholds),
+        full: true,
+    };
     let mut report = Vec::new();
     JsonReport::new(&input).write(&mut report).expect("writing to memory cannot fail");
     String::from_utf8(report).expect("JSON is text")

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command as Process;
 
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, RunPhase, SourceKind};
-use loopscope::insight::Thresholds;
+use loopscope::insight::{Thresholds, run_lints};
 use loopscope::report::{JsonReport, ReportInput, RunSource};
 use loopscope::session::{AppStdin, ExecSession, Session};
 use loopscope::trace::FeedDisagreement;
@@ -67,7 +67,7 @@ fn run_with_first_wake_copied(times: usize) -> (Vec<FeedDisagreement>, Value) {
         trace: session.trace(),
         outcome: &RunOutcome::Completed(Value::Null),
         feed: FeedChoice::Both,
-        thresholds: &Thresholds::default(),
+        findings: &run_lints(session.trace(), &Thresholds::default()),
         full: false,
     };
     (session.trace().disagreements(), JsonReport::new(&input).value())

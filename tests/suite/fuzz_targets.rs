@@ -7,7 +7,7 @@ use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use loopscope::feed::archive::read_archive;
 use loopscope::feed::recording::{RecordingClock, RecordingDecoder};
 use loopscope::feed::wire::ConsoleMessage;
-use loopscope::insight::Thresholds;
+use loopscope::insight::{Thresholds, run_lints};
 use loopscope::internals::feed::{ConsoleDecoder, PollSource};
 use loopscope::report::{JsonReport, ReportInput, RunSource, write_text};
 use loopscope::trace::{Axis, TaskId, Trace};
@@ -99,7 +99,14 @@ pub fn query_everything(trace: &Trace) {
         seed: 0,
     };
     let (outcome, feed, thresholds) = (RunOutcome::Detached, FeedChoice::Both, Thresholds::default());
-    let input = ReportInput { source: &source, trace, outcome: &outcome, feed, thresholds: &thresholds, full: true };
+    let input = ReportInput {
+        source: &source,
+        trace,
+        outcome: &outcome,
+        feed,
+        findings: &run_lints(trace, &thresholds),
+        full: true,
+    };
     JsonReport::new(&input).write(std::io::sink()).expect("a sink accepts everything");
     write_text(&input, &mut std::io::sink()).expect("a sink accepts everything");
     let unknown = TaskId::from_index(70_000);

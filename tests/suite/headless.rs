@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use loopscope::control::{ClockKind, FeedChoice, SourceKind, Speed};
-use loopscope::insight::Thresholds;
+use loopscope::insight::{Thresholds, run_lints};
 use loopscope::internals::cli::run_to_end;
 use loopscope::lab::{LoopHandle, LoopOptions, LoopProgram, TaskSpec};
 use loopscope::report::{JsonReport, ReportInput, RunSource};
@@ -62,7 +62,7 @@ fn report(program: LoopProgram, options: LoopOptions, interrupted: &AtomicBool) 
         trace: session.trace(),
         outcome: &outcome,
         feed: options.feed,
-        thresholds: &Thresholds::default(),
+        findings: &run_lints(session.trace(), &Thresholds::default()),
         full: true,
     };
     let mut bytes = Vec::new();

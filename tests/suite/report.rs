@@ -1,9 +1,10 @@
 //! JSON and text reports of traces built by hand.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
-use loopscope::insight::{RunSummary, Thresholds, busiest_tasks, most_woken_tasks};
+use loopscope::insight::{RunSummary, Thresholds, busiest_tasks, most_woken_tasks, run_lints};
 use loopscope::report::{AWAITS_MAX, JsonReport, ReportInput, RunSource, WAKES_MAX, write_text};
 use loopscope::trace::{
     AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, SiteId, TaskCounts, TaskId, TaskMeta, TaskOutcome, Trace,
@@ -99,7 +100,14 @@ fn source() -> RunSource {
 fn json_of(trace: &Trace, outcome: &RunOutcome, feed: FeedChoice, full: bool) -> String {
     let mut bytes = Vec::new();
     let source = source();
-    let input = ReportInput { source: &source, trace, outcome, feed, thresholds: &Thresholds::default(), full };
+    let input = ReportInput {
+        source: &source,
+        trace,
+        outcome,
+        feed,
+        findings: &run_lints(trace, &Thresholds::default()),
+        full,
+    };
     JsonReport::new(&input).write(&mut bytes).expect("write to memory");
     String::from_utf8(bytes).expect("the report is UTF-8")
 }
@@ -116,7 +124,7 @@ fn text_of(trace: &Trace, outcome: &RunOutcome, full: bool) -> String {
         trace,
         outcome,
         feed: FeedChoice::Both,
-        thresholds: &Thresholds::default(),
+        findings: &run_lints(trace, &Thresholds::default()),
         full,
     };
     write_text(&input, &mut bytes).expect("write to memory");
@@ -242,6 +250,20 @@ fn text_report_separates_evicted_tasks() {
 }
 
 #[test]
+fn wakes_name_their_task_after_evictions() {
+    let mut trace = Trace::with_budget(1 << 20);
+    crate::trace::declare_site(&mut trace);
+    crate::trace::run_short_tasks(&mut trace, 10_000, &mut 0, true);
+    assert!(trace.evicted().count > 5_000);
+    let report = value_of(&trace, &RunOutcome::Cancelled, FeedChoice::Probe, true);
+    let ids_of = |list: &str, field: &str| -> BTreeSet<u64> {
+        report[list].as_array().into_iter().flatten().filter_map(|entry| entry[field].as_u64()).collect()
+    };
+    let (woken, listed) = (ids_of("wakes", "task"), ids_of("tasks", "id"));
+    assert!(!woken.is_empty() && woken.is_subset(&listed), "{:?}", woken.difference(&listed).next());
+}
+
+#[test]
 fn text_report_is_truncated_and_sanitized() {
     let mut trace = Trace::default();
     for number in 1..=60 {
@@ -281,7 +303,7 @@ fn json_report_escapes_control_characters() {
         outcome: &outcome,
         feed: FeedChoice::Both,
         full: true,
-        thresholds: &Thresholds::default(),
+        findings: &run_lints(&trace, &Thresholds::default()),
     };
     let mut document = Vec::new();
     JsonReport::new(&input).write(&mut document).expect("write to memory");

@@ -48,7 +48,7 @@ pub struct JsonReport<'a> {
     #[serde(skip_serializing_if = "is_false")]
     pub(super) truncated: bool,
     /// Findings by time, then by task and lint.
-    pub(super) findings: Vec<FindingJson>,
+    pub(super) findings: Vec<FindingJson<'a>>,
     /// Number of findings beyond the first 100 of each lint. Omitted if 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) findings_unlisted: u64,
@@ -247,7 +247,7 @@ pub(super) struct WakeJson {
 
 /// A finding of a lint.
 #[derive(Debug, Serialize)]
-pub(super) struct FindingJson {
+pub(super) struct FindingJson<'a> {
     /// Name of the lint.
     pub(super) name: &'static str,
     /// Severity.
@@ -263,9 +263,9 @@ pub(super) struct FindingJson {
     /// Time of the finding.
     pub(super) at_ns: u64,
     /// Description.
-    pub(super) message: String,
+    pub(super) message: &'a str,
     /// Evidence on the timeline.
-    pub(super) evidence: String,
+    pub(super) evidence: &'a str,
 }
 
 /// The feeds of the trace and whether their counts agree.
@@ -351,7 +351,7 @@ pub(super) struct GapJson {
     pub(super) to_ns: u64,
     /// Number of dropped events.
     pub(super) dropped: u64,
-    /// `true` if there was no connection. Omitted otherwise.
+    /// `true` if no data arrived: there was no connection, or the app was stopped. Omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) unwatched: bool,
 }
