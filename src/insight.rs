@@ -1,7 +1,7 @@
 //! Analysis of a trace: findings (detected problems with evidence and advice) and a summary of the run.
 //!
-//! Pure functions of a trace: no I/O, no clock. A finding states what was observed, where, and on which evidence. A
-//! mere suspicion is not reported.
+//! Pure functions of a trace: no I/O, no clock. A finding states what was observed, where, on which evidence, and why it
+//! is not certain if it is not.
 //!
 //! ```
 //! use loopscope::insight::{Thresholds, run_lints};

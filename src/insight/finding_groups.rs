@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use super::lint_context::LintContext;
 use super::lints::Diagnostic;
-use super::units::human_number;
-use crate::trace::{TaskId, Trace};
-
-/// Maximum number of other tasks that the evidence of a group names.
-const NAMED_TASKS_MAX: usize = 5;
+use crate::trace::TaskId;
 
 /// A group under construction: the diagnostic that is shown, and the tasks of all.
 struct Group {
@@ -18,7 +15,7 @@ struct Group {
 
 /// Merges the diagnostics of one lint that have equal groups. The shown one has the greatest weight; it gets the
 /// sum of the counts.
-pub(super) fn merge_groups(trace: &Trace, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(super) fn merge_groups(cx: &LintContext, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut merged = Vec::new();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for diagnostic in diagnostics {
@@ -34,7 +31,7 @@ pub(super) fn merge_groups(trace: &Trace, diagnostics: Vec<Diagnostic>) -> Vec<D
             Entry::Occupied(mut occupied) => occupied.get_mut().add(diagnostic),
         }
     }
-    merged.extend(groups.into_values().map(|group| group.finish(trace)));
+    merged.extend(groups.into_values().map(|group| group.finish(cx)));
     merged
 }
 
@@ -50,7 +47,7 @@ impl Group {
     }
 
     /// Returns the shown diagnostic, and names the other tasks in its evidence.
-    fn finish(mut self, trace: &Trace) -> Diagnostic {
+    fn finish(mut self, cx: &LintContext) -> Diagnostic {
         let shown = self.shown.task;
         self.tasks.sort_unstable();
         self.tasks.dedup();
@@ -58,15 +55,7 @@ impl Group {
         if others.is_empty() {
             return self.shown;
         }
-        let named = others.iter().take(NAMED_TASKS_MAX);
-        let named: Vec<String> = named
-            .map(|id| trace.task(*id).map_or_else(|| format!("task {id}"), |task| task.name().into_owned()))
-            .collect();
-        let more = match others.len().saturating_sub(NAMED_TASKS_MAX) {
-            0 => String::new(),
-            more => format!(" and {} more", human_number(more as u64)),
-        };
-        self.shown.evidence.push_str(&format!("; also {}{more}", named.join(", ")));
+        self.shown.evidence.push_str(&format!("; also {}", cx.list_names(&others)));
         self.shown
     }
 }

@@ -1,12 +1,13 @@
 //! Context of the lints: the trace, the thresholds, and an index that several lints share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::panic_messages::find_panics;
+use super::panic_messages::{PanicMessage, find_panics};
 use super::thresholds::Thresholds;
-use super::units::human_ns;
+use super::units::{human_ns, human_number};
 use crate::trace::{
     Await, AwaitId, AwaitKind, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
     TaskKind, TaskOutcome, Trace,
@@ -18,7 +19,7 @@ const COMPUTING_SOURCE: &str = "work";
 /// Maximum time in which the workers of a runtime start.
 const WORKERS_START_NS: u64 = 50_000_000;
 
-/// Maximum number of tasks of one location that a message names.
+/// Maximum number of tasks that a message names in one list.
 const NAMED_TASKS_MAX: usize = 5;
 
 /// Everything that a lint reads.
@@ -43,8 +44,8 @@ pub struct LintIndex {
     open_awaits: Vec<(ResourceId, usize, AwaitId)>,
     /// Polls that compute without yielding, in order of time.
     pub greedy_polls: Vec<GreedyPoll>,
-    /// When a panic message arrived, in an external app.
-    panics: Vec<Nanos>,
+    /// Panic messages of an external app, in order of time.
+    pub panics: Vec<PanicMessage>,
     /// Start of each worker of a multi-threaded runtime.
     worker_starts: Vec<Nanos>,
     /// Whether a thread still blocks on a future, and when the last one stopped doing so.
@@ -92,13 +93,20 @@ impl LintIndex {
     /// Adds the panic messages of an external app.
     pub fn add_panics(&mut self, trace: &Trace) {
         if trace.is_external() {
-            self.panics = find_panics(trace).into_iter().map(|panic| panic.at).collect();
+            self.panics = find_panics(trace);
+            self.panics.sort_by_key(|panic| panic.at);
         }
     }
 
     /// Returns whether a panic message arrived in this interval.
     pub fn has_panic(&self, from: Nanos, to: Nanos) -> bool {
-        self.panics.iter().any(|at| (from..=to).contains(at))
+        !self.panics_within(from, to).is_empty()
+    }
+
+    /// Returns the positions in `panics` of the messages that arrived in this interval.
+    pub fn panics_within(&self, from: Nanos, to: Nanos) -> Range<usize> {
+        let first = self.panics.partition_point(|panic| panic.at < from);
+        first..self.panics.partition_point(|panic| panic.at <= to).max(first)
     }
 
     /// Returns the number of workers of multi-threaded runtimes, as far as they are reported.
@@ -299,27 +307,31 @@ impl<'a> LintContext<'a> {
 
     /// Name of a task with its spawn location, where that is known: `client (spawned at src/main.rs:40)`.
     pub fn task_with_location(&self, id: TaskId) -> String {
-        let location = self.trace.task(id).and_then(|task| task.meta.location.as_ref());
-        let spawned_at = location.map_or_else(String::new, |location| format!(" (spawned at {location})"));
-        format!("{}{spawned_at}", self.task_name(id))
+        self.task_name(id) + &spawned_at(self.spawn_location(id))
     }
 
     /// Names of tasks, with the spawn location that they share: `a, b and 3 more (spawned at src/main.rs:40)`.
     pub fn describe_tasks(&self, tasks: &BTreeSet<TaskId>) -> String {
-        let mut by_location: BTreeMap<Option<String>, Vec<TaskId>> = BTreeMap::new();
+        let mut by_location: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
         for task in tasks {
-            let location = self.trace.task(*task).and_then(|task| task.meta.location.as_ref());
-            by_location.entry(location.map(ToString::to_string)).or_default().push(*task);
+            by_location.entry(spawned_at(self.spawn_location(*task))).or_default().push(*task);
         }
-        let describe = |(location, tasks): (Option<String>, Vec<TaskId>)| {
-            let mut text =
-                tasks.iter().take(NAMED_TASKS_MAX).map(|id| self.task_name(*id)).collect::<Vec<_>>().join(", ");
-            if tasks.len() > NAMED_TASKS_MAX {
-                text += &format!(" and {} more", tasks.len() - NAMED_TASKS_MAX);
-            }
-            text + &location.map_or_else(String::new, |location| format!(" (spawned at {location})"))
-        };
+        let describe = |(spawned_at, tasks): (String, Vec<TaskId>)| self.list_names(&tasks) + &spawned_at;
         by_location.into_iter().map(describe).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Names of tasks, of many only the first: `a, b and 3 more`.
+    pub fn list_names(&self, tasks: &[TaskId]) -> String {
+        let named: Vec<String> = tasks.iter().take(NAMED_TASKS_MAX).map(|id| self.task_name(*id)).collect();
+        match tasks.len().saturating_sub(NAMED_TASKS_MAX) {
+            0 => named.join(", "),
+            more => format!("{} and {} more", named.join(", "), human_number(more as u64)),
+        }
+    }
+
+    /// Where a task was spawned, if known.
+    pub fn spawn_location(&self, id: TaskId) -> Option<&'a Location> {
+        self.trace.task(id).and_then(|task| task.meta.location.as_ref())
     }
 
     /// Identifies the cause of a problem of `task`: its spawn location, and `detail`. `None` without a location.
@@ -331,6 +343,11 @@ impl<'a> LintContext<'a> {
     pub fn describe_await(&self, found: &Await) -> String {
         self.site(found).map_or_else(String::new, |site| with_location(&site.source, site.location.as_ref()))
     }
+}
+
+/// Formats a spawn location for a name that it follows: ` (spawned at src/main.rs:40)`. Empty without one.
+pub fn spawned_at(location: Option<&Location>) -> String {
+    location.map_or_else(String::new, |location| format!(" (spawned at {location})"))
 }
 
 /// Appends the location to `what`: `sleep at workloads/countasync.lua:3`.

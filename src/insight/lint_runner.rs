@@ -1,7 +1,10 @@
 //! Incremental run of all lints over a trace, so that a caller can interleave other work.
 //!
 //! A run visits the awaits first, then the tasks; each lint visits each task once and reports at the end. The trace may
-//! grow during a run: awaits that were open when they were indexed are refreshed before a lint reports.
+//! grow during a run. What appears after its start is left to the next run, or a busy loop could keep a run from ever
+//! ending. Awaits that were open when they were indexed are refreshed before a lint reports.
+
+use std::ops::Range;
 
 use super::finding::{FINDINGS_MAX, Finding, Findings};
 use super::finding_groups::merge_groups;
@@ -30,6 +33,8 @@ pub struct LintRunner {
     thresholds: Thresholds,
     index: LintIndex,
     stage: LintStage,
+    /// Numbers of awaits and tasks at the start of the run; `None` before it.
+    ends: Option<(usize, usize)>,
     /// Index of the first await that was not visited yet.
     next_await: usize,
     passes: Vec<Box<dyn LintPass>>,
@@ -55,6 +60,7 @@ impl LintRunner {
             thresholds: *thresholds,
             index: LintIndex::default(),
             stage: LintStage::Awaits(0),
+            ends: None,
             next_await: 0,
             passes: LINTS.iter().map(|lint| (lint.new_pass)()).collect(),
             findings: Findings::default(),
@@ -65,11 +71,12 @@ impl LintRunner {
     /// one with many polls can exceed the budget. Returns the findings once the run is complete.
     pub fn advance(&mut self, trace: &Trace, budget: usize) -> Option<Findings> {
         let mut left = budget;
+        let (awaits, tasks) = *self.ends.get_or_insert((trace.awaits().created(), trace.tasks().len()));
         while left > 0 {
             self.stage = match self.stage {
-                LintStage::Awaits(from) => self.visit_awaits(from, trace, &mut left),
-                LintStage::GreedyPolls(from) => self.collect_greedy_polls(from, trace, &mut left),
-                LintStage::Tasks(from) => self.visit_tasks(from, trace, &mut left),
+                LintStage::Awaits(from) => self.visit_awaits(from..awaits, trace, &mut left),
+                LintStage::GreedyPolls(from) => self.collect_greedy_polls(from..tasks, trace, &mut left),
+                LintStage::Tasks(from) => self.visit_tasks(from..tasks, trace, &mut left),
                 LintStage::Finish(lint) if lint < LINTS.len() => self.finish_lint(lint, trace, &mut left),
                 LintStage::Finish(_) => {
                     self.findings.listed.sort_by_key(|finding| (finding.at_ns, finding.task, finding.name));
@@ -80,9 +87,10 @@ impl LintRunner {
         None
     }
 
-    fn visit_awaits(&mut self, from: usize, trace: &Trace, left: &mut usize) -> LintStage {
+    fn visit_awaits(&mut self, range: Range<usize>, trace: &Trace, left: &mut usize) -> LintStage {
         let mut visitors: Vec<_> = self.passes.iter_mut().filter(|pass| pass.visits_awaits()).collect();
-        for (id, found) in trace.awaits().iter_from(from) {
+        let awaits = trace.awaits().iter_from(range.start);
+        for (id, found) in awaits.take_while(|(id, _)| id.index() < range.end) {
             if *left == 0 {
                 return LintStage::Awaits(id.index());
             }
@@ -95,8 +103,8 @@ impl LintRunner {
         LintStage::GreedyPolls(0)
     }
 
-    fn collect_greedy_polls(&mut self, from: usize, trace: &Trace, left: &mut usize) -> LintStage {
-        for task in trace.tasks().iter_from(from) {
+    fn collect_greedy_polls(&mut self, range: Range<usize>, trace: &Trace, left: &mut usize) -> LintStage {
+        for task in trace.tasks().iter_from(range.start).take_while(|task| task.id.index() < range.end) {
             if *left == 0 {
                 return LintStage::GreedyPolls(task.id.index());
             }
@@ -116,8 +124,8 @@ impl LintRunner {
         LintStage::Tasks(0)
     }
 
-    fn visit_tasks(&mut self, from: usize, trace: &Trace, left: &mut usize) -> LintStage {
-        for task in trace.tasks().iter_from(from) {
+    fn visit_tasks(&mut self, range: Range<usize>, trace: &Trace, left: &mut usize) -> LintStage {
+        for task in trace.tasks().iter_from(range.start).take_while(|task| task.id.index() < range.end) {
             if *left == 0 {
                 return LintStage::Tasks(task.id.index());
             }
@@ -144,7 +152,7 @@ impl LintRunner {
         }
         let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
         if let (Some(lint), Some(pass)) = (LINTS.get(index), self.passes.get_mut(index)) {
-            let mut diagnostics = merge_groups(trace, pass.finish(&cx));
+            let mut diagnostics = merge_groups(&cx, pass.finish(&cx));
             diagnostics.sort_by_key(|diagnostic| (diagnostic.at_ns, diagnostic.task));
             self.findings.unlisted += diagnostics.len().saturating_sub(FINDINGS_MAX) as u64;
             diagnostics.truncate(FINDINGS_MAX);
@@ -167,7 +175,7 @@ fn missing_data(trace: &Trace) -> Option<&'static str> {
         return Some("the console reports new events late");
     }
     if trace.gaps().any(|gap| gap.is_disconnected) {
-        return Some("there was no connection for some of the time");
+        return Some("no data arrived for some of the time");
     }
     trace.gaps().next().map(|_| "the oldest data was evicted")
 }

@@ -1,7 +1,7 @@
 //! The lints: one file each, one kind of problem each.
 //!
 //! Each file documents what its lint detects, why that is a problem, and the fix. A lint visits each await and each
-//! task once. Lints never guess: a lint reports nothing where the trace lacks the data that it needs.
+//! task once. It reports nothing where the trace lacks the data that it needs, and states a doubt where it infers.
 
 use super::finding::Severity;
 use super::lint_context::LintContext;

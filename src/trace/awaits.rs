@@ -294,6 +294,11 @@ impl Awaits {
         outlived.chain(sealed.skip_while(move |(id, _)| *id < from)).chain(unsealed)
     }
 
+    /// Returns the number of awaits created so far, including evicted ones: the index of the next one.
+    pub fn created(&self) -> usize {
+        self.first_unsealed() + self.unsealed.len()
+    }
+
     /// Returns the number of retained awaits, without those retained only because they are open.
     pub fn len(&self) -> usize {
         self.blocks.len() * BLOCK_AWAITS + self.unsealed.len()

@@ -1,6 +1,6 @@
 //! Tests of the lints: each on a trace with the problem, and on a similar trace without it.
 
-use loopscope::insight::{FINDINGS_MAX, LINTS, RunSummary, Severity, Thresholds, run_lints};
+use loopscope::insight::{FINDINGS_MAX, LINTS, LintRunner, RunSummary, Severity, Thresholds, run_lints};
 use loopscope::trace::{
     AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskCounts, TaskId,
     TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
@@ -736,6 +736,24 @@ fn panic_names_the_task_that_ended_with_it() {
     let text = builder.only_finding();
     assert!(text.contains("bad panicked at src/main.rs:12") && text.contains("printed: on purpose"), "{text}");
     assert!(text.contains("not certain: which task panicked is a guess"), "{text}");
+}
+
+/// A loop that is faster than the search for findings must not keep it from ending.
+#[test]
+fn run_of_lints_ends_while_the_trace_grows() {
+    const BUDGET: usize = 10;
+    let mut builder = TraceBuilder::default();
+    let main = builder.spawn("main");
+    let mut runner = LintRunner::new(&Thresholds::default());
+    let found = (0..1_000).find_map(|_| {
+        for _ in 0..BUDGET {
+            let wait = builder.start_await(main, AwaitKind::Timer, "sleep", None);
+            builder.end_await_ready(wait);
+            builder.spawn("short");
+        }
+        runner.advance(&builder.trace, BUDGET)
+    });
+    assert!(found.is_some_and(|found| found.listed.is_empty()));
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
     };
     let (name, percent) = (cx.task_name(**task), worst.waited_percent());
     let problem = format!("{name} waited for capacity{of_channel} during {percent} % of its sending time");
-    let spawned_at = cx.trace.task(**task).and_then(|task| task.meta.location.as_ref());
+    let spawned_at = cx.spawn_location(**task);
     let evidence = format!(
         "{} waited {} in total: {}; {} under back-pressure: {}",
         pluralize(worst.waits, "send"),

@@ -97,7 +97,9 @@ fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         }
     }
     let spins = delays_ns.len() as u64;
-    if spins < cx.thresholds.busy_yield_turns || spins * 100 < task.counts.polls * SPIN_PERCENT_MIN {
+    if spins < cx.thresholds.busy_yield_turns
+        || spins.saturating_mul(100) < task.counts.polls.saturating_mul(SPIN_PERCENT_MIN)
+    {
         return None;
     }
     delays_ns.sort_unstable();
@@ -122,8 +124,8 @@ fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
 /// Checks for yields that the program reports, and for self-wakes.
 fn check_named_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let thresholds = cx.thresholds;
-    let wakes_itself =
-        task.counts.self_wakes >= thresholds.busy_yield_turns && task.counts.self_wakes * 2 > task.counts.wakes;
+    let wakes_itself = task.counts.self_wakes >= thresholds.busy_yield_turns
+        && task.counts.self_wakes.saturating_mul(2) > task.counts.wakes;
     let is_spin = |cycle: &Cycle| {
         let Some(end) = cycle.end() else { return false };
         let yielded = cycle.waiting_on().1 == AwaitKind::Yield;

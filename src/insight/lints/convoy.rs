@@ -47,6 +47,9 @@ struct LockHold {
 }
 
 fn check(cx: &LintContext) -> Vec<Diagnostic> {
+    if cx.lacks_awaits() {
+        return Vec::new();
+    }
     let locks = cx.awaits_by_kind(ResourceKind::Lock);
     locks.into_iter().filter_map(|(lock, awaits)| check_lock(cx, lock, awaits)).collect()
 }
@@ -79,7 +82,7 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         occupation = Occupation::of(cx, lock, awaits, worst, true);
         doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
     }
-    if occupation.percent() < thresholds.convoy_held_percent || cx.lacks_awaits() {
+    if occupation.percent() < thresholds.convoy_held_percent {
         return None;
     }
     let across = occupation

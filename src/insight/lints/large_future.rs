@@ -79,7 +79,7 @@ impl LintPass for LargeFuturePass {
             let noun = if site.tasks == 1 { "task" } else { "tasks" };
             let evidence = format!("{} such {noun}{spawned_at}{boxed}", human_number(site.tasks));
             let at_ns = cx.trace.task(site.largest).map_or(0, |task| task.lane.spawned_at());
-            let location = cx.trace.task(site.largest).and_then(|task| task.meta.location.as_ref());
+            let location = cx.spawn_location(site.largest);
             Diagnostic::new(Some(site.largest), at_ns, problem, evidence).at(location).counting(site.tasks)
         };
         std::mem::take(&mut self.0).into_iter().map(diagnose).collect()

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::lint_context::spawned_at;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{AwaitKind, Nanos, ResourceKind, Task, TaskId, TaskKind, TaskState};
@@ -99,7 +100,7 @@ impl LintPass for NoProgressPass {
         );
         let evidence =
             format!("no poll since {}, and no pending timer; {}", human_ns(self.last_activity), waits.join("; "));
-        let location = cx.trace.task(*first).and_then(|task| task.meta.location.as_ref());
+        let location = cx.spawn_location(*first);
         let doubt = if may_be_idle {
             Some("the owner of the lock may wait for I/O")
         } else if is_external {
@@ -123,10 +124,8 @@ fn has_pending_timer(cx: &LintContext) -> bool {
 fn describe_wait(cx: &LintContext, task: TaskId) -> String {
     let open = cx.trace.task(task).and_then(|task| task.open_awaits().next_back());
     let found = open.and_then(|id| cx.trace.awaits().get(id));
-    let spawned_at = cx.trace.task(task).and_then(|task| task.meta.location.as_ref());
-    match (found, spawned_at) {
-        (Some(found), _) => cx.describe_await(&found),
-        (None, Some(location)) => format!("an await that is not reported (spawned at {location})"),
-        (None, None) => "an await that is not reported".to_owned(),
+    match found {
+        Some(found) => cx.describe_await(&found),
+        None => format!("an await that is not reported{}", spawned_at(cx.spawn_location(task))),
     }
 }

@@ -6,28 +6,62 @@
 //! *Problem*: the work of the task is not done, and a task that nothing awaits fails silently.
 //! *Fix*: fix the cause; await the task and handle the error of its join handle.
 
-use super::super::panic_messages::{PanicMessage, find_panics};
-use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
-use crate::trace::{Nanos, Task, TaskId};
+use std::cmp::Reverse;
+
+use super::super::panic_messages::PanicMessage;
+use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
+use crate::trace::{Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "panic",
     severity: Severity::Error,
     summary: "the app printed a panic message",
     advice: "fix the cause, await the task and handle its error",
-    new_pass: || whole_trace(check),
+    new_pass: || Box::new(PanicPass::default()),
 };
 
 /// Maximum time between a panic and the arrival of its message.
 const ARRIVAL_NS_MAX: u64 = 100_000_000;
 
-fn check(cx: &LintContext) -> Vec<Diagnostic> {
-    find_panics(cx.trace).iter().map(|panic| diagnose(cx, panic)).collect()
+/// How likely it is that a task panicked: the greatest is the most likely.
+type Likelihood = (bool, bool, Reverse<u32>, Reverse<TaskId>);
+
+#[derive(Default)]
+struct PanicPass {
+    /// The most likely task of each panic.
+    candidates: Vec<Option<(Likelihood, TaskId)>>,
 }
 
-fn diagnose(cx: &LintContext, panic: &PanicMessage) -> Diagnostic {
-    let candidates: Vec<&Task> = cx.trace.tasks().iter().filter(|task| ended_in_panic(task, panic.at)).collect();
-    let task = candidates.into_iter().max_by_key(|task| likelihood(task, panic));
+impl LintPass for PanicPass {
+    fn visits_background_tasks(&self) -> bool {
+        true
+    }
+
+    fn begin_tasks(&mut self, cx: &LintContext) {
+        self.candidates = vec![None; cx.index.panics.len()];
+    }
+
+    fn visit_task(&mut self, cx: &LintContext, task: &Task) {
+        // The task ended in a poll during which the message came, or just before.
+        let (Some(ended), Some(last), false) = (task.lane.ended_at(), task.lane.last(), task.is_off_loop()) else {
+            return;
+        };
+        if last.end().is_some_and(|end| end.max(last.start).saturating_add(ARRIVAL_NS_MAX) < ended) {
+            return;
+        }
+        for index in cx.index.panics_within(last.start, ended.saturating_add(ARRIVAL_NS_MAX)) {
+            let candidate = Some((likelihood(task, &cx.index.panics[index]), task.id));
+            self.candidates[index] = self.candidates[index].max(candidate);
+        }
+    }
+
+    fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
+        let candidates = self.candidates.iter().map(|candidate| cx.trace.task(candidate.as_ref()?.1));
+        cx.index.panics.iter().zip(candidates).map(|(panic, task)| diagnose(panic, task)).collect()
+    }
+}
+
+fn diagnose(panic: &PanicMessage, task: Option<&Task>) -> Diagnostic {
     let place = panic.location.as_ref().map_or_else(String::new, |location| format!(" at {location}"));
     let problem = match task {
         Some(task) => format!("{} panicked{place}", task.name()),
@@ -43,18 +77,11 @@ fn diagnose(cx: &LintContext, panic: &PanicMessage) -> Diagnostic {
 
 /// Ranks a candidate. The hook prints before the future is dropped, so a task that ended after the message is more likely,
 /// and then one that was spawned shortly before the line that panicked.
-fn likelihood(task: &Task, panic: &PanicMessage) -> (bool, bool, std::cmp::Reverse<u32>, std::cmp::Reverse<TaskId>) {
+fn likelihood(task: &Task, panic: &PanicMessage) -> Likelihood {
     let ended_after = task.lane.ended_at().is_some_and(|ended| ended >= panic.at);
     let (spawned, panicked) = (task.meta.location.as_ref(), panic.location.as_ref());
     let lines = spawned.zip(panicked).filter(|(spawned, panicked)| spawned.file == panicked.file);
     let distance = lines.and_then(|(spawned, panicked)| panicked.line.checked_sub(spawned.line));
-    let near = std::cmp::Reverse(distance.unwrap_or(u32::MAX));
-    (ended_after, distance.is_some(), near, std::cmp::Reverse(task.id))
-}
-
-/// Whether the task ended in a poll during which a panic message arrived, or just before.
-fn ended_in_panic(task: &Task, at: Nanos) -> bool {
-    let (Some(ended), Some(last)) = (task.lane.ended_at(), task.lane.last()) else { return false };
-    let is_last_poll = last.end().is_none_or(|end| end.max(last.start) + ARRIVAL_NS_MAX >= ended);
-    is_last_poll && !task.is_off_loop() && last.start <= at && ended.saturating_add(ARRIVAL_NS_MAX) >= at
+    let near = Reverse(distance.unwrap_or(u32::MAX));
+    (ended_after, distance.is_some(), near, Reverse(task.id))
 }

@@ -42,7 +42,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let evidence = format!("one poll of {greedy} (task {}) {}", poll.task, human_interval(poll.from, poll.to));
     // The cause is the greedy task, whichever tasks it starves.
     let diagnostic = Diagnostic::new(Some(task.id), at_ns, problem, evidence);
-    let location = cx.trace.task(poll.task).and_then(|greedy| greedy.meta.location.as_ref());
+    let location = cx.spawn_location(poll.task);
     let group = location.map(|location| format!("{location} {greedy}"));
     Some(diagnostic.at(location).grouped(group, starved_ns))
 }
