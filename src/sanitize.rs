@@ -107,7 +107,8 @@ pub fn truncate(text: &str, bytes_max: usize) -> String {
     format!("{}{MARK}", &text[..end])
 }
 
-/// Shortens `text` to `columns` terminal columns; `…` replaces its middle.
+/// Shortens `text` to `columns` terminal columns; `…` replaces its middle. Names differ mostly at their end, so two thirds
+/// of what remains are from there.
 pub fn shorten_middle(text: &str, columns: usize) -> String {
     const MARK: char = '…';
     if text.width() <= columns {
@@ -123,8 +124,8 @@ pub fn shorten_middle(text: &str, columns: usize) -> String {
         };
         characters.take_while(fits).map(char::len_utf8).sum::<usize>()
     };
-    let start = fitting(&mut text.chars(), free.div_ceil(2));
-    let end = text.len() - fitting(&mut text.chars().rev(), free / 2);
+    let start = fitting(&mut text.chars(), free.div_ceil(3));
+    let end = text.len() - fitting(&mut text.chars().rev(), free - free.div_ceil(3));
     format!("{}{MARK}{}", &text[..start], &text[end..])
 }
 
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn shortens_in_the_middle() {
         assert_eq!(shorten_middle("connection-00042", 16), "connection-00042");
-        assert_eq!(shorten_middle("connection-00042", 10), "conne…0042");
+        assert_eq!(shorten_middle("connection-00042", 10), "con…-00042");
         assert_eq!(
             ["", "…", "a…", "a…c"].map(str::to_owned),
             [0, 1, 2, 3].map(|columns| shorten_middle("abbc", columns))

@@ -3,14 +3,12 @@
 use crate::insight::{Findings, LintRunner, Thresholds};
 use crate::trace::Trace;
 
-/// Awaits that one refresh examines, or work of the same cost: about 0.1 ms.
+/// Awaits that one refresh examines, or work of the same cost: about 0.1 ms. The end of one lint takes a whole refresh.
 const SEARCHED_PER_REFRESH: usize = 2_000;
 
-/// A search that takes some refreshes is followed by this many times as many without one.
+/// A search that takes some refreshes is followed by this many times as many without one. A search takes at least one
+/// refresh for each lint, so there is at most one every few seconds.
 const PAUSE_FACTOR: u32 = 8;
-
-/// Minimum number of refreshes between two searches: about a second.
-const PAUSE_REFRESHES_MIN: u32 = 20;
 
 /// The search for the findings of a running session.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +38,7 @@ impl LiveFindings {
             None => self.search = Some((search, refreshes + 1)),
             Some(found) => {
                 self.found = found;
-                self.pause = (refreshes + 1).saturating_mul(PAUSE_FACTOR).max(PAUSE_REFRESHES_MIN);
+                self.pause = (refreshes + 1).saturating_mul(PAUSE_FACTOR);
             }
         }
     }

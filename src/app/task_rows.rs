@@ -109,6 +109,15 @@ impl TaskRows {
         self.filter.hides_ended
     }
 
+    /// Returns why there is no row although there are tasks, and what to do.
+    pub fn empty_reason(&self) -> &'static str {
+        match (self.filter(), self.hides_ended()) {
+            ("", _) => "every task has ended (E: show ended)",
+            (_, true) => "no matching task (esc: all names, E: show ended)",
+            (_, false) => "no matching task (esc: show all)",
+        }
+    }
+
     /// Returns the sort order.
     pub fn order(&self) -> RowOrder {
         self.order

@@ -11,10 +11,10 @@ use super::layout::below_rule;
 use super::scene::SessionScene;
 use super::text;
 use super::theme::Role;
+use crate::app::task_names::{describe_waker_with_id, task_name_with_id};
 use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::insight::OutsideWake;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskId, TaskOutcome, TaskState, WakeSource};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -54,9 +54,9 @@ pub fn lines(scene: SessionScene<'_>, width: u16) -> Vec<Line<'static>> {
         span(
             scene.theme,
             Role::Strong,
-            format!(" {} ", text::truncate_middle(&task.name(), pane.width.saturating_sub(14))),
+            format!(" {} ", text::truncate_middle(&task.name_with_id(), pane.width.saturating_sub(11))),
         ),
-        span(scene.theme, Role::Dim, format!("#{} {}", task.id, task.meta.kind.screen_name())),
+        span(scene.theme, Role::Dim, task.meta.kind.screen_name()),
     ])];
     pane.push_state(&mut lines, task);
     pane.push_origin(&mut lines, task);
@@ -209,15 +209,15 @@ impl DetailsPane<'_> {
             None => lines.push(self.entry("last woken", "never")),
             Some((at, source)) => {
                 lines.push(self.entry("last woken", &format!("at {}", time::duration(at))));
-                lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(task.id, (at, source)))));
+                lines.push(self.entry("", &format!("by {}", describe_waker_with_id(trace, task.id, (at, source)))));
             }
         }
         if let (None, Some((at, source))) = (self.at, task.deferred_wake()) {
             lines.push(self.entry("woken, held", &format!("at {}", time::duration(at))));
-            lines.push(self.entry("", &format!("by {}", self.wake_source_phrase(task.id, (at, source)))));
+            lines.push(self.entry("", &format!("by {}", describe_waker_with_id(trace, task.id, (at, source)))));
         }
         let by = match task.meta.parent {
-            Some(id) => format!(" by {}", self.task_name(id)),
+            Some(id) => format!(" by {}", task_name_with_id(self.scene.session.trace(), id)),
             // The console protocol does not report who spawned a task.
             None if trace.is_external() => String::new(),
             None => " by the runtime".to_owned(),
@@ -238,22 +238,6 @@ impl DetailsPane<'_> {
         let line = source.lines().nth((location.line as usize).checked_sub(1)?)?;
         let line = text::truncate(&format!(" {}{:>4} │ {}", glyph::SELECTED, location.line, line.trim()), self.width);
         Some(Line::from(span(self.scene.theme, Role::Dim, line)))
-    }
-
-    fn wake_source_phrase(&self, woken: TaskId, (at, source): (Nanos, WakeSource)) -> String {
-        match source {
-            WakeSource::Task(id) => self.task_name(id),
-            WakeSource::SelfWake => "itself".to_owned(),
-            WakeSource::Driver => OutsideWake::of(self.scene.session.trace(), woken, at).description().to_owned(),
-            WakeSource::Thread => "another thread".to_owned(),
-            WakeSource::User => "you".to_owned(),
-            WakeSource::Unknown => "an unknown source".to_owned(),
-        }
-    }
-
-    fn task_name(&self, id: crate::trace::TaskId) -> String {
-        let task = self.scene.session.trace().task(id);
-        task.map_or_else(|| format!("#{id}"), Task::name_with_id)
     }
 
     /// Counts, and times per state.

@@ -37,7 +37,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
     let past_columns = (0..lanes.width).find(is_future).unwrap_or(lanes.width);
     let count = state.rows.count(trace);
     if count == 0 {
-        let no_match = ["no matching task (esc: show all)"];
+        let no_match = [state.rows.empty_reason()];
         let why = if trace.tasks().is_empty() { connection_status::no_tasks_reason(scene.status) } else { &no_match };
         let lines = why.iter().flat_map(|line| text::wrap(line, usize::from(areas.rows.width.saturating_sub(2))));
         for (row, line) in (0..areas.rows.height).zip(lines) {

@@ -104,6 +104,13 @@ fn ended_tasks_can_be_hidden() {
     user.refresh();
     assert_eq!(listed(&user), ["1", "5"]);
     assert_eq!(user.model.dashboard.selected, Some(task(5)), "the next row");
+    let session = user.session.as_mut().expect("the user has a session");
+    session.coming = vec![end(1), end(5)];
+    session.pump(Duration::ZERO);
+    user.refresh();
+    let screen = user.render(&Theme::default(), (200, 30));
+    let text: String = screen.content().iter().map(|cell| cell.symbol()).collect();
+    assert!(text.contains("every task has ended (E: show ended)"), "{text}");
     user.type_text("E");
     assert_eq!(listed(&user).len(), 5);
 }

@@ -69,15 +69,10 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         cell(buffer, column_area(areas.titles), 0, *index, (*at, *width), COLUMNS[*index].title, theme.style(role));
     }
     if state.rows.count(trace) == 0 {
-        let no_match = match (state.rows.filter(), state.rows.hides_ended()) {
-            ("", _) => "every task has ended (E: show ended)",
-            (_, true) => "no matching task (esc: all names, E: show ended)",
-            (_, false) => "no matching task (esc: show all)",
-        };
         let why = if trace.tasks().is_empty() {
             connection_status::no_tasks_reason(scene.status).join(" ")
         } else {
-            no_match.to_owned()
+            state.rows.empty_reason().to_owned()
         };
         list::put_empty_state(buffer, theme, areas.rows, &why);
     }

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use rustc_hash::FxHashMap;
 
 use super::list::{self, PageLayout};
-use crate::app::task_names::describe_waker;
+use crate::app::task_names::describe_waker_with_id;
 use crate::app::time;
 use crate::insight::OutsideWake;
-use crate::trace::{Nanos, Task, TaskId, WakeSource};
+use crate::trace::{Nanos, Task, WakeSource};
 use crate::view::canvas::{self, put_text};
 use crate::view::glyph;
 use crate::view::scene::SessionScene;
@@ -52,19 +52,11 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayout) 
         let after = before.map_or_else(String::new, |before| time::duration(at.saturating_sub(before)));
         before = Some(at);
         let role = if matches!(by, WakeSource::Task(_)) { Role::Text } else { Role::Dim };
-        let cells = [time::instant(at), after, waker_name(scene, task.id, (at, by))];
+        let cells = [time::instant(at), after, describe_waker_with_id(scene.session.trace(), task.id, (at, by))];
         let cells: Vec<_> = WIDTHS.into_iter().zip(&cells).map(|(width, cell)| (width, role, cell.as_str())).collect();
         list::put_row(buffer, theme, areas.rows, row, state.current_list().chosen_row(count) == Some(index), &cells);
     }
     render_wakers(buffer, scene, areas, task, count);
-}
-
-fn waker_name(scene: SessionScene<'_>, woken: TaskId, (at, by): (Nanos, WakeSource)) -> String {
-    let trace = scene.session.trace();
-    match by {
-        WakeSource::Task(id) => trace.task(id).map_or_else(|| format!("#{id}"), Task::name_with_id),
-        by => describe_waker(trace, woken, (at, by)),
-    }
 }
 
 /// Explains why no single wake is listed.
@@ -95,7 +87,8 @@ fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayou
         let outside = (source == WakeSource::Driver).then(|| OutsideWake::of(trace, task.id, at));
         by.entry((source, outside)).or_insert((0, at)).0 += 1;
     }
-    let named = |((source, _), (count, at))| (waker_name(scene, task.id, (at, source)), count);
+    let named =
+        |((source, _), (count, at))| (describe_waker_with_id(scene.session.trace(), task.id, (at, source)), count);
     let mut by: Vec<(String, usize)> = by.into_iter().map(named).collect();
     by.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     canvas::put_rule(buffer, theme, foot, &format!("sources of the last {counted} wakes"), "", false);
