@@ -1,3 +1,5 @@
+//! Tests of [`AwaitTracker`](super::AwaitTracker).
+
 use std::fmt::Write as _;
 
 use super::super::{RecordingClock, RecordingDecoder};
