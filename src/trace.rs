@@ -71,7 +71,7 @@ pub use lane::{Cycle, Lane, LaneTotals};
 pub use lane_cell::{Axis, LaneCell, column_edge};
 pub use location::Location;
 pub use loop_counts::LoopCounts;
-pub use output::{OUTPUT_LINES_MAX, OutputLine, OutputLog};
+pub use output::{ERROR_MARK, OUTPUT_LINES_MAX, OutputLine, OutputLog, panic_place};
 pub use pause::{Pause, PauseReason};
 pub use recording_stats::{MalformedLine, RecordingStats};
 pub use resource::{

@@ -81,7 +81,7 @@ impl SessionLog {
         }
         if let Some(since) = trace.multi_threaded_since().filter(|_| !self.logged.is_multi_threaded) {
             self.logged.is_multi_threaded = true;
-            let text = "multi-threaded: wake sources are guesses from here on";
+            let text = "multi-threaded: wake sources are unknown while several tasks run";
             self.push(since, LogLevel::Warning, LogTopic::Unique, text.to_owned());
         }
         if let Some(outcome) = status.outcome.as_ref().filter(|_| !self.logged.has_ended) {

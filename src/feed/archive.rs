@@ -9,7 +9,7 @@
 //! everything that still changes; the next one overwrites it.
 //!
 //! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
-//! it lacks its newest end, a few seconds at most. The format version is 2; version 1 was never released.
+//! it lacks its newest end, a few seconds at most. The format version is 3; earlier ones were never released.
 //!
 //! ```
 //! use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};

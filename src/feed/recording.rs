@@ -34,8 +34,10 @@ mod line_splitter;
 mod open_await;
 mod pending_polls;
 mod poll_evidence;
+mod resolve_queue;
 mod span_replayer;
 mod task_ending;
+mod undecided_awaits;
 
 use await_tracker::AwaitTracker;
 pub use clock::RecordingClock;

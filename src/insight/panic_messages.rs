@@ -1,9 +1,6 @@
 //! Panics of an external app, as its panic hook prints them to standard error.
 
-use crate::trace::{Location, Nanos, Trace};
-
-/// Prefix of lines from standard error in the output of an app.
-const ERROR_MARK: &str = "! ";
+use crate::trace::{ERROR_MARK, Location, Nanos, Trace, panic_place};
 
 /// A panic message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +21,7 @@ pub(super) fn find_panics(trace: &Trace) -> Vec<PanicMessage> {
     let mut errors = lines.iter().filter_map(|line| Some((line.at, line.text.strip_prefix(ERROR_MARK)?))).peekable();
     let mut found = Vec::new();
     while let Some((at, text)) = errors.next() {
-        let Some((thread, rest)) = text.strip_prefix("thread '").and_then(|rest| rest.split_once('\'')) else {
-            continue;
-        };
-        // The thread's id may follow its name.
-        let Some((_, place)) = rest.split_once("panicked at ") else { continue };
+        let Some((thread, place)) = panic_place(text) else { continue };
         let (place, message) = match place.strip_suffix(':') {
             Some(place) => (place, errors.peek().map_or("", |(_, message)| *message).to_owned()),
             None => match place.strip_prefix('\'').and_then(|rest| rest.rsplit_once("', ")) {

@@ -66,7 +66,11 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
         return match input.trace.multi_threaded_since() {
             None => Ok(()),
             Some(at) => {
-                writeln!(out, "  multi-threaded from {} or earlier: wake sources are guesses", human_ns(at))
+                writeln!(
+                    out,
+                    "  multi-threaded from {} or earlier: wake sources are unknown while several tasks run",
+                    human_ns(at)
+                )
             }
         };
     }

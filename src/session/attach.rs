@@ -3,6 +3,7 @@
 //! The session exists immediately. A worker thread connects, reconnects with backoff and reports the connection state.
 
 mod channel;
+mod silence;
 mod status_text;
 mod worker;
 
@@ -22,6 +23,7 @@ use crate::control::{
 use crate::feed::wire::ConsoleAddress;
 use crate::trace::{Event, Trace};
 use channel::{AttachUpdate, SessionEnd};
+use silence::Silence;
 
 /// Maximum number of events that are applied between two checks of the time budget.
 const EVENTS_PER_CHECK: usize = 1_024;
@@ -93,7 +95,7 @@ impl AttachSession {
 
     /// Makes the session fail if nothing arrives for `timeout` before the first update is complete.
     pub fn set_answer_timeout(&mut self, timeout: Duration) {
-        self.answer_timeout = Some(AnswerTimeout { timeout, since: Instant::now(), received_bytes: 0 });
+        self.answer_timeout = Some(AnswerTimeout { timeout, silence: Silence::since_now(0) });
     }
 
     fn has_ended(&self) -> bool {
@@ -117,7 +119,7 @@ impl AttachSession {
             }
             AttachUpdate::Events(events) => {
                 // A first update of hundreds of megabytes takes a while to decode after its last byte.
-                self.answer_timeout.iter_mut().for_each(|answer| answer.since = Instant::now());
+                self.answer_timeout.iter_mut().for_each(|answer| answer.silence.restart());
                 self.pending = events.into();
             }
             AttachUpdate::Source { file, text } => self.sources.push(file, text),
@@ -132,19 +134,14 @@ impl AttachSession {
 #[derive(Debug)]
 struct AnswerTimeout {
     timeout: Duration,
-    /// When data arrived last.
-    since: Instant,
-    /// Bytes received by then.
-    received_bytes: u64,
+    silence: Silence,
 }
 
 impl AnswerTimeout {
     /// Returns whether nothing has arrived for too long, given the bytes received by `now`.
     fn is_overdue(&mut self, received_bytes: u64, now: Instant) -> bool {
-        if received_bytes > self.received_bytes {
-            (self.since, self.received_bytes) = (now, received_bytes);
-        }
-        now.saturating_duration_since(self.since) >= self.timeout
+        self.silence.observe(received_bytes, now);
+        self.silence.duration(now) >= self.timeout
     }
 }
 

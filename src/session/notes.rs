@@ -26,7 +26,7 @@ pub fn recording_notes(recorded: &RecordingStats) -> Vec<String> {
     notes
 }
 
-/// Returns a note if the app polls on several threads, so that wake sources are guesses.
+/// Returns a note if the app polls on several threads, so that some wake sources are unknown.
 pub fn thread_note(trace: &Trace) -> Option<String> {
-    trace.multi_threaded_since().map(|_| "multi-threaded: wake sources are guesses".to_owned())
+    trace.multi_threaded_since().map(|_| "multi-threaded: wake sources are unknown while several tasks run".to_owned())
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::file_writers::has_writer;
+use super::file_writers::WriterSearch;
 use super::interface::Session;
 use super::notes;
 use crate::control::{
@@ -67,6 +67,7 @@ pub struct RecordingSession {
     beginning: Vec<u8>,
     /// When writers were last searched for, and whether there was one.
     writers: Option<(Instant, bool)>,
+    writer_search: WriterSearch,
     /// Range of the buffer that is not yet parsed.
     unparsed: (usize, usize),
     read_bytes: u64,
@@ -106,6 +107,7 @@ impl RecordingSession {
             buffer: vec![0; READ_BYTES],
             beginning: Vec::new(),
             writers: None,
+            writer_search: WriterSearch::default(),
             unparsed: (0, 0),
             read_bytes: 0,
             file_bytes: metadata.len(),
@@ -189,7 +191,7 @@ impl RecordingSession {
         match self.writers {
             Some((at, found)) if at.elapsed() < WRITER_INTERVAL => found,
             _ => {
-                let found = metadata.is_some_and(has_writer);
+                let found = metadata.is_some_and(|file| self.writer_search.has_writer(file));
                 self.writers = Some((Instant::now(), found));
                 found
             }

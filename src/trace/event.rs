@@ -279,7 +279,7 @@ pub enum Event {
         /// Time of the last wake.
         last_wake: Option<Nanos>,
     },
-    /// The last wake of a task, where single wakes are not reported. The task has been polled since.
+    /// The last wake of a task, where single wakes are not reported. The task may have been polled since.
     SampledWake {
         /// The woken task.
         task: TaskId,

@@ -152,15 +152,13 @@ impl History {
             let site = self.awaits.site_of_open(id).and_then(|site| self.sites.get(site.index()));
             site.map_or(AwaitKind::Other, |site| site.kind)
         };
-        let waiting_on = task.open_awaits.last().map(|innermost| {
-            let kind = kind_of(innermost);
-            if !self.are_awaits_side_by_side || task.open_awaits.iter().nth(1).is_none() {
-                return (innermost, kind);
-            }
-            // Side by side: the one that says most about why the task waits.
+        let waiting_on = if self.are_awaits_side_by_side {
+            // The one that says most about why the task waits.
             let open = task.open_awaits.iter().rev().take(SIDE_BY_SIDE_MAX).map(|id| (id, kind_of(id)));
-            open.min_by_key(|(_, kind)| kind.wait_rank()).unwrap_or((innermost, kind))
-        });
+            open.min_by_key(|(_, kind)| kind.wait_rank())
+        } else {
+            task.open_awaits.last().map(|id| (id, kind_of(id)))
+        };
         task.lane.end_poll(at, waiting_on);
         let (started, is_woken) =
             task.lane.last().map_or((at, false), |cycle| (cycle.start, cycle.scheduled_at().is_some()));

@@ -1,5 +1,7 @@
 //! The state of the loop at the newest end of the trace: loop time, totals, and the ready queue.
 
+use serde::{Deserialize, Serialize};
+
 use super::cell_cache::CellCache;
 use super::loop_counts::LoopCounts;
 use super::ready_queue::ReadyQueueHistory;
@@ -8,7 +10,7 @@ use super::task_meta::{TaskKind, TaskOutcome};
 use super::time::Nanos;
 
 /// Numbers of tasks by what they do now, and of those that ran to completion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PhaseCounts {
     pub running: u32,
     pub scheduled: u32,
@@ -87,6 +89,12 @@ impl LoopState {
         self.other_roles.scheduled += u32::from(!kind.is_task());
     }
 
+    /// Counts a task that waits, where the phases before it are not known.
+    pub fn count_waiting(&mut self, kind: TaskKind) {
+        self.counts.waiting += 1;
+        self.other_roles.waiting += u32::from(!kind.is_task());
+    }
+
     /// Counts a task that ended.
     pub fn count_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
         match outcome {
@@ -125,21 +133,6 @@ impl LoopState {
             *count = count.saturating_add_signed(sign);
             if !kind.is_task() {
                 *other = other.saturating_add_signed(sign);
-            }
-        }
-    }
-
-    /// Counts a restored task as one of the others, if it is.
-    pub fn restore_role(&mut self, kind: TaskKind, phase: TaskPhase, outcome: Option<&TaskOutcome>) {
-        if kind.is_task() {
-            return;
-        }
-        match phase {
-            TaskPhase::Running => self.other_roles.running += 1,
-            TaskPhase::Scheduled => self.other_roles.scheduled += 1,
-            TaskPhase::Waiting => self.other_roles.waiting += 1,
-            TaskPhase::Ended => {
-                self.other_roles.completed += u32::from(matches!(outcome, Some(TaskOutcome::Completed)));
             }
         }
     }

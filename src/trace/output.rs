@@ -13,6 +13,9 @@ pub const OUTPUT_LINES_MAX: usize = 100_000;
 /// Maximum size of retained output text, in bytes: 64 MiB.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
+/// Prefix of lines that an external app printed to standard error.
+pub const ERROR_MARK: &str = "! ";
+
 /// One line of output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputLine {
@@ -22,6 +25,15 @@ pub struct OutputLine {
     pub task: Option<TaskId>,
     /// Text without control characters and of bounded length; feeds sanitize it.
     pub text: Box<str>,
+}
+
+/// Returns the name of the thread and what follows `panicked at`, if a line of standard error, without its mark, begins
+/// the message of Rust's panic hook.
+pub fn panic_place(line: &str) -> Option<(&str, &str)> {
+    let (thread, rest) = line.strip_prefix("thread '")?.split_once('\'')?;
+    // The thread's id may follow its name.
+    let (_, place) = rest.split_once(" panicked at ")?;
+    Some((thread, place))
 }
 
 /// The newest output lines of the program, within fixed limits.

@@ -78,12 +78,8 @@ pub(super) fn to_postcard(value: &impl serde::Serialize) -> Vec<u8> {
 
 /// Decodes a value with postcard; `None` where the bytes are malformed or too long.
 pub(super) fn from_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
-    take_postcard(bytes).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
-}
-
-/// Decodes a value with postcard, and returns the bytes after it; `None` where the bytes are malformed.
-pub(super) fn take_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
-    postcard::take_from_bytes(bytes).ok()
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    rest.is_empty().then_some(value)
 }
 
 /// Returns the first index of `indices` that does not satisfy `before`, which must hold for a prefix; the end of the

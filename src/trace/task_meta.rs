@@ -65,9 +65,7 @@ impl TaskKind {
     pub fn role(self) -> &'static str {
         match self {
             Self::Task | Self::Local => "task",
-            Self::BlockOn => "block_on",
-            Self::Blocking => "blocking",
-            Self::Worker => "worker",
+            kind => kind.screen_name(),
         }
     }
 

@@ -224,6 +224,62 @@ fn recomputed_busy_time_excludes_blocking_pool() {
     }
 }
 
+/// The numbers of tasks in the header leave out blocking closures and `block_on` futures, evicted ones too.
+#[test]
+fn archive_keeps_roles_of_evicted_tasks() {
+    const TASKS: usize = 3_000;
+    let mut bytes = encode_beginning(&ArchiveHeader::default());
+    let (mut trace, mut writer) = (Trace::with_budget(200_000), ArchiveWriter::default());
+    for index in 0..TASKS {
+        let (task, at) = (TaskId::from_index(index), trace.now() + 1);
+        let kind = [TaskKind::Task, TaskKind::Blocking, TaskKind::BlockOn][index % 3];
+        trace.apply(Event::Spawn { task, at, meta: Box::new(TaskMeta { kind, ..TaskMeta::default() }) });
+        trace.apply(Event::PollStart { task, at });
+        trace.apply(Event::PollEnd { task, at: at + 7 });
+        if index + 6 < TASKS {
+            trace.apply(Event::TaskEnd { task, at: at + 7, outcome: TaskOutcome::Completed });
+        }
+        // Tasks that are evicted before they are written have a row in no archive.
+        if index % 700 == 0 {
+            writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+        }
+    }
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(&trace, None, "").expect("the tail fits a chunk"));
+    let live = trace.task_counts();
+    assert_eq!((live.completed, live.waiting), (TASKS as u32 / 3 - 2, 2));
+    for budget_bytes in [usize::MAX, 200_000, 50_000] {
+        let opened = read_archive(&bytes[..], budget_bytes).expect("the archive opens").trace;
+        assert!(opened.evicted().count > 1_000, "{} tasks were evicted", opened.evicted().count);
+        assert_eq!(opened.task_counts(), live, "with {budget_bytes} bytes");
+    }
+}
+
+/// Without a tail, as after a crash, the numbers of tasks come from what is there, whatever the budget of the reader.
+#[test]
+fn recomputed_counts_leave_out_other_roles() {
+    let mut bytes = encode_beginning(&ArchiveHeader::default());
+    let (mut trace, mut writer) = (Trace::default(), ArchiveWriter::default());
+    for index in 0..600 {
+        let (task, at) = (TaskId::from_index(index), trace.now() + 1);
+        let kind = [TaskKind::Task, TaskKind::Blocking, TaskKind::BlockOn][index % 3];
+        trace.apply(Event::Spawn { task, at, meta: Box::new(TaskMeta { kind, ..TaskMeta::default() }) });
+        trace.apply(Event::PollStart { task, at });
+        trace.apply(Event::PollEnd { task, at: at + 7 });
+        if index >= 6 {
+            trace.apply(Event::TaskEnd { task, at: at + 7, outcome: TaskOutcome::Completed });
+        }
+    }
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    for (budget_bytes, is_evicted) in [(usize::MAX, false), (50_000, true)] {
+        let opened = read_archive(&bytes[..], budget_bytes).expect("the archive opens").trace;
+        assert_eq!((opened.task_counts().completed, opened.task_counts().waiting), (198, 2));
+        assert_eq!((opened.counts().completed, opened.counts().waiting), (594, 6));
+        assert_eq!(opened.evicted().count > 0, is_evicted);
+    }
+}
+
 /// Applies `events` events to a trace and writes it as an archive, in `steps` steps.
 fn write_incrementally(trace: &mut Trace, source: SyntheticLoop, events: usize, steps: usize) -> Vec<u8> {
     let mut bytes = encode_beginning(&ArchiveHeader { name: "synthetic".into(), ..ArchiveHeader::default() });

@@ -243,7 +243,7 @@ fn scenarios_match_counts_on_three_threads() {
     ] {
         let session = run(&[scenario, "--threads", "3"], polls);
         assert!(session.trace().multi_threaded_since().is_some(), "{scenario}");
-        assert!(note(&session).contains("wake sources are guesses"), "{}", note(&session));
+        assert!(note(&session).contains("wake sources are unknown while several tasks run"), "{}", note(&session));
         // The workers of the runtime are blocking tasks that run all the time. They do not count as polls of the loop.
         let trace = session.trace();
         let others = trace.tasks().iter().filter(|task| task.meta.kind != TaskKind::Blocking);

@@ -473,7 +473,7 @@ fn log_lists_connection_losses_and_pauses() {
         "connected",
         "console-subscriber dropped events (buffer full): 130 so far",
         "7 events dropped within 5 ms",
-        "multi-threaded: wake sources are guesses from here on",
+        "multi-threaded: wake sources are unknown while several tasks run",
     ];
     assert_eq!(notes, expected, "each entry once, with all attempts in one");
 }

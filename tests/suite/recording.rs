@@ -590,3 +590,57 @@ fn resolves_awaits_late() {
     assert_eq!(awaits.len(), 1, "its parts are not awaits: {awaits:?}");
     assert_eq!((awaits[0].2, awaits[0].4), (5_000, "ready"));
 }
+
+/// A console that describes span 10 only once `knows_all` is set, and only then which operations returned ready.
+struct SlowConsole {
+    knows_all: bool,
+}
+
+impl AwaitResolver for SlowConsole {
+    fn reported(&self, span: u64) -> ReportedSpan {
+        let readiness = if self.knows_all { Readiness::Ready } else { Readiness::Undecided };
+        match span {
+            10 if !self.knows_all => ReportedSpan::Unreported,
+            _ => ReportedSpan::Operation { owner: Some(1), enters: 2, readiness },
+        }
+    }
+
+    fn target(&self, _: u64) -> Option<AwaitTarget> {
+        let site = AwaitSite { kind: AwaitKind::Sync, source: "Mutex::lock".into(), location: None };
+        Some(AwaitTarget { site, resource: None })
+    }
+}
+
+/// Replays a task that awaits 2,000 operations, one after the other, and then span 10.
+fn replay_many_awaits() -> (Trace, RecordingDecoder) {
+    let mut trace = Trace::default();
+    trace.set_external();
+    let mut recording = RecordingDecoder::new(RecordingClock::from_first()).with_awaits();
+    let awaits: String = (1_000..3_000).map(|span| format!("({span} ){span} ({span} ){span} x{span} ")).collect();
+    let text = recording_of(&format!("+1 (1 {awaits} (10 )10 (10 )10 )1 +2"));
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        let console = SlowConsole { knows_all: false };
+        left = recording.decode(left, &console, &mut |event| trace.apply(event)).expect("decode a recording");
+    }
+    (trace, recording)
+}
+
+#[test]
+fn resolved_awaits_do_not_delay_others() {
+    let (mut trace, mut recording) = replay_many_awaits();
+    assert_eq!(trace.awaits().len(), 2_000);
+    recording.resolve_late_awaits(&SlowConsole { knows_all: true }, &mut |event| trace.apply(event));
+    assert_eq!(trace.awaits().len(), 2_001);
+}
+
+#[test]
+fn end_decides_the_outcome_of_every_await() {
+    let (mut trace, mut recording) = replay_many_awaits();
+    let count = |trace: &Trace, outcome: &str| {
+        trace.awaits().iter().filter(|(_, found)| found.outcome().name() == outcome).count()
+    };
+    assert_eq!(count(&trace, "ready"), 0);
+    recording.finish_awaits(&SlowConsole { knows_all: true }, &mut |event| trace.apply(event));
+    assert_eq!((count(&trace, "ready"), trace.awaits().len()), (2_000, 2_001));
+}

@@ -2,13 +2,12 @@
 //! location.
 
 use console_api::async_ops::{AsyncOp, AsyncOpUpdate};
-use console_api::field::{Name, Value};
 use console_api::resources::ResourceUpdate;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::resource_decoder::ResourceDecoder;
 use super::span_map::SpanMap;
-use super::task_stats::FIELDS_MAX;
+use super::task_stats::number_attribute;
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
 use crate::feed::await_resolver::{AwaitTarget, Readiness, ReportedSpan};
@@ -351,13 +350,6 @@ impl AsyncOpDecoder {
 
 /// Reads the attributes with which tokio's semaphores report the permits that an operation requests and has obtained.
 fn reported_permits(attributes: &[console_api::Attribute]) -> Option<(u64, u64)> {
-    let number = |wanted: &str| {
-        attributes.iter().take(FIELDS_MAX).filter_map(|attribute| attribute.field.as_ref()).find_map(|field| {
-            match (field.name.as_ref()?, field.value.as_ref()?) {
-                (Name::StrName(name), Value::U64Val(number)) if name == wanted => Some(*number),
-                _ => None,
-            }
-        })
-    };
+    let number = |name| number_attribute(attributes, name, None);
     Some((number("permits_requested")?, number("permits_obtained")?))
 }

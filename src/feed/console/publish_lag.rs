@@ -82,7 +82,7 @@ impl PublishLag {
         }
         // The buffer keeps the order of events, so whatever happened before the newest entity was made is reported. Two
         // updates without events mean that it was empty; one may only have found the budget exhausted.
-        let is_empty = self.updates > FULL_UPDATES && self.events == 0 && self.events_before == 0;
+        let is_empty = self.events == 0 && self.events_before == 0;
         let latest = [self.complete_until, self.newest, self.before.filter(|_| is_empty)];
         self.complete_until = latest.into_iter().flatten().max();
         let stamps = self.newest.zip(self.before).zip(self.now).filter(|_| self.is_full());

@@ -8,7 +8,7 @@ use console_api::resources::{self, ResourceUpdate};
 use rustc_hash::FxHasher;
 
 use super::span_map::SpanMap;
-use super::task_stats::{FIELDS_MAX, location};
+use super::task_stats::{FIELDS_MAX, location, number_attribute};
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
 use crate::feed::await_resolver::ReportedSpan;
@@ -252,15 +252,7 @@ fn await_kind(resource: &resources::Resource) -> AwaitKind {
 
 /// Returns the attribute `duration` of a timer in nanoseconds. tokio reports it in milliseconds.
 fn timer_duration_ns(attributes: &[console_api::Attribute]) -> Option<u64> {
-    attributes.iter().take(FIELDS_MAX).find_map(|attribute| {
-        let field = attribute.field.as_ref()?;
-        match (field.name.as_ref()?, field.value.as_ref()?, attribute.unit.as_deref()) {
-            (Name::StrName(name), Value::U64Val(millis), Some("ms")) if name == "duration" => {
-                Some(millis.saturating_mul(1_000_000))
-            }
-            _ => None,
-        }
-    })
+    number_attribute(attributes, "duration", Some("ms")).map(|millis| millis.saturating_mul(1_000_000))
 }
 
 /// Whether `resource` is the timer that tokio's `Interval` resets at each tick. Unlike the timers of user code, it is

@@ -1,7 +1,7 @@
 //! Reads what the wire reports of one task, field by field. Stateless.
 
 use console_api::field::{Name, Value};
-use console_api::{Field, Location as WireLocation, Metadata, tasks};
+use console_api::{Attribute, Field, Location as WireLocation, Metadata, tasks};
 use prost_types::{Duration, Timestamp};
 
 use super::text_interner::{FILE_BYTES_MAX, NAME_BYTES_MAX, TextInterner};
@@ -60,6 +60,19 @@ fn text_field<'a>(task: &'a tasks::Task, name: &str) -> Option<&'a str> {
         Value::StrVal(text) | Value::DebugVal(text) => Some(text),
         _ => None,
     }
+}
+
+/// Returns the number that an attribute of a resource or an operation has: the first one of this name, and of this unit
+/// if one is given.
+pub fn number_attribute(attributes: &[Attribute], wanted: &str, unit: Option<&str>) -> Option<u64> {
+    let is_unit = |attribute: &&Attribute| unit.is_none() || attribute.unit.as_deref() == unit;
+    attributes.iter().take(FIELDS_MAX).filter(is_unit).find_map(|attribute| {
+        let field = attribute.field.as_ref()?;
+        match (field.name.as_ref()?, field.value.as_ref()?) {
+            (Name::StrName(name), Value::U64Val(number)) if name == wanted => Some(*number),
+            _ => None,
+        }
+    })
 }
 
 /// Reads poll and wake counts of one task. Awaits are counted elsewhere.

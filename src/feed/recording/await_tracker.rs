@@ -4,13 +4,14 @@
 //! polls, in order with those of its task. Since tokio 1.53 a sleep has no operation on the wire; [`PollEvidence`]
 //! shows which task polls it. What cannot be attributed to a task is counted.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
 use super::open_await::{OpenAwait, PolledAwaits};
 use super::poll_evidence::{PollEvidence, PolledTask};
+use super::resolve_queue::ResolveQueue;
+use super::undecided_awaits::UndecidedAwaits;
 use crate::feed::await_resolver::{AwaitResolver, AwaitTarget, Readiness, ReportedSpan};
 use crate::trace::{AwaitId, AwaitSite, Event, Nanos, SiteId, TaskId};
 
@@ -20,14 +21,14 @@ const SITES_MAX: usize = 1 << 16;
 /// Tracked spans; further ones are only counted.
 const TRACKED_MAX: usize = 1 << 20;
 
-/// Ended awaits whose outcome is undecided; that of further ones stays unknown.
-const UNDECIDED_MAX: usize = 1 << 16;
-
 /// Awaits of one recording. Trace ids allow four times this.
 const AWAITS_MAX: usize = 1 << 30;
 
-/// Unresolved spans that are resolved again per call.
+/// Unresolved spans that are resolved again per call, and undecided awaits that are checked.
 const RESOLVES_PER_CALL: usize = 512;
+
+/// Queued spans from which on those that are resolved are removed: at least half of them.
+const RESOLVE_QUEUE_MAX: usize = 2 * TRACKED_MAX;
 
 /// A span that is no task's.
 #[derive(Debug)]
@@ -53,15 +54,15 @@ struct UnresolvedSpan {
 #[derive(Debug, Default)]
 pub struct AwaitTracker {
     spans: FxHashMap<u64, TrackedSpan>,
-    /// Spans to be resolved again, in this order; may hold removed ones.
-    resolve_queue: VecDeque<u64>,
+    /// Spans to be resolved again; may hold removed ones.
+    resolve_queue: ResolveQueue,
     /// Unresolved spans that are entered now, while several tasks are polled.
     ambiguous: Vec<u64>,
     /// Spans that a task seems to poll, to be started when its poll ends. One that is closed before, within the poll that
     /// entered it first, need not have cloned a waker, so that clone may be of another task.
     evident: Vec<(TaskId, u64)>,
     /// Ended awaits whose outcome is not reported yet, by span.
-    undecided: VecDeque<(u64, AwaitId)>,
+    undecided: UndecidedAwaits,
     /// What each task polls.
     polled: FxHashMap<TaskId, PolledAwaits>,
     sites: FxHashMap<AwaitSite, SiteId>,
@@ -133,7 +134,7 @@ impl AwaitTracker {
         if let Some(TrackedSpan::Unresolved(unresolved)) = self.spans.get_mut(&span)
             && !std::mem::replace(&mut unresolved.is_queued, true)
         {
-            self.resolve_queue.push_back(span);
+            self.resolve_queue.push(span, RESOLVE_QUEUE_MAX, |span| is_unresolved(&self.spans, span));
         }
     }
 
@@ -173,6 +174,13 @@ impl AwaitTracker {
     /// Handles the end of `task`.
     pub fn task_ended(&mut self, task: TaskId) {
         self.polled.remove(&task);
+        self.evident.retain(|(poller, _)| *poller != task);
+    }
+
+    /// Handles missing lines: the exits of entered spans and the ends of polls may be among them.
+    pub fn lines_missing(&mut self) {
+        self.ambiguous.clear();
+        self.evident.clear();
     }
 
     /// Handles the close of a span.
@@ -202,21 +210,20 @@ impl AwaitTracker {
         resolver: &impl AwaitResolver,
         out: &mut impl FnMut(Event),
     ) {
-        for _ in 0..RESOLVES_PER_CALL.min(self.resolve_queue.len()) {
-            let Some(span) = self.resolve_queue.pop_front() else { break };
+        for span in self.resolve_queue.take(RESOLVES_PER_CALL, |span| is_unresolved(&self.spans, span)) {
             if self.resolve_again(span, (polled, false), resolver, out) {
-                self.resolve_queue.push_back(span);
+                self.resolve_queue.push(span, RESOLVE_QUEUE_MAX, |span| is_unresolved(&self.spans, span));
             }
         }
-        self.decide_outcomes(resolver, out);
+        self.undecided.decide(RESOLVES_PER_CALL, resolver, out);
     }
 
     /// Resolves everything that can be resolved at the end of the recording, and counts the rest.
     pub fn finish(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        for span in std::mem::take(&mut self.resolve_queue) {
+        for span in self.resolve_queue.take(usize::MAX, |span| is_unresolved(&self.spans, span)) {
             self.resolve_again(span, (&[], true), resolver, out);
         }
-        self.decide_outcomes(resolver, out);
+        self.undecided.decide(usize::MAX, resolver, out);
         let left = self.spans.drain().filter(|(span, tracked)| {
             let TrackedSpan::Unresolved(unresolved) = tracked else { return false };
             match resolver.reported(*span) {
@@ -245,7 +252,7 @@ impl AwaitTracker {
         } else {
             self.try_start(span, resolver, resolver.reported(span), Some(polled), out);
         }
-        matches!(self.spans.get(&span), Some(TrackedSpan::Unresolved(_)))
+        is_unresolved(&self.spans, span)
     }
 
     /// Resolves a closed span: emits its await, counts it as unattributed, or keeps it until it is reported.
@@ -374,25 +381,15 @@ impl AwaitTracker {
             }
         }
         out(Event::AwaitEnd { id: open.id, at });
-        if readiness == Readiness::Undecided && self.undecided.len() < UNDECIDED_MAX {
-            self.undecided.push_back((span, open.id));
-        }
-    }
-
-    /// Emits the outcomes of ended awaits that are reported by now.
-    fn decide_outcomes(&mut self, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
-        for _ in 0..RESOLVES_PER_CALL.min(self.undecided.len()) {
-            let Some((span, id)) = self.undecided.pop_front() else { return };
-            let is_ready = match resolver.reported(span) {
-                ReportedSpan::Operation { readiness: Readiness::Undecided, .. } | ReportedSpan::Unreported => {
-                    self.undecided.push_back((span, id));
-                    continue;
-                }
-                ReportedSpan::Operation { readiness: Readiness::Ready, .. } => true,
-                ReportedSpan::Operation { readiness: Readiness::NotReady, .. } => false,
-                _ => continue,
-            };
-            out(Event::AwaitOutcomeKnown { id, is_ready });
+        if readiness == Readiness::Undecided {
+            self.undecided.push(span, open.id);
         }
     }
 }
+
+fn is_unresolved(spans: &FxHashMap<u64, TrackedSpan>, span: u64) -> bool {
+    matches!(spans.get(&span), Some(TrackedSpan::Unresolved(_)))
+}
+
+#[cfg(test)]
+mod tests;

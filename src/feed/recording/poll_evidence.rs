@@ -74,7 +74,9 @@ impl PollEvidence {
                 }
             }
         }
-        self.last = SpanEnter { at, polled: polled.to_vec() };
+        self.last.at = at;
+        self.last.polled.clear();
+        self.last.polled.extend_from_slice(polled);
         self.is_entered = true;
         self.cloned.clear();
     }

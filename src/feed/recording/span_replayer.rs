@@ -358,6 +358,7 @@ impl SpanReplayer {
         }
         self.just_exited = None;
         self.entered.clear();
+        self.awaits.iter_mut().for_each(AwaitTracker::lines_missing);
         for entry in self.tasks.values_mut() {
             entry.is_woken = true;
             if std::mem::take(&mut entry.depth) > 0 {

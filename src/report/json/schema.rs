@@ -114,7 +114,7 @@ pub(super) struct LoopJson {
     pub(super) turns: u64,
     /// Length of the longest poll. `null` if polls were only sampled.
     pub(super) longest_poll_ns: Option<u64>,
-    /// Time since when several threads poll, so that wake sources are guesses. Omitted if no such time is known.
+    /// Time since when several threads poll, so that some wake sources are unknown. Omitted if no such time is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) many_threads_ns: Option<u64>,
 }

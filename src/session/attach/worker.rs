@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::channel::{AttachUpdate, SessionClosed, WorkerEnd, channel};
+use super::silence::Silence;
 use super::status_text;
 use crate::control::{ConnectionState, ConnectionStatus};
 use crate::feed::console::{ConsoleDecoder, PollSource, decode_histograms};
@@ -27,8 +28,11 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Bytes of a first update from which its progress is shown.
 const LONG_MESSAGE_BYTES: u64 = 1_000_000;
 
-/// How often the number of received bytes is checked while a message is awaited.
+/// How often the number of received bytes is checked while the first update is awaited.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often it is checked while a later update is awaited.
+const SILENCE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout of a request for a task's details.
 const DETAILS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -174,9 +178,10 @@ impl AttachWorker {
         let (mut details, mut is_first) = (SelectedTask::default(), true);
         let mut selected = self.session.selected.clone();
         loop {
+            let interval = if self.has_been_live { SILENCE_CHECK_INTERVAL } else { PROGRESS_INTERVAL };
             let message = tokio::select! {
                 () = self.session.closed() => return Err(ConnectionEnd::SessionClosed),
-                message = timeout(PROGRESS_INTERVAL, messages.next()) => message,
+                message = timeout(interval, messages.next()) => message,
                 histograms = details.next() => {
                     if let Some(event) = histograms {
                         self.session.send_events(vec![event]).await?;
@@ -190,13 +195,14 @@ impl AttachWorker {
                 }
             };
             let received = connection.received_bytes();
-            let is_receiving = silence.observe(received);
+            let now = Instant::now();
+            let is_receiving = silence.observe(received, now);
             match message {
                 Err(_) if is_receiving && !self.has_been_live && received > LONG_MESSAGE_BYTES => {
                     let note = status_text::receiving_note(received);
                     self.report_connection(ConnectionState::AwaitingData, note).await?;
                 }
-                Err(_) if !silence.is_long() => {}
+                Err(_) if silence.duration(now) < status_text::SILENCE_THRESHOLD => {}
                 Err(_) if !self.has_been_live => {
                     self.report_connection(ConnectionState::AwaitingData, status_text::silence_note()).await?;
                 }
@@ -266,31 +272,6 @@ impl AttachWorker {
             self.session.send(AttachUpdate::Connection(connection)).await?;
         }
         Ok(())
-    }
-}
-
-/// How long nothing has arrived over a connection.
-struct Silence {
-    since: Instant,
-    received_bytes: u64,
-}
-
-impl Silence {
-    fn since_now(received_bytes: u64) -> Self {
-        Self { since: Instant::now(), received_bytes }
-    }
-
-    /// Notes the number of bytes received by now. Returns whether it has grown.
-    fn observe(&mut self, received_bytes: u64) -> bool {
-        let has_grown = received_bytes > self.received_bytes;
-        if has_grown {
-            *self = Self::since_now(received_bytes);
-        }
-        has_grown
-    }
-
-    fn is_long(&self) -> bool {
-        self.since.elapsed() >= status_text::SILENCE_THRESHOLD
     }
 }
 

@@ -17,7 +17,8 @@ const PENDING_ENDS_MAX: usize = 1 << 18;
 /// How far the recording may be past a task's spawn before the task counts as missing from it: 10 s in nanoseconds.
 const MISSING_AFTER_NS: Nanos = 10_000_000_000;
 
-/// Maximum number of tasks with pending updates. Beyond it, the oldest are dropped.
+/// Maximum number of tasks with pending updates. Beyond it, the oldest are dropped. It also limits the tasks of which
+/// the console is ahead; further ones are not corrected.
 const PENDING_TASKS_MAX: usize = 1 << 18;
 
 /// Minimum number of tasks before finished ones are removed.
@@ -53,7 +54,7 @@ pub struct Correlator {
     /// Tasks with updates that wait for the recording.
     pending: Vec<TaskId>,
     /// Tasks of which the console has counted more polls than the recording so far, with those counts.
-    ahead: Vec<(TaskId, TaskCounts)>,
+    ahead: FxHashMap<TaskId, TaskCounts>,
     /// Resource ends that wait for the recording.
     pending_ends: Vec<Event>,
     /// Time of the last console update in nanoseconds since 1970.
@@ -73,7 +74,7 @@ impl Correlator {
             tasks: FxHashMap::default(),
             sweep_threshold: SWEEP_TASKS_MIN,
             pending: Vec::new(),
-            ahead: Vec::new(),
+            ahead: FxHashMap::default(),
             pending_ends: Vec::new(),
             updated_until: None,
             counted_until: None,
@@ -217,9 +218,10 @@ impl Correlator {
             emitted.extend(pending.location.take().map(|location| Event::SpawnLocation { task, location }));
             if let Some(counts) = pending.counts.take() {
                 emitted.push(Event::ConsoleCounts { task, counts });
-                ahead.retain(|(id, _)| id != console_id);
-                if trace.task(task).is_some_and(|task| counts.polls > task.counts.polls) {
-                    ahead.push((*console_id, counts));
+                ahead.remove(console_id);
+                let is_ahead = trace.task(task).is_some_and(|task| counts.polls > task.counts.polls);
+                if is_ahead && ahead.len() < PENDING_TASKS_MAX {
+                    ahead.insert(*console_id, counts);
                 }
             }
             let wakers = pending.wakers.take();
@@ -228,7 +230,6 @@ impl Correlator {
             false
         });
         self.correct_drops(trace, &mut emitted);
-        self.ahead.truncate(PENDING_TASKS_MAX);
         emitted
     }
 
@@ -236,7 +237,7 @@ impl Correlator {
     /// future as a poll.
     fn correct_drops(&mut self, trace: &Trace, emitted: &mut Vec<Event>) {
         let (tasks, decoder) = (&self.tasks, &self.decoder);
-        self.ahead.retain(|(console_id, counts)| {
+        self.ahead.retain(|console_id, counts| {
             let Some(task) = tasks.get(console_id).and_then(|task| trace.task(task.trace_id?)) else { return false };
             if counts.polls <= task.counts.polls {
                 return false;

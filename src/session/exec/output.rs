@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::epoch_clock::EpochClock;
 use super::output_reader::{OutputPiece, read_output};
+use crate::trace::{ERROR_MARK, panic_place};
 
 /// Maximum number of queued lines.
 const QUEUED_LINES_MAX: usize = 1 << 14;
@@ -19,9 +20,6 @@ const QUEUED_BYTES_MAX: usize = 16 << 20;
 
 /// Time without output after which a line without an end is shown, in nanoseconds.
 const IDLE_NS: i64 = 50_000_000;
-
-/// Prefix of lines from standard error.
-const ERROR_MARK: &str = "! ";
 
 /// A piece of output.
 #[derive(Debug)]
@@ -54,8 +52,7 @@ pub struct AppOutput {
 
 /// Returns whether `line` is the message that Rust's panic hook prints to standard error.
 fn is_panic(line: &str) -> bool {
-    let thread = line.strip_prefix(ERROR_MARK).and_then(|line| line.strip_prefix("thread '"));
-    thread.is_some_and(|rest| rest.contains(" panicked at "))
+    line.strip_prefix(ERROR_MARK).and_then(panic_place).is_some()
 }
 
 /// A stream of output that can be waited for.

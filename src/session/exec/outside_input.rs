@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
+
 /// Minimum time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -65,7 +67,7 @@ fn has_open_input(process: &Path, console_port: u16) -> Option<bool> {
         let (target, number) = (target.to_string_lossy(), entry.file_name());
         let is_standard = number.to_string_lossy().parse().is_ok_and(|number: u32| number <= STANDARD_STREAM_MAX);
         let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
-        let is_input = inode.is_some_and(|inode| sockets.iter().any(|known| known == inode));
+        let is_input = inode.is_some_and(|inode| inode.parse().is_ok_and(|inode| sockets.contains(&inode)));
         // The permissions of the link tell whether the descriptor can be read.
         let is_readable = entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o400 != 0);
         if is_input || (target.starts_with("pipe:") && is_readable && !is_standard) {
@@ -77,9 +79,9 @@ fn has_open_input(process: &Path, console_port: u16) -> Option<bool> {
 
 /// Returns the inodes of the network sockets of the process's namespace, except those on the console's port, and of Unix
 /// sockets with a path. tokio's own pair for signals has no path.
-fn socket_inodes(process: &Path, console_port: u16) -> Vec<String> {
+fn socket_inodes(process: &Path, console_port: u16) -> FxHashSet<u64> {
     let console = format!(":{console_port:04X}");
-    let mut inodes = Vec::new();
+    let mut inodes = FxHashSet::default();
     for table in ["tcp", "tcp6", "udp", "udp6"] {
         let text = fs::read_to_string(process.join("net").join(table)).unwrap_or_default();
         for line in text.lines().skip(1) {
@@ -87,7 +89,7 @@ fn socket_inodes(process: &Path, console_port: u16) -> Vec<String> {
             if let [_, local, _, _, _, _, _, _, _, inode, ..] = fields[..]
                 && !local.ends_with(&console)
             {
-                inodes.push(inode.to_owned());
+                inodes.extend(inode.parse::<u64>());
             }
         }
     }
@@ -95,7 +97,7 @@ fn socket_inodes(process: &Path, console_port: u16) -> Vec<String> {
     for line in text.lines().skip(1) {
         let fields: Vec<&str> = line.split_whitespace().collect();
         if let [_, _, _, _, _, _, inode, _path, ..] = fields[..] {
-            inodes.push(inode.to_owned());
+            inodes.extend(inode.parse::<u64>());
         }
     }
     inodes
@@ -113,7 +115,8 @@ mod tests {
         let other = std::net::UdpSocket::bind(("127.0.0.1", 0)).expect("a free port");
         let inode_of = |descriptor: i32| {
             let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).expect("an open descriptor");
-            link.to_string_lossy().trim_start_matches("socket:[").trim_end_matches(']').to_owned()
+            let inode = link.to_string_lossy().trim_start_matches("socket:[").trim_end_matches(']').to_owned();
+            inode.parse::<u64>().expect("an inode")
         };
         let found = socket_inodes(&own, port);
         use std::os::fd::AsRawFd;

@@ -170,44 +170,46 @@ impl Drop for RecordingPipe {
 /// those of the app nor block the child, so it finds another pipe at the path. What it writes is discarded.
 struct OtherPipes {
     path: PathBuf,
-    /// The pipe at the path, which has no writer yet.
+    /// The pipe at the path. It is never closed: a process that opens a pipe without a reader would wait forever.
     next: Option<File>,
-    /// Pipes that were opened.
+    /// A process has opened the pipe at the path, which could not be replaced. Further processes share it.
+    is_shared: bool,
+    /// Pipes that were opened and are no longer at the path.
     opened: Vec<File>,
 }
 
 impl OtherPipes {
     fn new(path: PathBuf) -> Self {
-        Self { path, next: None, opened: Vec::new() }
+        Self { path, next: None, is_shared: false, opened: Vec::new() }
     }
 
-    /// Puts a new pipe at the path of the app's one, which stays open.
-    fn replace_path(&mut self) {
+    /// Puts a new pipe at the path; the one that was there stays open. On failure a child shares that one.
+    fn replace_path(&mut self) -> bool {
         let prepared = self.path.with_extension("next");
         let made = make_fifo(&prepared).and_then(|()| open_fifo(&prepared));
-        // On failure, a child shares the last pipe.
-        self.next = made.ok().filter(|_| std::fs::rename(&prepared, &self.path).is_ok());
+        let Ok(next) = made.and_then(|next| std::fs::rename(&prepared, &self.path).map(|()| next)) else {
+            let _ = std::fs::remove_file(&prepared);
+            return false;
+        };
+        self.opened.extend(self.next.replace(next));
+        true
     }
 
     /// Discards what arrived. Returns whether another process has opened a pipe.
     fn drain(&mut self, buffer: &mut [u8]) -> bool {
-        let is_opened = self.next.as_mut().is_some_and(|next| match next.read(buffer) {
+        let has_writer = self.next.as_mut().is_some_and(|next| match next.read(buffer) {
             Ok(read) => read > 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         });
-        if is_opened {
-            self.opened.extend(self.next.take());
-            if self.opened.len() < OTHER_PIPES_MAX {
-                self.replace_path();
-            }
-        }
+        let is_replaced = has_writer && self.opened.len() < OTHER_PIPES_MAX && self.replace_path();
+        let was_shared = std::mem::replace(&mut self.is_shared, has_writer && !is_replaced);
         self.opened.retain_mut(|pipe| {
             // A fast writer must not keep the thread from the app's own pipe.
             let mut reads = (0..READS_MAX).map(|_| pipe.read(buffer));
             // A pipe without a writer reads as empty.
             reads.find(|read| !matches!(read, Ok(1..))).is_none_or(|last| last.is_err())
         });
-        is_opened
+        has_writer && !was_shared
     }
 }
 
@@ -261,7 +263,8 @@ impl PipeDrain {
     fn wait(&self) {
         let timeout = Timespec { tv_sec: 0, tv_nsec: POLL_INTERVAL.subsec_nanos().into() };
         // Errors and timeouts need no handling: the next read reports the state.
-        let others = self.others.opened.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let shared = self.others.next.iter().filter(|_| self.others.is_shared);
+        let others = self.others.opened.iter().chain(shared).map(|pipe| PollFd::new(pipe, PollFlags::IN));
         let mut pipes: Vec<_> = std::iter::once(PollFd::new(&self.file, PollFlags::IN)).chain(others).collect();
         let _ = rustix::event::poll(&mut pipes, Some(&timeout));
     }
@@ -299,6 +302,36 @@ mod tests {
             assert!(started.elapsed() < Duration::from_secs(30), "timed out: {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// More processes than there are pipes open the path, end, and are followed by another one.
+    #[test]
+    fn path_always_has_a_reader() {
+        let folder = PrivateTempDir::create().expect("create a folder");
+        let path = folder.path().join("recording");
+        make_fifo(&path).expect("create a pipe");
+        let _own = open_fifo(&path).expect("open the pipe");
+        let mut others = OtherPipes::new(path.clone());
+        assert!(others.replace_path());
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let open = || {
+            let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+            OpenOptions::new().write(true).custom_flags(flags).open(&path).expect("the path has a reader")
+        };
+        for _ in 0..2 {
+            let mut writers = Vec::new();
+            let mut opened = 0;
+            for _ in 0..OTHER_PIPES_MAX + 2 {
+                writers.push(open());
+                opened += usize::from(others.drain(&mut buffer));
+            }
+            assert_eq!((opened, others.opened.len()), (OTHER_PIPES_MAX + 1, OTHER_PIPES_MAX));
+            assert!(!others.drain(&mut buffer), "nothing is counted again");
+            drop(writers);
+            assert!(!others.drain(&mut buffer));
+            assert!(others.opened.is_empty(), "pipes without a writer are closed");
+        }
+        drop(open());
     }
 
     #[test]

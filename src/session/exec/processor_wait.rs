@@ -5,6 +5,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
 use super::epoch_clock::EpochClock;
 
 /// Minimum time between two samples.
@@ -13,15 +15,15 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Share of the time between two samples that one thread must have waited, as a divisor.
 const SHARE_DIVISOR: u64 = 4;
 
-/// A thread, and for how many nanoseconds it has waited for a processor so far.
-type ThreadWait = (u64, u64);
+/// By thread, for how many nanoseconds it has waited for a processor so far.
+type ThreadWaits = FxHashMap<u64, u64>;
 
 /// A sample of all threads: when it was taken, also in nanoseconds since 1970.
 #[derive(Debug)]
 struct WaitSample {
     taken_at: Instant,
     epoch_ns: u64,
-    waits: Vec<ThreadWait>,
+    waits: ThreadWaits,
 }
 
 /// Samples how long the threads of an app have waited for a processor.
@@ -49,14 +51,13 @@ impl ProcessorWaitSampler {
 fn has_waited(before: &WaitSample, now: &WaitSample) -> bool {
     let limit_ns = now.epoch_ns.saturating_sub(before.epoch_ns) / SHARE_DIVISOR;
     now.waits.iter().any(|(thread, wait_ns)| {
-        let earlier = before.waits.iter().find(|(known, _)| known == thread);
-        earlier.is_some_and(|(_, earlier_ns)| wait_ns.saturating_sub(*earlier_ns) > limit_ns)
+        before.waits.get(thread).is_some_and(|earlier_ns| wait_ns.saturating_sub(*earlier_ns) > limit_ns)
     })
 }
 
 /// Returns the threads of a process, each with the time that it has waited for a processor so far.
-fn thread_waits(pid: u32) -> Vec<ThreadWait> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+fn thread_waits(pid: u32) -> ThreadWaits {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return ThreadWaits::default() };
     let wait_of = |thread: fs::DirEntry| {
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
         let wait_ns = text.split_whitespace().nth(1)?.parse().ok()?;
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn reads_the_threads_of_a_process() {
         let own = u64::from(std::process::id());
-        assert!(thread_waits(std::process::id()).iter().any(|(thread, _)| *thread == own));
+        assert!(thread_waits(std::process::id()).contains_key(&own));
         assert!(thread_waits(0).is_empty());
     }
 }

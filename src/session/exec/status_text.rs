@@ -68,6 +68,9 @@ fn other_processes_note(others: u64) -> String {
 ///
 /// Neither the recording nor the console reports panics: the future is dropped like one that completed.
 fn panics_note(panics: u64) -> String {
-    let occurrences = if panics == 1 { "a panic".to_owned() } else { format!("{panics} panics") };
-    format!("the app's output shows {occurrences}; which task panicked is unknown, and a panicked task shows as done")
+    if panics == 1 {
+        "the app's output shows a panic (n: findings); the outcome of its task is unknown".to_owned()
+    } else {
+        format!("the app's output shows {panics} panics (n: findings); the outcomes of their tasks are unknown")
+    }
 }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use super::super::block_owner::{BlockOwner, TaskBlockKind};
 use super::super::evicted_tasks::EvictedTasks;
 use super::super::task::{Task, TaskPhase};
-use super::super::task_meta::TaskOutcome;
 use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::blocks::read_owner;
@@ -76,13 +75,14 @@ impl TraceLoader {
             let before = (task.row_bytes(), task.history_bytes());
             task.lane.restore_tail(lane);
             self.last_time = self.last_time.max(task.lane.ended_at().unwrap_or(0));
-            task.outcome = Some(outcome);
             task.end_step = Some(step);
             // The tail has the exact counts.
             (task.counts.polls, task.counts.wakes) = (task.lane.poll_count(), task.wakes().len() as u64);
             if std::mem::replace(&mut task.phase, TaskPhase::Ended) != TaskPhase::Ended {
+                trace.loop_state.count_outcome(&outcome, task.meta.kind);
                 trace.retention.queue_ended_task(id);
             }
+            task.outcome = Some(outcome);
             trace.retention.record_changed_task(task, before);
             trace.evict_to_budget();
         }
@@ -157,10 +157,9 @@ impl TraceLoader {
 }
 
 impl Trace {
-    /// Computes the totals from sealed blocks, where no tail has them.
+    /// Computes the totals from sealed blocks, where no tail has them. Outcomes were counted as they were read.
     fn recompute_totals(&mut self, last_time: Nanos) {
         self.loop_state.now = last_time.max(self.history.loop_lane.sealed_until());
-        let counts = &mut self.loop_state.counts;
         for task in self.history.tasks.iter_mut() {
             let totals = task.lane.totals_at(Nanos::MAX);
             task.counts.polls = task.lane.poll_count();
@@ -168,28 +167,19 @@ impl Trace {
             task.counts.wakes = wakes;
             if task.phase != TaskPhase::Ended {
                 task.phase = TaskPhase::Waiting;
+                self.loop_state.count_waiting(task.meta.kind);
             }
+            let counts = &mut self.loop_state.counts;
             counts.polls = counts.polls.saturating_add(task.counts.polls);
             counts.wakes = counts.wakes.saturating_add(task.counts.wakes);
             let busy_ns = if task.is_off_loop() { 0 } else { totals.busy_ns };
             counts.busy_ns = counts.busy_ns.saturating_add(busy_ns);
-            let count = match (&task.outcome, task.phase) {
-                (Some(TaskOutcome::Completed), _) => &mut counts.completed,
-                (Some(TaskOutcome::Cancelled), _) => &mut counts.cancelled,
-                (Some(TaskOutcome::Failed(_)), _) => &mut counts.failed,
-                (Some(TaskOutcome::Unknown), _) => continue,
-                (None, _) => &mut counts.waiting,
-            };
-            *count += 1;
         }
-        let EvictedTasks { counts: evicted, loop_busy_ns, outcomes: [completed, cancelled, failed], .. } =
-            &self.retention.evicted;
+        let counts = &mut self.loop_state.counts;
+        let EvictedTasks { counts: evicted, loop_busy_ns, .. } = &self.retention.evicted;
         counts.polls = counts.polls.saturating_add(evicted.polls);
         counts.wakes = counts.wakes.saturating_add(evicted.wakes);
         counts.busy_ns = counts.busy_ns.saturating_add(*loop_busy_ns);
-        counts.completed = counts.completed.saturating_add(*completed);
-        counts.cancelled = counts.cancelled.saturating_add(*cancelled);
-        counts.failed = counts.failed.saturating_add(*failed);
         counts.turns = self.history.loop_lane.poll_count();
         counts.parks = counts.turns;
         self.loop_state.steps = u32::try_from(counts.polls).unwrap_or(u32::MAX);

@@ -13,6 +13,7 @@ use super::super::id::{AwaitId, TaskId};
 use super::super::lane::{Lane, LaneTail};
 use super::super::location::Location;
 use super::super::loop_counts::LoopCounts;
+use super::super::loop_state::PhaseCounts;
 use super::super::marks::push_mark;
 use super::super::pause::Pauses;
 use super::super::ready_queue::ReadyQueueHistory;
@@ -33,6 +34,8 @@ use super::{ArchiveCursor, TraceLoadError};
 #[derive(Serialize, Deserialize)]
 pub(super) struct ArchiveTail<'a> {
     pub counts: LoopCounts,
+    /// How many of the counted tasks are not tasks of the program.
+    pub other_roles: PhaseCounts,
     pub steps: u32,
     pub now: Nanos,
     pub is_parked: bool,
@@ -56,6 +59,7 @@ pub(super) struct ArchiveTail<'a> {
     pub evicted: Cow<'a, EvictedTasks>,
     /// One row for every other task, in spawn order.
     pub rows: Vec<TaskRow<'a>>,
+    pub unknown: UnknownCounts,
 }
 
 /// A task without its metadata and its sealed history.
@@ -149,8 +153,9 @@ impl<'a> TaskRow<'a> {
 impl Trace {
     /// Serializes all mutable state. Everything else must have been serialized up to `cursor`.
     pub fn encode_tail(&self, cursor: &ArchiveCursor) -> Vec<u8> {
-        let mut bytes = pack::to_postcard(&ArchiveTail {
+        pack::to_postcard(&ArchiveTail {
             counts: self.loop_state.counts,
+            other_roles: self.loop_state.other_roles,
             steps: self.loop_state.steps,
             now: self.loop_state.now,
             is_parked: self.loop_state.is_parked,
@@ -171,9 +176,8 @@ impl Trace {
             loop_lane: self.history.loop_lane.tail(),
             evicted: Cow::Borrowed(&self.retention.evicted),
             rows: self.history.tasks.iter().map(TaskRow::from_task).collect(),
-        });
-        bytes.extend(pack::to_postcard(&self.feed_check.unknown));
-        bytes
+            unknown: self.feed_check.unknown,
+        })
     }
 
     /// Restores the mutable state of a trace whose deltas and blocks have been read.
@@ -181,13 +185,7 @@ impl Trace {
     /// # Errors
     /// Returns an error if it cannot be decoded or does not match this trace.
     pub(super) fn restore_tail(&mut self, bytes: &[u8], sanitize: SanitizeFn) -> Result<(), TraceLoadError> {
-        let (mut tail, rest): (ArchiveTail, _) = pack::take_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
-        // Earlier archives have no such counts.
-        self.feed_check.unknown = if rest.is_empty() {
-            UnknownCounts::default()
-        } else {
-            pack::from_postcard(rest).ok_or(TraceLoadError::Malformed)?
-        };
+        let mut tail: ArchiveTail = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
         tail.pauses.to_mut().sanitize(sanitize);
         let is_in_order = tail.rows.is_sorted_by(|a, b| a.id < b.id);
         let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.history.tasks.len());
@@ -201,12 +199,14 @@ impl Trace {
         let freed_bytes = self.history.awaits.restore_tail(tail.awaits).ok_or(TraceLoadError::Mismatch)?;
         self.retention.subtract_history_bytes(freed_bytes);
         self.loop_state.counts = tail.counts;
+        self.loop_state.other_roles = tail.other_roles;
         self.loop_state.steps = tail.steps;
         self.loop_state.now = tail.now;
         self.loop_state.is_parked = tail.is_parked;
         (self.feed_check.console_updates, self.feed_check.console_dropped) = tail.console_feed_counts;
         (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
         self.feed_check.fidelity = tail.fidelity;
+        self.feed_check.unknown = tail.unknown;
         self.feed_check.is_external = tail.is_external;
         self.history.are_awaits_side_by_side = tail.is_external;
         self.loop_state.running_off_loop = tail.running_off_loop;
@@ -251,7 +251,6 @@ impl Trace {
                 if task.phase == TaskPhase::Ended && !was_ended {
                     self.retention.queue_ended_task(id);
                 }
-                self.loop_state.restore_role(task.meta.kind, task.phase, task.outcome.as_ref());
                 self.history.set_spawn_location(id, location);
             } else {
                 let mut placeholder = Task { lane: Lane::new(row.spawned_at), ..Task::placeholder(id) };

@@ -28,7 +28,7 @@ pub fn title(scene: SessionScene<'_>) -> String {
         None => "wakes: no task selected".to_owned(),
         Some(task) => {
             let guess =
-                if scene.session.trace().multi_threaded_since().is_some() { ", sources are guesses" } else { "" };
+                if scene.session.trace().multi_threaded_since().is_some() { ", some sources are unknown" } else { "" };
             format!("wakes of {}: {}{guess}", task.name_with_id(), task.counts.wakes)
         }
     }
