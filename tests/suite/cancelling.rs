@@ -157,6 +157,35 @@ fn lost_branch_runs_its_cleanup() {
     assert!(ran.task_outcomes.contains(&("cleanup-1".to_owned(), "done".to_owned())), "{:?}", ran.task_outcomes);
 }
 
+/// The calls of `catch_cancelled` and the like that are open when a body is dropped end in its cleanup task.
+#[test]
+fn cleanup_after_a_handler_ends() {
+    let caught = "local gen = async_generator(function(yield) catch_cancelled(function() yield(1) end) \
+                  print('begins') await(sleep(1)) print('ends') end)";
+    let inside_pcall = "local gen = async_generator(function(yield) pcall(function() catch_cancelled(function() yield(1) end) \
+                        print('begins') await(sleep(1)) print('ends') end) end)";
+    for before in [caught, inside_pcall] {
+        let ran = run(&script_with_body(before, "local g = gen() await(g:next()) g:close() await(sleep(0.1))"), &[]);
+        assert_eq!(output_lines(&ran), ["begins", "ends"], "{before}");
+    }
+    // A body inside the body.
+    let nested = "local inner = async_generator(function(yield) catch_cancelled(function() await(sleep(60)) end) \
+                  print('begins') await(sleep(1)) print('ends') end) \
+                  local outer = async_generator(function(yield) yield(1) await(inner():next()) end)";
+    let body = "local g = outer() await(g:next()) await(select{ g:next(), sleep(1) }) await(sleep(0.1))";
+    assert_eq!(output_lines(&run(&script_with_body(nested, body), &[])), ["begins", "ends"]);
+}
+
+/// A task keeps its own handler when a generator leaves those that it entered in another task.
+#[test]
+fn handlers_of_a_generator_follow_its_reader() {
+    let before = "local gen = async_generator(function(yield) pcall(pcall, function() yield(1) end) yield(2) yield(3) end)";
+    let body = "local g = gen() await(g:next()) \
+                local t = create_task(async(function() catch_cancelled(function() await(g:next()) await(sleep(60)) end) print('caught') end)()) \
+                await(sleep(1)) t:cancel() await(wait{t})";
+    assert_eq!(output_lines(&run(&script_with_body(before, body), &[])), ["caught"]);
+}
+
 #[test]
 fn error_in_cleanup_is_reported() {
     let before = format!(

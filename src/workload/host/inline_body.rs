@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use mlua::{Error, Function, MultiValue, Value};
 
-use super::body::{BodyContext, CancelRequest};
+use super::body::{BodyContext, CancelRequest, InnerHandlersGuard};
 use super::script_host::ScriptHost;
 use super::task::{run_awaitable, spawn_future};
 use super::task_handle::ScriptTask;
@@ -25,6 +25,8 @@ pub(super) struct InlineBody {
     context: Arc<BodyContext>,
     call: Option<Pin<Box<dyn Future<Output = mlua::Result<MultiValue>> + Send>>>,
     has_started: bool,
+    /// Counts the handlers of this body as those of the task that polled it last.
+    handlers_in_task: Option<InnerHandlersGuard>,
     /// The last cancel that came from the task.
     from_task: Option<CancelRequest>,
 }
@@ -38,6 +40,7 @@ impl InlineBody {
             context: Arc::default(),
             call: Some(Box::pin(call)),
             has_started: false,
+            handlers_in_task: None,
             from_task: None,
         }
     }
@@ -68,9 +71,12 @@ impl Future for InlineBody {
         }
         let Some(call) = &mut this.call else { return Poll::Pending };
         this.has_started = true;
+        this.handlers_in_task = None;
         let polled = poll_in(&this.host, &this.context, call.as_mut(), context);
         if polled.is_ready() {
             this.call = None;
+        } else if !this.context.has_no_handlers() {
+            this.handlers_in_task = Some(this.host.current_task_body().count_handlers_of(&this.context));
         }
         polled
     }
