@@ -179,7 +179,8 @@ fn cleanup_after_a_handler_ends() {
 /// A task keeps its own handler when a generator leaves those that it entered in another task.
 #[test]
 fn handlers_of_a_generator_follow_its_reader() {
-    let before = "local gen = async_generator(function(yield) pcall(pcall, function() yield(1) end) yield(2) yield(3) end)";
+    let before =
+        "local gen = async_generator(function(yield) pcall(pcall, function() yield(1) end) yield(2) yield(3) end)";
     let body = "local g = gen() await(g:next()) \
                 local t = create_task(async(function() catch_cancelled(function() await(g:next()) await(sleep(60)) end) print('caught') end)()) \
                 await(sleep(1)) t:cancel() await(wait{t})";
@@ -216,6 +217,25 @@ fn cleanup_at_the_end_is_bounded() {
     // Even if it never yields to the clock.
     let spin = "create_task(async(function() local _ <close> = setmetatable({}, {__close = function() while true do await(sleep(0)) end end}) await(sleep(60)) end)()) await(sleep(1))";
     assert_eq!(run(&script_with_body("", spin), &[]).elapsed_ns, 11 * SECOND);
+}
+
+/// A task that the cancel at the end of the run spawns is cancelled and waited for, too.
+#[test]
+fn end_of_run_waits_for_spawned_cleanup() {
+    let before = format!(
+        "{FINALLY} local gen = async_generator(function(yield) local _ <close> = finally(function() await(sleep(1)) print('clean') end) yield(1) await(sleep(60)) end) \
+         local again again = async(function() local _ <close> = finally(function() create_task(again()) end) await(sleep(60)) end)"
+    );
+    let lost = "create_task(async(function() local g = gen() await(g:next()) await(select{ g:next(), sleep(100) }) end)()) await(sleep(1))";
+    let ran = run(&script_with_body(&before, lost), &[]);
+    assert_eq!(output_lines(&ran), ["clean"]);
+    assert!(ran.task_outcomes.contains(&("cleanup-1".to_owned(), "done".to_owned())), "{:?}", ran.task_outcomes);
+    assert_eq!(ran.elapsed_ns, 2 * SECOND);
+    // Cleanup that spawns itself again is bounded.
+    let ran = run(&script_with_body(&before, "create_task(again()) await(sleep(1))"), &[]);
+    assert_eq!(ran.elapsed_ns, 11 * SECOND);
+    let lines = output_lines(&ran);
+    assert!(matches!(lines[..], [line] if line.ends_with("did not end within 10s and was dropped")), "{lines:?}");
 }
 
 fn run_until(body: &str, feed: FeedChoice, stop_at: Option<u64>) -> LabSession {
