@@ -219,6 +219,19 @@ fn cleanup_at_the_end_is_bounded() {
     assert_eq!(run(&script_with_body("", spin), &[]).elapsed_ns, 11 * SECOND);
 }
 
+/// Done callbacks are called however the task ends: also if main panics, and if the callback was added after a cancel
+/// that drops the task.
+#[test]
+fn done_callbacks_run_at_each_end() {
+    let body = "local me = current_task() me:add_done_callback(function(t) print('main', t:cancelled(), t:exception().kind) end) \
+                create_task(async(function() local _ <close> = finally(function() print('still', me:cancelled()) end) await(sleep(9)) end)()) \
+                await(sleep(1)) panic('boom')";
+    assert_eq!(output_lines(&run(&script_with_body(FINALLY, body), &[])), ["main false panicked", "still false"]);
+    let body = "local t = create_task(sleep(5)) await(sleep(1)) t:cancel() t:add_done_callback(function(t) print('done', t:cancelled()) end) \
+                print('main') await(sleep(1))";
+    assert_eq!(output_lines(&run(&script_with_body("", body), &[])), ["main", "done true"]);
+}
+
 /// A task that the cancel at the end of the run spawns is cancelled and waited for, too.
 #[test]
 fn end_of_run_waits_for_spawned_cleanup() {

@@ -62,7 +62,7 @@ async fn wait_for_all(host: &ScriptHost, first: Vec<ScriptTask>) {
             join_all(tasks.iter().map(ScriptTask::ended)).await;
             tasks = cancel_spawned_after(host, last);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     select(all_ended.boxed(), sleep).await;
     for task in host.tasks.all() {
