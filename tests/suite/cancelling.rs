@@ -362,6 +362,14 @@ fn texts_contain_no_addresses() {
             r#""table function|awaitable sleep|coroutine coroutine""#,
         ),
         ("local a, b = {}, {} return string.format('%p %p %p', a, b, a)", r#""0x00000001 0x00000002 0x00000001""#),
+        (
+            "return string.format('%p %p %s %p %12p', 'a', ('b'):rep(99), 'p', 'a', {})",
+            r#""0x00000001 0x00000002 p 0x00000001   0x00000003""#,
+        ),
+        (
+            "local p = string.format('%p', 'a') for i = 1, 10000 do string.format('%p', i .. '') end return {p, string.format('%p', 'a')}",
+            r#"["0x00000001","0x00002712"]"#,
+        ),
         ("return string.format('%d%% of %s, %q', 5, 'all', 'x')", r#""5% of all, \"x\"""#),
         ("return ('%s'):format(setmetatable({}, {}))", r#""table""#),
         (
