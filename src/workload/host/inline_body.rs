@@ -13,6 +13,7 @@ use super::script_host::ScriptHost;
 use super::task::{run_awaitable, spawn_future};
 use super::task_handle::ScriptTask;
 use super::values::describe;
+use crate::lab::BoxFuture;
 use crate::workload::fault::FaultKind;
 
 /// The results of a body that has ended.
@@ -23,7 +24,7 @@ type BodyResult = mlua::Result<MultiValue>;
 pub(super) struct InlineBody {
     host: Arc<ScriptHost>,
     context: Arc<BodyContext>,
-    call: Option<Pin<Box<dyn Future<Output = mlua::Result<MultiValue>> + Send>>>,
+    call: Option<BoxFuture<BodyResult>>,
     has_started: bool,
     /// Counts the handlers of this body as those of the task that polled it last.
     handlers_in_task: Option<InnerHandlersGuard>,
@@ -86,7 +87,7 @@ impl Future for InlineBody {
 fn poll_in(
     host: &ScriptHost,
     body: &Arc<BodyContext>,
-    call: Pin<&mut (dyn Future<Output = mlua::Result<MultiValue>> + Send)>,
+    call: Pin<&mut (dyn Future<Output = BodyResult> + Send)>,
     context: &mut Context<'_>,
 ) -> Poll<BodyResult> {
     host.with_body(body, || call.poll(context)).map(|ended| {
@@ -110,11 +111,7 @@ impl Drop for InlineBody {
 }
 
 /// Spawns a task that cancels a body and runs it to its end.
-fn clean_up(
-    host: &Arc<ScriptHost>,
-    body: &Arc<BodyContext>,
-    mut call: Pin<Box<dyn Future<Output = mlua::Result<MultiValue>> + Send>>,
-) {
+fn clean_up(host: &Arc<ScriptHost>, body: &Arc<BodyContext>, mut call: BoxFuture<BodyResult>) {
     let Some(lua) = host.lua() else { return };
     body.request_cancel(CancelRequest::default());
     let make = |task: &ScriptTask| {
