@@ -73,7 +73,6 @@ pub use task::panic_message;
 pub use untraced::Untraced;
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -246,7 +245,6 @@ impl LoopSetup {
             idle_hook: idle_hook::IdleHook::default(),
             program_hooks: program_hooks::ProgramHooks::default(),
             spin_detector: spin_detector::SpinDetector::default(),
-            is_main_cancelled: std::sync::atomic::AtomicBool::new(false),
             deadlock: (self.options.clock == ClockKind::Virtual).then(deadlock::DeadlockDetector::default),
         };
         let shared = self.shared.get_or_init(|| Arc::new(shared));
@@ -259,7 +257,7 @@ impl LoopSetup {
             let _dispatch_guard = tracing::dispatcher::set_default(&self.dispatch);
             run_root(&loop_handle, &self.root_wakeup, program, self.options.stop_at).await
         });
-        // Dropping the runtime drops its remaining tasks, which is reported as their end.
+        // Tasks that remain only after too many rounds of dropping are dropped here, which is reported as their end.
         tracing::dispatcher::with_default(&self.dispatch, || drop(runtime));
         shared.emit(|at| Event::Advance { at });
         outcome
@@ -329,7 +327,9 @@ async fn run_main(
     let shared = loop_handle.shared();
     let (spec, body) = program(loop_handle.clone());
     let name = spec.name.clone();
-    let mut main = loop_handle.spawn(spec, body);
+    let (id, mut main) = loop_handle.spawn_with_id(spec, body);
+    let control = shared.find_task(id);
+    let is_cancelled = || control.as_ref().is_some_and(|control| control.is_cancelled());
     let limit = async {
         match until {
             Some(until) => loop_handle.sleep(Duration::from_nanos(until)).await,
@@ -343,9 +343,7 @@ async fn run_main(
             ended = &mut main => {
                 return match ended {
                     Ok(Ok(result)) => RunOutcome::Completed(result),
-                    Ok(Err(_)) if shared.gate.is_quitting() || shared.is_main_cancelled.load(Ordering::Acquire) => {
-                        RunOutcome::Cancelled
-                    }
+                    Ok(Err(_)) if shared.gate.is_quitting() || is_cancelled() => RunOutcome::Cancelled,
                     Ok(Err(message)) => RunOutcome::Failed(message),
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => RunOutcome::Failed(format!("{name} panicked: {}", task::panic_message(&*panic))),

@@ -9,7 +9,6 @@ mod task_control;
 pub use live_tasks::LiveTasks;
 pub use task_control::TaskControl;
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -58,8 +57,6 @@ pub struct LoopShared {
     pub spin_detector: SpinDetector,
     /// What the loop calls in its program.
     pub program_hooks: ProgramHooks,
-    /// Whether main ended because it was cancelled, although its future returned an error.
-    pub is_main_cancelled: AtomicBool,
     /// The deadlock detector. `None` on the real clock, where the outside world may still wake a task.
     pub deadlock: Option<DeadlockDetector>,
 }

@@ -5,13 +5,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::gate::{BreakpointTrigger, GatedTask};
 use super::loop_shared::TaskControl;
 use super::loop_thread;
-use crate::trace::{Event, TaskId, TaskOutcome};
+use crate::trace::{Event, TaskOutcome};
 
 /// The future that tokio polls: wraps a task's own future and reports its polls and its end.
 pub struct TaskFuture<F> {
@@ -66,12 +65,7 @@ impl<T, F: Future<Output = Result<T, String>>> Future for TaskFuture<F> {
         if let Poll::Ready(result) = &polled {
             let outcome = match result {
                 Ok(_) => TaskOutcome::Completed,
-                Err(_) if control.is_cancelled() => {
-                    if control.id() == TaskId::from_index(0) {
-                        shared.is_main_cancelled.store(true, Ordering::Release);
-                    }
-                    TaskOutcome::Cancelled
-                }
+                Err(_) if control.is_cancelled() => TaskOutcome::Cancelled,
                 // A task that returns an error because the run is being stopped was cancelled.
                 Err(_) if shared.gate.is_quitting() => TaskOutcome::Cancelled,
                 Err(message) => TaskOutcome::Failed(message.as_str().into()),

@@ -56,31 +56,50 @@ local function next_key(subject, key)
   end
 end
 
--- Numbers for `%p`, in the order in which they are asked for.
+-- Numbers for `%p`, in the order in which they are asked for. The table of strings is bounded, because a weak table
+-- keeps them: when it is full, it starts again, and the strings get new numbers.
 local numbers, number_count = setmetatable({}, { __mode = "k" }), 0
+local string_numbers, string_count, STRINGS_MAX = {}, 0, 10000
 
-local function number_of(object)
-  if numbers[object] == nil then
-    number_count = number_count + 1
-    numbers[object] = number_count
+local function number_of(value)
+  local numbered = numbers
+  if host.raw_type(value) == "string" then
+    if string_numbers[value] == nil then
+      if string_count == STRINGS_MAX then string_numbers, string_count = {}, 0 end
+      string_count = string_count + 1
+    end
+    numbered = string_numbers
   end
-  return host.raw_format("0x%08x", numbers[object])
+  if numbered[value] == nil then
+    number_count = number_count + 1
+    numbered[value] = number_count
+  end
+  return host.raw_format("0x%08x", numbered[value])
 end
 
 local has_address = { table = true, ["function"] = true, thread = true, userdata = true }
 
+-- Returns whether a memory address may be formatted: that of an object, or with `%p` that of a string.
+local function may_show_address(text, arguments)
+  for at = 1, arguments.n do
+    if has_address[host.raw_type(arguments[at])] then return true end
+  end
+  return host.raw_find(text, "%%[%-+ #0%d%.]*p") ~= nil
+end
+
 -- Replaces what would be formatted as a memory address.
 local function format(text, ...)
-  local arguments, at = { n = host.raw_select("#", ...), ... }, 0
   if host.raw_type(text) ~= "string" then return host.raw_format(text, ...) end
+  local arguments, at = { n = host.raw_select("#", ...), ... }, 0
+  if not may_show_address(text, arguments) then return host.raw_format(text, ...) end
   local replaced = host.raw_gsub(text, "%%([%-+ #0]*%d*%.?%d*)(.)", function(options, kind)
     if kind == "%" then return nil end
     at = at + 1
     local argument = arguments[at]
-    if not has_address[host.raw_type(argument)] then return nil end
-    if kind == "s" then
+    local of = host.raw_type(argument)
+    if kind == "s" and has_address[of] then
       arguments[at] = host.to_text(argument)
-    elseif kind == "p" then
+    elseif kind == "p" and (has_address[of] or of == "string") then
       arguments[at] = number_of(argument)
       return "%" .. options .. "s"
     end

@@ -50,9 +50,7 @@ pub fn build_program_with(
             let fail = |error: &mlua::Error| fault_from_error(&host, error).to_error(&host.source).to_string();
             let params_table = params_table(&lua, values).map_err(|error| fail(&error))?;
             let arguments = MultiValue::from_iter([Value::Table(params_table)]);
-            let values = task::run_main(&host, &lua, &main, arguments)
-                .await
-                .map_err(|fault| fault.to_error(&host.source).to_string())?;
+            let values = task::run_main(&host, &lua, &main, arguments).await?;
             // What the script dropped is known only once it is collected.
             let _ = lua.gc_collect();
             host.report_never_awaited();

@@ -157,6 +157,36 @@ fn lost_branch_runs_its_cleanup() {
     assert!(ran.task_outcomes.contains(&("cleanup-1".to_owned(), "done".to_owned())), "{:?}", ran.task_outcomes);
 }
 
+/// The calls of `catch_cancelled` and the like that are open when a body is dropped end in its cleanup task.
+#[test]
+fn cleanup_after_a_handler_ends() {
+    let caught = "local gen = async_generator(function(yield) catch_cancelled(function() yield(1) end) \
+                  print('begins') await(sleep(1)) print('ends') end)";
+    let inside_pcall = "local gen = async_generator(function(yield) pcall(function() catch_cancelled(function() yield(1) end) \
+                        print('begins') await(sleep(1)) print('ends') end) end)";
+    for before in [caught, inside_pcall] {
+        let ran = run(&script_with_body(before, "local g = gen() await(g:next()) g:close() await(sleep(0.1))"), &[]);
+        assert_eq!(output_lines(&ran), ["begins", "ends"], "{before}");
+    }
+    // A body inside the body.
+    let nested = "local inner = async_generator(function(yield) catch_cancelled(function() await(sleep(60)) end) \
+                  print('begins') await(sleep(1)) print('ends') end) \
+                  local outer = async_generator(function(yield) yield(1) await(inner():next()) end)";
+    let body = "local g = outer() await(g:next()) await(select{ g:next(), sleep(1) }) await(sleep(0.1))";
+    assert_eq!(output_lines(&run(&script_with_body(nested, body), &[])), ["begins", "ends"]);
+}
+
+/// A task keeps its own handler when a generator leaves those that it entered in another task.
+#[test]
+fn handlers_of_a_generator_follow_its_reader() {
+    let before =
+        "local gen = async_generator(function(yield) pcall(pcall, function() yield(1) end) yield(2) yield(3) end)";
+    let body = "local g = gen() await(g:next()) \
+                local t = create_task(async(function() catch_cancelled(function() await(g:next()) await(sleep(60)) end) print('caught') end)()) \
+                await(sleep(1)) t:cancel() await(wait{t})";
+    assert_eq!(output_lines(&run(&script_with_body(before, body), &[])), ["caught"]);
+}
+
 #[test]
 fn error_in_cleanup_is_reported() {
     let before = format!(
@@ -187,6 +217,38 @@ fn cleanup_at_the_end_is_bounded() {
     // Even if it never yields to the clock.
     let spin = "create_task(async(function() local _ <close> = setmetatable({}, {__close = function() while true do await(sleep(0)) end end}) await(sleep(60)) end)()) await(sleep(1))";
     assert_eq!(run(&script_with_body("", spin), &[]).elapsed_ns, 11 * SECOND);
+}
+
+/// Done callbacks are called however the task ends: also if main panics, and if the callback was added after a cancel
+/// that drops the task.
+#[test]
+fn done_callbacks_run_at_each_end() {
+    let body = "local me = current_task() me:add_done_callback(function(t) print('main', t:cancelled(), t:exception().kind) end) \
+                create_task(async(function() local _ <close> = finally(function() print('still', me:cancelled()) end) await(sleep(9)) end)()) \
+                await(sleep(1)) panic('boom')";
+    assert_eq!(output_lines(&run(&script_with_body(FINALLY, body), &[])), ["main false panicked", "still false"]);
+    let body = "local t = create_task(sleep(5)) await(sleep(1)) t:cancel() t:add_done_callback(function(t) print('done', t:cancelled()) end) \
+                print('main') await(sleep(1))";
+    assert_eq!(output_lines(&run(&script_with_body("", body), &[])), ["main", "done true"]);
+}
+
+/// A task that the cancel at the end of the run spawns is cancelled and waited for, too.
+#[test]
+fn end_of_run_waits_for_spawned_cleanup() {
+    let before = format!(
+        "{FINALLY} local gen = async_generator(function(yield) local _ <close> = finally(function() await(sleep(1)) print('clean') end) yield(1) await(sleep(60)) end) \
+         local again again = async(function() local _ <close> = finally(function() create_task(again()) end) await(sleep(60)) end)"
+    );
+    let lost = "create_task(async(function() local g = gen() await(g:next()) await(select{ g:next(), sleep(100) }) end)()) await(sleep(1))";
+    let ran = run(&script_with_body(&before, lost), &[]);
+    assert_eq!(output_lines(&ran), ["clean"]);
+    assert!(ran.task_outcomes.contains(&("cleanup-1".to_owned(), "done".to_owned())), "{:?}", ran.task_outcomes);
+    assert_eq!(ran.elapsed_ns, 2 * SECOND);
+    // Cleanup that spawns itself again is bounded.
+    let ran = run(&script_with_body(&before, "create_task(again()) await(sleep(1))"), &[]);
+    assert_eq!(ran.elapsed_ns, 11 * SECOND);
+    let lines = output_lines(&ran);
+    assert!(matches!(lines[..], [line] if line.ends_with("did not end within 10s and was dropped")), "{lines:?}");
 }
 
 fn run_until(body: &str, feed: FeedChoice, stop_at: Option<u64>) -> LabSession {
@@ -300,6 +362,14 @@ fn texts_contain_no_addresses() {
             r#""table function|awaitable sleep|coroutine coroutine""#,
         ),
         ("local a, b = {}, {} return string.format('%p %p %p', a, b, a)", r#""0x00000001 0x00000002 0x00000001""#),
+        (
+            "return string.format('%p %p %s %p %12p', 'a', ('b'):rep(99), 'p', 'a', {})",
+            r#""0x00000001 0x00000002 p 0x00000001   0x00000003""#,
+        ),
+        (
+            "local p = string.format('%p', 'a') for i = 1, 10000 do string.format('%p', i .. '') end return {p, string.format('%p', 'a')}",
+            r#"["0x00000001","0x00002712"]"#,
+        ),
         ("return string.format('%d%% of %s, %q', 5, 'all', 'x')", r#""5% of all, \"x\"""#),
         ("return ('%s'):format(setmetatable({}, {}))", r#""table""#),
         (

@@ -247,6 +247,18 @@ fn generators_return_expected_values() {
             "local g = async_generator(function(yield) yield(1) end) local it = g() return {await(it:next()), await(it:next()), await(it:next())}",
             "[1]",
         ),
+        // A close while a reader waits: the reader still gets its value, and it is the last one.
+        (
+            "local g = async_generator(function(yield) yield(1) await(sleep(1)) yield(2) yield(3) end) local t = {} \
+          for _, close in pairs {function(it) it:close() end, function(it) await(it:aclose()) end} do local it = g() await(it:next()) \
+          local reader = create_task(it:next()) await(sleep(0.5)) close(it) t[#t + 1] = {await(reader), await(it:next()) == nil} end return t",
+            "[[2,true],[2,true]]",
+        ),
+        (
+            "local m = mutex() local g = async_generator(function(yield) local k <close> = await(m:lock()) yield(1) yield(2) end) \
+          local n, held do local it <close> = g() n = await(it:next()) held = m:locked() end await(sleep(1)) return {n, held, m:locked()}",
+            "[1,true,false]",
+        ),
     ]);
     let text = failure_of(
         "local gen = async_generator(function(yield)\n  yield(1)\n  local x = nil\n  yield(x.y)\nend)",

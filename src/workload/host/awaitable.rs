@@ -64,6 +64,16 @@ impl UserData for ScriptAwaitable {
 }
 
 impl ScriptAwaitable {
+    /// Takes the function that starts the awaitable.
+    ///
+    /// # Errors
+    /// Fails if the awaitable was started before.
+    fn take_start(&self) -> Result<StartFn, ScriptFault> {
+        lock(&self.start).take().ok_or_else(|| {
+            ScriptFault::new(format!("this {} was already awaited; it can be awaited only once", self.source))
+        })
+    }
+
     /// Wraps this awaitable's `start` so that the trace shows it as an await inside another one.
     ///
     /// Its location is the line that created it, because the outer await has the line of the `await`.
@@ -99,7 +109,7 @@ pub(super) fn make_awaitable(
     source: &Arc<str>,
     start: StartFn,
 ) -> mlua::Result<AnyUserData> {
-    make_resource_awaitable(lua, host, kind, source, None, start)
+    new_awaitable(lua, host, Some(kind), source, None, false, start)
 }
 
 /// Creates an awaitable that waits for a resource.
@@ -111,12 +121,7 @@ pub(super) fn make_resource_awaitable(
     resource: Option<ResourceId>,
     start: StartFn,
 ) -> mlua::Result<AnyUserData> {
-    let line = host.caller_line(lua);
-    // A task runs whether or not it is awaited.
-    let creation = if kind == AwaitKind::Task { None } else { host.awaitable_creation() };
-    let (kind, source) = (Some(kind), Arc::clone(source));
-    let start = Mutex::new(Some(start));
-    lua.create_userdata(ScriptAwaitable { kind, source, line, resource, takes_cancel: false, start, creation })
+    new_awaitable(lua, host, Some(kind), source, resource, false, start)
 }
 
 /// Creates an awaitable whose future takes a cancel of the awaiting body itself ([`ScriptHost::take_cancel`]).
@@ -127,11 +132,7 @@ pub(super) fn make_forwarding_awaitable(
     source: &Arc<str>,
     start: StartFn,
 ) -> mlua::Result<AnyUserData> {
-    let line = host.caller_line(lua);
-    // A task runs whether or not it is awaited.
-    let creation = if kind == AwaitKind::Task { None } else { host.awaitable_creation() };
-    let (kind, source, start) = (Some(kind), Arc::clone(source), Mutex::new(Some(start)));
-    lua.create_userdata(ScriptAwaitable { kind, source, line, resource: None, takes_cancel: true, start, creation })
+    new_awaitable(lua, host, Some(kind), source, None, true, start)
 }
 
 /// Creates an awaitable that runs inline: the trace shows only its inner awaits. Its future takes a cancel itself.
@@ -141,11 +142,30 @@ pub(super) fn make_inline_awaitable(
     source: &Arc<str>,
     start: StartFn,
 ) -> mlua::Result<AnyUserData> {
-    let line = host.caller_line(lua);
-    let (source, start) = (Arc::clone(source), Mutex::new(Some(start)));
-    let awaitable =
-        ScriptAwaitable { kind: None, source, line, resource: None, takes_cancel: true, start, creation: None };
-    lua.create_userdata(awaitable)
+    new_awaitable(lua, host, None, source, None, true, start)
+}
+
+/// Creates an awaitable of any sort. The parameters are the fields of [`ScriptAwaitable`].
+fn new_awaitable(
+    lua: &Lua,
+    host: &ScriptHost,
+    kind: Option<AwaitKind>,
+    source: &Arc<str>,
+    resource: Option<ResourceId>,
+    takes_cancel: bool,
+    start: StartFn,
+) -> mlua::Result<AnyUserData> {
+    // A task runs whether or not it is awaited.
+    let is_reported = kind.is_some_and(|kind| kind != AwaitKind::Task);
+    lua.create_userdata(ScriptAwaitable {
+        kind,
+        source: Arc::clone(source),
+        line: host.caller_line(lua),
+        resource,
+        takes_cancel,
+        start: Mutex::new(Some(start)),
+        creation: if is_reported { host.awaitable_creation() } else { None },
+    })
 }
 
 /// Creates an awaitable from a tokio future, which is created and polled without tokio's own tracing spans.
@@ -184,28 +204,25 @@ pub(super) fn prepare_branch(
     by: &str,
 ) -> mlua::Result<PreparedBranch> {
     if let Some(other) = value.as_userdata().and_then(|userdata| userdata.borrow::<ScriptAwaitable>().ok()) {
-        let start = take_start(lua, host, &other, by)?;
+        let start = other.take_start().map_err(|fault| host.usage_error(lua, fault.token(by)))?;
         return Ok(PreparedBranch { start: other.traced(host, start), takes_cancel: other.takes_cancel });
     }
-    let (task, host) = (ensure_task(lua, host, value, by)?, Arc::clone(host));
+    let (task, host) = (ensure_task(lua, host, value, None, by)?, Arc::clone(host));
     let start: StartFn = Box::new(move |_, line| Box::pin(wait_for_task(&host, task, line)));
     Ok(PreparedBranch { start, takes_cancel: true })
 }
 
-/// Takes the function that starts an awaitable, for the host function `by`.
-fn take_start(lua: &Lua, host: &ScriptHost, awaitable: &ScriptAwaitable, by: &str) -> mlua::Result<StartFn> {
-    lock(&awaitable.start).take().ok_or_else(|| {
-        let fault =
-            ScriptFault::new(format!("this {} was already awaited; it can be awaited only once", awaitable.source));
-        host.usage_error(lua, fault.token(by))
-    })
-}
-
-/// Returns the value as a task: a task itself, a coroutine or another awaitable as a new task.
-pub(super) fn ensure_task(lua: &Lua, host: &Arc<ScriptHost>, value: &Value, by: &str) -> mlua::Result<ScriptTask> {
+/// Returns the value as a task: a task itself, a coroutine or another awaitable as a new task with the name `name`.
+pub(super) fn ensure_task(
+    lua: &Lua,
+    host: &Arc<ScriptHost>,
+    value: &Value,
+    name: Option<String>,
+    by: &str,
+) -> mlua::Result<ScriptTask> {
     match value.as_userdata().and_then(as_task) {
         Some(task) => Ok(task),
-        None => create_task(lua, host, value, None, by),
+        None => create_task(lua, host, value, name, by),
     }
 }
 
@@ -217,10 +234,7 @@ pub(super) fn create_task_with_options(
     options: &Value,
 ) -> mlua::Result<ScriptTask> {
     let name = read_task_name(lua, host, options)?;
-    match value.as_userdata().and_then(as_task) {
-        Some(task) => Ok(task),
-        None => create_task(lua, host, value, name, "create_task"),
-    }
+    ensure_task(lua, host, value, name, "create_task")
 }
 
 /// Spawns a coroutine or another awaitable as a task, for the host function `by`.
@@ -236,7 +250,7 @@ fn create_task(
         return task.ok_or_else(|| coroutine::not_a_coroutine_error(lua, host, value, by));
     };
     let loop_handle = host.loop_handle(lua, by)?.clone();
-    let start = take_start(lua, host, &awaitable, by)?;
+    let start = awaitable.take_start().map_err(|fault| host.usage_error(lua, fault.token(by)))?;
     let start = awaitable.traced(host, start);
     let line = host.caller_line(lua).or(awaitable.line);
     let takes_cancel = awaitable.takes_cancel;
@@ -327,12 +341,10 @@ fn start(
     }
     let awaitable = value.borrow::<ScriptAwaitable>()?;
     let line = line.or(awaitable.line);
-    let Some(start) = lock(&awaitable.start).take() else {
-        let source = &awaitable.source;
-        let fault = ScriptFault::new(format!("this {source} was already awaited; it can be awaited only once"));
-        let hint = format!("make a new one: await({source}(…))");
-        return Err(Error::external(fault.line(line).token("await").hint(hint)));
-    };
+    let start = awaitable.take_start().map_err(|fault| {
+        let hint = format!("make a new one: await({}(…))", awaitable.source);
+        Error::external(fault.line(line).token("await").hint(hint))
+    })?;
     let future = start(loop_handle, line);
     let takes_cancel = awaitable.takes_cancel;
     let Some(kind) = awaitable.kind else { return Ok((Either::Right(future), takes_cancel)) };

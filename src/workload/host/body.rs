@@ -31,7 +31,7 @@ impl CancelRequest {
 pub(super) struct BodyContext {
     has_request: AtomicBool,
     request: Mutex<Option<CancelRequest>>,
-    /// Number of calls of `pcall` and the like that are under way.
+    /// Number of calls of `pcall` and the like that are under way. For a task, this includes bodies inside it.
     handlers: AtomicUsize,
     /// Number of awaits under way that take a request themselves, because they pass it on.
     forwarding_awaits: AtomicUsize,
@@ -100,7 +100,14 @@ impl BodyContext {
 
     /// Counts a call of `pcall` or the like that ended.
     pub fn leave_handler(&self) {
-        let _ = self.handlers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_sub(1)));
+        self.handlers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts the calls of `pcall` and the like in `inner`, a suspended body inside this task, until the guard is dropped.
+    pub fn count_handlers_of(self: &Arc<Self>, inner: &Self) -> InnerHandlersGuard {
+        let count = inner.handlers.load(Ordering::Relaxed);
+        self.handlers.fetch_add(count, Ordering::Relaxed);
+        InnerHandlersGuard { task: Arc::clone(self), count }
     }
 
     /// Counts an await that takes cancel requests itself, until the guard is dropped.
@@ -116,5 +123,17 @@ pub(super) struct ForwardingAwaitGuard(Arc<BodyContext>);
 impl Drop for ForwardingAwaitGuard {
     fn drop(&mut self) {
         self.0.forwarding_awaits.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts the handlers of a body inside a task as the task's. Created by [`BodyContext::count_handlers_of`].
+pub(super) struct InnerHandlersGuard {
+    task: Arc<BodyContext>,
+    count: usize,
+}
+
+impl Drop for InnerHandlersGuard {
+    fn drop(&mut self) {
+        self.task.handlers.fetch_sub(self.count, Ordering::Relaxed);
     }
 }

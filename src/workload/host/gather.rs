@@ -82,11 +82,11 @@ async fn wait_for_all(
     })
     .await;
     guard.tasks.clear();
-    let ended = ended.unwrap_or_else(|| Err(Box::new(("".into(), ScriptTaskOutcome::Cancelled(None)))));
     let (name, failed) = match ended {
-        Ok(outcomes) if request.is_none() => return Ok(names.into_iter().zip(outcomes).collect()),
-        Ok(_) => ("".into(), ScriptTaskOutcome::Cancelled(None)),
-        Err(failed) => *failed,
+        Some(Ok(outcomes)) if request.is_none() => return Ok(names.into_iter().zip(outcomes).collect()),
+        Some(Err(failed)) => *failed,
+        // Cancelled twice, or completed in spite of a cancel.
+        Some(Ok(_)) | None => ("".into(), ScriptTaskOutcome::Cancelled(None)),
     };
     let request = request.filter(|_| matches!(failed, ScriptTaskOutcome::Cancelled(_)));
     let fault = request.map(|request| request.fault(line)).or_else(|| failed.into_result(&name, line).err());
@@ -131,10 +131,10 @@ pub(super) fn collect_tasks(
     if let [Value::Table(list)] = members.as_slice() {
         members = list_members(list)?;
     }
-    members.iter().map(|member| ensure_task(lua, host, member, by)).collect()
+    members.iter().map(|member| ensure_task(lua, host, member, None, by)).collect()
 }
 
 /// Returns the members of a list.
-pub(super) fn list_members(list: &Table) -> mlua::Result<Vec<Value>> {
+fn list_members(list: &Table) -> mlua::Result<Vec<Value>> {
     list.sequence_values().collect()
 }

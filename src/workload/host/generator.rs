@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use mlua::{AnyUserData, Function, Lua, MetaMethod, MultiValue, ObjectLike, UserData, UserDataMethods, Value};
 
@@ -51,6 +51,36 @@ struct RunningGenerator {
     yield_slot: YieldSlot,
 }
 
+/// What a poll of a generator body leads to.
+enum GeneratorStep {
+    /// The body yielded these values.
+    Yielded(MultiValue),
+    /// The body ended.
+    Ended(mlua::Result<MultiValue>),
+}
+
+impl RunningGenerator {
+    /// Polls the body until it yields or ends.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<GeneratorStep> {
+        if let Poll::Ready(ended) = Pin::new(&mut self.body).poll(context) {
+            return Poll::Ready(GeneratorStep::Ended(ended));
+        }
+        lock(&self.yield_slot).take().map_or(Poll::Pending, |values| Poll::Ready(GeneratorStep::Yielded(values)))
+    }
+}
+
+/// Stores a body that is suspended at a `yield`. If the generator was closed meanwhile, the body is dropped.
+fn suspend(state: &Mutex<GeneratorState>, running: RunningGenerator) {
+    let mut state = lock(state);
+    if matches!(*state, GeneratorState::Busy) {
+        *state = GeneratorState::Running(running);
+    } else {
+        // Dropping the body runs its `<close>` handlers, which may call back: not under the lock.
+        drop(state);
+        drop(running);
+    }
+}
+
 /// Holds the values of a `yield` until the reader takes them.
 type YieldSlot = Arc<Mutex<Option<MultiValue>>>;
 
@@ -89,6 +119,10 @@ impl UserData for ScriptGenerator {
             this.close();
             Ok(())
         });
+        methods.add_meta_method(MetaMethod::Close, |_, this, _: MultiValue| {
+            this.close();
+            Ok(())
+        });
         // Closes the generator and waits until its body has ended.
         methods.add_method("aclose", |lua, this, ()| this.close_and_wait(lua));
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("async generator {}", this.name)));
@@ -115,24 +149,20 @@ impl ScriptGenerator {
                 };
                 running.body.cancel();
                 lock(&running.yield_slot).take();
-                let ended = poll_fn(|context| {
-                    if let Poll::Ready(ended) = Pin::new(&mut running.body).poll(context) {
-                        return Poll::Ready(Some(ended));
-                    }
-                    if lock(&running.yield_slot).is_some() { Poll::Ready(None) } else { Poll::Pending }
-                })
-                .await;
+                let ended = poll_fn(|context| running.poll(context)).await;
                 let request = running.body.cancel_from_task().cloned();
                 drop(running);
                 owned.release();
                 match (ended, request) {
                     (_, Some(request)) => Err(mlua::Error::external(request.fault(line))),
-                    (None, None) => {
+                    (GeneratorStep::Yielded(_), None) => {
                         let fault =
                             ScriptFault::new(format!("the generator {name} yielded a value while it was closed"));
                         Err(mlua::Error::external(fault.line(line).hint("do not yield in a closing value")))
                     }
-                    (Some(Err(error)), None) if fault_from_error(&host, &error).kind != FaultKind::Cancelled => {
+                    (GeneratorStep::Ended(Err(error)), None)
+                        if fault_from_error(&host, &error).kind != FaultKind::Cancelled =>
+                    {
                         Err(error)
                     }
                     _ => Ok(MultiValue::new()),
@@ -174,19 +204,12 @@ impl ScriptGenerator {
                     }
                 };
                 let _reader = ReaderGuard(Arc::clone(&state));
-                let ended = poll_fn(|context| {
-                    if let Poll::Ready(ended) = Pin::new(&mut running.body).poll(context) {
-                        return Poll::Ready(Err(ended));
-                    }
-                    lock(&running.yield_slot).take().map_or(Poll::Pending, |values| Poll::Ready(Ok(values)))
-                })
-                .await;
-                match ended {
-                    Ok(values) => {
-                        *lock(&state) = GeneratorState::Running(running);
+                match poll_fn(|context| running.poll(context)).await {
+                    GeneratorStep::Yielded(values) => {
+                        suspend(&state, running);
                         Ok(values)
                     }
-                    Err(ended) => {
+                    GeneratorStep::Ended(ended) => {
                         drop(running);
                         owned.release();
                         ended.map(|_| MultiValue::from_iter([Value::Nil]))

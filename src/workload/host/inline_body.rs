@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 
 use mlua::{Error, Function, MultiValue, Value};
 
-use super::body::{BodyContext, CancelRequest};
+use super::body::{BodyContext, CancelRequest, InnerHandlersGuard};
 use super::script_host::ScriptHost;
 use super::task::{run_awaitable, spawn_future};
 use super::task_handle::ScriptTask;
 use super::values::describe;
+use crate::lab::BoxFuture;
 use crate::workload::fault::FaultKind;
 
 /// The results of a body that has ended.
@@ -23,8 +24,10 @@ type BodyResult = mlua::Result<MultiValue>;
 pub(super) struct InlineBody {
     host: Arc<ScriptHost>,
     context: Arc<BodyContext>,
-    call: Option<Pin<Box<dyn Future<Output = mlua::Result<MultiValue>> + Send>>>,
+    call: Option<BoxFuture<BodyResult>>,
     has_started: bool,
+    /// Counts the handlers of this body as those of the task that polled it last.
+    handlers_in_task: Option<InnerHandlersGuard>,
     /// The last cancel that came from the task.
     from_task: Option<CancelRequest>,
 }
@@ -38,6 +41,7 @@ impl InlineBody {
             context: Arc::default(),
             call: Some(Box::pin(call)),
             has_started: false,
+            handlers_in_task: None,
             from_task: None,
         }
     }
@@ -68,9 +72,12 @@ impl Future for InlineBody {
         }
         let Some(call) = &mut this.call else { return Poll::Pending };
         this.has_started = true;
+        this.handlers_in_task = None;
         let polled = poll_in(&this.host, &this.context, call.as_mut(), context);
         if polled.is_ready() {
             this.call = None;
+        } else if !this.context.has_no_handlers() {
+            this.handlers_in_task = Some(this.host.current_task_body().count_handlers_of(&this.context));
         }
         polled
     }
@@ -80,7 +87,7 @@ impl Future for InlineBody {
 fn poll_in(
     host: &ScriptHost,
     body: &Arc<BodyContext>,
-    call: Pin<&mut (dyn Future<Output = mlua::Result<MultiValue>> + Send)>,
+    call: Pin<&mut (dyn Future<Output = BodyResult> + Send)>,
     context: &mut Context<'_>,
 ) -> Poll<BodyResult> {
     host.with_body(body, || call.poll(context)).map(|ended| {
@@ -104,11 +111,7 @@ impl Drop for InlineBody {
 }
 
 /// Spawns a task that cancels a body and runs it to its end.
-fn clean_up(
-    host: &Arc<ScriptHost>,
-    body: &Arc<BodyContext>,
-    mut call: Pin<Box<dyn Future<Output = mlua::Result<MultiValue>> + Send>>,
-) {
+fn clean_up(host: &Arc<ScriptHost>, body: &Arc<BodyContext>, mut call: BoxFuture<BodyResult>) {
     let Some(lua) = host.lua() else { return };
     body.request_cancel(CancelRequest::default());
     let make = |task: &ScriptTask| {

@@ -44,6 +44,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
     let string: Table = globals.get("string")?;
     natives.set("raw_format", string.get::<Function>("format")?)?;
     natives.set("raw_gsub", string.get::<Function>("gsub")?)?;
+    natives.set("raw_find", string.get::<Function>("find")?)?;
     natives.set("raw_unpack", globals.get::<Table>("table")?.get::<Function>("unpack")?)?;
     natives.set("to_text", lua.create_function(|lua, value: Value| to_text(lua, &value))?)?;
 

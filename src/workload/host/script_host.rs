@@ -148,21 +148,24 @@ impl ScriptHost {
         *lock(&self.current_task_body) = Arc::clone(body);
     }
 
-    /// Counts a call of `pcall` or the like that begins, for the body that is being polled and for its task.
+    /// Counts a call of `pcall` or the like that begins, in the body that is being polled.
     pub(super) fn enter_handler(&self) {
         lock(&self.current_body).enter_handler();
-        lock(&self.current_task_body).enter_handler();
     }
 
     /// Counts a call of `pcall` or the like that ended.
     pub(super) fn leave_handler(&self) {
         lock(&self.current_body).leave_handler();
-        lock(&self.current_task_body).leave_handler();
     }
 
     /// Returns the body that is being polled.
     pub(super) fn current_body(&self) -> Arc<BodyContext> {
         Arc::clone(&lock(&self.current_body))
+    }
+
+    /// Returns the body of the task that is being polled.
+    pub(super) fn current_task_body(&self) -> Arc<BodyContext> {
+        Arc::clone(&lock(&self.current_task_body))
     }
 
     /// Runs `poll` with `body` as the body that is being polled.

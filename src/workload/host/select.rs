@@ -45,7 +45,7 @@ pub(super) fn install(lua: &Lua, host: &Arc<ScriptHost>) -> mlua::Result<()> {
         })
     });
     host_function!(lua, host, "shield", |lua: &Lua, host: &Arc<ScriptHost>, source: &Arc<str>, value: Value| {
-        let task = ensure_task(lua, host, &value, source)?;
+        let task = ensure_task(lua, host, &value, None, source)?;
         // Dropping this future does not cancel the task.
         let start: StartFn = Box::new(move |_, line| Box::pin(task.result(line)));
         make_awaitable(lua, host, AwaitKind::Task, source, start)

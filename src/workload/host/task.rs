@@ -23,24 +23,66 @@ use crate::lab::{TaskSpec, panic_message};
 use crate::trace::Location;
 use crate::workload::fault::{FaultKind, ScriptFault};
 
-/// Stores the outcome of a task, or when it is dropped, if not before: then the task was cancelled.
-struct OutcomeGuard(ScriptTask, Arc<ScriptHost>);
+/// Ends a task: stores its outcome and calls its done callbacks. If it is dropped before, then the task was cancelled.
+///
+/// It keeps the Lua state alive, because a task that main does not await outlives main.
+struct OutcomeGuard {
+    task: ScriptTask,
+    host: Arc<ScriptHost>,
+    lua: Lua,
+}
 
 impl OutcomeGuard {
     fn store(&self, ended: ScriptTaskOutcome) {
-        if let Some(id) = self.0.id() {
-            self.1.tasks.remove(id);
+        if let Some(id) = self.task.id() {
+            self.host.tasks.remove(id);
         }
-        self.0.store(self.1.ended_tasks.fetch_add(1, Ordering::Relaxed), ended);
+        self.task.store(self.host.ended_tasks.fetch_add(1, Ordering::Relaxed), ended);
     }
 }
 
 impl Drop for OutcomeGuard {
     fn drop(&mut self) {
-        if self.0.outcome().is_none() {
-            self.store(ScriptTaskOutcome::Cancelled(self.0.cancel_message()));
+        if self.task.outcome().is_some() {
+            return;
+        }
+        self.store(ScriptTaskOutcome::Cancelled(self.task.cancel_message()));
+        // The script was able to add callbacks after the cancel. tokio drops a task outside all polls, so no Lua code
+        // is running here. Once the run is being stopped, none starts.
+        let callbacks = self.task.take_done_callbacks();
+        if !callbacks.is_empty() && self.host.checkpoint(None).is_ok() {
+            self.host.restart_cpu_budget();
+            self.host.enter_task(self.task.body());
+            *lock(&self.host.current_guards) = Arc::default();
+            call_done_callbacks(&self.lua, &self.host, &self.task, &callbacks);
         }
     }
+}
+
+/// Runs the body of a task to its end, stores its outcome and calls its done callbacks. Returns the text of its error.
+///
+/// # Panics
+/// Passes on the body's panic.
+async fn run_to_outcome(
+    guard: &OutcomeGuard,
+    body: impl Future<Output = Result<MultiValue, ScriptFault>>,
+) -> Result<(), String> {
+    let host = &guard.host;
+    let (outcome, result) = match AssertUnwindSafe(body).catch_unwind().await {
+        Ok(Ok(values)) => (ScriptTaskOutcome::Completed(values), Ok(Ok(()))),
+        Ok(Err(fault)) if fault.kind == FaultKind::Cancelled => {
+            host.mark_cancelled();
+            (ScriptTaskOutcome::Cancelled(fault.cancel_message.clone()), Ok(Err(fault.message)))
+        }
+        Ok(Err(fault)) => {
+            let text = fault.to_error(&host.source).to_string();
+            (ScriptTaskOutcome::Failed(fault), Ok(Err(text)))
+        }
+        Err(panic) => (ScriptTaskOutcome::Panicked(panic_message(&*panic).to_owned()), Err(panic)),
+    };
+    guard.store(outcome);
+    call_done_callbacks(&guard.lua, host, &guard.task, &guard.task.take_done_callbacks());
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Waits for a task and returns its results, or raises its error at `line`.
@@ -144,34 +186,11 @@ where
     })?;
     let task = ScriptTask::new(name.into(), &host.may_close);
     let body = make(&task);
-    let future = {
-        let lua = lua.clone();
-        let outcome_guard = OutcomeGuard(task.clone(), Arc::clone(host));
-        async move {
-            let ended = AssertUnwindSafe(body).catch_unwind().await;
-            let host = &outcome_guard.1;
-            let (ended, result) = match ended {
-                Ok(Ok(values)) => (ScriptTaskOutcome::Completed(values), Ok(())),
-                Ok(Err(fault)) if fault.kind == FaultKind::Cancelled => {
-                    host.mark_cancelled();
-                    (ScriptTaskOutcome::Cancelled(fault.cancel_message.clone()), Err(fault.message))
-                }
-                Ok(Err(fault)) => {
-                    let text = fault.to_error(&host.source).to_string();
-                    (ScriptTaskOutcome::Failed(fault), Err(text))
-                }
-                Err(panic) => {
-                    outcome_guard.store(ScriptTaskOutcome::Panicked(panic_message(&*panic).to_owned()));
-                    run_done_callbacks(&lua, host, &outcome_guard.0);
-                    resume_unwind(panic)
-                }
-            };
-            outcome_guard.store(ended);
-            run_done_callbacks(&lua, host, &outcome_guard.0);
-            // Keeps the Lua state alive until here, because a task that main does not await outlives main.
-            drop((live_task, lua));
-            result
-        }
+    let guard = OutcomeGuard { task: task.clone(), host: Arc::clone(host), lua: lua.clone() };
+    let future = async move {
+        let result = run_to_outcome(&guard, body).await;
+        drop((live_task, guard));
+        result
     };
     let spec = TaskSpec { name: task.name().to_string(), location };
     let (id, handle) = loop_handle.spawn_with_id(spec, future);
@@ -180,11 +199,9 @@ where
     Ok(task)
 }
 
-/// Calls the functions that were added with `task:add_done_callback`. Their errors are logged.
-fn run_done_callbacks(lua: &Lua, host: &Arc<ScriptHost>, task: &ScriptTask) {
-    for callback in task.take_done_callbacks() {
-        call_done_callback(lua, host, task, &callback);
-    }
+/// Calls functions that were added with `task:add_done_callback`. Their errors are logged.
+fn call_done_callbacks(lua: &Lua, host: &Arc<ScriptHost>, task: &ScriptTask, callbacks: &[Function]) {
+    callbacks.iter().for_each(|callback| call_done_callback(lua, host, task, callback));
 }
 
 /// Calls one such function with the task. Its error is logged.
@@ -201,30 +218,24 @@ pub(super) fn call_done_callback(lua: &Lua, host: &Arc<ScriptHost>, task: &Scrip
     host.log_error(&format!("done callback of {}: {}", task.name(), fault.position_and_message(&host.source)));
 }
 
-/// Runs main's body as a task of the script.
+/// Runs main's body as a task of the script. Returns its results, or the text of its error.
 pub(in crate::workload) async fn run_main(
     host: &Arc<ScriptHost>,
     lua: &Lua,
     definition: &CoroutineDefinition,
     arguments: MultiValue,
-) -> Result<MultiValue, ScriptFault> {
+) -> Result<MultiValue, String> {
     let task = ScriptTask::new("main".into(), &host.may_close);
     if let Some(id) = host.current_task_id() {
         task.set_spawned(id, None);
         host.tasks.insert(id, task.clone());
     }
-    let outcome_guard = OutcomeGuard(task.clone(), Arc::clone(host));
-    let ended = run_body(host, task.body(), "main".into(), definition, arguments).await;
-    outcome_guard.store(match &ended {
-        Ok(values) => ScriptTaskOutcome::Completed(values.clone()),
-        Err(fault) if fault.kind == FaultKind::Cancelled => {
-            host.mark_cancelled();
-            ScriptTaskOutcome::Cancelled(fault.cancel_message.clone())
-        }
-        Err(fault) => ScriptTaskOutcome::Failed(fault.clone()),
-    });
-    run_done_callbacks(lua, host, &task);
-    ended
+    let guard = OutcomeGuard { task: task.clone(), host: Arc::clone(host), lua: lua.clone() };
+    run_to_outcome(&guard, run_body(host, task.body(), "main".into(), definition, arguments)).await?;
+    match task.outcome() {
+        Some(ScriptTaskOutcome::Completed(values)) => Ok(values.clone()),
+        _ => Ok(MultiValue::new()),
+    }
 }
 
 /// Runs a coroutine's body as the task `name`.

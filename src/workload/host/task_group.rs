@@ -32,15 +32,25 @@ struct GroupMembers {
     has_ended: bool,
 }
 
-impl GroupMembers {
-    /// Returns whether a member has failed.
-    fn poll_failed(&self, context: &mut Context<'_>) -> bool {
-        self.tasks.iter().filter(|task| task.poll_ended(context).is_ready() && task.has_failed()).count() > 0
-    }
+/// The state of the members of a group.
+struct MembersState {
+    any_failed: bool,
+    all_ended: bool,
+}
 
-    fn poll_all_ended(&self, context: &mut Context<'_>) -> Poll<()> {
-        let waiting = self.tasks.iter().filter(|task| task.poll_ended(context).is_pending()).count();
-        if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+impl GroupMembers {
+    /// Polls all members that have not ended. Members that ended without an error are removed, until the group fails.
+    fn poll(&mut self, context: &mut Context<'_>) -> MembersState {
+        let mut state = MembersState { any_failed: false, all_ended: true };
+        let keeps_all = self.cancelled > 0;
+        self.tasks.retain(|task| {
+            let has_ended = task.poll_ended(context).is_ready();
+            let has_failed = has_ended && task.has_failed();
+            state.any_failed |= has_failed;
+            state.all_ended &= has_ended;
+            keeps_all || !has_ended || has_failed
+        });
+        state
     }
 
     /// Cancels each member once. Returns whether one of them has code of the script to run for that.
@@ -128,11 +138,12 @@ pub(super) fn task_group(
                     request = if is_aborting { request.take() } else { Some(taken) };
                     is_aborting = true;
                 }
-                is_aborting = is_aborting || members.poll_failed(context);
+                let state = members.poll(context);
+                is_aborting |= state.any_failed;
                 if is_aborting {
                     members.cancel();
                 }
-                members.poll_all_ended(context)
+                if state.all_ended { Poll::Ready(()) } else { Poll::Pending }
             });
             let site = host.site(AwaitKind::Task, &name, line);
             loop_handle.await_at(&site, all_ended).await;
@@ -177,7 +188,7 @@ async fn run_group_body(
                 return Poll::Ready(ended);
             }
             let mut members = lock(members);
-            if is_aborting || !members.poll_failed(context) {
+            if is_aborting || !members.poll(context).any_failed {
                 return Poll::Pending;
             }
             is_aborting = true;

@@ -17,27 +17,27 @@ const TRACKED_MAX: usize = 10_000;
 #[derive(Default)]
 pub(super) struct PendingCoroutines {
     created_count: u64,
-    pending: BTreeMap<u64, PendingCoroutine>,
+    pending: BTreeMap<u64, NeverAwaited>,
 }
 
-/// A coroutine that has not started, with the task, time and line of its creation.
-struct PendingCoroutine {
+/// A coroutine that has not started, or an awaitable that was dropped without an `await`, with the task, time and line of
+/// its creation.
+pub(super) struct NeverAwaited {
     creator: Option<TaskId>,
     created_ns: Nanos,
     name: Arc<str>,
     line: Option<u32>,
+}
+
+impl NeverAwaited {
+    fn report(self, loop_handle: &LoopHandle, source: &ScriptSource) {
+        let location = self.line.map(|line| source.location(line));
+        loop_handle.report_never_awaited(self.creator, self.created_ns, self.name, location);
+    }
 }
 
 /// Awaitables that were dropped without an `await`.
-pub(super) type ForgottenAwaitables = Arc<Mutex<Vec<ForgottenAwaitable>>>;
-
-/// An awaitable that was dropped without an `await`.
-pub(super) struct ForgottenAwaitable {
-    created_ns: Nanos,
-    line: Option<u32>,
-    name: Arc<str>,
-    creator: Option<TaskId>,
-}
+pub(super) type ForgottenAwaitables = Arc<Mutex<Vec<NeverAwaited>>>;
 
 /// Task and time of the creation of an awaitable, and where to report that it was dropped without an `await`.
 pub(super) struct AwaitableCreation {
@@ -56,8 +56,9 @@ impl AwaitableCreation {
     pub fn report(self, source: &Arc<str>, line: Option<u32>) {
         let mut forgotten = lock(&self.forgotten);
         if forgotten.len() < TRACKED_MAX {
-            let name = Arc::clone(source);
-            forgotten.push(ForgottenAwaitable { created_ns: self.created_ns, line, name, creator: self.creator });
+            // The parentheses tell a call from a coroutine.
+            let name = if source.contains('(') { Arc::clone(source) } else { format!("{source}()").into() };
+            forgotten.push(NeverAwaited { creator: self.creator, created_ns: self.created_ns, name, line });
         }
     }
 }
@@ -66,12 +67,7 @@ impl AwaitableCreation {
 pub(super) fn report_forgotten(forgotten: &ForgottenAwaitables, loop_handle: &LoopHandle, source: &ScriptSource) {
     let mut forgotten = std::mem::take(&mut *lock(forgotten));
     forgotten.sort_by_key(|awaitable| (awaitable.created_ns, awaitable.line));
-    for awaitable in forgotten {
-        let location = awaitable.line.map(|line| source.location(line));
-        // The parentheses tell a call from a coroutine.
-        let name = if awaitable.name.contains('(') { awaitable.name } else { format!("{}()", awaitable.name).into() };
-        loop_handle.report_never_awaited(awaitable.creator, awaitable.created_ns, name, location);
-    }
+    forgotten.into_iter().for_each(|awaitable| awaitable.report(loop_handle, source));
 }
 
 impl PendingCoroutines {
@@ -80,7 +76,7 @@ impl PendingCoroutines {
         self.created_count += 1;
         let number = self.created_count;
         if let Some(loop_handle) = loop_handle.filter(|_| self.pending.len() < TRACKED_MAX) {
-            let coroutine = PendingCoroutine {
+            let coroutine = NeverAwaited {
                 creator: loop_handle.current_task(),
                 created_ns: loop_handle.now_ns(),
                 name: Arc::clone(name),
@@ -98,13 +94,6 @@ impl PendingCoroutines {
 
     /// Reports each remaining coroutine as never awaited.
     pub fn report_never_awaited(self, loop_handle: &LoopHandle, source: &ScriptSource) {
-        for coroutine in self.pending.into_values() {
-            loop_handle.report_never_awaited(
-                coroutine.creator,
-                coroutine.created_ns,
-                coroutine.name,
-                coroutine.line.map(|line| source.location(line)),
-            );
-        }
+        self.pending.into_values().for_each(|coroutine| coroutine.report(loop_handle, source));
     }
 }

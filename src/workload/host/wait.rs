@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use mlua::{AnyUserData, Lua, MultiValue, Value};
 
-use super::awaitable::{StartFn, ensure_task, make_awaitable};
-use super::gather::list_members;
+use super::awaitable::{StartFn, make_awaitable};
+use super::gather::collect_tasks;
 use super::script_host::ScriptHost;
-use super::task_handle::{ScriptTask, ScriptTaskOutcome};
+use super::task_handle::ScriptTask;
 use super::time::read_duration;
 use super::values::describe;
 use crate::trace::AwaitKind;
@@ -20,7 +20,7 @@ use crate::workload::fault::ScriptFault;
 enum ReturnWhen {
     /// A task has ended.
     First,
-    /// A task has failed or was cancelled, or all have ended.
+    /// A task has failed, or all have ended. A cancelled task has not failed.
     FirstError,
     /// All tasks have ended.
     All,
@@ -31,9 +31,7 @@ impl ReturnWhen {
         let ended = tasks.iter().filter(|task| task.poll_ended(context).is_ready()).count();
         let is_over = match self {
             Self::First => ended > 0,
-            Self::FirstError => tasks.iter().any(|task| {
-                matches!(task.outcome(), Some(ScriptTaskOutcome::Failed(_) | ScriptTaskOutcome::Panicked(_)))
-            }),
+            Self::FirstError => tasks.iter().any(ScriptTask::has_failed),
             Self::All => false,
         };
         if is_over || ended == tasks.len() { Poll::Ready(()) } else { Poll::Pending }
@@ -68,12 +66,10 @@ pub(super) fn wait(
         _ => return Err(refuse(format!("`return_when` cannot be {}", describe(&when)))),
     };
     let duration = if timeout.is_nil() { None } else { Some(read_duration(lua, host, source, &timeout)?) };
-    let members = list_members(&list)?;
-    if members.is_empty() {
+    let tasks = collect_tasks(lua, host, MultiValue::from_iter([Value::Table(list)]), source)?;
+    if tasks.is_empty() {
         return Err(refuse("wait needs something to wait for".to_owned()));
     }
-    let tasks = members.iter().map(|member| ensure_task(lua, host, member, source));
-    let tasks = tasks.collect::<mlua::Result<Vec<_>>>()?;
     let weak = lua.weak();
     let start: StartFn = Box::new(move |loop_handle, _| {
         let sleep = duration.map(|duration| Box::pin(loop_handle.sleep(duration)));
