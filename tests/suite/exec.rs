@@ -390,13 +390,13 @@ fn unsupported_recording_is_reported_and_drained() {
 #[test]
 fn app_gets_environment_and_private_pipe() {
     let mut session = shell(
-        "echo $TOKIO_CONSOLE_BIND; echo $TOKIO_CONSOLE_PUBLISH_INTERVAL; stat -c %a \"$(dirname $TOKIO_CONSOLE_RECORD_PATH)\"; \
+        "echo $TOKIO_CONSOLE_BIND; echo $TOKIO_CONSOLE_PUBLISH_INTERVAL $TOKIO_CONSOLE_BUFFER_CAPACITY; stat -c %a \"$(dirname $TOKIO_CONSOLE_RECORD_PATH)\"; \
          echo $TOKIO_CONSOLE_RECORD_PATH; printf '\\033[31mred\\n' >&2",
     );
     end(&mut session);
     let lines: Vec<String> = session.trace().output().lines().iter().map(|line| line.text.to_string()).collect();
     let printed = |part: &str| lines.iter().any(|line| line.contains(part));
-    assert!(printed("127.0.0.1:") && printed("10ms") && printed("700"), "{lines:?}");
+    assert!(printed("127.0.0.1:") && printed("5ms 16384") && printed("700"), "{lines:?}");
     assert!(printed("! red"), "standard error is marked and has no colours: {lines:?}");
     let pipe =
         lines.iter().find(|line| line.ends_with("recording")).map(PathBuf::from).expect("the app printed the path");

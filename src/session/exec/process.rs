@@ -26,11 +26,18 @@ static STOPPING_APPS: Mutex<Vec<Receiver<()>>> = Mutex::new(Vec::new());
 /// Publish interval of the app's console.
 ///
 /// The aggregator of console-subscriber processes at most 128 events per interval, so this also limits the rate of
-/// names: 12,800 events per second.
-const PUBLISH_INTERVAL: &str = "10ms";
+/// names: 25,600 events per second while less than half of its buffer is used.
+const PUBLISH_INTERVAL: &str = "5ms";
 
-/// Retention of ended tasks in the app's console. It scans all retained entries at each interval, so this is short.
-const RETENTION: &str = "2s";
+/// Settings of the app's console that the user's environment may override.
+const CONSOLE_DEFAULTS: [(&str, &str); 2] = [
+    // Retention of ended entities. The aggregator scans all retained entries at each interval, so it is short. It must
+    // exceed the time from the start of the console until loopscope is connected.
+    ("TOKIO_CONSOLE_RETENTION", "500ms"),
+    // From half of this number of events on, the aggregator drains its buffer without waiting for the interval, so a
+    // smaller buffer makes its data less late; the other half is for bursts.
+    ("TOKIO_CONSOLE_BUFFER_CAPACITY", "16384"),
+];
 
 /// Standard input of the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +79,7 @@ impl AppProcess {
             .env("TOKIO_CONSOLE_BIND", format!("127.0.0.1:{port}"))
             .env("TOKIO_CONSOLE_PUBLISH_INTERVAL", PUBLISH_INTERVAL)
             .env("TOKIO_CONSOLE_RECORD_PATH", recording)
-            .env("TOKIO_CONSOLE_RETENTION", std::env::var_os("TOKIO_CONSOLE_RETENTION").unwrap_or(RETENTION.into()))
+            .envs(CONSOLE_DEFAULTS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()))
             .stdin(if stdin == AppStdin::Inherit { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
