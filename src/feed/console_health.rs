@@ -16,6 +16,21 @@ use super::wire::ConsoleMessage;
 /// Tasks that are tracked; the first ones of a larger program suffice.
 const TASKS_MAX: usize = 100_000;
 
+/// Time from the first update in which an app should have reported a task, in nanoseconds.
+pub const TASKS_EXPECTED_NS: u64 = 3_000_000_000;
+
+/// Returns the likely reasons why an app reports no task. `is_instrumented`: it registered tokio's span for tasks.
+pub fn missing_tasks_reasons(is_instrumented: bool) -> &'static str {
+    if is_instrumented {
+        "the app spawned none; it called console_subscriber::init() after its runtime had started its tasks; or tracing \
+         disabled tokio's spans at their first use, a race at the app's start: start it again"
+    } else {
+        "the app spawned none; it was built without --cfg tokio_unstable or tokio's feature `tracing`; a filter hides \
+         tokio's spans; it called console_subscriber::init() after its runtime had started its tasks; or tracing \
+         disabled tokio's spans at their first use, a race at the app's start: start it again"
+    }
+}
+
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HealthLevel {
@@ -193,13 +208,17 @@ impl ConsoleHealth {
         match self.has_spawn_span {
             true => HealthCheck::error(
                 "tokio is instrumented, but there is no task",
-                "the app spawned no task, or all tasks have ended",
+                "the app spawned no task, or all tasks have ended; or call console_subscriber::init() first in main, \
+                 before any runtime is built, and start the app again: tracing may have disabled tokio's spans at \
+                 their first use (docs/internals.md, section tracing)",
             ),
             false => HealthCheck::error(
                 "the app reported no spawned task",
                 "build the app with RUSTFLAGS=\"--cfg tokio_unstable\" and tokio's feature `tracing`; check that no \
                  filter hides the targets `tokio` and `runtime` at level TRACE, that `cargo tree -d` shows only one \
-                 version of tokio, and that the app spawns tasks",
+                 version of tokio, and that the app spawns tasks after console_subscriber::init(); start the app \
+                 again, because tracing may have disabled tokio's spans at their first use (docs/internals.md, \
+                 section tracing)",
             ),
         }
     }
@@ -315,5 +334,9 @@ mod tests {
         assert!(health.diagnose()[0].remedy.contains("paused"));
         health.observe(ConsoleMessage::parse(Vec::new().into()).expect("an empty message is valid"));
         assert!(health.diagnose().iter().any(|line| line.remedy.contains("tokio_unstable")), "no span was registered");
+        for instrumented in [false, true] {
+            health.has_spawn_span = instrumented;
+            assert!(health.diagnose().iter().any(|line| line.remedy.contains("disabled tokio's spans")));
+        }
     }
 }

@@ -313,7 +313,8 @@ impl Session for ExecSession {
             (false, false, true) => (RunPhase::Pausing, ControlLevel::Process),
             (false, false, false) => (RunPhase::Running, ControlLevel::Process),
         };
-        let state = match (self.has_ended(), self.recording.stats().lines > 0) {
+        let has_data = self.recording.stats().lines > 0 || self.correlator.updated_until().is_some();
+        let state = match (self.has_ended(), has_data) {
             (true, _) => ConnectionState::Lost,
             (false, true) => ConnectionState::Live,
             (false, false) => ConnectionState::AwaitingData,

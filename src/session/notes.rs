@@ -1,5 +1,7 @@
 //! Notes about the reliability of the data, shown with the link.
 
+use crate::feed::console::ConsoleDecoder;
+use crate::feed::console_health::{TASKS_EXPECTED_NS, missing_tasks_reasons};
 use crate::trace::{RecordingStats, Trace};
 
 /// Returns notes about lines of a recording that could not be read, and about missing ends.
@@ -29,4 +31,16 @@ pub fn recording_notes(recorded: &RecordingStats) -> Vec<String> {
 /// Returns a note if the app polls on several threads, so that some wake sources are unknown.
 pub fn thread_note(trace: &Trace) -> Option<String> {
     trace.multi_threaded_since().map(|_| "multi-threaded: wake sources are unknown while several tasks run".to_owned())
+}
+
+/// Returns the note about an app that has reported no task, once it should have; `None` before.
+pub fn missing_tasks_note(decoder: &ConsoleDecoder) -> Option<String> {
+    (decoder.task_count() == 0 && decoder.observed_ns() >= TASKS_EXPECTED_NS).then(|| {
+        let reasons = missing_tasks_reasons(decoder.is_instrumented());
+        format!(
+            "console connected for {} s or more, but no task reported: {reasons} (docs/internals.md, section tracing; \
+             `loopscope doctor` checks a running app)",
+            TASKS_EXPECTED_NS / 1_000_000_000
+        )
+    })
 }

@@ -77,7 +77,8 @@ pub fn no_tasks_reason(status: &SessionStatus) -> &'static [&'static str] {
         ConnectionState::Live => &[
             "no tasks: connected, but none reported.",
             "Reasons: none spawned yet; all spawned before console_subscriber::init(); built without --cfg tokio_unstable \
-             or tokio's feature `tracing`; hidden by a tracing filter.",
+             or tokio's feature `tracing`; hidden by a tracing filter; disabled by tracing at their first use (start the \
+             app again).",
             "Run `loopscope doctor ADDRESS` to find out.",
         ],
         ConnectionState::Retrying { .. } => &[

@@ -240,6 +240,16 @@ fn update(now: i64, tasks: impl IntoIterator<Item = (Task, Stats)>) -> Update {
 }
 
 #[test]
+fn app_without_tasks_has_an_explanation() {
+    let console = FakeConsole::start((1_000..1_005).map(|now| update(now, [])).collect());
+    let mut session = attach(&console.address);
+    until(&mut session, "an explanation", |_, status| {
+        let text = note(status);
+        ["no task reported", "tokio_unstable", "at their first use"].iter().all(|part| text.contains(part))
+    });
+}
+
+#[test]
 fn clock_steps_are_reported() {
     let name = |name: &str| name.to_owned();
     let updates = vec![

@@ -78,6 +78,8 @@ pub struct ConsoleDecoder {
     /// After a reconnect: entities that were dropped before this are not new.
     reconnected_after: Option<WireTimestamp>,
     last_update: Option<WireTimestamp>,
+    /// Loop time of the first update.
+    first_update_at: Option<Nanos>,
     /// Loop time of the previous update.
     previous_update_at: Nanos,
     /// Events dropped by the program, as this update reports.
@@ -103,6 +105,7 @@ impl ConsoleDecoder {
             silent: None,
             reconnected_after: None,
             last_update: None,
+            first_update_at: None,
             previous_update_at: 0,
             dropped: 0,
         }
@@ -127,6 +130,11 @@ impl ConsoleDecoder {
     /// Returns the number of tasks so far.
     pub fn task_count(&self) -> usize {
         self.task_count
+    }
+
+    /// Returns the time from the first to the last update, in nanoseconds.
+    pub fn observed_ns(&self) -> u64 {
+        self.first_update_at.map_or(0, |first| self.clock.now().saturating_sub(first))
     }
 
     /// Returns the program's clock. Other feeds of the same program use it too.
@@ -240,6 +248,7 @@ impl ConsoleDecoder {
         self.publish_lag.begin_update(WireTimestamp::from_proto(now));
         self.previous_update_at = self.clock.now();
         let at = self.clock.advance(now, arrived);
+        self.first_update_at.get_or_insert(at);
         self.silent = self.rhythm.observe(self.previous_update_at, at);
         // A console does not keep polls of async operations for clients that connect later.
         if self.last_update.is_none() || self.reconnected_after.is_some() || dropped[2] > 0 {

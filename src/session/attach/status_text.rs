@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::feed::console::ConsoleDecoder;
+use crate::session::notes::missing_tasks_note;
 
 /// Time without an update after which the note mentions it.
 pub const SILENCE_THRESHOLD: Duration = Duration::from_secs(10);
@@ -29,7 +30,8 @@ pub fn live_note(decoder: &ConsoleDecoder, is_silent: bool) -> String {
         sentences.push(silence_note());
     }
     if decoder.task_count() == 0 {
-        sentences.push(no_tasks_note(decoder.is_instrumented()).to_owned());
+        let early = || no_tasks_note(decoder.is_instrumented()).to_owned();
+        sentences.push(missing_tasks_note(decoder).unwrap_or_else(early));
     }
     sentences.extend(Some(decoder.caveats()).filter(|text| !text.is_empty()));
     sentences.join("; ")

@@ -36,6 +36,9 @@ impl ExecSession {
         {
             return None;
         }
+        if let Some(note) = notes::missing_tasks_note(self.correlator.span_names()) {
+            return Some(note);
+        }
         let is_recording =
             self.recording.stats().lines > 0 || self.pipe.as_ref().is_some_and(RecordingPipe::has_been_opened);
         let reason = match (is_recording, self.correlator.updated_until().is_some(), self.has_ended()) {
