@@ -35,6 +35,7 @@ mod id;
 mod lane;
 mod lane_cell;
 mod location;
+mod lock_owners;
 mod loop_counts;
 mod loop_state;
 mod marks;
@@ -225,6 +226,15 @@ impl Trace {
     /// Returns the retained awaits.
     pub fn awaits(&self) -> &Awaits {
         &self.history.awaits
+    }
+
+    /// Returns the inferred owner of a lock of an external app: the task whose call acquired it last, while the lock is
+    /// reported as locked. `None` if that is not known.
+    pub fn lock_owner(&self, lock: ResourceId) -> Option<TaskId> {
+        let entry = self.history.resources.entry(lock).filter(|entry| entry.dropped_at().is_none())?;
+        let is_locked = entry.attributes().iter().any(|attribute| attribute.exclusive_ownership() == Some(true));
+        let owner = self.history.lock_owners.last_owner(lock).filter(|_| is_locked)?;
+        self.task(owner).filter(|task| task.outcome.is_none()).map(|task| task.id)
     }
 
     /// Returns the resources that tasks share, with their acquisitions.

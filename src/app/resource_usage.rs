@@ -148,6 +148,9 @@ impl UsageBuilder {
                 let number = self.names.entry(Arc::clone(&resource.resource.name)).or_default();
                 *number += 1;
                 self.into.numbers.insert(id, *number);
+                if let Some(owner) = trace.lock_owner(id) {
+                    self.into.holders.entry(id).or_default().add(owner);
+                }
             }
             let Some(to) = resource.dropped_at() else {
                 self.into.listed.push(id);

@@ -58,6 +58,7 @@ impl Trace {
                 }
             }
             Event::TaskEnd { task, at, outcome } => self.end_task(task, at, outcome),
+            Event::TaskOutcomeDoubted { task } => self.doubt_outcome(task),
             Event::NewAwaitSite { id, site } => {
                 debug_assert_eq!(id.index(), self.history.sites.len(), "site ids are dense and in order");
                 self.history.sites.push(*site);
@@ -70,7 +71,10 @@ impl Trace {
             }
             Event::AwaitPollsMissed { id } => self.history.awaits.mark_outcome_uncertain(id),
             Event::AwaitUnpolled { id } => self.history.stop_waiting_on(id),
-            Event::AwaitOutcomeKnown { id, is_ready } => self.history.awaits.set_outcome(id, is_ready),
+            Event::AwaitOutcomeKnown { id, is_ready } => {
+                self.history.awaits.set_outcome(id, is_ready);
+                self.history.note_call_outcome(id, is_ready);
+            }
             Event::AwaitsUnattributed { count } => {
                 self.feed_check.unknown.awaits = self.feed_check.unknown.awaits.saturating_add(count);
             }
@@ -81,9 +85,13 @@ impl Trace {
                 }
             }
             Event::ResourceAttribute { resource, attribute } => {
+                if attribute.exclusive_ownership() == Some(false) {
+                    self.history.lock_owners.released(resource);
+                }
                 self.history.resources.set_attribute(resource, *attribute);
             }
             Event::ResourceEnd { resource, at } => {
+                self.history.lock_owners.released(resource);
                 if self.history.resources.set_dropped(resource, at) {
                     self.retention.subtract_history_bytes(size_of::<ResourceEntry>());
                 }
@@ -281,6 +289,9 @@ impl Trace {
     fn end_await(&mut self, id: AwaitId, at: Nanos) {
         self.loop_state.advance(at);
         let delta = self.history.end_await(id, at);
+        if self.feed_check.is_external {
+            self.history.note_call_end(id);
+        }
         self.record_storage(BlockOwner::Awaits, delta);
     }
 
@@ -304,6 +315,16 @@ impl Trace {
         self.set_phase(id, TaskPhase::Ended);
         self.retention.queue_ended_task(id);
         self.record_storage(BlockOwner::Task(id, TaskBlockKind::LaneTail), delta);
+    }
+
+    /// Replaces the outcome of a task that completed by an unknown one.
+    fn doubt_outcome(&mut self, id: TaskId) {
+        let Some(task) = self.history.tasks.get_mut(id) else { return };
+        let Some(outcome @ TaskOutcome::Completed) = &mut task.outcome else { return };
+        *outcome = TaskOutcome::Unknown;
+        self.loop_state.uncount_outcome(&TaskOutcome::Completed, task.meta.kind);
+        // An archive gets the end of the task again.
+        self.retention.queue_sealed_block(BlockOwner::Task(id, TaskBlockKind::LaneTail));
     }
 
     pub(super) fn set_phase(&mut self, id: TaskId, phase: TaskPhase) {

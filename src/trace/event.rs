@@ -88,6 +88,11 @@ pub enum Event {
         /// How the task ended.
         outcome: TaskOutcome,
     },
+    /// How a task ended that seemed to complete is not known after all.
+    TaskOutcomeDoubted {
+        /// The ended task.
+        task: TaskId,
+    },
     /// Defines an await site. Precedes the first await at that site.
     NewAwaitSite {
         /// The new site. Ids are dense.

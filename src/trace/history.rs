@@ -7,16 +7,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::await_site::{AwaitKind, AwaitSite};
-use super::awaits::{Awaits, OpenAwaits};
+use super::awaits::{AwaitOutcome, Awaits, OpenAwaits};
 use super::gap::Gap;
-use super::id::{AwaitId, SiteId, TaskId};
+use super::id::{AwaitId, ResourceId, SiteId, TaskId};
 use super::lane::Lane;
 use super::location::Location;
+use super::lock_owners::LockOwners;
 use super::marks::push_mark;
 use super::meta_interner::MetaInterner;
 use super::output::OutputLog;
 use super::pause::Pauses;
-use super::resource::Resources;
+use super::resource::{ResourceKind, Resources};
 use super::stats::StatsSnapshot;
 use super::storage::{ALLOCATION_BYTES, StorageDelta};
 use super::task::{ColdState, ConsoleTaskStats, Task, TaskPhase};
@@ -41,6 +42,8 @@ pub(super) struct History {
     pub awaits: Awaits,
     /// The resources that tasks share, with their acquisitions.
     pub resources: Resources,
+    /// Owners of the locks of an external app. Not stored in archives.
+    pub lock_owners: LockOwners,
     /// The loop's own lane: a turn counts as a poll, a park as waiting.
     pub loop_lane: Lane,
     /// The newest lines that the program printed.
@@ -75,6 +78,7 @@ impl Default for History {
             sites: Vec::new(),
             awaits: Awaits::default(),
             resources: Resources::default(),
+            lock_owners: LockOwners::default(),
             loop_lane: Lane::new(0),
             output: OutputLog::default(),
             pauses: Pauses::default(),
@@ -218,6 +222,28 @@ impl History {
             task.open_awaits.remove(id);
         }
         delta
+    }
+
+    /// Records the end of an await, if that is a lock call.
+    pub fn note_call_end(&mut self, id: AwaitId) {
+        if let Some((lock, call, outcome)) = self.ended_lock_call(id) {
+            self.lock_owners.call_ended(lock, id, call, outcome);
+        }
+    }
+
+    /// Records that the outcome of an await that has ended became known.
+    pub fn note_call_outcome(&mut self, id: AwaitId, is_ready: bool) {
+        if let Some((lock, call, _)) = self.ended_lock_call(id) {
+            self.lock_owners.outcome_known(lock, id, call, is_ready);
+        }
+    }
+
+    /// Returns the lock, the task, the end and the outcome of a lock call that has ended.
+    fn ended_lock_call(&self, id: AwaitId) -> Option<(ResourceId, (TaskId, Nanos), AwaitOutcome)> {
+        let found = self.awaits.get(id)?;
+        let lock = found.resource()?;
+        let is_lock = self.resources.get(lock).is_some_and(|resource| resource.kind == ResourceKind::Lock);
+        Some((lock, (found.task, found.end()?), found.outcome())).filter(|_| is_lock)
     }
 
     /// Adds polls of an await, on which its task waits again. Adds `counted` to the awaits of its task if these include

@@ -108,6 +108,20 @@ impl LoopState {
         }
     }
 
+    /// Takes back that a task ended with `outcome`.
+    pub fn uncount_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
+        match outcome {
+            TaskOutcome::Completed => {
+                self.counts.completed = self.counts.completed.saturating_sub(1);
+                let others = &mut self.other_roles.completed;
+                *others = others.saturating_sub(u32::from(!kind.is_task()));
+            }
+            TaskOutcome::Cancelled => self.counts.cancelled = self.counts.cancelled.saturating_sub(1),
+            TaskOutcome::Failed(_) => self.counts.failed = self.counts.failed.saturating_sub(1),
+            TaskOutcome::Unknown => {}
+        }
+    }
+
     /// Unparks the loop and adds `turns` (0 or 1) to the number of turns. Returns the step of the new turn in the
     /// loop's lane, where steps are turns and are never looked up by number.
     pub fn start_turn(&mut self, turns: u64) -> u32 {

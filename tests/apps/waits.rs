@@ -30,6 +30,12 @@ fn main() {
     // With two dispatchers alive, tracing decides about callsites under a lock.
     let _dispatchers = [(); 2].map(|()| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
     console_subscriber::init();
+    if mode == "no-tasks" {
+        // Its console runs on a thread of its own, and reports no tasks of itself.
+        println!("ready");
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        return;
+    }
     let runtime = match workers {
         0 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         workers => tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
@@ -50,6 +56,7 @@ fn main() {
             "timeout-lock" => lock_with_timeout().await,
             "join" => join().await,
             "lost-locks" => lost_locks().await,
+            "lost-channels" => lost_channels().await,
             "timed-out-lock" => timed_out_lock().await,
             "ends" => ends().await,
             "block-in-place" => block_in_place().await,
@@ -215,8 +222,59 @@ async fn lost_locks() {
     lost.await.expect("it does not panic");
 }
 
+/// Waits for oneshot channels and barriers: 20 of each that end by a timeout, 20 that lose a `select!`, and 20 that are
+/// ready.
+async fn lost_channels() {
+    // By then the console is connected.
+    sleep(TICK * 20).await;
+    let timed_out = spawn("timed-out", async {
+        for _ in 0..20 {
+            let (_sender, receiver) = oneshot::channel::<()>();
+            let _ = timeout(Duration::from_millis(2), receiver).await;
+            let barrier = Barrier::new(2);
+            let _ = timeout(Duration::from_millis(2), barrier.wait()).await;
+        }
+    });
+    let lost = spawn("lost", async {
+        for _ in 0..20 {
+            let ((_sender, receiver), barrier) = (oneshot::channel::<()>(), Barrier::new(2));
+            let _is_received = tokio::select! {
+                _received = receiver => true,
+                () = yield_now() => false,
+            };
+            let _is_met = tokio::select! {
+                _met = barrier.wait() => true,
+                () = yield_now() => false,
+            };
+        }
+    });
+    let barrier = Arc::new(Barrier::new(2));
+    let (senders, mut received) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
+    let partner = barrier.clone();
+    let sends = spawn("sends", async move {
+        while let Some(sender) = received.recv().await {
+            sleep(Duration::from_millis(1)).await;
+            let _ = sender.send(());
+            partner.wait().await;
+        }
+    });
+    let ready = spawn("ready", async move {
+        for _ in 0..20 {
+            let (sender, receiver) = oneshot::channel::<()>();
+            senders.send(sender).expect("the partner receives it");
+            receiver.await.expect("the partner sends");
+            barrier.wait().await;
+        }
+    });
+    for task in [timed_out, lost, sends, ready] {
+        task.await.expect("it does not panic");
+    }
+}
+
 /// A task that gives up one lock and then waits for another, which looks like a deadlock if the first counts as held.
 async fn timed_out_lock() {
+    // By then the console is connected.
+    sleep(TICK * 20).await;
     let (a, c) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
     let (holds_a, holds_c, gave_up) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (lock, holding) = (a.clone(), holds_a.clone());

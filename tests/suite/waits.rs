@@ -87,6 +87,13 @@ impl WaitingApp {
         found
     }
 
+    /// Returns the name of the owner of the lock for which a task waits.
+    fn owner_awaited_by(&self, name: &str) -> Option<String> {
+        let mut open = self.task(name).open_awaits().filter_map(|id| self.trace().awaits().get(id)?.resource());
+        let owner = open.find_map(|lock| self.trace().lock_owner(lock))?;
+        Some(self.trace().task(owner)?.name().into_owned())
+    }
+
     fn findings(&self) -> Vec<&'static str> {
         let findings = run_lints(self.trace(), &Thresholds::default());
         findings.listed.into_iter().map(|finding| finding.name).collect()
@@ -208,11 +215,47 @@ fn lost_lock_attempts_are_not_ready() {
     }
 }
 
+/// Channels and barriers have no permits that tell how a wait ended: only their reported polls do.
+#[test]
+fn lost_channels_and_barriers_are_not_ready() {
+    for workers in WORKERS {
+        let app = start("lost-channels", workers);
+        for name in ["timed-out", "lost", "ready"] {
+            let waits = app.outcomes(name);
+            for source in ["Receiver::await", "Barrier::wait"] {
+                let count = |outcome| waits.get(&(source, outcome)).copied().unwrap_or(0);
+                let (right, wrong) = if name == "ready" { ("ready", "cancelled") } else { ("cancelled", "ready") };
+                assert_eq!((count(wrong), count(right) + count("unknown")), (0, 20), "{workers}: {name} {waits:?}");
+                // At most 5 % are unknown.
+                assert!(count("unknown") <= 1, "{workers} workers: {name} {waits:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn app_without_tasks_has_an_explanation() {
+    let mut app = start("no-tasks", 0);
+    until(&mut app.session, "an explanation", |trace, status| {
+        let note = crate::attach::note(status);
+        trace.tasks().is_empty() && note.contains("no task reported") && note.contains("at their first use")
+    });
+}
+
 #[test]
 fn lock_that_was_given_up_is_no_deadlock() {
+    let mut known_owners = 0;
     for workers in WORKERS {
         let mut app = start("timed-out-lock", workers);
         assert_eq!((app.waits_on("x"), app.waits_on("s")), (Some("Mutex::lock"), Some("Mutex::lock")));
+        // The attempt that was given up leaves the owners of both locks, as far as it is known that it was.
+        let is_known = |owner: &str| app.outcomes(owner).contains_key(&("Mutex::lock", "ready"));
+        let is_given_up = !app.outcomes("s").contains_key(&("Mutex::lock", "unknown"));
+        for (waiter, owner) in [("x", "holder"), ("s", "x")] {
+            let expected = Some(owner.to_owned()).filter(|_| is_known(owner) && is_given_up);
+            assert_eq!(app.owner_awaited_by(waiter), expected, "{workers} workers: {waiter}");
+            known_owners += usize::from(expected.is_some());
+        }
         let attempts = app.outcomes("s");
         assert_eq!(attempts.get(&("Mutex::lock", "ready")), None, "{workers} workers: {attempts:?}");
         if attempts.contains_key(&("Mutex::lock", "unknown")) {
@@ -223,6 +266,7 @@ fn lock_that_was_given_up_is_no_deadlock() {
         until(&mut app.session, "a long wait", |trace, _| trace.now() > now + 1_200_000_000);
         assert!(!app.findings().contains(&"deadlock"), "{workers} workers");
     }
+    assert!(known_owners > 0, "the owners are known once the console is connected");
 }
 
 #[test]

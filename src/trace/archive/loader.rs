@@ -79,10 +79,13 @@ impl TraceLoader {
             // The tail has the exact counts.
             (task.counts.polls, task.counts.wakes) = (task.lane.poll_count(), task.wakes().len() as u64);
             if std::mem::replace(&mut task.phase, TaskPhase::Ended) != TaskPhase::Ended {
-                trace.loop_state.count_outcome(&outcome, task.meta.kind);
                 trace.retention.queue_ended_task(id);
             }
-            task.outcome = Some(outcome);
+            trace.loop_state.count_outcome(&outcome, task.meta.kind);
+            // Its outcome may have been doubted later.
+            if let Some(replaced) = task.outcome.replace(outcome) {
+                trace.loop_state.uncount_outcome(&replaced, task.meta.kind);
+            }
             trace.retention.record_changed_task(task, before);
             trace.evict_to_budget();
         }

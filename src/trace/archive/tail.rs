@@ -317,6 +317,25 @@ mod tests {
     }
 
     #[test]
+    fn doubted_outcome_is_archived_again() {
+        let (mut source, mut loader) = (Trace::default(), TraceLoader::new(usize::MAX, |text| text.into()));
+        let (mut cursor, task) = (ArchiveCursor::default(), TaskId::from_index(0));
+        source.apply(Event::Spawn { task, at: 0, meta: Box::default() });
+        source.apply(Event::TaskEnd { task, at: 5, outcome: TaskOutcome::Completed });
+        let pieces = [source.encode_delta(&mut cursor), source.encode_ends(&mut cursor)];
+        pieces.into_iter().flatten().for_each(|piece| loader.add_delta(&piece).expect("the archive is valid"));
+        source.apply(Event::TaskOutcomeDoubted { task });
+        loader.add_delta(&source.encode_ends(&mut cursor).expect("it ends again")).expect("the archive is valid");
+        loader.add_tail(&source.encode_tail(&cursor)).expect("the archive is valid");
+        let (restored, is_complete) = loader.finish();
+        for trace in [&source, &restored] {
+            assert_eq!(trace.task(task).and_then(|task| task.outcome.clone()), Some(TaskOutcome::Unknown));
+            assert_eq!((trace.task_counts().completed, trace.counts().completed), (0, 0));
+        }
+        assert!(is_complete);
+    }
+
+    #[test]
     fn eviction_while_loading_keeps_totals() {
         let (mut source, mut loader) = (Trace::default(), TraceLoader::new(50_000, |text| text.into()));
         for index in 0..2_000 {

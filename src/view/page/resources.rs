@@ -80,7 +80,11 @@ fn cells(scene: SessionScene<'_>, trace: &Trace, id: ResourceId, entry: &Resourc
             None => resource.name.to_string(),
         },
         since,
-        format_tasks(trace, resource_usage.holders(id)),
+        match format_tasks(trace, resource_usage.holders(id)) {
+            owners if owners.is_empty() || !trace.is_external() => owners,
+            // Inferred from the lock calls.
+            owner => format!("likely {owner}"),
+        },
         format_tasks(trace, resource_usage.waiters(id)),
         resource.location.as_ref().map_or_else(String::new, text::short_location),
         attributes.join(", "),
