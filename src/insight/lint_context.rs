@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
+use super::missing_data;
 use super::panic_messages::{PanicMessage, find_panics};
 use super::thresholds::Thresholds;
 use super::units::{human_ns, human_number};
@@ -162,6 +163,8 @@ pub struct LongPoll {
     pub blocking_calls: u64,
     /// The longest blocking call.
     pub longest_call: Option<Await>,
+    /// Time in which no data arrived: the app may have been stopped.
+    pub unobserved_ns: u64,
 }
 
 impl LongPoll {
@@ -170,9 +173,9 @@ impl LongPoll {
         self.to - self.from
     }
 
-    /// Time outside of declared computing: blocking calls and undeclared work.
+    /// Observed time outside of declared computing: blocking calls and undeclared work.
     pub fn blocked_ns(&self) -> u64 {
-        self.duration_ns().saturating_sub(self.computing_ns)
+        self.duration_ns().saturating_sub(self.computing_ns).saturating_sub(self.unobserved_ns)
     }
 }
 
@@ -186,6 +189,11 @@ impl<'a> LintContext<'a> {
     /// Returns why a finding that follows from awaits is not certain; `None` if the task of every await is known.
     pub fn missing_awaits(&self) -> Option<&'static str> {
         (self.trace.unknown_counts().awaits > 0).then_some("the tasks of some awaits are not known")
+    }
+
+    /// Whether events were dropped, or may not have arrived yet.
+    pub fn lacks_events(&self) -> bool {
+        missing_data::has_dropped_events(self.trace) || missing_data::has_late_events(self.trace)
     }
 
     /// Polls of `task` that compute without yielding.
@@ -218,8 +226,15 @@ impl<'a> LintContext<'a> {
     /// Sums up the calls that were made between `from` and `to`.
     fn measure_poll(&self, calls: &[Await], from: Nanos, to: Nanos) -> LongPoll {
         let first = calls.partition_point(|call| call.end().is_some_and(|end| end <= from));
-        let mut poll =
-            LongPoll { from, to, computing_ns: 0, computing_calls: 0, blocking_calls: 0, longest_call: None };
+        let mut poll = LongPoll {
+            from,
+            to,
+            computing_ns: 0,
+            computing_calls: 0,
+            blocking_calls: 0,
+            longest_call: None,
+            unobserved_ns: self.unobserved_ns(from, to),
+        };
         for call in calls[first..].iter().take_while(|call| call.start < to) {
             let end = call.end().unwrap_or(to).min(to);
             if self.site(call).is_some_and(is_declared_computing) {
@@ -254,6 +269,11 @@ impl<'a> LintContext<'a> {
     /// End of an await, or now if it is open.
     pub fn end_of(&self, found: &Await) -> Nanos {
         found.end().unwrap_or(self.trace.now())
+    }
+
+    /// Time between `from` and `to` in which no data arrived.
+    pub fn unobserved_ns(&self, from: Nanos, to: Nanos) -> u64 {
+        missing_data::unobserved_ns(self.trace, from, to)
     }
 
     /// Awaits of resources of `kind`, grouped by resource and ordered by resource id.

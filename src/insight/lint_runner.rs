@@ -10,8 +10,9 @@ use super::finding::{FINDINGS_MAX, Finding, Findings};
 use super::finding_groups::merge_groups;
 use super::lint_context::{LintContext, LintIndex};
 use super::lints::{Diagnostic, LINTS, Lint, LintPass};
+use super::missing_data::missing_data;
 use super::thresholds::Thresholds;
-use crate::trace::{Fidelity, Task, TaskKind, Trace};
+use crate::trace::{Task, TaskKind, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
 const FINISH_COST: usize = 5_000;
@@ -162,22 +163,6 @@ impl LintRunner {
         }
         LintStage::Finish(index + 1)
     }
-}
-
-/// Names what is missing from the trace, so that no finding is certain; `None` if nothing is.
-fn missing_data(trace: &Trace) -> Option<&'static str> {
-    let recording = trace.recording_stats();
-    let lost_lines = recording.map_or(0, |stats| stats.lost_lines + stats.skipped_lines + stats.omitted_tasks);
-    if trace.probe_feed_counts().1 > 0 || trace.console_feed_counts().1 > 0 || lost_lines > 0 {
-        return Some("events were dropped");
-    }
-    if trace.is_console_late() && trace.fidelity() == Fidelity::Sampled {
-        return Some("the console reports new events late");
-    }
-    if trace.gaps().any(|gap| gap.is_disconnected) {
-        return Some("no data arrived for some of the time");
-    }
-    trace.gaps().next().map(|_| "the oldest data was evicted")
 }
 
 fn finding_of(lint: &Lint, diagnostic: Diagnostic) -> Finding {

@@ -140,6 +140,15 @@ fn exec_finds_a_deadlock_and_a_blocked_handler() {
     assert!(found.evidence.contains("delayed "), "{found:?}");
 }
 
+/// On several workers most wakes of a task that yields come while other tasks are polled.
+#[test]
+fn exec_finds_a_yield_spin_on_several_workers() {
+    for threads in ["2", "4"] {
+        let found = found_by_exec("yield-spin", threads, "busy-yield");
+        assert!(!found.is_certain && found.count == 1, "{threads} threads: {found:?}");
+    }
+}
+
 #[test]
 fn attach_finds_a_lost_waker() {
     assert_eq!(found_by_attach("lost-waker", "lost-waker").count, 1);
@@ -154,7 +163,7 @@ fn attach_finds_a_deadlock() {
 /// The service runs for some seconds on one and two workers, with the default thresholds.
 #[test]
 fn healthy_service_has_no_findings() {
-    for threads in ["1", "2"] {
+    for threads in ["1", "2", "4"] {
         let app = faults_path();
         let app = app.to_str().expect("text");
         let command = ["exec", "--headless", "--json", "--", app, "healthy", "--threads", threads, "--seconds", "5"];

@@ -2,8 +2,8 @@
 
 use loopscope::insight::{FINDINGS_MAX, LINTS, LintRunner, RunSummary, Severity, Thresholds, run_lints};
 use loopscope::trace::{
-    AwaitKind, Event, Location, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskCounts, TaskId,
-    TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
+    AwaitKind, Event, Location, Nanos, RecordingStats, ResourceAttribute, ResourceId, ResourceKind, TaskActivity,
+    TaskCounts, TaskId, TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
 };
 
 use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
@@ -253,6 +253,60 @@ fn external_deadlock_infers_lock_owners() {
     );
     assert_eq!(crossed_mutexes("true", SECOND - 1).lint_names(), NO_FINDINGS, "the wait is too short");
     assert_eq!(crossed_mutexes("false", SECOND).lint_names(), NO_FINDINGS, "the mutexes are not locked");
+}
+
+/// Builds an external app in which a task acquired a mutex, and waits for it again since one second. What is missing
+/// comes between.
+fn mutex_awaited_by_its_owner(missing: Option<Event>, unknown_call: bool, now: u64) -> Vec<&'static str> {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let (task, other) = (builder.spawn("owner"), builder.spawn("other"));
+    let lock = builder.new_resource(ResourceKind::Lock, "Mutex", 0);
+    let got = builder.start_await(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
+    builder.advance_to(MILLISECOND).end_await_ready(got);
+    let attribute = ResourceAttribute { name: "locked".into(), value: "true".into(), unit: "".into() };
+    builder.apply(Event::ResourceAttribute { resource: lock, attribute: Box::new(attribute) });
+    if unknown_call {
+        let call = builder.start_await(other, AwaitKind::Sync, "Mutex::lock", Some(lock));
+        builder.apply(Event::AwaitPollsMissed { id: call });
+        builder.advance_to(2 * MILLISECOND).cancel_await(call);
+    }
+    builder.advance_to(SECOND).start_await(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
+    missing.into_iter().for_each(|event| builder.apply(event));
+    builder.advance_to(now).lint_names()
+}
+
+/// Another task may have acquired the lock while no data arrived, in a call whose outcome is unknown, or in one that is
+/// not reported yet.
+#[test]
+fn task_that_waits_for_itself_must_be_the_owner() {
+    let found = mutex_awaited_by_its_owner;
+    assert_eq!(found(None, false, 3 * SECOND), ["deadlock"]);
+    assert_eq!(found(None, true, 3 * SECOND), NO_FINDINGS);
+    let gap = Event::Disconnected { from: SECOND / 2, to: SECOND };
+    assert_eq!(found(Some(gap), false, 3 * SECOND), NO_FINDINGS);
+    let gap = Event::Gap { from: SECOND / 2, to: SECOND, dropped: 1 };
+    assert_eq!(found(Some(gap), false, 3 * SECOND), NO_FINDINGS);
+}
+
+/// While an app is stopped, nothing in it waits, blocks or makes no progress.
+#[test]
+fn time_without_data_counts_for_no_finding() {
+    let gap = || Event::Disconnected { from: SECOND + MILLISECOND, to: 21 * SECOND };
+    let mut crossed = crossed_mutexes("true", MILLISECOND);
+    crossed.apply(gap());
+    assert_eq!(crossed.advance_to(21 * SECOND + MILLISECOND).lint_names(), NO_FINDINGS);
+    assert_eq!(crossed.advance_to(23 * SECOND).lint_names(), ["deadlock"]);
+    let mut polled = TraceBuilder::default();
+    polled.trace.set_external();
+    let (busy, other) = (polled.spawn("busy"), polled.spawn("other"));
+    polled.poll_once(other);
+    polled.advance_to(SECOND).start_poll(busy);
+    polled.advance_to(SECOND + MILLISECOND).wake(other, WakeSource::Driver);
+    polled.apply(gap());
+    polled.advance_to(21 * SECOND + MILLISECOND).end_poll(busy);
+    polled.poll_once(other);
+    assert_eq!(polled.lint_names(), NO_FINDINGS);
 }
 
 #[test]
@@ -698,6 +752,15 @@ fn lost_waker_reports_tasks_without_a_waker() {
     assert_eq!(waiting_app(Some((3, 2)), true, waited).lint_names(), NO_FINDINGS);
     assert_eq!(waiting_app(None, true, waited).lint_names(), NO_FINDINGS, "wakers are not reported");
     assert_eq!(waiting_app(Some((3, 3)), true, SECOND / 2).lint_names(), NO_FINDINGS, "it waits only for a moment");
+    // An app that ends drops its tasks, with their wakers, but the recording may lack their ends.
+    let ended = |clones: u64, is_unfinished: bool| {
+        let mut builder = waiting_app(Some((clones, clones)), true, waited);
+        builder.trace.set_recording_stats(RecordingStats { is_unfinished, ..RecordingStats::default() });
+        builder.trace.set_console_complete_until(Nanos::MAX);
+        builder.lint_names()
+    };
+    assert_eq!([ended(3, false), ended(0, true)], [["lost-waker"], ["lost-waker"]]);
+    assert_eq!(ended(3, true), NO_FINDINGS);
 }
 
 #[test]
@@ -791,6 +854,18 @@ fn busy_yield_finds_unnamed_yields() {
         }
         builder
     };
+    // On several workers, other tasks may be polled at each wake.
+    let found = polls(200, 10_000, WakeSource::Unknown, 0).only_finding();
+    assert!(found.contains("by no known task (200 wake sources unknown)"), "{found}");
+    let mut mixed = polls(200, 10_000, WakeSource::Unknown, 0);
+    let busy = TaskId::from_index(1);
+    (0..300).for_each(|_| mixed.poll_once(busy));
+    assert_eq!(mixed.lint_names(), NO_FINDINGS, "the other task may have woken it");
+    for _ in 0..100 {
+        mixed.advance_to(mixed.now + 1_000).poll_once(TaskId::from_index(0));
+        mixed.advance_to(mixed.now + 10_000).wake(TaskId::from_index(0), WakeSource::Driver);
+    }
+    assert_eq!(mixed.lint_names(), ["busy-yield"], "no task woke it a hundred times");
     let found = polls(200, 10_000, WakeSource::Driver, 0).only_finding();
     assert!(found.contains("spinner was polled 200 times without doing any work"), "{found}");
     assert_eq!(polls(90, 10_000, WakeSource::Driver, 0).lint_names(), NO_FINDINGS);

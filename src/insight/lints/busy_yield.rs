@@ -5,8 +5,10 @@
 //!
 //! An external app does not name its yields: the runtime wakes the task right after the poll, without an await in
 //! between. Most polls of such a task are woken by no task and after about the same moment, unlike those of a task that
-//! waits for data. If single polls are not reported, the counts must show self-wakes, or as many polls per second as a
-//! loop makes, and more than all other tasks together.
+//! waits for data. On several workers, a wake source is unknown while another task is polled. Such wakes count too if
+//! enough others came while no task was polled, or if the task is polled more than all others together. If single polls
+//! are not reported, the counts must show self-wakes, or as many polls per second as a loop makes, and more than all
+//! other tasks together.
 //! *Problem*: the loop never parks; a whole core is spent on checking whether something has happened.
 //! *Fix*: await the event: a notify, a channel, a timer.
 
@@ -83,9 +85,12 @@ fn check_counts(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
 
 /// Checks for polls of an external app that the runtime itself repeated.
 fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
-    let (mut delays_ns, mut busy_ns, mut first) = (Vec::new(), 0_u64, None);
+    let (mut delays_ns, mut busy_ns, mut first, mut unknown) = (Vec::new(), 0_u64, None, 0_u64);
     for cycle in task.lane.cycles() {
-        let (Some(end), Some((woken, WakeSource::Driver))) = (cycle.end(), cycle.first_wake()) else { continue };
+        let (Some(end), Some((woken, source))) = (cycle.end(), cycle.first_wake()) else { continue };
+        if !matches!(source, WakeSource::Driver | WakeSource::Unknown) {
+            continue;
+        }
         let (length_ns, delay_ns) = (end - cycle.start, woken.saturating_sub(end));
         if length_ns <= cx.thresholds.busy_yield_poll_ns.saturating_mul(2)
             && delay_ns <= YIELD_WAKE_NS_MAX
@@ -93,13 +98,16 @@ fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         {
             first.get_or_insert(cycle.start);
             busy_ns += length_ns;
+            unknown += u64::from(source == WakeSource::Unknown);
             delays_ns.push(delay_ns);
         }
     }
     let spins = delays_ns.len() as u64;
-    if spins < cx.thresholds.busy_yield_turns
-        || spins.saturating_mul(100) < task.counts.polls.saturating_mul(SPIN_PERCENT_MIN)
-    {
+    // Another task that is polled at each wake may have called the waker.
+    let is_by_no_task = spins - unknown >= cx.thresholds.busy_yield_turns;
+    let others = cx.trace.counts().polls.saturating_sub(task.counts.polls);
+    let is_alone = spins >= cx.thresholds.busy_yield_turns && task.counts.polls > others;
+    if !(is_by_no_task || is_alone) || spins.saturating_mul(100) < task.counts.polls.saturating_mul(SPIN_PERCENT_MIN) {
         return None;
     }
     delays_ns.sort_unstable();
@@ -110,10 +118,14 @@ fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     }
     let problem = format!("{} was polled {} times without doing any work", task.name(), human_number(spins));
     let evidence = format!(
-        "{} that took {} in total; woken {} after the end of the poll, by no task; {} of all its polls",
+        "{} that took {} in total; woken {} after the end of the poll, {}; {} of all its polls",
         pluralize(spins, "poll"),
         human_ns(busy_ns),
         human_ns(median),
+        match unknown {
+            0 => "by no task".to_owned(),
+            unknown => format!("by no known task ({} unknown)", pluralize(unknown, "wake source")),
+        },
         format_args!("{} %", spins * 100 / task.counts.polls.max(1)),
     );
     let diagnostic = Diagnostic::new(Some(task.id), first?, problem, evidence).at(task.meta.location.as_ref());

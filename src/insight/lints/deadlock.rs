@@ -9,8 +9,10 @@
 //! another task opens. Such a cycle counts once it has lasted one second, and so does one that a timeout ends.
 //!
 //! An external app does not report lock owners. Its owners are inferred: the owner of a lock is the task whose call
-//! acquired it last. A cycle counts once each of its waits has lasted one second. Guards from `try_lock`, and guards that
-//! were moved to another task, are not visible; the evidence names the assumption.
+//! acquired it last. A cycle counts once each of its waits has lasted one second, without the time in which no data
+//! arrived. Guards from `try_lock`, and guards that were moved to another task, are not visible; the evidence names the
+//! assumption. A task that seems to wait for itself may have released the lock unseen, so such a cycle counts only if
+//! nothing is missing since it acquired the lock.
 //!
 //! *Problem*: none of the tasks can continue, nor can any task that waits for them.
 //! *Fix*: acquire locks in the same order everywhere, or hold one at a time.
@@ -50,16 +52,22 @@ const WAIT_MIN_NS: u64 = 1_000_000_000;
 /// Maximum time between the drop of a wait and the end of its task, which is dropped with it.
 const DROP_NS_MAX: u64 = 100_000_000;
 
-/// Attributes with which tokio's `Mutex` and `RwLock` report exclusive ownership.
-const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
-
 /// Holdings and waits of the run; answers who held and who awaited what at any time.
 struct WaitForGraph<'a> {
     cx: &'a LintContext<'a>,
     holdings: FxHashMap<ResourceId, Vec<&'a Acquisition>>,
-    /// Of an external app: when each lock was acquired, and by which task, in order of time.
-    acquired: FxHashMap<ResourceId, Vec<(Nanos, TaskId)>>,
+    /// Of an external app: when each lock was acquired, in order of time.
+    acquired: FxHashMap<ResourceId, Vec<LockCall>>,
     waits: FxHashMap<TaskId, Vec<&'a Await>>,
+}
+
+/// A lock call of an external app that ended, and may have acquired the lock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LockCall {
+    at: Nanos,
+    task: TaskId,
+    /// Its outcome is known: it acquired the lock.
+    is_known: bool,
 }
 
 /// What could still break a cycle.
@@ -107,7 +115,7 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
         };
         let Some(cycle) = graph.find_cycle(wait, at) else { continue };
         let tasks: BTreeSet<TaskId> = cycle.iter().map(|wait| wait.task).collect();
-        if reported.contains(&tasks) {
+        if reported.contains(&tasks) || (is_external && cycle.len() == 1 && !graph.is_surely_held(wait, at)) {
             continue;
         }
         let Some(end) = graph.end_of_cycle(&cycle, &tasks, at) else { continue };
@@ -134,32 +142,33 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
             is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
         }
     };
-    is_last && cx.duration_ns(wait) >= WAIT_MIN_NS
+    let unobserved_ns = cx.unobserved_ns(wait.start, cx.end_of(wait));
+    is_last && cx.duration_ns(wait).saturating_sub(unobserved_ns) >= WAIT_MIN_NS
 }
 
-/// Infers when each lock of an external app was acquired: at the end of each lock call that completed. A call of which
-/// the outcome is unknown counts only if none is known to have completed. Locks that are free now and have no waiter that
-/// was stuck are left out.
-fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<(Nanos, TaskId)>> {
+/// Infers when each lock of an external app was acquired: at the end of each lock call that completed, or whose outcome is
+/// unknown. Locks that are free now and have no waiter that was stuck are left out.
+fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<LockCall>> {
     let is_locked = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
-            let is_locked = |attribute: &ResourceAttribute| {
-                EXCLUSIVE_ATTRIBUTES.contains(&&*attribute.name) && &*attribute.value == "true"
-            };
+            let is_locked = |attribute: &ResourceAttribute| attribute.exclusive_ownership() == Some(true);
             let was_stuck = || awaits.iter().any(|wait| wait.end().is_some() && is_stuck_in_external_app(cx, wait));
             entry.resource.kind == ResourceKind::Lock && (entry.attributes().iter().any(is_locked) || was_stuck())
         })
     };
     let locks = cx.index.awaits_by_resource.iter().filter(|(resource, awaits)| is_locked(resource, awaits));
     let acquired_by = |awaits: &[Await]| {
-        let ended_with = |outcome: AwaitOutcome| {
-            let ended = awaits.iter().filter(|wait| wait.outcome() == outcome);
-            let mut ended: Vec<(Nanos, TaskId)> = ended.filter_map(|wait| Some((wait.end()?, wait.task))).collect();
-            ended.sort_unstable();
-            ended
-        };
-        let acquired = ended_with(AwaitOutcome::Ready);
-        if acquired.is_empty() { ended_with(AwaitOutcome::Unknown) } else { acquired }
+        let calls = awaits.iter().filter_map(|wait| {
+            let is_known = match wait.outcome() {
+                AwaitOutcome::Ready => true,
+                AwaitOutcome::Unknown => false,
+                _ => return None,
+            };
+            Some(LockCall { at: wait.end()?, task: wait.task, is_known })
+        });
+        let mut calls: Vec<LockCall> = calls.collect();
+        calls.sort_unstable();
+        calls
     };
     locks.map(|(resource, awaits)| (*resource, acquired_by(awaits))).collect()
 }
@@ -197,9 +206,8 @@ impl<'a> WaitForGraph<'a> {
 
     /// Tasks that held `resource` at time `at`.
     fn holders_at(&self, resource: ResourceId, at: Nanos) -> Vec<TaskId> {
-        if let Some(acquired) = self.acquired.get(&resource) {
-            let last = acquired.partition_point(|(acquired_at, _)| *acquired_at <= at).checked_sub(1);
-            return last.map(|last| acquired[last].1).into_iter().collect();
+        if self.acquired.contains_key(&resource) {
+            return self.last_call(resource, at).map(|call| call.task).into_iter().collect();
         }
         let Some(holdings) = self.holdings.get(&resource) else { return Vec::new() };
         let begun = holdings.partition_point(|holding| holding.start <= at);
@@ -208,6 +216,23 @@ impl<'a> WaitForGraph<'a> {
             .filter(|holding| holding.end().is_none_or(|to| self.lasted_until(holding.task, to, at)))
             .map(|holding| holding.task)
             .collect()
+    }
+
+    /// The call that acquired a lock of an external app last. After one that is known, a call whose outcome is unknown
+    /// leaves open which of the two tasks holds the lock.
+    fn last_call(&self, resource: ResourceId, at: Nanos) -> Option<LockCall> {
+        let calls = self.acquired.get(&resource)?;
+        let until = &calls[..calls.partition_point(|call| call.at <= at)];
+        let last = until.last().copied()?;
+        (last.is_known || !until.iter().any(|call| call.is_known)).then_some(last)
+    }
+
+    /// Whether the task of `wait`, in an external app, is known to hold what it waits for, and nothing is missing since
+    /// it acquired it.
+    fn is_surely_held(&self, wait: &Await, at: Nanos) -> bool {
+        let call = wait.resource().and_then(|resource| self.last_call(resource, at));
+        let is_complete = |from| self.cx.unobserved_ns(from, at) == 0 && !self.cx.lacks_events();
+        call.is_some_and(|call| call.is_known && call.task == wait.task && is_complete(call.at))
     }
 
     /// The latest wait of `task` that was open at time `at`.

@@ -35,7 +35,7 @@ impl LintPass for LostWakerPass {
         }
         // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
         let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
-        let waited_ns = cx.run_end().saturating_sub(since);
+        let waited_ns = cx.run_end().saturating_sub(since).saturating_sub(cx.unobserved_ns(since, cx.run_end()));
         if !is_current || waited_ns < cx.thresholds.lost_waker_ns {
             return;
         }
@@ -56,7 +56,11 @@ impl LintPass for LostWakerPass {
 /// afterwards only a task that never had one counts.
 fn is_waiting(cx: &LintContext, task: &Task, clones: u64) -> bool {
     match &task.outcome {
-        None => matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..))),
+        None => {
+            // The recording may lack the end of a task that the app dropped at its end.
+            let may_be_dropped = cx.trace.recording_stats().is_some_and(|stats| stats.is_unfinished);
+            (clones == 0 || !may_be_dropped) && matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..)))
+        }
         Some(_) => clones == 0 && cx.has_outlived_run(task),
     }
 }

@@ -76,7 +76,8 @@ impl LintPass for NoProgressPass {
 
     fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
         let waiting = std::mem::take(&mut self.waiting);
-        let idle_ns = cx.trace.now().saturating_sub(self.last_activity);
+        let now = cx.trace.now();
+        let idle_ns = now.saturating_sub(self.last_activity).saturating_sub(cx.unobserved_ns(self.last_activity, now));
         if self.can_move || idle_ns < cx.thresholds.no_progress_ns || has_pending_timer(cx) {
             return Vec::new();
         }
