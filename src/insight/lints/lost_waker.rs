@@ -33,12 +33,15 @@ impl LintPass for LostWakerPass {
         if clones > drops || !task.meta.kind.is_task() || !is_waiting(cx, task, clones) {
             return;
         }
-        // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
-        let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
-        let waited_ns = cx.run_end().saturating_sub(since);
-        if !is_current || waited_ns < cx.thresholds.lost_waker_ns {
+        // Where polls and wakers come from two feeds, the wakers must have been counted for as long after the poll.
+        let counted_until = match cx.trace.recording_stats() {
+            Some(_) => cx.trace.console_complete_until().min(cx.run_end()),
+            None => cx.run_end(),
+        };
+        if counted_until.saturating_sub(since) < cx.thresholds.lost_waker_ns {
             return;
         }
+        let waited_ns = cx.run_end().saturating_sub(since);
         let problem = format!("{} waits, but nothing can wake it", task.name());
         let evidence =
             format!("waiting for {}; {clones} clones of its waker, all of them dropped", human_ns(waited_ns));
