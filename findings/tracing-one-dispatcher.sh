@@ -54,8 +54,8 @@ fn main() {
 }
 RUST
 cargo build --quiet
-one=$(target/debug/one-dispatcher one)
-two=$(target/debug/one-dispatcher two)
+one=$(cargo run --quiet -- one)
+two=$(cargo run --quiet -- two)
 echo "one dispatcher alive: the subscriber received $one of 3 events"
 echo "two dispatchers alive: the subscriber received $two of 3 events"
 [ "$one" = 0 ] && [ "$two" = 3 ]

@@ -19,6 +19,7 @@ mod reserved_port;
 mod shutdown;
 mod status_text;
 mod time_queue;
+mod waker_backlog;
 
 pub use process::{AppStdin, wait_for_stopping_apps};
 

@@ -160,19 +160,23 @@ fn attach_finds_a_deadlock() {
     assert!(found.evidence.contains("`Mutex #1`") && found.evidence.contains("`Mutex #2`"), "{found:?}");
 }
 
-/// The service runs for some seconds on one and two workers, with the default thresholds.
+/// The service runs for some seconds on one and more workers, with the default thresholds.
 #[test]
 fn healthy_service_has_no_findings() {
     for threads in ["1", "2", "4"] {
         let app = faults_path();
         let app = app.to_str().expect("text");
-        let command = ["exec", "--headless", "--json", "--", app, "healthy", "--threads", threads, "--seconds", "5"];
+        let command =
+            ["exec", "--headless", "--json", "--full", "--", app, "healthy", "--threads", threads, "--seconds", "5"];
         let output = loopscope(&command);
         let report: Value = serde_json::from_str(&output.stdout).expect("a report");
         assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");
         assert_eq!(schema_errors(&report), [""; 0]);
-        let names: BTreeSet<&str> =
+        let kinds: BTreeSet<&str> =
             report["tasks"].as_array().into_iter().flatten().filter_map(|task| task["kind"].as_str()).collect();
-        assert!(names.contains("task"), "the service ran");
+        assert!(kinds.contains("task"), "the service ran");
+        let awaits = report["awaits"].as_array().expect("a list").len() as u64;
+        let unknown = report["unknown"]["awaits"].as_u64().expect("a number");
+        assert!(unknown * 20 <= awaits + unknown, "{threads} threads: {unknown} beside {awaits} known awaits");
     }
 }

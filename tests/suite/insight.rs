@@ -2,8 +2,8 @@
 
 use loopscope::insight::{FINDINGS_MAX, LINTS, LintRunner, RunSummary, Severity, Thresholds, run_lints};
 use loopscope::trace::{
-    AwaitKind, Event, Location, Nanos, RecordingStats, ResourceAttribute, ResourceId, ResourceKind, TaskActivity,
-    TaskCounts, TaskId, TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
+    AwaitKind, Event, Location, RecordingStats, ResourceAttribute, ResourceId, ResourceKind, TaskActivity, TaskCounts,
+    TaskId, TaskKind, TaskOutcome, TaskStats, UnawaitedCoroutine, WakeSource,
 };
 
 use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
@@ -488,6 +488,34 @@ fn convoy_reports_queues_that_never_drain() {
     assert_eq!(queue(turns, false, receive).lint_names(), NO_FINDINGS, "workers that share a receiver are idle");
 }
 
+/// The machine is so busy that each owner is polled long after the release that woke it.
+#[test]
+fn convoy_ignores_time_after_the_release() {
+    let queue = |released_after: u64| {
+        let mut builder = TraceBuilder::default();
+        let tasks = ["a", "b", "c"].map(|name| builder.spawn(name));
+        let lock = builder.new_resource(ResourceKind::Lock, "ledger", 1);
+        tasks.iter().for_each(|task| builder.poll_once(*task));
+        let mut waits = tasks.map(|task| builder.start_await(task, AwaitKind::Sync, "lock", Some(lock)));
+        let mut sleeps = [None; 3];
+        builder.wake(tasks[0], WakeSource::Unknown);
+        for turn in 0..3 * Thresholds::default().convoy_turns {
+            let (owner, next) = ((turn % 3) as usize, ((turn + 1) % 3) as usize);
+            builder.advance_to((turn + 1) * 100);
+            builder.start_poll(tasks[owner]);
+            sleeps[owner].take().into_iter().for_each(|sleep| builder.end_await_ready(sleep));
+            builder.end_await_ready(waits[owner]);
+            sleeps[owner] = Some(builder.start_await(tasks[owner], AwaitKind::Timer, "sleep", None));
+            waits[owner] = builder.start_await(tasks[owner], AwaitKind::Sync, "lock", Some(lock));
+            builder.end_poll(tasks[owner]);
+            builder.advance_to((turn + 1) * 100 + released_after).wake(tasks[next], WakeSource::Unknown);
+        }
+        builder
+    };
+    assert_eq!(queue(90).lint_names(), ["convoy"], "the owner sleeps while it holds the lock");
+    assert_eq!(queue(0).lint_names(), NO_FINDINGS, "it sleeps after the release");
+}
+
 #[test]
 fn back_pressure_reports_waiting_senders() {
     let sends = |count: u64, wait_ns: u64| {
@@ -752,15 +780,14 @@ fn lost_waker_reports_tasks_without_a_waker() {
     assert_eq!(waiting_app(Some((3, 2)), true, waited).lint_names(), NO_FINDINGS);
     assert_eq!(waiting_app(None, true, waited).lint_names(), NO_FINDINGS, "wakers are not reported");
     assert_eq!(waiting_app(Some((3, 3)), true, SECOND / 2).lint_names(), NO_FINDINGS, "it waits only for a moment");
-    // An app that ends drops its tasks, with their wakers, but the recording may lack their ends.
-    let ended = |clones: u64, is_unfinished: bool| {
-        let mut builder = waiting_app(Some((clones, clones)), true, waited);
-        builder.trace.set_recording_stats(RecordingStats { is_unfinished, ..RecordingStats::default() });
-        builder.trace.set_console_complete_until(Nanos::MAX);
+    let counted_until = |at: u64| {
+        let mut builder = waiting_app(Some((3, 3)), true, waited);
+        builder.trace.set_recording_stats(RecordingStats::default());
+        builder.trace.set_console_complete_until(at);
         builder.lint_names()
     };
-    assert_eq!([ended(3, false), ended(0, true)], [["lost-waker"], ["lost-waker"]]);
-    assert_eq!(ended(3, true), NO_FINDINGS);
+    assert_eq!(counted_until(waited), ["lost-waker"]);
+    assert_eq!(counted_until(SECOND / 2), NO_FINDINGS, "later wakers are not counted yet");
 }
 
 #[test]

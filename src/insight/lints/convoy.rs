@@ -116,7 +116,7 @@ struct Occupation {
 }
 
 impl Occupation {
-    /// Examines each hold in `queue`: from one completed lock call to the next. Optionally includes waits that have no
+    /// Examines each hold in `queue`: from one completed lock call to the wake of the next owner. Optionally includes waits that have no
     /// name and that a timer or I/O ended.
     fn of(cx: &LintContext, lock: ResourceId, awaits: &[Await], queue: &LockQueue, with_unnamed_waits: bool) -> Self {
         let acquired = awaits.iter().filter(|found| found.outcome() == AwaitOutcome::Ready);
@@ -128,7 +128,8 @@ impl Occupation {
         let acquired = &acquired[first..last.min(first + HANDOVERS_MAX)];
         let mut holds: BTreeMap<TaskId, Vec<LockHold>> = BTreeMap::new();
         for pair in acquired.windows(2) {
-            let hold = LockHold { from: pair[0].0, to: pair[1].0, occupied_ns: 0 };
+            let to = released_at(cx, pair[1]).clamp(pair[0].0, pair[1].0);
+            let hold = LockHold { from: pair[0].0, to, occupied_ns: 0 };
             holds.entry(pair[0].1).or_default().push(hold);
         }
         let mut occupation = Self { held_ns: 0, occupied_ns: 0, longest: None };
@@ -158,6 +159,17 @@ impl Occupation {
     fn percent(&self) -> u64 {
         self.occupied_ns.saturating_mul(100) / self.held_ns.max(1)
     }
+}
+
+/// Returns when the lock was released for the task that acquired it at `acquired`: the release wakes the next owner, which
+/// may be polled much later. This is the time of acquisition where single wakes are not recorded.
+fn released_at(cx: &LintContext, acquired: (Nanos, TaskId)) -> Nanos {
+    let (at, task) = acquired;
+    let woken = cx.trace.task(task).and_then(|task| {
+        let poll = task.lane.cycle_at(at)?;
+        Some(task.lane.cycle_at(poll.start.checked_sub(1)?)?.first_wake()?.0)
+    });
+    woken.unwrap_or(at)
 }
 
 /// Whether a wait at `site` occupies the lock, unlike a wait for a message.

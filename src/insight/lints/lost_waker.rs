@@ -33,12 +33,16 @@ impl LintPass for LostWakerPass {
         if clones > drops || !task.meta.kind.is_task() || !is_waiting(cx, task, clones) {
             return;
         }
-        // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
-        let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
-        let waited_ns = cx.run_end().saturating_sub(since).saturating_sub(cx.unobserved_ns(since, cx.run_end()));
-        if !is_current || waited_ns < cx.thresholds.lost_waker_ns {
+        // Where polls and wakers come from two feeds, the wakers must have been counted for as long after the poll.
+        let counted_until = match cx.trace.recording_stats() {
+            Some(_) => cx.trace.console_complete_until().min(cx.run_end()),
+            None => cx.run_end(),
+        };
+        let counted_ns = counted_until.saturating_sub(since).saturating_sub(cx.unobserved_ns(since, counted_until));
+        if counted_ns < cx.thresholds.lost_waker_ns {
             return;
         }
+        let waited_ns = cx.run_end().saturating_sub(since);
         let problem = format!("{} waits, but nothing can wake it", task.name());
         let evidence =
             format!("waiting for {}; {clones} clones of its waker, all of them dropped", human_ns(waited_ns));
@@ -56,11 +60,7 @@ impl LintPass for LostWakerPass {
 /// afterwards only a task that never had one counts.
 fn is_waiting(cx: &LintContext, task: &Task, clones: u64) -> bool {
     match &task.outcome {
-        None => {
-            // The recording may lack the end of a task that the app dropped at its end.
-            let may_be_dropped = cx.trace.recording_stats().is_some_and(|stats| stats.is_unfinished);
-            (clones == 0 || !may_be_dropped) && matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..)))
-        }
+        None => matches!(cx.trace.state(task.id), Some(TaskState::Waiting(..))),
         Some(_) => clones == 0 && cx.has_outlived_run(task),
     }
 }

@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::waker_backlog::WakerBacklog;
 use crate::feed::console::{ConsoleDecoder, PollSource, WireTimestamp};
 use crate::feed::recording::RecordingDecoder;
 use crate::feed::wire::ConsoleMessage;
@@ -36,8 +37,8 @@ struct ConsoleTask {
     location: Option<Box<Location>>,
     /// Counts to emit.
     counts: Option<TaskCounts>,
-    /// Created and dropped clones of its waker, to emit.
-    wakers: Option<(u64, u64)>,
+    /// Created and dropped clones of its waker, to emit once the recording has been read up to them.
+    wakers: WakerBacklog,
     /// The task is in the list of tasks with pending updates.
     is_pending: bool,
 }
@@ -157,6 +158,7 @@ impl Correlator {
     /// Stores events that wait for the recording and returns the others.
     fn sort_events(&mut self, events: Vec<Event>, time: impl Fn(Nanos) -> Nanos) -> Vec<Event> {
         let mut emitted = Vec::new();
+        let update_at = time(self.decoder.clock().now());
         for event in events {
             match event {
                 Event::Spawn { task, at, meta: spawned } => {
@@ -170,7 +172,7 @@ impl Correlator {
                         trace_id: None,
                         location,
                         counts: None,
-                        wakers: None,
+                        wakers: WakerBacklog::default(),
                         is_pending: true,
                     };
                     self.tasks.insert(task, emitted);
@@ -183,7 +185,7 @@ impl Correlator {
                 }
                 Event::WakerCounts { task, clones, drops } => {
                     update_task(&mut self.tasks, &mut self.pending, task, |emitted| {
-                        emitted.wakers = Some((clones, drops));
+                        emitted.wakers.push(update_at, (clones, drops));
                     });
                 }
                 Event::NewResource { id: resource, at, resource: described } => {
@@ -224,10 +226,10 @@ impl Correlator {
                     ahead.insert(*console_id, counts);
                 }
             }
-            let wakers = pending.wakers.take();
+            let wakers = pending.wakers.take_until(trace.now());
             emitted.extend(wakers.map(|(clones, drops)| Event::WakerCounts { task, clones, drops }));
-            pending.is_pending = false;
-            false
+            pending.is_pending = !pending.wakers.is_empty();
+            pending.is_pending
         });
         self.correct_drops(trace, &mut emitted);
         emitted
