@@ -9,12 +9,11 @@ use super::columns::COLUMNS;
 use super::geometry::ScreenGeometry;
 use super::motion::{Motion, apply_motion};
 use super::page::{DashboardPage, ListPosition};
-use super::resource_usage::ResourceUsage;
 use super::session_log::SessionLog;
 use super::task_rows::TaskRows;
 use super::viewport::{Viewport, ViewportMode};
 use crate::control::BreakpointHit;
-use crate::insight::Findings;
+use crate::insight::{Findings, ResourceUsage};
 use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, TaskId, TaskState, Trace};
 

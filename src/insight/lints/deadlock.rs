@@ -20,11 +20,11 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::super::lint_context::is_unresolved;
+use super::super::lock_owner;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 use crate::trace::{
-    Acquisition, Await, AwaitKind, AwaitOutcome, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId,
-    TaskOutcome, TaskState,
+    Acquisition, Await, AwaitKind, Nanos, ResourceId, ResourceKind, Task, TaskId, TaskOutcome, TaskState,
 };
 
 pub const LINT: Lint = Lint {
@@ -49,9 +49,6 @@ const WAIT_MIN_NS: u64 = 1_000_000_000;
 
 /// Maximum time between the drop of a wait and the end of its task, which is dropped with it.
 const DROP_NS_MAX: u64 = 100_000_000;
-
-/// Attributes with which tokio's `Mutex` and `RwLock` report exclusive ownership.
-const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
 
 /// Holdings and waits of the run; answers who held and who awaited what at any time.
 struct WaitForGraph<'a> {
@@ -137,31 +134,17 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
     is_last && cx.duration_ns(wait) >= WAIT_MIN_NS
 }
 
-/// Infers when each lock of an external app was acquired: at the end of each lock call that completed. A call of which
-/// the outcome is unknown counts only if none is known to have completed. Locks that are free now and have no waiter that
-/// was stuck are left out.
+/// Infers when each lock of an external app was acquired. Locks that are free now and have no waiter that was stuck are
+/// left out.
 fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<(Nanos, TaskId)>> {
-    let is_locked = |resource: &ResourceId, awaits: &[Await]| {
+    let is_held = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
-            let is_locked = |attribute: &ResourceAttribute| {
-                EXCLUSIVE_ATTRIBUTES.contains(&&*attribute.name) && &*attribute.value == "true"
-            };
             let was_stuck = || awaits.iter().any(|wait| wait.end().is_some() && is_stuck_in_external_app(cx, wait));
-            entry.resource.kind == ResourceKind::Lock && (entry.attributes().iter().any(is_locked) || was_stuck())
+            entry.resource.kind == ResourceKind::Lock && (lock_owner::is_locked(entry) || was_stuck())
         })
     };
-    let locks = cx.index.awaits_by_resource.iter().filter(|(resource, awaits)| is_locked(resource, awaits));
-    let acquired_by = |awaits: &[Await]| {
-        let ended_with = |outcome: AwaitOutcome| {
-            let ended = awaits.iter().filter(|wait| wait.outcome() == outcome);
-            let mut ended: Vec<(Nanos, TaskId)> = ended.filter_map(|wait| Some((wait.end()?, wait.task))).collect();
-            ended.sort_unstable();
-            ended
-        };
-        let acquired = ended_with(AwaitOutcome::Ready);
-        if acquired.is_empty() { ended_with(AwaitOutcome::Unknown) } else { acquired }
-    };
-    locks.map(|(resource, awaits)| (*resource, acquired_by(awaits))).collect()
+    let locks = cx.index.awaits_by_resource.iter().filter(|(resource, awaits)| is_held(resource, awaits));
+    locks.map(|(resource, awaits)| (*resource, lock_owner::infer_acquisitions(awaits.iter()))).collect()
 }
 
 impl<'a> WaitForGraph<'a> {
