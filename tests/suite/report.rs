@@ -13,6 +13,7 @@ use loopscope::trace::{
 use loopscope::workload::manifest::ParamValue;
 use serde_json::{Value, json};
 
+use crate::cli::loopscope;
 use crate::report_docs::schema_errors;
 
 const SECOND: Nanos = 1_000_000_000;
@@ -269,6 +270,24 @@ fn json_lists_owners_and_waiters_of_resources() {
     assert_eq!(report["resources"], expected);
     assert_eq!((&report["awaits"][0]["resource"], report.get("truncated")), (&json!(2), None));
     assert_eq!(schema_errors(&report), [""; 0]);
+}
+
+/// The end of a workload cancels its tasks, so its locks are free and nothing waits for them.
+#[test]
+fn workload_report_names_locks_and_their_awaits() {
+    let reports = [(); 2].map(|()| loopscope(&["run", "deadlock", "--headless", "--json"]).stdout);
+    let [first, second] = reports.map(|text| serde_json::from_str::<Value>(&text).expect("a report"));
+    let lock = |id: u32, name: &str| {
+        let location = "workloads/deadlock.lua:21";
+        json!({"id": id, "kind": "lock", "name": name, "location": location, "waiters": []})
+    };
+    assert_eq!(first["resources"], json!([lock(1, "left"), lock(2, "right")]));
+    assert_eq!(first["resources"], second["resources"]);
+    let awaits = first["awaits"].as_array().expect("a list").iter().filter(|found| found["kind"] == "sync");
+    let awaited: Vec<_> = awaits.map(|found| (&found["source"], &found["resource"])).collect();
+    let (left, right) = (json!("mutex.lock(left)"), json!("mutex.lock(right)"));
+    let (one, two) = (json!(1), json!(2));
+    assert_eq!(awaited, [(&left, &one), (&right, &two), (&right, &two), (&left, &one)]);
 }
 
 #[test]
