@@ -10,8 +10,8 @@ pub mod app {
     pub use crate::app::palette::parse as parse_command;
     pub use crate::app::{
         Action, CellRect, DashboardPage, Effect, InputEvent, KeyCode, KeyPress, Model, Motion, MouseInput, MouseKind,
-        Overlay, Pane, PickerFocus, RowOrder, Screen, ScreenGeometry, Tab, TabBar, TabStatus, TaskSample,
-        UpdateContext, Viewport, ViewportMode, apply_action, axis_end, handle_input, has_effect,
+        Overlay, Pane, PickerFocus, RowOrder, Screen, ScreenGeometry, Tab, TabBar, TabStatus, UpdateContext, Viewport,
+        ViewportMode, apply_action, axis_end, handle_input, has_effect,
     };
 }
 

@@ -32,7 +32,7 @@ mod text;
 mod wakes;
 
 pub use format::ReportFormat;
-pub use json::{AWAITS_MAX, JsonReport, SCHEMA_VERSION, WAKES_MAX};
+pub use json::{AWAITS_MAX, JsonReport, RESOURCES_MAX, SCHEMA_VERSION, WAKES_MAX};
 pub use table::{ColumnAlign, lines as table_lines};
 pub use text::write_text;
 

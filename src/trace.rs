@@ -71,7 +71,7 @@ pub use id::{AwaitId, ResourceId, SiteId, TaskId};
 pub use lane::{Cycle, Lane, LaneTotals};
 pub use lane_cell::{Axis, LaneCell, column_edge};
 pub use location::Location;
-pub use loop_counts::LoopCounts;
+pub use loop_counts::{LoopCounts, TaskStateCounts};
 pub use output::{ERROR_MARK, OUTPUT_LINES_MAX, OutputLine, OutputLog, panic_place};
 pub use pause::{Pause, PauseReason};
 pub use recording_stats::{MalformedLine, RecordingStats};
@@ -153,10 +153,9 @@ impl Trace {
         self.feed_check.unknown
     }
 
-    /// Returns the totals, with only tasks of the program in the numbers of tasks by state: without workers, `block_on`
-    /// futures and blocking closures.
-    pub fn task_counts(&self) -> LoopCounts {
-        self.loop_state.task_counts()
+    /// Returns the numbers of the program's tasks by state, without workers, `block_on` futures and blocking closures.
+    pub fn task_counts(&self) -> TaskStateCounts {
+        self.loop_state.task_counts(self.history.tasks.len() as u64)
     }
 
     /// Stores the statistics of the console-subscriber recording that this trace is read from.

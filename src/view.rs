@@ -155,7 +155,7 @@ fn render_tiny(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect) {
         (Role::Strong, scene.status.name.clone()),
         (Role::Strong, phase),
         (Role::Text, crate::app::time::duration(now)),
-        (Role::Text, format!("{} tasks", scene.session.trace().tasks().len())),
+        (Role::Text, format!("{} tasks", scene.session.trace().task_counts().spawned)),
         (Role::Text, format!("{} polls", counts.polls)),
     ];
     for (row, (role, text)) in (0..area.height).zip(lines) {

@@ -9,12 +9,11 @@ use super::columns::COLUMNS;
 use super::geometry::ScreenGeometry;
 use super::motion::{Motion, apply_motion};
 use super::page::{DashboardPage, ListPosition};
-use super::resource_usage::ResourceUsage;
 use super::session_log::SessionLog;
 use super::task_rows::TaskRows;
 use super::viewport::{Viewport, ViewportMode};
 use crate::control::BreakpointHit;
-use crate::insight::Findings;
+use crate::insight::{Findings, ResourceUsage};
 use crate::session::interface::Session;
 use crate::trace::{Axis, Nanos, TaskId, TaskState, Trace};
 
@@ -52,6 +51,8 @@ pub struct Dashboard {
     list_height: usize,
     /// The selected task, its row and the number of evicted tasks at the last refresh.
     selected_row: Option<(TaskId, usize, u64)>,
+    /// Whether the selected task was selected only because it was the first one.
+    is_default_selection: bool,
     /// The filtered and sorted rows of tasks.
     pub rows: TaskRows,
     /// The visible range of the axis.
@@ -94,6 +95,7 @@ impl Default for Dashboard {
             first_row: 0,
             list_height: 0,
             selected_row: None,
+            is_default_selection: false,
             rows: TaskRows::default(),
             viewport: Viewport::fit_all(Axis::Time),
             cursor: None,

@@ -82,6 +82,8 @@ pub struct TaskRows {
     order: RowOrder,
     /// Tasks that have a row, in order. Unused in the default view, which therefore costs nothing.
     listed: Vec<TaskId>,
+    /// How many of the listed tasks are not tasks of the program.
+    listed_others: usize,
     /// Number of tasks that were examined, by index.
     examined: usize,
     /// The new search in progress: the states of tasks have changed since the last one.
@@ -136,8 +138,12 @@ impl TaskRows {
     }
 
     fn search_again(&mut self, trace: &Trace) {
-        (self.listed, self.examined) = (Vec::new(), 0);
+        self.clear();
         self.restart(trace);
+    }
+
+    fn clear(&mut self) {
+        (self.listed, self.listed_others, self.examined) = (Vec::new(), 0, 0);
     }
 
     /// Changes the sort order. Few rows are sorted at once, many over several frames.
@@ -149,7 +155,7 @@ impl TaskRows {
     fn restart(&mut self, trace: &Trace) {
         (self.refresh, self.sorter, self.sorted_at, self.is_requested) = (None, None, None, true);
         if self.is_default_view() {
-            (self.listed, self.examined) = (Vec::new(), 0);
+            self.clear();
         }
         self.advance(trace);
     }
@@ -167,7 +173,7 @@ impl TaskRows {
         self.limit.unwrap_or(usize::MAX).min(trace.tasks().len())
     }
 
-    /// Whether every task has a row, in spawn order.
+    /// Whether every task has a row, in spawn order: first the tasks of the program, then the others.
     fn is_default_view(&self) -> bool {
         self.filter.is_empty() && self.order == RowOrder::default()
     }
@@ -214,11 +220,16 @@ impl TaskRows {
             self.examined = tasks.min(self.examined.saturating_add(LISTED_PER_FRAME));
             let ids = trace.tasks().ids_from(tasks_from);
             self.listed.extend(ids.take_while(|id| id.index() < self.examined));
+            let counts = [self.examined, tasks_from].map(|index| trace.tasks().counts_before(index).other);
+            self.listed_others += counts[0] - counts[1];
         } else {
             self.examined = tasks.min(self.examined.saturating_add(SEARCHED_PER_FRAME));
             let found = trace.tasks().iter_from(tasks_from).take_while(|task| task.id.index() < self.examined);
             // New tasks come last until the next sort.
-            self.listed.extend(found.filter(|task| filter.matches(task, trace)).map(|task| task.id));
+            for task in found.filter(|task| filter.matches(task, trace)) {
+                self.listed.push(task.id);
+                self.listed_others += usize::from(!task.meta.kind.is_task());
+            }
         }
     }
 
@@ -243,18 +254,29 @@ impl TaskRows {
         if let Some(mut ordered) = ordered {
             // Tasks that were listed meanwhile come last until the next sort.
             let listed_before = self.refresh.take().map_or(sorter.examined, |refresh| refresh.listed_before);
-            ordered.extend(self.listed.drain(..).skip(listed_before));
+            let newer = self.listed.drain(..).skip(listed_before);
+            let is_other = |id: &TaskId| trace.task(*id).is_some_and(|task| !task.meta.kind.is_task());
+            let sorted = ordered.len();
+            ordered.extend(newer);
+            self.listed_others = sorter.others + ordered[sorted..].iter().filter(|id| is_other(id)).count();
             (self.listed, self.sorter) = (ordered, None);
         }
     }
 
     /// Returns the number of rows.
     pub fn count(&self, trace: &Trace) -> usize {
-        match self.limit {
-            _ if !self.is_default_view() => self.listed.len(),
-            None => trace.tasks().retained(),
-            Some(limit) => trace.tasks().row_of(TaskId::from_index(limit)),
+        if !self.is_default_view() {
+            return self.listed.len();
         }
+        trace.tasks().counts_before(self.tasks(trace)).total()
+    }
+
+    /// Returns the number of rows of tasks of the program, without workers, `block_on` futures and blocking closures.
+    pub fn program_count(&self, trace: &Trace) -> usize {
+        if !self.is_default_view() {
+            return self.listed.len() - self.listed_others;
+        }
+        trace.tasks().counts_before(self.tasks(trace)).program
     }
 
     /// Returns the task of a row.
@@ -262,14 +284,25 @@ impl TaskRows {
         if !self.is_default_view() {
             return self.listed.get(row).copied();
         }
-        trace.tasks().nth(row).map(|task| task.id).filter(|id| id.index() < self.tasks(trace))
+        let counts = trace.tasks().counts_before(self.tasks(trace));
+        let task = match row.checked_sub(counts.program) {
+            None => trace.tasks().nth(true, row),
+            Some(position) if position < counts.other => trace.tasks().nth(false, position),
+            Some(_) => None,
+        };
+        task.map(|task| task.id)
     }
 
     /// Returns the row of a task.
     pub fn row_of(&self, id: TaskId, trace: &Trace) -> Option<usize> {
         let task = trace.task(id).filter(|task| task.id.index() < self.tasks(trace))?;
         if self.is_default_view() {
-            return Some(trace.tasks().row_of(task.id));
+            let before = trace.tasks().counts_before(id.index());
+            return Some(if task.meta.kind.is_task() {
+                before.program
+            } else {
+                trace.tasks().counts_before(self.tasks(trace)).program + before.other
+            });
         }
         if self.listed.get(self.last_lookup.get()) != Some(&id) {
             self.last_lookup.set(self.listed.iter().position(|listed| *listed == id)?);

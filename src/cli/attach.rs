@@ -67,6 +67,19 @@ pub(super) struct AttachArgs {
     report_args: ReportArgs,
 }
 
+impl AttachArgs {
+    /// Returns whether it prints a report.
+    #[cfg(test)]
+    pub fn is_headless(&self) -> bool {
+        self.headless
+    }
+
+    /// Returns the number of addresses, including the default one.
+    pub fn address_count(&self) -> usize {
+        self.addresses.len()
+    }
+}
+
 /// Runs the command.
 pub(super) fn attach(args: &AttachArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if let Some(recording) = &args.recording {

@@ -61,6 +61,14 @@ pub(super) struct ExecArgs {
     report_args: ReportArgs,
 }
 
+#[cfg(test)]
+impl ExecArgs {
+    /// Returns whether it prints a report.
+    pub fn is_headless(&self) -> bool {
+        self.headless
+    }
+}
+
 /// Runs the command, then waits for the app to end.
 pub(super) fn exec(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let exit = watch(args, settings);

@@ -42,6 +42,14 @@ pub(super) struct OpenArgs {
     report_args: ReportArgs,
 }
 
+#[cfg(test)]
+impl OpenArgs {
+    /// Returns whether it prints a report.
+    pub fn is_headless(&self) -> bool {
+        self.headless
+    }
+}
+
 /// Runs the command.
 pub(super) fn open(args: &OpenArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let report_args = args.headless.then_some((&args.report_args, None));

@@ -96,6 +96,14 @@ pub(super) struct RunArgs {
     report_args: ReportArgs,
 }
 
+#[cfg(test)]
+impl RunArgs {
+    /// Returns whether it prints a report, and has no option that contradicts it.
+    pub fn is_accepted_headless(&self) -> bool {
+        self.headless && self.breakpoints.is_empty()
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     if !args.headless {

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
-use super::Cli;
+use super::{Cli, CliCommand};
 
 /// Why the screen cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,16 +37,41 @@ pub(super) fn add_suggestion(error: anyhow::Error, args: &[OsString]) -> anyhow:
     if !error.is::<TerminalError>() {
         return error;
     }
-    anyhow::Error::msg(format!("{error}\nhelp: to print a report instead, run `{}`", headless_command(args)))
+    let (mut words, mut times) = (headless_command(args), "");
+    if keep_first_address(&mut words) {
+        times = " once for each address";
+    }
+    let command = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+    anyhow::Error::msg(format!("{error}\nhelp: to print a report instead, run `{command}`{times}"))
 }
 
-/// Returns the headless command that corresponds to `args`, which begin with the program name. Options that need a
-/// screen are left out.
-fn headless_command(args: &[OsString]) -> String {
+/// Removes all addresses of `attach` but the first, because a report covers only one app. Returns whether there were
+/// several.
+fn keep_first_address(words: &mut Vec<String>) -> bool {
+    let address_count = |words: &[String]| match Cli::try_parse_from(words).ok()?.command? {
+        CliCommand::Attach(attach) => Some(attach.address_count()),
+        _ => None,
+    };
+    let Some(mut count) = address_count(words).filter(|count| *count > 1) else { return false };
+    // From the right, so that no address becomes the value of an option before it.
+    for at in (0..words.len()).rev() {
+        let fewer: Vec<String> = [&words[..at], &words[at + 1..]].concat();
+        if count > 1 && address_count(&fewer) == Some(count - 1) {
+            (*words, count) = (fewer, count - 1);
+        }
+    }
+    true
+}
+
+/// Returns the words of the headless command that corresponds to `args`, which begin with the program name. Options that
+/// need a screen are left out.
+fn headless_command(args: &[OsString]) -> Vec<String> {
     let words: Vec<String> = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let command = Cli::command();
     let is_subcommand = |word: &String| command.find_subcommand(word).is_some();
-    let Some(at) = words.iter().position(is_subcommand) else { return "loopscope run NAME --headless".to_owned() };
+    let Some(at) = words.iter().position(is_subcommand) else {
+        return ["loopscope", "run", "NAME", "--headless"].map(str::to_owned).to_vec();
+    };
     let (before, after) = words.split_at(at);
     let mut suggested = vec!["loopscope".to_owned()];
     suggested.extend_from_slice(before);
@@ -70,7 +95,7 @@ fn headless_command(args: &[OsString]) -> String {
         }
         _ => suggested.extend(rest.cloned()),
     }
-    suggested.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+    suggested
 }
 
 /// Quotes a word for a POSIX shell if necessary.
@@ -86,8 +111,38 @@ fn quote(word: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Returns what follows `run` in the message. Asserts that the program accepts the suggested command.
     fn suggestion(args: &[&str]) -> String {
-        headless_command(&args.iter().map(OsString::from).collect::<Vec<_>>())
+        assert!(Cli::try_parse_from(args).is_ok(), "{args:?}");
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let message = add_suggestion(TerminalError::NotATerminal.into(), &args).to_string();
+        let (_, suggestion) = message.split_once("run `").expect("there is a suggestion");
+        let (command, times) = suggestion.split_once('`').expect("the suggestion ends");
+        let parsed = Cli::try_parse_from(split_words(command)).unwrap_or_else(|error| panic!("{command}: {error}"));
+        let (is_headless, is_one_app) = match parsed.command.expect("there is a subcommand") {
+            CliCommand::Run(run) => (run.is_accepted_headless(), true),
+            CliCommand::Attach(attach) => (attach.is_headless(), attach.address_count() == 1),
+            CliCommand::Exec(exec) => (exec.is_headless(), true),
+            CliCommand::Open(open) => (open.is_headless(), true),
+            _ => (false, false),
+        };
+        assert!(is_headless && is_one_app, "{command}");
+        format!("{command}{times}")
+    }
+
+    /// Splits a command at spaces as a POSIX shell does, for the kinds of quoting that [`quote`] uses.
+    fn split_words(command: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let (mut is_quoted, mut chars) = (false, command.chars());
+        while let Some(char) = chars.next() {
+            match char {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted => words.push(String::new()),
+                '\\' if !is_quoted => words.last_mut().into_iter().for_each(|word| word.extend(chars.next())),
+                char => words.last_mut().into_iter().for_each(|word| word.push(char)),
+            }
+        }
+        words
     }
 
     #[test]
@@ -110,5 +165,22 @@ mod tests {
             "loopscope exec --headless --record a.loop -- ./app --break"
         );
         assert_eq!(suggestion(&["loopscope", "open", "seen.loop"]), "loopscope open --headless seen.loop");
+    }
+
+    #[test]
+    fn suggestion_reports_on_one_app() {
+        assert_eq!(suggestion(&["loopscope", "attach"]), "loopscope attach --headless --for 3s");
+        assert_eq!(
+            suggestion(&["loopscope", "attach", "7000", "--record", "7001", "unix:/tmp/a b.sock", "7000"]),
+            "loopscope attach --headless --for 3s 7000 --record 7001 once for each address"
+        );
+        assert_eq!(
+            suggestion(&["loopscope", "attach", "7000", "7001", "--record", "7002", "--theme=mono", "--", "7003"]),
+            "loopscope attach --headless --for 3s 7000 --record 7002 --theme=mono -- once for each address"
+        );
+        assert_eq!(
+            suggestion(&["loopscope", "attach", "--recording", "app.jsonl", "--ascii"]),
+            "loopscope attach --headless --recording app.jsonl --ascii"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! Fields may be added; changing or removing one needs a new schema number. Reports of the same virtual run are
 //! identical to the byte, except for `feeds.console.updates`: every list has a defined order, and no map is unordered.
 
+mod resources;
 mod schema;
 
 pub use schema::JsonReport;
@@ -13,6 +14,8 @@ use schema::{
     AwaitJson, ConsoleJson, EvictedTasksJson, FeedsJson, FidelityJson, FindingJson, GapJson, LoopJson, OutputLineJson,
     ProbeJson, RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, UnknownJson, WakeJson,
 };
+
+use resources::resources_json;
 
 use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
@@ -33,6 +36,9 @@ pub const AWAITS_MAX: usize = 1_000;
 /// Maximum number of wakes in a report that is not full.
 pub const WAKES_MAX: usize = 1_000;
 
+/// Maximum number of resources, and of owners and waiters of each, in a report that is not full.
+pub const RESOURCES_MAX: usize = 1_000;
+
 impl<'a> JsonReport<'a> {
     /// Builds the report.
     pub fn new(input: &ReportInput<'a>) -> Self {
@@ -42,6 +48,7 @@ impl<'a> JsonReport<'a> {
         let limit = |most| if input.full { usize::MAX } else { most };
         let (awaits, awaits_cut) = awaits_json(trace, limit(AWAITS_MAX));
         let (wakes, wakes_cut) = wakes_json(trace, limit(WAKES_MAX));
+        let (resources, resources_cut) = resources_json(trace, limit(RESOURCES_MAX));
         Self {
             schema: SCHEMA_VERSION,
             loopscope: env!("CARGO_PKG_VERSION"),
@@ -72,7 +79,8 @@ impl<'a> JsonReport<'a> {
             evicted_tasks: (trace.evicted().count > 0).then(|| evicted_tasks_json(input)),
             awaits,
             wakes,
-            truncated: awaits_cut || wakes_cut,
+            resources,
+            truncated: awaits_cut || wakes_cut || resources_cut,
             findings: input.findings.listed.iter().map(finding_json).collect(),
             findings_unlisted: input.findings.unlisted,
             feeds: feeds_json(input),
@@ -195,7 +203,7 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
         waiting_ns: sum_if_exact(trace, &task.lane, totals.waiting_total_ns()),
         held_ns,
         waiting_on: match state {
-            TaskState::Waiting(Some(id), _) => site_of(trace, id).map(site_json),
+            TaskState::Waiting(Some(id), _) => open_await_json(trace, id),
             _ => None,
         },
         open_awaits: open_awaits_json(trace, task, state),
@@ -206,8 +214,12 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
 fn open_awaits_json<'a>(trace: &'a Trace, task: &Task, state: TaskState) -> Vec<SiteJson<'a>> {
     let TaskState::Waiting(first, _) = state else { return Vec::new() };
     let others = task.open_awaits().rev().filter(|id| Some(*id) != first);
-    let sites = first.into_iter().chain(others).filter_map(|id| site_of(trace, id));
-    sites.map(site_json).collect()
+    first.into_iter().chain(others).filter_map(|id| open_await_json(trace, id)).collect()
+}
+
+/// Returns an await's site and resource, or `None` if the await was evicted.
+fn open_await_json(trace: &Trace, id: AwaitId) -> Option<SiteJson<'_>> {
+    site_json(trace, &trace.awaits().get(id)?)
 }
 
 /// Returns the site of an await, or `None` if the await was evicted.
@@ -215,8 +227,14 @@ pub(super) fn site_of(trace: &Trace, id: AwaitId) -> Option<&AwaitSite> {
     trace.site(trace.awaits().get(id)?.site)
 }
 
-fn site_json(site: &AwaitSite) -> SiteJson<'_> {
-    SiteJson { kind: site.kind.name(), source: &site.source, location: site.location.as_ref().map(ToString::to_string) }
+fn site_json<'a>(trace: &'a Trace, found: &Await) -> Option<SiteJson<'a>> {
+    let site = trace.site(found.site)?;
+    Some(SiteJson {
+        kind: site.kind.name(),
+        source: &site.source,
+        location: site.location.as_ref().map(ToString::to_string),
+        resource: found.resource().map(|id| id.number()),
+    })
 }
 
 /// Returns the first `limit` awaits, and whether there are more.
@@ -227,7 +245,7 @@ fn awaits_json(trace: &Trace, limit: usize) -> (Vec<AwaitJson<'_>>, bool) {
     let entry = |found: &Await| {
         Some(AwaitJson {
             task: found.task.number(),
-            site: site_json(trace.site(found.site)?),
+            site: site_json(trace, found)?,
             start_ns: found.start,
             end_ns: found.end(),
             polls: found.polls,

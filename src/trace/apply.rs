@@ -45,17 +45,11 @@ impl Trace {
             }
             Event::Hold { task, at } => {
                 self.loop_state.advance(at);
-                let step = self.loop_state.steps;
-                if let Some(cold) = self.cold_state_mut(task) {
-                    cold.holds.push((at, None));
-                    cold.hold_steps.push((step, None));
-                }
+                self.start_hold(task, at);
             }
             Event::Release { task, at } => {
                 self.loop_state.advance(at);
-                if let Some(task) = self.history.tasks.get_mut(task) {
-                    task.end_hold(at, self.loop_state.steps);
-                }
+                self.end_hold(task, at);
             }
             Event::TaskEnd { task, at, outcome } => self.end_task(task, at, outcome),
             Event::TaskOutcomeDoubted { task } => self.doubt_outcome(task),
@@ -201,9 +195,27 @@ impl Trace {
 
     /// Adds the next task.
     pub(super) fn add_task(&mut self, meta: TaskMeta, at: Nanos, step: u32) {
+        self.loop_state.count_added(meta.kind);
         let row_bytes = self.history.add_task(meta, at, step);
         self.retention.add_rows_bytes(row_bytes);
         self.evict_to_budget();
+    }
+
+    fn start_hold(&mut self, id: TaskId, at: Nanos) {
+        let step = self.loop_state.steps;
+        let Some(task) = self.history.tasks.get(id).filter(|task| !task.is_held()) else { return };
+        self.loop_state.count_hold(task.phase, task.meta.kind, true);
+        if let Some(cold) = self.cold_state_mut(id) {
+            cold.holds.push((at, None));
+            cold.hold_steps.push((step, None));
+        }
+    }
+
+    fn end_hold(&mut self, id: TaskId, at: Nanos) {
+        if let Some(task) = self.history.tasks.get_mut(id).filter(|task| task.is_held()) {
+            self.loop_state.count_hold(task.phase, task.meta.kind, false);
+            task.end_hold(at, self.loop_state.steps);
+        }
     }
 
     /// Returns the console's statistics of a task, and creates them if needed.
@@ -308,6 +320,7 @@ impl Trace {
 
     fn end_task(&mut self, id: TaskId, at: Nanos, outcome: TaskOutcome) {
         self.loop_state.advance(at);
+        self.end_hold(id, at);
         let Some((outcome, kind, delta)) = self.history.end_task(id, at, self.loop_state.steps, outcome) else {
             return;
         };
@@ -328,8 +341,8 @@ impl Trace {
     }
 
     pub(super) fn set_phase(&mut self, id: TaskId, phase: TaskPhase) {
-        let Some((before, kind)) = self.history.set_phase(id, phase) else { return };
-        self.loop_state.count_phase(before, phase, kind);
+        let Some(change) = self.history.set_phase(id, phase) else { return };
+        self.loop_state.count_phase(change);
         if self.feed_check.is_external && self.feed_check.is_exact() {
             self.derive_turn();
         }

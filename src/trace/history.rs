@@ -20,7 +20,7 @@ use super::pause::Pauses;
 use super::resource::{ResourceKind, Resources};
 use super::stats::StatsSnapshot;
 use super::storage::{ALLOCATION_BYTES, StorageDelta};
-use super::task::{ColdState, ConsoleTaskStats, Task, TaskPhase};
+use super::task::{ColdState, ConsoleTaskStats, PhaseChange, Task, TaskPhase};
 use super::task_meta::{TaskKind, TaskMeta, TaskOutcome};
 use super::tasks::Tasks;
 use super::time::Nanos;
@@ -270,18 +270,17 @@ impl History {
         let delta = task.lane.end(at);
         task.end_step = Some(step);
         task.open_awaits = OpenAwaits::default();
-        task.end_hold(at, step);
         let kind = task.meta.kind;
         Some((task.outcome.insert(outcome), kind, delta))
     }
 
-    /// Sets the phase of a task. Returns the phase before, and the kind of the task; `None` if the
-    /// task has ended, does not exist or was evicted.
+    /// Sets the phase of a task. Returns `None` if the task has ended, does not exist or was evicted.
     #[inline]
-    pub fn set_phase(&mut self, id: TaskId, phase: TaskPhase) -> Option<(TaskPhase, TaskKind)> {
+    pub fn set_phase(&mut self, id: TaskId, phase: TaskPhase) -> Option<PhaseChange> {
         // Samples may arrive after their task has ended.
         let task = self.tasks.get_mut(id).filter(|task| task.phase != TaskPhase::Ended)?;
-        Some((std::mem::replace(&mut task.phase, phase), task.meta.kind))
+        let before = std::mem::replace(&mut task.phase, phase);
+        Some(PhaseChange { before, after: phase, kind: task.meta.kind, is_held: task.is_held() })
     }
 
     /// Appends a snapshot to the lane of `owner`, or to the loop's lane for `None`.

@@ -3,19 +3,40 @@
 use serde::{Deserialize, Serialize};
 
 use super::cell_cache::CellCache;
-use super::loop_counts::LoopCounts;
+use super::loop_counts::{LoopCounts, TaskStateCounts};
 use super::ready_queue::ReadyQueueHistory;
-use super::task::TaskPhase;
+use super::task::{PhaseChange, TaskPhase};
 use super::task_meta::{TaskKind, TaskOutcome};
 use super::time::Nanos;
 
-/// Numbers of tasks by what they do now, and of those that ran to completion.
+/// Numbers of tasks by what they do now and by how they ended, and of all that were spawned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PhaseCounts {
     pub running: u32,
     pub scheduled: u32,
     pub waiting: u32,
     pub completed: u32,
+    pub cancelled: u32,
+    pub failed: u32,
+    pub spawned: u64,
+}
+
+/// Numbers of the program's held tasks by what they would do if they were not held.
+#[derive(Clone, Copy, Debug, Default)]
+struct HeldCounts {
+    scheduled: u32,
+    waiting: u32,
+}
+
+impl HeldCounts {
+    fn add(&mut self, phase: TaskPhase, sign: i32) {
+        let count = match phase {
+            TaskPhase::Scheduled => &mut self.scheduled,
+            TaskPhase::Waiting => &mut self.waiting,
+            TaskPhase::Running | TaskPhase::Ended => return,
+        };
+        *count = count.saturating_add_signed(sign);
+    }
 }
 
 /// The state of the loop.
@@ -33,6 +54,7 @@ pub(super) struct LoopState {
     pub running_off_loop: u32,
     /// How many of the counted tasks are not tasks of the program: workers, `block_on` futures and blocking closures.
     pub other_roles: PhaseCounts,
+    held: HeldCounts,
     /// Length of the ready queue over time.
     pub ready_queue: ReadyQueueHistory,
     /// Cached lane cells, and peaks of the ready queue.
@@ -48,6 +70,7 @@ impl Default for LoopState {
             is_parked: true,
             running_off_loop: 0,
             other_roles: PhaseCounts::default(),
+            held: HeldCounts::default(),
             ready_queue: ReadyQueueHistory::default(),
             cell_cache: CellCache::default(),
         }
@@ -83,10 +106,22 @@ impl LoopState {
         self.counts.longest_poll_ns = self.counts.longest_poll_ns.max(busy_ns);
     }
 
-    /// Counts a task that was spawned.
+    /// Counts a task that was added to the trace, in no phase yet.
+    pub fn count_added(&mut self, kind: TaskKind) {
+        self.other_roles.spawned += u64::from(!kind.is_task());
+    }
+
+    /// Counts a task that was spawned just now.
     pub fn count_spawn(&mut self, kind: TaskKind) {
         self.counts.scheduled += 1;
         self.other_roles.scheduled += u32::from(!kind.is_task());
+    }
+
+    /// Counts a task in `phase` that is held from now on, or no longer.
+    pub fn count_hold(&mut self, phase: TaskPhase, kind: TaskKind, is_held: bool) {
+        if kind.is_task() {
+            self.held.add(phase, if is_held { 1 } else { -1 });
+        }
     }
 
     /// Counts a task that waits, where the phases before it are not known.
@@ -97,15 +132,14 @@ impl LoopState {
 
     /// Counts a task that ended.
     pub fn count_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
-        match outcome {
-            TaskOutcome::Completed => {
-                self.counts.completed += 1;
-                self.other_roles.completed += u32::from(!kind.is_task());
-            }
-            TaskOutcome::Cancelled => self.counts.cancelled += 1,
-            TaskOutcome::Failed(_) => self.counts.failed += 1,
-            TaskOutcome::Unknown => {}
-        }
+        let (count, other) = match outcome {
+            TaskOutcome::Completed => (&mut self.counts.completed, &mut self.other_roles.completed),
+            TaskOutcome::Cancelled => (&mut self.counts.cancelled, &mut self.other_roles.cancelled),
+            TaskOutcome::Failed(_) => (&mut self.counts.failed, &mut self.other_roles.failed),
+            TaskOutcome::Unknown => return,
+        };
+        *count += 1;
+        *other += u32::from(!kind.is_task());
     }
 
     /// Takes back that a task ended with `outcome`.
@@ -132,12 +166,17 @@ impl LoopState {
 
     /// Counts a task that changed its phase.
     #[inline]
-    pub fn count_phase(&mut self, before: TaskPhase, phase: TaskPhase, kind: TaskKind) {
+    pub fn count_phase(&mut self, change: PhaseChange) {
+        let PhaseChange { before, after, kind, is_held } = change;
         if kind.is_off_loop() {
-            let sign = i32::from(phase == TaskPhase::Running) - i32::from(before == TaskPhase::Running);
+            let sign = i32::from(after == TaskPhase::Running) - i32::from(before == TaskPhase::Running);
             self.running_off_loop = self.running_off_loop.saturating_add_signed(sign);
         }
-        for (phase, sign) in [(before, -1), (phase, 1)] {
+        if is_held {
+            self.count_hold(before, kind, false);
+            self.count_hold(after, kind, true);
+        }
+        for (phase, sign) in [(before, -1), (after, 1)] {
             let (count, other) = match phase {
                 TaskPhase::Running => (&mut self.counts.running, &mut self.other_roles.running),
                 TaskPhase::Scheduled => (&mut self.counts.scheduled, &mut self.other_roles.scheduled),
@@ -151,15 +190,18 @@ impl LoopState {
         }
     }
 
-    /// Returns the totals without workers, `block_on` futures and blocking closures in the numbers of tasks by state.
-    pub fn task_counts(&self) -> LoopCounts {
-        let PhaseCounts { running, scheduled, waiting, completed } = self.other_roles;
-        LoopCounts {
-            running: self.counts.running.saturating_sub(running),
-            scheduled: self.counts.scheduled.saturating_sub(scheduled),
-            waiting: self.counts.waiting.saturating_sub(waiting),
-            completed: self.counts.completed.saturating_sub(completed),
-            ..self.counts
+    /// Returns the numbers of the program's tasks by state, of `spawned` tasks in total.
+    pub fn task_counts(&self, spawned: u64) -> TaskStateCounts {
+        let (all, others, held) = (&self.counts, &self.other_roles, &self.held);
+        TaskStateCounts {
+            spawned: spawned.saturating_sub(others.spawned),
+            running: all.running.saturating_sub(others.running),
+            scheduled: all.scheduled.saturating_sub(others.scheduled).saturating_sub(held.scheduled),
+            waiting: all.waiting.saturating_sub(others.waiting).saturating_sub(held.waiting),
+            held: held.scheduled.saturating_add(held.waiting),
+            completed: all.completed.saturating_sub(others.completed),
+            cancelled: all.cancelled.saturating_sub(others.cancelled),
+            failed: all.failed.saturating_sub(others.failed),
         }
     }
 

@@ -10,7 +10,7 @@ use super::id::{AwaitId, TaskId};
 use super::lane::{Lane, LaneTotals};
 use super::stats::TaskHistograms;
 use super::storage::ALLOCATION_BYTES;
-use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
+use super::task_meta::{TaskCounts, TaskKind, TaskMeta, TaskOutcome};
 use super::time::Nanos;
 use super::wake_source::WakeSource;
 use super::wakes::{self, ExtraWakes};
@@ -26,6 +26,15 @@ pub(super) enum TaskPhase {
     Waiting,
     /// It has ended.
     Ended,
+}
+
+/// A task that changed its phase.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PhaseChange {
+    pub before: TaskPhase,
+    pub after: TaskPhase,
+    pub kind: TaskKind,
+    pub is_held: bool,
 }
 
 /// A task and its history.

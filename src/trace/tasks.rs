@@ -9,25 +9,53 @@ use super::task::Task;
 /// Number of slots in a page, which is freed once all its tasks are evicted.
 const PAGE_TASKS: usize = 128;
 
-/// Number of pages in a group. A look-up by row walks groups, then pages, then slots.
+/// Number of pages in a group. A look-up by position walks groups, then pages, then slots.
 const GROUP_PAGES: usize = 256;
 
-/// The retained tasks, indexed by id and by row.
+/// The retained tasks, indexed by id and, separately for both roles, by position in spawn order.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     pages: Vec<Option<Box<TaskPage>>>,
-    /// Number of retained tasks in each group of pages.
-    groups: Vec<u32>,
+    /// Numbers of retained tasks in each group of pages.
+    groups: Vec<RoleCounts>,
     count: usize,
-    retained: usize,
+    retained: RoleCounts,
     /// Number of allocated pages.
     page_count: usize,
 }
 
 #[derive(Clone, Debug)]
 struct TaskPage {
-    retained: usize,
+    retained: RoleCounts,
     slots: [Option<Box<Task>>; PAGE_TASKS],
+}
+
+/// Numbers of tasks by role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoleCounts {
+    /// Tasks of the program.
+    pub program: usize,
+    /// Workers, `block_on` futures and blocking closures.
+    pub other: usize,
+}
+
+impl RoleCounts {
+    /// Returns the number of all tasks.
+    pub fn total(self) -> usize {
+        self.program + self.other
+    }
+
+    fn of(self, is_program: bool) -> usize {
+        if is_program { self.program } else { self.other }
+    }
+
+    fn of_mut(&mut self, task: &Task) -> &mut usize {
+        if task.meta.kind.is_task() { &mut self.program } else { &mut self.other }
+    }
+
+    fn plus(self, more: Self) -> Self {
+        Self { program: self.program + more.program, other: self.other + more.other }
+    }
 }
 
 /// Returns the page of the task at `index`, and its slot in that page.
@@ -48,7 +76,12 @@ impl Tasks {
 
     /// Returns the number of retained tasks.
     pub fn retained(&self) -> usize {
-        self.retained
+        self.retained.total()
+    }
+
+    /// Returns whether the position of each task is its id index: all are retained and belong to the program.
+    fn is_dense(&self) -> bool {
+        self.retained.program == self.count
     }
 
     /// Returns the task `id`, or `None` if it does not exist or was evicted.
@@ -95,35 +128,44 @@ impl Tasks {
         })
     }
 
-    /// Returns the task at `row`: the rows number the retained tasks from 0 in spawn order.
-    pub fn nth(&self, row: usize) -> Option<&Task> {
-        if self.retained == self.count {
-            return if row < self.count { self.get(TaskId::from_index(row)) } else { None };
+    /// Returns the retained task at `position` in spawn order, from 0, among the tasks of the program or among the
+    /// others.
+    pub fn nth(&self, is_program: bool, position: usize) -> Option<&Task> {
+        if is_program && self.is_dense() {
+            return if position < self.count { self.get(TaskId::from_index(position)) } else { None };
         }
-        let mut remaining = row;
-        let mut skips = |retained: usize| {
-            let is_passed = remaining >= retained;
-            remaining -= if is_passed { retained } else { 0 };
+        let mut remaining = position;
+        let mut skips = |retained: RoleCounts| {
+            let is_passed = remaining >= retained.of(is_program);
+            remaining -= if is_passed { retained.of(is_program) } else { 0 };
             is_passed
         };
-        let group = self.groups.iter().position(|retained| !skips(*retained as usize))?;
+        let group = self.groups.iter().position(|retained| !skips(*retained))?;
         let mut pages = self.pages.get(group * GROUP_PAGES..)?.iter().flatten();
         let page = pages.find(|page| !skips(page.retained))?;
-        page.slots.iter().flatten().nth(remaining).map(|task| &**task)
+        let mut tasks = page.slots.iter().flatten().filter(|task| task.meta.kind.is_task() == is_program);
+        tasks.nth(remaining).map(|task| &**task)
     }
 
-    /// Returns the row of task `id`: the number of retained tasks that were spawned before it.
-    pub fn row_of(&self, id: TaskId) -> usize {
-        if self.retained == self.count {
-            return id.index().min(self.count);
+    /// Returns the numbers of retained tasks with an id index below `index`.
+    pub fn counts_before(&self, index: usize) -> RoleCounts {
+        if index >= self.count {
+            return self.retained;
         }
-        let (page, slot) = slot_of(id.index().min(self.count));
+        if self.is_dense() {
+            return RoleCounts { program: index, other: 0 };
+        }
+        let (page, slot) = slot_of(index);
         let group = page / GROUP_PAGES;
-        let groups: usize = self.groups.iter().take(group).map(|retained| *retained as usize).sum();
+        let groups = self.groups.iter().take(group).copied();
         let pages = self.pages.get(group * GROUP_PAGES..page).unwrap_or_default();
-        let pages: usize = pages.iter().flatten().map(|page| page.retained).sum();
+        let pages = pages.iter().flatten().map(|page| page.retained);
+        let mut counts = groups.chain(pages).fold(RoleCounts::default(), RoleCounts::plus);
         let own = self.pages.get(page).and_then(Option::as_ref);
-        groups + pages + own.map_or(0, |page| page.slots.iter().take(slot).flatten().count())
+        for task in own.into_iter().flat_map(|page| page.slots.iter().take(slot).flatten()) {
+            *counts.of_mut(task) += 1;
+        }
+        counts
     }
 
     /// Appends the next task.
@@ -133,19 +175,20 @@ impl Tasks {
             self.pages.push(None);
         }
         if page / GROUP_PAGES == self.groups.len() {
-            self.groups.push(0);
+            self.groups.push(RoleCounts::default());
         }
         self.count += 1;
         let Some(entry) = self.pages.get_mut(page) else { return };
         if entry.is_none() {
             self.page_count += 1;
         }
-        let filled =
-            entry.get_or_insert_with(|| Box::new(TaskPage { retained: 0, slots: std::array::from_fn(|_| None) }));
+        let filled = entry.get_or_insert_with(|| {
+            Box::new(TaskPage { retained: RoleCounts::default(), slots: std::array::from_fn(|_| None) })
+        });
+        for counts in [&mut filled.retained, &mut self.retained, &mut self.groups[page / GROUP_PAGES]] {
+            *counts.of_mut(&task) += 1;
+        }
         filled.slots[slot] = Some(Box::new(task));
-        filled.retained += 1;
-        self.retained += 1;
-        self.groups[page / GROUP_PAGES] += 1;
     }
 
     /// Removes a task, and frees its page if that is now empty.
@@ -154,15 +197,15 @@ impl Tasks {
         let from = self.pages.get_mut(page)?;
         let task = from.as_mut()?.slots.get_mut(slot)?.take()?;
         if let Some(left) = from {
-            left.retained -= 1;
+            *left.retained.of_mut(&task) -= 1;
             // The last page stays, because new tasks go there.
-            if left.retained == 0 && (page + 1) * PAGE_TASKS <= self.count {
+            if left.retained.total() == 0 && (page + 1) * PAGE_TASKS <= self.count {
                 *from = None;
                 self.page_count -= 1;
             }
         }
-        self.retained -= 1;
-        self.groups[page / GROUP_PAGES] -= 1;
+        *self.retained.of_mut(&task) -= 1;
+        *self.groups[page / GROUP_PAGES].of_mut(&task) -= 1;
         Some(task)
     }
 
@@ -187,14 +230,23 @@ impl<'a> IntoIterator for &'a Tasks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::task_meta::{TaskKind, TaskMeta};
     use super::*;
 
+    fn is_program(index: usize) -> bool {
+        index % 5 != 2
+    }
+
     fn task(index: usize) -> Task {
-        Task::placeholder(TaskId::from_index(index))
+        let kind = if is_program(index) { TaskKind::Task } else { TaskKind::Blocking };
+        let meta = Arc::new(TaskMeta { kind, ..TaskMeta::default() });
+        Task { meta, ..Task::placeholder(TaskId::from_index(index)) }
     }
 
     #[test]
-    fn finds_rows_among_retained_tasks() {
+    fn finds_positions_among_retained_tasks() {
         const COUNT: usize = PAGE_TASKS * GROUP_PAGES + 3 * PAGE_TASKS + 7;
         let mut tasks = Tasks::default();
         let mut retained: Vec<usize> = (0..COUNT).collect();
@@ -209,12 +261,17 @@ mod tests {
             assert_eq!((tasks.len(), tasks.retained()), (COUNT, retained.len()));
             let listed: Vec<usize> = tasks.iter().map(|task| task.id.index()).collect();
             assert_eq!(listed, retained);
-            for row in (0..retained.len()).step_by(97) {
-                let id = TaskId::from_index(retained[row]);
-                assert_eq!(tasks.nth(row).map(|task| task.id), Some(id), "row {row}");
-                assert_eq!(tasks.row_of(id), row);
+            for role in [true, false] {
+                let of_role: Vec<usize> = retained.iter().copied().filter(|index| is_program(*index) == role).collect();
+                for position in (0..of_role.len()).step_by(97) {
+                    let index = of_role[position];
+                    let found = tasks.nth(role, position).map(|task| task.id.index());
+                    assert_eq!(found, Some(index), "position {position}");
+                    assert_eq!(tasks.counts_before(index).of(role), position);
+                }
+                assert!(tasks.nth(role, of_role.len()).is_none());
+                assert_eq!(tasks.counts_before(COUNT).of(role), of_role.len());
             }
-            assert!(tasks.nth(retained.len()).is_none());
             for from in (0..COUNT + 10).step_by(1_013) {
                 let first = retained.iter().find(|index| **index >= from).copied();
                 assert_eq!(tasks.iter_from(from).next().map(|task| task.id.index()), first, "from {from}");
@@ -231,6 +288,6 @@ mod tests {
         evict(&mut tasks, &mut retained, &|_| true);
         check(&tasks, &retained);
         tasks.push(task(COUNT));
-        assert_eq!(tasks.nth(0).map(|task| task.id.index()), Some(COUNT));
+        assert_eq!(tasks.nth(is_program(COUNT), 0).map(|task| task.id.index()), Some(COUNT));
     }
 }

@@ -133,17 +133,18 @@ fn tasks(scene: SessionScene<'_>, width: u16, others: &Segment) -> Segment {
         ("running", Role::Running, counts.running),
         ("scheduled", Role::Scheduled, counts.scheduled),
         ("waiting", Role::Text, counts.waiting),
+        ("held", Role::Held, counts.held),
         ("done", Role::Done, counts.completed),
         ("cancelled", Role::Cancelled, counts.cancelled),
         ("failed", Role::Failed, counts.failed),
     ];
     // The counts are current even if a time cursor is set.
     let is_past = scene.model.dashboard.cursor.or(scene.model.dashboard.frozen.map(|frozen| frozen.at));
-    let number = human_number(trace.tasks().len() as u64);
+    let number = human_number(counts.spawned);
     let number = if is_past.is_some() { format!("now: {number}") } else { number };
-    let noun = if trace.tasks().len() == 1 { " task" } else { " tasks" };
-    // Cancelled and failed take space only if there are any.
-    let is_usual = |role, count: u32| count > 0 || !matches!(role, Role::Cancelled | Role::Failed);
+    let noun = if counts.spawned == 1 { " task" } else { " tasks" };
+    // Held, cancelled and failed take space only if there are any.
+    let is_usual = |role, count: u32| count > 0 || !matches!(role, Role::Held | Role::Cancelled | Role::Failed);
     let is_unfinished = |role, count: u32| count > 0 && !matches!(role, Role::Done | Role::Cancelled);
     let levels: [&dyn Fn(Role, u32) -> bool; 4] = [&is_usual, &|_, count| count > 0, &is_unfinished, &|_, _| false];
     let candidates = levels.into_iter().map(|is_shown| {

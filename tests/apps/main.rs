@@ -1,6 +1,6 @@
 //! The example app: plain tokio with console-subscriber and no loopscope code. The tests start it and attach to it.
 //!
-//! Usage: `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort]`.
+//! Usage: `app SCENARIO [--threads N] [--tasks N] [--unix PATH] [--no-wakers] [--late] [--abort] [--drop-runtime]`.
 //!
 //! The app prints `ready` once its tasks are spawned. On a line of standard input, or at its end, it stops its tasks
 //! and prints their counts of polls and wakes as a JSON object. It exits at the end of standard input, so that a client
@@ -46,7 +46,8 @@ fn main() {
         several => tokio::runtime::Builder::new_multi_thread().worker_threads(several).enable_all().build(),
     };
     let counts = AppCounts::default();
-    runtime.expect("build a runtime").block_on(async {
+    let runtime = runtime.expect("build a runtime");
+    let mut lines = runtime.block_on(async {
         let (line_sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
         let running = scenarios::start(&scenario, &counts, tasks);
         print_line("ready");
@@ -55,7 +56,8 @@ fn main() {
                 task.await.expect("the scenario does not panic");
             }
             print_line(&counts.json());
-            return wait_for_last_update().await;
+            wait_for_last_update().await;
+            return lines;
         }
         std::thread::spawn(move || {
             let mut line = String::new();
@@ -64,6 +66,9 @@ fn main() {
             }
         });
         lines.recv().await;
+        if has_flag("--drop-runtime") {
+            return lines;
+        }
         if has_flag("--abort") {
             running.iter().for_each(|task| task.abort());
         } else {
@@ -74,7 +79,13 @@ fn main() {
         }
         print_line(&counts.json());
         while lines.recv().await.is_some() {}
+        lines
     });
+    drop(runtime);
+    if has_flag("--drop-runtime") {
+        print_line(&counts.json());
+        while lines.blocking_recv().is_some() {}
+    }
 }
 
 /// Waits until console-subscriber has published its last update, for which there is no notification.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use loopscope::control::{ClockKind, SessionCommand, Speed};
+use loopscope::control::{ClockKind, ControlLevel, SessionCommand, Speed};
 use loopscope::internals::app::{
-    Action, Effect, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode,
+    Action, DashboardPage, Effect, Motion, MouseInput, MouseKind, Overlay, Pane, PickerFocus, ViewportMode,
 };
 use loopscope::internals::view::Theme;
 use loopscope::session::{LaunchRequest, Launcher, Session};
@@ -28,6 +28,13 @@ fn selection_survives_a_search() {
     user.perform(Action::Back);
     assert_eq!(user.model.dashboard.selected, Some(task(100)));
     assert!((90..=99).contains(&user.model.dashboard.first_row), "its row is visible again");
+}
+
+/// Returns the text on a screen of 120 by 30.
+fn text(user: &TestUser) -> String {
+    let buffer = user.render(&Theme::default(), (120, 30));
+    let line = |row| (0..120).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+    (0..30).map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the listed tasks' ids.
@@ -78,6 +85,46 @@ fn search_finds_locations_kinds_and_states() {
     session.pump(Duration::ZERO);
     user.refresh();
     assert_eq!(listed(&user), ["1"]);
+}
+
+/// Workers, `block_on` futures and blocking closures are listed last, and are not counted.
+#[test]
+fn infrastructure_comes_last_and_is_not_counted() {
+    let kinds = [TaskKind::Worker, TaskKind::Task, TaskKind::BlockOn, TaskKind::Local, TaskKind::Blocking];
+    let spawn = |(number, kind): (usize, TaskKind)| {
+        let meta = TaskMeta { name: format!("t{number}").into(), kind, ..TaskMeta::default() };
+        Event::Spawn { task: task(number), at: 0, meta: Box::new(meta) }
+    };
+    let mut session = fake_session::many_tasks(0);
+    session.trace = Trace::with_budget(1 << 20);
+    session.status.control_level = ControlLevel::ReadOnly;
+    session.coming = (1..).zip(kinds).take(1).map(spawn).collect();
+    session.pump(Duration::ZERO);
+    let mut user = TestUser::with_session(session);
+    assert_eq!(user.model.dashboard.selected, Some(task(1)), "there is no other one yet");
+    let session = user.session.as_mut().expect("the user has a session");
+    session.coming = (1..).zip(kinds).skip(1).map(spawn).collect();
+    session.pump(Duration::ZERO);
+    user.refresh();
+    assert_eq!(listed(&user), ["2", "4", "1", "3", "5"]);
+    assert_eq!(user.model.dashboard.selected, Some(task(2)));
+    assert!(text(&user).contains("2 tasks: 0 running, 2 scheduled, 0 waiting"), "{}", text(&user));
+    user.perform(Action::Move(Motion::Last));
+    assert_eq!(user.model.dashboard.selected, Some(task(5)));
+    // A frozen view keeps its rows.
+    user.type_text(" ");
+    let session = user.session.as_mut().expect("the user has a session");
+    session.coming = (6..).zip([TaskKind::Task]).map(spawn).collect();
+    session.pump(Duration::ZERO);
+    user.refresh();
+    assert_eq!(listed(&user), ["2", "4", "1", "3", "5"]);
+    user.type_text(" ");
+    assert_eq!(listed(&user), ["2", "4", "6", "1", "3", "5"]);
+    assert_eq!(user.model.dashboard.selected, Some(task(5)));
+    user.type_text("/t\n");
+    user.perform(Action::ShowPage(DashboardPage::Tasks));
+    assert_eq!(listed(&user), ["2", "4", "6", "1", "3", "5"]);
+    assert!(text(&user).contains("tasks 3 of 3 matching `t`"), "{}", text(&user));
 }
 
 #[test]
@@ -154,6 +201,7 @@ fn commands_depend_on_the_loop_state() {
     assert_eq!(user.type_text("o"), [Effect::Command(SessionCommand::Hold(task(2)))]);
     let session = user.session.as_mut().expect("has a session");
     session.trace.apply(loopscope::trace::Event::Hold { task: task(2), at: 400 * MS });
+    assert!(text(&user).contains("1 held"), "{}", text(&user));
     assert_eq!(user.type_text("o"), [Effect::Command(SessionCommand::Release(task(2)))]);
     assert_eq!(user.type_text(">"), [Effect::Command(SessionCommand::SetSpeed(Speed::Factor(2.0)))]);
     user.session.as_mut().expect("has a session").status.clock = ClockKind::Real;

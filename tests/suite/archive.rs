@@ -246,9 +246,12 @@ fn archive_keeps_roles_of_evicted_tasks() {
     }
     writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
     writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    let held = TaskId::from_index(TASKS - 3);
+    trace.apply(Event::Hold { task: held, at: trace.now() });
     bytes.extend(writer.encode_tail(&trace, None, "").expect("the tail fits a chunk"));
     let live = trace.task_counts();
-    assert_eq!((live.completed, live.waiting), (TASKS as u32 / 3 - 2, 2));
+    assert_eq!((live.spawned, live.completed), (TASKS as u64 / 3, TASKS as u32 / 3 - 2));
+    assert_eq!((live.waiting, live.held), (1, 1));
     for budget_bytes in [usize::MAX, 200_000, 50_000] {
         let opened = read_archive(&bytes[..], budget_bytes).expect("the archive opens").trace;
         assert!(opened.evicted().count > 1_000, "{} tasks were evicted", opened.evicted().count);
@@ -275,6 +278,7 @@ fn recomputed_counts_leave_out_other_roles() {
     for (budget_bytes, is_evicted) in [(usize::MAX, false), (50_000, true)] {
         let opened = read_archive(&bytes[..], budget_bytes).expect("the archive opens").trace;
         assert_eq!((opened.task_counts().completed, opened.task_counts().waiting), (198, 2));
+        assert_eq!(opened.task_counts().spawned, 200);
         assert_eq!((opened.counts().completed, opened.counts().waiting), (594, 6));
         assert_eq!(opened.evicted().count > 0, is_evicted);
     }

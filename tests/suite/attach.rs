@@ -118,6 +118,45 @@ fn assert_attribute(trace: &Trace, resource: &str, attribute: &str) {
     );
 }
 
+/// The time that a task waited before it was aborted or its runtime was dropped is no time in the ready queue.
+#[test]
+fn dropped_tasks_were_waiting() {
+    for (ending, threads) in [("--abort", "1"), ("--abort", "3"), ("--drop-runtime", "1"), ("--drop-runtime", "3")] {
+        let mut app = ExampleApp::start(&["stuck", "--threads", threads, ending]);
+        let mut session = attach(&app.address);
+        let tasks = |trace: &Trace| task_names(trace).len();
+        let is_stuck = |task: &Task, trace: &Trace| matches!(trace.state(task.id), Some(TaskState::Waiting(..)));
+        until(&mut session, "stuck tasks", |trace, _| {
+            let polls =
+                |name: &str| trace.tasks().iter().find(|task| &*task.meta.name == name).map_or(0, |t| t.counts.polls);
+            tasks(trace) == 3 && polls("philosopher-1") == 2 && polls("philosopher-2") == 2
+        });
+        let since = session.trace().now();
+        until(&mut session, "a long wait", |trace, _| trace.now() > since + 500_000_000);
+        let scheduled_ns = |trace: &Trace, name: &str| {
+            let task = task_named(trace, name);
+            task.totals_at(trace.now()).0.scheduled_ns
+        };
+        let names: Vec<String> = task_names(session.trace()).into_iter().collect();
+        let before: Vec<u64> = names.iter().map(|name| scheduled_ns(session.trace(), name)).collect();
+        assert!(names.iter().all(|name| is_stuck(task_named(session.trace(), name), session.trace())));
+        app.stop();
+        until(&mut session, "the ends", |trace, _| names.iter().all(|name| task_named(trace, name).outcome.is_some()));
+        for (name, before) in names.iter().zip(before) {
+            let (trace, context) = (session.trace(), format!("{name} with {ending} on {threads} threads"));
+            assert_eq!(task_named(trace, name).outcome, Some(TaskOutcome::Cancelled), "{context}");
+            // The drop of one philosopher wakes the other one, which is scheduled until it is dropped as well.
+            let more = scheduled_ns(trace, name) - before;
+            assert!(more < 250_000_000, "{context}: {more} ns more");
+            assert!(more == 0 || name != "unsignalled", "{context}: {more} ns more");
+        }
+        // The task was never woken, so this is known even of a task that had ended before.
+        let mut later = attach(&app.address);
+        until(&mut later, "the ended tasks", |trace, _| tasks(trace) == 3);
+        assert_eq!(scheduled_ns(later.trace(), "unsignalled"), scheduled_ns(session.trace(), "unsignalled"));
+    }
+}
+
 #[test]
 fn mutex_shows_waiters() {
     check_app(ExampleApp::start(&["mutex"]), |trace| {

@@ -1,8 +1,9 @@
 //! The pages of the dashboard: what they show, and where they lead.
 
 use loopscope::control::{ConnectionState, ConnectionStatus, RunPhase};
+use loopscope::insight::TaskSample;
 use loopscope::internals::app::COLUMNS;
-use loopscope::internals::app::{Action, DashboardPage, Motion, MouseInput, MouseKind, RowOrder, TaskSample};
+use loopscope::internals::app::{Action, DashboardPage, Motion, MouseInput, MouseKind, RowOrder};
 use loopscope::trace::{
     AwaitId, AwaitKind, Event, PauseReason, Resource, ResourceId, ResourceKind, SiteId, TaskId, TaskState, WakeSource,
 };

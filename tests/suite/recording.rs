@@ -107,12 +107,12 @@ fn dropping_a_future_is_not_a_poll() {
 fn polled_task_is_the_wake_source() {
     let trace = replay("+1 +2 (1 )1 (2 (7 w1 )7 s2 )2 w2 (2 )2");
     let causes = |index: usize| {
-        trace.tasks().nth(index).expect("it is there").wakes().map(|(_, cause)| cause).collect::<Vec<_>>()
+        trace.tasks().iter().nth(index).expect("it is there").wakes().map(|(_, cause)| cause).collect::<Vec<_>>()
     };
-    assert_eq!(causes(0), [WakeSource::Task(trace.tasks().nth(1).expect("it is there").id)]);
+    assert_eq!(causes(0), [WakeSource::Task(trace.tasks().iter().nth(1).expect("it is there").id)]);
     assert_eq!(causes(1), [WakeSource::SelfWake, WakeSource::Driver]);
     assert_eq!((trace.multi_threaded_since(), trace.counts().polls), (None, 3));
-    assert_eq!(trace.tasks().nth(1).expect("it is there").counts.self_wakes, 1);
+    assert_eq!(trace.tasks().iter().nth(1).expect("it is there").counts.self_wakes, 1);
 }
 
 #[test]
@@ -120,16 +120,17 @@ fn overlapping_polls_mean_several_threads() {
     let nested = replay("+1:block_on +2:local (1 +3 (2 )2 w1 )1 (2 w1 )2");
     assert_eq!(nested.multi_threaded_since(), None);
     assert_eq!(
-        nested.tasks().nth(2).expect("it is there").meta.parent,
-        Some(nested.tasks().nth(0).expect("it is there").id)
+        nested.tasks().iter().nth(2).expect("it is there").meta.parent,
+        Some(nested.tasks().iter().next().expect("it is there").id)
     );
     let overlapping = replay("+1 +2 +3 (1 (2 w3 )1 w3 )2 (1 (2 w3 s1");
-    let causes: Vec<_> = overlapping.tasks().nth(2).expect("it is there").wakes().map(|(_, cause)| cause).collect();
-    let second = overlapping.tasks().nth(1).expect("it is there").id;
+    let causes: Vec<_> =
+        overlapping.tasks().iter().nth(2).expect("it is there").wakes().map(|(_, cause)| cause).collect();
+    let second = overlapping.tasks().iter().nth(1).expect("it is there").id;
     assert_eq!(overlapping.multi_threaded_since(), Some(6_000));
     assert_eq!(causes, [WakeSource::Task(second), WakeSource::Unknown, WakeSource::Unknown]);
     assert_eq!(
-        overlapping.tasks().nth(0).expect("it is there").last_wake.map(|(_, cause)| cause),
+        overlapping.tasks().iter().next().expect("it is there").last_wake.map(|(_, cause)| cause),
         Some(WakeSource::SelfWake)
     );
     assert!(replay("+1:blocking (1").multi_threaded_since().is_some(), "the blocking pool has other threads");
@@ -147,7 +148,7 @@ fn reused_span_ids_are_other_tasks() {
     assert_eq!(summary(&trace), ["t1 1p 0w done", "t1 1p 1w open"]);
     let lost_close = replay("+1 (1 )1 +1 (1 )1");
     assert_eq!(lost_close.tasks().len(), 2);
-    assert!(lost_close.tasks().nth(0).expect("it is there").outcome.is_some());
+    assert!(lost_close.tasks().iter().next().expect("it is there").outcome.is_some());
 }
 
 #[test]
@@ -382,7 +383,7 @@ fn too_many_entered_spans_make_a_gap() {
     let recorded = recording.stats();
     assert_eq!((recorded.skipped_lines, trace.gaps().map(|gap| gap.dropped).sum::<u64>()), (1, 1));
     assert!(recorded.malformed[0].reason.contains("entered at once"), "{:?}", recorded.malformed);
-    let polls = [1, most, most + 1].map(|id| trace.tasks().nth(id - 1).expect("the task exists").counts.polls);
+    let polls = [1, most, most + 1].map(|id| trace.tasks().iter().nth(id - 1).expect("the task exists").counts.polls);
     assert_eq!(polls, [2, 2, 1], "all but the rejected one");
     assert!(trace.tasks().iter().all(|task| task.lane.last().is_none_or(|poll| poll.end().is_some())));
 }
@@ -528,7 +529,7 @@ fn tasks_have_the_size_of_their_future() {
     let text = format!("{{\"v\":1}}\n{{\"Spawn\":{{\"id\":1,{at},\"fields\":{fields}}}}}\n");
     let (trace, _, read) = read(text.as_bytes(), 7);
     assert_eq!(read, Ok(()));
-    let spawned = &trace.tasks().nth(0).expect("it is there").meta;
+    let spawned = &trace.tasks().iter().next().expect("it is there").meta;
     assert_eq!((spawned.size_bytes, spawned.original_size_bytes), (Some(8), Some(40_000)));
 }
 

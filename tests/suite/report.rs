@@ -5,13 +5,16 @@ use std::path::Path;
 
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
 use loopscope::insight::{RunSummary, Thresholds, busiest_tasks, most_woken_tasks, run_lints};
-use loopscope::report::{AWAITS_MAX, JsonReport, ReportInput, RunSource, WAKES_MAX, write_text};
+use loopscope::report::{AWAITS_MAX, JsonReport, RESOURCES_MAX, ReportInput, RunSource, WAKES_MAX, write_text};
 use loopscope::trace::{
-    AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, SiteId, TaskCounts, TaskId, TaskMeta, TaskOutcome, Trace,
-    WakeSource,
+    AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, Resource, ResourceId, ResourceKind, SiteId, TaskCounts,
+    TaskId, TaskMeta, TaskOutcome, Trace, WakeSource,
 };
 use loopscope::workload::manifest::ParamValue;
 use serde_json::{Value, json};
+
+use crate::cli::loopscope;
+use crate::report_docs::schema_errors;
 
 const SECOND: Nanos = 1_000_000_000;
 
@@ -229,6 +232,73 @@ fn short_report_is_marked_truncated() {
     assert_eq!(full.get("truncated"), None);
     let times: Vec<u64> = full["wakes"].as_array().into_iter().flatten().filter_map(|w| w["at_ns"].as_u64()).collect();
     assert!(times.is_sorted() && times.len() == WAKES_MAX + 1, "wakes of both tasks are merged by time");
+}
+
+fn new_resource(number: usize, kind: ResourceKind, name: &str) -> Event {
+    let resource = Resource { kind, name: name.into(), location: at_line(2), size: 1 };
+    Event::NewResource { id: ResourceId::from_index(number - 1), at: 0, resource: Box::new(resource) }
+}
+
+/// Three locks and a semaphore: one lock has an owner and waiters, one is shared by readers, one was dropped.
+#[test]
+fn json_lists_owners_and_waiters_of_resources() {
+    let mut trace = Trace::default();
+    let id = |number: usize| ResourceId::from_index(number - 1);
+    let acquire = |number: usize, by: usize| Event::ResourceAcquire { resource: id(number), task: task(by), at: 1 };
+    let wait = |number: usize, by: usize, resource: usize| {
+        let await_id = AwaitId::from_index(number - 1);
+        let start = Event::AwaitStart { id: await_id, task: task(by), at: 2, site: SiteId::from_index(0) };
+        [start, Event::AwaitResource { id: await_id, resource: id(resource) }]
+    };
+    let kinds = [ResourceKind::Lock, ResourceKind::Lock, ResourceKind::Semaphore, ResourceKind::Lock];
+    let names = ["dropped", "books", "permits", "shelf"];
+    let mut events: Vec<Event> = (1..=4).map(|number| spawn(number, 0, "", None)).collect();
+    events.extend((1..).zip(kinds).zip(names).map(|((number, kind), name)| new_resource(number, kind, name)));
+    events.extend([site(1, AwaitKind::Sync, "lock", 5), acquire(2, 3), acquire(3, 1), acquire(4, 1), acquire(4, 2)]);
+    // One of the tasks waits for the same lock twice.
+    events.extend([wait(1, 4, 2), wait(2, 1, 2), wait(3, 4, 2)].into_iter().flatten());
+    events.push(Event::ResourceEnd { resource: id(1), at: 7 });
+    events.into_iter().for_each(|event| trace.apply(event));
+    let report = value_of(&trace, &RunOutcome::Cancelled, FeedChoice::Probe, false);
+    let location = "workloads/naps.lua:2";
+    let expected = json!([
+        {"id": 2, "kind": "lock", "name": "books", "location": location, "owner": 3, "waiters": [1, 4]},
+        {"id": 3, "kind": "semaphore", "name": "permits", "location": location, "owners": [1], "waiters": []},
+        {"id": 4, "kind": "lock", "name": "shelf", "location": location, "owners": [1, 2], "waiters": []},
+        {"id": 1, "kind": "lock", "name": "dropped", "location": location, "dropped_ns": 7, "waiters": []},
+    ]);
+    assert_eq!(report["resources"], expected);
+    assert_eq!((&report["awaits"][0]["resource"], report.get("truncated")), (&json!(2), None));
+    assert_eq!(schema_errors(&report), [""; 0]);
+}
+
+/// The end of a workload cancels its tasks, so its locks are free and nothing waits for them.
+#[test]
+fn workload_report_names_locks_and_their_awaits() {
+    let reports = [(); 2].map(|()| loopscope(&["run", "deadlock", "--headless", "--json"]).stdout);
+    let [first, second] = reports.map(|text| serde_json::from_str::<Value>(&text).expect("a report"));
+    let lock = |id: u32, name: &str| {
+        let location = "workloads/deadlock.lua:21";
+        json!({"id": id, "kind": "lock", "name": name, "location": location, "waiters": []})
+    };
+    assert_eq!(first["resources"], json!([lock(1, "left"), lock(2, "right")]));
+    assert_eq!(first["resources"], second["resources"]);
+    let awaits = first["awaits"].as_array().expect("a list").iter().filter(|found| found["kind"] == "sync");
+    let awaited: Vec<_> = awaits.map(|found| (&found["source"], &found["resource"])).collect();
+    let (left, right) = (json!("mutex.lock(left)"), json!("mutex.lock(right)"));
+    let (one, two) = (json!(1), json!(2));
+    assert_eq!(awaited, [(&left, &one), (&right, &two), (&right, &two), (&left, &one)]);
+}
+
+#[test]
+fn short_report_limits_resources() {
+    let mut trace = Trace::default();
+    (1..=RESOURCES_MAX + 1).for_each(|number| trace.apply(new_resource(number, ResourceKind::Lock, "lock")));
+    for (is_full, length) in [(false, RESOURCES_MAX), (true, RESOURCES_MAX + 1)] {
+        let report = value_of(&trace, &RunOutcome::Cancelled, FeedChoice::Probe, is_full);
+        assert_eq!(report["resources"].as_array().map(Vec::len), Some(length));
+        assert_eq!(report.get("truncated").is_some(), !is_full);
+    }
 }
 
 /// Evicted tasks may have been the busiest, so the ranking must not claim to include them.

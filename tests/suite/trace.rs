@@ -76,6 +76,31 @@ fn endless_poll_stays_within_budget() {
 }
 
 #[test]
+fn held_tasks_are_counted_as_held() {
+    let mut trace = Trace::default();
+    let (held, other) = (spawn(&mut trace, "held", 0), spawn(&mut trace, "other", 0));
+    let counts = |trace: &Trace| {
+        let counts = trace.task_counts();
+        assert_eq!(counts.spawned, 2);
+        [counts.running, counts.scheduled, counts.waiting, counts.held, counts.completed]
+    };
+    trace.apply(Event::Hold { task: held, at: 0 });
+    assert_eq!(counts(&trace), [0, 1, 0, 1, 0], "scheduled");
+    trace.apply(Event::PollStart { task: held, at: 1 });
+    assert_eq!(counts(&trace), [1, 1, 0, 0, 0], "a poll in progress is not held up");
+    trace.apply(Event::PollEnd { task: held, at: 2 });
+    assert_eq!(counts(&trace), [0, 1, 0, 1, 0], "waiting");
+    trace.apply(Event::Hold { task: held, at: 3 });
+    trace.apply(Event::Release { task: other, at: 3 });
+    assert_eq!(counts(&trace), [0, 1, 0, 1, 0], "held already, and never held");
+    trace.apply(Event::Release { task: held, at: 4 });
+    assert_eq!(counts(&trace), [0, 1, 1, 0, 0]);
+    trace.apply(Event::Hold { task: held, at: 5 });
+    trace.apply(Event::TaskEnd { task: held, at: 6, outcome: TaskOutcome::Completed });
+    assert_eq!(counts(&trace), [0, 1, 0, 0, 1], "an ended task is not held");
+}
+
+#[test]
 fn hold_spans_steps_until_release() {
     let mut trace = Trace::default();
     let (held, other) = (spawn(&mut trace, "held", 0), spawn(&mut trace, "other", 0));

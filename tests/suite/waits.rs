@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::process::Command as Process;
 
+use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
 use loopscope::insight::{Thresholds, run_lints};
+use loopscope::report::{JsonReport, ReportInput, RunSource};
 use loopscope::session::{AppStdin, ExecSession, Session};
 use loopscope::trace::{Await, Task, TaskOutcome, TaskState, Trace};
 
+use serde_json::{Value, json};
+
 use crate::attach::until;
 use crate::example_app::{TempFolder, example_path};
+use crate::report_docs::schema_errors;
 
 const MEMORY_BYTES: usize = 256 << 20;
 
@@ -97,6 +102,48 @@ impl WaitingApp {
     fn findings(&self) -> Vec<&'static str> {
         let findings = run_lints(self.trace(), &Thresholds::default());
         findings.listed.into_iter().map(|finding| finding.name).collect()
+    }
+
+    /// Returns the JSON report at this time.
+    fn report(&self) -> Value {
+        let input = ReportInput {
+            source: &RunSource::external(SourceKind::Exec, "waits".to_owned()),
+            trace: self.trace(),
+            outcome: &RunOutcome::Detached,
+            feed: FeedChoice::Both,
+            findings: &run_lints(self.trace(), &Thresholds::default()),
+            full: false,
+        };
+        JsonReport::new(&input).value()
+    }
+}
+
+#[test]
+fn report_lists_owners_and_waiters_of_locks() {
+    for workers in WORKERS {
+        let app = start("deadlock", workers);
+        let report = app.report();
+        assert_eq!(schema_errors(&report), [""; 0]);
+        let locks: Vec<&Value> =
+            report["resources"].as_array().into_iter().flatten().filter(|found| found["kind"] == "lock").collect();
+        let [one, two] = ["one", "two"].map(|name| json!(app.task(name).id.number()));
+        let found: Vec<_> = locks
+            .iter()
+            .map(|lock| {
+                let waiters = lock["waiters"].as_array().expect("a list");
+                (&lock["name"], &lock["number"], &lock["owner"], waiters.len(), waiters.contains(&two))
+            })
+            .collect();
+        let name = json!("Mutex");
+        let expected = [(&name, &json!(1), &one, 41, true), (&name, &json!(2), &two, 1, false)];
+        assert_eq!(found, expected, "{workers} workers");
+        assert!(locks.iter().all(|lock| lock.get("owners").is_none() && lock.get("dropped_ns").is_none()));
+        assert!(locks.iter().all(|lock| lock["owner_inferred"] == true), "tokio does not report owners");
+        let tasks = report["tasks"].as_array().expect("a list");
+        let stuck = tasks.iter().find(|task| task["name"] == "one").expect("the task is listed");
+        assert_eq!(stuck["waiting_on"]["resource"], locks[1]["id"]);
+        assert_eq!(stuck["open_awaits"][0]["resource"], locks[1]["id"]);
+        assert!(report["awaits"].as_array().expect("a list").iter().any(|found| found["resource"] == locks[0]["id"]));
     }
 }
 

@@ -27,11 +27,12 @@ impl Dashboard {
     pub fn ensure_selection(&mut self, trace: &Trace) {
         let is_shown =
             self.selected.is_some_and(|id| self.rows.row_of(id, trace).is_some() || self.rows.may_match(id, trace));
-        if !is_shown {
+        if !is_shown || self.has_better_default(trace) {
             // The next row takes the place of a task that has ended and is hidden.
             let row = self.selected_row.filter(|_| self.rows.hides_ended()).map_or(0, |(_, row, _)| row);
             let row = row.min(self.rows.count(trace).saturating_sub(1));
             self.selected = self.rows.get(row, trace);
+            self.is_default_selection = row == 0;
             (self.first_row, self.details_top) = (if row == 0 { 0 } else { self.first_row }, 0);
         }
         // Rows above may have been evicted: keep the selected task at its screen position.
@@ -43,6 +44,14 @@ impl Dashboard {
         }
         self.selected_row = row;
         self.first_row = self.first_row.min(self.rows.count(trace).saturating_sub(self.list_height.max(1)));
+    }
+
+    /// Whether a worker, a `block_on` future or a blocking closure is selected only because there was no task of the
+    /// program yet.
+    fn has_better_default(&self, trace: &Trace) -> bool {
+        let is_program =
+            |id: Option<TaskId>| id.and_then(|id| trace.task(id)).is_some_and(|task| task.meta.kind.is_task());
+        self.is_default_selection && !is_program(self.selected) && is_program(self.rows.get(0, trace))
     }
 
     /// Selects the task at which a breakpoint was hit, once for each hit.
@@ -62,7 +71,7 @@ impl Dashboard {
             self.rows.set_filter("", trace);
             self.rows.set_hides_ended(false, trace);
         }
-        (self.selected, self.details_top) = (Some(task), 0);
+        (self.selected, self.details_top, self.is_default_selection) = (Some(task), 0, false);
         if let Some(row) = self.rows.row_of(task, trace) {
             // Scroll so that a few rows above it stay visible, whatever the size of the screen.
             let is_near = (self.first_row..self.first_row + 5).contains(&row);
@@ -89,7 +98,7 @@ impl Dashboard {
         if self.selected != Some(id) {
             self.details_top = 0;
         }
-        self.selected = Some(id);
+        (self.selected, self.is_default_selection) = (Some(id), false);
         self.reveal_selected(session, geometry);
     }
 

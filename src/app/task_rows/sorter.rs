@@ -41,6 +41,8 @@ impl PartialOrd for SortEntry {
 pub(super) struct RowSorter {
     /// Number of rows that were examined.
     pub examined: usize,
+    /// How many of the sorted rows are not of tasks of the program.
+    pub others: usize,
     /// Sorted slices, each in reverse, so that its first row is popped from its end.
     slices: Vec<Vec<SortEntry>>,
     /// The first remaining row of each slice.
@@ -74,6 +76,7 @@ impl RowSorter {
         for _ in 0..budget * MERGED_PER_EXAMINED {
             let Some(Reverse((first, index))) = self.firsts.pop() else { break };
             self.merged.push(first.id);
+            self.others += usize::from(first.is_other);
             if let Some(next) = self.slices.get_mut(index).and_then(Vec::pop) {
                 self.firsts.push(Reverse((next, index)));
             }

@@ -127,7 +127,8 @@ pub fn doing(stats: &tasks::Stats) -> TaskActivity {
 /// here. So is the stay before the first poll, which console-subscriber never counts.
 ///
 /// tokio does not report the wakes of a `block_on` future. console-subscriber therefore counts all of its waiting as
-/// time in the ready queue, where such a future never is; that time is left out.
+/// time in the ready queue, where such a future never is; that time is left out. So is the time of a task that was
+/// dropped and never woken: it waited from its first poll to the drop, which console-subscriber counts as a poll.
 pub fn measured(stats: &tasks::Stats, kind: TaskKind, at: Nanos, times: &impl ToLoopTime) -> TaskStats {
     let poll = stats.poll_stats.as_ref();
     let has_ended = stats.dropped_at.is_some();
@@ -145,7 +146,8 @@ pub fn measured(stats: &tasks::Stats, kind: TaskKind, at: Nanos, times: &impl To
         }
         _ => (0, 0),
     };
-    let queued_ns = if kind == TaskKind::BlockOn { 0 } else { nanos(stats.scheduled_time) };
+    let is_never_queued = kind == TaskKind::BlockOn || (has_ended && kind.is_task() && stats.wakes == 0);
+    let queued_ns = if is_never_queued { 0 } else { nanos(stats.scheduled_time) };
     let scheduled_ns = queued_ns.saturating_add(first_scheduled_ns);
     TaskStats {
         polls: counts(stats).polls,

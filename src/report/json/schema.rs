@@ -5,6 +5,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::resources::ResourceJson;
+
 /// The JSON report of one run.
 #[derive(Debug, Serialize)]
 pub struct JsonReport<'a> {
@@ -44,7 +46,9 @@ pub struct JsonReport<'a> {
     pub(super) awaits: Vec<AwaitJson<'a>>,
     /// Wakes by time, then by task.
     pub(super) wakes: Vec<WakeJson>,
-    /// `true` if `awaits` or `wakes` is truncated. Omitted otherwise.
+    /// Resources at the end of the run: existing ones in order of creation, then dropped ones, latest first.
+    pub(super) resources: Vec<ResourceJson<'a>>,
+    /// `true` if `awaits`, `wakes` or `resources` is truncated. Omitted otherwise.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) truncated: bool,
     /// Findings by time, then by task and lint.
@@ -203,7 +207,7 @@ pub(super) struct TaskJson<'a> {
     pub(super) open_awaits: Vec<SiteJson<'a>>,
 }
 
-/// A location that awaits.
+/// What is awaited, and where.
 #[derive(Debug, Serialize)]
 pub(super) struct SiteJson<'a> {
     /// Kind of await, such as `timer` or `sync`.
@@ -212,6 +216,9 @@ pub(super) struct SiteJson<'a> {
     pub(super) source: &'a str,
     /// Location of the await.
     pub(super) location: Option<String>,
+    /// Id of the awaited resource. Omitted if there is none, or if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resource: Option<u32>,
 }
 
 /// An await.

@@ -247,6 +247,9 @@ impl Trace {
                 let before = (task.row_bytes(), task.history_bytes());
                 let was_ended = task.phase == TaskPhase::Ended;
                 let location = row.restore_into(task);
+                if task.is_held() {
+                    self.loop_state.count_hold(task.phase, task.meta.kind, true);
+                }
                 self.retention.record_changed_task(task, before);
                 if task.phase == TaskPhase::Ended && !was_ended {
                     self.retention.queue_ended_task(id);

@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 
 use super::list::{self, PageLayout};
 use crate::app::task_names::task_name;
-use crate::app::{TaskSample, data_notes, time};
+use crate::app::{data_notes, time};
+use crate::insight::TaskSample;
 use crate::trace::{ResourceEntry, ResourceId, Trace};
 use crate::view::scene::SessionScene;
 use crate::view::text;

@@ -28,11 +28,11 @@ pub fn sort_titles(areas: &PageLayout) -> Rect {
     column_area(areas.titles)
 }
 
-/// Title of the page: number of tasks, filter and sort order.
+/// Title of the page: number of tasks of the program, filter and sort order.
 pub fn title(scene: SessionScene<'_>) -> String {
     let (state, trace) = (&scene.model.dashboard, scene.session.trace());
-    let (shown, all) = (state.rows.count(trace), trace.tasks().len());
-    let (shown, all) = (human_number(shown as u64), human_number(all as u64));
+    let (shown, all) = (state.rows.program_count(trace), trace.task_counts().spawned);
+    let (shown, all) = (human_number(shown as u64), human_number(all));
     let evicted = match trace.evicted().count {
         0 => String::new(),
         count => format!(" ({} evicted)", human_number(count)),

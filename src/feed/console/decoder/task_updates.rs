@@ -42,8 +42,10 @@ impl ConsoleDecoder {
             // Statistics are read a moment after the update's timestamp. No total exceeds the task's lifetime.
             measured.busy_ns = measured.busy_ns.min(at - spawned_at);
             measured.scheduled_ns = measured.scheduled_ns.min(at - spawned_at - measured.busy_ns);
-            let is_aborted = stats.dropped_at.is_some() && was_dropped_while_waiting(entry, counts_before);
-            if let Some((_, last)) = entry.measured.filter(|_| is_aborted) {
+            let is_aborted = stats.dropped_at.is_some() && was_dropped_without_poll(entry, counts_before, stats);
+            let is_woken = entry.counts.wakes != counts_before.wakes;
+            let was_waiting = |last: TaskStats| last.activity == TaskActivity::Waiting;
+            if let Some((_, last)) = entry.measured.filter(|(_, last)| is_aborted && !is_woken && was_waiting(*last)) {
                 // The console counts the drop as a poll, and the wait before it as scheduled.
                 measured.scheduled_ns = last.scheduled_ns;
             }
@@ -88,12 +90,14 @@ impl ConsoleDecoder {
     }
 }
 
-/// Whether a task that is dropped now waited at that time, or was never polled: it was aborted. `before` are its counts
-/// in the update before. If it was polled since, the wire does not show whether it returned or was aborted then.
-fn was_dropped_while_waiting(entry: &ConsoleTaskEntry, before: TaskCounts) -> bool {
-    let was_waiting = entry.measured.is_some_and(|(_, last)| last.activity == TaskActivity::Waiting);
-    let is_unchanged = (before.polls, before.wakes) == (entry.counts.polls, entry.counts.wakes);
-    entry.counts.polls == 0 || (was_waiting && is_unchanged)
+/// Whether a task that is dropped now was not polled since the update before, or never: it was aborted, or its runtime
+/// was shut down. `before` are its counts in the update before. If it was polled since, the wire does not show whether
+/// it returned or was aborted then.
+fn was_dropped_without_poll(entry: &ConsoleTaskEntry, before: TaskCounts, stats: &Stats) -> bool {
+    let was_suspended = entry.measured.is_some_and(|(_, last)| last.activity != TaskActivity::Running);
+    // Counts that were read during the last poll do not include the drop yet.
+    let is_drop_counted = task_stats::doing(stats) != TaskActivity::Running;
+    entry.counts.polls == 0 || (was_suspended && is_drop_counted && before.polls == entry.counts.polls)
 }
 
 fn measured_event(task: TaskId, at: Nanos, measured: TaskStats) -> Event {

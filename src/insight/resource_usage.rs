@@ -1,5 +1,5 @@
-//! Owners and waiters of every resource, for the resource table. Collected incrementally over several frames, while
-//! the previous result stays visible.
+//! Owners and waiters of every resource. The screen collects them incrementally over several frames, while the previous
+//! result stays visible; a report collects them at once.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,28 +9,44 @@ use rustc_hash::FxHashMap;
 
 use crate::trace::{Nanos, ResourceId, TaskId, Trace};
 
-/// Maximum number of tasks listed for each resource; further ones are only counted.
-const FIRST_MAX: usize = 8;
-/// Maximum number of dropped resources that are listed, newest first.
-const DROPPED_RESOURCES_MAX: usize = 500;
 /// Resources, holdings and tasks that one frame examines.
 const GATHERED_PER_FRAME: usize = 5_000;
 /// The budget of one frame before the first result is complete.
 const GATHERED_PER_FRAME_AT_FIRST: usize = 20_000;
 
+/// How many resources and tasks are listed; further ones are only counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageLimits {
+    /// Maximum number of owners and of waiters of each resource.
+    pub tasks: usize,
+    /// Maximum number of dropped resources, newest first.
+    pub dropped: usize,
+}
+
+impl UsageLimits {
+    /// The limits of the screen.
+    pub const SCREEN: Self = Self { tasks: 8, dropped: 500 };
+}
+
 /// Some tasks by id, and their total number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskSample {
-    /// The first eight tasks.
+    /// The first tasks.
     pub first: Vec<TaskId>,
     /// Number of all tasks.
     pub count: usize,
+    /// The task that was added last.
+    last: Option<TaskId>,
 }
 
 impl TaskSample {
-    fn add(&mut self, task: TaskId) {
+    /// Adds a task, unless it is the one that was added last.
+    fn add(&mut self, task: TaskId, limit: usize) {
+        if self.last.replace(task) == Some(task) {
+            return;
+        }
         self.count += 1;
-        if self.first.len() < FIRST_MAX {
+        if self.first.len() < limit {
             self.first.push(task);
         }
     }
@@ -55,8 +71,9 @@ pub struct ResourceUsage {
 }
 
 /// A pass in progress.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct UsageBuilder {
+    limits: UsageLimits,
     into: ResourceUsage,
     /// Number of resources of each name so far.
     names: FxHashMap<Arc<str>, u32>,
@@ -75,13 +92,14 @@ enum UsageStage {
     Done,
 }
 
-impl Default for UsageStage {
-    fn default() -> Self {
-        Self::Resources(0)
-    }
-}
-
 impl ResourceUsage {
+    /// Collects owners and waiters of all resources of a trace.
+    pub fn of(trace: &Trace, limits: UsageLimits) -> Self {
+        let mut builder = UsageBuilder::new(limits);
+        while !builder.advance(trace, usize::MAX) {}
+        builder.into
+    }
+
     /// Returns the number of the resource among those of its name, from 1, in an external app.
     pub fn number(&self, id: ResourceId) -> Option<u32> {
         self.numbers.get(&id).copied()
@@ -109,7 +127,7 @@ impl ResourceUsage {
     /// Continues the current pass, or starts one if there are new events. Returns whether a pass was completed.
     pub fn advance(&mut self, trace: &Trace) -> bool {
         if self.next.is_none() && self.is_outdated(trace) {
-            self.next = Some(Box::default());
+            self.next = Some(Box::new(UsageBuilder::new(UsageLimits::SCREEN)));
             let events = Some(trace.counts().events);
             self.next.iter_mut().for_each(|next| next.into.gathered_at = events);
         }
@@ -124,6 +142,17 @@ impl ResourceUsage {
 }
 
 impl UsageBuilder {
+    fn new(limits: UsageLimits) -> Self {
+        Self {
+            limits,
+            into: ResourceUsage::default(),
+            names: FxHashMap::default(),
+            stage: UsageStage::Resources(0),
+            dropped: BinaryHeap::new(),
+            dropped_count: 0,
+        }
+    }
+
     /// Continues for about `budget` items. Returns whether the pass is complete.
     fn advance(&mut self, trace: &Trace, mut budget: usize) -> bool {
         while budget > 0 {
@@ -149,7 +178,7 @@ impl UsageBuilder {
                 *number += 1;
                 self.into.numbers.insert(id, *number);
                 if let Some(owner) = trace.lock_owner(id) {
-                    self.into.holders.entry(id).or_default().add(owner);
+                    self.into.holders.entry(id).or_default().add(owner, self.limits.tasks);
                 }
             }
             let Some(to) = resource.dropped_at() else {
@@ -158,12 +187,12 @@ impl UsageBuilder {
             };
             self.dropped_count += 1;
             self.dropped.push(Reverse((to, id)));
-            if self.dropped.len() > DROPPED_RESOURCES_MAX {
+            if self.dropped.len() > self.limits.dropped {
                 self.dropped.pop();
             }
         }
         self.into.alive = self.into.listed.len();
-        self.into.unlisted = self.dropped_count.saturating_sub(DROPPED_RESOURCES_MAX);
+        self.into.unlisted = self.dropped_count.saturating_sub(self.limits.dropped);
         // Sorted from the latest time to the earliest.
         let dropped = std::mem::take(&mut self.dropped).into_sorted_vec();
         self.into.listed.extend(dropped.into_iter().map(|Reverse((_, id))| id));
@@ -178,7 +207,7 @@ impl UsageBuilder {
             }
             *budget -= 1;
             last = Some((resource, task));
-            self.into.holders.entry(resource).or_default().add(task);
+            self.into.holders.entry(resource).or_default().add(task, self.limits.tasks);
         }
         UsageStage::Tasks(0)
     }
@@ -193,7 +222,7 @@ impl UsageBuilder {
                 // Most tasks have one. A task with 100,000 open awaits is charged for all of them.
                 *budget = budget.saturating_sub(1);
                 if let Some(resource) = trace.awaits().get(open).and_then(|found| found.resource()) {
-                    self.into.waiters.entry(resource).or_default().add(task.id);
+                    self.into.waiters.entry(resource).or_default().add(task.id, self.limits.tasks);
                 }
             }
         }
