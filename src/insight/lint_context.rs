@@ -22,6 +22,9 @@ const WORKERS_START_NS: u64 = 50_000_000;
 /// Maximum number of tasks that a message names in one list.
 const NAMED_TASKS_MAX: usize = 5;
 
+/// Why a finding is not certain that follows from times in which the app may have waited for a processor.
+pub const BUSY_MACHINE: &str = "the machine was busy: the app may have waited for a processor meanwhile";
+
 /// Everything that a lint reads.
 #[derive(Clone, Copy)]
 pub struct LintContext<'a> {
@@ -156,6 +159,8 @@ pub struct LongPoll {
     pub to: Nanos,
     /// Time in calls that the program declares as computing.
     pub computing_ns: u64,
+    /// Time in which the thread may have waited for a processor.
+    pub waited_ns: u64,
     /// Number of computing calls.
     pub computing_calls: u64,
     /// Number of blocking calls.
@@ -170,9 +175,9 @@ impl LongPoll {
         self.to - self.from
     }
 
-    /// Time outside of declared computing: blocking calls and undeclared work.
+    /// Time outside of declared computing and of waits for a processor: blocking calls and undeclared work, at least.
     pub fn blocked_ns(&self) -> u64 {
-        self.duration_ns().saturating_sub(self.computing_ns)
+        self.duration_ns().saturating_sub(self.computing_ns).saturating_sub(self.waited_ns)
     }
 }
 
@@ -218,8 +223,16 @@ impl<'a> LintContext<'a> {
     /// Sums up the calls that were made between `from` and `to`.
     fn measure_poll(&self, calls: &[Await], from: Nanos, to: Nanos) -> LongPoll {
         let first = calls.partition_point(|call| call.end().is_some_and(|end| end <= from));
-        let mut poll =
-            LongPoll { from, to, computing_ns: 0, computing_calls: 0, blocking_calls: 0, longest_call: None };
+        let waited_ns = self.trace.processor_wait_ns(from, to);
+        let mut poll = LongPoll {
+            from,
+            to,
+            computing_ns: 0,
+            waited_ns,
+            computing_calls: 0,
+            blocking_calls: 0,
+            longest_call: None,
+        };
         for call in calls[first..].iter().take_while(|call| call.start < to) {
             let end = call.end().unwrap_or(to).min(to);
             if self.site(call).is_some_and(is_declared_computing) {
@@ -234,6 +247,12 @@ impl<'a> LintContext<'a> {
             }
         }
         poll
+    }
+
+    /// Length of an interval without the time in which an external app may have waited for a processor. If other
+    /// programs keep the machine busy, everything takes longer, which is no problem of the app.
+    pub fn ns_with_processor(&self, from: Nanos, to: Nanos) -> u64 {
+        to.saturating_sub(from).saturating_sub(self.trace.processor_wait_ns(from, to))
     }
 
     /// Call and source location of an await.

@@ -134,7 +134,7 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
             is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
         }
     };
-    is_last && cx.duration_ns(wait) >= WAIT_MIN_NS
+    is_last && cx.ns_with_processor(wait.start, cx.end_of(wait)) >= WAIT_MIN_NS
 }
 
 /// Infers when each lock of an external app was acquired: at the end of each lock call that completed. A call of which

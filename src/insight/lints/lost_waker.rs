@@ -35,10 +35,10 @@ impl LintPass for LostWakerPass {
         }
         // Where polls and wakers come from two feeds, the wakers must have been counted after the poll.
         let is_current = cx.trace.recording_stats().is_none() || since < cx.trace.console_complete_until();
-        let waited_ns = cx.run_end().saturating_sub(since);
-        if !is_current || waited_ns < cx.thresholds.lost_waker_ns {
+        if !is_current || cx.ns_with_processor(since, cx.run_end()) < cx.thresholds.lost_waker_ns {
             return;
         }
+        let waited_ns = cx.run_end().saturating_sub(since);
         let problem = format!("{} waits, but nothing can wake it", task.name());
         let evidence =
             format!("waiting for {}; {clones} clones of its waker, all of them dropped", human_ns(waited_ns));
