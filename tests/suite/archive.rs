@@ -82,6 +82,8 @@ fn reads_archives_of_this_version() {
     let first = trace.tasks().first().expect("the seed has a task");
     assert_eq!((first.counts.polls, trace.awaits().len(), trace.is_external()), (5, 5, true));
     assert!(first.sampled_wake().is_some());
+    assert_eq!((trace.is_console_late(), trace.outside_input()), (true, Some(false)));
+    assert_eq!(trace.processor_wait_ns(0, 105_000_000), 30_000_000, "20 ms, 5 ms and the last 5 ms");
 }
 
 /// Returns the reasons of all pauses, in order.

@@ -1,7 +1,9 @@
 //! Findings of an external app whose threads waited for a processor: what a busy machine causes is no problem of the app.
 
-use loopscope::insight::Thresholds;
-use loopscope::trace::{AwaitKind, Event, ResourceKind, WakeSource};
+use loopscope::control::RunOutcome;
+use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
+use loopscope::insight::{Thresholds, run_lints};
+use loopscope::trace::{AwaitKind, Event, ResourceKind, TaskId, Trace, WakeSource};
 
 use crate::insight::{crossed_mutexes, waiting_app};
 use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
@@ -157,4 +159,58 @@ fn shares_are_uncertain_on_a_busy_machine() {
     for (name, builder) in [("convoy", convoy()), ("back-pressure", slow_receiver())] {
         assert_eq!(found_without_and_with_waits(builder), [vec![(name, true)], vec![(name, false)]]);
     }
+}
+
+/// Writes a trace as an archive, and reads it.
+fn reopened(trace: &Trace) -> Trace {
+    let mut bytes = encode_beginning(&ArchiveHeader::default());
+    let mut writer = ArchiveWriter::default();
+    writer.write_new_chunks(trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(trace, Some(&RunOutcome::Cancelled), "").expect("the tail fits a chunk"));
+    let opened = read_archive(bytes.as_slice(), usize::MAX).expect("the archive opens");
+    assert_eq!(opened.notes, Vec::<String>::new());
+    opened.trace
+}
+
+/// Waits silence `blocked-loop`, `no-progress` is certain that nothing comes from outside, and the console is late.
+#[test]
+fn opened_archive_has_the_findings_of_its_run() {
+    let limit_ns = Thresholds::default().no_progress_ns;
+    let mut waited = app_with_poll(165 * MILLISECOND);
+    add_wait(&mut waited, SECOND / 2, 3 * SECOND / 2, 163 * MILLISECOND);
+    let mut unknown_end = app_with_poll(165 * MILLISECOND);
+    unknown_end.trace.set_processor_waits_known_until(SECOND);
+    let mut idle = waiting_app(Some((3, 2)), false, limit_ns);
+    idle.apply(Event::OutsideInput { is_possible: Some(false) });
+    let mut late = crossed_mutexes("true", SECOND);
+    late.trace.set_sampled();
+    late.apply(Event::ConsoleLate);
+    for (builder, expected) in
+        [(waited, None), (unknown_end, None), (idle, Some("no-progress")), (late, Some("deadlock"))]
+    {
+        let found = run_lints(&builder.trace, &Thresholds::default());
+        assert_eq!(found.listed.first().map(|found| found.name), expected);
+        let opened = reopened(&builder.trace);
+        assert_eq!(run_lints(&opened, &Thresholds::default()), found);
+        let all = |trace: &Trace| {
+            let waits = [0, SECOND, 3 * SECOND / 2].map(|from| trace.processor_wait_ns(from, from + SECOND / 5));
+            (trace.outside_input(), trace.is_console_late(), waits)
+        };
+        assert_eq!(all(&opened), all(&builder.trace));
+    }
+}
+
+/// A semaphore that another task has released is no deadlock, in an archive too.
+#[test]
+fn archive_keeps_releases_by_others() {
+    let mut builder = TraceBuilder::default();
+    let task = TaskId::from_index(0);
+    assert_eq!(builder.spawn("main"), task);
+    let lock = builder.new_resource(ResourceKind::Lock, "lock", 1);
+    builder.acquire(task, lock);
+    builder.advance_to(5).release(task, lock);
+    let releases = builder.trace.resources().releases_by_others().to_vec();
+    assert_eq!(releases, [(lock, task, 5)]);
+    assert_eq!(reopened(&builder.trace).resources().releases_by_others(), releases);
 }
