@@ -144,21 +144,21 @@ fn no_lint_reports_what_a_busy_machine_causes() {
         ("deadlock", crossed_mutexes("true", SECOND)),
         ("lost-waker", waiting_app(Some((3, 3)), true, 2 * SECOND)),
         ("no-progress", idle),
+        ("convoy", convoy()),
     ] {
         assert_eq!(
             found_without_and_with_waits(builder),
-            [vec![(name, name == "lost-waker" || name == "blocked-loop")], Vec::new()],
+            [vec![(name, !matches!(name, "deadlock" | "no-progress"))], Vec::new()],
             "{name}"
         );
     }
 }
 
-/// Shares of time, which a busy machine changes little: a real problem is found there too.
+/// The share of time that a sender waits changes little on a busy machine.
 #[test]
-fn shares_are_uncertain_on_a_busy_machine() {
-    for (name, builder) in [("convoy", convoy()), ("back-pressure", slow_receiver())] {
-        assert_eq!(found_without_and_with_waits(builder), [vec![(name, true)], vec![(name, false)]]);
-    }
+fn back_pressure_of_a_busy_machine_is_uncertain() {
+    let name = "back-pressure";
+    assert_eq!(found_without_and_with_waits(slow_receiver()), [vec![(name, true)], vec![(name, false)]]);
 }
 
 /// Writes a trace as an archive, and reads it.

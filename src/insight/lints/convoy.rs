@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::lint_context::{BUSY_MACHINE, human_interval};
+use super::super::lint_context::human_interval;
 use super::super::units::{human_ns, human_number, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 use crate::trace::{
@@ -104,17 +104,13 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         cx.describe_tasks(&worst.tasks),
     );
     let diagnostic = Diagnostic::new(None, first.from, problem, evidence).at(location);
-    let is_certain = occupation.percent_of(occupation.with_processor_ns) >= thresholds.convoy_held_percent;
-    let diagnostic = diagnostic.counting(convoys.len() as u64).doubted(doubt).doubted(cx.missing_awaits());
-    Some(diagnostic.doubted((!is_certain).then_some(BUSY_MACHINE)))
+    Some(diagnostic.counting(convoys.len() as u64).doubted(doubt).doubted(cx.missing_awaits()))
 }
 
 /// What the owners of a lock did while they held it.
 struct Occupation {
     held_ns: u64,
     occupied_ns: u64,
-    /// The part of `occupied_ns` in which the app did not wait for a processor, at least.
-    with_processor_ns: u64,
     /// The longest wait of an owner.
     longest: Option<Await>,
 }
@@ -135,7 +131,7 @@ impl Occupation {
             let hold = LockHold { from: pair[0].0, to: pair[1].0, occupied_ns: 0 };
             holds.entry(pair[0].1).or_default().push(hold);
         }
-        let mut occupation = Self { held_ns: 0, occupied_ns: 0, with_processor_ns: 0, longest: None };
+        let mut occupation = Self { held_ns: 0, occupied_ns: 0, longest: None };
         let mut longest_ns = 0;
         for (task, holds) in &mut holds {
             let Some(task) = cx.trace.task(*task) else { continue };
@@ -152,21 +148,16 @@ impl Occupation {
             }
             for hold in holds {
                 occupation.held_ns = occupation.held_ns.saturating_add(hold.to - hold.from);
-                let occupied_ns = hold.occupied_ns.min(hold.to - hold.from);
+                // An owner that waits for a processor keeps the lock for longer.
+                let occupied_ns = hold.occupied_ns.min(cx.ns_with_processor(hold.from, hold.to));
                 occupation.occupied_ns = occupation.occupied_ns.saturating_add(occupied_ns);
-                let with_processor_ns = occupied_ns.min(cx.ns_with_processor(hold.from, hold.to));
-                occupation.with_processor_ns = occupation.with_processor_ns.saturating_add(with_processor_ns);
             }
         }
         occupation
     }
 
     fn percent(&self) -> u64 {
-        self.percent_of(self.occupied_ns)
-    }
-
-    fn percent_of(&self, part_ns: u64) -> u64 {
-        part_ns.saturating_mul(100) / self.held_ns.max(1)
+        self.occupied_ns.saturating_mul(100) / self.held_ns.max(1)
     }
 }
 
