@@ -43,6 +43,7 @@ mod meta_interner;
 mod output;
 mod pack;
 mod pause;
+mod processor_waits;
 mod ready_queue;
 mod recording_stats;
 mod resource;
@@ -179,12 +180,15 @@ impl Trace {
         self.feed_check.is_console_late
     }
 
-    /// Returns for how long an external app waited for a processor from `from` to `to`, at most.
+    /// Declares that every wait of an external app for a processor that ended before `at` has been reported.
+    pub fn set_processor_waits_known_until(&mut self, at: Nanos) {
+        self.feed_check.processor_waits.known_until = Some(at);
+    }
+
+    /// Returns for how long a thread of an external app may have waited for a processor from `from` to `to`, at most. That
+    /// includes the time whose waits are not known yet; it is 0 if nothing reports waits.
     pub fn processor_wait_ns(&self, from: Nanos, to: Nanos) -> u64 {
-        let waits = &self.feed_check.processor_waits;
-        let first = waits.partition_point(|(_, end)| *end <= from);
-        let overlapping = waits.range(first..).take_while(|(start, _)| *start < to);
-        overlapping.map(|(start, end)| (*end).min(to) - (*start).max(from)).sum()
+        self.feed_check.processor_waits.wait_ns_max(from, to)
     }
 
     /// Returns whether something outside of the program can wake it, such as a socket; `None` if that is not known.

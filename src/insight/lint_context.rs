@@ -23,6 +23,9 @@ const WORKERS_START_NS: u64 = 50_000_000;
 /// Maximum number of tasks that a message names in one list.
 const NAMED_TASKS_MAX: usize = 5;
 
+/// Why a finding is not certain that follows from times in which the app may have waited for a processor.
+pub const BUSY_MACHINE: &str = "the machine was busy: the app may have waited for a processor meanwhile";
+
 /// Everything that a lint reads.
 #[derive(Clone, Copy)]
 pub struct LintContext<'a> {
@@ -157,6 +160,8 @@ pub struct LongPoll {
     pub to: Nanos,
     /// Time in calls that the program declares as computing.
     pub computing_ns: u64,
+    /// Time in which the thread may have waited for a processor.
+    pub waited_ns: u64,
     /// Number of computing calls.
     pub computing_calls: u64,
     /// Number of blocking calls.
@@ -173,9 +178,11 @@ impl LongPoll {
         self.to - self.from
     }
 
-    /// Observed time outside of declared computing: blocking calls and undeclared work.
+    /// Time outside of declared computing: blocking calls and undeclared work, at least. Leaves out time without data and
+    /// waits for a processor.
     pub fn blocked_ns(&self) -> u64 {
-        self.duration_ns().saturating_sub(self.computing_ns).saturating_sub(self.unobserved_ns)
+        let unblocked_ns = [self.computing_ns, self.unobserved_ns, self.waited_ns];
+        unblocked_ns.into_iter().fold(self.duration_ns(), u64::saturating_sub)
     }
 }
 
@@ -230,10 +237,11 @@ impl<'a> LintContext<'a> {
             from,
             to,
             computing_ns: 0,
+            unobserved_ns: self.unobserved_ns(from, to),
+            waited_ns: self.trace.processor_wait_ns(from, to),
             computing_calls: 0,
             blocking_calls: 0,
             longest_call: None,
-            unobserved_ns: self.unobserved_ns(from, to),
         };
         for call in calls[first..].iter().take_while(|call| call.start < to) {
             let end = call.end().unwrap_or(to).min(to);
@@ -249,6 +257,14 @@ impl<'a> LintContext<'a> {
             }
         }
         poll
+    }
+
+    /// Length of an interval without the time in which no data arrived, and without that in which an external app may have
+    /// waited for a processor. If other programs keep the machine busy, everything takes longer, which is no problem of
+    /// the app.
+    pub fn observed_ns(&self, from: Nanos, to: Nanos) -> u64 {
+        let left_out_ns = self.trace.processor_wait_ns(from, to).saturating_add(self.unobserved_ns(from, to));
+        to.saturating_sub(from).saturating_sub(left_out_ns)
     }
 
     /// Call and source location of an await.

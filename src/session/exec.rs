@@ -131,7 +131,7 @@ impl ExecSession {
             freeze: FreezeState::default(),
             app_end: AppEnd::default(),
             outside_input: OutsideInputCheck::default(),
-            processor_wait: ProcessorWaitSampler::default(),
+            processor_wait: ProcessorWaitSampler::new(clock),
             parse_error: None,
             outcome: None,
         };

@@ -160,7 +160,7 @@ impl Trace {
                 }
             }
             Event::ConsoleLate => self.feed_check.is_console_late = true,
-            Event::ProcessorWait { from, to } => self.feed_check.add_processor_wait(from, to),
+            Event::ProcessorWait { from, to, waited_ns } => self.feed_check.processor_waits.add(from, to, waited_ns),
             Event::OutsideInput { is_possible } => self.feed_check.outside_input = is_possible,
             Event::Sample { task, last_poll, last_wake } => self.apply_sample(task, last_poll, last_wake),
             Event::SampledWake { task, at } => {

@@ -309,12 +309,14 @@ pub enum Event {
     },
     /// The console cannot keep up with the program, and reports new events late.
     ConsoleLate,
-    /// The threads of an external app waited for a processor in an interval: other programs kept them busy.
+    /// Threads of an external app waited for a processor in an interval: other programs kept them busy.
     ProcessorWait {
         /// Start of the interval.
         from: Nanos,
         /// End of the interval.
         to: Nanos,
+        /// Maximum time that one thread waited, in nanoseconds.
+        waited_ns: u64,
     },
     /// Whether something outside of the program can wake it, such as a socket; `None` if that is not known.
     OutsideInput {

@@ -2,20 +2,16 @@
 //!
 //! Both feeds count polls, wakes and self-wakes independently, so their counts of each task are compared.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::fidelity::Fidelity;
 use super::id::TaskId;
+use super::processor_waits::ProcessorWaits;
 use super::recording_stats::RecordingStats;
 use super::task::Task;
 use super::task_meta::TaskCounts;
 use super::time::Nanos;
 use super::unknown_counts::UnknownCounts;
-
-/// Maximum number of retained intervals in which an app waited for a processor.
-const PROCESSOR_WAITS_MAX: usize = 10_000;
 
 /// A task whose counts differ between the two feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,11 +54,11 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
-    /// The console has reported new events late. Not stored in archives.
+    /// The console has reported new events late.
     pub is_console_late: bool,
-    /// Intervals in which an external app waited for a processor, oldest first. Not stored in archives.
-    pub processor_waits: VecDeque<(Nanos, Nanos)>,
-    /// Whether something outside of the program can wake it; `None` if that is not known. Not stored in archives.
+    /// When an external app waited for a processor.
+    pub processor_waits: ProcessorWaits,
+    /// Whether something outside of the program can wake it; `None` if that is not known.
     pub outside_input: Option<bool>,
     /// What was observed and could not be attributed.
     pub unknown: UnknownCounts,
@@ -75,18 +71,6 @@ impl FeedCheck {
     #[inline]
     pub fn is_exact(&self) -> bool {
         self.fidelity == Fidelity::Exact
-    }
-
-    /// Adds an interval in which the app waited for a processor. Extends the last one if it follows it.
-    pub fn add_processor_wait(&mut self, from: Nanos, to: Nanos) {
-        if let Some(last) = self.processor_waits.back_mut().filter(|last| last.1 >= from) {
-            last.1 = last.1.max(to);
-            return;
-        }
-        if self.processor_waits.len() == PROCESSOR_WAITS_MAX {
-            self.processor_waits.pop_front();
-        }
-        self.processor_waits.push_back((from, to));
     }
 
     /// Returns the disagreement of the feeds about `task`, if there is one.

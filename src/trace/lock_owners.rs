@@ -3,7 +3,9 @@
 //! tokio reports whether a lock is locked, but not by which task. Its owner is the task whose call acquired it last, unless
 //! the outcome of a later call is unknown. Guards from `try_lock`, and guards that were moved, are not visible.
 
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::awaits::AwaitOutcome;
 use super::id::{AwaitId, ResourceId, TaskId};
@@ -24,7 +26,7 @@ impl ResourceAttribute {
 }
 
 /// The calls of one lock from the last one that acquired it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct LockCalls {
     /// When it was acquired last, and by which task.
     acquired: Option<(Nanos, TaskId)>,
@@ -44,8 +46,8 @@ impl LockCalls {
 }
 
 /// The last calls of each lock.
-#[derive(Clone, Debug, Default)]
-pub struct LockOwners(FxHashMap<ResourceId, LockCalls>);
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LockOwners(BTreeMap<ResourceId, LockCalls>);
 
 impl LockOwners {
     /// Records the end of a lock call.

@@ -166,17 +166,17 @@ pub struct Resources {
     open_acquisitions: BTreeMap<(ResourceId, TaskId), Vec<usize>>,
     lost_notifications: Vec<LostNotification>,
     unawaited_coroutines: Vec<(Option<TaskId>, Nanos, UnawaitedCoroutine)>,
-    /// Releases by another task, or because the owner was dropped. Not stored in archives.
-    #[serde(skip)]
+    /// Releases by another task, or because the owner was dropped.
     releases_by_others: Vec<(ResourceId, TaskId, Nanos)>,
 }
 
 impl Resources {
-    /// Returns whether all ids and indices are in range, for resources that were read from a file.
+    /// Returns whether all ids, indices and lengths are in range, for resources that were read from a file.
     pub(super) fn is_in_range(&self) -> bool {
         const COUNT_MAX: usize = u32::MAX as usize / 4;
         let counts = [self.evicted, self.entries.len(), self.evicted_acquisitions, self.acquisitions.len()];
-        counts.iter().all(|count| *count < COUNT_MAX)
+        let lists = [self.lost_notifications.len(), self.unawaited_coroutines.len(), self.releases_by_others.len()];
+        counts.iter().all(|count| *count < COUNT_MAX) && lists.iter().all(|count| *count <= LOST_AND_UNAWAITED_MAX)
     }
 
     /// Returns the description of resource `id`, or `None` if it was evicted.

@@ -6,7 +6,10 @@ use loopscope::feed::archive::{
 };
 use loopscope::insight::{Thresholds, run_lints};
 use loopscope::report::{JsonReport, ReportInput, RunSource};
-use loopscope::trace::{Axis, Event, PauseReason, TaskId, TaskKind, TaskMeta, TaskOutcome, TaskStats, Trace};
+use loopscope::trace::{
+    AwaitKind, Axis, Event, PauseReason, ResourceAttribute, ResourceKind, TaskId, TaskKind, TaskMeta, TaskOutcome,
+    TaskStats, Trace,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -15,6 +18,7 @@ use crate::example_app::{TempFolder, wait_until};
 use crate::fuzz_targets::{query_everything, repair_checksums};
 use crate::synthetic::{EventMix, SyntheticLoop};
 use crate::trace as storm;
+use crate::trace_builder::TraceBuilder;
 
 /// Number of polls in two seed files, which were written when the format version was introduced.
 const POLLS_IN_COMPLETE_SEED: u64 = 114;
@@ -82,6 +86,8 @@ fn reads_archives_of_this_version() {
     let first = trace.tasks().first().expect("the seed has a task");
     assert_eq!((first.counts.polls, trace.awaits().len(), trace.is_external()), (5, 5, true));
     assert!(first.sampled_wake().is_some());
+    assert_eq!((trace.is_console_late(), trace.outside_input()), (true, Some(false)));
+    assert_eq!(trace.processor_wait_ns(0, 105_000_000), 30_000_000, "20 ms, 5 ms and the last 5 ms");
 }
 
 /// Returns the reasons of all pauses, in order.
@@ -257,6 +263,22 @@ fn archive_keeps_roles_of_evicted_tasks() {
         assert!(opened.evicted().count > 1_000, "{} tasks were evicted", opened.evicted().count);
         assert_eq!(opened.task_counts(), live, "with {budget_bytes} bytes");
     }
+}
+
+/// tokio reports no owners of locks: an archive keeps those that were inferred.
+#[test]
+fn archive_keeps_inferred_owners_of_locks() {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    let task = builder.spawn("owner");
+    let lock = builder.new_resource(ResourceKind::Lock, "Mutex", 1);
+    let call = builder.start_await(task, AwaitKind::Sync, "Mutex::lock", Some(lock));
+    builder.end_await_ready(call);
+    let attribute = ResourceAttribute { name: "locked".into(), value: "true".into(), unit: "".into() };
+    builder.apply(Event::ResourceAttribute { resource: lock, attribute: Box::new(attribute) });
+    assert_eq!(builder.trace.lock_owner(lock), Some(task));
+    let bytes = write_at_once(&builder.trace);
+    assert_eq!(read_archive(&bytes[..], usize::MAX).expect("the archive opens").trace.lock_owner(lock), Some(task));
 }
 
 /// Without a tail, as after a crash, the numbers of tasks come from what is there, whatever the budget of the reader.

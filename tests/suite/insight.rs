@@ -223,7 +223,7 @@ fn leak_reports_tasks_that_never_end() {
 }
 
 /// Builds an external app in which two tasks have waited for each other's mutex for `waited_ns`.
-fn crossed_mutexes(locked: &str, waited_ns: u64) -> TraceBuilder {
+pub fn crossed_mutexes(locked: &str, waited_ns: u64) -> TraceBuilder {
     let mut builder = TraceBuilder::default();
     builder.trace.set_external();
     let tasks = ["left", "right"].map(|name| builder.spawn(name));
@@ -757,7 +757,7 @@ fn findings_across_dropped_events_are_uncertain() {
 }
 
 /// Builds an external app with a task that waits, and a timer if `has_timer`.
-fn waiting_app(waker_counts: Option<(u64, u64)>, has_timer: bool, waited_ns: u64) -> TraceBuilder {
+pub fn waiting_app(waker_counts: Option<(u64, u64)>, has_timer: bool, waited_ns: u64) -> TraceBuilder {
     let mut builder = TraceBuilder::default();
     builder.trace.set_external();
     let tasks = ["other", "stuck"].map(|name| builder.spawn(name));

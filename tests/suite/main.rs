@@ -35,6 +35,7 @@ mod layering;
 mod module_graph;
 mod pages;
 mod probe_ring;
+mod processor_waits;
 mod property;
 mod pty;
 mod readme;

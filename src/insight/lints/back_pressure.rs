@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::lint_context::BUSY_MACHINE;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{Await, AwaitKind, AwaitOutcome, AwaitSite, Nanos, ResourceId, SiteId, TaskId};
@@ -28,6 +29,8 @@ struct SenderStats {
     /// Sends that had to wait.
     waits: u64,
     waited_ns: u64,
+    /// The part of `waited_ns` in which the app did not wait for a processor.
+    with_processor_ns: u64,
     first_start: Nanos,
     last_end: Nanos,
     /// The first send that had to wait.
@@ -37,7 +40,11 @@ struct SenderStats {
 impl SenderStats {
     /// Share of the sending time that was spent waiting, in percent.
     fn waited_percent(&self) -> u64 {
-        self.waited_ns.saturating_mul(100) / self.last_end.saturating_sub(self.first_start).max(1)
+        self.percent_of(self.waited_ns)
+    }
+
+    fn percent_of(&self, waited_ns: u64) -> u64 {
+        waited_ns.saturating_mul(100) / self.last_end.saturating_sub(self.first_start).max(1)
     }
 }
 
@@ -83,6 +90,8 @@ impl LintPass for BackPressurePass {
         if cx.duration_ns(found) > if cx.trace.is_external() { EXTERNAL_WAIT_NS_MIN } else { 0 } {
             stats.waits += 1;
             stats.waited_ns = stats.waited_ns.saturating_add(cx.duration_ns(found));
+            let with_processor_ns = cx.observed_ns(found.start, cx.end_of(found));
+            stats.with_processor_ns = stats.with_processor_ns.saturating_add(with_processor_ns);
             stats.first_wait.get_or_insert(*found);
         }
     }
@@ -121,5 +130,6 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
     );
     let diagnostic = Diagnostic::new(Some(**task), first_wait.start, problem, evidence);
     let diagnostic = diagnostic.at(cx.location_of(&first_wait).or(spawned_at)).counting(slowed.len() as u64);
-    Some(diagnostic.doubted(cx.missing_awaits()))
+    let is_certain = worst.percent_of(worst.with_processor_ns) > thresholds.back_pressure_percent;
+    Some(diagnostic.doubted(cx.missing_awaits()).doubted((!is_certain).then_some(BUSY_MACHINE)))
 }

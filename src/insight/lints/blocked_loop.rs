@@ -4,8 +4,8 @@
 //! script; other programs declare none). What remains are calls that block, such as a blocking
 //! sleep, file access or an OS lock. Either the blocking call is known, or another task was delayed by the poll: it was
 //! scheduled meanwhile, or a timer or I/O woke it only when the poll had ended. A poll in `block_in_place` is not reported,
-//! because another thread continues the worker's tasks. Nor is one during which an app that loopscope started waited
-//! for a processor: the machine was busy.
+//! because another thread continues the worker's tasks. The time for which an app that loopscope started may have
+//! waited for a processor is subtracted: the machine was busy.
 //! *Problem*: no other task on the loop runs meanwhile, although the thread is idle. On a multi-threaded runtime the
 //! other workers go on, but the timers and sockets of all of them may wait for the blocked one.
 //! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computation is a different problem:
@@ -58,7 +58,6 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         poll.blocked_ns() > cx.thresholds.blocked_loop_ns
             && !cx.index.starts_worker(poll.from, poll.to)
             && !panicked(poll)
-            && cx.trace.processor_wait_ns(poll.from, poll.to) * 2 < poll.duration_ns()
     };
     let mut polls: Vec<LongPoll> = cx.long_polls(task).filter(is_blocked).collect();
     let first = polls.iter().map(|poll| poll.from).min()?;
@@ -72,13 +71,16 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         let (location, longest) = (cx.describe_await(&call), human_ns(cx.duration_ns(&call)));
         format!("{}, the longest {longest}: {location}", pluralize(calls, "blocking call"))
     });
+    let is_running = poll.to == cx.trace.now() && task.outcome.is_none();
     let doubt = if cx.trace.fidelity() == Fidelity::Sampled && cx.index.has_late_worker() {
         Some("the app uses `block_in_place`, and single starts of workers may be reported late")
+    } else if is_running && poll.waited_ns > 0 {
+        Some("the poll has not ended, and its thread may wait for a processor")
     } else if delayed.count > 0 || call.is_some() {
         None
     } else if cx.trace.fidelity() == Fidelity::Sampled {
         Some("single wakes are not reported, so it is not known whether another task was delayed")
-    } else if poll.to == cx.trace.now() && task.outcome.is_none() && !has_unrecorded_end(cx) {
+    } else if is_running && !has_unrecorded_end(cx) {
         Some("the trace ends with this poll, so it is not known yet whether another task was delayed")
     } else {
         return None;
@@ -98,13 +100,9 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
             format!("; delayed {count}, {name} for {}", human_ns(ns))
         }
     };
-    // Computation is a different problem (`never-yields`) with a different fix.
-    let computation = match poll.computing_ns {
-        0 => String::new(),
-        ns => format!("; not counted: {} of computation", human_ns(ns)),
-    };
+    let not_counted = not_counted(poll);
     let evidence = format!(
-        "{} longer than {}, first at {}, {} in total; {}{computation}{delayed}{which}",
+        "{} longer than {}, first at {}, {} in total; {}{not_counted}{delayed}{which}",
         pluralize(polls.len() as u64, "poll"),
         human_ns(cx.thresholds.blocked_loop_ns),
         human_ns(first),
@@ -115,6 +113,20 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let diagnostic =
         Diagnostic::new(Some(task.id), first, problem, evidence).at(called_at.or(task.meta.location.as_ref()));
     Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
+}
+
+/// Describes the parts of a poll that are not counted. Computation is a different problem (`never-yields`) with a
+/// different fix.
+fn not_counted(poll: &LongPoll) -> String {
+    let computation = match poll.computing_ns {
+        0 => String::new(),
+        ns => format!("; not counted: {} of computation", human_ns(ns)),
+    };
+    let wait = match poll.waited_ns {
+        0 => String::new(),
+        ns => format!("; not counted: at most {} of waiting for a processor", human_ns(ns)),
+    };
+    computation + &wait
 }
 
 /// Whether the app ended before its last events were recorded, such as the ends of the last polls.
@@ -146,8 +158,9 @@ fn delay_of(cx: &LintContext, other: &Task, poll: &LongPoll) -> Option<u64> {
     match cx.trace.state_at(other.id, last)? {
         TaskState::Scheduled => {
             let since = cycle.map_or(other.lane.spawned_at(), |cycle| cycle.scheduled_at().unwrap_or(poll.from));
-            let delay_ns = poll.to - since.max(poll.from).min(poll.to);
-            (!has_several_threads || delay_ns >= DELAY_NS_MIN).then_some(delay_ns)
+            let since = since.max(poll.from).min(poll.to);
+            let has_waited = || cx.observed_ns(since, poll.to) >= DELAY_NS_MIN;
+            (!has_several_threads || has_waited()).then_some(poll.to - since)
         }
         // The driver runs only between polls: what it wakes right after this one was due during it.
         TaskState::Waiting(..) => {
@@ -156,8 +169,8 @@ fn delay_of(cx: &LintContext, other: &Task, poll: &LongPoll) -> Option<u64> {
             let since = cycle.end()?.max(poll.from);
             let is_late = source == WakeSource::Driver && woken >= poll.to && woken - poll.to <= LATE_WAKE_NS_MAX;
             let delay_ns = poll.to.saturating_sub(since);
-            (is_late && delay_ns > 0 && (!has_several_threads || delay_ns * 2 >= poll.duration_ns()))
-                .then_some(delay_ns)
+            let has_waited = || cx.observed_ns(since, poll.to).saturating_mul(2) >= poll.duration_ns();
+            (is_late && delay_ns > 0 && (!has_several_threads || has_waited())).then_some(delay_ns)
         }
         _ => None,
     }

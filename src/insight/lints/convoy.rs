@@ -148,7 +148,8 @@ impl Occupation {
                 }
             }
             for hold in holds {
-                let held_ns = hold.to - hold.from;
+                // An owner that waits for a processor keeps the lock for longer.
+                let held_ns = cx.observed_ns(hold.from, hold.to);
                 occupation.held_ns = occupation.held_ns.saturating_add(held_ns);
                 occupation.occupied_ns = occupation.occupied_ns.saturating_add(hold.occupied_ns.min(held_ns));
             }

@@ -142,8 +142,7 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
             is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
         }
     };
-    let unobserved_ns = cx.unobserved_ns(wait.start, cx.end_of(wait));
-    is_last && cx.duration_ns(wait).saturating_sub(unobserved_ns) >= WAIT_MIN_NS
+    is_last && cx.observed_ns(wait.start, cx.end_of(wait)) >= WAIT_MIN_NS
 }
 
 /// Infers when each lock of an external app was acquired: at the end of each lock call that completed, or whose outcome is

@@ -38,8 +38,7 @@ impl LintPass for LostWakerPass {
             Some(_) => cx.trace.console_complete_until().min(cx.run_end()),
             None => cx.run_end(),
         };
-        let counted_ns = counted_until.saturating_sub(since).saturating_sub(cx.unobserved_ns(since, counted_until));
-        if counted_ns < cx.thresholds.lost_waker_ns {
+        if cx.observed_ns(since, counted_until) < cx.thresholds.lost_waker_ns {
             return;
         }
         let waited_ns = cx.run_end().saturating_sub(since);

@@ -76,9 +76,9 @@ impl LintPass for NoProgressPass {
 
     fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
         let waiting = std::mem::take(&mut self.waiting);
-        let now = cx.trace.now();
-        let idle_ns = now.saturating_sub(self.last_activity).saturating_sub(cx.unobserved_ns(self.last_activity, now));
-        if self.can_move || idle_ns < cx.thresholds.no_progress_ns || has_pending_timer(cx) {
+        let idle_ns = cx.trace.now().saturating_sub(self.last_activity);
+        let is_idle = cx.observed_ns(self.last_activity, cx.trace.now()) >= cx.thresholds.no_progress_ns;
+        if self.can_move || !is_idle || has_pending_timer(cx) {
             return Vec::new();
         }
         let is_external = cx.trace.is_external();

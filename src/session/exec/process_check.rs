@@ -11,10 +11,14 @@ impl ExecSession {
         if let Some(is_possible) = self.outside_input.check_if_due(pid, port.number()) {
             self.trace.apply(Event::OutsideInput { is_possible });
         }
-        if let Some((from, to)) = self.processor_wait.sample_if_due(pid, self.clock) {
+        if let Some(waited) = self.processor_wait.sample_if_due(pid, self.clock) {
             let clock = self.recording.clock_mut();
-            let (from, to) = (clock.loop_time(from), clock.loop_time(to));
-            self.trace.apply(Event::ProcessorWait { from, to });
+            let [from, to, known_until] =
+                [waited.from, waited.to, waited.known_until].map(|epoch_ns| clock.loop_time(epoch_ns));
+            if waited.is_notable() {
+                self.trace.apply(Event::ProcessorWait { from, to, waited_ns: waited.waited_ns });
+            }
+            self.trace.set_processor_waits_known_until(known_until);
         }
     }
 }

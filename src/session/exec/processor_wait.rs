@@ -1,6 +1,9 @@
-//! Finds out when the threads of a started app wait for a processor, because other programs keep them busy.
+//! Finds out for how long the threads of a started app wait for a processor, because other programs keep them busy.
 //!
 //! A poll then takes long although it does not block. Reads `/proc`.
+//!
+//! The system counts a wait when it ends, so each count includes waits that began before the last sample. What is not
+//! known is how long a thread waited between the last sample and its end.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,47 +15,93 @@ use super::epoch_clock::EpochClock;
 /// Minimum time between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Share of the time between two samples that one thread must have waited, as a divisor.
-const SHARE_DIVISOR: u64 = 4;
+/// Minimum wait that is reported, in nanoseconds: a fiftieth of the time between two samples. Shorter ones do not make a
+/// poll noticeably longer, and are usual on an idle machine.
+const WAIT_NS_MIN: u64 = 1_000_000;
+
+/// Names of the threads of the app's console and of its recording, which poll no tasks of the app. Linux cuts names after
+/// 15 bytes.
+const CONSOLE_THREADS: [&str; 2] = ["console_subscri", "console/subscri"];
 
 /// By thread, for how many nanoseconds it has waited for a processor so far.
 type ThreadWaits = FxHashMap<u64, u64>;
 
-/// A sample of all threads: when it was taken, also in nanoseconds since 1970.
+/// A sample of all threads.
 #[derive(Debug)]
 struct WaitSample {
-    taken_at: Instant,
-    epoch_ns: u64,
+    /// When the first thread was read, in nanoseconds since 1970.
+    began_ns: u64,
+    /// When the last thread was read, in nanoseconds since 1970.
+    ended_ns: u64,
     waits: ThreadWaits,
 }
 
-/// Samples how long the threads of an app have waited for a processor.
-#[derive(Debug, Default)]
-pub struct ProcessorWaitSampler {
-    last: Option<WaitSample>,
+/// How long the threads of an app waited for a processor in an interval, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampledWait {
+    /// Start of the interval.
+    pub from: u64,
+    /// End of the interval.
+    pub to: u64,
+    /// Maximum time that one thread waited.
+    pub waited_ns: u64,
+    /// Every wait that ended before this time has been reported.
+    pub known_until: u64,
 }
 
-impl ProcessorWaitSampler {
-    /// Takes a sample of the process `pid` if one is due. Returns the interval since the last one, in nanoseconds since
-    /// 1970, if a thread waited for a processor for much of it.
-    pub fn sample_if_due(&mut self, pid: u32, clock: EpochClock) -> Option<(u64, u64)> {
-        if self.last.as_ref().is_some_and(|last| last.taken_at.elapsed() < SAMPLE_INTERVAL) {
-            return None;
-        }
-        let now = WaitSample { taken_at: Instant::now(), epoch_ns: clock.now(), waits: thread_waits(pid) };
-        let before = self.last.take();
-        let waited = before.filter(|before| has_waited(before, &now)).map(|before| (before.epoch_ns, now.epoch_ns));
-        self.last = Some(now);
-        waited
+impl SampledWait {
+    /// Returns whether the wait is long enough to be reported.
+    pub fn is_notable(&self) -> bool {
+        self.waited_ns >= WAIT_NS_MIN
     }
 }
 
-/// Whether a thread waited for much of the time between two samples.
-fn has_waited(before: &WaitSample, now: &WaitSample) -> bool {
-    let limit_ns = now.epoch_ns.saturating_sub(before.epoch_ns) / SHARE_DIVISOR;
-    now.waits.iter().any(|(thread, wait_ns)| {
-        before.waits.get(thread).is_some_and(|earlier_ns| wait_ns.saturating_sub(*earlier_ns) > limit_ns)
-    })
+/// Samples how long the threads of an app have waited for a processor.
+#[derive(Debug)]
+pub struct ProcessorWaitSampler {
+    last: WaitSample,
+    sampled_at: Option<Instant>,
+}
+
+impl ProcessorWaitSampler {
+    /// Creates a sampler for an app that is about to start.
+    pub fn new(clock: EpochClock) -> Self {
+        let now = clock.now();
+        Self { last: WaitSample { began_ns: now, ended_ns: now, waits: ThreadWaits::default() }, sampled_at: None }
+    }
+
+    /// Takes a sample of the process `pid` if one is due. Returns how long its threads have waited since the last one, or
+    /// `None` if that is not known.
+    pub fn sample_if_due(&mut self, pid: u32, clock: EpochClock) -> Option<SampledWait> {
+        if self.sampled_at.is_some_and(|sampled_at| sampled_at.elapsed() < SAMPLE_INTERVAL) {
+            return None;
+        }
+        self.sampled_at = Some(Instant::now());
+        let began_ns = clock.now();
+        let waits = thread_waits(pid);
+        // Of a process that has ended only the first thread remains. The last waits of the others are not known.
+        if waits.is_empty() || has_ended(pid) {
+            return None;
+        }
+        let sample = WaitSample { began_ns, ended_ns: clock.now(), waits };
+        let waited = waited_between(&self.last, &sample, |thread| is_console_thread(pid, thread));
+        self.last = sample;
+        Some(waited)
+    }
+}
+
+/// Returns how long threads waited between two samples. `is_console` tells the threads of the app's console.
+fn waited_between(before: &WaitSample, now: &WaitSample, is_console: impl Fn(u64) -> bool) -> SampledWait {
+    let waited = now.waits.iter().map(|(thread, wait_ns)| {
+        let earlier_ns = before.waits.get(thread).copied().unwrap_or(0);
+        // A lower count is that of a new thread with the same id.
+        (*thread, wait_ns.checked_sub(earlier_ns).unwrap_or(*wait_ns))
+    });
+    let of_app = waited.filter(|(thread, waited_ns)| *waited_ns >= WAIT_NS_MIN && !is_console(*thread));
+    let waited_ns = of_app.map(|(_, waited_ns)| waited_ns).max().unwrap_or(0);
+    // The first of these waits may have begun before the interval, but not earlier than by its length.
+    let from = before.began_ns.saturating_sub(waited_ns);
+    SampledWait { from, to: now.ended_ns, waited_ns, known_until: now.began_ns }
 }
 
 /// Returns the threads of a process, each with the time that it has waited for a processor so far.
@@ -66,14 +115,73 @@ fn thread_waits(pid: u32) -> ThreadWaits {
     threads.flatten().filter_map(wait_of).collect()
 }
 
+/// Whether a process has ended, although its parent may not know that yet.
+fn has_ended(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    state.is_none_or(|state| matches!(state, 'Z' | 'X'))
+}
+
+/// Whether a thread belongs to console-subscriber.
+fn is_console_thread(pid: u32, thread: u64) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm")).unwrap_or_default();
+    CONSOLE_THREADS.contains(&name.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn sample(began_ns: u64, waits_ms: &[(u64, u64)]) -> WaitSample {
+        let waits = waits_ms.iter().map(|(thread, wait_ms)| (*thread, wait_ms * MILLISECOND)).collect();
+        WaitSample { began_ns, ended_ns: began_ns + 1, waits }
+    }
 
     #[test]
     fn reads_the_threads_of_a_process() {
         let own = u64::from(std::process::id());
         assert!(thread_waits(std::process::id()).contains_key(&own));
         assert!(thread_waits(0).is_empty());
+        assert!(!has_ended(std::process::id()) && has_ended(0));
+    }
+
+    #[test]
+    fn console_threads_are_known_by_name() {
+        for (name, expected) in
+            [("console_subscriber", true), ("console/subscriber/recorder/io", true), ("console-of-app", false)]
+        {
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            let is_console = || {
+                let link = fs::read_link("/proc/thread-self").expect("Linux has this link");
+                let thread = link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a thread id");
+                is_console_thread(std::process::id(), thread)
+            };
+            let thread = thread.spawn(is_console).expect("the thread starts");
+            assert_eq!(thread.join().expect("no panic"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn longest_wait_of_the_apps_threads_counts() {
+        let start = 1_000 * MILLISECOND;
+        let before = sample(start, &[(1, 10), (2, 500), (3, 0), (4, 90)]);
+        let now = sample(start + 50 * MILLISECOND, &[(1, 30), (2, 508), (3, 45), (4, 5), (5, 7)]);
+        let waited = waited_between(&before, &now, |thread| thread == 3);
+        assert_eq!(waited.waited_ns, 20 * MILLISECOND);
+        assert_eq!((waited.from, waited.to), (start - 20 * MILLISECOND, now.ended_ns), "it may have begun before");
+        assert_eq!(waited.known_until, now.began_ns);
+        let waited_ms =
+            |ignored: &[u64]| waited_between(&before, &now, |thread| ignored.contains(&thread)).waited_ns / MILLISECOND;
+        assert_eq!(waited_ms(&[1, 3]), 8);
+        assert_eq!(waited_ms(&[1, 2, 3]), 7, "a thread that started since");
+        assert_eq!(waited_ms(&[1, 2, 3, 5]), 5, "a new thread with the id of another one");
+    }
+
+    #[test]
+    fn short_waits_are_not_notable() {
+        let waited = |wait_ms| waited_between(&sample(0, &[]), &sample(9, &[(1, wait_ms)]), |_| false);
+        assert!(!waited(0).is_notable() && waited(1).is_notable());
     }
 }

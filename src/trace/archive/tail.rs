@@ -12,10 +12,12 @@ use super::super::gap::Gap;
 use super::super::id::{AwaitId, TaskId};
 use super::super::lane::{Lane, LaneTail};
 use super::super::location::Location;
+use super::super::lock_owners::LockOwners;
 use super::super::loop_counts::LoopCounts;
 use super::super::loop_state::PhaseCounts;
 use super::super::marks::push_mark;
 use super::super::pause::Pauses;
+use super::super::processor_waits::ProcessorWaits;
 use super::super::ready_queue::ReadyQueueHistory;
 use super::super::recording_stats::RecordingStats;
 use super::super::resource::Resources;
@@ -60,6 +62,10 @@ pub(super) struct ArchiveTail<'a> {
     /// One row for every other task, in spawn order.
     pub rows: Vec<TaskRow<'a>>,
     pub unknown: UnknownCounts,
+    pub is_console_late: bool,
+    pub outside_input: Option<bool>,
+    pub processor_waits: Cow<'a, ProcessorWaits>,
+    pub lock_owners: Cow<'a, LockOwners>,
 }
 
 /// A task without its metadata and its sealed history.
@@ -177,6 +183,10 @@ impl Trace {
             evicted: Cow::Borrowed(&self.retention.evicted),
             rows: self.history.tasks.iter().map(TaskRow::from_task).collect(),
             unknown: self.feed_check.unknown,
+            is_console_late: self.feed_check.is_console_late,
+            outside_input: self.feed_check.outside_input,
+            processor_waits: Cow::Borrowed(&self.feed_check.processor_waits),
+            lock_owners: Cow::Borrowed(&self.history.lock_owners),
         })
     }
 
@@ -193,7 +203,7 @@ impl Trace {
         let is_complete =
             tail.evicted.count.checked_add(tail.rows.len() as u64) == Some(self.history.tasks.len() as u64);
         let fits = is_in_order && is_defined && is_complete;
-        if !fits || !tail.resources.is_in_range() {
+        if !fits || !tail.resources.is_in_range() || !tail.processor_waits.is_valid() {
             return Err(TraceLoadError::Mismatch);
         }
         let freed_bytes = self.history.awaits.restore_tail(tail.awaits).ok_or(TraceLoadError::Mismatch)?;
@@ -207,6 +217,9 @@ impl Trace {
         (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
         self.feed_check.fidelity = tail.fidelity;
         self.feed_check.unknown = tail.unknown;
+        self.feed_check.is_console_late = tail.is_console_late;
+        self.feed_check.outside_input = tail.outside_input;
+        self.feed_check.processor_waits = tail.processor_waits.into_owned();
         self.feed_check.is_external = tail.is_external;
         self.history.are_awaits_side_by_side = tail.is_external;
         self.loop_state.running_off_loop = tail.running_off_loop;
@@ -221,6 +234,7 @@ impl Trace {
         gaps.for_each(|gap| push_mark(&mut self.history.gaps, gap));
         self.loop_state.ready_queue = tail.ready.into_owned();
         self.history.resources = tail.resources.into_owned();
+        self.history.lock_owners = tail.lock_owners.into_owned();
         self.history.loop_lane.restore_tail(tail.loop_lane);
         self.set_rows(tail.rows, tail.evicted.into_owned());
         Ok(())
@@ -353,6 +367,21 @@ mod tests {
         let (restored, _) = loader.finish();
         let evicted = restored.evicted();
         assert!(evicted.count > 1_000 && evicted.scheduled_ns == 5 * evicted.count, "{evicted:?}");
+    }
+
+    #[test]
+    fn rejects_waits_that_are_out_of_order() {
+        let restore = |waits: &[(Nanos, Nanos)]| {
+            let mut source = Trace::default();
+            source.feed_check.processor_waits = ProcessorWaits::from_unchecked(waits);
+            let mut restored = Trace::default();
+            let result = restored.restore_tail(&source.encode_tail(&ArchiveCursor::default()), |text| text.into());
+            result.map(|()| restored.processor_wait_ns(0, 100))
+        };
+        assert_eq!(restore(&[(0, 20), (10, 30)]), Ok(40));
+        for waits in [&[(10, 30), (0, 40)][..], &[(0, 40), (10, 30)], &[(20, 10)], &[(0, 1); 20_000]] {
+            assert_eq!(restore(waits), Err(TraceLoadError::Mismatch));
+        }
     }
 
     #[test]
