@@ -23,6 +23,7 @@ mod finding_groups;
 mod lint_context;
 mod lint_runner;
 mod lints;
+mod long_poll;
 mod missing_data;
 mod outside_wake;
 mod panic_messages;

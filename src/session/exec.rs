@@ -250,19 +250,23 @@ impl ExecSession {
         self.recording.skip_missing(lines, &mut |event| time_queue.apply_in_order(event, trace));
     }
 
-    /// Applies what waited for the recording to be read up to `horizon`, and advances time. Returns whether anything
-    /// changed.
-    fn catch_up(&mut self, read_horizon: u64) -> bool {
-        let previous = (self.trace.now(), self.trace.output().lines().len());
+    /// Advances time to `read_horizon`, up to which the recording has been read.
+    fn advance_time(&mut self, read_horizon: u64) {
         let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
         let idle_ns = u64::try_from(self.last_chunk_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.recording.flush_idle(idle_ns, &mut |event| time_queue.apply_in_order(event, trace));
-        self.recording
-            .resolve_late_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
         let at = self.recording.clock_mut().loop_time(read_horizon.min(self.clock.now()).saturating_sub(LATENESS_NS));
         if !self.app_end.has_ended() {
-            self.time_queue.apply_in_order(Event::Advance { at }, &mut self.trace);
+            time_queue.apply_in_order(Event::Advance { at }, trace);
         }
+    }
+
+    /// Applies what waited for the recording to be read. A busy app may write faster than it is read, so this must not wait
+    /// for the end of the recording.
+    fn catch_up(&mut self) {
+        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
+        self.recording
+            .resolve_late_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
         let events = self.correlator.catch_up(&mut self.recording, &self.trace);
         self.read_sources(&events);
         events.into_iter().for_each(|event| self.trace.apply(event));
@@ -271,10 +275,9 @@ impl ExecSession {
             self.recording.set_reported_interval(from, until);
         }
         if let Some(counted) = self.correlator.counted_until() {
-            let counted = self.recording.clock_mut().loop_time(counted);
+            let counted = self.recording.clock_mut().loop_time(counted).min(self.trace.now());
             self.trace.set_console_complete_until(counted);
         }
-        previous != (self.trace.now(), self.trace.output().lines().len())
     }
 
     /// Stops the process if that was requested and is due.
@@ -351,9 +354,12 @@ impl Session for ExecSession {
             has_more = self.parse_recording(read_horizon);
             changed |= has_more;
         }
+        let previous = (self.trace.now(), self.trace.output().lines().len());
         if !has_more {
-            changed |= self.catch_up(read_horizon);
+            self.advance_time(read_horizon);
         }
+        self.catch_up();
+        changed |= previous != (self.trace.now(), self.trace.output().lines().len());
         if changed {
             self.trace.set_recording_stats(self.recording.stats().clone());
         }

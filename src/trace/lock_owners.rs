@@ -1,7 +1,8 @@
 //! Owners of the locks of an external app, inferred from its lock calls.
 //!
 //! tokio reports whether a lock is locked, but not by which task. Its owner is the task whose call acquired it last, unless
-//! the outcome of a later call is unknown. Guards from `try_lock`, and guards that were moved, are not visible.
+//! the outcome of a later call is unknown. If no call is known to have acquired it, and only one may have, that is the
+//! owner. Guards from `try_lock`, and guards that were moved, are not visible.
 
 use std::collections::BTreeMap;
 
@@ -30,17 +31,17 @@ impl ResourceAttribute {
 struct LockCalls {
     /// When it was acquired last, and by which task.
     acquired: Option<(Nanos, TaskId)>,
-    /// Calls that ended with an unknown outcome.
-    unknown: Vec<(Nanos, AwaitId)>,
+    /// Calls that ended with an unknown outcome: when, which, and of which task.
+    unknown: Vec<(Nanos, AwaitId, TaskId)>,
     /// When the last such call ended that is not in the list.
-    unknown_until: Nanos,
+    unknown_until: Option<Nanos>,
 }
 
 impl LockCalls {
     fn acquire(&mut self, at: Nanos, task: TaskId) {
         if self.acquired.is_none_or(|(before, _)| before <= at) {
             self.acquired = Some((at, task));
-            self.unknown.retain(|(ended, _)| *ended > at);
+            self.unknown.retain(|(ended, ..)| *ended > at);
         }
     }
 }
@@ -57,10 +58,10 @@ impl LockOwners {
             AwaitOutcome::Unknown => {
                 let calls = self.0.entry(lock).or_default();
                 if calls.unknown.len() == UNKNOWN_CALLS_MAX {
-                    let (ended, _) = calls.unknown.remove(0);
-                    calls.unknown_until = calls.unknown_until.max(ended);
+                    let (ended, ..) = calls.unknown.remove(0);
+                    calls.unknown_until = calls.unknown_until.max(Some(ended));
                 }
-                calls.unknown.push((at, id));
+                calls.unknown.push((at, id, task));
             }
             _ => {}
         }
@@ -69,7 +70,7 @@ impl LockOwners {
     /// Records the outcome of a call that ended before.
     pub fn outcome_known(&mut self, lock: ResourceId, id: AwaitId, (task, at): (TaskId, Nanos), is_ready: bool) {
         let Some(calls) = self.0.get_mut(&lock) else { return };
-        calls.unknown.retain(|(_, unknown)| *unknown != id);
+        calls.unknown.retain(|(_, unknown, _)| *unknown != id);
         if is_ready {
             calls.acquire(at, task);
         }
@@ -83,9 +84,14 @@ impl LockOwners {
     /// Returns the task that acquired a lock last, if that is known.
     pub fn last_owner(&self, lock: ResourceId) -> Option<TaskId> {
         let calls = self.0.get(&lock)?;
-        let (at, task) = calls.acquired?;
-        let is_last = calls.unknown_until < at && calls.unknown.iter().all(|(ended, _)| *ended < at);
-        is_last.then_some(task)
+        match (calls.acquired, calls.unknown.as_slice()) {
+            (Some((at, task)), unknown) => {
+                let is_last = calls.unknown_until < Some(at) && unknown.iter().all(|(ended, ..)| *ended < at);
+                is_last.then_some(task)
+            }
+            (None, [(.., task)]) => calls.unknown_until.is_none().then_some(*task),
+            (None, _) => None,
+        }
     }
 }
 
@@ -110,5 +116,9 @@ mod tests {
         assert_eq!(acquired.last_owner(lock), Some(third));
         acquired.released(lock);
         assert_eq!(acquired.last_owner(lock), None);
+        acquired.call_ended(lock, id(3), (first, 40), AwaitOutcome::Unknown);
+        assert_eq!(acquired.last_owner(lock), Some(first), "no other call can have acquired it");
+        acquired.call_ended(lock, id(4), (second, 50), AwaitOutcome::Unknown);
+        assert_eq!(acquired.last_owner(lock), None, "one of two");
     }
 }

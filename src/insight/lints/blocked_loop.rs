@@ -11,7 +11,7 @@
 //! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computation is a different problem:
 //! `never-yields`.
 
-use super::super::lint_context::LongPoll;
+use super::super::long_poll::LongPoll;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
 use crate::trace::{Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};

@@ -40,7 +40,8 @@ impl ExecSession {
         let finished = self.recording.finish(&mut |event| time_queue.apply_in_order(event, trace));
         self.time_queue.apply_all(&mut self.trace);
         self.correlator.close();
-        self.catch_up(u64::MAX);
+        self.advance_time(u64::MAX);
+        self.catch_up();
         let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
         self.recording
             .finish_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
