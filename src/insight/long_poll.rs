@@ -1,4 +1,4 @@
-//! Polls that occupied the loop for long enough to matter to a lint.
+//! Polls that are long enough to matter to a lint.
 
 use crate::trace::{Await, Nanos, TaskId};
 
