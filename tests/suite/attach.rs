@@ -144,8 +144,11 @@ fn dropped_tasks_were_waiting() {
         until(&mut session, "the ends", |trace, _| names.iter().all(|name| task_named(trace, name).outcome.is_some()));
         for (name, before) in names.iter().zip(before) {
             let (trace, context) = (session.trace(), format!("{name} with {ending} on {threads} threads"));
-            assert_eq!(task_named(trace, name).outcome, Some(TaskOutcome::Cancelled), "{context}");
-            // The drop of one philosopher wakes the other one, which is scheduled until it is dropped as well.
+            // The drop of one philosopher wakes the other one, which is scheduled until it is dropped as well. On several
+            // threads it may be polled before that, and then it completes.
+            let outcome = task_named(trace, name).outcome.clone();
+            let may_complete = threads != "1" && name != "unsignalled" && outcome == Some(TaskOutcome::Completed);
+            assert!(outcome == Some(TaskOutcome::Cancelled) || may_complete, "{context}: {outcome:?}");
             let more = scheduled_ns(trace, name) - before;
             assert!(more < 250_000_000, "{context}: {more} ns more");
             assert!(more == 0 || name != "unsignalled", "{context}: {more} ns more");
