@@ -132,28 +132,23 @@ impl LoopState {
 
     /// Counts a task that ended.
     pub fn count_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
+        self.change_outcome(outcome, kind, 1);
+    }
+
+    /// Takes back that a task ended with `outcome`.
+    pub fn uncount_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
+        self.change_outcome(outcome, kind, -1);
+    }
+
+    fn change_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind, sign: i32) {
         let (count, other) = match outcome {
             TaskOutcome::Completed => (&mut self.counts.completed, &mut self.other_roles.completed),
             TaskOutcome::Cancelled => (&mut self.counts.cancelled, &mut self.other_roles.cancelled),
             TaskOutcome::Failed(_) => (&mut self.counts.failed, &mut self.other_roles.failed),
             TaskOutcome::Unknown => return,
         };
-        *count += 1;
-        *other += u32::from(!kind.is_task());
-    }
-
-    /// Takes back that a task ended with `outcome`.
-    pub fn uncount_outcome(&mut self, outcome: &TaskOutcome, kind: TaskKind) {
-        match outcome {
-            TaskOutcome::Completed => {
-                self.counts.completed = self.counts.completed.saturating_sub(1);
-                let others = &mut self.other_roles.completed;
-                *others = others.saturating_sub(u32::from(!kind.is_task()));
-            }
-            TaskOutcome::Cancelled => self.counts.cancelled = self.counts.cancelled.saturating_sub(1),
-            TaskOutcome::Failed(_) => self.counts.failed = self.counts.failed.saturating_sub(1),
-            TaskOutcome::Unknown => {}
-        }
+        *count = count.saturating_add_signed(sign);
+        *other = other.saturating_add_signed(if kind.is_task() { 0 } else { sign });
     }
 
     /// Unparks the loop and adds `turns` (0 or 1) to the number of turns. Returns the step of the new turn in the
@@ -222,5 +217,24 @@ impl LoopState {
     /// Returns the memory use in bytes that counts towards the memory budget: that of the ready queue.
     pub fn retained_bytes(&self) -> usize {
         self.ready_queue.retained_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_taken_back_as_they_were_counted() {
+        let outcomes = [TaskOutcome::Completed, TaskOutcome::Cancelled, TaskOutcome::Failed("no".into())];
+        for kind in [TaskKind::Task, TaskKind::Blocking] {
+            let mut state = LoopState::default();
+            outcomes.iter().for_each(|outcome| state.count_outcome(outcome, kind));
+            let is_task = u32::from(kind.is_task());
+            let counted = state.task_counts(0);
+            assert_eq!((counted.completed, counted.cancelled, counted.failed), (is_task, is_task, is_task));
+            outcomes.iter().for_each(|outcome| state.uncount_outcome(outcome, kind));
+            assert_eq!((state.counts, state.other_roles), (LoopCounts::default(), PhaseCounts::default()));
+        }
     }
 }
