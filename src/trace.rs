@@ -235,8 +235,7 @@ impl Trace {
     /// reported as locked. `None` if that is not known.
     pub fn lock_owner(&self, lock: ResourceId) -> Option<TaskId> {
         let entry = self.history.resources.entry(lock).filter(|entry| entry.dropped_at().is_none())?;
-        let is_locked = entry.attributes().iter().any(|attribute| attribute.exclusive_ownership() == Some(true));
-        let owner = self.history.lock_owners.last_owner(lock).filter(|_| is_locked)?;
+        let owner = self.history.lock_owners.last_owner(lock).filter(|_| entry.is_owned_exclusively())?;
         self.task(owner).filter(|task| task.outcome.is_none()).map(|task| task.id)
     }
 

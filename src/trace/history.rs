@@ -42,7 +42,7 @@ pub(super) struct History {
     pub awaits: Awaits,
     /// The resources that tasks share, with their acquisitions.
     pub resources: Resources,
-    /// Owners of the locks of an external app. Not stored in archives.
+    /// Owners of the locks of an external app.
     pub lock_owners: LockOwners,
     /// The loop's own lane: a turn counts as a poll, a park as waiting.
     pub loop_lane: Lane,

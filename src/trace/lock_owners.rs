@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::awaits::AwaitOutcome;
 use super::id::{AwaitId, ResourceId, TaskId};
-use super::resource::ResourceAttribute;
+use super::resource::{ResourceAttribute, ResourceEntry};
 use super::time::Nanos;
 
 /// Attributes with which tokio's `Mutex` and `RwLock` report exclusive ownership.
@@ -23,6 +23,13 @@ impl ResourceAttribute {
     /// Whether a lock is owned exclusively, if this is the attribute that says so.
     pub fn exclusive_ownership(&self) -> Option<bool> {
         EXCLUSIVE_ATTRIBUTES.contains(&&*self.name).then_some(&*self.value == "true")
+    }
+}
+
+impl ResourceEntry {
+    /// Whether a lock reports that it is owned exclusively now.
+    pub fn is_owned_exclusively(&self) -> bool {
+        self.attributes().iter().any(|attribute| attribute.exclusive_ownership() == Some(true))
     }
 }
 

@@ -25,8 +25,7 @@ use super::super::lint_context::is_unresolved;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, whole_trace};
 use crate::trace::{
-    Acquisition, Await, AwaitKind, AwaitOutcome, Nanos, ResourceAttribute, ResourceId, ResourceKind, Task, TaskId,
-    TaskOutcome, TaskState,
+    Acquisition, Await, AwaitKind, AwaitOutcome, Nanos, ResourceId, ResourceKind, Task, TaskId, TaskOutcome, TaskState,
 };
 
 pub const LINT: Lint = Lint {
@@ -150,9 +149,8 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
 fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<LockCall>> {
     let is_locked = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
-            let is_locked = |attribute: &ResourceAttribute| attribute.exclusive_ownership() == Some(true);
             let was_stuck = || awaits.iter().any(|wait| wait.end().is_some() && is_stuck_in_external_app(cx, wait));
-            entry.resource.kind == ResourceKind::Lock && (entry.attributes().iter().any(is_locked) || was_stuck())
+            entry.resource.kind == ResourceKind::Lock && (entry.is_owned_exclusively() || was_stuck())
         })
     };
     let locks = cx.index.awaits_by_resource.iter().filter(|(resource, awaits)| is_locked(resource, awaits));
