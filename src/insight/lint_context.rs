@@ -24,9 +24,6 @@ const WORKERS_START_NS: u64 = 50_000_000;
 /// Maximum number of tasks that a message names in one list.
 const NAMED_TASKS_MAX: usize = 5;
 
-/// Why a finding is not certain that follows from times in which the app may have waited for a processor.
-pub const BUSY_MACHINE: &str = "the machine was busy: the app may have waited for a processor meanwhile";
-
 /// Everything that a lint reads.
 #[derive(Clone, Copy)]
 pub struct LintContext<'a> {
@@ -191,8 +188,8 @@ impl<'a> LintContext<'a> {
         let mut poll = LongPoll {
             from,
             to,
+            observed_ns: self.observed_ns(from, to),
             computing_ns: 0,
-            unobserved_ns: self.unobserved_ns(from, to),
             waited_ns: self.trace.processor_wait_ns(from, to),
             computing_calls: 0,
             blocking_calls: 0,

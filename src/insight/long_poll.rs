@@ -20,6 +20,8 @@ pub struct LongPoll {
     pub from: Nanos,
     /// End of the poll, or now if it is still running.
     pub to: Nanos,
+    /// Its length without the time in which no data arrived, and without waits for a processor.
+    pub observed_ns: u64,
     /// Time in calls that the program declares as computing.
     pub computing_ns: u64,
     /// Time in which the thread may have waited for a processor.
@@ -30,8 +32,6 @@ pub struct LongPoll {
     pub blocking_calls: u64,
     /// The longest blocking call.
     pub longest_call: Option<Await>,
-    /// Time in which no data arrived: the app may have been stopped.
-    pub unobserved_ns: u64,
 }
 
 impl LongPoll {
@@ -40,10 +40,8 @@ impl LongPoll {
         self.to - self.from
     }
 
-    /// Time outside of declared computing: blocking calls and undeclared work, at least. Leaves out time without data and
-    /// waits for a processor.
+    /// Time outside of declared computing: blocking calls and undeclared work, at least.
     pub fn blocked_ns(&self) -> u64 {
-        let unblocked_ns = [self.computing_ns, self.unobserved_ns, self.waited_ns];
-        unblocked_ns.into_iter().fold(self.duration_ns(), u64::saturating_sub)
+        self.observed_ns.saturating_sub(self.computing_ns)
     }
 }

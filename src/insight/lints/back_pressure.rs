@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 
-use super::super::lint_context::BUSY_MACHINE;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
 use crate::trace::{Await, AwaitKind, AwaitOutcome, AwaitSite, Nanos, ResourceId, SiteId, TaskId};
@@ -23,14 +22,17 @@ pub const LINT: Lint = Lint {
     new_pass: || Box::new(BackPressurePass::default()),
 };
 
+/// Why a finding may be due to other programs.
+const BUSY_MACHINE: &str = "the machine was busy: the app may have waited for a processor meanwhile";
+
 /// Sends of one task into one channel.
 #[derive(Default)]
 struct SenderStats {
     /// Sends that had to wait.
     waits: u64,
     waited_ns: u64,
-    /// The part of `waited_ns` in which the app did not wait for a processor.
-    with_processor_ns: u64,
+    /// The part of `waited_ns` that was observed and in which the app did not wait for a processor.
+    observed_ns: u64,
     first_start: Nanos,
     last_end: Nanos,
     /// The first send that had to wait.
@@ -90,8 +92,8 @@ impl LintPass for BackPressurePass {
         if cx.duration_ns(found) > if cx.trace.is_external() { EXTERNAL_WAIT_NS_MIN } else { 0 } {
             stats.waits += 1;
             stats.waited_ns = stats.waited_ns.saturating_add(cx.duration_ns(found));
-            let with_processor_ns = cx.observed_ns(found.start, cx.end_of(found));
-            stats.with_processor_ns = stats.with_processor_ns.saturating_add(with_processor_ns);
+            let observed_ns = cx.observed_ns(found.start, cx.end_of(found));
+            stats.observed_ns = stats.observed_ns.saturating_add(observed_ns);
             stats.first_wait.get_or_insert(*found);
         }
     }
@@ -130,6 +132,6 @@ fn check_channel(cx: &LintContext, channel: ChannelKey, senders: &BTreeMap<TaskI
     );
     let diagnostic = Diagnostic::new(Some(**task), first_wait.start, problem, evidence);
     let diagnostic = diagnostic.at(cx.location_of(&first_wait).or(spawned_at)).counting(slowed.len() as u64);
-    let is_certain = worst.percent_of(worst.with_processor_ns) > thresholds.back_pressure_percent;
+    let is_certain = worst.percent_of(worst.observed_ns) > thresholds.back_pressure_percent;
     Some(diagnostic.doubted(cx.missing_awaits()).doubted((!is_certain).then_some(BUSY_MACHINE)))
 }

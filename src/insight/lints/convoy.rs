@@ -76,18 +76,19 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
     let convoys: Vec<_> = queues.iter().filter(is_convoy).collect();
     let first = convoys.first()?;
     let worst = convoys.iter().max_by_key(|queue| (queue.handovers, std::cmp::Reverse(queue.from)))?;
-    let mut occupation = Occupation::of(cx, lock, awaits, worst, false);
+    let mut holds = LockHolds::of(cx, lock, awaits, worst);
+    let mut occupied_percent = holds.occupied_percent(cx);
     let mut doubt = None;
-    if occupation.percent() < thresholds.convoy_held_percent {
-        occupation = Occupation::of(cx, lock, awaits, worst, true);
+    if occupied_percent < thresholds.convoy_held_percent {
+        holds.add_unnamed_waits(cx);
+        occupied_percent = holds.occupied_percent(cx);
         doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
     }
-    if occupation.percent() < thresholds.convoy_held_percent {
+    if occupied_percent < thresholds.convoy_held_percent {
         return None;
     }
-    let across = occupation
-        .longest
-        .map_or_else(String::new, |found| format!(", most of it across {}", cx.describe_await(&found)));
+    let across =
+        holds.longest.map_or_else(String::new, |found| format!(", most of it across {}", cx.describe_await(&found)));
     let name = cx.resource_name(lock);
     let queued = human_number(worst.tasks.len() as u64);
     let handovers = human_number(worst.handovers);
@@ -99,7 +100,7 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
         pluralize(convoys.len() as u64, "convoy"),
         human_interval(worst.from, worst.to),
         human_ns(worst.longest_wait_ns),
-        occupation.percent(),
+        occupied_percent,
         awaits.first().map_or_else(String::new, |found| cx.describe_await(found)),
         cx.describe_tasks(&worst.tasks),
     );
@@ -108,17 +109,16 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
 }
 
 /// What the owners of a lock did while they held it.
-struct Occupation {
-    held_ns: u64,
-    occupied_ns: u64,
+struct LockHolds {
+    /// In order of time.
+    by_owner: BTreeMap<TaskId, Vec<LockHold>>,
     /// The longest wait of an owner.
     longest: Option<Await>,
 }
 
-impl Occupation {
-    /// Examines each hold in `queue`: from one completed lock call to the wake of the next owner. Optionally includes waits that have no
-    /// name and that a timer or I/O ended.
-    fn of(cx: &LintContext, lock: ResourceId, awaits: &[Await], queue: &LockQueue, with_unnamed_waits: bool) -> Self {
+impl LockHolds {
+    /// Examines each hold in `queue`: from one completed lock call to the wake of the next owner.
+    fn of(cx: &LintContext, lock: ResourceId, awaits: &[Await], queue: &LockQueue) -> Self {
         let acquired = awaits.iter().filter(|found| found.outcome() == AwaitOutcome::Ready);
         let mut acquired: Vec<(Nanos, TaskId)> =
             acquired.filter_map(|found| Some((found.end()?, found.task))).collect();
@@ -126,39 +126,55 @@ impl Occupation {
         let first = acquired.partition_point(|(at, _)| *at < queue.from);
         let last = acquired.partition_point(|(at, _)| *at <= queue.to);
         let acquired = &acquired[first..last.min(first + HANDOVERS_MAX)];
-        let mut holds: BTreeMap<TaskId, Vec<LockHold>> = BTreeMap::new();
+        let mut holds = Self { by_owner: BTreeMap::new(), longest: None };
         for pair in acquired.windows(2) {
             let to = released_at(cx, pair[1]).clamp(pair[0].0, pair[1].0);
             let hold = LockHold { from: pair[0].0, to, occupied_ns: 0 };
-            holds.entry(pair[0].1).or_default().push(hold);
+            holds.by_owner.entry(pair[0].1).or_default().push(hold);
         }
-        let mut occupation = Self { held_ns: 0, occupied_ns: 0, longest: None };
         let mut longest_ns = 0;
-        for (task, holds) in &mut holds {
+        for (task, holds_of_task) in &mut holds.by_owner {
             let Some(task) = cx.trace.task(*task) else { continue };
-            add_computing(task, holds);
-            if with_unnamed_waits {
-                add_unnamed_waits(task, holds);
-            }
+            add_computing(task, holds_of_task);
             for found in task.awaits().filter_map(|id| cx.trace.awaits().get(id)) {
-                let is_occupying = found.resource() != Some(lock) && cx.site(&found).is_some_and(is_occupying);
-                let overlap_ns = if is_occupying { add_overlap(holds, found.start, cx.end_of(&found)) } else { 0 };
+                if found.resource() == Some(lock) || !cx.site(&found).is_some_and(is_occupying) {
+                    continue;
+                }
+                let overlap_ns = add_overlap(holds_of_task, found.start, cx.end_of(&found));
                 if overlap_ns > longest_ns {
-                    (longest_ns, occupation.longest) = (overlap_ns, Some(found));
+                    (longest_ns, holds.longest) = (overlap_ns, Some(found));
                 }
             }
-            for hold in holds {
-                // An owner that waits for a processor keeps the lock for longer.
-                let held_ns = cx.observed_ns(hold.from, hold.to);
-                occupation.held_ns = occupation.held_ns.saturating_add(held_ns);
-                occupation.occupied_ns = occupation.occupied_ns.saturating_add(hold.occupied_ns.min(held_ns));
-            }
         }
-        occupation
+        holds
     }
 
-    fn percent(&self) -> u64 {
-        self.occupied_ns.saturating_mul(100) / self.held_ns.max(1)
+    /// Adds waits of the owners that have no name and that a timer or I/O ended.
+    fn add_unnamed_waits(&mut self, cx: &LintContext) {
+        for (task, holds) in &mut self.by_owner {
+            let cycles = cx.trace.task(*task).into_iter().flat_map(|task| task.lane.cycles());
+            for cycle in cycles.filter(|cycle| cycle.waiting_on().0.is_none()) {
+                if let (Some(end), Some((woken, WakeSource::Driver))) = (cycle.end(), cycle.first_wake()) {
+                    add_overlap(holds, end, woken);
+                }
+            }
+        }
+    }
+
+    /// Share of the time for which the lock was held that the owners spent on something other than waiting for a message,
+    /// in percent.
+    fn occupied_percent(&self, cx: &LintContext) -> u64 {
+        let (mut held_ns, mut occupied_ns) = (0_u64, 0_u64);
+        // Holds of an evicted task do not count.
+        for (_, holds) in self.by_owner.iter().filter(|(task, _)| cx.trace.task(**task).is_some()) {
+            for hold in holds {
+                // An owner that waits for a processor keeps the lock for longer.
+                let observed_ns = cx.observed_ns(hold.from, hold.to);
+                held_ns = held_ns.saturating_add(observed_ns);
+                occupied_ns = occupied_ns.saturating_add(hold.occupied_ns.min(observed_ns));
+            }
+        }
+        occupied_ns.saturating_mul(100) / held_ns.max(1)
     }
 }
 
@@ -191,16 +207,6 @@ fn add_computing(task: &Task, holds: &mut [LockHold]) {
     for hold in holds {
         let busy_ns = |at| task.lane.totals_at(at).busy_ns;
         hold.occupied_ns = hold.occupied_ns.saturating_add(busy_ns(hold.to).saturating_sub(busy_ns(hold.from)));
-    }
-}
-
-/// Adds the waits of the owner that have no name and that a timer or I/O ended.
-fn add_unnamed_waits(task: &Task, holds: &mut [LockHold]) {
-    for cycle in task.lane.cycles() {
-        let is_unnamed = cycle.waiting_on().0.is_none();
-        if let (true, Some(end), Some((woken, WakeSource::Driver))) = (is_unnamed, cycle.end(), cycle.first_wake()) {
-            add_overlap(holds, end, woken);
-        }
     }
 }
 
