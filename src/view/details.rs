@@ -217,7 +217,7 @@ impl DetailsPane<'_> {
             lines.push(self.entry("", &format!("by {}", describe_waker_with_id(trace, task.id, (at, source)))));
         }
         let by = match task.meta.parent {
-            Some(id) => format!(" by {}", task_name_with_id(self.scene.session.trace(), id)),
+            Some(id) => format!(" by {}", task_name_with_id(trace, id)),
             // The console protocol does not report who spawned a task.
             None if trace.is_external() => String::new(),
             None => " by the runtime".to_owned(),

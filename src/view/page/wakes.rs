@@ -27,9 +27,9 @@ pub fn title(scene: SessionScene<'_>) -> String {
     match selected_task(scene) {
         None => "wakes: no task selected".to_owned(),
         Some(task) => {
-            let guess =
-                if scene.session.trace().multi_threaded_since().is_some() { ", some sources are unknown" } else { "" };
-            format!("wakes of {}: {}{guess}", task.name_with_id(), task.counts.wakes)
+            let is_multi_threaded = scene.session.trace().multi_threaded_since().is_some();
+            let unknown = if is_multi_threaded { ", some sources are unknown" } else { "" };
+            format!("wakes of {}: {}{unknown}", task.name_with_id(), task.counts.wakes)
         }
     }
 }
@@ -87,8 +87,7 @@ fn render_wakers(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &PageLayou
         let outside = (source == WakeSource::Driver).then(|| OutsideWake::of(trace, task.id, at));
         by.entry((source, outside)).or_insert((0, at)).0 += 1;
     }
-    let named =
-        |((source, _), (count, at))| (describe_waker_with_id(scene.session.trace(), task.id, (at, source)), count);
+    let named = |((source, _), (count, at))| (describe_waker_with_id(trace, task.id, (at, source)), count);
     let mut by: Vec<(String, usize)> = by.into_iter().map(named).collect();
     by.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     canvas::put_rule(buffer, theme, foot, &format!("sources of the last {counted} wakes"), "", false);
