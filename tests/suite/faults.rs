@@ -160,14 +160,15 @@ fn attach_finds_a_deadlock() {
     assert!(found.evidence.contains("`Mutex #1`") && found.evidence.contains("`Mutex #2`"), "{found:?}");
 }
 
-/// The service runs for some seconds on one and more workers, with the default thresholds.
+/// The service runs for some seconds on one and more workers, with the default thresholds. What the app's console has not
+/// reported when the app ends is unknown, however long the app ran.
 #[test]
 fn healthy_service_has_no_findings() {
     for threads in ["1", "2", "4"] {
         let app = faults_path();
         let app = app.to_str().expect("text");
         let command =
-            ["exec", "--headless", "--json", "--full", "--", app, "healthy", "--threads", threads, "--seconds", "5"];
+            ["exec", "--headless", "--json", "--full", "--", app, "healthy", "--threads", threads, "--seconds", "10"];
         let output = loopscope(&command);
         let report: Value = serde_json::from_str(&output.stdout).expect("a report");
         assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::await_tracker::AwaitTracker;
 use super::entered_spans::EnteredSpans;
 use super::line::{RecordingLine, SpawnField, SpawnFieldValue, WakerOp};
-use super::pending_polls::{CandidateId, PendingPolls};
+use super::pending_polls::{CandidateId, PendingPolls, PriorWake};
 use super::poll_evidence::PolledTask;
 use super::task_ending::TaskEnding;
 use crate::feed::await_resolver::AwaitResolver;
@@ -220,10 +220,14 @@ impl SpanReplayer {
                         // It is entered again, so the last one was a poll.
                         self.pending.resolve(candidate, true, out);
                     }
-                    // tokio does not report the wakes of a `block_on` future.
-                    let is_woken = entry.is_woken || !entry.was_polled || entry.kind == TaskKind::BlockOn;
+                    let prior_wake = match entry.kind {
+                        _ if entry.is_woken || !entry.was_polled => PriorWake::Woken,
+                        // tokio does not report the wakes of a `block_on` future.
+                        TaskKind::BlockOn => PriorWake::Unknown,
+                        _ => PriorWake::NotWoken,
+                    };
                     entry.ending.enter(at, self.line_count);
-                    entry.candidate = Some(self.pending.begin_candidate(entry.task, at, is_woken));
+                    entry.candidate = Some(self.pending.begin_candidate(entry.task, at, prior_wake));
                     (entry.is_woken, entry.was_polled) = (false, true);
                 }
                 let (task, kind) = (entry.task, entry.kind);
