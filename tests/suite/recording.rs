@@ -164,6 +164,15 @@ fn late_close_of_a_block_on_future_shows_its_drop() {
     assert_eq!(summary(&trace)[0], "t1 1p 0w done");
 }
 
+/// Lines of different threads are out of order: the wake preceded the close.
+#[test]
+fn wake_recorded_after_the_close_counts() {
+    let trace = replay("+1 +2 (1 )1 (2 (1 )1 x1 w1 )2");
+    assert_eq!(summary(&trace), ["t1 1p 1w cancelled", "t2 1p 0w open"]);
+    let reused = replay("+1 (1 )1 (1 )1 x1 +1 w1");
+    assert_eq!(summary(&reused), ["t1 1p 0w done", "t1 0p 1w open"]);
+}
+
 #[test]
 fn reused_span_ids_are_other_tasks() {
     let trace = replay("+1 (1 )1 (1 )1 x1 +1 (1 )1 w1");

@@ -101,7 +101,14 @@ impl PendingPolls {
     pub fn begin_candidate(&mut self, task: TaskId, at: Nanos, prior_wake: PriorWake) -> CandidateId {
         let start = self.first + self.entries.len() as u64;
         self.entries.push_back(QueuedEvent::Tentative(Event::PollStart { task, at }));
-        self.candidates.push_back(PollCandidate { start, end: None, at, prior_wake, outcome: None, is_resolved: false });
+        self.candidates.push_back(PollCandidate {
+            start,
+            end: None,
+            at,
+            prior_wake,
+            outcome: None,
+            is_resolved: false,
+        });
         CandidateId(self.first_candidate + self.candidates.len() as u64 - 1)
     }
 
@@ -126,9 +133,8 @@ impl PendingPolls {
 
     /// Whether the next line decides about the candidate: it is undecided, and its task may have been woken before.
     pub fn is_decided_next(&mut self, id: CandidateId) -> bool {
-        self.candidate_mut(id).is_some_and(|candidate| {
-            !candidate.is_resolved && candidate.prior_wake != PriorWake::NotWoken
-        })
+        self.candidate_mut(id)
+            .is_some_and(|candidate| !candidate.is_resolved && candidate.prior_wake != PriorWake::NotWoken)
     }
 
     /// Resolves a candidate as a poll or a drop.
