@@ -323,9 +323,6 @@ mod tests {
         let command = serde_json::to_string(&Command::StepPolls { count: 5 }).expect("JSON");
         assert_eq!(command, r#"{"command":"step_polls","count":5}"#);
         let definition = Definition::TaskName { task: 7, name: "main".to_owned() };
-        assert_eq!(
-            serde_json::to_string(&definition).expect("JSON"),
-            r#"{"task_name":{"task":7,"name":"main"}}"#
-        );
+        assert_eq!(serde_json::to_string(&definition).expect("JSON"), r#"{"task_name":{"task":7,"name":"main"}}"#);
     }
 }
