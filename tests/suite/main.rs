@@ -59,4 +59,5 @@ mod twins;
 mod view;
 mod vocabulary;
 mod waits;
+mod workers;
 mod workload;
