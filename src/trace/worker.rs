@@ -91,6 +91,16 @@ impl Worker {
         self.lane.cycles()
     }
 
+    /// Returns its retained polls and parks that start at or after `at`, the oldest first.
+    pub fn cycles_from(&self, at: Nanos) -> impl Iterator<Item = Cycle> + '_ {
+        self.lane.cycles_from(at)
+    }
+
+    /// Returns its last poll or park that started at or before `at`.
+    pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
+        self.lane.cycle_at(at)
+    }
+
     /// Returns the loop time before which its history was evicted.
     pub fn evicted_until(&self) -> Nanos {
         self.lane.evicted_until()

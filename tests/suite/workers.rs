@@ -1,12 +1,19 @@
 //! Workers: random histories of several workers, compared with a naive model, also after eviction and from an archive.
 
+use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
 use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
+use loopscope::insight::Findings;
+use loopscope::report::{JsonReport, ReportInput, RunSource, write_text};
 use loopscope::trace::{
-    Event, Nanos, TaskId, Trace, WORKERS_MAX, WakeSource, Worker, WorkerActivity, WorkerId, WorkerTotals,
+    Event, Nanos, TaskId, TaskKind, Trace, WORKERS_MAX, WakeSource, Worker, WorkerActivity, WorkerId, WorkerTotals,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::json;
+
+use crate::report_docs::schema_errors;
+use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
 
 /// Number of tasks in a history.
 const TASKS: usize = 6;
@@ -303,4 +310,80 @@ fn ignores_unknown_and_excess_workers() {
     let newest = trace.task(task).and_then(|task| task.lane.last().copied()).expect("it was polled");
     assert_eq!((newest.worker(), trace.counts().parks), (None, 0));
     assert_eq!(trace.workers()[3].name(), "worker 3");
+}
+
+/// A trace of an app with three workers in which `busy` blocks worker 1 for a second. `stuck` was woken meanwhile and is
+/// polled next on that worker, `free` on another one.
+fn blocked_worker(is_taken_over: bool) -> TraceBuilder {
+    let mut builder = TraceBuilder::default();
+    builder.trace.set_external();
+    for index in 0..3 {
+        builder.apply(Event::NewWorker { id: WorkerId::from_index(index), at: 0, name: "tokio-rt-worker".into() });
+    }
+    let [busy, stuck, free] = ["busy", "stuck", "free"].map(|name| builder.spawn_at(name, TaskKind::Task, "app.rs", 7));
+    let main = builder.spawn_at("main", TaskKind::BlockOn, "app.rs", 1);
+    builder.poll_once(main);
+    for (task, worker) in [(stuck, 0), (free, 2)] {
+        builder.poll_on(task, worker);
+        builder.end_poll(task);
+    }
+    builder.advance_to(SECOND);
+    builder.poll_on(busy, 1);
+    builder.advance_to(SECOND + 10 * MILLISECOND);
+    builder.wake(stuck, WakeSource::Driver);
+    if is_taken_over {
+        builder.poll_on(stuck, 1);
+        builder.end_poll(stuck);
+    }
+    builder.advance_to(2 * SECOND - 30 * MILLISECOND).wake(free, WakeSource::Driver);
+    builder.advance_to(2 * SECOND).end_poll(busy);
+    if !is_taken_over {
+        builder.poll_on(stuck, 1);
+        builder.end_poll(stuck);
+    }
+    builder.poll_on(free, 2);
+    builder.end_poll(free);
+    builder.apply(Event::WorkerPark { worker: WorkerId::from_index(1), at: 2 * SECOND });
+    builder.advance_to(3 * SECOND);
+    builder
+}
+
+#[test]
+fn blocked_loop_names_worker_and_waiting_tasks() {
+    let found = blocked_worker(false).only_finding();
+    assert!(found.contains("busy blocked worker 1 of 3 for 1 s in one poll"), "{found}");
+    assert!(found.ends_with("; behind it waited stuck for 990 ms"), "{found}");
+    assert_eq!(blocked_worker(true).lint_names(), [""; 0], "block_in_place hands the worker over");
+}
+
+#[test]
+fn report_sums_up_workers() {
+    let trace = blocked_worker(false).trace;
+    let source = RunSource::external(SourceKind::Attach, "app".to_owned());
+    let (outcome, findings) = (RunOutcome::Detached, Findings::default());
+    let input = ReportInput {
+        source: &source,
+        trace: &trace,
+        outcome: &outcome,
+        feed: FeedChoice::Probe,
+        findings: &findings,
+        full: false,
+    };
+    let report = JsonReport::new(&input).value();
+    assert_eq!(schema_errors(&report), [""; 0]);
+    let worker = |id: u64, busy_ns: u64, parked_ns: u64, polls: u64| json!({ "id": id, "name": "tokio-rt-worker", "busy_ns": busy_ns, "parked_ns": parked_ns, "polls": polls });
+    assert_eq!(report["workers"], json!([worker(0, 0, 0, 1), worker(1, SECOND, SECOND, 2), worker(2, 0, 0, 2)]));
+    let sum = |field: &str| {
+        report["workers"].as_array().expect("a list").iter().filter_map(|worker| worker[field].as_u64()).sum::<u64>()
+    };
+    for field in ["busy_ns", "parked_ns", "polls"] {
+        assert_eq!(report["loop"][field], sum(field), "{field}");
+    }
+    assert_eq!((report["loop"]["parks"].clone(), report["tasks"][3]["polls"].clone()), (json!(1), json!(1)));
+    let mut text = Vec::new();
+    write_text(&input, &mut text).expect("writing to memory cannot fail");
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.contains("busy 1 s (11.1 %), parked 1 s (11.1 %), overhead 7 s (77.8 %)"), "{text}");
+    let row = text.lines().skip_while(|line| *line != "workers (3)").nth(3).expect("the second worker");
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "1 tokio-rt-worker 1 s 33.3 % 1 s 33.3 % 2");
 }
