@@ -132,6 +132,17 @@ impl Worker {
         }
     }
 
+    /// Returns the time in polls from `from` to `to`, in nanoseconds.
+    pub fn busy_ns_between(&self, from: Nanos, to: Nanos) -> u64 {
+        self.lane.totals_at(to).busy_ns.saturating_sub(self.lane.totals_at(from).busy_ns)
+    }
+
+    /// Returns the time in polls and the time parked up to `at`, in nanoseconds.
+    pub fn busy_and_parked_ns(&self, at: Nanos) -> (u64, u64) {
+        let totals = self.lane.totals_at(at);
+        (totals.busy_ns, totals.waiting_total_ns())
+    }
+
     /// Computes its counts from the retained history, where they are not known.
     pub(super) fn recompute_counts(&mut self) {
         self.polls = self.retained_polls_until(Nanos::MAX);
