@@ -83,7 +83,7 @@ impl WorkerModel {
 }
 
 /// A history, as it was applied to a trace and as the model has it.
-struct History {
+struct WorkerHistory {
     trace: Trace,
     now: Nanos,
     workers: Vec<WorkerModel>,
@@ -92,7 +92,7 @@ struct History {
     is_polled: [bool; TASKS],
 }
 
-impl History {
+impl WorkerHistory {
     fn new(budget_bytes: usize, workers: usize) -> Self {
         let mut trace = Trace::with_budget(budget_bytes);
         trace.set_external();
@@ -217,6 +217,21 @@ impl History {
         Ok(())
     }
 
+    /// Applies the steps, and returns what an archive restores that was written meanwhile. Most of the trace is evicted
+    /// in the end, but not before it was written.
+    fn archived_meanwhile(&mut self, steps: &[Step]) -> Trace {
+        let mut file = encode_beginning(&ArchiveHeader::default());
+        let mut writer = ArchiveWriter::default();
+        for steps in steps.chunks(60) {
+            steps.iter().for_each(|step| self.apply(*step));
+            writer.write_new_chunks(&self.trace, &mut file).expect("writing to memory cannot fail");
+        }
+        writer.flush(&mut file).expect("writing to memory cannot fail");
+        assert_eq!(writer.lost_blocks(), 0);
+        file.extend(writer.encode_tail(&self.trace, None, "").expect("the tail fits a chunk"));
+        read_archive(&file[..], usize::MAX).expect("the archive opens").trace
+    }
+
     /// Returns what an archive of the trace restores, within this memory budget.
     fn archived(&self, budget_bytes: usize) -> Trace {
         let mut file = encode_beginning(&ArchiveHeader::default());
@@ -235,15 +250,17 @@ fn random_workers_equal_a_naive_model() {
     let config = Config { failure_persistence: None, cases: 64, max_shrink_iters: 500, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let steps = (1_usize..5).prop_flat_map(|workers| (Just(workers), vec(step(workers), 0..900)));
-    let (mut evicted, mut sealed) = (0, 0);
     let result = runner.run(&(steps, any::<bool>()), |((workers, steps), is_small)| {
-        let mut history = History::new(if is_small { 14_000 } else { usize::MAX }, workers);
+        let mut history = WorkerHistory::new(if is_small { 14_000 } else { usize::MAX }, workers);
         steps.iter().for_each(|step| history.apply(*step));
         history.check(&history.trace)?;
         history.check(&history.trace)?;
         let restored = history.archived(usize::MAX);
         history.check(&restored)?;
         history.check(&history.archived(12_000))?;
+        let whole = WorkerHistory::new(20_000, workers).archived_meanwhile(&steps);
+        prop_assert!(whole.workers().iter().all(|worker| worker.evicted_until() == 0));
+        history.check(&whole)?;
         for (one, other) in history.trace.workers().iter().zip(restored.workers()) {
             prop_assert_eq!((one.name(), one.known_since()), (other.name(), other.known_since()));
             prop_assert_eq!(one.parks(), other.parks());
@@ -255,23 +272,25 @@ fn random_workers_equal_a_naive_model() {
         panic!("{failure}");
     }
     // The histories are long enough to seal and to evict blocks.
-    let mut history = History::new(14_000, 2);
-    for index in 0..2_000 {
-        for step in [Step::Poll(0, Some(index % 2)), Step::Pass(5), Step::End(0), Step::Park(index % 2), Step::Pass(7)]
-        {
-            history.apply(step);
-        }
-        sealed = sealed.max(history.trace.workers()[0].cycles().count());
-        evicted = history.trace.workers()[0].evicted_until();
+    let mut history = WorkerHistory::new(20_000, 2);
+    let round = |index: usize| {
+        [Step::Poll(0, Some(index % 2)), Step::Pass(5), Step::End(0), Step::Park(index % 2), Step::Pass(7)]
+    };
+    let steps: Vec<Step> = (0..2_000).flat_map(round).collect();
+    let whole = history.archived_meanwhile(&steps);
+    for trace in [&history.trace, &whole] {
+        history.check(trace).expect("it equals the model");
     }
-    history.check(&history.trace).expect("it equals the model");
-    assert!(evicted > 0 && sealed > 64, "evicted until {evicted}, {sealed} cycles at most");
+    let worker = &history.trace.workers()[0];
+    let (evicted, cycles) = (worker.evicted_until(), worker.cycles().count());
+    assert!(evicted > 0 && (64..1_500).contains(&cycles), "evicted until {evicted}, {cycles} cycles");
+    assert_eq!(whole.workers()[0].cycles().count(), 2_000);
 }
 
 /// The end of an archive is missing when the writing process was killed.
 #[test]
 fn archive_without_its_end_has_workers() {
-    let mut history = History::new(usize::MAX, 2);
+    let mut history = WorkerHistory::new(usize::MAX, 2);
     for index in 0..200 {
         for step in [Step::Poll(1, Some(index % 2)), Step::Pass(5), Step::End(1), Step::Park(index % 2), Step::Pass(7)]
         {

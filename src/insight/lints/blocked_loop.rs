@@ -110,8 +110,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
 }
 
-/// Returns whether another thread took over the worker of a poll before it blocked the worker for long: the poll called
-/// `block_in_place`.
+/// Returns whether another thread took over the worker of a poll before the limit: the poll called `block_in_place`.
 fn is_taken_over(cx: &LintContext, poll: &LongPoll) -> bool {
     let Some(worker) = poll.worker.and_then(|id| cx.trace.worker(id)) else {
         return cx.index.starts_worker(poll.from, poll.to);
