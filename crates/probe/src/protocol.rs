@@ -1,0 +1,328 @@
+//! The protocol between an instrumented program and loopscope. `docs/protocol.md` in the repository describes it.
+//!
+//! Both sides send frames: the length of the rest (4 bytes, little-endian), the kind (1 byte), and the payload.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the protocol. A program and loopscope understand each other only if it is equal.
+pub const VERSION: u32 = 1;
+
+/// Longest frame from the program, in bytes without its length field.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// Longest frame to the program, in bytes without its length field.
+pub const COMMAND_BYTES_MAX: usize = 1 << 16;
+
+/// Environment variable with the path of a socket to which the program connects when it starts. Without it, the program
+/// listens on a socket of its own.
+pub const SOCKET_VARIABLE: &str = "LOOPSCOPE_PROBE_SOCKET";
+
+/// Environment variable with the secret that permits control.
+pub const SECRET_VARIABLE: &str = "LOOPSCOPE_PROBE_SECRET";
+
+/// First bytes of a file that holds frames of a program.
+pub const FILE_MAGIC: &[u8; 8] = b"LSPROBE\x01";
+
+/// Kind of a frame from the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// [`Hello`], as JSON. The first frame.
+    Hello = 1,
+    /// Records of one thread: its id (4 bytes), then the records.
+    Records = 2,
+    /// [`Definition`], as JSON. It precedes every record that refers to it.
+    Definition = 3,
+    /// End of a round: ticks, and the nanoseconds of the monotonic clock at that time (8 bytes each). All records with
+    /// smaller ticks were sent, except those that a thread was about to write.
+    Round = 4,
+    /// [`Reply`], as JSON.
+    Reply = 5,
+    /// The program ends. Empty.
+    Bye = 6,
+    /// [`Output`], as JSON: a line that the program printed.
+    Output = 7,
+    /// Everything that lived when recording began has been sent. Empty.
+    SnapshotEnd = 8,
+}
+
+impl FrameKind {
+    /// Returns the kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Hello,
+            2 => Self::Records,
+            3 => Self::Definition,
+            4 => Self::Round,
+            5 => Self::Reply,
+            6 => Self::Bye,
+            7 => Self::Output,
+            8 => Self::SnapshotEnd,
+            _ => return None,
+        })
+    }
+}
+
+/// Kind of a frame to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CommandKind {
+    /// [`Start`], as JSON. The first frame; nothing is recorded for loopscope before it.
+    Start = 1,
+    /// [`Command`], as JSON.
+    Command = 2,
+}
+
+impl CommandKind {
+    /// Returns the kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Start,
+            2 => Self::Command,
+            _ => return None,
+        })
+    }
+}
+
+/// Describes the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub protocol: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Name of the program.
+    pub name: String,
+    /// What runs the tasks, such as `tokio`.
+    pub runtime: String,
+    /// Version of the probe.
+    pub probe: String,
+    /// Start of the process, in nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// Time of the base of the stream (ticks 0), in nanoseconds since 1970.
+    pub base_unix_ns: u64,
+    /// Time of the base of the stream, in nanoseconds of the monotonic clock.
+    pub base_monotonic_ns: u64,
+    /// Ticks per second, as far as it is known; pairs in [`FrameKind::Round`] are more precise.
+    pub ticks_per_second: u64,
+    /// Identifies the boot of the machine, so that times of several programs can be compared. Empty if unknown.
+    pub boot_id: String,
+    /// Live tasks.
+    pub tasks: u64,
+    /// What is recorded.
+    pub facts: Facts,
+    /// The program permits control without a secret that loopscope passed to it.
+    pub allows_control: bool,
+}
+
+/// What a program can record. Each missing fact is one that the user is told about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Polls, spawns and ends of tasks.
+    pub polls: bool,
+    /// Wakes.
+    pub wakes: bool,
+    /// Awaits and resources of the runtime.
+    pub resources: bool,
+    /// Runtime hooks are installed: polls and drops are distinguished where they happen.
+    pub hooks: bool,
+}
+
+/// The text or description behind an id that records use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Definition {
+    /// A site: where something is spawned, created or awaited, and what it is.
+    Site(Site),
+    /// A thread.
+    Thread(Thread),
+    /// Name of a task that has one.
+    TaskName {
+        /// The task.
+        task: u64,
+        /// Its name.
+        name: String,
+    },
+    /// Name of an attribute of resources.
+    AttributeName {
+        /// Its id.
+        id: u64,
+        /// The name.
+        name: String,
+    },
+}
+
+/// A site.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its id, from 1.
+    pub id: u64,
+    /// What it makes: for a task `task`, `local`, `blocking`, `block_on`, `worker` or `callback`; for a resource or an
+    /// operation the kind that the runtime states, such as `Sync` or `timer`.
+    pub kind: String,
+    /// Type of the resource (`Mutex`), source of the operation (`Mutex::lock`), or function of the task; may be empty.
+    pub name: String,
+    /// Source file; empty if unknown.
+    pub file: String,
+    /// Line, from 1; 0 if unknown.
+    pub line: u32,
+    /// Column, from 1; 0 if unknown.
+    pub column: u32,
+    /// Size of the future in bytes; 0 if unknown.
+    pub size_bytes: u64,
+    /// Size before it was boxed; 0 if it was not.
+    pub original_size_bytes: u64,
+    /// The resource is an implementation detail of another one.
+    pub is_internal: bool,
+}
+
+/// A thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// Its id, from 1. Id 0 is used for the records of the snapshot.
+    pub id: u32,
+    /// Name of the thread; may be empty.
+    pub name: String,
+    /// Index of the worker that this thread is; `None` if it is none, or is not known to be one.
+    pub worker: Option<u32>,
+    /// Identifies the runtime of the worker, from 1.
+    pub runtime: u32,
+}
+
+/// A line of output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// Time in ticks.
+    pub ticks: u64,
+    /// The task that printed it; 0 if unknown.
+    pub task: u64,
+    /// Whether it was printed on standard error.
+    pub is_error: bool,
+    /// The text without the line end.
+    pub text: String,
+}
+
+/// First message of loopscope.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// [`VERSION`].
+    pub protocol: u32,
+    /// The secret that permits control; `None` to observe only.
+    pub secret: Option<String>,
+    /// Asks for the frames of the flight recorder and the end of the connection, instead of a live stream.
+    pub dump: bool,
+}
+
+/// A command to the program. Each is answered by a [`Reply`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum Command {
+    /// Stops every worker before its next poll.
+    Pause,
+    /// Continues.
+    Continue,
+    /// Lets this many polls happen, one after the other, then pauses.
+    StepPolls {
+        /// Number of polls.
+        count: u32,
+    },
+    /// Continues until this task was polled once, then pauses.
+    StepToTask {
+        /// The task.
+        task: u64,
+    },
+    /// Holds a task.
+    Hold {
+        /// The task.
+        task: u64,
+    },
+    /// Releases a held task.
+    Release {
+        /// The task.
+        task: u64,
+    },
+    /// Cancels a task.
+    Cancel {
+        /// The task.
+        task: u64,
+    },
+    /// Replaces all breakpoints.
+    SetBreakpoints {
+        /// The breakpoints, as the user writes them.
+        breakpoints: Vec<String>,
+    },
+}
+
+/// State of the program's gate, sent after every change and as the answer to every command.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Control is permitted on this connection.
+    pub may_control: bool,
+    /// A pause was requested.
+    pub is_pausing: bool,
+    /// Every worker that is not parked has stopped.
+    pub is_paused: bool,
+    /// The breakpoint that paused the program, as the user wrote it.
+    pub hit: Option<String>,
+    /// The task at which it paused; 0 if none.
+    pub task: u64,
+    /// Why the last command could not be carried out.
+    pub error: Option<String>,
+}
+
+/// Appends a frame with this payload to `out`.
+pub fn write_frame(kind: u8, payload: &[u8], out: &mut Vec<u8>) {
+    // Every caller's payload is far below 4 GiB; readers reject longer frames than the maximum anyway.
+    let length = u32::try_from(payload.len() + 1).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.push(kind);
+    out.extend_from_slice(payload);
+}
+
+/// A frame: its kind, and its payload.
+pub type Frame<'a> = (u8, &'a [u8]);
+
+/// Splits the first frame off `bytes`, which holds frames of at most `bytes_max` bytes. Returns kind, payload and rest;
+/// `None` if the frame is not complete yet.
+///
+/// # Errors
+/// Returns the length of a frame that is empty or too long.
+pub fn split_frame(bytes: &[u8], bytes_max: usize) -> Result<Option<(Frame<'_>, &[u8])>, u32> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*length);
+    let bytes_needed = usize::try_from(length).unwrap_or(usize::MAX);
+    if bytes_needed == 0 || bytes_needed > bytes_max {
+        return Err(length);
+    }
+    let Some((frame, rest)) = rest.split_at_checked(bytes_needed) else { return Ok(None) };
+    let (&kind, payload) = frame.split_first().unwrap_or((&0, &[]));
+    Ok(Some(((kind, payload), rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_what_was_written() {
+        let mut bytes = Vec::new();
+        write_frame(FrameKind::Bye as u8, &[], &mut bytes);
+        write_frame(FrameKind::Records as u8, b"abc", &mut bytes);
+        let (frame, rest) = split_frame(&bytes, 8).expect("valid").expect("complete");
+        assert_eq!((frame, rest.len()), ((FrameKind::Bye as u8, &[][..]), 8));
+        assert_eq!(split_frame(rest, 8), Ok(Some(((FrameKind::Records as u8, &b"abc"[..]), &[][..]))));
+        for cut in 0..rest.len() {
+            assert_eq!(split_frame(&rest[..cut], 8), Ok(None), "{cut} bytes");
+        }
+        assert_eq!(split_frame(rest, 3), Err(4), "too long");
+        assert_eq!(split_frame(&[0; 5], 3), Err(0), "empty");
+    }
+
+    #[test]
+    fn messages_are_plain_json() {
+        let command = serde_json::to_string(&Command::StepPolls { count: 5 }).expect("JSON");
+        assert_eq!(command, r#"{"command":"step_polls","count":5}"#);
+        let definition = Definition::TaskName { task: 7, name: "main".to_owned() };
+        assert_eq!(serde_json::to_string(&definition).expect("JSON"), r#"{"task_name":{"task":7,"name":"main"}}"#);
+    }
+}
