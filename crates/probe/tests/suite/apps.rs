@@ -1,5 +1,6 @@
 //! Programs that the tests observe. Each counts what it does and prints the counts.
 
+mod ends;
 mod load;
 
 use crate::peer::APP_VARIABLE;
@@ -11,6 +12,7 @@ fn run() {
     // libtest has not ended its line yet.
     println!();
     match name.split_once(' ').unwrap_or((&name, "")) {
+        ("ends", hooks) => ends::run(hooks),
         ("load", arguments) => load::run(arguments),
         _ => panic!("unknown program `{name}`"),
     }

@@ -42,7 +42,7 @@ fn check(workers: usize, has_hooks: bool) {
     let locks = first_polls.len() as u64;
     let mut current = HashMap::new();
     let mut lock_waits: HashMap<u64, u64> = HashMap::new();
-    for event in &stream.events {
+    for event in stream.by_time() {
         match event.kind {
             RecordKind::PollStart | RecordKind::Enter => drop(current.insert(event.thread, event.subject)),
             RecordKind::OperationReady => drop(first_polls.remove(&event.subject)),

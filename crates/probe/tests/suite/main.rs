@@ -3,4 +3,5 @@
 
 mod apps;
 mod counts;
+mod ends;
 mod peer;
