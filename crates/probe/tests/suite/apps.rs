@@ -1,5 +1,6 @@
 //! Programs that the tests observe. Each counts what it does and prints the counts.
 
+mod awaits;
 mod ends;
 mod load;
 
@@ -12,6 +13,7 @@ fn run() {
     // libtest has not ended its line yet.
     println!();
     match name.split_once(' ').unwrap_or((&name, "")) {
+        ("awaits", _) => awaits::run(),
         ("ends", hooks) => ends::run(hooks),
         ("load", arguments) => load::run(arguments),
         _ => panic!("unknown program `{name}`"),

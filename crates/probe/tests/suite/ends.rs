@@ -14,7 +14,8 @@ fn check(hooks: &str, is_known: impl Fn(&str, u64) -> bool) {
     assert_eq!(ends.len(), 12);
     for end in ends {
         let [task, outcome, polls] = end[..] else { panic!("{end:?}") };
-        let of_task: Vec<&&Event> = events.iter().filter(|event| event.subject == task && is_about_task(event.kind)).collect();
+        let of_task: Vec<&&Event> =
+            events.iter().filter(|event| event.subject == task && is_about_task(event.kind)).collect();
         let kinds: Vec<RecordKind> = of_task.iter().map(|event| event.kind).collect();
         let count = |kind| kinds.iter().filter(|&&known| known == kind).count() as u64;
         let site = &stream.sites[&of_task[0].arguments[0]];
@@ -42,7 +43,8 @@ fn is_about_task(kind: RecordKind) -> bool {
         BlockingEnd, BlockingStart, Enter, Exit, ExitPanicked, PollEnd, PollPanicked, PollSkipped, PollStart, Spawn,
         TaskClosed, TaskEnded,
     };
-    let kinds = [Spawn, PollStart, PollEnd, PollPanicked, PollSkipped, Enter, Exit, ExitPanicked, TaskEnded, TaskClosed];
+    let kinds =
+        [Spawn, PollStart, PollEnd, PollPanicked, PollSkipped, Enter, Exit, ExitPanicked, TaskEnded, TaskClosed];
     kinds.contains(&kind) || [BlockingStart, BlockingEnd].contains(&kind)
 }
 
