@@ -153,7 +153,7 @@ pub enum Definition {
 }
 
 /// A site.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Site {
     /// Its id, from 1.
     pub id: u64,

@@ -1,0 +1,8 @@
+//! Tests of the probe against real programs: this binary starts itself as the program, and reads its stream.
+#![cfg(tokio_unstable)]
+
+mod apps;
+mod awaits;
+mod counts;
+mod ends;
+mod peer;
