@@ -29,6 +29,7 @@ impl Trace {
                 self.loop_state.record_ready_count();
             }
             Event::PollStart { task, at } => self.start_poll(task, at),
+            Event::ObservedFrom { task, at } => self.observe_from(task, at),
             Event::PollEnd { task, at } => self.end_poll(task, at),
             Event::PollSuppressed { task, at } => {
                 self.loop_state.advance(at);
@@ -269,6 +270,15 @@ impl Trace {
         self.record_storage(BlockOwner::Task(id, TaskBlockKind::Lane), delta);
         self.loop_state.count_poll(counted);
         self.set_phase(id, TaskPhase::Running);
+    }
+
+    /// Starts the observation of a task: an empty cycle that counts for nothing stands for what it did before.
+    fn observe_from(&mut self, id: TaskId, at: Nanos) {
+        self.loop_state.advance(at);
+        let Some(delta) = self.history.start_poll(id, at, self.loop_state.steps, 0) else { return };
+        self.record_storage(BlockOwner::Task(id, TaskBlockKind::Lane), delta);
+        self.history.end_poll(id, at);
+        self.set_phase(id, TaskPhase::Waiting);
     }
 
     pub(super) fn end_poll(&mut self, id: TaskId, at: Nanos) {

@@ -33,6 +33,13 @@ pub enum Event {
         /// Start of the poll.
         at: Nanos,
     },
+    /// What a task did before is not known: it was spawned before recording began. From now on it waits.
+    ObservedFrom {
+        /// The task.
+        task: TaskId,
+        /// Time from which on its events are recorded.
+        at: Nanos,
+    },
     /// The current poll of a task ended.
     PollEnd {
         /// The polled task.
