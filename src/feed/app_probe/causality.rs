@@ -30,7 +30,7 @@ impl Causality<'_> {
         let Some(record) = queue.records.front() else { return ready };
         let wait = |dependency| Verdict::Wait(dependency, EnterRole::Poll);
         match record.kind {
-            RecordKind::PollStart | RecordKind::BlockingStart => self.judge_poll(queue, record, EnterRole::Poll),
+            RecordKind::PollStart | RecordKind::BlockingStart => self.judge_hooked(queue, record),
             RecordKind::Enter => self.judge_enter(queue, record),
             RecordKind::TaskEnded | RecordKind::TaskClosed if self.is_polled_elsewhere(queue, record.subject) => {
                 wait(Dependency::Task(record.subject))
@@ -65,6 +65,26 @@ impl Causality<'_> {
         }
     }
 
+    /// Judges what a hook announced as a poll. Of a cancelled task it is the drop of the future.
+    fn judge_hooked(&self, queue: &ThreadQueue, record: &TimedRecord) -> Verdict<EnterRole> {
+        let number = record.subject;
+        if self.is_missing(number) || self.is_polled_elsewhere(queue, number) {
+            return Verdict::Wait(Dependency::Task(number), EnterRole::Poll);
+        }
+        let ends = [RecordKind::PollEnd, RecordKind::PollPanicked, RecordKind::PollSkipped];
+        let mut records = queue.records.iter().skip(1).take(SEARCHED_MAX);
+        match records.find(|other| other.subject == number && ends.contains(&other.kind)) {
+            Some(end) if end.kind == RecordKind::PollSkipped => {
+                Verdict::Ready(EnterRole::Drop { has_completed: false })
+            }
+            // It has begun, and the task was not woken: it may have been cancelled.
+            None if !self.expects_poll(number) && queue.records.len() <= SEARCHED_MAX => {
+                Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::ProbablePoll)
+            }
+            _ => self.judge_poll(queue, record, EnterRole::Poll),
+        }
+    }
+
     fn judge_enter(&self, queue: &ThreadQueue, record: &TimedRecord) -> Verdict<EnterRole> {
         let number = record.subject;
         let context = self.contexts.get(queue.index);
@@ -82,6 +102,9 @@ impl Causality<'_> {
                 Verdict::Ready(EnterRole::Drop { has_completed: follows_poll && !drops_awaits })
             }
             EntryKind::Poll => self.judge_poll(queue, record, EnterRole::Poll),
+            EntryKind::Undecided { has_exited: false } if self.expects_poll(number) => {
+                self.judge_poll(queue, record, EnterRole::ProbablePoll)
+            }
             EntryKind::Undecided { has_exited } => {
                 let role = if has_exited { EnterRole::Poll } else { EnterRole::ProbablePoll };
                 Verdict::Wait(Dependency::NextRecord(queue.index), role)
@@ -104,6 +127,11 @@ impl Causality<'_> {
             return Verdict::Wait(Dependency::Task(number), role);
         }
         Verdict::Ready(role)
+    }
+
+    /// Whether the next entry of a task is a poll in all likelihood. One that takes long need not be waited for.
+    fn expects_poll(&self, number: u64) -> bool {
+        self.tasks.get(number).is_some_and(|task| task.is_woken || !task.kind.is_task())
     }
 
     /// Whether the spawn of a task is outstanding. After a gap it may have been dropped.

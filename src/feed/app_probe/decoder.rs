@@ -101,6 +101,11 @@ impl AppProbeDecoder {
         self.replay.number_of(task)
     }
 
+    /// Returns the task with this id in the program, if it lives.
+    pub fn task_of(&self, number: u64) -> Option<TaskId> {
+        self.replay.tasks.get(number).map(|task| task.id)
+    }
+
     /// Takes the oldest answer of the program's gate.
     pub fn take_reply(&mut self) -> Option<Reply> {
         self.replies.pop_front()

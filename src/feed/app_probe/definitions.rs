@@ -33,11 +33,42 @@ pub struct KnownSite {
     original_size_bytes: u64,
 }
 
+/// How a record changes an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttributeChange {
+    /// The value is new.
+    Set,
+    /// The value is added.
+    Add,
+    /// The value is subtracted.
+    Subtract,
+}
+
+impl AttributeChange {
+    /// Returns the new value.
+    pub fn apply(self, before: u64, value: u64) -> u64 {
+        match self {
+            Self::Set => value,
+            Self::Add => before.saturating_add(value),
+            Self::Subtract => before.saturating_sub(value),
+        }
+    }
+
+    /// Splits the name of an attribute from the sign that says how a record with this name changes it.
+    fn split_name(name: &str) -> (&str, Self) {
+        match (name.strip_suffix(" +"), name.strip_suffix(" -")) {
+            (Some(name), _) => (name, Self::Add),
+            (None, Some(name)) => (name, Self::Subtract),
+            (None, None) => (name, Self::Set),
+        }
+    }
+}
+
 /// The definitions of one stream.
 #[derive(Debug, Default)]
 pub struct Definitions {
     sites: FxHashMap<u64, KnownSite>,
-    attributes: FxHashMap<u64, Arc<str>>,
+    attributes: FxHashMap<u64, (Arc<str>, AttributeChange)>,
     task_names: FxHashMap<u64, Arc<str>>,
     interner: TextInterner,
     unnamed: Arc<str>,
@@ -56,8 +87,9 @@ impl Definitions {
                 self.task_names.insert(*task, name);
             }
             Definition::AttributeName { id, name } if self.attributes.len() < ATTRIBUTES_MAX => {
+                let (name, change) = AttributeChange::split_name(name);
                 let name = self.text(name, NAME_BYTES_MAX);
-                self.attributes.insert(*id, name);
+                self.attributes.insert(*id, (name, change));
             }
             _ => {}
         }
@@ -68,8 +100,8 @@ impl Definitions {
         self.sites.get(&id)
     }
 
-    /// Returns the name of an attribute.
-    pub fn attribute(&self, id: u64) -> Option<&Arc<str>> {
+    /// Returns the name of an attribute, and how a record that names it changes it.
+    pub fn attribute(&self, id: u64) -> Option<&(Arc<str>, AttributeChange)> {
         self.attributes.get(&id)
     }
 

@@ -154,6 +154,7 @@ impl StreamReplay {
             | RecordKind::Park
             | RecordKind::Unpark => Some(None),
             RecordKind::PollEnd | RecordKind::PollPanicked | RecordKind::BlockingEnd => Some(Some(record.subject)),
+            RecordKind::PollSkipped => Some(None),
             RecordKind::Exit | RecordKind::ExitPanicked => {
                 let is_drop = records.get(position + 1).is_some_and(|next| next.kind == RecordKind::TaskClosed);
                 Some(Some(record.subject).filter(|_| !is_drop))
@@ -192,11 +193,10 @@ impl StreamReplay {
         self.count_doubt(&record, missing);
         let last_exit = self.contexts[thread].last_exit.take();
         match record.kind {
-            RecordKind::PollStart | RecordKind::BlockingStart => {
-                self.start_poll(thread, number, (EnterRole::Poll, at), events);
+            RecordKind::PollStart | RecordKind::BlockingStart | RecordKind::Enter => {
+                self.enter(thread, number, (verdict, at), last_exit, events)
             }
-            RecordKind::Enter => self.enter(thread, number, (verdict, at), last_exit, events),
-            RecordKind::PollEnd | RecordKind::Exit | RecordKind::BlockingEnd => {
+            RecordKind::PollEnd | RecordKind::PollSkipped | RecordKind::Exit | RecordKind::BlockingEnd => {
                 self.end_poll(thread, number, (false, at), events);
             }
             RecordKind::PollPanicked | RecordKind::ExitPanicked => {

@@ -1,5 +1,6 @@
 //! Resources of the program: their creation, attributes, owners and end.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -32,32 +33,6 @@ const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
 /// Number of readers of an RwLock.
 const READERS_ATTRIBUTE: &str = "current_readers";
 
-/// How an attribute changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AttributeChange {
-    Set,
-    Add,
-    Subtract,
-}
-
-impl AttributeChange {
-    fn from_number(number: u64) -> Self {
-        match number {
-            1 => Self::Add,
-            2 => Self::Subtract,
-            _ => Self::Set,
-        }
-    }
-
-    fn apply(self, before: u64, value: u64) -> u64 {
-        match self {
-            Self::Set => value,
-            Self::Add => before.saturating_add(value),
-            Self::Subtract => before.saturating_sub(value),
-        }
-    }
-}
-
 /// A live resource.
 #[derive(Debug)]
 pub struct LiveResource {
@@ -74,7 +49,7 @@ pub struct LiveResource {
     is_interval_timer: bool,
     /// Attributes of a part are those of the whole: the permits of a semaphore.
     inherits_attributes: bool,
-    attributes: Vec<(u64, u64)>,
+    attributes: Vec<(Arc<str>, u64)>,
     lock: Option<Box<LockOwnership>>,
 }
 
@@ -163,8 +138,8 @@ impl ResourceReplay {
         definitions: &Definitions,
         events: &mut Vec<Event>,
     ) {
-        let [name_number, value, change] = record.arguments;
-        let Some(name) = definitions.attribute(name_number) else { return };
+        let [name, value, _] = record.arguments;
+        let Some((name, change)) = definitions.attribute(name) else { return };
         let whole = self.whole_number(record.subject).filter(|whole| *whole != record.subject);
         let target = match whole {
             Some(whole) if self.live.get(&whole).is_some_and(|entry| entry.inherits_attributes) => whole,
@@ -173,9 +148,8 @@ impl ResourceReplay {
         };
         let Some(entry) = self.live.get_mut(&target) else { return };
         let Some(resource) = entry.id else { return };
-        let index = entry.attributes.iter().position(|(known, _)| *known == name_number);
+        let index = entry.attributes.iter().position(|(known, _)| known == name);
         let before = index.map_or(0, |index| entry.attributes[index].1);
-        let change = AttributeChange::from_number(change);
         let mut value = change.apply(before, value);
         if let Some(lock) = &mut entry.lock {
             if EXCLUSIVE_ATTRIBUTES.contains(&&**name) {
@@ -187,16 +161,16 @@ impl ResourceReplay {
                 }
                 value = lock.is_locked().into();
             } else if &**name == READERS_ATTRIBUTE {
-                match (change, value.cmp(&before)) {
-                    (_, std::cmp::Ordering::Greater) => lock.add_reader(resource, task, at, events),
-                    (_, std::cmp::Ordering::Less) => lock.remove_reader(resource, task, at, events),
-                    _ => {}
+                match value.cmp(&before) {
+                    Ordering::Greater => lock.add_reader(resource, task, at, events),
+                    Ordering::Less => lock.remove_reader(resource, task, at, events),
+                    Ordering::Equal => {}
                 }
             }
         }
         match index {
             Some(index) => entry.attributes[index].1 = value,
-            None if entry.attributes.len() < ATTRIBUTES_MAX => entry.attributes.push((name_number, value)),
+            None if entry.attributes.len() < ATTRIBUTES_MAX => entry.attributes.push((Arc::clone(name), value)),
             None => return,
         }
         let text = if BOOLEAN_ATTRIBUTES.contains(&&**name) { (value != 0).to_string() } else { value.to_string() };
