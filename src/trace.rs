@@ -231,9 +231,17 @@ impl Trace {
         &self.history.awaits
     }
 
-    /// Returns the inferred owner of a lock of an external app: the task whose call acquired it last, while the lock is
-    /// reported as locked. `None` if that is not known.
+    /// Returns whether the program reports which tasks own its locks. If not, [`Self::lock_owner`] infers it.
+    pub fn are_owners_reported(&self) -> bool {
+        !self.is_external() || self.history.resources.has_acquisitions()
+    }
+
+    /// Returns the inferred owner of a lock of an external app that does not report owners: the task whose call acquired
+    /// it last, while the lock is reported as locked. `None` if that is not known.
     pub fn lock_owner(&self, lock: ResourceId) -> Option<TaskId> {
+        if self.are_owners_reported() {
+            return None;
+        }
         let entry = self.history.resources.entry(lock).filter(|entry| entry.dropped_at().is_none())?;
         let owner = self.history.lock_owners.last_owner(lock).filter(|_| entry.is_owned_exclusively())?;
         self.task(owner).filter(|task| task.outcome.is_none()).map(|task| task.id)

@@ -35,6 +35,7 @@ mod layering;
 mod module_graph;
 mod pages;
 mod probe_ring;
+mod probed_apps;
 mod processor_waits;
 mod property;
 mod pty;
