@@ -36,7 +36,7 @@ struct LiveOperation {
     /// The await, and the task that polls it.
     started: Option<(AwaitId, TaskId)>,
     is_ready: bool,
-    /// It was polled where no task is known.
+    /// It was polled by an unknown task.
     is_unattributed: bool,
     /// Number of gaps before it was created.
     gaps: u32,
@@ -98,6 +98,17 @@ impl OperationReplay {
         self.live.entry(record.subject).or_insert(operation);
     }
 
+    /// Handles the start of a poll of an operation on a thread of which the task is not known.
+    pub fn poll_by_unknown(&mut self, number: u64, events: &mut Vec<Event>) {
+        let operation = self.live.get_mut(&number).filter(|operation| !operation.is_inner);
+        let is_new = operation.is_some_and(|operation| {
+            operation.started.is_none() && !std::mem::replace(&mut operation.is_unattributed, true)
+        });
+        if is_new {
+            events.push(Event::AwaitsUnattributed { count: 1 });
+        }
+    }
+
     /// Handles the start of a poll of an operation by `task`. Returns whether it is an await of the task.
     pub fn poll(
         &mut self,
@@ -107,12 +118,8 @@ impl OperationReplay {
         events: &mut Vec<Event>,
     ) -> bool {
         let Some(operation) = self.live.get_mut(&number).filter(|operation| !operation.is_inner) else { return false };
-        let Some(task) = task else {
-            if operation.started.is_none() && !std::mem::replace(&mut operation.is_unattributed, true) {
-                events.push(Event::AwaitsUnattributed { count: 1 });
-            }
-            return false;
-        };
+        // Outside of every task, nothing is awaited: this is how a runtime shuts down.
+        let Some(task) = task else { return false };
         match operation.started {
             Some((_, owner)) if owner == task => return true,
             // It was moved to another task.

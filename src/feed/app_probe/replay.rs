@@ -266,8 +266,11 @@ impl StreamReplay {
     fn poll_operation(&mut self, thread: usize, number: u64, at: Nanos, events: &mut Vec<Event>) {
         let context = &mut self.contexts[thread];
         context.enter_operation(number);
-        let Some(polled) = context.polled().copied() else {
-            self.operations.poll(number, (None, at), (&mut self.definitions, &self.resources), events);
+        let is_unknown = context.is_unknown;
+        let Some(polled) = context.polled().copied().filter(|polled| polled.task.is_some()) else {
+            if is_unknown {
+                self.operations.poll_by_unknown(number, events);
+            }
             return;
         };
         let live = self.tasks.get_mut(polled.number);
