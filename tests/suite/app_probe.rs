@@ -448,3 +448,19 @@ fn facts_decide_what_a_poll_needs() {
     assert_eq!(caveats(&decoded), "");
     assert!(matches!(decoded.trace.task(task(1)).expect("a task").outcome, Some(TaskOutcome::Failed(_))));
 }
+
+/// `UPDATE_SNAPSHOTS=1` writes it again.
+#[test]
+fn fuzz_seed_is_current() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/seeds/app_probe/every-kind");
+    let seed = crate::probe_stream::seed();
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
+        std::fs::write(&path, seed.bytes()).expect("a writable file");
+    }
+    assert!(std::fs::read(&path).expect("the seed is in the repository") == seed.bytes());
+    let kinds = RecordKind::ALL.iter().filter(|kind| **kind != Argument);
+    let number = |kind: &RecordKind| *kind as u8;
+    assert!(kinds.map(number).all(|kind| seed.bytes().contains(&kind)));
+    assert_eq!(seed.decode().trace.tasks().len(), 4);
+}

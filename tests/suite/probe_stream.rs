@@ -110,6 +110,58 @@ impl ProbeStreamBuilder {
     }
 }
 
+/// Returns a stream with every kind of record, as a seed for fuzzing.
+pub fn seed() -> ProbeStreamBuilder {
+    use RecordKind::*;
+    const NONE: &[u64] = &[];
+    let poll = |from: u64, task: u64| {
+        [(PollStart, from, task, NONE), (WakerCloned, from + 1, task, NONE), (PollEnd, from + 5, task, NONE)]
+    };
+    let lock = [
+        (PollStart, 300, 1, NONE),
+        (OperationCreated, 301, 200, &[4, 100][..]),
+        (OperationPolled, 302, 200, NONE),
+        (OperationPending, 303, 200, NONE),
+        (OperationPolled, 304, 200, NONE),
+        (OperationReady, 305, 200, NONE),
+        (OperationDropped, 306, 200, NONE),
+        (ResourceAttribute, 307, 100, &[1, 1]),
+        (ResourceAttribute, 308, 100, &[1, 0]),
+        (WakerDropped, 309, 1, NONE),
+        (PollEnd, 310, 1, NONE),
+    ];
+    ProbeStreamBuilder::of(&hello())
+        .site(1, "task", "")
+        .site(2, "blocking", "app::work")
+        .site(3, "Sync", "Mutex")
+        .site(4, "", "Mutex::lock")
+        .attribute_name(1, "locked")
+        .attribute_name(2, "permits +")
+        .thread(1, Some(0))
+        .thread(2, None)
+        .records(0, &[(Spawn, 10, 1, &[1]), (ResourceCreated, 20, 100, &[3, 0])])
+        .end_snapshot()
+        .records(1, &[(Spawn, 100, 2, &[1]), (Spawn, 101, 3, &[2]), (Wake, 102, 1, NONE), (Park, 103, 0, NONE)])
+        .records(2, &[(BlockingStart, 110, 3, NONE), (WakeDeferred, 120, 2, NONE), (BlockingEnd, 130, 3, NONE)])
+        .records(2, &[(TaskEnded, 131, 3, &[0]), (TaskClosed, 132, 3, NONE)])
+        .round(200)
+        .records(1, &[(Unpark, 210, 0, NONE)])
+        .records(1, &poll(220, 2))
+        .records(1, &lock)
+        .round(400)
+        .records(
+            1,
+            &[(Paused, 410, 2, NONE), (Held, 420, 2, NONE), (Released, 430, 2, NONE), (Continued, 440, 0, NONE)],
+        )
+        .records(1, &[(Dropped, 450, 9, &[460]), (ResourceAttribute, 470, 100, &[2, 1])])
+        .records(1, &[(Enter, 480, 2, NONE), (ExitPanicked, 490, 2, NONE), (Enter, 491, 2, NONE), (Exit, 492, 2, NONE)])
+        .records(1, &[(TaskClosed, 493, 2, NONE), (ResourceDropped, 494, 100, NONE), (PollStart, 495, 1, NONE)])
+        .records(1, &[(PollSkipped, 496, 1, NONE), (TaskEnded, 497, 1, &[1]), (PollStart, 498, 4, NONE)])
+        .records(1, &[(PollPanicked, 499, 4, NONE)])
+        .round(500)
+        .bye()
+}
+
 /// A decoded stream.
 pub struct Decoded {
     pub decoder: AppProbeDecoder,
