@@ -21,6 +21,7 @@ pub use dump::save_flight_recording;
 pub use status_text::missing_facts;
 
 pub(super) use link::ProbeLink;
+pub(super) use status_text::stream_notes;
 pub(super) use stream::{ProbeStream, StreamEnd};
 
 use super::interface::Session;

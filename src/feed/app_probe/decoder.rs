@@ -10,7 +10,7 @@ use super::frame_reader::{FrameReader, ProbeError, ProbeFrame};
 use super::replay::{ReplayCounts, StreamReplay};
 use super::thread_merger::ThreadMerger;
 use super::timed_record::TimedRecord;
-use crate::trace::{Event, PauseReason, TaskId};
+use crate::trace::{Event, Nanos, PauseReason, TaskId};
 
 /// Records of the snapshot, and records of threads that precede its end. Further ones are skipped.
 const EARLY_RECORDS_MAX: usize = 1 << 22;
@@ -104,6 +104,13 @@ impl AppProbeDecoder {
     /// Returns the task with this id in the program, if it lives.
     pub fn task_of(&self, number: u64) -> Option<TaskId> {
         self.replay.tasks.get(number).map(|task| task.id)
+    }
+
+    /// Returns loop time at a time of the system's clock, in nanoseconds since 1970. The two clocks may drift apart by a
+    /// little.
+    pub fn loop_time_at(&self, epoch_ns: u64) -> Nanos {
+        let base = self.hello.as_ref().map_or(0, |hello| hello.base_unix_ns);
+        self.replay.clock.loop_time_since_base(epoch_ns.saturating_sub(base))
     }
 
     /// Takes the oldest answer of the program's gate.

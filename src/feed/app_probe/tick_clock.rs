@@ -68,6 +68,11 @@ impl TickClock {
         self.without_pauses(self.since_base(ticks))
     }
 
+    /// Returns loop time at a time in nanoseconds since the base.
+    pub fn loop_time_since_base(&self, ns: u64) -> Nanos {
+        self.without_pauses(ns)
+    }
+
     /// Starts a pause.
     pub fn pause(&mut self, ticks: u64) {
         let at = self.since_base(ticks);
