@@ -49,7 +49,7 @@ pub(super) struct AttachArgs {
     /// Save the flight recording of the app to this file, and exit
     ///
     /// The app must have the probe, and its flight recorder must be on. `loopscope open FILE` shows the file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["recording", "headless", "for", "record"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["recording", "headless", "for", "path"])]
     dump: Option<PathBuf>,
     /// Follow a growing recording instead of a console
     ///

@@ -25,6 +25,7 @@ mod thread_context;
 mod thread_merger;
 mod tick_clock;
 mod timed_record;
+mod workers;
 
 pub use decoder::AppProbeDecoder;
 pub use frame_reader::{ProbeError, is_probe_file};

@@ -5,7 +5,6 @@ mod polls;
 
 use loopscope_probe::protocol::{Definition, Facts, Hello, Output};
 use loopscope_probe::record::RecordKind;
-use rustc_hash::FxHashMap;
 
 use super::causality::Causality;
 use super::definitions::Definitions;
@@ -16,14 +15,13 @@ use super::thread_context::{EnterRole, ThreadContext};
 use super::thread_merger::{Dependency, TakenRecord, ThreadMerger, ThreadQueue, Verdict};
 use super::tick_clock::TickClock;
 use super::timed_record::TimedRecord;
+use super::workers::Workers;
+use crate::feed::console::NAME_BYTES_MAX;
 use crate::sanitize::{sanitize, truncate};
 use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId};
 
 /// Longest line of output, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1 << 16;
-
-/// Threads whose definitions are kept.
-const THREADS_MAX: usize = 1 << 14;
 
 /// Number of inconsistencies of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +45,7 @@ pub struct StreamReplay {
     contexts: Vec<ThreadContext>,
     resources: ResourceReplay,
     operations: OperationReplay,
-    /// Whether each thread is a worker, by the thread's id.
-    workers: FxHashMap<u32, bool>,
+    workers: Workers,
     /// Something lived before recording began.
     has_past: bool,
     observed_from: Nanos,
@@ -74,8 +71,9 @@ impl StreamReplay {
     /// Adds a definition.
     pub fn define(&mut self, definition: &Definition) {
         match definition {
-            Definition::Thread(thread) if self.workers.len() < THREADS_MAX || self.workers.contains_key(&thread.id) => {
-                self.workers.insert(thread.id, thread.worker.is_some());
+            Definition::Thread(thread) => {
+                let name = self.definitions.text(&thread.name, NAME_BYTES_MAX);
+                self.workers.define(thread, &name);
             }
             definition => self.definitions.add(definition),
         }
@@ -135,9 +133,9 @@ impl StreamReplay {
     /// Prepares for records of a thread that were added to the merger.
     pub fn add_thread(&mut self, index: usize, id: u32, records: &[TimedRecord], events: &mut Vec<Event>) {
         while self.contexts.len() <= index {
-            self.contexts.push(ThreadContext::new(self.has_past));
+            self.contexts.push(ThreadContext::new(id, self.has_past));
         }
-        let is_worker = self.workers.get(&id).copied().unwrap_or_default();
+        let is_worker = self.workers.is_worker(id);
         let Some(context) = self.contexts.get_mut(index) else { return };
         context.is_worker |= is_worker;
         if context.is_unknown {
@@ -217,7 +215,8 @@ impl StreamReplay {
             }
             RecordKind::TaskEnded => self.task_ended(number, record.arguments[0], at, events),
             RecordKind::TaskClosed => self.task_closed(number, last_exit, at, events),
-            RecordKind::Park | RecordKind::Unpark => self.park(thread),
+            RecordKind::Park => self.park(thread, (true, at), events),
+            RecordKind::Unpark => self.park(thread, (false, at), events),
             RecordKind::ResourceCreated => self.resources.create(&record, at, &self.definitions, events),
             RecordKind::ResourceDropped => self.resources.end(number, at, events),
             RecordKind::ResourceAttribute => {

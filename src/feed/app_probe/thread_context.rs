@@ -58,6 +58,8 @@ pub struct LastExit {
 /// What one thread does.
 #[derive(Debug, Default)]
 pub struct ThreadContext {
+    /// Its id in the stream.
+    pub id: u32,
     entered: Vec<EnteredTask>,
     operations: Vec<u64>,
     /// It is a worker, or parks like one, so it runs the driver between two polls.
@@ -70,8 +72,8 @@ pub struct ThreadContext {
 
 impl ThreadContext {
     /// Creates the context of a thread. `is_unknown`: its records may begin in the middle.
-    pub fn new(is_unknown: bool) -> Self {
-        Self { is_unknown, ..Self::default() }
+    pub fn new(id: u32, is_unknown: bool) -> Self {
+        Self { id, is_unknown, ..Self::default() }
     }
 
     /// Enters a task.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use loopscope_probe::protocol::{CommandKind, Start, VERSION};
+use loopscope_probe::protocol::{CommandKind, Facts, Start, VERSION};
 
 use super::gate::RemoteGate;
 use super::link::{LinkInput, ProbeLink};
@@ -13,7 +13,7 @@ use crate::feed::app_probe::AppProbeDecoder;
 use crate::insight::Thresholds;
 use crate::session::finding_watch::FindingWatch;
 use crate::session::sources::{SourceReader, SourceTexts};
-use crate::trace::{Event, Trace};
+use crate::trace::{Event, ReportedFacts, Trace};
 
 /// Size of one read of a file in bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -131,7 +131,10 @@ impl ProbeStream {
                 continue;
             }
             match self.read() {
-                Ok(true) => changed = true,
+                Ok(true) => {
+                    self.start(trace);
+                    changed = true;
+                }
                 Ok(false) => break,
                 Err(end) => {
                     self.finish(end, trace);
@@ -170,20 +173,20 @@ impl ProbeStream {
         };
         self.decoder.push(&bytes).map_err(|error| StreamEnd::Failed(error.to_string()))?;
         self.has_records = true;
-        self.start();
         Ok(true)
     }
 
-    /// Asks the program to record, once it has described itself.
-    fn start(&mut self) {
-        let (StreamInput::Link(link), Some(hello), false) = (&self.input, self.decoder.hello(), self.has_started)
-        else {
-            return;
-        };
+    /// Notes what the program reports, once it has described itself, and asks it to record.
+    fn start(&mut self, trace: &mut Trace) {
+        let (Some(hello), false) = (self.decoder.hello(), self.has_started) else { return };
         self.has_started = true;
-        self.gate.expect_control(hello.allows_control || self.secret.is_some());
-        let start = Start { protocol: VERSION, secret: self.secret.clone(), dump: false };
-        link.send(CommandKind::Start, &start);
+        let Facts { polls, wakes, resources: awaits, .. } = hello.facts;
+        trace.set_reported_facts(ReportedFacts { polls, wakes, awaits });
+        if let StreamInput::Link(link) = &self.input {
+            self.gate.expect_control(hello.allows_control || self.secret.is_some());
+            let start = Start { protocol: VERSION, secret: self.secret.clone(), dump: false };
+            link.send(CommandKind::Start, &start);
+        }
     }
 
     /// Decodes some records and applies their events.

@@ -3,7 +3,7 @@
 use super::StreamReplay;
 use crate::feed::app_probe::thread_context::{LastExit, ThreadContext};
 use crate::feed::app_probe::timed_record::TimedRecord;
-use crate::trace::{Event, Nanos, TaskMeta, TaskOutcome};
+use crate::trace::{Event, Nanos, TaskKind, TaskMeta, TaskOutcome};
 
 impl StreamReplay {
     /// Spawns a task on a thread in this context.
@@ -11,7 +11,12 @@ impl StreamReplay {
         let (number, parent) = (record.subject, context.polled_task());
         let meta = self.definitions.task_meta(number, record.arguments[0]);
         if let Some(task) = self.tasks.spawn(number, meta.kind, at) {
+            let kind = meta.kind;
             events.push(Event::Spawn { task, at, meta: Box::new(TaskMeta { parent, ..meta }) });
+            if kind == TaskKind::Worker {
+                // It runs until the runtime ends, and its thread is what counts.
+                events.push(Event::ObservedFrom { task, at });
+            }
         }
     }
 

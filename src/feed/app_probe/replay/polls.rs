@@ -30,7 +30,10 @@ impl StreamReplay {
                 events.push(Event::PollEnd { task: task.id, at });
             }
             task.is_woken = false;
-            events.push(Event::PollStart { task: task.id, at });
+            let task = task.id;
+            let worker = self.workers.worker(self.contexts[thread].id, at, events);
+            events.push(Event::PollStart { task, at });
+            events.extend(worker.map(|worker| Event::PollWorker { task, worker }));
         }
         self.enter_role(thread, number, role);
     }
@@ -120,7 +123,13 @@ impl StreamReplay {
     }
 
     /// Notes that a thread parks or unparks, so that it polls nothing and runs the driver.
-    pub(super) fn park(&mut self, thread: usize) {
+    pub(super) fn park(&mut self, thread: usize, (is_park, at): (bool, Nanos), events: &mut Vec<Event>) {
+        if let Some(worker) = self.workers.worker(self.contexts[thread].id, at, events) {
+            events.push(match is_park {
+                true => Event::WorkerPark { worker, at },
+                false => Event::WorkerUnpark { worker, at },
+            });
+        }
         let context = &mut self.contexts[thread];
         context.is_worker = true;
         context.is_unknown &= context.polled().is_some();

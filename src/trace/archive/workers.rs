@@ -1,0 +1,84 @@
+//! Serialization of workers, and of what a program with the probe reports. Version 3 of the archive has none of it: it
+//! follows the delta and the tail, which are as before.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::id::WorkerId;
+use super::super::lane::LaneTail;
+use super::super::reported_facts::ReportedFacts;
+use super::super::time::Nanos;
+use super::super::worker::WORKERS_MAX;
+use super::super::{Trace, pack};
+use super::TraceLoadError;
+use super::loader::SanitizeFn;
+
+/// A new worker, after a delta.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WorkerRecord<'a> {
+    pub name: Cow<'a, str>,
+    pub at: Nanos,
+}
+
+/// A worker without its name and its sealed history, after the tail.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WorkerRow {
+    lane: LaneTail,
+    polls: u64,
+    parks: u64,
+}
+
+/// What follows the tail. It is left out if there is nothing.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct TailExtension {
+    pub workers: Vec<WorkerRow>,
+    pub reported_facts: Option<ReportedFacts>,
+}
+
+impl Trace {
+    /// Returns the workers after the first `count`.
+    pub(super) fn worker_records(&self, count: usize) -> Vec<WorkerRecord<'_>> {
+        let workers = self.workers().get(count..).unwrap_or_default().iter();
+        workers.map(|worker| WorkerRecord { name: (&*worker.name).into(), at: worker.known_since() }).collect()
+    }
+
+    /// Adds the workers of a delta.
+    ///
+    /// # Errors
+    /// Returns an error if there are too many.
+    pub(super) fn add_workers(
+        &mut self,
+        records: Vec<WorkerRecord>,
+        sanitize: SanitizeFn,
+    ) -> Result<(), TraceLoadError> {
+        if records.len() > WORKERS_MAX.saturating_sub(self.workers().len()) {
+            return Err(TraceLoadError::Malformed);
+        }
+        for record in records {
+            let id = WorkerId::from_index(self.workers().len());
+            self.add_worker(id, record.at, sanitize(&record.name).into());
+        }
+        Ok(())
+    }
+
+    /// Serializes what follows the tail: what still changes of the workers, and what the program reports. Empty if there
+    /// is nothing.
+    pub(super) fn encode_tail_extension(&self) -> Vec<u8> {
+        let rows = self.workers().iter();
+        let rows = rows.map(|worker| WorkerRow { lane: worker.lane.tail(), polls: worker.polls, parks: worker.parks });
+        let extension = TailExtension { workers: rows.collect(), reported_facts: self.reported_facts() };
+        let is_empty = extension.workers.is_empty() && extension.reported_facts.is_none();
+        if is_empty { Vec::new() } else { pack::to_postcard(&extension) }
+    }
+
+    /// Restores the rows of all workers.
+    pub(super) fn restore_workers(&mut self, rows: Vec<WorkerRow>) {
+        for (worker, row) in self.history.workers.iter_mut().zip(rows) {
+            let before = worker.lane.retained_bytes();
+            worker.lane.restore_tail(row.lane);
+            (worker.polls, worker.parks) = (row.polls, row.parks);
+            self.retention.add_history_bytes(worker.lane.retained_bytes().saturating_sub(before));
+        }
+    }
+}
