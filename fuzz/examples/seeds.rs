@@ -18,6 +18,8 @@ use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, RecordingS
 use prost::Message as _;
 use prost_types::Timestamp;
 
+#[path = "../../tests/suite/probe_stream.rs"]
+mod probe_stream;
 #[path = "../../benches/synthetic.rs"]
 mod synthetic;
 
@@ -215,6 +217,7 @@ fn main() -> io::Result<()> {
         fs::create_dir_all(folder.join(kind))?;
         fs::write(folder.join(kind).join(name), bytes)
     };
+    write("app_probe", "every-kind", probe_stream::seed().bytes())?;
     write("archive", "complete", &archive(EventMix::Full, 4, 900, true))?;
     write("archive", "polls", &archive(EventMix::PollsOnly, 2, 400, true))?;
     write("archive", "truncated", &archive(EventMix::Full, 2, 600, false))?;

@@ -22,8 +22,8 @@ use crate::control::{FeedChoice, RunOutcome};
 use crate::insight::{Finding, OutsideWake, RunSummary, WorkerSummary};
 use crate::sanitize::is_unsafe_char;
 use crate::trace::{
-    Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskOutcome, TaskState,
-    Trace, UnknownCounts,
+    Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, ReportedFacts, Task, TaskCounts,
+    TaskOutcome, TaskState, Trace, UnknownCounts,
 };
 use crate::workload::manifest::ParamValue;
 
@@ -158,14 +158,15 @@ fn fidelity_json(input: &ReportInput) -> FidelityJson {
         && input.disagreements().is_empty()
         && trace.gaps().all(|gap| gap.dropped == 0);
     // A recording alone names no awaits.
-    let has_awaits = !trace.is_external() || trace.console_feed_counts().0 > 0;
+    let has_console = !trace.is_external() || trace.console_feed_counts().0 > 0;
+    let facts = trace.reported_facts().unwrap_or(ReportedFacts { polls: true, wakes: true, awaits: has_console });
     let (_, console_dropped) = trace.console_feed_counts();
-    let are_awaits_exact = has_awaits && unknown.awaits == 0 && (!trace.is_external() || console_dropped == 0);
+    let are_awaits_exact = facts.awaits && unknown.awaits == 0 && (!trace.is_external() || console_dropped == 0);
     FidelityJson {
-        polls: name(are_polls_exact),
-        wakes: name(are_polls_exact),
+        polls: name(are_polls_exact && facts.polls),
+        wakes: name(are_polls_exact && facts.wakes),
         awaits: name(are_polls_exact && are_awaits_exact),
-        wakers: name(are_polls_exact && unknown.wakers == 0),
+        wakers: name(are_polls_exact && facts.wakes && unknown.wakers == 0),
     }
 }
 

@@ -29,6 +29,7 @@ impl Trace {
                 self.loop_state.record_ready_count();
             }
             Event::PollStart { task, at } => self.start_poll(task, at),
+            Event::ObservedFrom { task, at } => self.observe_from(task, at),
             Event::PollWorker { task, worker } => self.set_poll_worker(task, worker),
             Event::PollEnd { task, at } => self.end_poll(task, at),
             Event::PollSuppressed { task, at } => {

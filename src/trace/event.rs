@@ -4,17 +4,13 @@
 
 use super::await_site::AwaitSite;
 use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
-use super::location::Location;
-use super::pause::PauseReason;
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
 use super::stats::{TaskHistograms, TaskStats};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::time::Nanos;
 use super::wake_source::WakeSource;
+use super::{location::Location, pause::PauseReason, time::Nanos};
 
-/// One event of the traced program.
-///
-/// In every variant `at` is the loop time of the event. Events of one task come in time order.
+/// One event of the traced program. `at` is its loop time. Events of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A task was spawned.
@@ -33,8 +29,14 @@ pub enum Event {
         /// Start of the poll.
         at: Nanos,
     },
-    /// Names the worker that runs the poll of a task that has just started. Follows [`Event::PollStart`], without another
-    /// event of the task in between.
+    /// What a task did before is not known: it was spawned before recording began. From now on it waits.
+    ObservedFrom {
+        /// The task.
+        task: TaskId,
+        /// Time from which on its events are recorded.
+        at: Nanos,
+    },
+    /// Names the worker that runs the poll of a task. Directly follows the [`Event::PollStart`] of the task.
     PollWorker {
         /// The polled task.
         task: TaskId,
@@ -140,8 +142,7 @@ pub enum Event {
         /// The affected await.
         id: AwaitId,
     },
-    /// The last poll of the task did not poll this awaitable, which is still open: the task does not wait on it, until it
-    /// polls it again.
+    /// The last poll of the task did not poll this open awaitable: the task does not wait on it until it polls it again.
     AwaitUnpolled {
         /// The await.
         id: AwaitId,
@@ -298,8 +299,7 @@ pub enum Event {
         /// Number of dropped events.
         dropped: u64,
     },
-    /// No update arrived in an interval, because no feed was connected or the app was stopped. Missing events are not
-    /// counted as dropped.
+    /// No update arrived in an interval: no feed was connected, or the app was stopped. Nothing counts as dropped.
     Disconnected {
         /// Start of the interval.
         from: Nanos,

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: one module per subject.
 
 mod app;
+mod app_probe;
 mod archive;
 mod archiving;
 mod attach;
@@ -35,6 +36,8 @@ mod layering;
 mod module_graph;
 mod pages;
 mod probe_ring;
+mod probe_stream;
+mod probed_apps;
 mod processor_waits;
 mod property;
 mod pty;

@@ -48,6 +48,9 @@ pub enum AppStdin {
     Null,
 }
 
+/// Variables by which an app finds loopscope with its probe: names and values.
+pub type ProbeVariables = [(&'static str, OsString); 2];
+
 /// The process of an app.
 ///
 /// It is reaped only on drop. Until then its process id cannot be reused, so the id is safe for signalling the rest of
@@ -69,7 +72,13 @@ impl AppProcess {
     ///
     /// # Errors
     /// Returns a message for the user if the command cannot be started.
-    pub fn start(command: &[OsString], port: u16, recording: &Path, stdin: AppStdin) -> Result<Self, String> {
+    pub fn start(
+        command: &[OsString],
+        port: u16,
+        recording: &Path,
+        probe: &ProbeVariables,
+        stdin: AppStdin,
+    ) -> Result<Self, String> {
         let (program, arguments) = command.split_first().ok_or("no command given")?;
         // A background process group cannot read from the terminal.
         let has_group = stdin == AppStdin::Null || !std::io::IsTerminal::is_terminal(&io::stdin());
@@ -79,6 +88,7 @@ impl AppProcess {
             .env("TOKIO_CONSOLE_BIND", format!("127.0.0.1:{port}"))
             .env("TOKIO_CONSOLE_PUBLISH_INTERVAL", PUBLISH_INTERVAL)
             .env("TOKIO_CONSOLE_RECORD_PATH", recording)
+            .envs(probe.iter().map(|(name, value)| (name, value)))
             .envs(CONSOLE_DEFAULTS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()))
             .stdin(if stdin == AppStdin::Inherit { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::piped())

@@ -1,4 +1,5 @@
-//! Serialization of workers. Version 3 of the archive has none: they follow the delta and the tail, which are as before.
+//! Serialization of workers, and of what a program with the probe reports. Version 3 of the archive has none of it: it
+//! follows the delta and the tail, which are as before.
 
 use std::borrow::Cow;
 
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::id::WorkerId;
 use super::super::lane::LaneTail;
+use super::super::reported_facts::ReportedFacts;
 use super::super::time::Nanos;
 use super::super::worker::WORKERS_MAX;
 use super::super::{Trace, pack};
@@ -23,6 +25,13 @@ pub(super) struct WorkerRow {
     lane: LaneTail,
     polls: u64,
     parks: u64,
+}
+
+/// What follows the tail. It is left out if there is nothing.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct TailExtension {
+    pub workers: Vec<WorkerRow>,
+    pub reported_facts: Option<ReportedFacts>,
 }
 
 impl Trace {
@@ -45,12 +54,14 @@ impl Trace {
         Some(())
     }
 
-    /// Serializes what still changes of the workers. Empty if there are none.
-    pub(super) fn encode_workers(&self) -> Vec<u8> {
+    /// Serializes what follows the tail: what still changes of the workers, and what the program reports. Empty if there
+    /// is nothing.
+    pub(super) fn encode_tail_extension(&self) -> Vec<u8> {
         let rows = self.workers().iter();
         let rows = rows.map(|worker| WorkerRow { lane: worker.lane.tail(), polls: worker.polls, parks: worker.parks });
-        let rows: Vec<WorkerRow> = rows.collect();
-        if rows.is_empty() { Vec::new() } else { pack::to_postcard(&rows) }
+        let extension = TailExtension { workers: rows.collect(), reported_facts: self.reported_facts() };
+        let is_empty = extension.workers.is_empty() && extension.reported_facts.is_none();
+        if is_empty { Vec::new() } else { pack::to_postcard(&extension) }
     }
 
     /// Restores the rows of all workers.

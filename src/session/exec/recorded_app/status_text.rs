@@ -1,11 +1,11 @@
 //! Texts about the link to a started app.
 
-use super::ExecSession;
-use super::pipe::RecordingPipe;
+use super::super::pipe::RecordingPipe;
+use super::RecordedApp;
 use crate::control::RunOutcome;
 use crate::session::notes;
 
-impl ExecSession {
+impl RecordedApp {
     /// Returns the note for the current state: what limits the data shown.
     pub(super) fn note(&self) -> String {
         let mut notes = Vec::new();

@@ -1,13 +1,13 @@
 //! The end of a session: draining the remaining data of an app that has ended.
 
-use super::ExecSession;
-use super::app_console::AppConsole;
-use super::app_end::DRAIN_TIMEOUT;
-use super::pipe::RecordingPipe;
-use super::process::{self, AppProcess};
+use super::super::app_console::AppConsole;
+use super::super::app_end::DRAIN_TIMEOUT;
+use super::super::pipe::RecordingPipe;
+use super::super::process::{self, AppProcess};
+use super::RecordedApp;
 use crate::control::RunOutcome;
 
-impl ExecSession {
+impl RecordedApp {
     /// Detects the end of the app, and ends the session once all remaining data is read. Returns whether it ended.
     pub(super) fn check_app_end(&mut self) -> bool {
         let Some(status) = self.app.as_mut().and_then(AppProcess::exit_status) else { return false };

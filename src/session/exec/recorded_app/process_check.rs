@@ -1,9 +1,9 @@
 //! What the system reports of the process of an app.
 
-use super::ExecSession;
+use super::RecordedApp;
 use crate::trace::Event;
 
-impl ExecSession {
+impl RecordedApp {
     /// Records when the app waits for a processor, and whether something outside of it can wake it.
     pub(super) fn check_process(&mut self) {
         let (Some(app), Some(port), false) = (&self.app, &self.port, self.app_end.has_ended()) else { return };
