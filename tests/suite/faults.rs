@@ -153,7 +153,7 @@ fn exec_finds_a_yield_spin_on_several_workers() {
 #[test]
 fn task_that_awaits_short_tasks_does_not_spin() {
     let found = found_by_exec("retry-storm", "1", "spawn-storm");
-    assert!(found.is_certain && found.count > 1_000, "{found:?}");
+    assert!(found.message.contains("short tasks"), "{found:?}");
     for threads in ["1", "2"] {
         let app = faults_path();
         let app = app.to_str().expect("text");

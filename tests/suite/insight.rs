@@ -265,14 +265,6 @@ fn deadlock_of_an_app_that_has_ended() {
     assert_eq!(ended.lint_names(), ["deadlock"]);
 }
 
-/// A busy machine makes tasks wait, but in no cycle.
-#[test]
-fn deadlock_on_a_busy_machine() {
-    let mut busy = crossed_mutexes("true", SECOND);
-    busy.apply(Event::ProcessorWait { from: SECOND, to: 2 * SECOND, waited_ns: SECOND / 2 });
-    assert_eq!(busy.lint_names(), ["deadlock"]);
-}
-
 /// Builds an external app in which a task acquired a mutex, and waits for it again since one second. What is missing
 /// comes between.
 fn mutex_awaited_by_its_owner(missing: Option<Event>, unknown_call: bool, now: u64) -> Vec<&'static str> {
