@@ -184,12 +184,12 @@ impl Collector {
             for (task, name) in names.drain(..) {
                 self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;
             }
-            if available.iter().all(|&records| records == 0) {
-                break;
-            }
-            has_any = true;
             for (index, records) in available.into_iter().enumerate() {
+                has_any |= records > 0;
                 self.read(index, records, sink)?;
+            }
+            if !self.threads.iter().any(|entry| entry.reader.is_continued()) {
+                break;
             }
         }
         self.remove_finished(sink)?;

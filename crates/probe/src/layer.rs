@@ -8,7 +8,7 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::{events, hello, live, references, setup};
+use crate::{events, live, references, setup};
 
 /// The layer that [`layer`] returns.
 pub type ProbeLayer<S> = Filtered<SpanLayer, TokioFilter, S>;
@@ -32,8 +32,10 @@ pub type ProbeLayer<S> = Filtered<SpanLayer, TokioFilter, S>;
 /// assert_eq!(_probe.problem(), None);
 /// ```
 pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> ProbeLayer<S> {
-    hello::set_subscribed();
-    std::mem::forget(setup::start(setup::build_problem()));
+    setup::builder().layer()
+}
+
+pub(crate) fn new<S: Subscriber + for<'a> LookupSpan<'a>>() -> ProbeLayer<S> {
     SpanLayer(()).with_filter(TokioFilter(()))
 }
 

@@ -27,5 +27,5 @@ pub use await_as::{AwaitAs, NamedAwait};
 pub use hooks::runtime;
 #[cfg(feature = "layer")]
 pub use layer::{ProbeLayer, layer};
-pub use setup::{Guard, init};
+pub use setup::{Builder, Guard, builder, init};
 pub use socket::{check_socket_folder, socket_folder};

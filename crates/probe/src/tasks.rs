@@ -33,6 +33,12 @@ fn write(thread: &ThreadState, kind: RecordKind, task: u64) {
     }
 }
 
+/// Returns whether hooks report the polls and the end of a task.
+#[inline]
+fn has_hooks(span: u64) -> bool {
+    crate::hooks::are_installed() && live::has_hooks(span)
+}
+
 /// Notes that the span of a task was entered.
 #[inline]
 pub(crate) fn enter(thread: &ThreadState, span: u64) {
@@ -41,7 +47,7 @@ pub(crate) fn enter(thread: &ThreadState, span: u64) {
     if hooked.task == number_of(span) {
         hooked.enters += 1;
         thread.hooked.set(hooked);
-    } else if is_recording() && !live::has_hooks(span) {
+    } else if is_recording() && !has_hooks(span) {
         crate::hooks::note_worker(thread);
         write(thread, RecordKind::Enter, number_of(span));
     }
@@ -63,7 +69,7 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
     if has_panicked {
         thread.panicked_task.set(task);
     }
-    if is_recording() && !live::has_hooks(span) {
+    if is_recording() && !has_hooks(span) {
         write(thread, if has_panicked { RecordKind::ExitPanicked } else { RecordKind::Exit }, task);
     }
 }

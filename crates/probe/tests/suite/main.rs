@@ -2,6 +2,7 @@
 #![cfg(tokio_unstable)]
 
 mod apps;
+mod attach;
 mod awaits;
 mod counts;
 mod ends;
