@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use tracing_core::{Event, Metadata, span};
 
 use crate::clock;
+use crate::gate;
 use crate::live::{self, LiveEntry, LiveKind};
 use crate::record::{Record, RecordKind};
 use crate::sites;
@@ -18,6 +19,12 @@ static FLAGS: AtomicU32 = AtomicU32::new(0);
 
 /// Events are recorded.
 pub(crate) const RECORDING: u32 = 1;
+
+/// Polls go through the gate.
+pub(crate) const GATED: u32 = 2;
+
+/// Tasks are held.
+pub(crate) const HOLDING: u32 = 4;
 
 /// Number of the recording.
 static RECORDING_NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -72,7 +79,7 @@ pub(crate) mod span_kind {
 use span_kind::{BLOCK_ON, BLOCKING, OPERATION, OPERATION_POLL, RESOURCE, TASK, WORKER};
 
 #[inline]
-fn span_id(number: u64, kind: u64) -> u64 {
+pub(crate) fn span_id(number: u64, kind: u64) -> u64 {
     number << span_kind::BITS | kind
 }
 
@@ -266,6 +273,9 @@ pub(crate) fn event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
 fn record_wake(span: Option<u64>) {
     if let Some(span) = span.filter(|_| is_recording()) {
         write(RecordKind::Wake, number_of(span));
+        if flags() & GATED != 0 {
+            gate::on_wake(number_of(span));
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 //! [loopscope](https://docs.rs/loopscope).
 
 mod await_as;
+mod breakpoint;
 mod clock;
 mod collector;
 mod connection;
+mod control;
 mod events;
+mod gate;
 mod hello;
 mod hooks;
 #[cfg(feature = "layer")]
@@ -18,6 +21,7 @@ mod ring;
 mod setup;
 mod sites;
 mod socket;
+mod spawn;
 mod subscriber;
 mod tasks;
 mod thread;
@@ -29,3 +33,4 @@ pub use hooks::runtime;
 pub use layer::{ProbeLayer, layer};
 pub use setup::{Builder, Guard, builder, init};
 pub use socket::{check_socket_folder, socket_folder};
+pub use spawn::spawn;

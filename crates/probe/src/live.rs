@@ -118,6 +118,21 @@ pub(crate) fn has_hooks(span: u64) -> bool {
     shard(span).get(&span).is_some_and(LiveEntry::has_hooks)
 }
 
+/// Returns the name of a live task, or its spawn location and id, as `main.rs:47 #12`.
+pub(crate) fn task_name(task: u64) -> Option<String> {
+    use crate::events::{span_id, span_kind};
+
+    let kinds = [span_kind::TASK, span_kind::BLOCK_ON, span_kind::BLOCKING];
+    let (name, site) = kinds.into_iter().find_map(|kind| {
+        let span = span_id(task, kind);
+        match shard(span).get(&span)? {
+            LiveEntry { kind: LiveKind::Task { name, .. }, site, .. } => Some((name.clone(), *site)),
+            LiveEntry { .. } => None,
+        }
+    })?;
+    Some(name.map_or_else(|| format!("{} #{task}", crate::sites::short_location(site)), String::from))
+}
+
 /// Calls `visit` with every entry and the id of its span. One part of the table is locked at a time.
 pub(crate) fn for_each(mut visit: impl FnMut(u64, &LiveEntry)) {
     for part in &*SHARD_TABLE {

@@ -173,7 +173,7 @@ fn connect(path: &std::path::Path) -> std::io::Result<()> {
     let stream = UnixStream::connect(path)?;
     let (sender, receiver) = mpsc::channel();
     connection::serve(stream, move || {
-        // Nobody waits any more after the timeout.
+        // The receiver is gone after the timeout.
         let _ = sender.send(());
     });
     let _ = receiver.recv_timeout(START_TIMEOUT);

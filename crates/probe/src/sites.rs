@@ -135,6 +135,16 @@ pub(crate) fn attribute_id(name: &str) -> u64 {
     sites.attributes.len() as u64
 }
 
+/// Returns the file name and line of a site, as `main.rs:47`; empty if it is unknown.
+pub(crate) fn short_location(id: u64) -> String {
+    let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+    let site = index.and_then(|index| lock().sites.get(index).cloned());
+    site.map_or_else(String::new, |site| {
+        let file = site.file.rsplit('/').next().unwrap_or_default();
+        format!("{file}:{}", site.line)
+    })
+}
+
 /// How many sites and attribute names a peer knows.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct KnownSites {

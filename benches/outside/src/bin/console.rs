@@ -1,4 +1,4 @@
-//! The load with console-subscriber, to which nobody is attached.
+//! The load with console-subscriber, without a client.
 
 fn main() -> std::io::Result<()> {
     console_subscriber::ConsoleLayer::builder().server_addr(([127, 0, 0, 1], 0)).init();

@@ -4,6 +4,7 @@
 mod apps;
 mod attach;
 mod awaits;
+mod control;
 mod counts;
 mod ends;
 mod peer;

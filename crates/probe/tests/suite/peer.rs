@@ -151,6 +151,31 @@ impl Connection {
         self.send(CommandKind::Start, &Start { protocol: protocol::VERSION, ..Start::default() });
     }
 
+    /// Sends a command and reads until its reply. Returns the reply.
+    pub fn command(&mut self, stream: &mut Stream, command: &protocol::Command) -> Reply {
+        let replies = stream.replies.len();
+        self.send(CommandKind::Command, command);
+        self.next_reply(stream, replies)
+    }
+
+    /// Reads until there are more than `known` replies. Returns the last one.
+    pub fn next_reply(&mut self, stream: &mut Stream, known: usize) -> Reply {
+        self.read_until(stream, |stream| stream.replies.len() > known);
+        stream.replies.last().expect("reply").clone()
+    }
+
+    /// Reads until the program has paused. Returns the reply that says so.
+    pub fn wait_for_pause(&mut self, stream: &mut Stream) -> Reply {
+        self.read_until(stream, |stream| stream.replies.last().is_some_and(|reply| reply.is_paused));
+        stream.replies.last().expect("reply").clone()
+    }
+
+    /// Reads this many rounds.
+    pub fn read_rounds(&mut self, stream: &mut Stream, count: usize) {
+        let rounds = stream.rounds + count;
+        self.read_until(stream, |stream| stream.rounds >= rounds);
+    }
+
     /// Reads into `stream` until `is_done` or the end.
     pub fn read_until(&mut self, stream: &mut Stream, mut is_done: impl FnMut(&Stream) -> bool) {
         while !is_done(stream) {

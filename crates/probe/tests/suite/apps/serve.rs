@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-/// Prints `ready`, then `done` after each line `yield COUNT`.
+/// Prints `ready`, then `done` or `cancelled` after each line `yield COUNT`.
 pub fn run(arguments: &str) {
     let probe = match arguments {
-        "controlled" => loopscope_probe::init().allow_control(),
+        "controlled" | "controlled-without-hooks" => loopscope_probe::init().allow_control(),
         "small" => loopscope_probe::builder().memory_limit(1 << 20).init(),
         _ => loopscope_probe::init(),
     };
@@ -17,7 +17,10 @@ pub fn run(arguments: &str) {
         println!("problem {problem}");
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = loopscope_probe::runtime(&mut builder).worker_threads(2).enable_all().build().expect("runtime");
+    if arguments != "controlled-without-hooks" {
+        loopscope_probe::runtime(&mut builder);
+    }
+    let runtime = builder.worker_threads(2).enable_all().build().expect("runtime");
     let mutex = Arc::new(Mutex::new(()));
     let sleeper = tokio::task::Builder::new().name("sleeper").spawn_on(pending::<()>(), runtime.handle());
     println!("sleeper {}", sleeper.expect("runtime").id());
@@ -25,14 +28,15 @@ pub fn run(arguments: &str) {
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("text");
         let count: u64 = line.strip_prefix("yield ").expect("command").parse().expect("number");
-        let task = runtime.spawn(async move {
+        let _entered = runtime.enter();
+        let task = loopscope_probe::spawn(async move {
             for _ in 0..count {
                 tokio::task::yield_now().await;
             }
         });
         println!("yielding {}", task.id());
-        runtime.block_on(task).expect("yielded");
-        println!("done");
+        let result = runtime.block_on(task);
+        println!("{}", if result.is_ok() { "done" } else { "cancelled" });
     }
     drop(mutex);
 }
