@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::live::{self, LiveKind};
 use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Reply, Thread, write_frame};
 use crate::record::{RECORD_BYTES, Record, RecordKind};
 use crate::ring::Reader;
 use crate::sites::KnownSites;
-use crate::{clock, events, gate};
+use crate::{clock, events, gate, live, slots};
 
 /// Records in one frame.
 const FRAME_RECORDS_MAX: usize = (FRAME_BYTES_MAX - 16) / RECORD_BYTES;
@@ -118,17 +117,13 @@ impl LiveRecords {
     fn gather() -> Self {
         let (mut records, mut names) = (Vec::new(), Vec::new());
         live::for_each(|span, entry| {
-            let (id, site) = (events::number_of(span), Record::argument(entry.site));
-            match &entry.kind {
-                LiveKind::Task { name, .. } => {
-                    records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, id), site]);
-                    names.extend(name.as_ref().map(|name| (id, name.clone())));
-                }
-                LiveKind::Resource { parent } => {
-                    let created = Record::new(RecordKind::ResourceCreated, entry.ticks, id);
-                    records.push(vec![created, site, Record::argument(*parent)]);
-                }
-            }
+            let task = events::number_of(span);
+            records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, task), Record::argument(entry.site)]);
+            names.extend(entry.name.as_ref().map(|name| (task, name.clone())));
+        });
+        slots::for_each_resource(|entry| {
+            let created = Record::new(RecordKind::ResourceCreated, entry.ticks, entry.id);
+            records.push(vec![created, Record::argument(entry.site), Record::argument(entry.parent)]);
         });
         Self { records, names }
     }

@@ -93,7 +93,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
     fn on_close(&self, id: Id, cx: Context<'_, S>) {
         if let Some(span) = probe_span(&id, &cx) {
             // The registry counts the references.
-            let entry = if references::is_listed(span) { live::remove_reference(span) } else { None };
+            let entry = if references::is_task(span) { live::remove_reference(span) } else { None };
             events::close(span, entry.as_ref());
         }
     }

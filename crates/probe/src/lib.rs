@@ -20,6 +20,7 @@ mod references;
 mod ring;
 mod setup;
 mod sites;
+mod slots;
 mod socket;
 mod spawn;
 mod subscriber;

@@ -6,7 +6,7 @@
 use crate::clock;
 use crate::events::{GATED, flags, is_recording, kind_of, number_of, span_kind, task_span};
 use crate::gate;
-use crate::live::{self, LiveEntry, LiveKind};
+use crate::live::{self, LiveEntry};
 use crate::record::{Record, RecordKind};
 use crate::thread::{BlockingRun, HookedPoll, ThreadState};
 
@@ -188,8 +188,7 @@ pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() 
     }
     // There is no subscriber that observes the spans.
     let (site, ticks) = (site(), clock::ticks());
-    let kind = LiveKind::Task { name: None, has_hooks: true, has_span: false };
-    live::insert(span, LiveEntry { references: 0, ticks, site, kind });
+    live::insert(span, LiveEntry { references: 0, ticks, site, name: None, has_hooks: true, has_span: false });
     if is_recording() {
         thread.write([Record::new(RecordKind::Spawn, ticks, task), Record::argument(site)]);
     }
