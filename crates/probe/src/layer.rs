@@ -8,7 +8,7 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::{events, hello, live, references, setup};
+use crate::{events, live, references, setup};
 
 /// The layer that [`layer`] returns.
 pub type ProbeLayer<S> = Filtered<SpanLayer, TokioFilter, S>;
@@ -32,8 +32,10 @@ pub type ProbeLayer<S> = Filtered<SpanLayer, TokioFilter, S>;
 /// assert_eq!(_probe.problem(), None);
 /// ```
 pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> ProbeLayer<S> {
-    hello::set_subscribed();
-    std::mem::forget(setup::start(setup::build_problem()));
+    setup::builder().layer()
+}
+
+pub(crate) fn new<S: Subscriber + for<'a> LookupSpan<'a>>() -> ProbeLayer<S> {
     SpanLayer(()).with_filter(TokioFilter(()))
 }
 
@@ -91,7 +93,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
     fn on_close(&self, id: Id, cx: Context<'_, S>) {
         if let Some(span) = probe_span(&id, &cx) {
             // The registry counts the references.
-            let entry = if references::is_listed(span) { live::remove_reference(span) } else { None };
+            let entry = if references::is_task(span) { live::remove_reference(span) } else { None };
             events::close(span, entry.as_ref());
         }
     }

@@ -2,10 +2,13 @@
 //! [loopscope](https://docs.rs/loopscope).
 
 mod await_as;
+mod breakpoint;
 mod clock;
 mod collector;
 mod connection;
+mod control;
 mod events;
+mod gate;
 mod hello;
 mod hooks;
 #[cfg(feature = "layer")]
@@ -17,7 +20,9 @@ mod references;
 mod ring;
 mod setup;
 mod sites;
+mod slots;
 mod socket;
+mod spawn;
 mod subscriber;
 mod tasks;
 mod thread;
@@ -27,5 +32,6 @@ pub use await_as::{AwaitAs, NamedAwait};
 pub use hooks::runtime;
 #[cfg(feature = "layer")]
 pub use layer::{ProbeLayer, layer};
-pub use setup::{Guard, init};
+pub use setup::{Builder, Guard, builder, init};
 pub use socket::{check_socket_folder, socket_folder};
+pub use spawn::spawn;

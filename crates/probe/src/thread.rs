@@ -1,6 +1,7 @@
 //! State of a thread: its ring, what it polls, and which spans it has entered.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::collector;
@@ -38,10 +39,22 @@ pub(crate) struct HookedPoll {
     pub(crate) is_closed: bool,
     /// The task has ended.
     pub(crate) has_ended: bool,
+    /// The task is held, so that its future was not polled.
+    pub(crate) is_suspended: bool,
+    /// Time of its start in ticks; only while polls go through the gate.
+    pub(crate) start_ticks: u64,
 }
 
 impl HookedPoll {
-    pub(crate) const NONE: Self = Self { task: 0, enters: 0, has_panicked: false, is_closed: false, has_ended: false };
+    pub(crate) const NONE: Self = Self {
+        task: 0,
+        enters: 0,
+        has_panicked: false,
+        is_closed: false,
+        has_ended: false,
+        is_suspended: false,
+        start_ticks: 0,
+    };
 }
 
 /// A closure of the blocking pool.
@@ -79,6 +92,12 @@ pub(crate) struct ThreadState {
     /// The closure of the blocking pool that ran last.
     pub(crate) blocking: Cell<BlockingRun>,
     entered: RefCell<Vec<Entered>>,
+    /// What the thread polls, for the gate.
+    polling: OnceCell<Arc<AtomicU64>>,
+    /// Time in ticks at which the span of a task was entered last; only while polls go through the gate.
+    pub(crate) start_ticks: Cell<u64>,
+    /// The span of a task that was exited last, and how many wakes the gate had seen by then; or 0.
+    pub(crate) last_exit: Cell<(u64, u64)>,
 }
 
 thread_local! {
@@ -94,6 +113,9 @@ thread_local! {
             closed_task: Cell::new(0),
             blocking: Cell::new(BlockingRun::NONE),
             entered: RefCell::new(Vec::new()),
+            polling: OnceCell::new(),
+            start_ticks: Cell::new(0),
+            last_exit: Cell::new((0, 0)),
         }
     };
 }
@@ -154,6 +176,12 @@ impl ThreadState {
         if let Ok(mut writer) = self.writer.try_borrow_mut() {
             *writer = None;
         }
+    }
+
+    /// Notes which task the thread polls, or 0.
+    #[inline]
+    pub(crate) fn set_polling(&self, task: u64) {
+        self.polling.get_or_init(crate::gate::add_thread).store(task, Ordering::Relaxed);
     }
 
     /// Notes that the thread has entered the span of a resource or operation.

@@ -3,6 +3,7 @@
 mod awaits;
 mod ends;
 mod load;
+mod serve;
 
 use crate::peer::APP_VARIABLE;
 
@@ -16,6 +17,7 @@ fn run() {
         ("awaits", _) => awaits::run(),
         ("ends", hooks) => ends::run(hooks),
         ("load", arguments) => load::run(arguments),
+        ("serve", arguments) => serve::run(arguments),
         _ => panic!("unknown program `{name}`"),
     }
 }

@@ -53,7 +53,7 @@ async fn all() {
     let barrier = Arc::new(Barrier::new(2));
     let task = tokio::spawn({
         let barrier = barrier.clone();
-        async move { drop(barrier.wait().await) }
+        async move { barrier.wait().await.is_leader() }
     });
     println!("await {}", task.id());
     yield_now().await;
