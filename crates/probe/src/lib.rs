@@ -1,5 +1,25 @@
 //! Records every poll, wake and await of a tokio program, exactly and cheaply, for the inspector
 //! [loopscope](https://docs.rs/loopscope).
 
+mod clock;
+mod collector;
+mod connection;
+mod events;
+mod hello;
+mod hooks;
+mod live;
 pub mod protocol;
 pub mod record;
+mod references;
+mod ring;
+mod setup;
+mod sites;
+mod socket;
+mod subscriber;
+mod tasks;
+mod thread;
+mod vocabulary;
+
+pub use hooks::runtime;
+pub use setup::{Guard, init};
+pub use socket::{check_socket_folder, socket_folder};

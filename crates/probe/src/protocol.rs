@@ -153,7 +153,7 @@ pub enum Definition {
 }
 
 /// A site.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Site {
     /// Its id, from 1.
     pub id: u64,
@@ -323,9 +323,6 @@ mod tests {
         let command = serde_json::to_string(&Command::StepPolls { count: 5 }).expect("JSON");
         assert_eq!(command, r#"{"command":"step_polls","count":5}"#);
         let definition = Definition::TaskName { task: 7, name: "main".to_owned() };
-        assert_eq!(
-            serde_json::to_string(&definition).expect("JSON"),
-            r#"{"task_name":{"task":7,"name":"main"}}"#
-        );
+        assert_eq!(serde_json::to_string(&definition).expect("JSON"), r#"{"task_name":{"task":7,"name":"main"}}"#);
     }
 }

@@ -121,6 +121,9 @@ record_kinds! {
     Paused = 29,
     /// The program continued.
     Continued = 30,
+    /// What began with [`Self::PollStart`] or [`Self::BlockingStart`] did not run the task: it was cancelled, and its
+    /// future was dropped instead. Follows in place of [`Self::PollEnd`], but after [`Self::BlockingEnd`].
+    PollSkipped = 31,
 }
 
 impl Record {
@@ -153,6 +156,12 @@ impl Record {
     #[inline]
     pub fn subject(self) -> u64 {
         self.subject
+    }
+
+    /// Returns both words.
+    #[inline]
+    pub(crate) fn to_words(self) -> (u64, u64) {
+        (self.head, self.subject)
     }
 
     /// Returns the record as bytes, both words little-endian.

@@ -1,0 +1,276 @@
+//! Collects the records of all threads in rounds.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::live::{self, LiveKind};
+use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Thread, write_frame};
+use crate::record::{RECORD_BYTES, Record, RecordKind};
+use crate::ring::Reader;
+use crate::sites::KnownSites;
+use crate::{clock, events};
+
+/// Records in one frame.
+const FRAME_RECORDS_MAX: usize = (FRAME_BYTES_MAX - 16) / RECORD_BYTES;
+
+/// Names of tasks that wait to be sent. Further ones are not sent.
+const NAMES_MAX: usize = 1 << 16;
+
+/// Longest time between two rounds while there are records.
+pub(crate) const ROUND_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Bytes after which frames are passed on.
+const FLUSH_BYTES: usize = 1 << 18;
+
+struct ThreadEntry {
+    thread: Thread,
+    reader: Reader,
+    is_defined: bool,
+}
+
+/// Threads that the collector has not seen yet, and names of tasks.
+#[derive(Default)]
+struct Arrivals {
+    threads: Vec<ThreadEntry>,
+    names: Vec<(u64, Box<str>)>,
+}
+
+static ARRIVALS: Mutex<Arrivals> = Mutex::new(Arrivals { threads: Vec::new(), names: Vec::new() });
+
+/// The thread that collects.
+static COLLECTING_THREAD: Mutex<Option<std::thread::Thread>> = Mutex::new(None);
+
+/// The interests of the callsites have changed.
+static MUST_REBUILD: AtomicBool = AtomicBool::new(false);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a thread that has a ring.
+pub(crate) fn add_thread(thread: Thread, reader: Reader) {
+    lock(&ARRIVALS).threads.push(ThreadEntry { thread, reader, is_defined: false });
+}
+
+/// Adds the name of a task.
+pub(crate) fn add_task_name(task: u64, name: &str) {
+    let mut arrivals = lock(&ARRIVALS);
+    if arrivals.names.len() < NAMES_MAX {
+        arrivals.names.push((task, Box::from(name)));
+    }
+}
+
+/// Wakes the collector, because a ring fills up or something must be sent.
+#[cold]
+pub(crate) fn wake() {
+    if let Some(thread) = &*lock(&COLLECTING_THREAD) {
+        thread.unpark();
+    }
+}
+
+/// Sets or clears the thread that collects.
+pub(crate) fn set_thread(thread: Option<std::thread::Thread>) {
+    *lock(&COLLECTING_THREAD) = thread;
+}
+
+/// Asks the collector to have the callsites register again.
+pub(crate) fn rebuild_soon() {
+    MUST_REBUILD.store(true, Ordering::SeqCst);
+    wake();
+}
+
+/// Has the callsites register again if that was asked for.
+pub(crate) fn rebuild_if_asked() {
+    if MUST_REBUILD.swap(false, Ordering::SeqCst) {
+        tracing_core::callsite::rebuild_interest_cache();
+    }
+}
+
+/// Where frames go. An error ends the collection.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> std::io::Result<()>;
+
+/// Collects the records of all threads.
+#[derive(Default)]
+pub(crate) struct Collector {
+    threads: Vec<ThreadEntry>,
+    sites: KnownSites,
+    frames: Vec<u8>,
+    records: Vec<u8>,
+}
+
+impl Collector {
+    /// Discards what earlier collections left, and starts to record.
+    pub(crate) fn start(&mut self) {
+        self.threads.append(&mut lock(&ARRIVALS).threads);
+        self.threads.retain_mut(|entry| !entry.reader.is_finished());
+        self.threads.iter_mut().for_each(|entry| entry.reader.clear());
+        lock(&ARRIVALS).names.clear();
+        events::set_flag(events::RECORDING, true);
+        tracing_core::callsite::rebuild_interest_cache();
+    }
+
+    /// Stops recording. The threads are kept for the next collection.
+    pub(crate) fn stop(&mut self) {
+        events::set_flag(events::RECORDING, false);
+        tracing_core::callsite::rebuild_interest_cache();
+        for entry in &mut self.threads {
+            entry.is_defined = false;
+        }
+        lock(&ARRIVALS).threads.append(&mut self.threads);
+    }
+
+    /// Passes on everything that lives.
+    pub(crate) fn snapshot(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        let (mut records, mut names) = (Vec::new(), Vec::new());
+        live::for_each(|span, entry| {
+            let (id, site) = (events::number_of(span), Record::argument(entry.site));
+            match &entry.kind {
+                LiveKind::Task { name, .. } => {
+                    records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, id), site]);
+                    names.extend(name.as_ref().map(|name| (id, name.clone())));
+                }
+                LiveKind::Resource { parent } => {
+                    let created = Record::new(RecordKind::ResourceCreated, entry.ticks, id);
+                    records.push(vec![created, site, Record::argument(*parent)]);
+                }
+            }
+        });
+        self.define_sites(sink)?;
+        for (task, name) in names {
+            self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;
+        }
+        for units in records.chunks(FRAME_RECORDS_MAX / 3) {
+            self.records.clear();
+            self.records.extend(units.iter().flatten().flat_map(|record| record.to_bytes()));
+            self.write_records(0, sink)?;
+        }
+        write_frame(FrameKind::SnapshotEnd as u8, &[], &mut self.frames);
+        self.flush(sink)
+    }
+
+    /// Passes on what all threads have recorded. Returns whether there was anything.
+    pub(crate) fn round(&mut self, is_due: bool, sink: Sink<'_>) -> std::io::Result<bool> {
+        let (ticks, monotonic_ns) = (clock::ticks(), clock::monotonic_ns());
+        let mut names = Vec::new();
+        let mut has_any = false;
+        // A thread whose ring is continued in another one needs several passes.
+        loop {
+            let mut arrivals = lock(&ARRIVALS);
+            self.threads.append(&mut arrivals.threads);
+            drop(arrivals);
+            let available: Vec<usize> = self.threads.iter_mut().map(|entry| entry.reader.available()).collect();
+            // Whatever these records refer to was added before.
+            names.append(&mut lock(&ARRIVALS).names);
+            self.define_sites(sink)?;
+            for (task, name) in names.drain(..) {
+                self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;
+            }
+            if available.iter().all(|&records| records == 0) {
+                break;
+            }
+            has_any = true;
+            for (index, records) in available.into_iter().enumerate() {
+                self.read(index, records, sink)?;
+            }
+        }
+        self.remove_finished(sink)?;
+        if has_any || is_due || !self.frames.is_empty() {
+            let mut payload = ticks.to_le_bytes().to_vec();
+            payload.extend_from_slice(&monotonic_ns.to_le_bytes());
+            write_frame(FrameKind::Round as u8, &payload, &mut self.frames);
+            self.flush(sink)?;
+        }
+        Ok(has_any)
+    }
+
+    /// Passes on this many records of a thread.
+    fn read(&mut self, index: usize, mut records: usize, sink: Sink<'_>) -> std::io::Result<()> {
+        while records > 0 {
+            let Some(entry) = self.threads.get_mut(index) else { return Ok(()) };
+            let mut part = records.min(FRAME_RECORDS_MAX);
+            while part < records && part > 1 && entry.reader.is_argument(part) {
+                part -= 1;
+            }
+            self.records.clear();
+            entry.reader.read(part, &mut self.records);
+            records -= part;
+            self.define_thread(index, sink)?;
+            let id = self.threads.get(index).map_or(0, |entry| entry.thread.id);
+            self.write_records(id, sink)?;
+        }
+        Ok(())
+    }
+
+    fn remove_finished(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        let mut gaps = Vec::new();
+        self.threads.retain_mut(|entry| {
+            let is_finished = entry.reader.is_finished();
+            if is_finished && entry.is_defined {
+                gaps.extend(entry.reader.last_gap().map(|gap| (entry.thread.id, gap)));
+            }
+            !is_finished
+        });
+        for (thread, gap) in gaps {
+            self.records.clear();
+            self.records.extend(gap.iter().flat_map(|record| record.to_bytes()));
+            self.write_records(thread, sink)?;
+        }
+        Ok(())
+    }
+
+    fn define_sites(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        for definition in self.sites.update() {
+            self.define(&definition, sink)?;
+        }
+        Ok(())
+    }
+
+    fn define_thread(&mut self, index: usize, sink: Sink<'_>) -> std::io::Result<()> {
+        match self.threads.get_mut(index) {
+            Some(entry) if !entry.is_defined => {
+                entry.is_defined = true;
+                let definition = Definition::Thread(entry.thread.clone());
+                self.define(&definition, sink)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn define(&mut self, definition: &Definition, sink: Sink<'_>) -> std::io::Result<()> {
+        self.write_json(FrameKind::Definition, definition, sink)
+    }
+
+    /// Passes on a message as JSON.
+    pub(crate) fn write_json(
+        &mut self,
+        kind: FrameKind,
+        message: &impl serde::Serialize,
+        sink: Sink<'_>,
+    ) -> std::io::Result<()> {
+        let payload = serde_json::to_vec(message).map_err(std::io::Error::other)?;
+        write_frame(kind as u8, &payload, &mut self.frames);
+        self.flush_if_long(sink)
+    }
+
+    /// Passes on `self.records`.
+    fn write_records(&mut self, thread: u32, sink: Sink<'_>) -> std::io::Result<()> {
+        let length = u32::try_from(self.records.len() + 5).map_err(std::io::Error::other)?;
+        self.frames.extend_from_slice(&length.to_le_bytes());
+        self.frames.push(FrameKind::Records as u8);
+        self.frames.extend_from_slice(&thread.to_le_bytes());
+        self.frames.append(&mut self.records);
+        self.flush_if_long(sink)
+    }
+
+    fn flush_if_long(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        if self.frames.len() < FLUSH_BYTES { Ok(()) } else { self.flush(sink) }
+    }
+
+    /// Passes on all frames.
+    pub(crate) fn flush(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        let result = sink(&mut self.frames);
+        self.frames.clear();
+        result
+    }
+}

@@ -1,0 +1,301 @@
+//! Turns spans and events of tokio into records. Spans have ids of the probe's own: the number of the task, resource or
+//! operation, and its kind in the lowest bits.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use tracing_core::{Event, Metadata, span};
+
+use crate::clock;
+use crate::live::{self, LiveEntry, LiveKind};
+use crate::record::{Record, RecordKind};
+use crate::sites;
+use crate::tasks;
+use crate::thread::{self, ThreadState};
+use crate::vocabulary::{AttributeFields, CallsiteKind, SpanFields, WakerFields, WakerOp, is_ready};
+
+/// What the process does for a peer or for the flight recorder.
+static FLAGS: AtomicU32 = AtomicU32::new(0);
+
+/// Events are recorded.
+pub(crate) const RECORDING: u32 = 1;
+
+/// Polls go through the gate.
+pub(crate) const GATED: u32 = 2;
+
+/// Returns the flags.
+#[inline]
+pub(crate) fn flags() -> u32 {
+    FLAGS.load(Ordering::Relaxed)
+}
+
+/// Sets or clears flags.
+pub(crate) fn set_flag(flag: u32, is_set: bool) {
+    if is_set {
+        FLAGS.fetch_or(flag, Ordering::SeqCst);
+    } else {
+        FLAGS.fetch_and(!flag, Ordering::SeqCst);
+    }
+}
+
+/// Returns whether events are recorded.
+#[inline]
+pub(crate) fn is_recording() -> bool {
+    flags() & RECORDING != 0
+}
+
+/// Kind of a span, in the lowest bits of its id.
+pub(crate) mod span_kind {
+    pub(crate) const BITS: u32 = 3;
+    pub(crate) const TASK: u64 = 1;
+    /// A future of `block_on`.
+    pub(crate) const BLOCK_ON: u64 = 2;
+    /// A closure of the blocking pool.
+    pub(crate) const BLOCKING: u64 = 3;
+    /// A worker of the runtime, which is a closure of the blocking pool too.
+    pub(crate) const WORKER: u64 = 4;
+    pub(crate) const RESOURCE: u64 = 5;
+    pub(crate) const OPERATION: u64 = 6;
+    pub(crate) const OPERATION_POLL: u64 = 7;
+}
+
+use span_kind::{BLOCK_ON, BLOCKING, OPERATION, OPERATION_POLL, RESOURCE, TASK, WORKER};
+
+#[inline]
+fn span_id(number: u64, kind: u64) -> u64 {
+    number << span_kind::BITS | kind
+}
+
+#[inline]
+pub(crate) fn kind_of(span: u64) -> u64 {
+    span & ((1 << span_kind::BITS) - 1)
+}
+
+/// Returns the number of the task, resource or operation.
+#[inline]
+pub(crate) fn number_of(span: u64) -> u64 {
+    span >> span_kind::BITS
+}
+
+/// Returns the id of the span of a spawned task.
+#[inline]
+pub(crate) fn task_span(task: u64) -> u64 {
+    span_id(task, TASK)
+}
+
+fn with_thread(then: impl FnOnce(&ThreadState)) {
+    let _ = thread::with(then);
+}
+
+/// Returns whether a callsite should be observed now.
+pub(crate) fn is_observed(metadata: &Metadata<'_>) -> bool {
+    match CallsiteKind::of(metadata) {
+        Some(CallsiteKind::Waker) => is_recording() && !is_ignored_waker(metadata),
+        Some(kind) => kind.is_always_observed() || is_recording(),
+        None => false,
+    }
+}
+
+/// Notes a new span and returns its id. `parent` is the id of its explicit parent.
+pub(crate) fn new_span(attributes: &span::Attributes<'_>, parent: Option<u64>) -> u64 {
+    let Some(kind) = CallsiteKind::of(attributes.metadata()) else { return span_id(thread::next_id(), 0) };
+    if kind == CallsiteKind::OperationPoll {
+        let operation = parent.or_else(|| thread::with(|thread| thread.innermost(|span| kind_of(span) == OPERATION))?);
+        return operation
+            .map_or_else(|| span_id(thread::next_id(), 0), |span| span_id(number_of(span), OPERATION_POLL));
+    }
+    let mut fields = SpanFields::default();
+    attributes.record(&mut fields);
+    match kind {
+        CallsiteKind::Task => new_task(&fields),
+        CallsiteKind::Resource => new_resource(&fields),
+        _ => new_operation(&fields, parent),
+    }
+}
+
+fn new_task(fields: &SpanFields) -> u64 {
+    let mut site = fields.site();
+    let kind = match site.kind {
+        "block_on" => BLOCK_ON,
+        // tokio's own workers are closures of the blocking pool.
+        "blocking" if site.name.contains("tokio::runtime::scheduler::multi_thread::worker") => {
+            site.kind = "worker";
+            WORKER
+        }
+        "blocking" => BLOCKING,
+        _ => TASK,
+    };
+    let (task, ticks) = (fields.task_id, clock::ticks());
+    let (span, site) = (span_id(task, kind), sites::site_id(&site));
+    let name = fields.task_name.as_str();
+    let name = (!name.is_empty()).then(|| Box::from(name));
+    if is_recording() {
+        if let Some(name) = &name {
+            crate::collector::add_task_name(task, name);
+        }
+        with_thread(|thread| thread.write([Record::new(RecordKind::Spawn, ticks, task), Record::argument(site)]));
+    }
+    let kind = LiveKind::Task { name, has_hooks: false, has_span: true };
+    live::insert(span, LiveEntry { references: 1, ticks, site, kind });
+    span
+}
+
+fn new_resource(fields: &SpanFields) -> u64 {
+    let (id, ticks) = (thread::next_id(), clock::ticks());
+    let site = sites::site_id(&fields.site());
+    let parent =
+        thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten().map_or(0, number_of);
+    let span = span_id(id, RESOURCE);
+    live::insert(span, LiveEntry { references: 1, ticks, site, kind: LiveKind::Resource { parent } });
+    if is_recording() {
+        let record = Record::new(RecordKind::ResourceCreated, ticks, id);
+        with_thread(|thread| thread.write([record, Record::argument(site), Record::argument(parent)]));
+    }
+    span
+}
+
+fn new_operation(fields: &SpanFields, parent: Option<u64>) -> u64 {
+    let id = thread::next_id();
+    if is_recording() {
+        let site = sites::site_id(&fields.site());
+        let resource = parent.filter(|&span| kind_of(span) == RESOURCE);
+        let resource =
+            resource.or_else(|| thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten());
+        let resource = resource.map_or(0, number_of);
+        let record = Record::new(RecordKind::OperationCreated, clock::ticks(), id);
+        with_thread(|thread| thread.write([record, Record::argument(site), Record::argument(resource)]));
+    }
+    span_id(id, OPERATION)
+}
+
+/// Writes a record of this thread without arguments.
+#[inline]
+pub(crate) fn write(kind: RecordKind, subject: u64) {
+    let _ = thread::with(|thread| thread.write([Record::new(kind, clock::ticks(), subject)]));
+}
+
+/// Notes that the thread entered a span.
+#[inline]
+pub(crate) fn enter(span: u64) {
+    match kind_of(span) {
+        TASK | BLOCK_ON => with_thread(|thread| tasks::enter(thread, span)),
+        BLOCKING => with_thread(|thread| tasks::enter_blocking(thread, span)),
+        RESOURCE | OPERATION => with_thread(|thread| thread.enter(span)),
+        OPERATION_POLL => with_thread(|thread| {
+            thread.enter(span);
+            if is_recording() {
+                thread.write([Record::new(RecordKind::OperationPolled, clock::ticks(), number_of(span))]);
+            }
+        }),
+        _ => {}
+    }
+}
+
+/// Notes that the thread exited a span.
+#[inline]
+pub(crate) fn exit(span: u64) {
+    match kind_of(span) {
+        TASK | BLOCK_ON => with_thread(|thread| tasks::exit(thread, span)),
+        BLOCKING => with_thread(|thread| tasks::exit_blocking(thread, span)),
+        RESOURCE | OPERATION => with_thread(|thread| {
+            thread.exit(span);
+        }),
+        OPERATION_POLL => with_thread(|thread| {
+            let entered = thread.exit(span);
+            if is_recording() {
+                // Without an event, the poll returned an error, such as that of a closed semaphore.
+                let is_ready = entered.and_then(|entered| entered.is_ready).unwrap_or(!std::thread::panicking());
+                let kind = if is_ready { RecordKind::OperationReady } else { RecordKind::OperationPending };
+                thread.write([Record::new(kind, clock::ticks(), number_of(span))]);
+            }
+        }),
+        _ => {}
+    }
+}
+
+/// Notes that nothing refers to a span any more. `entry` is what the live table held.
+pub(crate) fn close(span: u64, entry: Option<&LiveEntry>) {
+    match kind_of(span) {
+        kind if (TASK..=WORKER).contains(&kind) => {
+            with_thread(|thread| tasks::close(thread, span, entry.is_some_and(LiveEntry::has_hooks)));
+        }
+        RESOURCE if is_recording() => write(RecordKind::ResourceDropped, number_of(span)),
+        OPERATION if is_recording() => write(RecordKind::OperationDropped, number_of(span)),
+        _ => {}
+    }
+}
+
+/// Callsites of waker events by what they report, learned from the first event of each.
+static WAKE_CALLSITES: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+static IGNORED_CALLSITES: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+fn address(metadata: &Metadata<'_>) -> usize {
+    std::ptr::from_ref(metadata).addr()
+}
+
+fn is_ignored_waker(metadata: &Metadata<'_>) -> bool {
+    IGNORED_CALLSITES.iter().any(|callsite| callsite.load(Ordering::Relaxed) == address(metadata))
+}
+
+/// Notes an event. `to_span` returns the id of a span that the event names.
+#[inline]
+pub(crate) fn event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
+    let metadata = event.metadata();
+    let address = address(metadata);
+    let is_wake = WAKE_CALLSITES.iter().any(|callsite| callsite.load(Ordering::Relaxed) == address);
+    if is_wake {
+        let mut fields = WakerFields::default();
+        event.record(&mut fields);
+        record_wake(to_span(fields.span));
+        return;
+    }
+    other_event(event, to_span);
+}
+
+#[inline]
+fn record_wake(span: Option<u64>) {
+    if let Some(span) = span.filter(|_| is_recording()) {
+        write(RecordKind::Wake, number_of(span));
+    }
+}
+
+fn other_event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
+    match CallsiteKind::of(event.metadata()) {
+        Some(CallsiteKind::Waker) => {
+            let mut fields = WakerFields::default();
+            event.record(&mut fields);
+            let is_wake = fields.op == Some(WakerOp::Wake);
+            let callsites = if is_wake { &WAKE_CALLSITES } else { &IGNORED_CALLSITES };
+            learn(callsites, address(event.metadata()));
+            if is_wake {
+                record_wake(to_span(fields.span));
+            }
+        }
+        Some(CallsiteKind::PollOp) => {
+            if let Some(is_ready) = is_ready(event) {
+                with_thread(|thread| thread.set_ready(is_ready, |span| kind_of(span) == OPERATION_POLL));
+            }
+        }
+        Some(CallsiteKind::ResourceUpdate) if is_recording() => {
+            let fields = AttributeFields::of(event);
+            let resource = thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten();
+            if let (Some(value), Some(resource)) = (fields.value, resource) {
+                let name = sites::attribute_id(fields.name.as_str());
+                let record = Record::new(RecordKind::ResourceAttribute, clock::ticks(), number_of(resource));
+                with_thread(|thread| thread.write([record, Record::argument(name), Record::argument(value)]));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Remembers a callsite in the first free place.
+#[cold]
+fn learn(callsites: &[AtomicUsize; 2], address: usize) {
+    for callsite in callsites {
+        let old = callsite.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed);
+        if old.is_ok() || old == Err(address) {
+            crate::collector::rebuild_soon();
+            return;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Tasks and resources that live now, with what defines them. The table is kept even while nothing is recorded, because
+//! a later snapshot must contain them.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+/// Number of parts with a lock each, so that workers rarely wait for each other.
+const SHARDS: usize = 64;
+
+/// A task or resource.
+pub(crate) struct LiveEntry {
+    /// Number of spans that refer to it.
+    pub(crate) references: u32,
+    /// Time of its creation in ticks.
+    pub(crate) ticks: u64,
+    pub(crate) site: u64,
+    pub(crate) kind: LiveKind,
+}
+
+/// What lives.
+pub(crate) enum LiveKind {
+    Task {
+        /// Name, if it has one.
+        name: Option<Box<str>>,
+        /// The hooks of its runtime report its polls and its end.
+        has_hooks: bool,
+        /// It has a span, whose end is the end of the entry.
+        has_span: bool,
+    },
+    Resource {
+        /// The resource that contains it, or 0.
+        parent: u64,
+    },
+}
+
+/// Hashes ids, which are dense.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0.rotate_left(5) ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+type Shard = HashMap<u64, LiveEntry, BuildHasherDefault<IdHasher>>;
+
+static SHARD_TABLE: LazyLock<[Mutex<Shard>; SHARDS]> = LazyLock::new(|| std::array::from_fn(|_| Mutex::default()));
+
+/// Locks the part of the table that holds this span.
+fn shard(span: u64) -> MutexGuard<'static, Shard> {
+    // The lowest bits hold the kind of the span.
+    lock(&SHARD_TABLE[(span >> 3) as usize % SHARDS])
+}
+
+fn lock(shard: &'static Mutex<Shard>) -> MutexGuard<'static, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a task or resource under the id of its span.
+pub(crate) fn insert(span: u64, entry: LiveEntry) {
+    shard(span).insert(span, entry);
+}
+
+/// Counts one more reference.
+pub(crate) fn add_reference(span: u64) {
+    if let Some(entry) = shard(span).get_mut(&span) {
+        entry.references = entry.references.saturating_add(1);
+    }
+}
+
+/// Counts one reference less. Returns the entry if it was the last one.
+pub(crate) fn remove_reference(span: u64) -> Option<LiveEntry> {
+    let mut shard = shard(span);
+    let entry = shard.get_mut(&span)?;
+    entry.references = entry.references.saturating_sub(1);
+    if entry.references == 0 { shard.remove(&span) } else { None }
+}
+
+impl LiveEntry {
+    /// Returns whether this is a task whose polls and end the hooks of its runtime report.
+    pub(crate) fn has_hooks(&self) -> bool {
+        matches!(self.kind, LiveKind::Task { has_hooks: true, .. })
+    }
+}
+
+/// Notes that the hooks of its runtime report a task's polls and its end. Returns whether the task is known.
+pub(crate) fn set_hooks(span: u64) -> bool {
+    match shard(span).get_mut(&span) {
+        Some(LiveEntry { kind: LiveKind::Task { has_hooks, .. }, .. }) => {
+            *has_hooks = true;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Removes a task that has no span. Returns whether it was there.
+pub(crate) fn remove_without_span(span: u64) -> bool {
+    let mut shard = shard(span);
+    let has_no_span = |entry: &LiveEntry| matches!(entry.kind, LiveKind::Task { has_span: false, .. });
+    shard.get(&span).is_some_and(has_no_span) && shard.remove(&span).is_some()
+}
+
+/// Returns whether the hooks of its runtime report a task's polls and its end.
+pub(crate) fn has_hooks(span: u64) -> bool {
+    shard(span).get(&span).is_some_and(LiveEntry::has_hooks)
+}
+
+/// Calls `visit` with every entry and the id of its span. One part of the table is locked at a time.
+pub(crate) fn for_each(mut visit: impl FnMut(u64, &LiveEntry)) {
+    for part in &*SHARD_TABLE {
+        for (&span, entry) in lock(part).iter() {
+            visit(span, entry);
+        }
+    }
+}
+
+/// Returns the number of live tasks.
+pub(crate) fn task_count() -> u64 {
+    let mut tasks = 0;
+    for_each(|_, entry| tasks += u64::from(matches!(entry.kind, LiveKind::Task { .. })));
+    tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_reference_removes_an_entry() {
+        let span = u64::MAX;
+        let kind = LiveKind::Task { name: None, has_hooks: false, has_span: true };
+        insert(span, LiveEntry { references: 1, ticks: 0, site: 0, kind });
+        add_reference(span);
+        assert!(set_hooks(span) && has_hooks(span));
+        assert!(remove_reference(span).is_none() && remove_reference(span).is_some());
+        assert!(remove_reference(span).is_none() && !has_hooks(span) && !set_hooks(span));
+    }
+}

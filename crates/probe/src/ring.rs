@@ -1,0 +1,306 @@
+//! A ring of records with one writer and one reader, and without a lock.
+//!
+//! A ring that is full is continued in a ring of four times its size, up to a limit: threads with few events need
+//! little memory. The writer publishes all records of an event at once.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::record::{Record, RecordKind};
+
+/// Records of the first ring of a thread: 16 KiB.
+const FIRST_RECORDS: usize = 1 << 10;
+
+/// Records of the largest ring of a thread: 4 MiB.
+const RECORDS_MAX: usize = 1 << 18;
+
+/// Bytes of all rings together at which no ring is continued any more.
+const TOTAL_BYTES_MAX: usize = 64 << 20;
+
+/// How many records the writer writes between two looks at what the reader has read.
+const LOOK_INTERVAL: usize = 1 << 10;
+
+/// Bytes of all rings.
+static TOTAL_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Records of one thread.
+pub(crate) struct Ring {
+    slots: Box<[[AtomicU64; 2]]>,
+    written: AtomicUsize,
+    read: AtomicUsize,
+    /// The ring that continues this one.
+    next: OnceLock<Arc<Ring>>,
+    /// What did not fit when the thread ended.
+    last_gap: OnceLock<[Record; 2]>,
+    /// No record follows, unless there is a next ring.
+    is_closed: AtomicBool,
+}
+
+impl Ring {
+    fn new(records: usize) -> Arc<Self> {
+        let slots: Box<[_]> = (0..records).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
+        TOTAL_BYTES.fetch_add(size_of_val(&*slots), Ordering::Relaxed);
+        let (written, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (next, last_gap, is_closed) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        Arc::new(Self { slots, written, read, next, last_gap, is_closed })
+    }
+
+    fn mask(&self) -> usize {
+        self.slots.len() - 1
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        TOTAL_BYTES.fetch_sub(size_of_val(&*self.slots), Ordering::Relaxed);
+    }
+}
+
+/// Creates a ring: the end for the thread, and the end for the collector.
+pub(crate) fn new_ring() -> (Writer, Reader) {
+    let ring = Ring::new(FIRST_RECORDS);
+    let reader = Reader { ring: ring.clone() };
+    (Writer { ring, written: 0, read: 0, look_at: LOOK_INTERVAL, dropped: None }, reader)
+}
+
+/// Records that did not fit.
+#[derive(Clone, Copy)]
+struct DroppedRecords {
+    records: u64,
+    first_ticks: u64,
+    last_ticks: u64,
+}
+
+impl DroppedRecords {
+    fn to_records(self) -> [Record; 2] {
+        [Record::new(RecordKind::Dropped, self.first_ticks, self.records), Record::argument(self.last_ticks)]
+    }
+}
+
+/// Writing end.
+pub(crate) struct Writer {
+    ring: Arc<Ring>,
+    written: usize,
+    /// What the reader had read when the writer last looked.
+    read: usize,
+    look_at: usize,
+    dropped: Option<DroppedRecords>,
+}
+
+impl Writer {
+    /// Writes the records of one event, or none of them. Returns whether the reader should be woken.
+    #[inline]
+    pub(crate) fn write<const N: usize>(&mut self, records: [Record; N]) -> bool {
+        if self.dropped.is_some() || self.written - self.read + N > self.ring.slots.len() {
+            return self.write_or_drop(&records);
+        }
+        for (index, record) in records.into_iter().enumerate() {
+            self.store(self.written + index, record);
+        }
+        self.publish(N)
+    }
+
+    #[inline]
+    fn store(&self, position: usize, record: Record) {
+        if let Some([head, subject]) = self.ring.slots.get(position & self.ring.mask()) {
+            let (head_word, subject_word) = record.to_words();
+            head.store(head_word, Ordering::Relaxed);
+            subject.store(subject_word, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn publish(&mut self, records: usize) -> bool {
+        self.written += records;
+        self.ring.written.store(self.written, Ordering::Release);
+        self.written >= self.look_at && self.look()
+    }
+
+    /// Returns whether a quarter of the ring is in use, so that the reader should be woken. Small rings are continued
+    /// in larger ones instead.
+    #[cold]
+    fn look(&mut self) -> bool {
+        self.look_at = self.written + LOOK_INTERVAL;
+        self.read = self.ring.read.load(Ordering::Acquire);
+        let records = self.ring.slots.len();
+        records >= 16 * LOOK_INTERVAL && self.written - self.read >= records / 4
+    }
+
+    #[cold]
+    fn write_or_drop(&mut self, records: &[Record]) -> bool {
+        self.read = self.ring.read.load(Ordering::Acquire);
+        // `Dropped` and its argument come first.
+        let needed = records.len() + 2 * usize::from(self.dropped.is_some());
+        let is_full = self.written - self.read + needed > self.ring.slots.len();
+        if is_full && !self.grow() {
+            let ticks = records.first().map_or(0, |record| record.ticks());
+            let dropped = self.dropped.get_or_insert(DroppedRecords { records: 0, first_ticks: ticks, last_ticks: 0 });
+            dropped.records += records.len() as u64;
+            dropped.last_ticks = ticks;
+            return true;
+        }
+        let mut position = self.written;
+        if let Some(dropped) = self.dropped.take() {
+            for record in dropped.to_records() {
+                self.store(position, record);
+                position += 1;
+            }
+        }
+        for &record in records {
+            self.store(position, record);
+            position += 1;
+        }
+        self.publish(needed)
+    }
+
+    /// Continues in a larger ring, if the limits permit.
+    fn grow(&mut self) -> bool {
+        let records = self.ring.slots.len() * 4;
+        let bytes = records * size_of::<[AtomicU64; 2]>();
+        if records > RECORDS_MAX || TOTAL_BYTES.load(Ordering::Relaxed) + bytes > TOTAL_BYTES_MAX {
+            return false;
+        }
+        let next = Ring::new(records);
+        let _ = self.ring.next.set(next.clone());
+        self.ring.is_closed.store(true, Ordering::Release);
+        (self.ring, self.written, self.read, self.look_at) = (next, 0, 0, LOOK_INTERVAL);
+        true
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(dropped) = self.dropped {
+            let _ = self.ring.last_gap.set(dropped.to_records());
+        }
+        self.ring.is_closed.store(true, Ordering::Release);
+    }
+}
+
+/// Reading end.
+pub(crate) struct Reader {
+    ring: Arc<Ring>,
+}
+
+impl Reader {
+    /// Returns how many records can be read from the current ring.
+    pub(crate) fn available(&mut self) -> usize {
+        loop {
+            // Read before the number of records: what was written before the ring was closed is seen.
+            let is_closed = self.ring.is_closed.load(Ordering::Acquire);
+            let available = self.ring.written.load(Ordering::Acquire) - self.ring.read.load(Ordering::Relaxed);
+            match self.ring.next.get() {
+                Some(next) if is_closed && available == 0 => self.ring = next.clone(),
+                _ => return available,
+            }
+        }
+    }
+
+    /// Appends the next `records` records, which are available, to `out`.
+    pub(crate) fn read(&mut self, records: usize, out: &mut Vec<u8>) {
+        let start = self.ring.read.load(Ordering::Relaxed);
+        for position in start..start + records {
+            if let Some([head, subject]) = self.ring.slots.get(position & self.ring.mask()) {
+                out.extend_from_slice(&head.load(Ordering::Relaxed).to_le_bytes());
+                out.extend_from_slice(&subject.load(Ordering::Relaxed).to_le_bytes());
+            }
+        }
+        self.ring.read.store(start + records, Ordering::Release);
+    }
+
+    /// Returns whether the record after `records` others is an argument.
+    pub(crate) fn is_argument(&self, records: usize) -> bool {
+        let position = self.ring.read.load(Ordering::Relaxed) + records;
+        self.ring.slots.get(position & self.ring.mask()).is_some_and(|[head, _]| head.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Discards what was written.
+    pub(crate) fn clear(&mut self) {
+        while self.available() > 0 {
+            self.ring.read.store(self.ring.written.load(Ordering::Acquire), Ordering::Release);
+        }
+    }
+
+    /// Returns whether all records were read and no more will follow.
+    pub(crate) fn is_finished(&mut self) -> bool {
+        // The first call moves on to the newest ring; the second one sees what was written before that was closed.
+        self.available() == 0
+            && self.ring.is_closed.load(Ordering::Acquire)
+            && self.available() == 0
+            && self.ring.next.get().is_none()
+    }
+
+    /// Returns the records that report what did not fit when the thread ended. Only after the end is reached.
+    pub(crate) fn last_gap(&self) -> Option<[Record; 2]> {
+        self.ring.last_gap.get().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(reader: &mut Reader) -> Vec<Record> {
+        let mut records = Vec::new();
+        loop {
+            let available = reader.available();
+            if available == 0 {
+                return records;
+            }
+            let mut bytes = Vec::new();
+            reader.read(available, &mut bytes);
+            let (chunks, _) = bytes.as_chunks();
+            records.extend(chunks.iter().map(|&chunk| Record::from_bytes(chunk)));
+        }
+    }
+
+    #[test]
+    fn every_record_arrives_or_is_counted() {
+        let (mut writer, mut reader) = new_ring();
+        let thread = std::thread::spawn(move || {
+            for number in 1..=2_000_000 {
+                writer.write([Record::new(RecordKind::Spawn, number, number), Record::argument(number)]);
+            }
+            // Reports what was dropped last.
+            while writer.dropped.is_some() {
+                writer.write([Record::new(RecordKind::Park, 0, 0)]);
+            }
+        });
+        let (mut events, mut dropped) = (0, 0);
+        while !(thread.is_finished() && reader.is_finished()) {
+            let records = read_all(&mut reader);
+            for pair in records.windows(2) {
+                match pair[0].kind() {
+                    Some(RecordKind::Spawn) => {
+                        assert_eq!(
+                            (pair[1].kind(), pair[1].subject()),
+                            (Some(RecordKind::Argument), pair[0].subject())
+                        );
+                        events += 1;
+                    }
+                    Some(RecordKind::Dropped) => dropped += pair[0].subject() / 2,
+                    _ => {}
+                }
+            }
+        }
+        assert!(events + dropped >= 2_000_000 - 1, "{events} events, {dropped} dropped");
+        assert!(thread.join().is_ok());
+    }
+
+    #[test]
+    fn a_full_ring_reports_the_times_of_its_gap() {
+        let (mut writer, mut reader) = new_ring();
+        let records_max =
+            (FIRST_RECORDS..=RECORDS_MAX).filter(|size| size.is_power_of_two() && size.trailing_zeros() % 2 == 0);
+        let capacity: usize = records_max.sum();
+        for number in 0..capacity as u64 + 10 {
+            writer.write([Record::new(RecordKind::Wake, number, 1)]);
+        }
+        assert_eq!(read_all(&mut reader).len(), capacity);
+        writer.write([Record::new(RecordKind::Wake, 1 << 40, 2)]);
+        let after = read_all(&mut reader);
+        assert_eq!(after.len(), 3);
+        assert_eq!((after[0].kind(), after[0].subject()), (Some(RecordKind::Dropped), 10));
+        assert_eq!((after[0].ticks(), after[1].subject()), (capacity as u64, capacity as u64 + 9));
+    }
+}

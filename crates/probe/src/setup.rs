@@ -1,0 +1,135 @@
+//! How a program sets the probe up.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing_core::Dispatch;
+
+use crate::protocol::SOCKET_VARIABLE;
+use crate::socket::{ListeningSocket, remove_own};
+use crate::subscriber::ProbeSubscriber;
+use crate::{clock, connection, hello};
+
+/// How long a program that loopscope has started waits until recording begins.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The parts of the process that exist once.
+struct Process {
+    pid: u32,
+    socket: Option<PathBuf>,
+    problem: Option<String>,
+}
+
+static PROCESS: Mutex<Option<Process>> = Mutex::new(None);
+
+/// Keeps the probe's socket. Dropping it sends what was recorded and removes the socket.
+#[must_use = "the probe ends when this is dropped"]
+#[derive(Debug)]
+pub struct Guard {
+    pid: u32,
+    socket: Option<PathBuf>,
+    problem: Option<String>,
+}
+
+impl Guard {
+    /// Permits everyone who can connect to the socket, which is this user, to pause, step and cancel.
+    pub fn allow_control(self) -> Self {
+        hello::allow_control();
+        self
+    }
+
+    /// Returns the path of the socket on which the program listens; `None` if it does not.
+    pub fn socket(&self) -> Option<&std::path::Path> {
+        self.socket.as_deref()
+    }
+
+    /// Returns what is missing in the set-up, if anything.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            connection::end();
+            self.socket.iter().for_each(|path| remove_own(path, self.pid));
+        }
+    }
+}
+
+/// Sets the probe up. Call it first in `main`, and keep the guard until the end.
+///
+/// It becomes the global default subscriber of `tracing`. A program that has another one uses [`layer`](crate::layer)
+/// instead. Nothing here fails: [`Guard::problem`] says what is missing.
+///
+/// ```
+/// let _probe = loopscope_probe::init().allow_control();
+/// ```
+pub fn init() -> Guard {
+    let mut problem = None;
+    clock::start();
+    if !hello::is_subscribed() {
+        match tracing_core::dispatcher::set_global_default(Dispatch::new(ProbeSubscriber)) {
+            Ok(()) => hello::set_subscribed(),
+            Err(_) => problem = Some("another `tracing` subscriber is set: use `loopscope_probe::layer()`".to_owned()),
+        }
+    }
+    if !cfg!(tokio_unstable) {
+        problem = Some("built without `--cfg tokio_unstable`: tokio reports no polls, wakes or resources".to_owned());
+    }
+    start(problem)
+}
+
+/// Starts to listen, once in a process, and returns a guard.
+pub(crate) fn start(problem: Option<String>) -> Guard {
+    clock::start();
+    let pid = std::process::id();
+    let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+    // A forked child has a probe of its own.
+    let is_first = process.as_ref().is_none_or(|process| process.pid != pid);
+    if is_first {
+        let (socket, connection_problem) = match std::env::var_os(SOCKET_VARIABLE) {
+            Some(path) => (None, connect(&PathBuf::from(path)).err()),
+            None => match listen() {
+                Ok(path) => (Some(path), None),
+                Err(error) => (None, Some(error)),
+            },
+        };
+        let connection_problem = connection_problem.map(|error| format!("cannot be attached to: {error}"));
+        *process = Some(Process { pid, socket, problem: problem.or(connection_problem) });
+    }
+    let (socket, problem) =
+        process.as_ref().map_or((None, None), |process| (process.socket.clone(), process.problem.clone()));
+    Guard { pid, socket, problem }
+}
+
+/// Connects to the loopscope that has started this program, and waits until it records.
+fn connect(path: &std::path::Path) -> std::io::Result<()> {
+    let stream = UnixStream::connect(path)?;
+    let (sender, receiver) = mpsc::channel();
+    connection::serve(stream, move || {
+        // Nobody waits any more after the timeout.
+        let _ = sender.send(());
+    });
+    let _ = receiver.recv_timeout(START_TIMEOUT);
+    Ok(())
+}
+
+fn listen() -> std::io::Result<PathBuf> {
+    let socket = ListeningSocket::bind()?;
+    let path = socket.path;
+    connection::spawn_thread(move || {
+        for stream in socket.listener.incoming() {
+            match stream {
+                Ok(stream) => connection::serve(stream, || {}),
+                // Such as too many open files: a later connection may succeed.
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    })?;
+    Ok(path)
+}

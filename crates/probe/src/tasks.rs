@@ -1,0 +1,228 @@
+//! Polls and ends of tasks, from their spans and from the hooks of their runtime.
+//!
+//! tokio enters the span of a task for each poll, and once more when it drops the future. Where hooks are installed,
+//! they report the polls; the span then says what happened in between.
+
+use crate::clock;
+use crate::events::{is_recording, kind_of, number_of, span_kind, task_span};
+use crate::live::{self, LiveEntry, LiveKind};
+use crate::record::{Record, RecordKind};
+use crate::thread::{BlockingRun, HookedPoll, ThreadState};
+
+/// How a task ended, as the argument of [`RecordKind::TaskEnded`].
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum Outcome {
+    Completed = 0,
+    Cancelled = 1,
+    Panicked = 2,
+    Unknown = 3,
+}
+
+fn write_end(thread: &ThreadState, task: u64, outcome: Outcome) {
+    if is_recording() {
+        let record = Record::new(RecordKind::TaskEnded, clock::ticks(), task);
+        thread.write([record, Record::argument(outcome as u64)]);
+    }
+}
+
+#[inline]
+fn write(thread: &ThreadState, kind: RecordKind, task: u64) {
+    if is_recording() {
+        thread.write([Record::new(kind, clock::ticks(), task)]);
+    }
+}
+
+/// Notes that the span of a task was entered.
+#[inline]
+pub(crate) fn enter(thread: &ThreadState, span: u64) {
+    thread.was_panicking.set(std::thread::panicking());
+    let mut hooked = thread.hooked.get();
+    if hooked.task == number_of(span) {
+        hooked.enters += 1;
+        thread.hooked.set(hooked);
+    } else if is_recording() && !live::has_hooks(span) {
+        crate::hooks::note_worker(thread);
+        write(thread, RecordKind::Enter, number_of(span));
+    }
+}
+
+/// Notes that the span of a task was exited.
+#[inline]
+pub(crate) fn exit(thread: &ThreadState, span: u64) {
+    let task = number_of(span);
+    let has_panicked = std::thread::panicking() && !thread.was_panicking.get();
+    let mut hooked = thread.hooked.get();
+    if hooked.task == task {
+        if has_panicked {
+            hooked.has_panicked = true;
+            thread.hooked.set(hooked);
+        }
+        return;
+    }
+    if has_panicked {
+        thread.panicked_task.set(task);
+    }
+    if is_recording() && !live::has_hooks(span) {
+        write(thread, if has_panicked { RecordKind::ExitPanicked } else { RecordKind::Exit }, task);
+    }
+}
+
+/// Notes that the span of a task was closed, because its future was dropped.
+pub(crate) fn close(thread: &ThreadState, span: u64, has_hooks: bool) {
+    let task = number_of(span);
+    let mut hooked = thread.hooked.get();
+    if hooked.task == task {
+        // The hook that reports the end comes later.
+        hooked.is_closed = !hooked.has_ended;
+        thread.hooked.set(hooked);
+        if hooked.is_closed {
+            return;
+        }
+    } else if has_hooks {
+        flush_closed_task(thread);
+        thread.closed_task.set(task);
+        return;
+    } else if kind_of(span) == span_kind::BLOCKING {
+        end_blocking(thread, span);
+    } else if thread.panicked_task.replace(0) == task {
+        write_end(thread, task, Outcome::Panicked);
+    }
+    write(thread, RecordKind::TaskClosed, task);
+}
+
+/// Reports that a task was closed whose end no hook reported.
+fn flush_closed_task(thread: &ThreadState) {
+    let task = thread.closed_task.replace(0);
+    if task != 0 {
+        write(thread, RecordKind::TaskClosed, task);
+    }
+}
+
+/// Notes that the span of a closure of the blocking pool was entered. A closure runs once. The second time that its
+/// span is entered, it is dropped.
+pub(crate) fn enter_blocking(thread: &ThreadState, span: u64) {
+    thread.was_panicking.set(std::thread::panicking());
+    let mut run = thread.blocking.get();
+    if run.span != span {
+        run = BlockingRun { span, ..BlockingRun::NONE };
+    }
+    run.enters += 1;
+    thread.blocking.set(run);
+    if run.enters == 1 && is_recording() {
+        crate::hooks::note_worker(thread);
+        write(thread, RecordKind::BlockingStart, number_of(span));
+    }
+}
+
+/// Notes that the span of a closure of the blocking pool was exited.
+pub(crate) fn exit_blocking(thread: &ThreadState, span: u64) {
+    let mut run = thread.blocking.get();
+    if run.span != span {
+        return write(thread, RecordKind::BlockingEnd, number_of(span));
+    }
+    run.has_panicked |= std::thread::panicking() && !thread.was_panicking.get();
+    thread.blocking.set(run);
+    if run.enters == 1 {
+        write(thread, RecordKind::BlockingEnd, number_of(span));
+    }
+}
+
+fn end_blocking(thread: &ThreadState, span: u64) {
+    let run = thread.blocking.get();
+    if run.span != span {
+        return;
+    }
+    thread.blocking.set(BlockingRun::NONE);
+    let is_skipped = run.enters == 1;
+    if is_skipped {
+        write(thread, RecordKind::PollSkipped, number_of(span));
+    }
+    let outcome = match (run.has_panicked, is_skipped) {
+        (true, _) => Outcome::Panicked,
+        (false, true) => Outcome::Cancelled,
+        (false, false) => Outcome::Completed,
+    };
+    write_end(thread, number_of(span), outcome);
+}
+
+/// Notes that a task was spawned on a runtime with hooks. `site` returns the id of its site.
+pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() -> u64) {
+    let span = task_span(task);
+    if live::set_hooks(span) {
+        return;
+    }
+    // There is no subscriber that observes the spans.
+    let (site, ticks) = (site(), clock::ticks());
+    let kind = LiveKind::Task { name: None, has_hooks: true, has_span: false };
+    live::insert(span, LiveEntry { references: 0, ticks, site, kind });
+    if is_recording() {
+        thread.write([Record::new(RecordKind::Spawn, ticks, task), Record::argument(site)]);
+    }
+}
+
+/// Notes that a hook was called before a poll.
+#[inline]
+pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
+    let outer = thread.hooked.replace(HookedPoll { task, ..HookedPoll::NONE });
+    if outer.task != 0
+        && let Ok(mut outer_polls) = thread.outer_polls.try_borrow_mut()
+    {
+        outer_polls.push(outer);
+    }
+    if is_recording() {
+        crate::hooks::note_worker(thread);
+        write(thread, RecordKind::PollStart, task);
+    }
+}
+
+/// Notes that a hook was called after a poll.
+#[inline]
+pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
+    let poll = thread.hooked.get();
+    let kind = match poll {
+        HookedPoll { has_ended: true, enters: 1, .. } => RecordKind::PollSkipped,
+        HookedPoll { has_panicked: true, .. } => RecordKind::PollPanicked,
+        _ => RecordKind::PollEnd,
+    };
+    write(thread, kind, task);
+    if poll.has_ended {
+        let outcome = match poll {
+            HookedPoll { has_panicked: true, .. } => Outcome::Panicked,
+            HookedPoll { enters: 0, .. } => Outcome::Unknown,
+            HookedPoll { enters: 1, .. } => Outcome::Cancelled,
+            _ => Outcome::Completed,
+        };
+        write_end(thread, task, outcome);
+    }
+    if poll.is_closed || (poll.has_ended && live::remove_without_span(task_span(task))) {
+        write(thread, RecordKind::TaskClosed, task);
+    }
+    let outer = thread.outer_polls.try_borrow_mut().ok().and_then(|mut outer_polls| outer_polls.pop());
+    thread.hooked.set(outer.unwrap_or(HookedPoll::NONE));
+}
+
+/// Notes that a hook was called because a task has ended.
+pub(crate) fn hooked_end(thread: &ThreadState, task: u64) {
+    let mut poll = thread.hooked.get();
+    if poll.task == task {
+        // What the poll was is known after it.
+        poll.has_ended = true;
+        thread.hooked.set(poll);
+        return;
+    }
+    let is_closed = thread.closed_task.get() == task;
+    let has_no_span = live::remove_without_span(task_span(task));
+    if !is_closed && !has_no_span && !live::has_hooks(task_span(task)) {
+        return;
+    }
+    // Outside of a poll, a task ends because its future was dropped.
+    let has_panicked = thread.panicked_task.replace(0) == task;
+    write_end(thread, task, if has_panicked { Outcome::Panicked } else { Outcome::Cancelled });
+    if is_closed {
+        thread.closed_task.set(0);
+    }
+    if is_closed || has_no_span {
+        write(thread, RecordKind::TaskClosed, task);
+    }
+}

@@ -1,0 +1,189 @@
+//! State of a thread: its ring, what it polls, and which spans it has entered.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::collector;
+use crate::record::Record;
+use crate::ring::{self, Writer};
+
+/// Ids of resources and operations that a thread takes at a time.
+const ID_BLOCK: u64 = 1 << 10;
+
+/// Spans that a thread can have entered. Those inside further ones are not tracked.
+const ENTERED_MAX: usize = 1 << 10;
+
+static NEXT_THREAD: AtomicU32 = AtomicU32::new(1);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A span of a resource or an operation that the thread has entered.
+#[derive(Clone, Copy)]
+pub(crate) struct Entered {
+    /// Id of the span.
+    pub(crate) span: u64,
+    /// What the last `poll_op` event said, for a poll of an operation.
+    pub(crate) is_ready: Option<bool>,
+}
+
+/// A poll that a hook reported.
+#[derive(Clone, Copy)]
+pub(crate) struct HookedPoll {
+    /// The task, or 0.
+    pub(crate) task: u64,
+    /// How often its span was entered since.
+    pub(crate) enters: u32,
+    /// It was exited by a panic.
+    pub(crate) has_panicked: bool,
+    /// The span was closed, because the future was dropped.
+    pub(crate) is_closed: bool,
+    /// The task has ended.
+    pub(crate) has_ended: bool,
+}
+
+impl HookedPoll {
+    pub(crate) const NONE: Self = Self { task: 0, enters: 0, has_panicked: false, is_closed: false, has_ended: false };
+}
+
+/// A closure of the blocking pool.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockingRun {
+    /// Its span, or 0.
+    pub(crate) span: u64,
+    /// How often it was entered.
+    pub(crate) enters: u32,
+    /// It was exited by a panic.
+    pub(crate) has_panicked: bool,
+}
+
+impl BlockingRun {
+    pub(crate) const NONE: Self = Self { span: 0, enters: 0, has_panicked: false };
+}
+
+/// State of a thread.
+pub(crate) struct ThreadState {
+    writer: RefCell<Option<Writer>>,
+    /// The next id of this thread's block, and the end of the block.
+    ids: Cell<(u64, u64)>,
+    /// Worker and runtime of the thread, as far as it is known: index + 1, or 0.
+    worker: Cell<(u32, u32)>,
+    /// The poll that a hook reported.
+    pub(crate) hooked: Cell<HookedPoll>,
+    /// Polls of other runtimes around that one.
+    pub(crate) outer_polls: RefCell<Vec<HookedPoll>>,
+    /// The thread was unwinding already when it entered the span of a task.
+    pub(crate) was_panicking: Cell<bool>,
+    /// The task that panicked outside of such a poll, while its future was dropped; or 0.
+    pub(crate) panicked_task: Cell<u64>,
+    /// The task whose future was dropped outside of such a poll and whose end a hook will report; or 0.
+    pub(crate) closed_task: Cell<u64>,
+    /// The closure of the blocking pool that ran last.
+    pub(crate) blocking: Cell<BlockingRun>,
+    entered: RefCell<Vec<Entered>>,
+}
+
+thread_local! {
+    static THREAD: ThreadState = const {
+        ThreadState {
+            writer: RefCell::new(None),
+            ids: Cell::new((0, 0)),
+            worker: Cell::new((0, 0)),
+            hooked: Cell::new(HookedPoll::NONE),
+            outer_polls: RefCell::new(Vec::new()),
+            was_panicking: Cell::new(false),
+            panicked_task: Cell::new(0),
+            closed_task: Cell::new(0),
+            blocking: Cell::new(BlockingRun::NONE),
+            entered: RefCell::new(Vec::new()),
+        }
+    };
+}
+
+/// Calls `with` with the state of this thread. Returns `None` while the thread ends.
+#[inline]
+pub(crate) fn with<R>(with: impl FnOnce(&ThreadState) -> R) -> Option<R> {
+    THREAD.try_with(with).ok()
+}
+
+/// Returns a new id for a resource or operation.
+pub(crate) fn next_id() -> u64 {
+    let id = with(|thread| {
+        let (mut next, mut end) = thread.ids.get();
+        if next == end {
+            next = NEXT_ID.fetch_add(ID_BLOCK, Ordering::Relaxed);
+            end = next + ID_BLOCK;
+        }
+        thread.ids.set((next + 1, end));
+        next
+    });
+    id.unwrap_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed))
+}
+
+impl ThreadState {
+    /// Writes the records of one event.
+    #[inline]
+    pub(crate) fn write<const N: usize>(&self, records: [Record; N]) {
+        let Ok(mut writer) = self.writer.try_borrow_mut() else { return };
+        if writer.get_or_insert_with(|| self.new_writer()).write(records) {
+            collector::wake();
+        }
+    }
+
+    #[cold]
+    fn new_writer(&self) -> Writer {
+        let (writer, reader) = ring::new_ring();
+        let (worker, runtime) = self.worker.get();
+        let id = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        let thread = crate::protocol::Thread { id, name, worker: worker.checked_sub(1), runtime };
+        collector::add_thread(thread, reader);
+        writer
+    }
+
+    /// Notes which worker of which runtime this thread is: index + 1, or 0. A thread that becomes another worker
+    /// continues under a new id.
+    #[inline]
+    pub(crate) fn set_worker(&self, worker: u32, runtime: impl FnOnce() -> u32) {
+        if self.worker.get().0 != worker {
+            self.change_worker(worker, runtime());
+        }
+    }
+
+    #[cold]
+    fn change_worker(&self, worker: u32, runtime: u32) {
+        self.worker.set((worker, runtime));
+        if let Ok(mut writer) = self.writer.try_borrow_mut() {
+            *writer = None;
+        }
+    }
+
+    /// Notes that the thread has entered the span of a resource or operation.
+    pub(crate) fn enter(&self, span: u64) {
+        if let Ok(mut entered) = self.entered.try_borrow_mut()
+            && entered.len() < ENTERED_MAX
+        {
+            entered.push(Entered { span, is_ready: None });
+        }
+    }
+
+    /// Notes that the thread has exited a span, and returns what is known about it.
+    pub(crate) fn exit(&self, span: u64) -> Option<Entered> {
+        let mut entered = self.entered.try_borrow_mut().ok()?;
+        let index = entered.iter().rposition(|entered| entered.span == span)?;
+        Some(entered.remove(index))
+    }
+
+    /// Returns the innermost entered span for which `is_wanted` holds.
+    pub(crate) fn innermost(&self, is_wanted: impl Fn(u64) -> bool) -> Option<u64> {
+        let entered = self.entered.try_borrow().ok()?;
+        entered.iter().rev().map(|entered| entered.span).find(|&span| is_wanted(span))
+    }
+
+    /// Notes whether the innermost operation that is polled was ready.
+    pub(crate) fn set_ready(&self, is_ready: bool, is_poll: impl Fn(u64) -> bool) {
+        if let Ok(mut entered) = self.entered.try_borrow_mut()
+            && let Some(entered) = entered.iter_mut().rev().find(|entered| is_poll(entered.span))
+        {
+            entered.is_ready = Some(is_ready);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Programs that the tests observe. Each counts what it does and prints the counts.
+
+mod load;
+
+use crate::peer::APP_VARIABLE;
+
+/// Not a test: runs the program that the environment names, in the process that a test has started.
+#[test]
+fn run() {
+    let Ok(name) = std::env::var(APP_VARIABLE) else { return };
+    // libtest has not ended its line yet.
+    println!();
+    match name.split_once(' ').unwrap_or((&name, "")) {
+        ("load", arguments) => load::run(arguments),
+        _ => panic!("unknown program `{name}`"),
+    }
+}

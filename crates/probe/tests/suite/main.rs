@@ -1,0 +1,6 @@
+//! Tests of the probe against real programs: this binary starts itself as the program, and reads its stream.
+#![cfg(tokio_unstable)]
+
+mod apps;
+mod counts;
+mod peer;

@@ -1,0 +1,232 @@
+//! A program that runs, and a peer that reads its stream.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+
+use loopscope_probe::protocol::{
+    self, CommandKind, Definition, FRAME_BYTES_MAX, FrameKind, Hello, Reply, SOCKET_VARIABLE, Site, Start,
+};
+use loopscope_probe::record::{RECORD_BYTES, Record, RecordKind};
+
+/// Environment variable with the name of the program that this binary should be.
+pub const APP_VARIABLE: &str = "LOOPSCOPE_PROBE_TEST_APP";
+
+/// An event: a record with its arguments.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub thread: u32,
+    pub kind: RecordKind,
+    pub ticks: u64,
+    pub subject: u64,
+    pub arguments: Vec<u64>,
+}
+
+/// Everything that a program sent.
+#[derive(Default)]
+pub struct Stream {
+    pub events: Vec<Event>,
+    pub sites: HashMap<u64, Site>,
+    pub threads: HashMap<u32, protocol::Thread>,
+    pub names: HashMap<u64, String>,
+    pub attributes: HashMap<u64, String>,
+    pub replies: Vec<Reply>,
+    pub rounds: usize,
+    pub has_snapshot: bool,
+    pub has_bye: bool,
+}
+
+impl Stream {
+    pub fn take(&mut self, kind: u8, payload: &[u8]) {
+        match FrameKind::from_number(kind).expect("known frame") {
+            FrameKind::Definition => match serde_json::from_slice(payload).expect("definition") {
+                Definition::Site(site) => drop(self.sites.insert(site.id, site)),
+                Definition::Thread(thread) => drop(self.threads.insert(thread.id, thread)),
+                Definition::TaskName { task, name } => drop(self.names.insert(task, name)),
+                Definition::AttributeName { id, name } => drop(self.attributes.insert(id, name)),
+            },
+            FrameKind::Records => self.take_records(payload),
+            FrameKind::Round => self.rounds += 1,
+            FrameKind::Reply => self.replies.push(serde_json::from_slice(payload).expect("reply")),
+            FrameKind::SnapshotEnd => self.has_snapshot = true,
+            FrameKind::Bye => self.has_bye = true,
+            FrameKind::Hello | FrameKind::Output => panic!("unexpected frame {kind}"),
+        }
+    }
+
+    fn take_records(&mut self, payload: &[u8]) {
+        let (thread, records) = payload.split_first_chunk().expect("thread id");
+        let thread = u32::from_le_bytes(*thread);
+        assert!(thread == 0 || self.threads.contains_key(&thread), "thread {thread} is not defined");
+        let (records, rest) = records.as_chunks::<RECORD_BYTES>();
+        assert!(rest.is_empty() && !records.is_empty());
+        let mut is_first = true;
+        for record in records.iter().map(|&bytes| Record::from_bytes(bytes)) {
+            let kind = record.kind().expect("known kind");
+            if kind == RecordKind::Argument {
+                assert!(!is_first, "a frame starts with an argument");
+                self.events.last_mut().expect("record").arguments.push(record.subject());
+                continue;
+            }
+            is_first = false;
+            let (ticks, subject) = (record.ticks(), record.subject());
+            self.events.push(Event { thread, kind, ticks, subject, arguments: Vec::new() });
+        }
+    }
+
+    /// Returns the events of this kind.
+    pub fn of_kind(&self, kind: RecordKind) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| event.kind == kind)
+    }
+
+    /// Returns the number of events of this kind by subject.
+    pub fn counts(&self, kind: RecordKind) -> HashMap<u64, u64> {
+        let mut counts = HashMap::new();
+        for event in self.of_kind(kind) {
+            *counts.entry(event.subject).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    /// Checks what holds for every stream of which nothing was dropped.
+    pub fn check(&self) {
+        assert!(self.has_snapshot, "no snapshot");
+        assert_eq!(self.of_kind(RecordKind::Dropped).count(), 0, "records were dropped");
+        let mut last_ticks = HashMap::new();
+        for event in self.events.iter().filter(|event| event.thread != 0) {
+            let last = last_ticks.insert(event.thread, event.ticks).unwrap_or(0);
+            assert!(last <= event.ticks, "thread {} goes back from {last} at {event:?}", event.thread);
+            let site = match event.kind {
+                RecordKind::Spawn | RecordKind::ResourceCreated | RecordKind::OperationCreated => event.arguments[0],
+                _ => continue,
+            };
+            assert!(self.sites.contains_key(&site), "site {site} is not defined");
+        }
+    }
+}
+
+/// A program that was started, attached to from the start.
+pub struct App {
+    pub child: Child,
+    pub socket: UnixStream,
+    pub hello: Hello,
+    bytes: Vec<u8>,
+    _folder: tempfile::TempDir,
+}
+
+impl App {
+    /// Starts the program `name` of `apps.rs` and connects to it, without `Start`.
+    pub fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// Starts the program with these further environment variables.
+    pub fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("probe.sock");
+        let listener = UnixListener::bind(&path).expect("socket");
+        let child = command(name).env(SOCKET_VARIABLE, &path).envs(variables.iter().copied()).spawn().expect("program");
+        let (socket, _) = listener.accept().expect("connection");
+        Self::connected(child, socket, folder)
+    }
+
+    pub fn connected(child: Child, socket: UnixStream, folder: tempfile::TempDir) -> Self {
+        let mut app = Self { child, socket, hello: empty_hello(), bytes: Vec::new(), _folder: folder };
+        let (kind, payload) = app.next_frame().expect("hello");
+        assert_eq!(kind, FrameKind::Hello as u8);
+        app.hello = serde_json::from_slice(&payload).expect("hello");
+        app
+    }
+
+    /// Sends a message.
+    pub fn send(&mut self, kind: CommandKind, message: &impl serde::Serialize) {
+        let mut frame = Vec::new();
+        protocol::write_frame(kind as u8, &serde_json::to_vec(message).expect("JSON"), &mut frame);
+        self.socket.write_all(&frame).expect("sent");
+    }
+
+    /// Asks the program to record.
+    pub fn begin(&mut self) {
+        self.send(CommandKind::Start, &Start { protocol: protocol::VERSION, ..Start::default() });
+    }
+
+    /// Returns the next frame; `None` at the end.
+    pub fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            let frame = protocol::split_frame(&self.bytes, FRAME_BYTES_MAX).expect("frame");
+            if let Some(((kind, payload), rest)) = frame {
+                let (payload, rest) = (payload.to_vec(), rest.len());
+                self.bytes.drain(..self.bytes.len() - rest);
+                return Some((kind, payload));
+            }
+            let mut buffer = vec![0; 1 << 20];
+            match self.socket.read(&mut buffer) {
+                Ok(read) if read > 0 => self.bytes.extend_from_slice(&buffer[..read]),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Reads into `stream` until `is_done` or the end.
+    pub fn read_until(&mut self, stream: &mut Stream, mut is_done: impl FnMut(&Stream) -> bool) {
+        while !is_done(stream) {
+            let Some((kind, payload)) = self.next_frame() else { return };
+            stream.take(kind, &payload);
+        }
+    }
+
+    /// Reads until the program ends. Returns its stream and what it printed.
+    pub fn finish(mut self) -> (Stream, String) {
+        let mut stream = Stream::default();
+        self.read_until(&mut stream, |_| false);
+        let output = self.output();
+        (stream, output)
+    }
+
+    /// Waits until the program ends, and returns what it printed.
+    pub fn output(mut self) -> String {
+        let mut output = String::new();
+        self.child.stdout.take().expect("output").read_to_string(&mut output).expect("text");
+        let status = self.child.wait().expect("status");
+        assert!(status.success(), "{status}: {output}");
+        output
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn empty_hello() -> Hello {
+    serde_json::from_value(serde_json::json!({
+        "protocol": 0, "pid": 0, "name": "", "runtime": "", "probe": "", "started_unix_ns": 0, "base_unix_ns": 0,
+        "base_monotonic_ns": 0, "ticks_per_second": 0, "boot_id": "", "tasks": 0, "allows_control": false,
+        "facts": {"polls": false, "wakes": false, "resources": false, "hooks": false}
+    }))
+    .expect("hello")
+}
+
+/// Returns a command that runs a program of `apps.rs`.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    command.args(["--exact", "apps::run", "--nocapture", "--test-threads=1"]).env(APP_VARIABLE, name);
+    command.stdout(Stdio::piped()).env_remove(SOCKET_VARIABLE);
+    command
+}
+
+/// Runs a program from the start to the end. Returns its stream and what it printed.
+pub fn run(name: &str) -> (Stream, String) {
+    let mut app = App::start(name);
+    app.begin();
+    app.finish()
+}
+
+/// Returns the lines of a program's output that start with this word, each as numbers.
+pub fn numbers(output: &str, word: &str) -> Vec<Vec<u64>> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+    lines.map(|line| line.split(' ').map(|number| number.parse().expect("number")).collect()).collect()
+}
