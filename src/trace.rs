@@ -60,6 +60,8 @@ mod unknown_counts;
 mod wake_source;
 mod wakes;
 mod window;
+mod worker;
+mod worker_ingest;
 
 pub use await_site::{AwaitKind, AwaitSite};
 pub use awaits::{Await, AwaitOutcome, Awaits};
@@ -68,7 +70,7 @@ pub use evicted_tasks::EvictedTasks;
 pub use feed_check::FeedDisagreement;
 pub use fidelity::Fidelity;
 pub use gap::Gap;
-pub use id::{AwaitId, ResourceId, SiteId, TaskId};
+pub use id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 pub use lane::{Cycle, Lane, LaneTotals};
 pub use lane_cell::{Axis, LaneCell, column_edge};
 pub use location::Location;
@@ -88,6 +90,7 @@ pub use tasks::Tasks;
 pub use time::Nanos;
 pub use unknown_counts::UnknownCounts;
 pub use wake_source::WakeSource;
+pub use worker::{WORKERS_MAX, Worker, WorkerActivity, WorkerTotals};
 
 use feed_check::FeedCheck;
 use history::History;
@@ -247,6 +250,16 @@ impl Trace {
     /// Returns the loop's own lane, in which a turn counts as a poll and a park as waiting.
     pub fn loop_lane(&self) -> &Lane {
         &self.history.loop_lane
+    }
+
+    /// Returns the workers of the runtime, by id. Empty if they are not known.
+    pub fn workers(&self) -> &[Worker] {
+        &self.history.workers
+    }
+
+    /// Returns the worker `id`, or `None` if it does not exist.
+    pub fn worker(&self, id: WorkerId) -> Option<&Worker> {
+        self.history.workers.get(id.index())
     }
 
     /// Returns the lines that the program printed.

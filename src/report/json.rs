@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use schema::{
     AwaitJson, ConsoleJson, EvictedTasksJson, FeedsJson, FidelityJson, FindingJson, GapJson, LoopJson, OutputLineJson,
-    ProbeJson, RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, UnknownJson, WakeJson,
+    ProbeJson, RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, UnknownJson, WakeJson, WorkerJson,
 };
 
 use resources::resources_json;
 
 use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
-use crate::insight::{Finding, OutsideWake, RunSummary};
+use crate::insight::{Finding, OutsideWake, RunSummary, WorkerSummary};
 use crate::sanitize::is_unsafe_char;
 use crate::trace::{
     Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskOutcome, TaskState,
@@ -61,14 +61,15 @@ impl<'a> JsonReport<'a> {
             elapsed_ns: summary.elapsed_ns,
             r#loop: LoopJson {
                 busy_ns: sum_if_exact(trace, trace.loop_lane(), summary.busy_ns),
-                parked_ns: (!trace.is_external()).then_some(summary.parked_ns),
-                polls: counts.polls,
+                parked_ns: (!trace.is_external() || !trace.workers().is_empty()).then_some(summary.parked_ns),
+                polls: summary.polls,
                 wakes: counts.wakes,
                 parks: counts.parks,
                 turns: counts.turns,
                 longest_poll_ns: (trace.fidelity() == Fidelity::Exact).then_some(summary.longest_poll_ns),
                 many_threads_ns: trace.multi_threaded_since(),
             },
+            workers: WorkerSummary::all(trace).into_iter().map(|worker| worker_json(trace, worker)).collect(),
             output: output_json(trace),
             output_dropped: trace.output().dropped(),
             result: match input.outcome {
@@ -119,6 +120,11 @@ impl<'a> JsonReport<'a> {
     pub fn value(&self) -> Value {
         serde_json::to_value(self).expect("the report has only JSON types and string keys")
     }
+}
+
+fn worker_json(trace: &Trace, worker: WorkerSummary) -> WorkerJson {
+    let WorkerSummary { index, name, busy_ns, parked_ns, polls } = worker;
+    WorkerJson { id: index, name, busy_ns: sum_if_exact(trace, trace.loop_lane(), busy_ns), parked_ns, polls }
 }
 
 fn source_json<'a>(input: &ReportInput<'a>) -> SourceJson<'a> {

@@ -3,7 +3,7 @@
 //! All times are loop time: nanoseconds since the run began, pauses excluded. On a virtual clock they are virtual.
 
 use super::await_site::AwaitSite;
-use super::id::{AwaitId, ResourceId, SiteId, TaskId};
+use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 use super::location::Location;
 use super::pause::PauseReason;
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
@@ -32,6 +32,14 @@ pub enum Event {
         task: TaskId,
         /// Start of the poll.
         at: Nanos,
+    },
+    /// Names the worker that runs the poll of a task that has just started. Follows [`Event::PollStart`], without another
+    /// event of the task in between.
+    PollWorker {
+        /// The polled task.
+        task: TaskId,
+        /// The worker.
+        worker: WorkerId,
     },
     /// The current poll of a task ended.
     PollEnd {
@@ -230,6 +238,29 @@ pub enum Event {
     },
     /// The loop woke from a park.
     Unpark {
+        /// End of the park.
+        at: Nanos,
+    },
+    /// Defines a worker, a thread that polls tasks, before its other events. At most [`WORKERS_MAX`](super::WORKERS_MAX).
+    NewWorker {
+        /// The new worker. Ids are dense.
+        id: WorkerId,
+        /// Time from which on the worker is known.
+        at: Nanos,
+        /// Name of its thread; may be empty.
+        name: Box<str>,
+    },
+    /// A worker has nothing to do and parks. For programs whose workers are known, in place of [`Event::Park`].
+    WorkerPark {
+        /// The worker.
+        worker: WorkerId,
+        /// Start of the park.
+        at: Nanos,
+    },
+    /// A worker was unparked.
+    WorkerUnpark {
+        /// The worker.
+        worker: WorkerId,
         /// End of the park.
         at: Nanos,
     },

@@ -16,6 +16,7 @@ mod columns;
 mod cursor;
 mod cycle;
 mod lookups;
+mod of_worker;
 mod sampled;
 mod segments;
 mod step_lookup;

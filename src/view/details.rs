@@ -248,6 +248,7 @@ impl DetailsPane<'_> {
             own => format!("{}, {own} self-wakes", task.counts.wakes),
         };
         lines.push(self.entry("polls", &totals.polls.to_string()));
+        lines.extend(self.worker_line(task));
         if self.at.is_none() {
             lines.push(self.entry("wakes", &wakes));
             self.push_wakers(lines, task);
@@ -268,6 +269,19 @@ impl DetailsPane<'_> {
 }
 
 impl DetailsPane<'_> {
+    /// The worker that ran the last poll up to the viewed time, where workers are known.
+    fn worker_line(&self, task: &Task) -> Option<Line<'static>> {
+        let trace = self.scene.session.trace();
+        let poll = task.lane.cycle_at(self.now()).filter(|_| !trace.workers().is_empty())?;
+        let worker = poll.worker().and_then(|id| trace.worker(id));
+        let text = match worker {
+            Some(worker) if worker.name.is_empty() => format!("worker {}", worker.id.index()),
+            Some(worker) => format!("worker {} ({})", worker.id.index(), worker.name),
+            None => "a thread that is no worker".to_owned(),
+        };
+        Some(self.entry("polled by", &text))
+    }
+
     /// Number of live wakers of the task, with a warning if nothing can wake it.
     fn push_wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
         let Some((clones, drops)) = task.waker_counts() else { return };

@@ -124,6 +124,13 @@ pub fn query_everything(trace: &Trace) {
         let mut awaits = task.awaits().filter_map(|id| trace.awaits().get(id));
         assert!(awaits.all(|found| found.end().is_none_or(|end| end >= found.start)));
     }
+    for worker in trace.workers().iter().take(16) {
+        for end in [trace.now(), u64::MAX, trace.now() / 2] {
+            trace.worker_window(worker.id, end / 3, end, 40, trace.now());
+            worker.totals_at(end);
+            worker.activity_at(end);
+        }
+    }
     trace.max_ready(0, u64::MAX);
     trace.loop_window(0, trace.now(), 40, trace.now());
     trace.loop_window(trace.now() / 2, u64::MAX, 40, u64::MAX);

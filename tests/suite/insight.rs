@@ -255,6 +255,24 @@ fn external_deadlock_infers_lock_owners() {
     assert_eq!(crossed_mutexes("false", SECOND).lint_names(), NO_FINDINGS, "the mutexes are not locked");
 }
 
+/// When an app ends, its locks are dropped, and each is released first. Its waits may not be reported as ended.
+#[test]
+fn deadlock_of_an_app_that_has_ended() {
+    let mut ended = crossed_mutexes("false", SECOND);
+    let locks: Vec<ResourceId> = ended.trace.resources().iter().map(|(id, _)| id).collect();
+    assert_eq!(locks.len(), 2);
+    locks.into_iter().for_each(|resource| ended.apply(Event::ResourceEnd { resource, at: 2 * SECOND }));
+    assert_eq!(ended.lint_names(), ["deadlock"]);
+}
+
+/// A busy machine makes tasks wait, but in no cycle.
+#[test]
+fn deadlock_on_a_busy_machine() {
+    let mut busy = crossed_mutexes("true", SECOND);
+    busy.apply(Event::ProcessorWait { from: SECOND, to: 2 * SECOND, waited_ns: SECOND / 2 });
+    assert_eq!(busy.lint_names(), ["deadlock"]);
+}
+
 /// Builds an external app in which a task acquired a mutex, and waits for it again since one second. What is missing
 /// comes between.
 fn mutex_awaited_by_its_owner(missing: Option<Event>, unknown_call: bool, now: u64) -> Vec<&'static str> {

@@ -59,4 +59,6 @@ mod twins;
 mod view;
 mod vocabulary;
 mod waits;
+mod worker_screen;
+mod workers;
 mod workload;

@@ -3,7 +3,7 @@
 use loopscope::insight::{Finding, LintRunner, Thresholds, run_lints};
 use loopscope::trace::{
     AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, Resource, ResourceId, ResourceKind, SiteId, TaskId,
-    TaskKind, TaskMeta, TaskOutcome, Trace, WakeSource,
+    TaskKind, TaskMeta, TaskOutcome, Trace, WakeSource, WorkerId,
 };
 
 pub const SECOND: Nanos = 1_000_000_000;
@@ -63,6 +63,12 @@ impl TraceBuilder {
     /// Starts a poll.
     pub fn start_poll(&mut self, task: TaskId) {
         self.apply(Event::PollStart { task, at: self.now });
+    }
+
+    /// Starts a poll on the worker with this index.
+    pub fn poll_on(&mut self, task: TaskId, worker: usize) {
+        self.start_poll(task);
+        self.apply(Event::PollWorker { task, worker: WorkerId::from_index(worker) });
     }
 
     /// Ends the current poll.

@@ -90,38 +90,17 @@ pub(crate) fn rebuild_if_asked() {
 /// Where frames go. An error ends the collection.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> std::io::Result<()>;
 
-/// Collects the records of all threads.
+/// Everything that lives.
 #[derive(Default)]
-pub(crate) struct Collector {
-    threads: Vec<ThreadEntry>,
-    sites: KnownSites,
-    frames: Vec<u8>,
-    records: Vec<u8>,
+struct LiveRecords {
+    /// Records of each task and resource.
+    records: Vec<Vec<Record>>,
+    /// Names of tasks.
+    names: Vec<(u64, Box<str>)>,
 }
 
-impl Collector {
-    /// Discards what earlier collections left, and starts to record.
-    pub(crate) fn start(&mut self) {
-        self.threads.append(&mut lock(&ARRIVALS).threads);
-        self.threads.retain_mut(|entry| !entry.reader.is_finished());
-        self.threads.iter_mut().for_each(|entry| entry.reader.clear());
-        lock(&ARRIVALS).names.clear();
-        events::set_flag(events::RECORDING, true);
-        tracing_core::callsite::rebuild_interest_cache();
-    }
-
-    /// Stops recording. The threads are kept for the next collection.
-    pub(crate) fn stop(&mut self) {
-        events::set_flag(events::RECORDING, false);
-        tracing_core::callsite::rebuild_interest_cache();
-        for entry in &mut self.threads {
-            entry.is_defined = false;
-        }
-        lock(&ARRIVALS).threads.append(&mut self.threads);
-    }
-
-    /// Passes on everything that lives.
-    pub(crate) fn snapshot(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+impl LiveRecords {
+    fn gather() -> Self {
         let (mut records, mut names) = (Vec::new(), Vec::new());
         live::for_each(|span, entry| {
             let (id, site) = (events::number_of(span), Record::argument(entry.site));
@@ -136,6 +115,45 @@ impl Collector {
                 }
             }
         });
+        Self { records, names }
+    }
+}
+
+/// Collects the records of all threads.
+#[derive(Default)]
+pub(crate) struct Collector {
+    threads: Vec<ThreadEntry>,
+    live: LiveRecords,
+    sites: KnownSites,
+    frames: Vec<u8>,
+    records: Vec<u8>,
+}
+
+impl Collector {
+    /// Discards what earlier collections left, and starts to record.
+    pub(crate) fn start(&mut self) {
+        self.threads.append(&mut lock(&ARRIVALS).threads);
+        self.threads.retain_mut(|entry| !entry.reader.is_finished());
+        self.threads.iter_mut().for_each(|entry| entry.reader.clear());
+        lock(&ARRIVALS).names.clear();
+        events::begin_recording();
+        tracing_core::callsite::rebuild_interest_cache();
+        self.live = LiveRecords::gather();
+    }
+
+    /// Stops recording. The threads are kept for the next collection.
+    pub(crate) fn stop(&mut self) {
+        events::set_flag(events::RECORDING, false);
+        tracing_core::callsite::rebuild_interest_cache();
+        for entry in &mut self.threads {
+            entry.is_defined = false;
+        }
+        lock(&ARRIVALS).threads.append(&mut self.threads);
+    }
+
+    /// Passes on everything that lived when recording began.
+    pub(crate) fn snapshot(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        let LiveRecords { records, names } = std::mem::take(&mut self.live);
         self.define_sites(sink)?;
         for (task, name) in names {
             self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;

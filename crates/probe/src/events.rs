@@ -19,8 +19,19 @@ static FLAGS: AtomicU32 = AtomicU32::new(0);
 /// Events are recorded.
 pub(crate) const RECORDING: u32 = 1;
 
-/// Polls go through the gate.
-pub(crate) const GATED: u32 = 2;
+/// Number of the recording.
+static RECORDING_NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the number of the recording, which is the last one if nothing is recorded.
+pub(crate) fn recording() -> u32 {
+    RECORDING_NUMBER.load(Ordering::Relaxed)
+}
+
+/// Begins a recording.
+pub(crate) fn begin_recording() {
+    RECORDING_NUMBER.fetch_add(1, Ordering::SeqCst);
+    set_flag(RECORDING, true);
+}
 
 /// Returns the flags.
 #[inline]

@@ -1,12 +1,15 @@
 //! Records every poll, wake and await of a tokio program, exactly and cheaply, for the inspector
 //! [loopscope](https://docs.rs/loopscope).
 
+mod await_as;
 mod clock;
 mod collector;
 mod connection;
 mod events;
 mod hello;
 mod hooks;
+#[cfg(feature = "layer")]
+mod layer;
 mod live;
 pub mod protocol;
 pub mod record;
@@ -20,6 +23,9 @@ mod tasks;
 mod thread;
 mod vocabulary;
 
+pub use await_as::{AwaitAs, NamedAwait};
 pub use hooks::runtime;
+#[cfg(feature = "layer")]
+pub use layer::{ProbeLayer, layer};
 pub use setup::{Guard, init};
 pub use socket::{check_socket_folder, socket_folder};

@@ -70,7 +70,7 @@ impl Drop for Guard {
 /// let _probe = loopscope_probe::init().allow_control();
 /// ```
 pub fn init() -> Guard {
-    let mut problem = None;
+    let mut problem = build_problem();
     clock::start();
     if !hello::is_subscribed() {
         match tracing_core::dispatcher::set_global_default(Dispatch::new(ProbeSubscriber)) {
@@ -78,10 +78,13 @@ pub fn init() -> Guard {
             Err(_) => problem = Some("another `tracing` subscriber is set: use `loopscope_probe::layer()`".to_owned()),
         }
     }
-    if !cfg!(tokio_unstable) {
-        problem = Some("built without `--cfg tokio_unstable`: tokio reports no polls, wakes or resources".to_owned());
-    }
     start(problem)
+}
+
+/// Returns what the build lacks.
+pub(crate) fn build_problem() -> Option<String> {
+    let problem = "built without `--cfg tokio_unstable`: tokio reports no polls, wakes or resources";
+    (!cfg!(tokio_unstable)).then(|| problem.to_owned())
 }
 
 /// Starts to listen, once in a process, and returns a guard.

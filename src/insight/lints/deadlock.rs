@@ -137,11 +137,13 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
             // The end of a task that is dropped at the end of the app may not be recorded.
             let ended = cx.trace.task(wait.task).and_then(|task| task.lane.ended_at()).unwrap_or(cx.trace.now());
             let is_mutex = |id| cx.trace.resources().get(id).is_some_and(|resource| &*resource.name == "Mutex");
-            // A lock that is waited for that long is held. Its attributes are known only for now.
+            // A lock that is waited for that long is held.
             is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
         }
     };
-    is_last && cx.observed_ns(wait.start, cx.end_of(wait)) >= WAIT_MIN_NS
+    // A busy machine makes no cycle, so waits for a processor count.
+    let observed_ns = cx.duration_ns(wait).saturating_sub(cx.unobserved_ns(wait.start, cx.end_of(wait)));
+    is_last && observed_ns >= WAIT_MIN_NS
 }
 
 /// Infers when each lock of an external app was acquired: at the end of each lock call that completed, or whose outcome is
@@ -149,7 +151,9 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
 fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<LockCall>> {
     let is_locked = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
-            let was_stuck = || awaits.iter().any(|wait| wait.end().is_some() && is_stuck_in_external_app(cx, wait));
+            // Attributes are known only for now. At the end of the app, a lock is dropped with its guards.
+            let is_over = |wait: &Await| wait.end().is_some() || entry.dropped_at().is_some();
+            let was_stuck = || awaits.iter().any(|wait| is_over(wait) && is_stuck_in_external_app(cx, wait));
             entry.resource.kind == ResourceKind::Lock && (entry.is_owned_exclusively() || was_stuck())
         })
     };

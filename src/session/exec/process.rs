@@ -36,7 +36,7 @@ const CONSOLE_DEFAULTS: [(&str, &str); 2] = [
     ("TOKIO_CONSOLE_RETENTION", "500ms"),
     // From half of this number of events on, the aggregator drains its buffer without waiting for the interval, so a
     // smaller buffer makes its data less late; the other half is for bursts.
-    ("TOKIO_CONSOLE_BUFFER_CAPACITY", "16384"),
+    ("TOKIO_CONSOLE_BUFFER_CAPACITY", "8192"),
 ];
 
 /// Standard input of the app.

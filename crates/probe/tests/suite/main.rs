@@ -2,5 +2,7 @@
 #![cfg(tokio_unstable)]
 
 mod apps;
+mod awaits;
 mod counts;
+mod ends;
 mod peer;

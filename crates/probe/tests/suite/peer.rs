@@ -80,6 +80,13 @@ impl Stream {
         self.events.iter().filter(move |event| event.kind == kind)
     }
 
+    /// Returns the events in the order of their times. Within a round they are sorted by thread instead.
+    pub fn by_time(&self) -> Vec<&Event> {
+        let mut events: Vec<_> = self.events.iter().collect();
+        events.sort_by_key(|event| event.ticks);
+        events
+    }
+
     /// Returns the number of events of this kind by subject.
     pub fn counts(&self, kind: RecordKind) -> HashMap<u64, u64> {
         let mut counts = HashMap::new();
