@@ -15,6 +15,7 @@ fn builder(workers: usize) -> Builder {
     builder
 }
 
+#[cfg(not(feature = "dial9"))]
 /// Runs `load` as a task, as most code of a program runs.
 fn block_on<F>(runtime: &Runtime, load: F) -> F::Output
 where
