@@ -15,14 +15,15 @@ const TASKS: &str = "10000";
 const INTERVAL: &str = "100ms";
 
 /// A client on its own pseudo-terminal; killed when dropped.
-struct ClientProcess {
+pub struct ClientProcess {
     child: Box<dyn portable_pty::Child + Send + Sync>,
     /// Keeps the terminal open.
     _screen: Box<dyn portable_pty::MasterPty + Send>,
 }
 
 impl ClientProcess {
-    fn start(words: &[&str]) -> Option<Self> {
+    /// Starts a client with these words; `None` if that fails.
+    pub fn start(words: &[&str]) -> Option<Self> {
         let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).ok()?;
         let mut command = CommandBuilder::new(words[0]);
