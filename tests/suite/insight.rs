@@ -761,7 +761,7 @@ fn findings_across_dropped_events_are_uncertain() {
     };
     assert_eq!(found(None), (true, false));
     assert_eq!(found(Some(Event::Gap { from: 0, to: 5, dropped: 3 })), (false, true));
-    assert_eq!(found(Some(Event::Disconnected { from: 0, to: 5 })), (false, true));
+    assert_eq!(found(Some(Event::Disconnected { from: 1, to: 5 })), (false, true));
     assert_eq!(found(Some(Event::ConsoleUpdate { dropped: 1 })), (false, true));
     assert_eq!(found(Some(Event::ConsoleLate)), (true, false), "polls and calls do not come from the console here");
 }
