@@ -13,7 +13,7 @@ use super::theme::Role;
 use super::timeline;
 use crate::app::task_names::task_name;
 use crate::insight::units::human_number;
-use crate::trace::{Axis, LaneCell, Nanos, Worker, WorkerActivity, column_edge};
+use crate::trace::{Axis, LaneCell, Nanos, Worker, WorkerActivity, WorkerId, column_edge};
 
 /// Explains the marks, and the share beside the names.
 const LEGEND: &str = "▁▄█ share polling  · parked  ╴ between polls  % polling in view";
@@ -30,7 +30,8 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
         return;
     }
     let (theme, state) = (scene.theme, &scene.model.dashboard);
-    let workers = scene.session.trace().workers();
+    let context = scene.column_context();
+    let workers = context.trace.workers();
     let title = format!("workers {}", human_number(workers.len() as u64));
     put_rule(buffer, theme, area, &title, LEGEND, false);
     let shown = if workers.len() > rows.height.into() { rows.height - 1 } else { rows.height };
@@ -39,7 +40,12 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
     let end = scene.axis_end(Axis::Time);
     let is_time = state.viewport.axis == Axis::Time;
     let range = if is_time { state.viewport.range(end, lanes.width) } else { (0, end.max(1)) };
-    for (row, worker) in (0..shown).zip(workers) {
+    // The worker of the selected task is visible in any case.
+    let selected = state.selected.and_then(|id| context.trace.task(id)).and_then(|task| task.worker_at(context.now));
+    let hidden = selected.map(WorkerId::index).filter(|index| *index >= usize::from(shown));
+    for row in 0..shown {
+        let index = hidden.filter(|_| row + 1 == shown).unwrap_or(row.into());
+        let Some(worker) = workers.get(index) else { continue };
         render_label(buffer, scene, (labels, row), worker, (range.0, range.1.min(end)));
         if is_time {
             render_lane(buffer, scene, (lanes, row), worker, range, end);

@@ -49,6 +49,8 @@ fn many_workers_take_few_rows() {
         let last = shown.last().expect("the strip has rows");
         assert!(last.contains(&format!("+{} more", 64 - (shown.len() - 1))), "{last}");
     }
+    let selected = strip(&screen(Some(&workers(64)), &ANSI, (120, 24), &[Action::Move(Motion::Down)]));
+    assert!(selected.iter().any(|row| row.contains(" 27 ")), "the worker of the selected task: {selected:?}");
     let mut one = fake_session::paused_run();
     assert!(strip(&screen(Some(&one), &ANSI, (120, 40), &[])).is_empty(), "workers are unknown");
     one.status.phase = RunPhase::Ended;
