@@ -121,7 +121,11 @@ impl DetailsPane<'_> {
                     text.push_str(" (or panicked: not reported)");
                 }
             }
-            TaskState::Running => {}
+            TaskState::Running => {
+                if let Some(worker) = task.worker_at(self.now()) {
+                    text.push_str(&format!(" on worker {}", worker.index()));
+                }
+            }
         }
         for (index, line) in text::wrap(&text, self.width.saturating_sub(3)).into_iter().enumerate() {
             let indent = if index == 0 { "" } else { "   " };

@@ -1,7 +1,7 @@
 //! Workers on the screen: the strip above the lanes, the column of the task table, and the details.
 
 use loopscope::control::RunPhase;
-use loopscope::internals::app::{Action, Motion};
+use loopscope::internals::app::{Action, Motion, MouseInput, MouseKind};
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
@@ -109,4 +109,27 @@ fn no_size_panics_with_workers() {
             }
         }
     }
+}
+
+/// A click on the lane of a worker selects the task that it polled there.
+#[test]
+fn click_on_a_worker_selects_its_task() {
+    let session = workers(4);
+    let press = |column, row| Action::Mouse(MouseInput { kind: MouseKind::Press, column, row, is_zoom: false });
+    let shown = |actions: &[Action]| text(&screen(Some(&session), &ANSI, (120, 40), actions));
+    let selected = |actions: &[Action]| {
+        let shown = shown(actions);
+        shown
+            .lines()
+            .filter_map(|line| line.split_once(" #"))
+            .map(|(before, _)| before.rsplit("  ").next().unwrap_or_default().trim().to_owned())
+            .next()
+            .expect("the details name the task")
+    };
+    // The rows of the workers begin below the header and a rule; the lanes begin after the labels.
+    assert_eq!(selected(&[Action::Move(Motion::Down)]), "request-2");
+    assert_eq!(selected(&[Action::Move(Motion::Down), press(70, 4)]), "busy", "worker 1 late in the run");
+    assert_eq!(selected(&[press(30, 3)]), "request-2", "worker 0 at its beginning");
+    assert!(shown(&[press(70, 4)]).contains("LOOKING BACK at"), "and sets the time cursor");
+    assert_eq!(selected(&[Action::Move(Motion::Down), press(5, 4)]), "busy", "the label: what it polls now");
 }
