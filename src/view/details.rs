@@ -122,7 +122,7 @@ impl DetailsPane<'_> {
                 }
             }
             TaskState::Running => {
-                if let Some(worker) = task.worker_at(self.now()) {
+                if let Some(worker) = task.worker_at(self.now()).filter(|id| trace.worker(*id).is_some()) {
                     text.push_str(&format!(" on worker {}", worker.index()));
                 }
             }
@@ -276,7 +276,10 @@ impl DetailsPane<'_> {
     /// The worker that ran the last poll up to the viewed time, where workers are known.
     fn worker_line(&self, task: &Task) -> Option<Line<'static>> {
         let trace = self.scene.session.trace();
-        let poll = task.lane.cycle_at(self.now()).filter(|_| !trace.workers().is_empty())?;
+        if trace.workers().is_empty() {
+            return None;
+        }
+        let poll = task.lane.cycle_at(self.now())?;
         let worker = poll.worker().and_then(|id| trace.worker(id));
         let text = match worker {
             Some(worker) if worker.name.is_empty() => format!("worker {}", worker.id.index()),
