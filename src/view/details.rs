@@ -14,7 +14,7 @@ use super::theme::Role;
 use crate::app::task_names::{describe_waker_with_id, task_name_with_id};
 use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -284,7 +284,9 @@ impl DetailsPane<'_> {
         let text = match worker {
             Some(worker) if worker.name.is_empty() => format!("worker {}", worker.id.index()),
             Some(worker) => format!("worker {} ({})", worker.id.index(), worker.name),
-            None => "a thread that is no worker".to_owned(),
+            // These run on threads of their own.
+            None if task.meta.kind == TaskKind::BlockOn || task.is_off_loop() => "no worker".to_owned(),
+            None => "worker unknown".to_owned(),
         };
         Some(self.entry("polled by", &text))
     }

@@ -2,6 +2,7 @@
 
 use loopscope::control::RunPhase;
 use loopscope::internals::app::{Action, Motion, MouseInput, MouseKind};
+use loopscope::trace::{Event, TaskKind, TaskMeta};
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
@@ -95,6 +96,16 @@ fn table_and_details_name_the_worker() {
     assert_eq!(busy.chars().skip(column).take(6).collect::<String>().trim(), "1", "{table}");
     let details = text(&screen(Some(&session), &ANSI, (200, 60), &[]));
     assert!(details.contains("polled by  worker 1 (tokio-rt-worker)"), "{details}");
+    for (kind, expected) in [(TaskKind::Task, "worker unknown"), (TaskKind::BlockOn, "no worker")] {
+        let mut session = workers(4);
+        let meta = Box::new(TaskMeta { name: "other".into(), kind, ..TaskMeta::default() });
+        let other = fake_session::task(7);
+        session.trace.apply(Event::Spawn { task: other, at: 800 * MS, meta });
+        session.trace.apply(Event::PollStart { task: other, at: 800 * MS });
+        session.trace.apply(Event::PollEnd { task: other, at: 800 * MS });
+        let details = text(&screen(Some(&session), &ANSI, (200, 60), &[Action::Move(Motion::Last)]));
+        assert!(details.contains(&format!("polled by  {expected}")), "{details}");
+    }
 }
 
 #[test]
