@@ -14,6 +14,7 @@ mod hooks;
 #[cfg(feature = "layer")]
 mod layer;
 mod live;
+mod operations;
 pub mod protocol;
 pub mod record;
 mod references;
