@@ -17,6 +17,7 @@ mod live;
 mod operations;
 pub mod protocol;
 pub mod record;
+mod recorder;
 mod references;
 mod ring;
 mod setup;
@@ -33,6 +34,7 @@ pub use await_as::{AwaitAs, NamedAwait};
 pub use hooks::runtime;
 #[cfg(feature = "layer")]
 pub use layer::{ProbeLayer, layer};
+pub use recorder::dump;
 pub use setup::{Builder, Guard, builder, init};
 pub use socket::{check_socket_folder, socket_folder};
 pub use spawn::spawn;
