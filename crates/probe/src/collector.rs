@@ -5,10 +5,11 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Reply, Thread, write_frame};
-use crate::record::{RECORD_BYTES, Record, RecordKind};
+use crate::record::RECORD_BYTES;
 use crate::ring::Reader;
 use crate::sites::KnownSites;
-use crate::{clock, events, gate, live, recorder, slots};
+use crate::snapshot::LiveRecords;
+use crate::{clock, events, gate, recorder};
 
 /// Records in one frame.
 const FRAME_RECORDS_MAX: usize = (FRAME_BYTES_MAX - 16) / RECORD_BYTES;
@@ -116,49 +117,6 @@ pub(crate) fn rebuild_if_asked() {
 
 /// Where frames go. An error ends the collection.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> std::io::Result<()>;
-
-/// Everything that lives.
-#[derive(Default)]
-pub(crate) struct LiveRecords {
-    /// Records of each task and resource.
-    records: Vec<Vec<Record>>,
-    /// Names of tasks.
-    names: Vec<(u64, Box<str>)>,
-}
-
-impl LiveRecords {
-    /// Looks at all tasks and resources.
-    pub(crate) fn gather() -> Self {
-        let (mut records, mut names) = (Vec::new(), Vec::new());
-        live::for_each(|span, entry| {
-            let task = events::number_of(span);
-            records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, task), Record::argument(entry.site)]);
-            names.extend(entry.name.as_ref().map(|name| (task, name.clone())));
-        });
-        slots::for_each_resource(|entry| {
-            let created = Record::new(RecordKind::ResourceCreated, entry.ticks, entry.id);
-            records.push(vec![created, Record::argument(entry.site), Record::argument(entry.parent)]);
-        });
-        Self { records, names }
-    }
-
-    /// Appends the frames of a snapshot to `frames`. The sites are defined elsewhere.
-    pub(crate) fn write(self, frames: &mut Vec<u8>) {
-        for (task, name) in self.names {
-            let definition = Definition::TaskName { task, name: name.into_string() };
-            // A definition has no map with keys that are no texts, so this does not fail.
-            let payload = serde_json::to_vec(&definition).unwrap_or_default();
-            write_frame(FrameKind::Definition as u8, &payload, frames);
-        }
-        for units in self.records.chunks(FRAME_RECORDS_MAX / 3) {
-            // Thread 0.
-            let mut payload = vec![0; 4];
-            payload.extend(units.iter().flatten().flat_map(|record| record.to_bytes()));
-            write_frame(FrameKind::Records as u8, &payload, frames);
-        }
-        write_frame(FrameKind::SnapshotEnd as u8, &[], frames);
-    }
-}
 
 /// Collects the records of all threads.
 #[derive(Default)]

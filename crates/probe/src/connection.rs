@@ -11,7 +11,8 @@ use crate::collector::{Collector, ROUND_INTERVAL};
 use crate::protocol::{
     COMMAND_BYTES_MAX, Command, CommandKind, FrameKind, Reply, Start, VERSION, split_frame, write_frame,
 };
-use crate::{collector, control, hello, recorder};
+use crate::recorder::{self, NextSegment};
+use crate::{collector, control, hello};
 
 /// Name of the threads of the probe.
 const THREAD_NAME: &str = "loopscope-probe";
@@ -196,10 +197,12 @@ fn send_rounds(output: &UnixStream, collector: &mut Collector, is_closed: &Atomi
     let mut last_round = Instant::now();
     loop {
         collector::rebuild_if_asked();
-        recorder::begin_segment_if_due();
+        let next_segment = NextSegment::prepare();
         let is_ending = IS_ENDING.load(Ordering::SeqCst);
         let is_due = last_round.elapsed() >= IDLE_INTERVAL;
-        let has_any = collector.round(is_due || is_ending, &mut sink)?;
+        let has_any = collector.round(is_due || is_ending, &mut sink);
+        next_segment.into_iter().for_each(NextSegment::begin);
+        let has_any = has_any?;
         if has_any || is_due {
             last_round = Instant::now();
         }

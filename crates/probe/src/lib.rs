@@ -23,6 +23,7 @@ mod ring;
 mod setup;
 mod sites;
 mod slots;
+mod snapshot;
 mod socket;
 mod spawn;
 mod subscriber;

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::collector::{self, LiveRecords, ROUND_INTERVAL};
+use crate::collector::{self, ROUND_INTERVAL};
 use crate::protocol::{Definition, FILE_MAGIC, FrameKind, Thread, write_frame};
 use crate::sites::KnownSites;
+use crate::snapshot::LiveRecords;
 use crate::{connection, hello};
 
 /// Segments in the kept time and in the kept bytes.
@@ -82,29 +83,46 @@ fn collect_until_wanted(on_start: impl FnOnce()) {
     let mut collector = collector::lock_collector();
     collector::set_thread(Some(std::thread::current()));
     collector.start();
+    // The first segment begins at once.
+    NextSegment::prepare().into_iter().for_each(NextSegment::begin);
     on_start();
     while !connection::is_collector_wanted() {
         collector::rebuild_if_asked();
-        begin_segment_if_due();
+        let next_segment = NextSegment::prepare();
         // Memory is the only sink, and does not fail.
         let _ = collector.round(true, &mut |_| Ok(()));
+        next_segment.into_iter().for_each(NextSegment::begin);
         std::thread::park_timeout(ROUND_INTERVAL);
     }
     collector::set_thread(None);
 }
 
-/// Begins a new segment if the newest one is long enough. Call it between two rounds.
-pub(crate) fn begin_segment_if_due() {
-    let is_due = match &*lock() {
-        Some(recorder) => recorder.is_segment_due(),
-        None => return,
-    };
-    if is_due {
+/// What lives before the last round of a segment.
+pub(crate) struct NextSegment {
+    live: LiveRecords,
+    /// Bytes of the segment before that round.
+    bytes_before: usize,
+}
+
+impl NextSegment {
+    /// Looks at what lives, if a new segment should begin after the next round.
+    pub(crate) fn prepare() -> Option<Self> {
+        let recorder = lock();
+        let recorder = recorder.as_ref().filter(|recorder| recorder.is_segment_due())?;
+        let bytes_before = recorder.segments.back().map_or(0, |segment| segment.rounds.len());
+        Some(Self { live: LiveRecords::gather(), bytes_before })
+    }
+
+    /// Begins the segment. What was created or ended in the round before changes its snapshot.
+    pub(crate) fn begin(mut self) {
+        let mut recorder = lock();
+        let Some(recorder) = recorder.as_mut() else { return };
+        let last = recorder.segments.back().and_then(|segment| segment.rounds.get(self.bytes_before..));
+        self.live.update(last.unwrap_or_default());
         let mut snapshot = Vec::new();
-        LiveRecords::gather().write(&mut snapshot);
-        if let Some(recorder) = &mut *lock() {
-            recorder.segments.push_back(Segment { start: Instant::now(), snapshot, rounds: Vec::new() });
-        }
+        self.live.write(&mut snapshot);
+        recorder.segments.push_back(Segment { start: Instant::now(), snapshot, rounds: Vec::new() });
+        recorder.remove_old();
     }
 }
 

@@ -91,7 +91,6 @@ fn dumps_to_a_file_at_panics_and_to_a_peer() {
     let stream = read(&program.path("dump"));
     stream.check();
     assert_eq!(polls(&stream, first), 1_000);
-    assert!(stream.closed.contains(&first));
 
     // A peer attaches and goes: the recorder keeps what is seen meanwhile.
     let mut connection = program.connect();
