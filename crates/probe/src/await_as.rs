@@ -9,9 +9,10 @@ use pin_project_lite::pin_project;
 
 use crate::clock;
 use crate::events::{self, is_recording};
-use crate::record::{Record, RecordKind};
+use crate::operations::{self, NewOperation};
+use crate::record::RecordKind;
 use crate::sites::{SiteKey, site_id};
-use crate::thread;
+use crate::thread::{self, ThreadState};
 
 /// Names awaits. Import it to call [`await_as`](Self::await_as) on any future.
 pub trait AwaitAs: Future + Sized {
@@ -56,27 +57,34 @@ pin_project! {
 struct Operation {
     name: &'static str,
     location: &'static Location<'static>,
-    /// Its id, or 0 while it is not reported.
+    /// Its id while it is pending, or 0.
     id: u64,
     /// The recording that knows the id.
     recording: u32,
 }
 
 impl Operation {
-    /// Reports the operation at the first poll that is recorded.
-    #[cold]
-    fn create(&mut self, recording: u32) {
-        let site = site_id(&SiteKey {
-            kind: "await",
-            name: self.name,
-            file: self.location.file(),
-            line: self.location.line(),
-            column: self.location.column(),
-            ..SiteKey::default()
-        });
-        (self.id, self.recording) = (thread::next_id(), recording);
-        let record = Record::new(RecordKind::OperationCreated, clock::ticks(), self.id);
-        let _ = thread::with(|thread| thread.write([record, Record::argument(site), Record::argument(0)]));
+    /// Reports a poll that began at `start_ticks` and ends now.
+    fn write_poll(&mut self, thread: &ThreadState, start_ticks: u64, is_ready: bool) {
+        let recording = events::recording();
+        if self.id != 0 && self.recording == recording {
+            operations::write_poll(thread, self.id, start_ticks, is_ready);
+        } else {
+            let site = site_id(&SiteKey {
+                kind: "await",
+                name: self.name,
+                file: self.location.file(),
+                line: self.location.line(),
+                column: self.location.column(),
+                ..SiteKey::default()
+            });
+            (self.id, self.recording) = (thread::next_id(), recording);
+            let operation = NewOperation { id: self.id, site, resource: 0 };
+            operations::write_first_poll(thread, operation, start_ticks, is_ready);
+        }
+        if is_ready {
+            self.id = 0;
+        }
     }
 }
 
@@ -96,15 +104,9 @@ impl<F: Future> Future for NamedAwait<F> {
         if !is_recording() {
             return this.future.poll(cx);
         }
-        let recording = events::recording();
-        if this.operation.id == 0 || this.operation.recording != recording {
-            this.operation.create(recording);
-        }
-        let id = this.operation.id;
-        events::write(RecordKind::OperationPolled, id);
+        let start_ticks = clock::ticks();
         let poll = this.future.poll(cx);
-        let kind = if poll.is_ready() { RecordKind::OperationReady } else { RecordKind::OperationPending };
-        events::write(kind, id);
+        let _ = thread::with(|thread| this.operation.write_poll(thread, start_ticks, poll.is_ready()));
         poll
     }
 }

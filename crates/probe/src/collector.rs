@@ -1,14 +1,15 @@
 //! Collects the records of all threads in rounds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Reply, Thread, write_frame};
-use crate::record::{RECORD_BYTES, Record, RecordKind};
+use crate::record::RECORD_BYTES;
 use crate::ring::Reader;
 use crate::sites::KnownSites;
-use crate::{clock, events, gate, live, slots};
+use crate::snapshot::LiveRecords;
+use crate::{clock, events, gate, recorder};
 
 /// Records in one frame.
 const FRAME_RECORDS_MAX: usize = (FRAME_BYTES_MAX - 16) / RECORD_BYTES;
@@ -40,6 +41,14 @@ struct Arrivals {
 }
 
 static ARRIVALS: Mutex<Arrivals> = Mutex::new(Arrivals { threads: Vec::new(), names: Vec::new(), replies: Vec::new() });
+
+/// The collector. Whoever locks it collects.
+static COLLECTOR: LazyLock<Mutex<Collector>> = LazyLock::new(Mutex::default);
+
+/// Waits until this thread may collect.
+pub(crate) fn lock_collector() -> MutexGuard<'static, Collector> {
+    lock(&COLLECTOR)
+}
 
 /// The thread that collects.
 static COLLECTING_THREAD: Mutex<Option<std::thread::Thread>> = Mutex::new(None);
@@ -75,6 +84,11 @@ pub(crate) fn add_reply(reply: Reply) {
     wake();
 }
 
+/// Removes the replies for an earlier peer.
+pub(crate) fn clear_replies() {
+    lock(&ARRIVALS).replies.clear();
+}
+
 /// Wakes the collector, because a ring fills up or something must be sent.
 #[cold]
 pub(crate) fn wake() {
@@ -104,31 +118,6 @@ pub(crate) fn rebuild_if_asked() {
 /// Where frames go. An error ends the collection.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> std::io::Result<()>;
 
-/// Everything that lives.
-#[derive(Default)]
-struct LiveRecords {
-    /// Records of each task and resource.
-    records: Vec<Vec<Record>>,
-    /// Names of tasks.
-    names: Vec<(u64, Box<str>)>,
-}
-
-impl LiveRecords {
-    fn gather() -> Self {
-        let (mut records, mut names) = (Vec::new(), Vec::new());
-        live::for_each(|span, entry| {
-            let task = events::number_of(span);
-            records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, task), Record::argument(entry.site)]);
-            names.extend(entry.name.as_ref().map(|name| (task, name.clone())));
-        });
-        slots::for_each_resource(|entry| {
-            let created = Record::new(RecordKind::ResourceCreated, entry.ticks, entry.id);
-            records.push(vec![created, Record::argument(entry.site), Record::argument(entry.parent)]);
-        });
-        Self { records, names }
-    }
-}
-
 /// Collects the records of all threads.
 #[derive(Default)]
 pub(crate) struct Collector {
@@ -142,42 +131,44 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Discards what earlier collections left, and starts to record.
+    /// Starts to record, unless that happens already. Discards what earlier recordings left.
     pub(crate) fn start(&mut self) {
+        if events::is_recording() {
+            return;
+        }
         self.threads.append(&mut lock(&ARRIVALS).threads);
         self.threads.retain_mut(|entry| !entry.reader.is_finished());
         self.threads.iter_mut().for_each(|entry| entry.reader.clear());
-        lock(&ARRIVALS).names.clear();
-        lock(&ARRIVALS).replies.clear();
+        let mut arrivals = lock(&ARRIVALS);
+        arrivals.names.clear();
+        drop(arrivals);
         events::begin_recording();
         tracing_core::callsite::rebuild_interest_cache();
+    }
+
+    /// Gathers what lives for a new peer, which has no definitions yet.
+    pub(crate) fn begin_peer(&mut self) {
         self.live = LiveRecords::gather();
+        self.sites = KnownSites::default();
+        self.threads.iter_mut().for_each(|entry| entry.is_defined = false);
     }
 
-    /// Stops recording. The threads are kept for the next collection.
+    /// Stops recording, unless the flight recorder goes on.
     pub(crate) fn stop(&mut self) {
-        events::set_flag(events::RECORDING, false);
-        tracing_core::callsite::rebuild_interest_cache();
-        for entry in &mut self.threads {
-            entry.is_defined = false;
+        if !recorder::is_enabled() {
+            events::set_flag(events::RECORDING, false);
+            tracing_core::callsite::rebuild_interest_cache();
         }
-        lock(&ARRIVALS).threads.append(&mut self.threads);
     }
 
-    /// Passes on everything that lived when recording began.
+    /// Passes on everything that lived when the peer began.
     pub(crate) fn snapshot(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
-        let LiveRecords { records, names } = std::mem::take(&mut self.live);
         self.define_sites(sink)?;
-        for (task, name) in names {
-            self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;
-        }
-        for units in records.chunks(FRAME_RECORDS_MAX / 3) {
-            self.records.clear();
-            self.records.extend(units.iter().flatten().flat_map(|record| record.to_bytes()));
-            self.write_records(0, sink)?;
-        }
-        write_frame(FrameKind::SnapshotEnd as u8, &[], &mut self.frames);
-        self.flush(sink)
+        std::mem::take(&mut self.live).write(&mut self.frames);
+        // The flight recorder has snapshots of its own.
+        let result = sink(&mut self.frames);
+        self.frames.clear();
+        result
     }
 
     /// Passes on what all threads have recorded. Returns whether there was anything.
@@ -217,6 +208,7 @@ impl Collector {
             write_frame(FrameKind::Round as u8, &payload, &mut self.frames);
             self.flush(sink)?;
         }
+        recorder::end_round();
         Ok(has_any)
     }
 
@@ -266,6 +258,7 @@ impl Collector {
         match self.threads.get_mut(index) {
             Some(entry) if !entry.is_defined => {
                 entry.is_defined = true;
+                recorder::keep_thread(&entry.thread);
                 let definition = Definition::Thread(entry.thread.clone());
                 self.define(&definition, sink)
             }
@@ -305,6 +298,9 @@ impl Collector {
 
     /// Passes on all frames.
     pub(crate) fn flush(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
+        if recorder::is_enabled() {
+            recorder::keep(&self.frames);
+        }
         let result = sink(&mut self.frames);
         self.frames.clear();
         result

@@ -1,16 +1,21 @@
 //! A connection to loopscope: the handshake, and the stream of frames.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::collector::{Collector, ROUND_INTERVAL};
 use crate::protocol::{
     COMMAND_BYTES_MAX, Command, CommandKind, FrameKind, Reply, Start, VERSION, split_frame, write_frame,
 };
+use crate::recorder::{self, NextSegment};
 use crate::{collector, control, hello};
+
+/// Name of the threads of the probe.
+const THREAD_NAME: &str = "loopscope-probe";
 
 /// How long a peer may take for the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +34,9 @@ const CONNECTIONS_MAX: usize = 16;
 
 /// A connection records.
 static IS_RECORDING: AtomicBool = AtomicBool::new(false);
+
+/// Notified when no connection records any more.
+static UNWANTED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
 
 /// Number of connections.
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
@@ -54,7 +62,7 @@ impl Drop for ConnectionCount {
 
 /// Starts a thread of the probe. It is not observed: it never runs code of tokio.
 pub(crate) fn spawn_thread(run: impl FnOnce() + Send + 'static) -> io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("loopscope-probe".to_owned()).spawn(run)
+    std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(run)
 }
 
 /// Serves a connection on a thread of its own. `on_start` is called when recording has begun, or when it is certain
@@ -72,7 +80,7 @@ pub(crate) fn serve(stream: UnixStream, on_start: impl FnOnce() + Send + 'static
     drop(served);
 }
 
-fn serve_now(stream: &UnixStream, on_start: &mut dyn FnMut()) -> io::Result<()> {
+fn serve_now(stream: &UnixStream, on_start: &mut (dyn FnMut() + Send)) -> io::Result<()> {
     stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
     stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     let hello = serde_json::to_vec(&hello::hello()).map_err(io::Error::other)?;
@@ -87,15 +95,47 @@ fn serve_now(stream: &UnixStream, on_start: &mut dyn FnMut()) -> io::Result<()> 
     if start.protocol != VERSION {
         return Ok(());
     }
+    if start.dump {
+        return send_dump(stream);
+    }
     if IS_RECORDING.swap(true, Ordering::SeqCst) {
-        let error = Some("another loopscope is attached".to_owned());
-        let reply = serde_json::to_vec(&Reply { error, ..Reply::default() }).map_err(io::Error::other)?;
-        return send(stream, FrameKind::Reply, &reply);
+        return send_error(stream, "another loopscope is attached".to_owned());
     }
     let may_control = control::may_control(start.secret.as_deref());
+    collector::wake();
     let result = record(stream, &mut input, may_control, on_start);
     IS_RECORDING.store(false, Ordering::SeqCst);
+    let _unwanted = UNWANTED.0.lock();
+    UNWANTED.1.notify_all();
     result
+}
+
+/// Sends what the flight recorder holds.
+fn send_dump(mut stream: &UnixStream) -> io::Result<()> {
+    let mut frames = Vec::new();
+    match recorder::write_frames(&mut frames) {
+        Ok(()) => stream.write_all(&frames)?,
+        Err(error) => return send_error(stream, error.to_string()),
+    }
+    send(stream, FrameKind::Bye, &[])
+}
+
+fn send_error(stream: &UnixStream, error: String) -> io::Result<()> {
+    let reply = Reply { error: Some(error), ..Reply::default() };
+    send(stream, FrameKind::Reply, &serde_json::to_vec(&reply).map_err(io::Error::other)?)
+}
+
+/// Returns whether a connection records, or waits for the collector.
+pub(crate) fn is_collector_wanted() -> bool {
+    IS_RECORDING.load(Ordering::SeqCst)
+}
+
+/// Waits until no connection records.
+pub(crate) fn wait_until_unwanted() {
+    let mut lock = UNWANTED.0.lock().unwrap_or_else(PoisonError::into_inner);
+    while is_collector_wanted() {
+        lock = UNWANTED.1.wait(lock).unwrap_or_else(PoisonError::into_inner);
+    }
 }
 
 fn send(mut stream: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<()> {
@@ -105,36 +145,42 @@ fn send(mut stream: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<
 }
 
 /// Records until the peer is gone.
-fn record(stream: &UnixStream, input: &mut Input<'_>, may_control: bool, on_start: &mut dyn FnMut()) -> io::Result<()> {
+fn record(
+    stream: &UnixStream,
+    input: &mut Input<'_>,
+    may_control: bool,
+    on_start: &mut (dyn FnMut() + Send),
+) -> io::Result<()> {
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     stream.set_read_timeout(None)?;
-    let is_closed = Arc::new(AtomicBool::new(false));
-    let mut collector = Collector::default();
-    collector.start();
-    on_start();
-    let output = stream.try_clone()?;
-    let sender = spawn_thread({
-        let is_closed = is_closed.clone();
-        move || {
+    collector::clear_replies();
+    let is_closed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sender = std::thread::Builder::new().name(THREAD_NAME.to_owned());
+        sender.spawn_scoped(scope, || {
+            let mut collector = collector::lock_collector();
             collector::set_thread(Some(std::thread::current()));
-            let _ = send_rounds(&output, &mut collector, &is_closed);
+            collector.start();
+            collector.begin_peer();
+            on_start();
+            let _ = send_rounds(stream, &mut collector, &is_closed);
             collector::set_thread(None);
             collector.stop();
             // Ends the thread that reads.
-            let _ = output.shutdown(std::net::Shutdown::Both);
+            let _ = stream.shutdown(Shutdown::Both);
+        })?;
+        while let Ok(Some((kind, payload))) = input.next() {
+            if kind == CommandKind::Command as u8
+                && let Ok(command) = serde_json::from_slice::<Command>(&payload)
+            {
+                control::carry_out(&command, may_control);
+            }
         }
-    });
-    while let Ok(Some((kind, payload))) = input.next() {
-        if kind == CommandKind::Command as u8
-            && let Ok(command) = serde_json::from_slice::<Command>(&payload)
-        {
-            control::carry_out(&command, may_control);
-        }
-    }
-    control::reset();
-    is_closed.store(true, Ordering::SeqCst);
-    collector::wake();
-    sender.map(|sender| drop(sender.join()))
+        control::reset();
+        is_closed.store(true, Ordering::SeqCst);
+        collector::wake();
+        Ok(())
+    })
 }
 
 fn send_rounds(output: &UnixStream, collector: &mut Collector, is_closed: &AtomicBool) -> io::Result<()> {
@@ -151,9 +197,12 @@ fn send_rounds(output: &UnixStream, collector: &mut Collector, is_closed: &Atomi
     let mut last_round = Instant::now();
     loop {
         collector::rebuild_if_asked();
+        let next_segment = NextSegment::prepare();
         let is_ending = IS_ENDING.load(Ordering::SeqCst);
         let is_due = last_round.elapsed() >= IDLE_INTERVAL;
-        let has_any = collector.round(is_due || is_ending, &mut sink)?;
+        let has_any = collector.round(is_due || is_ending, &mut sink);
+        next_segment.into_iter().for_each(NextSegment::begin);
+        let has_any = has_any?;
         if has_any || is_due {
             last_round = Instant::now();
         }

@@ -1,13 +1,26 @@
 //! Commands of loopscope.
 
+use std::sync::OnceLock;
+
 use crate::breakpoint::Breakpoint;
 use crate::protocol::{Command, Reply, SECRET_VARIABLE};
 use crate::{collector, gate, hello, spawn};
 
+/// Returns whether any connection may control the program.
+pub(crate) fn is_possible() -> bool {
+    hello::allows_control() || !secret().is_empty()
+}
+
+/// Returns the secret that permits control; empty if there is none.
+fn secret() -> &'static str {
+    static SECRET: OnceLock<String> = OnceLock::new();
+    SECRET.get_or_init(|| std::env::var(SECRET_VARIABLE).unwrap_or_default())
+}
+
 /// Returns whether a connection may control the program: everyone may, or the peer knows the secret.
 pub(crate) fn may_control(secret: Option<&str>) -> bool {
-    let expected = std::env::var(SECRET_VARIABLE).unwrap_or_default();
-    hello::allows_control() || secret.is_some_and(|secret| !expected.is_empty() && is_equal(secret, &expected))
+    let expected = self::secret();
+    hello::allows_control() || secret.is_some_and(|secret| !expected.is_empty() && is_equal(secret, expected))
 }
 
 /// Compares two texts in a time that does not depend on where they differ.

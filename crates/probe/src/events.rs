@@ -9,6 +9,7 @@ use tracing_core::{Event, Metadata, span};
 use crate::clock;
 use crate::gate;
 use crate::live::{self, LiveEntry};
+use crate::operations;
 use crate::record::{Record, RecordKind};
 use crate::sites;
 use crate::slots::{self, SlotEntry, slot_flags};
@@ -201,11 +202,9 @@ fn new_operation(fields: &SpanFields, parent: Option<u64>) -> u64 {
     if !is_recording() || resource.is_some_and(is_redundant) {
         return unobserved_span();
     }
-    let (id, ticks) = (thread::next_id(), clock::ticks());
     let (site, resource) = (sites::site_id(&fields.site()), resource.map_or(0, slots::id));
-    let slot = slots::insert(SlotEntry { id, ticks, site, parent: resource, flags: 0 });
-    let record = Record::new(RecordKind::OperationCreated, ticks, id);
-    with_thread(|thread| thread.write([record, Record::argument(site), Record::argument(resource)]));
+    // It is reported at its first poll.
+    let slot = slots::insert(SlotEntry { id: thread::next_id(), ticks: 0, site, parent: resource, flags: 0 });
     slot.map_or_else(unobserved_span, |slot| span_id(slot, OPERATION))
 }
 
@@ -227,12 +226,9 @@ pub(crate) fn enter(span: u64) {
     match kind_of(span) {
         TASK | BLOCK_ON => with_thread(|thread| tasks::enter(thread, span)),
         BLOCKING => with_thread(|thread| tasks::enter_blocking(thread, span)),
-        RESOURCE | OPERATION => with_thread(|thread| thread.enter(span)),
+        RESOURCE | OPERATION => with_thread(|thread| thread.enter(span, 0)),
         OPERATION_POLL => with_thread(|thread| {
-            thread.enter(span);
-            if is_recording() {
-                thread.write([Record::new(RecordKind::OperationPolled, clock::ticks(), slots::id(number_of(span)))]);
-            }
+            thread.enter(span, if is_recording() { clock::ticks() } else { 0 });
         }),
         _ => {}
     }
@@ -248,12 +244,10 @@ pub(crate) fn exit(span: u64) {
             thread.exit(span);
         }),
         OPERATION_POLL => with_thread(|thread| {
-            let entered = thread.exit(span);
-            if is_recording() {
+            if let Some(entered) = thread.exit(span).filter(|entered| entered.start_ticks > 0 && is_recording()) {
                 // Without an event, the poll returned an error, such as that of a closed semaphore.
-                let is_ready = entered.and_then(|entered| entered.is_ready).unwrap_or(!std::thread::panicking());
-                let kind = if is_ready { RecordKind::OperationReady } else { RecordKind::OperationPending };
-                thread.write([Record::new(kind, clock::ticks(), slots::id(number_of(span)))]);
+                let is_ready = entered.is_ready.unwrap_or_else(|| !std::thread::panicking());
+                operations::write_poll_of_slot(thread, number_of(span), entered.start_ticks, is_ready);
             }
         }),
         _ => {}
@@ -262,18 +256,22 @@ pub(crate) fn exit(span: u64) {
 
 /// Notes that nothing refers to a span any more. `entry` is what the live table held about a task.
 pub(crate) fn close(span: u64, entry: Option<&LiveEntry>) {
-    let kind = match kind_of(span) {
-        RESOURCE => RecordKind::ResourceDropped,
-        OPERATION => RecordKind::OperationDropped,
+    let slot = number_of(span);
+    match kind_of(span) {
         TASK..=WORKER => {
             return with_thread(|thread| tasks::close(thread, span, entry.is_some_and(|entry| entry.has_hooks)));
         }
+        RESOURCE if is_recording() => write(RecordKind::ResourceDropped, slots::id(slot)),
+        OPERATION if is_recording() => {
+            let (reported, ended) = (slot_flags::REPORTED, slot_flags::ENDED);
+            if slots::flags(slot) & (reported | ended) == reported {
+                write(RecordKind::OperationDropped, slots::id(slot));
+            }
+        }
+        RESOURCE | OPERATION => {}
         _ => return,
-    };
-    if is_recording() {
-        write(kind, slots::id(number_of(span)));
     }
-    slots::free(number_of(span));
+    slots::free(slot);
 }
 
 /// Callsites of waker events by what they report, learned from the first event of each.

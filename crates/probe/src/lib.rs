@@ -14,13 +14,16 @@ mod hooks;
 #[cfg(feature = "layer")]
 mod layer;
 mod live;
+mod operations;
 pub mod protocol;
 pub mod record;
+mod recorder;
 mod references;
 mod ring;
 mod setup;
 mod sites;
 mod slots;
+mod snapshot;
 mod socket;
 mod spawn;
 mod subscriber;
@@ -32,6 +35,7 @@ pub use await_as::{AwaitAs, NamedAwait};
 pub use hooks::runtime;
 #[cfg(feature = "layer")]
 pub use layer::{ProbeLayer, layer};
+pub use recorder::dump;
 pub use setup::{Builder, Guard, builder, init};
 pub use socket::{check_socket_folder, socket_folder};
 pub use spawn::spawn;

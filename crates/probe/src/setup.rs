@@ -11,7 +11,7 @@ use tracing_core::Dispatch;
 use crate::protocol::SOCKET_VARIABLE;
 use crate::socket::{ListeningSocket, remove_own};
 use crate::subscriber::ProbeSubscriber;
-use crate::{clock, connection, hello};
+use crate::{clock, connection, hello, recorder};
 
 /// How long a program that loopscope has started waits until recording begins.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ pub fn init() -> Guard {
 /// let _probe = loopscope_probe::builder().memory_limit(16 << 20).init();
 /// ```
 pub fn builder() -> Builder {
-    Builder { memory_limit: None }
+    Builder { memory_limit: None, recorder: None, panic_path: None }
 }
 
 /// Options of the probe. [`builder`] returns it.
@@ -85,6 +85,9 @@ pub fn builder() -> Builder {
 #[must_use = "the probe starts with `init` or `layer`"]
 pub struct Builder {
     memory_limit: Option<usize>,
+    /// Duration and bytes of the flight recorder.
+    recorder: Option<(Duration, usize)>,
+    panic_path: Option<PathBuf>,
 }
 
 impl Builder {
@@ -99,6 +102,23 @@ impl Builder {
     /// that do not fit then are dropped and counted.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Keeps the events of at least the last `duration` in memory, unless they need more than `bytes`. [`dump`] writes
+    /// them into a file, and `loopscope attach --dump` asks for them. Memory use may exceed `bytes` by a quarter, and
+    /// by a snapshot of all tasks and resources that live.
+    ///
+    /// [`dump`]: crate::dump
+    pub fn flight_recorder(mut self, duration: Duration, bytes: usize) -> Self {
+        self.recorder = Some((duration, bytes));
+        self
+    }
+
+    /// Writes what the flight recorder holds into this file at a panic of any thread or task, at most once in 10 s. A
+    /// panic hook that is set later replaces this one.
+    pub fn dump_on_panic(mut self, path: impl Into<PathBuf>) -> Self {
+        self.panic_path = Some(path.into());
         self
     }
 
@@ -118,7 +138,7 @@ impl Builder {
                 }
             }
         }
-        start(problem)
+        self.start(problem)
     }
 
     /// Returns a layer for a `tracing_subscriber` registry, as [`layer`](crate::layer) does, with these options.
@@ -130,13 +150,24 @@ impl Builder {
         self.apply();
         hello::set_subscribed();
         // The guard of a later `init` ends the probe.
-        std::mem::forget(start(build_problem()));
+        std::mem::forget(self.start(build_problem()));
         crate::layer::new()
     }
 
     fn apply(&self) {
         clock::start();
         self.memory_limit.into_iter().for_each(crate::ring::set_total_bytes_max);
+    }
+
+    /// Starts the flight recorder and listens.
+    fn start(self, mut problem: Option<String>) -> Guard {
+        if let Some((duration, bytes)) = self.recorder
+            && let Err(error) = recorder::start(duration, bytes)
+        {
+            problem.get_or_insert(format!("no flight recorder: {error}"));
+        }
+        self.panic_path.into_iter().for_each(recorder::dump_on_panic);
+        start(problem)
     }
 }
 

@@ -14,7 +14,7 @@ const CHUNKS_MAX: usize = 1 << 12;
 /// Slots that a thread takes or returns at a time.
 const BATCH_SLOTS: usize = 64;
 
-/// What a resource is. Operations have none of these flags.
+/// What is known about a resource or an operation.
 pub(crate) mod slot_flags {
     /// The slot is one of a resource.
     pub(crate) const RESOURCE: u32 = 1;
@@ -22,6 +22,10 @@ pub(crate) mod slot_flags {
     pub(crate) const INHERITS: u32 = 4;
     /// Its operations and attributes are those of the resource that contains it.
     pub(crate) const REDUNDANT: u32 = 8;
+    /// The operation was reported, and is pending.
+    pub(crate) const REPORTED: u32 = 16;
+    /// The end of the operation was reported.
+    pub(crate) const ENDED: u32 = 32;
 }
 
 /// What is known about a live resource or operation.
@@ -44,6 +48,18 @@ struct Slot {
     ticks: AtomicU64,
     site: AtomicU64,
     parent: AtomicU64,
+}
+
+impl Slot {
+    fn entry(&self) -> SlotEntry {
+        SlotEntry {
+            id: self.id.load(Ordering::Acquire),
+            ticks: self.ticks.load(Ordering::Acquire),
+            site: self.site.load(Ordering::Acquire),
+            parent: self.parent.load(Ordering::Acquire),
+            flags: self.flags.load(Ordering::Acquire),
+        }
+    }
 }
 
 static CHUNKS: [OnceLock<Box<[Slot]>>; CHUNKS_MAX] = [const { OnceLock::new() }; CHUNKS_MAX];
@@ -136,6 +152,20 @@ pub(crate) fn flags(slot: u64) -> u32 {
     find(slot).map_or(0, |slot| slot.flags.load(Ordering::Relaxed))
 }
 
+/// Adds flags to the entry in a slot.
+#[inline]
+pub(crate) fn add_flags(slot: u64, flags: u32) {
+    if let Some(slot) = find(slot) {
+        slot.flags.fetch_or(flags, Ordering::Relaxed);
+    }
+}
+
+/// Returns the entry in a slot. Call it only while there is a reference to it.
+#[inline]
+pub(crate) fn get(slot: u64) -> Option<SlotEntry> {
+    find(slot).map(Slot::entry)
+}
+
 /// Counts one more reference.
 #[inline]
 pub(crate) fn add_reference(slot: u64) {
@@ -163,13 +193,7 @@ pub(crate) fn for_each_resource(mut visit: impl FnMut(SlotEntry)) {
     for slot in CHUNKS.iter().map_while(OnceLock::get).flatten() {
         let read = || {
             let is_live = slot.references.load(Ordering::Acquire) > 0;
-            is_live.then(|| SlotEntry {
-                id: slot.id.load(Ordering::Acquire),
-                ticks: slot.ticks.load(Ordering::Acquire),
-                site: slot.site.load(Ordering::Acquire),
-                parent: slot.parent.load(Ordering::Acquire),
-                flags: slot.flags.load(Ordering::Acquire),
-            })
+            is_live.then(|| slot.entry())
         };
         // A slot that is reused meanwhile is recorded by the thread that uses it.
         if let Some(entry) = read().filter(|entry| read() == Some(*entry))

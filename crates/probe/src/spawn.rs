@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -10,20 +11,40 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::events;
+use crate::live::IdHasher;
 use crate::record::RecordKind;
-use crate::{hooks, thread};
+use crate::{control, events, hooks, thread};
 
 /// What loopscope can do with a task.
+#[derive(Default)]
 struct TaskControl {
     is_held: AtomicBool,
     /// Wakes the task after its release, if it was to be polled meanwhile.
     waker: Mutex<Option<Waker>>,
-    abort: AbortHandle,
+    link: Mutex<Link>,
 }
 
-/// Tasks that were spawned by [`spawn`] and live, by their ids. `None` if a task ended before it was added.
-static TASKS: LazyLock<Mutex<HashMap<u64, Arc<TaskControl>>>> = LazyLock::new(Mutex::default);
+/// What connects a control with its task.
+#[derive(Default)]
+enum Link {
+    /// The task was spawned just now.
+    #[default]
+    New,
+    Linked(u64, AbortHandle),
+    Ended,
+}
+
+/// Number of parts of the table with a lock each, so that workers rarely wait for each other.
+const SHARDS: usize = 64;
+
+type Shard = HashMap<u64, Arc<TaskControl>, BuildHasherDefault<IdHasher>>;
+
+/// Tasks that were spawned by [`spawn`] and live, by their ids.
+static TASKS: LazyLock<[Mutex<Shard>; SHARDS]> = LazyLock::new(|| std::array::from_fn(|_| Mutex::default()));
+
+fn shard(task: u64) -> MutexGuard<'static, Shard> {
+    lock(&TASKS[task as usize % SHARDS])
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,7 +52,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Spawns a task as [`tokio::spawn`] does, and makes it possible to hold and to cancel it from loopscope.
 ///
-/// Tasks that are spawned in any other way can be paused together with all others, but neither held nor cancelled.
+/// That needs permission, by [`allow_control`](crate::Guard::allow_control) or by a start with `loopscope exec`; it must
+/// be there when the task is spawned. Tasks that are spawned in any other way can be paused together with all others, but neither held nor cancelled.
 ///
 /// # Panics
 /// Panics outside of a runtime, as [`tokio::spawn`] does.
@@ -48,37 +70,29 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let link = Arc::new(Mutex::new(Link::New));
-    let handle = tokio::spawn(ControlledTask { future, link: LinkGuard(link.clone()) });
-    let control =
-        TaskControl { is_held: AtomicBool::new(false), waker: Mutex::new(None), abort: handle.abort_handle() };
-    let task = hooks::number(&handle.id());
-    let mut link = lock(&link);
-    // The task may have ended already.
-    if matches!(*link, Link::New) {
-        let control = Arc::new(control);
-        lock(&TASKS).insert(task, control.clone());
-        *link = Link::Linked(task, control);
+    // Without permission, a control would never be used.
+    let control = control::is_possible().then(Arc::<TaskControl>::default);
+    let handle = tokio::spawn(ControlledTask { future, control: ControlGuard(control.clone()) });
+    if let Some(control) = control {
+        let task = hooks::number(&handle.id());
+        let mut link = lock(&control.link);
+        // The task may have ended already.
+        if matches!(*link, Link::New) {
+            *link = Link::Linked(task, handle.abort_handle());
+            shard(task).insert(task, control.clone());
+        }
     }
     handle
 }
 
-/// What connects a task with its control.
-enum Link {
-    /// The task was spawned just now.
-    New,
-    Linked(u64, Arc<TaskControl>),
-    Ended,
-}
-
 /// Removes the control when the future is dropped.
-struct LinkGuard(Arc<Mutex<Link>>);
+struct ControlGuard(Option<Arc<TaskControl>>);
 
-impl Drop for LinkGuard {
+impl Drop for ControlGuard {
     fn drop(&mut self) {
-        let link = std::mem::replace(&mut *lock(&self.0), Link::Ended);
-        if let Link::Linked(task, _) = link {
-            lock(&TASKS).remove(&task);
+        let Some(control) = &self.0 else { return };
+        if let Link::Linked(task, _) = std::mem::replace(&mut *lock(&control.link), Link::Ended) {
+            shard(task).remove(&task);
         }
     }
 }
@@ -87,7 +101,7 @@ pin_project! {
     struct ControlledTask<F> {
         #[pin]
         future: F,
-        link: LinkGuard,
+        control: ControlGuard,
     }
 }
 
@@ -97,7 +111,7 @@ impl<F: Future> Future for ControlledTask<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if events::flags() & events::HOLDING != 0
-            && let Link::Linked(_, control) = &*lock(&this.link.0)
+            && let Some(control) = &this.control.0
             && control.suspend(cx)
         {
             return Poll::Pending;
@@ -132,7 +146,7 @@ impl TaskControl {
 }
 
 fn find(task: u64) -> Result<Arc<TaskControl>, String> {
-    let control = lock(&TASKS).get(&task).cloned();
+    let control = shard(task).get(&task).cloned();
     control.ok_or_else(|| format!("task {task} does not live, or was not spawned by `loopscope_probe::spawn`"))
 }
 
@@ -154,13 +168,17 @@ pub(crate) fn release(task: u64) -> Result<(), String> {
 
 /// Releases all held tasks.
 pub(crate) fn release_all() {
-    let tasks: Vec<_> = lock(&TASKS).iter().map(|(&task, control)| (task, control.clone())).collect();
-    tasks.iter().for_each(|(task, control)| control.release(*task));
+    for shard in &*TASKS {
+        let tasks: Vec<_> = lock(shard).iter().map(|(&task, control)| (task, control.clone())).collect();
+        tasks.iter().for_each(|(task, control)| control.release(*task));
+    }
     events::set_flag(events::HOLDING, false);
 }
 
 /// Cancels a task.
 pub(crate) fn cancel(task: u64) -> Result<(), String> {
-    find(task)?.abort.abort();
+    if let Link::Linked(_, handle) = &*lock(&find(task)?.link) {
+        handle.abort();
+    }
     Ok(())
 }

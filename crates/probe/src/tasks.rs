@@ -215,6 +215,24 @@ pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
     }
 }
 
+/// Reports the end of a poll and of its task with one event.
+fn write_last_poll(thread: &ThreadState, kind: RecordKind, task: u64, outcome: Outcome, is_closed: bool) {
+    if flags() & GATED != 0 {
+        gate::on_end(task);
+    }
+    if !is_recording() {
+        return;
+    }
+    let ticks = clock::ticks();
+    let (poll, end) = (Record::new(kind, ticks, task), Record::new(RecordKind::TaskEnded, ticks, task));
+    let outcome = Record::argument(outcome as u64);
+    if is_closed {
+        thread.write([poll, end, outcome, Record::new(RecordKind::TaskClosed, ticks, task)]);
+    } else {
+        thread.write([poll, end, outcome]);
+    }
+}
+
 /// Notes that a hook was called after a poll.
 #[inline]
 pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
@@ -226,7 +244,6 @@ pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
         HookedPoll { has_panicked: true, .. } => RecordKind::PollPanicked,
         _ => RecordKind::PollEnd,
     };
-    write(thread, kind, task);
     if poll.has_ended {
         let outcome = match poll {
             HookedPoll { has_panicked: true, .. } => Outcome::Panicked,
@@ -234,10 +251,10 @@ pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
             HookedPoll { enters: 1, .. } => Outcome::Cancelled,
             _ => Outcome::Completed,
         };
-        write_end(thread, task, outcome);
-    }
-    if poll.is_closed || (poll.has_ended && live::remove_without_span(task_span(task))) {
-        write(thread, RecordKind::TaskClosed, task);
+        let is_closed = poll.is_closed || live::remove_without_span(task_span(task));
+        write_last_poll(thread, kind, task, outcome, is_closed);
+    } else {
+        write(thread, kind, task);
     }
     let outer = thread.outer_polls.try_borrow_mut().ok().and_then(|mut outer_polls| outer_polls.pop());
     let outer = outer.unwrap_or(HookedPoll::NONE);

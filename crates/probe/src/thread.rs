@@ -22,6 +22,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Entered {
     /// Id of the span.
     pub(crate) span: u64,
+    /// Time in ticks, for a poll of an operation.
+    pub(crate) start_ticks: u64,
     /// What the last `poll_op` event said, for a poll of an operation.
     pub(crate) is_ready: Option<bool>,
 }
@@ -75,6 +77,8 @@ impl BlockingRun {
 /// State of a thread.
 pub(crate) struct ThreadState {
     writer: RefCell<Option<Writer>>,
+    /// Time of the last record in ticks.
+    pub(crate) last_ticks: Cell<u64>,
     /// The next id of this thread's block, and the end of the block.
     ids: Cell<(u64, u64)>,
     /// Worker and runtime of the thread, as far as it is known: index + 1, or 0.
@@ -104,6 +108,7 @@ thread_local! {
     static THREAD: ThreadState = const {
         ThreadState {
             writer: RefCell::new(None),
+            last_ticks: Cell::new(0),
             ids: Cell::new((0, 0)),
             worker: Cell::new((0, 0)),
             hooked: Cell::new(HookedPoll::NONE),
@@ -145,6 +150,7 @@ impl ThreadState {
     #[inline]
     pub(crate) fn write<const N: usize>(&self, records: [Record; N]) {
         let Ok(mut writer) = self.writer.try_borrow_mut() else { return };
+        self.last_ticks.set(records.first().map_or(0, |record| record.ticks()));
         if writer.get_or_insert_with(|| self.new_writer()).write(records) {
             collector::wake();
         }
@@ -185,11 +191,11 @@ impl ThreadState {
     }
 
     /// Notes that the thread has entered the span of a resource or operation.
-    pub(crate) fn enter(&self, span: u64) {
+    pub(crate) fn enter(&self, span: u64, start_ticks: u64) {
         if let Ok(mut entered) = self.entered.try_borrow_mut()
             && entered.len() < ENTERED_MAX
         {
-            entered.push(Entered { span, is_ready: None });
+            entered.push(Entered { span, start_ticks, is_ready: None });
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod awaits;
 mod ends;
+mod flight;
 mod load;
 mod serve;
 
@@ -16,6 +17,7 @@ fn run() {
     match name.split_once(' ').unwrap_or((&name, "")) {
         ("awaits", _) => awaits::run(),
         ("ends", hooks) => ends::run(hooks),
+        ("flight", arguments) => flight::run(arguments),
         ("load", arguments) => load::run(arguments),
         ("serve", arguments) => serve::run(arguments),
         _ => panic!("unknown program `{name}`"),

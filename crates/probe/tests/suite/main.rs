@@ -7,4 +7,5 @@ mod awaits;
 mod control;
 mod counts;
 mod ends;
+mod flight;
 mod peer;
