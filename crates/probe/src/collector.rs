@@ -4,18 +4,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::live::{self, LiveKind};
-use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Thread, write_frame};
+use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Reply, Thread, write_frame};
 use crate::record::{RECORD_BYTES, Record, RecordKind};
 use crate::ring::Reader;
 use crate::sites::KnownSites;
-use crate::{clock, events};
+use crate::{clock, events, gate, live, slots};
 
 /// Records in one frame.
 const FRAME_RECORDS_MAX: usize = (FRAME_BYTES_MAX - 16) / RECORD_BYTES;
 
 /// Names of tasks that wait to be sent. Further ones are not sent.
 const NAMES_MAX: usize = 1 << 16;
+
+/// Replies that wait to be sent.
+const REPLIES_MAX: usize = 1 << 10;
 
 /// Longest time between two rounds while there are records.
 pub(crate) const ROUND_INTERVAL: Duration = Duration::from_millis(10);
@@ -29,14 +31,15 @@ struct ThreadEntry {
     is_defined: bool,
 }
 
-/// Threads that the collector has not seen yet, and names of tasks.
+/// Threads that the collector has not seen yet, names of tasks, and replies to loopscope.
 #[derive(Default)]
 struct Arrivals {
     threads: Vec<ThreadEntry>,
     names: Vec<(u64, Box<str>)>,
+    replies: Vec<Reply>,
 }
 
-static ARRIVALS: Mutex<Arrivals> = Mutex::new(Arrivals { threads: Vec::new(), names: Vec::new() });
+static ARRIVALS: Mutex<Arrivals> = Mutex::new(Arrivals { threads: Vec::new(), names: Vec::new(), replies: Vec::new() });
 
 /// The thread that collects.
 static COLLECTING_THREAD: Mutex<Option<std::thread::Thread>> = Mutex::new(None);
@@ -59,6 +62,17 @@ pub(crate) fn add_task_name(task: u64, name: &str) {
     if arrivals.names.len() < NAMES_MAX {
         arrivals.names.push((task, Box::from(name)));
     }
+}
+
+/// Adds a reply. While loopscope does not read, further ones replace the last.
+pub(crate) fn add_reply(reply: Reply) {
+    let mut arrivals = lock(&ARRIVALS);
+    if arrivals.replies.len() >= REPLIES_MAX {
+        arrivals.replies.pop();
+    }
+    arrivals.replies.push(reply);
+    drop(arrivals);
+    wake();
 }
 
 /// Wakes the collector, because a ring fills up or something must be sent.
@@ -90,13 +104,41 @@ pub(crate) fn rebuild_if_asked() {
 /// Where frames go. An error ends the collection.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> std::io::Result<()>;
 
+/// Everything that lives.
+#[derive(Default)]
+struct LiveRecords {
+    /// Records of each task and resource.
+    records: Vec<Vec<Record>>,
+    /// Names of tasks.
+    names: Vec<(u64, Box<str>)>,
+}
+
+impl LiveRecords {
+    fn gather() -> Self {
+        let (mut records, mut names) = (Vec::new(), Vec::new());
+        live::for_each(|span, entry| {
+            let task = events::number_of(span);
+            records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, task), Record::argument(entry.site)]);
+            names.extend(entry.name.as_ref().map(|name| (task, name.clone())));
+        });
+        slots::for_each_resource(|entry| {
+            let created = Record::new(RecordKind::ResourceCreated, entry.ticks, entry.id);
+            records.push(vec![created, Record::argument(entry.site), Record::argument(entry.parent)]);
+        });
+        Self { records, names }
+    }
+}
+
 /// Collects the records of all threads.
 #[derive(Default)]
 pub(crate) struct Collector {
     threads: Vec<ThreadEntry>,
+    live: LiveRecords,
     sites: KnownSites,
     frames: Vec<u8>,
     records: Vec<u8>,
+    /// No thread polled at the last look, while the program was to pause.
+    was_quiet: bool,
 }
 
 impl Collector {
@@ -106,8 +148,10 @@ impl Collector {
         self.threads.retain_mut(|entry| !entry.reader.is_finished());
         self.threads.iter_mut().for_each(|entry| entry.reader.clear());
         lock(&ARRIVALS).names.clear();
-        events::set_flag(events::RECORDING, true);
+        lock(&ARRIVALS).replies.clear();
+        events::begin_recording();
         tracing_core::callsite::rebuild_interest_cache();
+        self.live = LiveRecords::gather();
     }
 
     /// Stops recording. The threads are kept for the next collection.
@@ -120,22 +164,9 @@ impl Collector {
         lock(&ARRIVALS).threads.append(&mut self.threads);
     }
 
-    /// Passes on everything that lives.
+    /// Passes on everything that lived when recording began.
     pub(crate) fn snapshot(&mut self, sink: Sink<'_>) -> std::io::Result<()> {
-        let (mut records, mut names) = (Vec::new(), Vec::new());
-        live::for_each(|span, entry| {
-            let (id, site) = (events::number_of(span), Record::argument(entry.site));
-            match &entry.kind {
-                LiveKind::Task { name, .. } => {
-                    records.push(vec![Record::new(RecordKind::Spawn, entry.ticks, id), site]);
-                    names.extend(name.as_ref().map(|name| (id, name.clone())));
-                }
-                LiveKind::Resource { parent } => {
-                    let created = Record::new(RecordKind::ResourceCreated, entry.ticks, id);
-                    records.push(vec![created, site, Record::argument(*parent)]);
-                }
-            }
-        });
+        let LiveRecords { records, names } = std::mem::take(&mut self.live);
         self.define_sites(sink)?;
         for (task, name) in names {
             self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;
@@ -166,15 +197,20 @@ impl Collector {
             for (task, name) in names.drain(..) {
                 self.define(&Definition::TaskName { task, name: name.into_string() }, sink)?;
             }
-            if available.iter().all(|&records| records == 0) {
-                break;
-            }
-            has_any = true;
             for (index, records) in available.into_iter().enumerate() {
+                has_any |= records > 0;
                 self.read(index, records, sink)?;
+            }
+            if !self.threads.iter().any(|entry| entry.reader.is_continued()) {
+                break;
             }
         }
         self.remove_finished(sink)?;
+        gate::check_pause(&mut self.was_quiet);
+        let replies = std::mem::take(&mut lock(&ARRIVALS).replies);
+        for reply in &replies {
+            self.write_json(FrameKind::Reply, reply, sink)?;
+        }
         if has_any || is_due || !self.frames.is_empty() {
             let mut payload = ticks.to_le_bytes().to_vec();
             payload.extend_from_slice(&monotonic_ns.to_le_bytes());

@@ -10,7 +10,7 @@ use crate::collector::{Collector, ROUND_INTERVAL};
 use crate::protocol::{
     COMMAND_BYTES_MAX, Command, CommandKind, FrameKind, Reply, Start, VERSION, split_frame, write_frame,
 };
-use crate::{collector, hello};
+use crate::{collector, control, hello};
 
 /// How long a peer may take for the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,7 +92,8 @@ fn serve_now(stream: &UnixStream, on_start: &mut dyn FnMut()) -> io::Result<()> 
         let reply = serde_json::to_vec(&Reply { error, ..Reply::default() }).map_err(io::Error::other)?;
         return send(stream, FrameKind::Reply, &reply);
     }
-    let result = record(stream, &mut input, on_start);
+    let may_control = control::may_control(start.secret.as_deref());
+    let result = record(stream, &mut input, may_control, on_start);
     IS_RECORDING.store(false, Ordering::SeqCst);
     result
 }
@@ -104,7 +105,7 @@ fn send(mut stream: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<
 }
 
 /// Records until the peer is gone.
-fn record(stream: &UnixStream, input: &mut Input<'_>, on_start: &mut dyn FnMut()) -> io::Result<()> {
+fn record(stream: &UnixStream, input: &mut Input<'_>, may_control: bool, on_start: &mut dyn FnMut()) -> io::Result<()> {
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     stream.set_read_timeout(None)?;
     let is_closed = Arc::new(AtomicBool::new(false));
@@ -127,9 +128,10 @@ fn record(stream: &UnixStream, input: &mut Input<'_>, on_start: &mut dyn FnMut()
         if kind == CommandKind::Command as u8
             && let Ok(command) = serde_json::from_slice::<Command>(&payload)
         {
-            let _ = command;
+            control::carry_out(&command, may_control);
         }
     }
+    control::reset();
     is_closed.store(true, Ordering::SeqCst);
     collector::wake();
     sender.map(|sender| drop(sender.join()))

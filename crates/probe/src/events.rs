@@ -1,14 +1,18 @@
 //! Turns spans and events of tokio into records. Spans have ids of the probe's own: the number of the task, resource or
 //! operation, and its kind in the lowest bits.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use tracing_core::{Event, Metadata, span};
 
 use crate::clock;
-use crate::live::{self, LiveEntry, LiveKind};
+use crate::gate;
+use crate::live::{self, LiveEntry};
+use crate::operations;
 use crate::record::{Record, RecordKind};
 use crate::sites;
+use crate::slots::{self, SlotEntry, slot_flags};
 use crate::tasks;
 use crate::thread::{self, ThreadState};
 use crate::vocabulary::{AttributeFields, CallsiteKind, SpanFields, WakerFields, WakerOp, is_ready};
@@ -21,6 +25,23 @@ pub(crate) const RECORDING: u32 = 1;
 
 /// Polls go through the gate.
 pub(crate) const GATED: u32 = 2;
+
+/// Tasks are held.
+pub(crate) const HOLDING: u32 = 4;
+
+/// Number of the recording.
+static RECORDING_NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the number of the recording, which is the last one if nothing is recorded.
+pub(crate) fn recording() -> u32 {
+    RECORDING_NUMBER.load(Ordering::Relaxed)
+}
+
+/// Begins a recording.
+pub(crate) fn begin_recording() {
+    RECORDING_NUMBER.fetch_add(1, Ordering::SeqCst);
+    set_flag(RECORDING, true);
+}
 
 /// Returns the flags.
 #[inline]
@@ -61,7 +82,7 @@ pub(crate) mod span_kind {
 use span_kind::{BLOCK_ON, BLOCKING, OPERATION, OPERATION_POLL, RESOURCE, TASK, WORKER};
 
 #[inline]
-fn span_id(number: u64, kind: u64) -> u64 {
+pub(crate) fn span_id(number: u64, kind: u64) -> u64 {
     number << span_kind::BITS | kind
 }
 
@@ -70,7 +91,7 @@ pub(crate) fn kind_of(span: u64) -> u64 {
     span & ((1 << span_kind::BITS) - 1)
 }
 
-/// Returns the number of the task, resource or operation.
+/// Returns the number of the task, or of the slot of the resource or operation.
 #[inline]
 pub(crate) fn number_of(span: u64) -> u64 {
     span >> span_kind::BITS
@@ -95,21 +116,34 @@ pub(crate) fn is_observed(metadata: &Metadata<'_>) -> bool {
     }
 }
 
+/// Returns the id of a span that is not observed.
+fn unobserved_span() -> u64 {
+    span_id(thread::next_id(), 0)
+}
+
 /// Notes a new span and returns its id. `parent` is the id of its explicit parent.
 pub(crate) fn new_span(attributes: &span::Attributes<'_>, parent: Option<u64>) -> u64 {
-    let Some(kind) = CallsiteKind::of(attributes.metadata()) else { return span_id(thread::next_id(), 0) };
+    let Some(kind) = CallsiteKind::of(attributes.metadata()) else { return unobserved_span() };
     if kind == CallsiteKind::OperationPoll {
         let operation = parent.or_else(|| thread::with(|thread| thread.innermost(|span| kind_of(span) == OPERATION))?);
-        return operation
-            .map_or_else(|| span_id(thread::next_id(), 0), |span| span_id(number_of(span), OPERATION_POLL));
+        return operation.map_or_else(unobserved_span, |span| span_id(number_of(span), OPERATION_POLL));
     }
-    let mut fields = SpanFields::default();
-    attributes.record(&mut fields);
-    match kind {
-        CallsiteKind::Task => new_task(&fields),
-        CallsiteKind::Resource => new_resource(&fields),
-        _ => new_operation(&fields, parent),
-    }
+    let add = |fields: &mut SpanFields| {
+        fields.clear();
+        attributes.record(fields);
+        match kind {
+            CallsiteKind::Task => new_task(fields),
+            CallsiteKind::Resource => new_resource(fields),
+            _ => new_operation(fields, parent),
+        }
+    };
+    let added = FIELDS.try_with(|fields| fields.try_borrow_mut().ok().map(|mut fields| add(&mut fields)));
+    // A value of a field creates a span itself while it is formatted, or the thread ends.
+    added.ok().flatten().unwrap_or_else(|| add(&mut SpanFields::default()))
+}
+
+thread_local! {
+    static FIELDS: RefCell<SpanFields> = RefCell::new(SpanFields::default());
 }
 
 fn new_task(fields: &SpanFields) -> u64 {
@@ -134,37 +168,50 @@ fn new_task(fields: &SpanFields) -> u64 {
         }
         with_thread(|thread| thread.write([Record::new(RecordKind::Spawn, ticks, task), Record::argument(site)]));
     }
-    let kind = LiveKind::Task { name, has_hooks: false, has_span: true };
-    live::insert(span, LiveEntry { references: 1, ticks, site, kind });
+    live::insert(span, LiveEntry { references: 1, ticks, site, name, has_hooks: false, has_span: true });
     span
+}
+
+/// Returns the span of the innermost resource that the thread has entered.
+fn entered_resource() -> Option<u64> {
+    thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten()
 }
 
 fn new_resource(fields: &SpanFields) -> u64 {
     let (id, ticks) = (thread::next_id(), clock::ticks());
-    let site = sites::site_id(&fields.site());
-    let parent =
-        thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten().map_or(0, number_of);
-    let span = span_id(id, RESOURCE);
-    live::insert(span, LiveEntry { references: 1, ticks, site, kind: LiveKind::Resource { parent } });
+    let site = fields.site();
+    let parent = entered_resource();
+    let mut flags = slot_flags::RESOURCE;
+    if fields.inherits {
+        flags |= slot_flags::INHERITS;
+    }
+    if site.is_internal && parent.is_some_and(|span| slots::flags(number_of(span)) & slot_flags::INHERITS == 0) {
+        flags |= slot_flags::REDUNDANT;
+    }
+    let (site, parent) = (sites::site_id(&site), parent.map_or(0, |span| slots::id(number_of(span))));
+    let slot = slots::insert(SlotEntry { id, ticks, site, parent, flags });
     if is_recording() {
         let record = Record::new(RecordKind::ResourceCreated, ticks, id);
         with_thread(|thread| thread.write([record, Record::argument(site), Record::argument(parent)]));
     }
-    span
+    slot.map_or_else(unobserved_span, |slot| span_id(slot, RESOURCE))
 }
 
 fn new_operation(fields: &SpanFields, parent: Option<u64>) -> u64 {
-    let id = thread::next_id();
-    if is_recording() {
-        let site = sites::site_id(&fields.site());
-        let resource = parent.filter(|&span| kind_of(span) == RESOURCE);
-        let resource =
-            resource.or_else(|| thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten());
-        let resource = resource.map_or(0, number_of);
-        let record = Record::new(RecordKind::OperationCreated, clock::ticks(), id);
-        with_thread(|thread| thread.write([record, Record::argument(site), Record::argument(resource)]));
+    let resource = parent.filter(|&span| kind_of(span) == RESOURCE).or_else(entered_resource).map(number_of);
+    if !is_recording() || resource.is_some_and(is_redundant) {
+        return unobserved_span();
     }
-    span_id(id, OPERATION)
+    let (site, resource) = (sites::site_id(&fields.site()), resource.map_or(0, slots::id));
+    // It is reported at its first poll.
+    let slot = slots::insert(SlotEntry { id: thread::next_id(), ticks: 0, site, parent: resource, flags: 0 });
+    slot.map_or_else(unobserved_span, |slot| span_id(slot, OPERATION))
+}
+
+/// Returns whether the operations and attributes of a resource are those of the resource that contains it, such as
+/// those of the semaphore in a mutex.
+fn is_redundant(slot: u64) -> bool {
+    slots::flags(slot) & slot_flags::REDUNDANT != 0
 }
 
 /// Writes a record of this thread without arguments.
@@ -179,12 +226,9 @@ pub(crate) fn enter(span: u64) {
     match kind_of(span) {
         TASK | BLOCK_ON => with_thread(|thread| tasks::enter(thread, span)),
         BLOCKING => with_thread(|thread| tasks::enter_blocking(thread, span)),
-        RESOURCE | OPERATION => with_thread(|thread| thread.enter(span)),
+        RESOURCE | OPERATION => with_thread(|thread| thread.enter(span, 0)),
         OPERATION_POLL => with_thread(|thread| {
-            thread.enter(span);
-            if is_recording() {
-                thread.write([Record::new(RecordKind::OperationPolled, clock::ticks(), number_of(span))]);
-            }
+            thread.enter(span, if is_recording() { clock::ticks() } else { 0 });
         }),
         _ => {}
     }
@@ -200,28 +244,34 @@ pub(crate) fn exit(span: u64) {
             thread.exit(span);
         }),
         OPERATION_POLL => with_thread(|thread| {
-            let entered = thread.exit(span);
-            if is_recording() {
+            if let Some(entered) = thread.exit(span).filter(|entered| entered.start_ticks > 0 && is_recording()) {
                 // Without an event, the poll returned an error, such as that of a closed semaphore.
-                let is_ready = entered.and_then(|entered| entered.is_ready).unwrap_or(!std::thread::panicking());
-                let kind = if is_ready { RecordKind::OperationReady } else { RecordKind::OperationPending };
-                thread.write([Record::new(kind, clock::ticks(), number_of(span))]);
+                let is_ready = entered.is_ready.unwrap_or_else(|| !std::thread::panicking());
+                operations::write_poll_of_slot(thread, number_of(span), entered.start_ticks, is_ready);
             }
         }),
         _ => {}
     }
 }
 
-/// Notes that nothing refers to a span any more. `entry` is what the live table held.
+/// Notes that nothing refers to a span any more. `entry` is what the live table held about a task.
 pub(crate) fn close(span: u64, entry: Option<&LiveEntry>) {
+    let slot = number_of(span);
     match kind_of(span) {
-        kind if (TASK..=WORKER).contains(&kind) => {
-            with_thread(|thread| tasks::close(thread, span, entry.is_some_and(LiveEntry::has_hooks)));
+        TASK..=WORKER => {
+            return with_thread(|thread| tasks::close(thread, span, entry.is_some_and(|entry| entry.has_hooks)));
         }
-        RESOURCE if is_recording() => write(RecordKind::ResourceDropped, number_of(span)),
-        OPERATION if is_recording() => write(RecordKind::OperationDropped, number_of(span)),
-        _ => {}
+        RESOURCE if is_recording() => write(RecordKind::ResourceDropped, slots::id(slot)),
+        OPERATION if is_recording() => {
+            let (reported, ended) = (slot_flags::REPORTED, slot_flags::ENDED);
+            if slots::flags(slot) & (reported | ended) == reported {
+                write(RecordKind::OperationDropped, slots::id(slot));
+            }
+        }
+        RESOURCE | OPERATION => {}
+        _ => return,
     }
+    slots::free(slot);
 }
 
 /// Callsites of waker events by what they report, learned from the first event of each.
@@ -255,6 +305,9 @@ pub(crate) fn event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
 fn record_wake(span: Option<u64>) {
     if let Some(span) = span.filter(|_| is_recording()) {
         write(RecordKind::Wake, number_of(span));
+        if flags() & GATED != 0 {
+            gate::on_wake(number_of(span));
+        }
     }
 }
 
@@ -276,11 +329,11 @@ fn other_event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
             }
         }
         Some(CallsiteKind::ResourceUpdate) if is_recording() => {
+            let Some(slot) = entered_resource().map(number_of).filter(|&slot| !is_redundant(slot)) else { return };
             let fields = AttributeFields::of(event);
-            let resource = thread::with(|thread| thread.innermost(|span| kind_of(span) == RESOURCE)).flatten();
-            if let (Some(value), Some(resource)) = (fields.value, resource) {
+            if let Some(value) = fields.value {
                 let name = sites::attribute_id(fields.name.as_str());
-                let record = Record::new(RecordKind::ResourceAttribute, clock::ticks(), number_of(resource));
+                let record = Record::new(RecordKind::ResourceAttribute, clock::ticks(), slots::id(slot));
                 with_thread(|thread| thread.write([record, Record::argument(name), Record::argument(value)]));
             }
         }

@@ -26,6 +26,11 @@ pub(crate) fn allow_control() {
     ALLOWS_CONTROL.store(true, Ordering::SeqCst);
 }
 
+/// Returns whether the user permits control without a secret.
+pub(crate) fn allows_control() -> bool {
+    ALLOWS_CONTROL.load(Ordering::SeqCst)
+}
+
 /// Returns what can be recorded.
 pub(crate) fn facts() -> Facts {
     let has_spans = cfg!(tokio_unstable) && is_subscribed();
@@ -53,6 +58,6 @@ pub(crate) fn hello() -> Hello {
         boot_id: boot_id.trim().to_owned(),
         tasks: live::task_count(),
         facts: facts(),
-        allows_control: ALLOWS_CONTROL.load(Ordering::SeqCst),
+        allows_control: allows_control(),
     }
 }

@@ -105,9 +105,8 @@ pub(crate) fn note_worker(thread: &ThreadState) {
 }
 
 /// Returns the number of an id of tokio, which only its hash shows without formatting it.
-#[cfg(tokio_unstable)]
 #[inline]
-fn number(id: &impl std::hash::Hash) -> u64 {
+pub(crate) fn number(id: &impl std::hash::Hash) -> u64 {
     struct NumberHasher(u64);
 
     impl std::hash::Hasher for NumberHasher {

@@ -1,4 +1,4 @@
-//! Tasks and resources that live now, with what defines them. The table is kept even while nothing is recorded, because
+//! Tasks that live now, with what defines them. The table is kept even while nothing is recorded, because
 //! a later snapshot must contain them.
 
 use std::collections::HashMap;
@@ -8,30 +8,19 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 /// Number of parts with a lock each, so that workers rarely wait for each other.
 const SHARDS: usize = 64;
 
-/// A task or resource.
+/// A task.
 pub(crate) struct LiveEntry {
-    /// Number of spans that refer to it.
+    /// Number of references to its span.
     pub(crate) references: u32,
-    /// Time of its creation in ticks.
+    /// Time of its spawn in ticks.
     pub(crate) ticks: u64,
     pub(crate) site: u64,
-    pub(crate) kind: LiveKind,
-}
-
-/// What lives.
-pub(crate) enum LiveKind {
-    Task {
-        /// Name, if it has one.
-        name: Option<Box<str>>,
-        /// The hooks of its runtime report its polls and its end.
-        has_hooks: bool,
-        /// It has a span, whose end is the end of the entry.
-        has_span: bool,
-    },
-    Resource {
-        /// The resource that contains it, or 0.
-        parent: u64,
-    },
+    /// Name, if it has one.
+    pub(crate) name: Option<Box<str>>,
+    /// The hooks of its runtime report its polls and its end.
+    pub(crate) has_hooks: bool,
+    /// It has a span, whose end is the end of the entry.
+    pub(crate) has_span: bool,
 }
 
 /// Hashes ids, which are dense.
@@ -68,7 +57,7 @@ fn lock(shard: &'static Mutex<Shard>) -> MutexGuard<'static, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds a task or resource under the id of its span.
+/// Adds a task under the id of its span.
 pub(crate) fn insert(span: u64, entry: LiveEntry) {
     shard(span).insert(span, entry);
 }
@@ -88,37 +77,41 @@ pub(crate) fn remove_reference(span: u64) -> Option<LiveEntry> {
     if entry.references == 0 { shard.remove(&span) } else { None }
 }
 
-impl LiveEntry {
-    /// Returns whether this is a task whose polls and end the hooks of its runtime report.
-    pub(crate) fn has_hooks(&self) -> bool {
-        matches!(self.kind, LiveKind::Task { has_hooks: true, .. })
-    }
-}
-
 /// Notes that the hooks of its runtime report a task's polls and its end. Returns whether the task is known.
 pub(crate) fn set_hooks(span: u64) -> bool {
     match shard(span).get_mut(&span) {
-        Some(LiveEntry { kind: LiveKind::Task { has_hooks, .. }, .. }) => {
-            *has_hooks = true;
+        Some(entry) => {
+            entry.has_hooks = true;
             true
         }
-        _ => false,
+        None => false,
     }
 }
 
 /// Removes a task that has no span. Returns whether it was there.
 pub(crate) fn remove_without_span(span: u64) -> bool {
     let mut shard = shard(span);
-    let has_no_span = |entry: &LiveEntry| matches!(entry.kind, LiveKind::Task { has_span: false, .. });
-    shard.get(&span).is_some_and(has_no_span) && shard.remove(&span).is_some()
+    shard.get(&span).is_some_and(|entry| !entry.has_span) && shard.remove(&span).is_some()
 }
 
 /// Returns whether the hooks of its runtime report a task's polls and its end.
 pub(crate) fn has_hooks(span: u64) -> bool {
-    shard(span).get(&span).is_some_and(LiveEntry::has_hooks)
+    shard(span).get(&span).is_some_and(|entry| entry.has_hooks)
 }
 
-/// Calls `visit` with every entry and the id of its span. One part of the table is locked at a time.
+/// Returns the name of a live task, or its spawn location and id, as `main.rs:47 #12`.
+pub(crate) fn task_name(task: u64) -> Option<String> {
+    use crate::events::{span_id, span_kind};
+
+    let kinds = [span_kind::TASK, span_kind::BLOCK_ON, span_kind::BLOCKING];
+    let (name, site) = kinds.into_iter().find_map(|kind| {
+        let span = span_id(task, kind);
+        shard(span).get(&span).map(|entry| (entry.name.clone(), entry.site))
+    })?;
+    Some(name.map_or_else(|| format!("{} #{task}", crate::sites::short_location(site)), String::from))
+}
+
+/// Calls `visit` with every task and the id of its span. One part of the table is locked at a time.
 pub(crate) fn for_each(mut visit: impl FnMut(u64, &LiveEntry)) {
     for part in &*SHARD_TABLE {
         for (&span, entry) in lock(part).iter() {
@@ -129,9 +122,7 @@ pub(crate) fn for_each(mut visit: impl FnMut(u64, &LiveEntry)) {
 
 /// Returns the number of live tasks.
 pub(crate) fn task_count() -> u64 {
-    let mut tasks = 0;
-    for_each(|_, entry| tasks += u64::from(matches!(entry.kind, LiveKind::Task { .. })));
-    tasks
+    SHARD_TABLE.iter().map(|part| lock(part).len() as u64).sum()
 }
 
 #[cfg(test)]
@@ -141,8 +132,7 @@ mod tests {
     #[test]
     fn the_last_reference_removes_an_entry() {
         let span = u64::MAX;
-        let kind = LiveKind::Task { name: None, has_hooks: false, has_span: true };
-        insert(span, LiveEntry { references: 1, ticks: 0, site: 0, kind });
+        insert(span, LiveEntry { references: 1, ticks: 0, site: 0, name: None, has_hooks: false, has_span: true });
         add_reference(span);
         assert!(set_hooks(span) && has_hooks(span));
         assert!(remove_reference(span).is_none() && remove_reference(span).is_some());

@@ -115,7 +115,7 @@ pub struct Hello {
     pub allows_control: bool,
 }
 
-/// What a program can record. Each missing fact is one that the user is told about.
+/// What a program can record. The user is shown what is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Polls, spawns and ends of tasks.

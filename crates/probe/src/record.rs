@@ -122,7 +122,8 @@ record_kinds! {
     /// The program continued.
     Continued = 30,
     /// What began with [`Self::PollStart`] or [`Self::BlockingStart`] did not run the task: it was cancelled, and its
-    /// future was dropped instead. Follows in place of [`Self::PollEnd`], but after [`Self::BlockingEnd`].
+    /// future was dropped instead; or it is held. Follows in place of [`Self::PollEnd`], but after
+    /// [`Self::BlockingEnd`].
     PollSkipped = 31,
 }
 

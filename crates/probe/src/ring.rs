@@ -11,11 +11,16 @@ use crate::record::{Record, RecordKind};
 /// Records of the first ring of a thread: 16 KiB.
 const FIRST_RECORDS: usize = 1 << 10;
 
-/// Records of the largest ring of a thread: 4 MiB.
-const RECORDS_MAX: usize = 1 << 18;
+/// Records of the largest ring of a thread: 16 MiB.
+const RECORDS_MAX: usize = 1 << 20;
 
 /// Bytes of all rings together at which no ring is continued any more.
-const TOTAL_BYTES_MAX: usize = 64 << 20;
+static TOTAL_BYTES_MAX: AtomicUsize = AtomicUsize::new(128 << 20);
+
+/// Limits the bytes of all rings together. Each thread has its first ring in any case.
+pub(crate) fn set_total_bytes_max(bytes: usize) {
+    TOTAL_BYTES_MAX.store(bytes, Ordering::Relaxed);
+}
 
 /// How many records the writer writes between two looks at what the reader has read.
 const LOOK_INTERVAL: usize = 1 << 10;
@@ -28,6 +33,8 @@ pub(crate) struct Ring {
     slots: Box<[[AtomicU64; 2]]>,
     written: AtomicUsize,
     read: AtomicUsize,
+    /// A ring that can continue this one, made by the reader because that takes time.
+    prepared: OnceLock<Arc<Ring>>,
     /// The ring that continues this one.
     next: OnceLock<Arc<Ring>>,
     /// What did not fit when the thread ended.
@@ -41,8 +48,17 @@ impl Ring {
         let slots: Box<[_]> = (0..records).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
         TOTAL_BYTES.fetch_add(size_of_val(&*slots), Ordering::Relaxed);
         let (written, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let (next, last_gap, is_closed) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { slots, written, read, next, last_gap, is_closed })
+        let (prepared, next, last_gap) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Arc::new(Self { slots, written, read, prepared, next, last_gap, is_closed: AtomicBool::new(false) })
+    }
+
+    /// Creates a ring that can continue this one, if the limits permit.
+    fn larger(&self) -> Option<Arc<Self>> {
+        let records = self.slots.len() * 4;
+        let bytes = records * size_of::<[AtomicU64; 2]>();
+        let is_permitted = records <= RECORDS_MAX
+            && TOTAL_BYTES.load(Ordering::Relaxed) + bytes <= TOTAL_BYTES_MAX.load(Ordering::Relaxed);
+        is_permitted.then(|| Self::new(records))
     }
 
     fn mask(&self) -> usize {
@@ -134,10 +150,11 @@ impl Writer {
         let is_full = self.written - self.read + needed > self.ring.slots.len();
         if is_full && !self.grow() {
             let ticks = records.first().map_or(0, |record| record.ticks());
+            let is_first = self.dropped.is_none();
             let dropped = self.dropped.get_or_insert(DroppedRecords { records: 0, first_ticks: ticks, last_ticks: 0 });
             dropped.records += records.len() as u64;
             dropped.last_ticks = ticks;
-            return true;
+            return is_first;
         }
         let mut position = self.written;
         if let Some(dropped) = self.dropped.take() {
@@ -155,12 +172,7 @@ impl Writer {
 
     /// Continues in a larger ring, if the limits permit.
     fn grow(&mut self) -> bool {
-        let records = self.ring.slots.len() * 4;
-        let bytes = records * size_of::<[AtomicU64; 2]>();
-        if records > RECORDS_MAX || TOTAL_BYTES.load(Ordering::Relaxed) + bytes > TOTAL_BYTES_MAX {
-            return false;
-        }
-        let next = Ring::new(records);
+        let Some(next) = self.ring.prepared.get().cloned().or_else(|| self.ring.larger()) else { return false };
         let _ = self.ring.next.set(next.clone());
         self.ring.is_closed.store(true, Ordering::Release);
         (self.ring, self.written, self.read, self.look_at) = (next, 0, 0, LOOK_INTERVAL);
@@ -191,9 +203,19 @@ impl Reader {
             let available = self.ring.written.load(Ordering::Acquire) - self.ring.read.load(Ordering::Relaxed);
             match self.ring.next.get() {
                 Some(next) if is_closed && available == 0 => self.ring = next.clone(),
-                _ => return available,
+                next => {
+                    if next.is_none() && available > self.ring.slots.len() / 2 && self.ring.prepared.get().is_none() {
+                        self.ring.larger().into_iter().for_each(|larger| drop(self.ring.prepared.set(larger)));
+                    }
+                    return available;
+                }
             }
         }
+    }
+
+    /// Returns whether further records are in another ring already.
+    pub(crate) fn is_continued(&self) -> bool {
+        self.ring.next.get().is_some()
     }
 
     /// Appends the next `records` records, which are available, to `out`.

@@ -61,32 +61,93 @@ impl Drop for Guard {
     }
 }
 
-/// Sets the probe up. Call it first in `main`, and keep the guard until the end.
-///
-/// It becomes the global default subscriber of `tracing`. A program that has another one uses [`layer`](crate::layer)
-/// instead. Nothing here fails: [`Guard::problem`] says what is missing.
+/// Sets the probe up as [`Builder::init`] does, without options. Call it first in `main`, and keep the guard until the
+/// end.
 ///
 /// ```
 /// let _probe = loopscope_probe::init().allow_control();
 /// ```
 pub fn init() -> Guard {
-    let mut problem = None;
-    clock::start();
-    if !hello::is_subscribed() {
-        match tracing_core::dispatcher::set_global_default(Dispatch::new(ProbeSubscriber)) {
-            Ok(()) => hello::set_subscribed(),
-            Err(_) => problem = Some("another `tracing` subscriber is set: use `loopscope_probe::layer()`".to_owned()),
+    builder().init()
+}
+
+/// Returns a builder with options for the probe.
+///
+/// ```
+/// let _probe = loopscope_probe::builder().memory_limit(16 << 20).init();
+/// ```
+pub fn builder() -> Builder {
+    Builder { memory_limit: None }
+}
+
+/// Options of the probe. [`builder`] returns it.
+#[derive(Clone, Debug)]
+#[must_use = "the probe starts with `init` or `layer`"]
+pub struct Builder {
+    memory_limit: Option<usize>,
+}
+
+impl Builder {
+    /// Permits everyone who can connect to the socket, which is this user, to pause, step and cancel.
+    pub fn allow_control(self) -> Self {
+        hello::allow_control();
+        self
+    }
+
+    /// Limits the memory for records that wait to be sent, in bytes for all threads together; 128 MiB by default. A
+    /// thread starts with 16 KiB, which it has in any case, and takes more only while its records do not fit. Records
+    /// that do not fit then are dropped and counted.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Sets the probe up.
+    ///
+    /// It becomes the global default subscriber of `tracing`. A program that has another one uses
+    /// [`layer`](crate::layer) instead. Nothing here fails: [`Guard::problem`] says what is missing.
+    pub fn init(self) -> Guard {
+        self.apply();
+        let mut problem = build_problem();
+        if !hello::is_subscribed() {
+            match tracing_core::dispatcher::set_global_default(Dispatch::new(ProbeSubscriber)) {
+                Ok(()) => hello::set_subscribed(),
+                Err(_) => {
+                    let other = "another `tracing` subscriber is set: use `loopscope_probe::layer()`";
+                    problem = Some(other.to_owned());
+                }
+            }
         }
+        start(problem)
     }
-    if !cfg!(tokio_unstable) {
-        problem = Some("built without `--cfg tokio_unstable`: tokio reports no polls, wakes or resources".to_owned());
+
+    /// Returns a layer for a `tracing_subscriber` registry, as [`layer`](crate::layer) does, with these options.
+    #[cfg(feature = "layer")]
+    pub fn layer<S>(self) -> crate::ProbeLayer<S>
+    where
+        S: tracing_core::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    {
+        self.apply();
+        hello::set_subscribed();
+        // The guard of a later `init` ends the probe.
+        std::mem::forget(start(build_problem()));
+        crate::layer::new()
     }
-    start(problem)
+
+    fn apply(&self) {
+        clock::start();
+        self.memory_limit.into_iter().for_each(crate::ring::set_total_bytes_max);
+    }
+}
+
+/// Returns what the build lacks.
+fn build_problem() -> Option<String> {
+    let problem = "built without `--cfg tokio_unstable`: tokio reports no polls, wakes or resources";
+    (!cfg!(tokio_unstable)).then(|| problem.to_owned())
 }
 
 /// Starts to listen, once in a process, and returns a guard.
-pub(crate) fn start(problem: Option<String>) -> Guard {
-    clock::start();
+fn start(problem: Option<String>) -> Guard {
     let pid = std::process::id();
     let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
     // A forked child has a probe of its own.
@@ -112,7 +173,7 @@ fn connect(path: &std::path::Path) -> std::io::Result<()> {
     let stream = UnixStream::connect(path)?;
     let (sender, receiver) = mpsc::channel();
     connection::serve(stream, move || {
-        // Nobody waits any more after the timeout.
+        // The receiver is gone after the timeout.
         let _ = sender.send(());
     });
     let _ = receiver.recv_timeout(START_TIMEOUT);

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::live::IdHasher;
 use crate::protocol::{Definition, Site};
 
 /// Number of sites that get an id. Later ones are unknown (0).
@@ -14,6 +16,9 @@ const ATTRIBUTES_MAX: usize = 1 << 10;
 
 /// Number of sites that a thread finds without a lock.
 const THREAD_SITES_MAX: usize = 1 << 10;
+
+/// Number of attribute names that a thread finds without a lock.
+const THREAD_ATTRIBUTES_MAX: usize = 32;
 
 /// Longest text of a site in bytes.
 const TEXT_BYTES_MAX: usize = 1 << 10;
@@ -32,11 +37,12 @@ pub(crate) struct SiteKey<'a> {
 }
 
 impl SiteKey<'_> {
-    /// Returns numbers that differ between most sites. The file is represented by its address.
+    /// Returns a number that differs between most sites. The file is represented by its length and its last bytes.
     fn hash(&self) -> u64 {
         let position = u64::from(self.line) << 32 | u64::from(self.column);
         let lengths = (self.kind.len() as u64) << 32 | self.name.len() as u64;
-        [self.file.as_ptr() as usize as u64, position, self.size_bytes, lengths]
+        let file_end = self.file.as_bytes().last_chunk().map_or(0, |end| u64::from_le_bytes(*end));
+        [self.file.len() as u64, file_end, position, self.size_bytes, lengths]
             .into_iter()
             .fold(0, |hash: u64, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95))
     }
@@ -78,8 +84,12 @@ struct Sites {
 
 static SITES: OnceLock<Mutex<Sites>> = OnceLock::new();
 
+/// Sites by the hashes of their keys.
+type ThreadSites = HashMap<u64, Arc<Site>, BuildHasherDefault<IdHasher>>;
+
 thread_local! {
-    static THREAD_SITES: RefCell<HashMap<u64, Arc<Site>>> = RefCell::new(HashMap::new());
+    static THREAD_SITES: RefCell<ThreadSites> = RefCell::new(HashMap::default());
+    static THREAD_ATTRIBUTES: RefCell<Vec<(Box<str>, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 fn lock() -> MutexGuard<'static, Sites> {
@@ -90,19 +100,19 @@ fn lock() -> MutexGuard<'static, Sites> {
 pub(crate) fn site_id(key: &SiteKey<'_>) -> u64 {
     let key = SiteKey { kind: cut(key.kind), name: cut(key.name), file: cut(key.file), ..*key };
     let hash = key.hash();
-    let find = || {
-        THREAD_SITES.with_borrow_mut(|sites| {
-            if let Some(site) = sites.get(&hash).filter(|site| key.is(site)) {
-                return site.id;
-            }
-            let Some(site) = intern(key) else { return 0 };
-            if sites.len() < THREAD_SITES_MAX || sites.contains_key(&hash) {
-                sites.insert(hash, site.clone());
-            }
-            site.id
-        })
-    };
-    if THREAD_SITES.try_with(|_| ()).is_ok() { find() } else { intern(key).map_or(0, |site| site.id) }
+    let found = THREAD_SITES.try_with(|sites| {
+        let mut sites = sites.borrow_mut();
+        if let Some(site) = sites.get(&hash).filter(|site| key.is(site)) {
+            return site.id;
+        }
+        let Some(site) = intern(key) else { return 0 };
+        if sites.len() < THREAD_SITES_MAX || sites.contains_key(&hash) {
+            sites.insert(hash, site.clone());
+        }
+        site.id
+    });
+    // The thread ends.
+    found.unwrap_or_else(|_| intern(key).map_or(0, |site| site.id))
 }
 
 fn intern(key: SiteKey<'_>) -> Option<Arc<Site>> {
@@ -124,6 +134,21 @@ fn intern(key: SiteKey<'_>) -> Option<Arc<Site>> {
 /// Returns the id of the name of an attribute; 0 if there are too many.
 pub(crate) fn attribute_id(name: &str) -> u64 {
     let name = cut(name);
+    let found = THREAD_ATTRIBUTES.try_with(|names| {
+        let mut names = names.borrow_mut();
+        if let Some((_, id)) = names.iter().find(|(known, _)| **known == *name) {
+            return *id;
+        }
+        let id = intern_attribute(name);
+        if names.len() < THREAD_ATTRIBUTES_MAX {
+            names.push((Box::from(name), id));
+        }
+        id
+    });
+    found.unwrap_or_else(|_| intern_attribute(name))
+}
+
+fn intern_attribute(name: &str) -> u64 {
     let mut sites = lock();
     if let Some(index) = sites.attributes.iter().position(|known| known == name) {
         return index as u64 + 1;
@@ -133,6 +158,16 @@ pub(crate) fn attribute_id(name: &str) -> u64 {
     }
     sites.attributes.push(name.to_owned());
     sites.attributes.len() as u64
+}
+
+/// Returns the file name and line of a site, as `main.rs:47`; empty if it is unknown.
+pub(crate) fn short_location(id: u64) -> String {
+    let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+    let site = index.and_then(|index| lock().sites.get(index).cloned());
+    site.map_or_else(String::new, |site| {
+        let file = site.file.rsplit('/').next().unwrap_or_default();
+        format!("{file}:{}", site.line)
+    })
 }
 
 /// How many sites and attribute names a peer knows.

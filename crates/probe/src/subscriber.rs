@@ -4,7 +4,7 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 
-use crate::{events, live, references};
+use crate::{events, references};
 
 /// The subscriber of programs that have no other one.
 pub(crate) struct ProbeSubscriber;
@@ -51,19 +51,11 @@ impl Subscriber for ProbeSubscriber {
     }
 
     fn try_close(&self, span: Id) -> bool {
-        let span = span.into_u64();
-        if references::is_listed(span) {
-            let entry = live::remove_reference(span);
-            if let Some(entry) = &entry {
-                events::close(span, Some(entry));
-            }
-            return entry.is_some();
+        let (is_last, entry) = references::remove(span.into_u64());
+        if is_last {
+            events::close(span.into_u64(), entry.as_ref());
         }
-        let is_closed = references::remove(span);
-        if is_closed {
-            events::close(span, None);
-        }
-        is_closed
+        is_last
     }
 
     fn current_span(&self) -> Current {

@@ -4,8 +4,9 @@
 //! they report the polls; the span then says what happened in between.
 
 use crate::clock;
-use crate::events::{is_recording, kind_of, number_of, span_kind, task_span};
-use crate::live::{self, LiveEntry, LiveKind};
+use crate::events::{GATED, flags, is_recording, kind_of, number_of, span_kind, task_span};
+use crate::gate;
+use crate::live::{self, LiveEntry};
 use crate::record::{Record, RecordKind};
 use crate::thread::{BlockingRun, HookedPoll, ThreadState};
 
@@ -20,6 +21,9 @@ enum Outcome {
 }
 
 fn write_end(thread: &ThreadState, task: u64, outcome: Outcome) {
+    if flags() & GATED != 0 {
+        gate::on_end(task);
+    }
     if is_recording() {
         let record = Record::new(RecordKind::TaskEnded, clock::ticks(), task);
         thread.write([record, Record::argument(outcome as u64)]);
@@ -33,6 +37,12 @@ fn write(thread: &ThreadState, kind: RecordKind, task: u64) {
     }
 }
 
+/// Returns whether hooks report the polls and the end of a task.
+#[inline]
+fn has_hooks(span: u64) -> bool {
+    crate::hooks::are_installed() && live::has_hooks(span)
+}
+
 /// Notes that the span of a task was entered.
 #[inline]
 pub(crate) fn enter(thread: &ThreadState, span: u64) {
@@ -41,10 +51,24 @@ pub(crate) fn enter(thread: &ThreadState, span: u64) {
     if hooked.task == number_of(span) {
         hooked.enters += 1;
         thread.hooked.set(hooked);
-    } else if is_recording() && !live::has_hooks(span) {
+    } else if is_recording() && !has_hooks(span) {
+        let is_gated = flags() & GATED != 0;
+        if is_gated && !is_drop(thread, span) {
+            gate::before_poll(number_of(span));
+        }
+        thread.set_polling(number_of(span));
         crate::hooks::note_worker(thread);
         write(thread, RecordKind::Enter, number_of(span));
+        if is_gated {
+            thread.start_ticks.set(clock::ticks());
+        }
     }
+}
+
+/// Returns whether the span that is entered, or was entered last, is that of a future that is dropped: it follows the
+/// poll of the task, and no task was woken in between.
+fn is_drop(thread: &ThreadState, span: u64) -> bool {
+    thread.last_exit.get() == (span, gate::wakes())
 }
 
 /// Notes that the span of a task was exited.
@@ -63,8 +87,18 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
     if has_panicked {
         thread.panicked_task.set(task);
     }
-    if is_recording() && !live::has_hooks(span) {
+    if is_recording() && !has_hooks(span) {
         write(thread, if has_panicked { RecordKind::ExitPanicked } else { RecordKind::Exit }, task);
+        thread.set_polling(0);
+        if flags() & GATED != 0 {
+            let is_poll = !is_drop(thread, span);
+            thread.last_exit.set((span, gate::wakes()));
+            if is_poll {
+                gate::after_poll(task, clock::ticks().saturating_sub(thread.start_ticks.get()));
+            }
+        } else {
+            thread.last_exit.set((0, 0));
+        }
     }
 }
 
@@ -154,8 +188,7 @@ pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() 
     }
     // There is no subscriber that observes the spans.
     let (site, ticks) = (site(), clock::ticks());
-    let kind = LiveKind::Task { name: None, has_hooks: true, has_span: false };
-    live::insert(span, LiveEntry { references: 0, ticks, site, kind });
+    live::insert(span, LiveEntry { references: 0, ticks, site, name: None, has_hooks: true, has_span: false });
     if is_recording() {
         thread.write([Record::new(RecordKind::Spawn, ticks, task), Record::argument(site)]);
     }
@@ -164,7 +197,13 @@ pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() 
 /// Notes that a hook was called before a poll.
 #[inline]
 pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
-    let outer = thread.hooked.replace(HookedPoll { task, ..HookedPoll::NONE });
+    let mut poll = HookedPoll { task, ..HookedPoll::NONE };
+    if flags() & GATED != 0 {
+        gate::before_poll(task);
+        poll.start_ticks = clock::ticks();
+    }
+    thread.set_polling(task);
+    let outer = thread.hooked.replace(poll);
     if outer.task != 0
         && let Ok(mut outer_polls) = thread.outer_polls.try_borrow_mut()
     {
@@ -176,16 +215,35 @@ pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
     }
 }
 
+/// Reports the end of a poll and of its task with one event.
+fn write_last_poll(thread: &ThreadState, kind: RecordKind, task: u64, outcome: Outcome, is_closed: bool) {
+    if flags() & GATED != 0 {
+        gate::on_end(task);
+    }
+    if !is_recording() {
+        return;
+    }
+    let ticks = clock::ticks();
+    let (poll, end) = (Record::new(kind, ticks, task), Record::new(RecordKind::TaskEnded, ticks, task));
+    let outcome = Record::argument(outcome as u64);
+    if is_closed {
+        thread.write([poll, end, outcome, Record::new(RecordKind::TaskClosed, ticks, task)]);
+    } else {
+        thread.write([poll, end, outcome]);
+    }
+}
+
 /// Notes that a hook was called after a poll.
 #[inline]
 pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
     let poll = thread.hooked.get();
     let kind = match poll {
-        HookedPoll { has_ended: true, enters: 1, .. } => RecordKind::PollSkipped,
+        HookedPoll { has_ended: true, enters: 1, .. } | HookedPoll { is_suspended: true, .. } => {
+            RecordKind::PollSkipped
+        }
         HookedPoll { has_panicked: true, .. } => RecordKind::PollPanicked,
         _ => RecordKind::PollEnd,
     };
-    write(thread, kind, task);
     if poll.has_ended {
         let outcome = match poll {
             HookedPoll { has_panicked: true, .. } => Outcome::Panicked,
@@ -193,13 +251,26 @@ pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
             HookedPoll { enters: 1, .. } => Outcome::Cancelled,
             _ => Outcome::Completed,
         };
-        write_end(thread, task, outcome);
-    }
-    if poll.is_closed || (poll.has_ended && live::remove_without_span(task_span(task))) {
-        write(thread, RecordKind::TaskClosed, task);
+        let is_closed = poll.is_closed || live::remove_without_span(task_span(task));
+        write_last_poll(thread, kind, task, outcome, is_closed);
+    } else {
+        write(thread, kind, task);
     }
     let outer = thread.outer_polls.try_borrow_mut().ok().and_then(|mut outer_polls| outer_polls.pop());
-    thread.hooked.set(outer.unwrap_or(HookedPoll::NONE));
+    let outer = outer.unwrap_or(HookedPoll::NONE);
+    thread.hooked.set(outer);
+    thread.set_polling(outer.task);
+    if flags() & GATED != 0 && !poll.is_suspended {
+        let elapsed = if poll.start_ticks == 0 { 0 } else { clock::ticks().saturating_sub(poll.start_ticks) };
+        gate::after_poll(task, elapsed);
+    }
+}
+
+/// Notes that the current poll did not run its future, because the task is held.
+pub(crate) fn note_suspended(thread: &ThreadState) {
+    let mut poll = thread.hooked.get();
+    poll.is_suspended = true;
+    thread.hooked.set(poll);
 }
 
 /// Notes that a hook was called because a task has ended.

@@ -1,6 +1,7 @@
 //! State of a thread: its ring, what it polls, and which spans it has entered.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::collector;
@@ -21,6 +22,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Entered {
     /// Id of the span.
     pub(crate) span: u64,
+    /// Time in ticks, for a poll of an operation.
+    pub(crate) start_ticks: u64,
     /// What the last `poll_op` event said, for a poll of an operation.
     pub(crate) is_ready: Option<bool>,
 }
@@ -38,10 +41,22 @@ pub(crate) struct HookedPoll {
     pub(crate) is_closed: bool,
     /// The task has ended.
     pub(crate) has_ended: bool,
+    /// The task is held, so that its future was not polled.
+    pub(crate) is_suspended: bool,
+    /// Time of its start in ticks; only while polls go through the gate.
+    pub(crate) start_ticks: u64,
 }
 
 impl HookedPoll {
-    pub(crate) const NONE: Self = Self { task: 0, enters: 0, has_panicked: false, is_closed: false, has_ended: false };
+    pub(crate) const NONE: Self = Self {
+        task: 0,
+        enters: 0,
+        has_panicked: false,
+        is_closed: false,
+        has_ended: false,
+        is_suspended: false,
+        start_ticks: 0,
+    };
 }
 
 /// A closure of the blocking pool.
@@ -62,6 +77,8 @@ impl BlockingRun {
 /// State of a thread.
 pub(crate) struct ThreadState {
     writer: RefCell<Option<Writer>>,
+    /// Time of the last record in ticks.
+    pub(crate) last_ticks: Cell<u64>,
     /// The next id of this thread's block, and the end of the block.
     ids: Cell<(u64, u64)>,
     /// Worker and runtime of the thread, as far as it is known: index + 1, or 0.
@@ -79,12 +96,19 @@ pub(crate) struct ThreadState {
     /// The closure of the blocking pool that ran last.
     pub(crate) blocking: Cell<BlockingRun>,
     entered: RefCell<Vec<Entered>>,
+    /// What the thread polls, for the gate.
+    polling: OnceCell<Arc<AtomicU64>>,
+    /// Time in ticks at which the span of a task was entered last; only while polls go through the gate.
+    pub(crate) start_ticks: Cell<u64>,
+    /// The span of a task that was exited last, and how many wakes the gate had seen by then; or 0.
+    pub(crate) last_exit: Cell<(u64, u64)>,
 }
 
 thread_local! {
     static THREAD: ThreadState = const {
         ThreadState {
             writer: RefCell::new(None),
+            last_ticks: Cell::new(0),
             ids: Cell::new((0, 0)),
             worker: Cell::new((0, 0)),
             hooked: Cell::new(HookedPoll::NONE),
@@ -94,6 +118,9 @@ thread_local! {
             closed_task: Cell::new(0),
             blocking: Cell::new(BlockingRun::NONE),
             entered: RefCell::new(Vec::new()),
+            polling: OnceCell::new(),
+            start_ticks: Cell::new(0),
+            last_exit: Cell::new((0, 0)),
         }
     };
 }
@@ -123,6 +150,7 @@ impl ThreadState {
     #[inline]
     pub(crate) fn write<const N: usize>(&self, records: [Record; N]) {
         let Ok(mut writer) = self.writer.try_borrow_mut() else { return };
+        self.last_ticks.set(records.first().map_or(0, |record| record.ticks()));
         if writer.get_or_insert_with(|| self.new_writer()).write(records) {
             collector::wake();
         }
@@ -156,12 +184,18 @@ impl ThreadState {
         }
     }
 
+    /// Notes which task the thread polls, or 0.
+    #[inline]
+    pub(crate) fn set_polling(&self, task: u64) {
+        self.polling.get_or_init(crate::gate::add_thread).store(task, Ordering::Relaxed);
+    }
+
     /// Notes that the thread has entered the span of a resource or operation.
-    pub(crate) fn enter(&self, span: u64) {
+    pub(crate) fn enter(&self, span: u64, start_ticks: u64) {
         if let Ok(mut entered) = self.entered.try_borrow_mut()
             && entered.len() < ENTERED_MAX
         {
-            entered.push(Entered { span, is_ready: None });
+            entered.push(Entered { span, start_ticks, is_ready: None });
         }
     }
 

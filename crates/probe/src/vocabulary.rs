@@ -108,9 +108,19 @@ pub(crate) struct SpanFields {
     size_bytes: u64,
     original_size_bytes: u64,
     is_internal: bool,
+    /// The attributes of the resources in it are its own.
+    pub(crate) inherits: bool,
 }
 
 impl SpanFields {
+    /// Clears the fields. The texts keep their bytes, which is cheaper than new ones.
+    pub(crate) fn clear(&mut self) {
+        (self.task_name.length, self.kind.length, self.name.length, self.file.length) = (0, 0, 0, 0);
+        (self.task_id, self.line, self.column) = (0, 0, 0);
+        (self.size_bytes, self.original_size_bytes) = (0, 0);
+        (self.is_internal, self.inherits) = (false, false);
+    }
+
     /// Returns the site that the fields describe.
     pub(crate) fn site(&self) -> SiteKey<'_> {
         SiteKey {
@@ -143,8 +153,10 @@ impl Visit for SpanFields {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        if field.name() == "is_internal" {
-            self.is_internal = value;
+        match field.name() {
+            "is_internal" => self.is_internal = value,
+            "inherits_child_attrs" => self.inherits = value,
+            _ => {}
         }
     }
 

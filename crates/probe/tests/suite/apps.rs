@@ -1,6 +1,9 @@
 //! Programs that the tests observe. Each counts what it does and prints the counts.
 
+mod awaits;
+mod ends;
 mod load;
+mod serve;
 
 use crate::peer::APP_VARIABLE;
 
@@ -11,7 +14,10 @@ fn run() {
     // libtest has not ended its line yet.
     println!();
     match name.split_once(' ').unwrap_or((&name, "")) {
+        ("awaits", _) => awaits::run(),
+        ("ends", hooks) => ends::run(hooks),
         ("load", arguments) => load::run(arguments),
+        ("serve", arguments) => serve::run(arguments),
         _ => panic!("unknown program `{name}`"),
     }
 }

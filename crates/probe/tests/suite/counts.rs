@@ -20,8 +20,8 @@ fn polls(stream: &Stream, has_hooks: bool) -> HashMap<u64, u64> {
     polls
 }
 
-fn check(workers: usize, has_hooks: bool) {
-    let (stream, output) = run(&format!("load {workers} {}", if has_hooks { "with" } else { "without" }));
+fn check(workers: usize, has_hooks: bool, subscriber: &str) {
+    let (stream, output) = run(&format!("load {workers} {} {subscriber}", if has_hooks { "with" } else { "without" }));
     stream.check();
     assert!(stream.has_bye && stream.rounds > 0);
     let polls = polls(&stream, has_hooks);
@@ -42,7 +42,7 @@ fn check(workers: usize, has_hooks: bool) {
     let locks = first_polls.len() as u64;
     let mut current = HashMap::new();
     let mut lock_waits: HashMap<u64, u64> = HashMap::new();
-    for event in &stream.events {
+    for event in stream.by_time() {
         match event.kind {
             RecordKind::PollStart | RecordKind::Enter => drop(current.insert(event.thread, event.subject)),
             RecordKind::OperationReady => drop(first_polls.remove(&event.subject)),
@@ -74,30 +74,45 @@ fn check(workers: usize, has_hooks: bool) {
 
 #[test]
 fn current_thread_with_hooks() {
-    check(0, true);
+    check(0, true, "own");
 }
 
 #[test]
 fn current_thread_without_hooks() {
-    check(0, false);
+    check(0, false, "own");
 }
 
 #[test]
 fn one_worker() {
-    check(1, true);
+    check(1, true, "own");
 }
 
 #[test]
 fn two_workers_with_hooks() {
-    check(2, true);
+    check(2, true, "own");
 }
 
 #[test]
 fn two_workers_without_hooks() {
-    check(2, false);
+    check(2, false, "own");
 }
 
 #[test]
 fn four_workers() {
-    check(4, true);
+    check(4, true, "own");
+}
+
+#[test]
+fn layer_beside_fmt_with_hooks() {
+    check(2, true, "fmt");
+}
+
+#[test]
+fn layer_beside_fmt_without_hooks() {
+    check(2, false, "fmt");
+}
+
+#[test]
+fn layer_beside_console_subscriber() {
+    check(2, true, "console");
 }

@@ -2,5 +2,9 @@
 #![cfg(tokio_unstable)]
 
 mod apps;
+mod attach;
+mod awaits;
+mod control;
 mod counts;
+mod ends;
 mod peer;

@@ -1,7 +1,8 @@
 //! A program that runs, and a peer that reads its stream.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
@@ -32,6 +33,8 @@ pub struct Stream {
     pub names: HashMap<u64, String>,
     pub attributes: HashMap<u64, String>,
     pub replies: Vec<Reply>,
+    /// Tasks that were closed.
+    pub closed: HashSet<u64>,
     pub rounds: usize,
     pub has_snapshot: bool,
     pub has_bye: bool,
@@ -70,6 +73,9 @@ impl Stream {
                 continue;
             }
             is_first = false;
+            if kind == RecordKind::TaskClosed {
+                self.closed.insert(record.subject());
+            }
             let (ticks, subject) = (record.ticks(), record.subject());
             self.events.push(Event { thread, kind, ticks, subject, arguments: Vec::new() });
         }
@@ -78,6 +84,13 @@ impl Stream {
     /// Returns the events of this kind.
     pub fn of_kind(&self, kind: RecordKind) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(move |event| event.kind == kind)
+    }
+
+    /// Returns the events in the order of their times. Within a round they are sorted by thread instead.
+    pub fn by_time(&self) -> Vec<&Event> {
+        let mut events: Vec<_> = self.events.iter().collect();
+        events.sort_by_key(|event| event.ticks);
+        events
     }
 
     /// Returns the number of events of this kind by subject.
@@ -106,44 +119,31 @@ impl Stream {
     }
 }
 
-/// A program that was started, attached to from the start.
-pub struct App {
-    pub child: Child,
-    pub socket: UnixStream,
+/// A connection to a program.
+pub struct Connection {
     pub hello: Hello,
-    bytes: Vec<u8>,
-    _folder: tempfile::TempDir,
+    frames: FrameReader,
 }
 
-impl App {
-    /// Starts the program `name` of `apps.rs` and connects to it, without `Start`.
-    pub fn start(name: &str) -> Self {
-        Self::start_with(name, &[])
-    }
-
-    /// Starts the program with these further environment variables.
-    pub fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("probe.sock");
-        let listener = UnixListener::bind(&path).expect("socket");
-        let child = command(name).env(SOCKET_VARIABLE, &path).envs(variables.iter().copied()).spawn().expect("program");
-        let (socket, _) = listener.accept().expect("connection");
-        Self::connected(child, socket, folder)
-    }
-
-    pub fn connected(child: Child, socket: UnixStream, folder: tempfile::TempDir) -> Self {
-        let mut app = Self { child, socket, hello: empty_hello(), bytes: Vec::new(), _folder: folder };
-        let (kind, payload) = app.next_frame().expect("hello");
+impl Connection {
+    /// Reads what the program says about itself.
+    pub fn new(socket: UnixStream) -> Self {
+        let mut frames = FrameReader { socket, bytes: Vec::new() };
+        let (kind, payload) = frames.next_frame().expect("hello");
         assert_eq!(kind, FrameKind::Hello as u8);
-        app.hello = serde_json::from_slice(&payload).expect("hello");
-        app
+        Self { hello: serde_json::from_slice(&payload).expect("hello"), frames }
+    }
+
+    /// Sends bytes, if the program still reads them.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let _ = self.frames.socket.write_all(bytes);
     }
 
     /// Sends a message.
     pub fn send(&mut self, kind: CommandKind, message: &impl serde::Serialize) {
         let mut frame = Vec::new();
         protocol::write_frame(kind as u8, &serde_json::to_vec(message).expect("JSON"), &mut frame);
-        self.socket.write_all(&frame).expect("sent");
+        self.write(&frame);
     }
 
     /// Asks the program to record.
@@ -151,8 +151,63 @@ impl App {
         self.send(CommandKind::Start, &Start { protocol: protocol::VERSION, ..Start::default() });
     }
 
+    /// Sends a command and reads until its reply. Returns the reply.
+    pub fn command(&mut self, stream: &mut Stream, command: &protocol::Command) -> Reply {
+        let replies = stream.replies.len();
+        self.send(CommandKind::Command, command);
+        self.next_reply(stream, replies)
+    }
+
+    /// Reads until there are more than `known` replies. Returns the last one.
+    pub fn next_reply(&mut self, stream: &mut Stream, known: usize) -> Reply {
+        self.read_until(stream, |stream| stream.replies.len() > known);
+        stream.replies.last().expect("reply").clone()
+    }
+
+    /// Reads until the program has paused. Returns the reply that says so.
+    pub fn wait_for_pause(&mut self, stream: &mut Stream) -> Reply {
+        self.read_until(stream, |stream| stream.replies.last().is_some_and(|reply| reply.is_paused));
+        stream.replies.last().expect("reply").clone()
+    }
+
+    /// Reads this many rounds.
+    pub fn read_rounds(&mut self, stream: &mut Stream, count: usize) {
+        let rounds = stream.rounds + count;
+        self.read_until(stream, |stream| stream.rounds >= rounds);
+    }
+
+    /// Reads into `stream` until `is_done` or the end.
+    pub fn read_until(&mut self, stream: &mut Stream, mut is_done: impl FnMut(&Stream) -> bool) {
+        while !is_done(stream) {
+            let Some((kind, payload)) = self.frames.next_frame() else { return };
+            stream.take(kind, &payload);
+        }
+    }
+
+    /// Closes the connection and waits until the program has closed it too.
+    pub fn close(mut self) {
+        let _ = self.frames.socket.shutdown(Shutdown::Write);
+        while self.frames.next_frame().is_some() {}
+    }
+
+    /// Returns whether the program would record for this connection, and closes it.
+    pub fn can_record(mut self) -> bool {
+        self.begin();
+        let mut stream = Stream::default();
+        self.read_until(&mut stream, |stream| stream.has_snapshot || !stream.replies.is_empty());
+        self.close();
+        stream.has_snapshot
+    }
+}
+
+struct FrameReader {
+    socket: UnixStream,
+    bytes: Vec<u8>,
+}
+
+impl FrameReader {
     /// Returns the next frame; `None` at the end.
-    pub fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+    fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             let frame = protocol::split_frame(&self.bytes, FRAME_BYTES_MAX).expect("frame");
             if let Some(((kind, payload), rest)) = frame {
@@ -167,30 +222,35 @@ impl App {
             }
         }
     }
+}
 
-    /// Reads into `stream` until `is_done` or the end.
-    pub fn read_until(&mut self, stream: &mut Stream, mut is_done: impl FnMut(&Stream) -> bool) {
-        while !is_done(stream) {
-            let Some((kind, payload)) = self.next_frame() else { return };
-            stream.take(kind, &payload);
-        }
+/// A program that was started and connects at once.
+pub struct App {
+    child: Child,
+    pub connection: Connection,
+    _folder: tempfile::TempDir,
+}
+
+impl App {
+    /// Starts the program `name` of `apps.rs` with these further environment variables, without `Start`.
+    pub fn start(name: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("probe.sock");
+        let listener = UnixListener::bind(&path).expect("socket");
+        let child = command(name).env(SOCKET_VARIABLE, &path).envs(variables.iter().copied()).spawn().expect("program");
+        let (socket, _) = listener.accept().expect("connection");
+        Self { child, connection: Connection::new(socket), _folder: folder }
     }
 
     /// Reads until the program ends. Returns its stream and what it printed.
     pub fn finish(mut self) -> (Stream, String) {
         let mut stream = Stream::default();
-        self.read_until(&mut stream, |_| false);
-        let output = self.output();
-        (stream, output)
-    }
-
-    /// Waits until the program ends, and returns what it printed.
-    pub fn output(mut self) -> String {
+        self.connection.read_until(&mut stream, |_| false);
         let mut output = String::new();
         self.child.stdout.take().expect("output").read_to_string(&mut output).expect("text");
         let status = self.child.wait().expect("status");
         assert!(status.success(), "{status}: {output}");
-        output
+        (stream, output)
     }
 }
 
@@ -199,15 +259,6 @@ impl Drop for App {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn empty_hello() -> Hello {
-    serde_json::from_value(serde_json::json!({
-        "protocol": 0, "pid": 0, "name": "", "runtime": "", "probe": "", "started_unix_ns": 0, "base_unix_ns": 0,
-        "base_monotonic_ns": 0, "ticks_per_second": 0, "boot_id": "", "tasks": 0, "allows_control": false,
-        "facts": {"polls": false, "wakes": false, "resources": false, "hooks": false}
-    }))
-    .expect("hello")
 }
 
 /// Returns a command that runs a program of `apps.rs`.
@@ -220,8 +271,8 @@ pub fn command(name: &str) -> Command {
 
 /// Runs a program from the start to the end. Returns its stream and what it printed.
 pub fn run(name: &str) -> (Stream, String) {
-    let mut app = App::start(name);
-    app.begin();
+    let mut app = App::start(name, &[]);
+    app.connection.begin();
     app.finish()
 }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+
 /// Counts the polls of a future.
 struct CountPolls<'a, F> {
     future: Pin<Box<F>>,
@@ -52,11 +55,30 @@ impl Mailbox {
     }
 }
 
-/// Runs `WORKERS with|without` hooks; 0 workers are a current-thread runtime.
+/// Runs `WORKERS with|without SUBSCRIBER`, where 0 workers are a current-thread runtime, and the subscriber is the
+/// probe's (`own`), or a registry with a further layer (`fmt`, `console`).
 pub fn run(arguments: &str) {
-    let (workers, hooks) = arguments.split_once(' ').expect("arguments");
+    let arguments: Vec<_> = arguments.split(' ').collect();
+    let [workers, hooks, subscriber] = arguments[..] else { panic!("{arguments:?}") };
     let workers: usize = workers.parse().expect("number");
+    let layers = tracing_subscriber::registry().with(match subscriber {
+        "own" => None,
+        _ => Some(loopscope_probe::layer()),
+    });
+    match subscriber {
+        "fmt" => {
+            let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(LevelFilter::INFO);
+            layers.with(logs).init();
+        }
+        "console" => {
+            let console = console_subscriber::ConsoleLayer::builder().server_addr(([127, 0, 0, 1], 0)).spawn();
+            layers.with(console).init();
+        }
+        _ => {}
+    }
     let _probe = loopscope_probe::init();
+    assert_eq!(_probe.problem(), None);
+    tracing::info!("the program runs");
     let mut builder = match workers {
         0 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -1,0 +1,112 @@
+//! Names for awaits about which tokio reports nothing.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::clock;
+use crate::events::{self, is_recording};
+use crate::operations::{self, NewOperation};
+use crate::record::RecordKind;
+use crate::sites::{SiteKey, site_id};
+use crate::thread::{self, ThreadState};
+
+/// Names awaits. Import it to call [`await_as`](Self::await_as) on any future.
+pub trait AwaitAs: Future + Sized {
+    /// Reports the await of this future under a name, with the location of this call.
+    ///
+    /// tokio reports awaits of sleeps, intervals, locks, semaphores, barriers and oneshot channels by itself. It reports
+    /// nothing about other channels, `Notify`, join handles, sockets and files; name those:
+    ///
+    /// ```
+    /// use loopscope_probe::AwaitAs;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    /// tokio::spawn(async move { sender.send("order").await_as("send order").await });
+    /// assert_eq!(receiver.recv().await_as("receive order").await, Some("order"));
+    /// # }
+    /// ```
+    ///
+    /// While nothing is recorded, a poll costs one relaxed load more.
+    #[track_caller]
+    fn await_as(self, name: &'static str) -> NamedAwait<Self> {
+        NamedAwait { future: self, operation: Operation { name, location: Location::caller(), id: 0, recording: 0 } }
+    }
+}
+
+impl<F: Future> AwaitAs for F {}
+
+pin_project! {
+    /// An await with a name. [`AwaitAs::await_as`] returns it.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are awaited"]
+    pub struct NamedAwait<F> {
+        #[pin]
+        future: F,
+        // Dropped after the future.
+        operation: Operation,
+    }
+}
+
+/// The operation that is reported.
+#[derive(Debug)]
+struct Operation {
+    name: &'static str,
+    location: &'static Location<'static>,
+    /// Its id while it is pending, or 0.
+    id: u64,
+    /// The recording that knows the id.
+    recording: u32,
+}
+
+impl Operation {
+    /// Reports a poll that began at `start_ticks` and ends now.
+    fn write_poll(&mut self, thread: &ThreadState, start_ticks: u64, is_ready: bool) {
+        let recording = events::recording();
+        if self.id != 0 && self.recording == recording {
+            operations::write_poll(thread, self.id, start_ticks, is_ready);
+        } else {
+            let site = site_id(&SiteKey {
+                kind: "await",
+                name: self.name,
+                file: self.location.file(),
+                line: self.location.line(),
+                column: self.location.column(),
+                ..SiteKey::default()
+            });
+            (self.id, self.recording) = (thread::next_id(), recording);
+            let operation = NewOperation { id: self.id, site, resource: 0 };
+            operations::write_first_poll(thread, operation, start_ticks, is_ready);
+        }
+        if is_ready {
+            self.id = 0;
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if self.id != 0 && is_recording() && self.recording == events::recording() {
+            events::write(RecordKind::OperationDropped, self.id);
+        }
+    }
+}
+
+impl<F: Future> Future for NamedAwait<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if !is_recording() {
+            return this.future.poll(cx);
+        }
+        let start_ticks = clock::ticks();
+        let poll = this.future.poll(cx);
+        let _ = thread::with(|thread| this.operation.write_poll(thread, start_ticks, poll.is_ready()));
+        poll
+    }
+}

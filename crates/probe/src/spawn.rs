@@ -1,0 +1,184 @@
+//! Tasks that can be held and cancelled.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::BuildHasherDefault;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use pin_project_lite::pin_project;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::live::IdHasher;
+use crate::record::RecordKind;
+use crate::{control, events, hooks, thread};
+
+/// What loopscope can do with a task.
+#[derive(Default)]
+struct TaskControl {
+    is_held: AtomicBool,
+    /// Wakes the task after its release, if it was to be polled meanwhile.
+    waker: Mutex<Option<Waker>>,
+    link: Mutex<Link>,
+}
+
+/// What connects a control with its task.
+#[derive(Default)]
+enum Link {
+    /// The task was spawned just now.
+    #[default]
+    New,
+    Linked(u64, AbortHandle),
+    Ended,
+}
+
+/// Number of parts of the table with a lock each, so that workers rarely wait for each other.
+const SHARDS: usize = 64;
+
+type Shard = HashMap<u64, Arc<TaskControl>, BuildHasherDefault<IdHasher>>;
+
+/// Tasks that were spawned by [`spawn`] and live, by their ids.
+static TASKS: LazyLock<[Mutex<Shard>; SHARDS]> = LazyLock::new(|| std::array::from_fn(|_| Mutex::default()));
+
+fn shard(task: u64) -> MutexGuard<'static, Shard> {
+    lock(&TASKS[task as usize % SHARDS])
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Spawns a task as [`tokio::spawn`] does, and makes it possible to hold and to cancel it from loopscope.
+///
+/// That needs permission, by [`allow_control`](crate::Guard::allow_control) or by a start with `loopscope exec`; it must
+/// be there when the task is spawned. Tasks that are spawned in any other way can be paused together with all others, but neither held nor cancelled.
+///
+/// # Panics
+/// Panics outside of a runtime, as [`tokio::spawn`] does.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let answer = loopscope_probe::spawn(async { 42 });
+/// assert_eq!(answer.await.ok(), Some(42));
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    // Without permission, a control would never be used.
+    let control = control::is_possible().then(Arc::<TaskControl>::default);
+    let handle = tokio::spawn(ControlledTask { future, control: ControlGuard(control.clone()) });
+    if let Some(control) = control {
+        let task = hooks::number(&handle.id());
+        let mut link = lock(&control.link);
+        // The task may have ended already.
+        if matches!(*link, Link::New) {
+            *link = Link::Linked(task, handle.abort_handle());
+            shard(task).insert(task, control.clone());
+        }
+    }
+    handle
+}
+
+/// Removes the control when the future is dropped.
+struct ControlGuard(Option<Arc<TaskControl>>);
+
+impl Drop for ControlGuard {
+    fn drop(&mut self) {
+        let Some(control) = &self.0 else { return };
+        if let Link::Linked(task, _) = std::mem::replace(&mut *lock(&control.link), Link::Ended) {
+            shard(task).remove(&task);
+        }
+    }
+}
+
+pin_project! {
+    struct ControlledTask<F> {
+        #[pin]
+        future: F,
+        control: ControlGuard,
+    }
+}
+
+impl<F: Future> Future for ControlledTask<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if events::flags() & events::HOLDING != 0
+            && let Some(control) = &this.control.0
+            && control.suspend(cx)
+        {
+            return Poll::Pending;
+        }
+        this.future.poll(cx)
+    }
+}
+
+impl TaskControl {
+    /// Keeps the waker if the task is held. Returns whether it is.
+    fn suspend(&self, cx: &Context<'_>) -> bool {
+        let mut waker = lock(&self.waker);
+        if !self.is_held.load(Ordering::SeqCst) {
+            return false;
+        }
+        *waker = Some(cx.waker().clone());
+        let _ = thread::with(crate::tasks::note_suspended);
+        true
+    }
+
+    fn release(&self, task: u64) {
+        let waker = {
+            let mut waker = lock(&self.waker);
+            if !self.is_held.swap(false, Ordering::SeqCst) {
+                return;
+            }
+            waker.take()
+        };
+        events::write(RecordKind::Released, task);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn find(task: u64) -> Result<Arc<TaskControl>, String> {
+    let control = shard(task).get(&task).cloned();
+    control.ok_or_else(|| format!("task {task} does not live, or was not spawned by `loopscope_probe::spawn`"))
+}
+
+/// Holds a task: it is not polled until it is released.
+pub(crate) fn hold(task: u64) -> Result<(), String> {
+    let control = find(task)?;
+    events::set_flag(events::HOLDING, true);
+    if !control.is_held.swap(true, Ordering::SeqCst) {
+        events::write(RecordKind::Held, task);
+    }
+    Ok(())
+}
+
+/// Releases a held task.
+pub(crate) fn release(task: u64) -> Result<(), String> {
+    find(task)?.release(task);
+    Ok(())
+}
+
+/// Releases all held tasks.
+pub(crate) fn release_all() {
+    for shard in &*TASKS {
+        let tasks: Vec<_> = lock(shard).iter().map(|(&task, control)| (task, control.clone())).collect();
+        tasks.iter().for_each(|(task, control)| control.release(*task));
+    }
+    events::set_flag(events::HOLDING, false);
+}
+
+/// Cancels a task.
+pub(crate) fn cancel(task: u64) -> Result<(), String> {
+    if let Link::Linked(_, handle) = &*lock(&find(task)?.link) {
+        handle.abort();
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Pausing, stepping, holding and cancelling.
+
+use loopscope_probe::protocol::{Command, CommandKind, SECRET_VARIABLE, Start, VERSION};
+use loopscope_probe::record::RecordKind;
+
+use crate::attach::{Server, folder, polls};
+use crate::peer::{App, Connection, Stream};
+
+fn attach(server: &Server) -> (Connection, Stream) {
+    let mut connection = server.connect();
+    connection.begin();
+    let mut stream = Stream::default();
+    connection.read_until(&mut stream, |stream| stream.has_snapshot);
+    (connection, stream)
+}
+
+/// Pauses the program, and lets it spawn a task that yields. Returns the task.
+fn pause_before(server: &mut Server, connection: &mut Connection, stream: &mut Stream, yields: u64) -> u64 {
+    let reply = connection.command(stream, &Command::Pause);
+    assert!(reply.may_control && reply.is_pausing && reply.error.is_none(), "{reply:?}");
+    connection.wait_for_pause(stream);
+    server.start_yielding(yields);
+    server.yielding()
+}
+
+fn polls_of_tasks(stream: &Stream) -> usize {
+    let enters = stream.of_kind(RecordKind::Enter).count();
+    stream.of_kind(RecordKind::PollStart).count() + enters
+}
+
+#[test]
+fn pauses_steps_and_continues() {
+    let folder = folder();
+    let mut server = Server::start("controlled", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    assert!(connection.hello.allows_control);
+    let task = pause_before(&mut server, &mut connection, &mut stream, 100);
+    connection.read_rounds(&mut stream, 5);
+    assert_eq!(polls(&stream, task), 0, "polled while paused");
+
+    // `block_on` waits for the task and goes through the gate as well.
+    let before = polls_of_tasks(&stream);
+    let reply = connection.command(&mut stream, &Command::StepPolls { count: 5 });
+    assert_eq!(reply.error, None);
+    connection.wait_for_pause(&mut stream);
+    connection.read_rounds(&mut stream, 2);
+    assert_eq!(polls_of_tasks(&stream) - before, 5);
+
+    let before = polls(&stream, task);
+    connection.command(&mut stream, &Command::StepToTask { task });
+    let reply = connection.wait_for_pause(&mut stream);
+    connection.read_rounds(&mut stream, 2);
+    assert_eq!((reply.task, polls(&stream, task) - before), (task, 1));
+
+    let reply = connection.command(&mut stream, &Command::Continue);
+    assert!(!reply.is_pausing && !reply.is_paused);
+    server.lines_until("done");
+    connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
+    assert_eq!(polls(&stream, task), 101);
+    stream.check();
+    let count = |kind| stream.of_kind(kind).count();
+    assert_eq!((count(RecordKind::Paused), count(RecordKind::Continued)), (3, 3));
+    drop(connection);
+    server.finish();
+}
+
+#[test]
+fn pauses_without_hooks() {
+    let folder = folder();
+    let mut server = Server::start("controlled-without-hooks", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    let task = pause_before(&mut server, &mut connection, &mut stream, 100);
+    connection.read_rounds(&mut stream, 5);
+    let enters = |stream: &Stream| stream.counts(RecordKind::Enter).get(&task).copied().unwrap_or(0);
+    assert_eq!(enters(&stream), 0, "polled while paused");
+    connection.command(&mut stream, &Command::StepToTask { task });
+    connection.wait_for_pause(&mut stream);
+    connection.read_rounds(&mut stream, 2);
+    assert_eq!(enters(&stream), 1);
+    connection.command(&mut stream, &Command::Continue);
+    server.lines_until("done");
+    connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
+    // The last time, the future is dropped.
+    assert_eq!(enters(&stream), 102);
+    drop(connection);
+    server.finish();
+}
+
+#[test]
+fn breakpoints_pause_where_they_are_hit() {
+    let folder = folder();
+    let mut server = Server::start("controlled", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    let invalid = Command::SetBreakpoints { breakpoints: vec!["stop here".to_owned()] };
+    let reply = connection.command(&mut stream, &invalid);
+    assert!(reply.error.expect("error").contains("`stop here` is not a breakpoint"));
+    for (condition, polls_before) in [("poll", 0), ("wake", 1), ("end", 101)] {
+        let task = pause_before(&mut server, &mut connection, &mut stream, 100);
+        let breakpoint = format!("{condition} {task}");
+        let breakpoints = vec![breakpoint.clone(), "finding deadlock".to_owned()];
+        let reply = connection.command(&mut stream, &Command::SetBreakpoints { breakpoints });
+        assert_eq!(reply.error, None);
+        connection.command(&mut stream, &Command::Continue);
+        let reply = connection.wait_for_pause(&mut stream);
+        assert_eq!((reply.hit.as_deref(), reply.task), (Some(breakpoint.as_str()), task));
+        connection.read_rounds(&mut stream, 2);
+        assert_eq!(polls(&stream, task), polls_before, "{condition}");
+        connection.command(&mut stream, &Command::SetBreakpoints { breakpoints: Vec::new() });
+        connection.command(&mut stream, &Command::Continue);
+        server.lines_until("done");
+    }
+    let breakpoints = vec!["poll serve.rs:* > 1ns".to_owned()];
+    connection.command(&mut stream, &Command::SetBreakpoints { breakpoints });
+    server.start_yielding(3);
+    let reply = connection.wait_for_pause(&mut stream);
+    assert_eq!(reply.hit.as_deref(), Some("poll serve.rs:* > 1ns"));
+    // A peer that is gone controls nothing.
+    drop(connection);
+    server.finish_yielding();
+    server.finish();
+}
+
+#[test]
+fn a_peer_that_dies_while_paused_frees_the_program() {
+    let folder = folder();
+    let mut server = Server::start("controlled", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    let task = pause_before(&mut server, &mut connection, &mut stream, 100);
+    connection.command(&mut stream, &Command::Hold { task });
+    drop(connection);
+    server.lines_until("done");
+    server.finish();
+}
+
+#[test]
+fn holds_releases_and_cancels_tasks() {
+    let folder = folder();
+    let mut server = Server::start("controlled", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    let task = pause_before(&mut server, &mut connection, &mut stream, 100);
+    assert_eq!(connection.command(&mut stream, &Command::Hold { task }).error, None);
+    connection.command(&mut stream, &Command::Continue);
+    connection.read_until(&mut stream, |stream| stream.of_kind(RecordKind::PollSkipped).count() > 0);
+    connection.read_rounds(&mut stream, 3);
+    assert_eq!(polls(&stream, task), 1, "the suppressed poll");
+    assert_eq!(connection.command(&mut stream, &Command::Release { task }).error, None);
+    server.lines_until("done");
+    connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
+    assert_eq!(polls(&stream, task), 102);
+    let count = |kind| stream.of_kind(kind).filter(|event| event.subject == task).count();
+    assert_eq!((count(RecordKind::Held), count(RecordKind::Released)), (1, 1));
+    let error = connection.command(&mut stream, &Command::Hold { task }).error.expect("it has ended");
+    assert!(error.contains("does not live"), "{error}");
+
+    let task = pause_before(&mut server, &mut connection, &mut stream, 100);
+    assert_eq!(connection.command(&mut stream, &Command::Cancel { task }).error, None);
+    connection.command(&mut stream, &Command::Continue);
+    server.lines_until("cancelled");
+    connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
+    assert_eq!(stream.of_kind(RecordKind::TaskEnded).find(|end| end.subject == task).expect("end").arguments, [1]);
+
+    let sleeper = server.sleeper();
+    let error = connection.command(&mut stream, &Command::Cancel { task: sleeper }).error.expect("not spawned by us");
+    assert!(error.contains("loopscope_probe::spawn"), "{error}");
+    drop(connection);
+    server.finish();
+}
+
+#[test]
+fn control_needs_permission() {
+    let folder = folder();
+    let server = Server::start("", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    assert!(!connection.hello.allows_control);
+    let reply = connection.command(&mut stream, &Command::Pause);
+    assert!(!reply.may_control && !reply.is_pausing, "{reply:?}");
+    assert!(reply.error.expect("error").contains("allow_control"));
+    drop(connection);
+    server.finish();
+
+    for (secret, may_control) in [(Some("correct"), true), (Some("wrong"), false), (Some(""), false), (None, false)] {
+        let mut app = App::start("load 0 with own", &[(SECRET_VARIABLE, "correct")]);
+        let secret = secret.map(str::to_owned);
+        app.connection.send(CommandKind::Start, &Start { protocol: VERSION, secret, dump: false });
+        let mut stream = Stream::default();
+        let reply = app.connection.command(&mut stream, &Command::Continue);
+        assert_eq!(reply.may_control, may_control);
+    }
+}
