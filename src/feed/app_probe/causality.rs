@@ -12,6 +12,9 @@ use super::timed_record::TimedRecord;
 /// Records after an entry that are searched for what shows whether it is a poll or a drop.
 const SEARCHED_MAX: usize = 4_096;
 
+/// Records that are searched for what a thread does.
+const SEARCHED_FOR_CONTEXT_MAX: usize = 64;
+
 /// Everything that decides.
 #[derive(Clone, Copy)]
 pub struct Causality<'a> {
@@ -34,6 +37,9 @@ impl Causality<'_> {
             RecordKind::Enter => self.judge_enter(queue, record),
             RecordKind::TaskEnded | RecordKind::TaskClosed if self.is_polled_elsewhere(queue, record.subject) => {
                 wait(Dependency::Task(record.subject))
+            }
+            RecordKind::Wake if self.is_unknown(queue) => {
+                Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Poll)
             }
             RecordKind::Wake
             | RecordKind::WakeDeferred
@@ -73,10 +79,15 @@ impl Causality<'_> {
         }
         let ends = [RecordKind::PollEnd, RecordKind::PollPanicked, RecordKind::PollSkipped];
         let mut records = queue.records.iter().skip(1).take(SEARCHED_MAX);
-        match records.find(|other| other.subject == number && ends.contains(&other.kind)) {
-            Some(end) if end.kind == RecordKind::PollSkipped => {
-                Verdict::Ready(EnterRole::Drop { has_completed: false })
-            }
+        match records.by_ref().find(|other| other.subject == number && ends.contains(&other.kind)) {
+            // Of a cancelled task the end follows; otherwise the user holds it.
+            Some(end) if end.kind == RecordKind::PollSkipped => match records.next() {
+                Some(next) if next.subject == number && next.kind == RecordKind::TaskEnded => {
+                    Verdict::Ready(EnterRole::Drop { has_completed: false })
+                }
+                Some(_) => Verdict::Ready(EnterRole::Suppressed),
+                None => Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Suppressed),
+            },
             // It has begun, and the task was not woken: it may have been cancelled.
             None if !self.expects_poll(number) && queue.records.len() <= SEARCHED_MAX => {
                 Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::ProbablePoll)
@@ -127,6 +138,17 @@ impl Causality<'_> {
             return Verdict::Wait(Dependency::Task(number), role);
         }
         Verdict::Ready(role)
+    }
+
+    /// Whether nothing shows yet what the thread does, because its records begin in the middle.
+    fn is_unknown(&self, queue: &ThreadQueue) -> bool {
+        let shows = |record: &TimedRecord| {
+            use RecordKind::{BlockingEnd, BlockingStart, Enter, Exit, Park, PollEnd, PollSkipped, PollStart, Unpark};
+            let kinds = [BlockingEnd, BlockingStart, Enter, Exit, Park, PollEnd, PollSkipped, PollStart, Unpark];
+            kinds.contains(&record.kind)
+        };
+        let is_unknown = self.contexts.get(queue.index).is_some_and(|context| context.is_unknown);
+        is_unknown && !queue.records.iter().take(SEARCHED_FOR_CONTEXT_MAX).any(shows)
     }
 
     /// Whether the next entry of a task is a poll in all likelihood. One that takes long need not be waited for.

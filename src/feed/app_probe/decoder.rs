@@ -13,7 +13,7 @@ use super::timed_record::TimedRecord;
 use crate::trace::{Event, Nanos, PauseReason, TaskId};
 
 /// Records of the snapshot, and records of threads that precede its end. Further ones are skipped.
-const EARLY_RECORDS_MAX: usize = 1 << 22;
+const EARLY_RECORDS_MAX: usize = 1 << 21;
 
 /// Replies that are kept until they are taken; older ones are dropped.
 const REPLIES_MAX: usize = 64;

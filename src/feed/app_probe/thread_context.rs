@@ -20,6 +20,8 @@ pub enum EnterRole {
         /// The future had returned before.
         has_completed: bool,
     },
+    /// It would poll the task, but the user holds it.
+    Suppressed,
     /// It has entered the task once more inside a poll.
     Nested,
 }

@@ -54,6 +54,8 @@ pub struct ThreadQueue {
     pub records: VecDeque<TimedRecord>,
     /// It is in the heap.
     is_queued: bool,
+    /// It is in the list of threads that wait.
+    is_listed: bool,
     /// What its first record waits for.
     blocked: Option<Dependency>,
     /// The number of the round in which its first record began to wait.
@@ -107,6 +109,7 @@ impl ThreadMerger {
                 index: next,
                 records,
                 is_queued: false,
+                is_listed: false,
                 blocked: None,
                 waits_since: None,
             });
@@ -185,7 +188,10 @@ impl ThreadMerger {
     /// Returns the thread that has waited for too long, the one with the earliest record.
     fn overdue(&mut self, is_full: bool) -> Option<(usize, Dependency)> {
         let Self { threads, blocked, rounds, horizon, is_finished, .. } = self;
-        blocked.retain(|index| threads[*index].blocked.is_some());
+        blocked.retain(|index| {
+            threads[*index].is_listed = threads[*index].blocked.is_some();
+            threads[*index].is_listed
+        });
         let first_ticks = |index: usize| threads[index].records.front().map_or(0, |record| record.ticks);
         let is_overdue = |index: &usize| {
             let waited = threads[*index].waits_since.map_or(0, |since| rounds.saturating_sub(since));
@@ -200,7 +206,9 @@ impl ThreadMerger {
         self.threads[index].blocked = Some(dependency);
         self.threads[index].waits_since.get_or_insert(self.rounds);
         self.waiting.entry(dependency).or_default().push(index);
-        self.blocked.push(index);
+        if !std::mem::replace(&mut self.threads[index].is_listed, true) {
+            self.blocked.push(index);
+        }
     }
 
     fn stop_waiting(&mut self, index: usize, dependency: Dependency) {

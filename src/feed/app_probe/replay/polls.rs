@@ -61,6 +61,14 @@ impl StreamReplay {
         match role {
             EnterRole::Poll | EnterRole::ProbablePoll => self.start_poll(thread, number, (role, at), events),
             EnterRole::Nested => self.enter_role(thread, number, role),
+            EnterRole::Suppressed => {
+                self.enter_role(thread, number, role);
+                let gaps = self.tasks.gaps;
+                if let Some(task) = self.tasks.get_mut(number) {
+                    let (at, task) = (task.advance(at, gaps), task.id);
+                    events.push(Event::PollSuppressed { task, at });
+                }
+            }
             EnterRole::Drop { has_completed } => {
                 self.enter_role(thread, number, role);
                 let has_panicked = last_exit.is_some_and(|exit| exit.number == number && exit.has_panicked);
