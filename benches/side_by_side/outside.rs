@@ -166,7 +166,7 @@ pub fn probe_over_dial9(effort: Effort) -> ClaimResult {
     added_over("dial9", "0", effort).unwrap_or_else(|skipped| skipped)
 }
 
-/// A program with the probe that nobody watches, divided by the bare program.
+/// A program with the probe that is not attached to, divided by the bare program.
 pub fn probe_off_over_bare(effort: Effort) -> ClaimResult {
     let measure = || {
         let (bare, probe) = (Program::build(None)?, Program::build(Some("probe"))?);
@@ -176,7 +176,7 @@ pub fn probe_off_over_bare(effort: Effort) -> ClaimResult {
         let (times, yields) = (measure("work", effort.rounds(24)), measure("yield", effort.rounds(24)));
         let of = |times: &[[f64; 2]], index: usize| Spread::of(times.iter().map(|round| round[index]));
         let pairing = format!(
-            "loop of 1,000 tasks whose polls work 5 µs: {} ns a poll with the probe that nobody watches over {} ns bare; \
+            "loop of 1,000 tasks whose polls work 5 µs: {} ns a poll with the probe that is not attached to over {} ns bare; \
              100 tasks that only yield: {} over {} ns",
             of(&times, 1),
             of(&times, 0),

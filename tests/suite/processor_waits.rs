@@ -162,7 +162,7 @@ fn deadlock_is_reported_on_a_busy_machine() {
 
 /// The owners sleep while they hold the lock. The sleeps may be longer than intended.
 #[test]
-fn convoy_across_a_wait_is_uncertain_on_a_busy_machine() {
+fn busy_machine_makes_a_convoy_uncertain() {
     assert_eq!(found_without_and_with_waits(convoy(true)), [vec![("convoy", true)], vec![("convoy", false)]]);
     assert_eq!(found_without_and_with_waits(convoy(false)), [vec![("convoy", true)], Vec::new()]);
 }

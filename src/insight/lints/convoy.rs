@@ -51,7 +51,7 @@ struct LockHold {
 
 /// How waits for a processor are accounted for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ProcessorWaits {
+enum WaitDeduction {
     /// They shorten all that the owner did.
     Everything,
     /// They shorten what it computed.
@@ -90,15 +90,15 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
     let worst = convoys.iter().max_by_key(|queue| (queue.handovers, std::cmp::Reverse(queue.from)))?;
     let mut holds = LockHolds::of(cx, lock, awaits, worst);
     let limit_percent = thresholds.convoy_held_percent;
-    let mut occupied_percent = holds.occupied_percent(cx, ProcessorWaits::Everything);
+    let mut occupied_percent = holds.occupied_percent(cx, WaitDeduction::Everything);
     let mut doubt = None;
     if occupied_percent < limit_percent {
-        occupied_percent = holds.occupied_percent(cx, ProcessorWaits::Computing);
+        occupied_percent = holds.occupied_percent(cx, WaitDeduction::Computing);
         doubt = Some("the machine was busy, which makes waits longer");
     }
     if occupied_percent < limit_percent {
         holds.add_unnamed_waits(cx);
-        occupied_percent = holds.occupied_percent(cx, ProcessorWaits::Everything);
+        occupied_percent = holds.occupied_percent(cx, WaitDeduction::Everything);
         doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
     }
     if occupied_percent < limit_percent {
@@ -180,7 +180,7 @@ impl LockHolds {
 
     /// Share of the time for which the lock was held that the owners spent on something other than waiting for a message,
     /// in percent.
-    fn occupied_percent(&self, cx: &LintContext, processor_waits: ProcessorWaits) -> u64 {
+    fn occupied_percent(&self, cx: &LintContext, deduction: WaitDeduction) -> u64 {
         let (mut held_ns, mut occupied_ns) = (0_u64, 0_u64);
         // Holds of an evicted task do not count.
         for (_, holds) in self.by_owner.iter().filter(|(task, _)| cx.trace.task(**task).is_some()) {
@@ -188,7 +188,7 @@ impl LockHolds {
                 // An owner that waits for a processor keeps the lock for longer.
                 let mut observed_ns = cx.observed_ns(hold.from, hold.to);
                 let mut hold_occupied_ns = hold.busy_ns.saturating_add(hold.waited_ns);
-                if processor_waits == ProcessorWaits::Computing {
+                if deduction == WaitDeduction::Computing {
                     let recorded_ns = (hold.to - hold.from).saturating_sub(cx.unobserved_ns(hold.from, hold.to));
                     let processor_wait_ns = recorded_ns.saturating_sub(observed_ns);
                     observed_ns = observed_ns.max(hold.waited_ns.min(recorded_ns));
