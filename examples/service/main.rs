@@ -28,8 +28,9 @@ Usage: service [OPTIONS]
 ";
 
 /// Names the awaits that tokio does not report.
-async fn named<F: Future>(future: F, name: &'static str) -> F::Output {
-    future.await_as(name).await
+#[track_caller]
+fn named<F: Future>(future: F, name: &'static str) -> impl Future<Output = F::Output> {
+    future.await_as(name)
 }
 
 struct Options {

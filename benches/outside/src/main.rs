@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 use load::Load;
 
 /// Names an await, where the tool can.
-async fn named<F: Future>(future: F, name: &'static str) -> F::Output {
-    tool::named(future, name).await
+#[track_caller]
+fn named<F: Future>(future: F, name: &'static str) -> impl Future<Output = F::Output> {
+    tool::named(future, name)
 }
 
 fn main() {

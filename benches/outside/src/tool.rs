@@ -83,13 +83,14 @@ where
 
 /// Names an await, where the tool can.
 #[cfg(not(feature = "probe"))]
-pub async fn named<F: Future>(future: F, _name: &'static str) -> F::Output {
-    future.await
+pub fn named<F: Future>(future: F, _name: &'static str) -> F {
+    future
 }
 
 /// Names an await.
 #[cfg(feature = "probe")]
-pub async fn named<F: Future>(future: F, name: &'static str) -> F::Output {
+#[track_caller]
+pub fn named<F: Future>(future: F, name: &'static str) -> loopscope_probe::NamedAwait<F> {
     use loopscope_probe::AwaitAs;
-    future.await_as(name).await
+    future.await_as(name)
 }
