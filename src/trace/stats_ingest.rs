@@ -15,6 +15,9 @@ impl Trace {
         let Some(delta) = self.history.start_poll(id, at, self.loop_state.steps, 0) else { return };
         self.record_storage(BlockOwner::Task(id, TaskBlockKind::Lane), delta);
         self.history.end_poll(id, at);
+        if let Some(task) = self.history.tasks.get_mut(id) {
+            task.lane.leave_out_time_before();
+        }
         self.set_phase(id, TaskPhase::Waiting);
     }
 
