@@ -876,6 +876,31 @@ fn spawn_storm_reports_many_short_tasks() {
     assert_eq!(spawns(3 * least, 1, MILLISECOND).lint_names(), NO_FINDINGS, "only once");
 }
 
+/// Each request of a busy service spawns tasks. In a storm, one task spawns them.
+#[test]
+fn spawn_storm_ignores_tasks_of_requests() {
+    let storm = |spawners: u64, is_possible: Option<bool>| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        builder.apply(Event::OutsideInput { is_possible });
+        let parents: Vec<TaskId> = (0..spawners).map(|_| builder.spawn("connection")).collect();
+        parents.iter().for_each(|task| builder.poll_once(*task));
+        let per_second = 8 * Thresholds::default().spawn_storm_tasks;
+        for number in 0..2 * per_second {
+            builder.advance_to(number * SECOND / per_second);
+            let parent = parents[(number % spawners) as usize];
+            let task = builder.spawn_by(parent, "app.rs", 4);
+            builder.poll_once(task);
+            builder.end_task(task, TaskOutcome::Completed);
+        }
+        builder.lint_names()
+    };
+    assert_eq!(storm(8, None), NO_FINDINGS);
+    assert_eq!(storm(8, Some(true)), NO_FINDINGS);
+    assert_eq!(storm(8, Some(false)), ["spawn-storm"], "no request can come");
+    assert_eq!(storm(2, None), ["spawn-storm"]);
+}
+
 /// An external app does not name its yields; the runtime wakes such a task right after each poll.
 #[test]
 fn busy_yield_finds_unnamed_yields() {

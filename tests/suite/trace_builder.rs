@@ -48,6 +48,16 @@ impl TraceBuilder {
         task
     }
 
+    /// Makes `parent` spawn a task at this location.
+    pub fn spawn_by(&mut self, parent: TaskId, file: &str, line: u32) -> TaskId {
+        let task = TaskId::from_index(self.tasks);
+        self.tasks += 1;
+        let location = Some(Location { file: file.into(), line });
+        let meta = Box::new(TaskMeta { parent: Some(parent), location, ..TaskMeta::default() });
+        self.apply(Event::Spawn { task, at: self.now, meta });
+        task
+    }
+
     /// Spawns a task with the size of its future, and its size before the runtime boxed it.
     pub fn spawn_sized(&mut self, name: &str, size_bytes: Option<u64>, original_size_bytes: Option<u64>) -> TaskId {
         let task = TaskId::from_index(self.tasks);
