@@ -79,6 +79,7 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> ScreenGeometry {
             }
             geometry.page_row_count = scene.model.dashboard.list_count(session.trace(), scene.model.findings.as_ref());
             geometry.lanes = to_screen_rect(areas.timeline.lanes(areas.timeline.rows));
+            geometry.workers = to_screen_rect(worker_strip::worker_rows(areas.workers, session.trace()));
             geometry.minimap = to_screen_rect(areas.timeline.lanes(areas.timeline.minimap));
             geometry.output = to_screen_rect(layout::below_rule(areas.output));
             geometry.details = to_screen_rect(layout::below_rule(areas.details));

@@ -14,7 +14,7 @@ use super::theme::Role;
 use crate::app::task_names::{describe_waker_with_id, task_name_with_id};
 use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -121,7 +121,11 @@ impl DetailsPane<'_> {
                     text.push_str(" (or panicked: not reported)");
                 }
             }
-            TaskState::Running => {}
+            TaskState::Running => {
+                if let Some(worker) = task.worker_at(self.now()).filter(|id| trace.worker(*id).is_some()) {
+                    text.push_str(&format!(" on worker {}", worker.index()));
+                }
+            }
         }
         for (index, line) in text::wrap(&text, self.width.saturating_sub(3)).into_iter().enumerate() {
             let indent = if index == 0 { "" } else { "   " };
@@ -272,12 +276,17 @@ impl DetailsPane<'_> {
     /// The worker that ran the last poll up to the viewed time, where workers are known.
     fn worker_line(&self, task: &Task) -> Option<Line<'static>> {
         let trace = self.scene.session.trace();
-        let poll = task.lane.cycle_at(self.now()).filter(|_| !trace.workers().is_empty())?;
+        if trace.workers().is_empty() {
+            return None;
+        }
+        let poll = task.lane.cycle_at(self.now())?;
         let worker = poll.worker().and_then(|id| trace.worker(id));
         let text = match worker {
             Some(worker) if worker.name.is_empty() => format!("worker {}", worker.id.index()),
             Some(worker) => format!("worker {} ({})", worker.id.index(), worker.name),
-            None => "a thread that is no worker".to_owned(),
+            // These run on threads of their own.
+            None if task.meta.kind == TaskKind::BlockOn || task.is_off_loop() => "no worker".to_owned(),
+            None => "worker unknown".to_owned(),
         };
         Some(self.entry("polled by", &text))
     }

@@ -13,7 +13,7 @@ use super::theme::Role;
 use super::timeline;
 use crate::app::task_names::task_name;
 use crate::insight::units::human_number;
-use crate::trace::{Axis, LaneCell, Nanos, Worker, WorkerActivity, column_edge};
+use crate::trace::{Axis, LaneCell, Nanos, Trace, Worker, WorkerActivity, column_edge};
 
 /// Explains the marks, and the share beside the names.
 const LEGEND: &str = "▁▄█ share polling  · parked  ╴ between polls  % polling in view";
@@ -23,6 +23,13 @@ const SHARE_COLUMNS: u16 = 5;
 /// Minimum width of labels that include the utilisation.
 const SHARE_FROM_COLUMNS: u16 = 20;
 
+/// Returns the rows below the rule that show a worker. If not all workers fit, the last row says how many more there are.
+pub fn worker_rows(area: Rect, trace: &Trace) -> Rect {
+    let rows = below_rule(area);
+    let fits = trace.workers().len() <= rows.height.into();
+    Rect { height: if fits { rows.height } else { rows.height.saturating_sub(1) }, ..rows }
+}
+
 /// Draws the strip: a rule, and a row for each worker as far as they fit.
 pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &TimelineLayout) {
     let rows = below_rule(area);
@@ -30,16 +37,18 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
         return;
     }
     let (theme, state) = (scene.theme, &scene.model.dashboard);
-    let workers = scene.session.trace().workers();
+    let context = scene.column_context();
+    let workers = context.trace.workers();
     let title = format!("workers {}", human_number(workers.len() as u64));
     put_rule(buffer, theme, area, &title, LEGEND, false);
-    let shown = if workers.len() > rows.height.into() { rows.height - 1 } else { rows.height };
+    let shown = worker_rows(area, context.trace).height;
     let (labels, lanes) = (areas.labels(rows), Rect { height: shown, ..areas.lanes(rows) });
     // Without time on the axis, the utilisation is that up to now.
     let end = scene.axis_end(Axis::Time);
     let is_time = state.viewport.axis == Axis::Time;
     let range = if is_time { state.viewport.range(end, lanes.width) } else { (0, end.max(1)) };
-    for (row, worker) in (0..shown).zip(workers) {
+    for row in 0..shown {
+        let Some(worker) = state.worker_in_row(context.trace, context.now, shown, row) else { continue };
         render_label(buffer, scene, (labels, row), worker, (range.0, range.1.min(end)));
         if is_time {
             render_lane(buffer, scene, (lanes, row), worker, range, end);

@@ -1,7 +1,8 @@
 //! Workers on the screen: the strip above the lanes, the column of the task table, and the details.
 
 use loopscope::control::RunPhase;
-use loopscope::internals::app::{Action, Motion};
+use loopscope::internals::app::{Action, Motion, MouseInput, MouseKind};
+use loopscope::trace::{Event, TaskKind, TaskMeta};
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
@@ -49,6 +50,8 @@ fn many_workers_take_few_rows() {
         let last = shown.last().expect("the strip has rows");
         assert!(last.contains(&format!("+{} more", 64 - (shown.len() - 1))), "{last}");
     }
+    let selected = strip(&screen(Some(&workers(64)), &ANSI, (120, 24), &[Action::Move(Motion::Down)]));
+    assert!(selected.iter().any(|row| row.contains(" 27 ")), "the worker of the selected task: {selected:?}");
     let mut one = fake_session::paused_run();
     assert!(strip(&screen(Some(&one), &ANSI, (120, 40), &[])).is_empty(), "workers are unknown");
     one.status.phase = RunPhase::Ended;
@@ -93,6 +96,16 @@ fn table_and_details_name_the_worker() {
     assert_eq!(busy.chars().skip(column).take(6).collect::<String>().trim(), "1", "{table}");
     let details = text(&screen(Some(&session), &ANSI, (200, 60), &[]));
     assert!(details.contains("polled by  worker 1 (tokio-rt-worker)"), "{details}");
+    for (kind, expected) in [(TaskKind::Task, "worker unknown"), (TaskKind::BlockOn, "no worker")] {
+        let mut session = workers(4);
+        let meta = Box::new(TaskMeta { name: "other".into(), kind, ..TaskMeta::default() });
+        let other = fake_session::task(7);
+        session.trace.apply(Event::Spawn { task: other, at: 800 * MS, meta });
+        session.trace.apply(Event::PollStart { task: other, at: 800 * MS });
+        session.trace.apply(Event::PollEnd { task: other, at: 800 * MS });
+        let details = text(&screen(Some(&session), &ANSI, (200, 60), &[Action::Move(Motion::Last)]));
+        assert!(details.contains(&format!("polled by  {expected}")), "{details}");
+    }
 }
 
 #[test]
@@ -107,4 +120,27 @@ fn no_size_panics_with_workers() {
             }
         }
     }
+}
+
+/// A click on the lane of a worker selects the task that it polled there.
+#[test]
+fn click_on_a_worker_selects_its_task() {
+    let session = workers(4);
+    let press = |column, row| Action::Mouse(MouseInput { kind: MouseKind::Press, column, row, is_zoom: false });
+    let shown = |actions: &[Action]| text(&screen(Some(&session), &ANSI, (120, 40), actions));
+    let selected = |actions: &[Action]| {
+        let shown = shown(actions);
+        shown
+            .lines()
+            .filter_map(|line| line.split_once(" #"))
+            .map(|(before, _)| before.rsplit("  ").next().unwrap_or_default().trim().to_owned())
+            .next()
+            .expect("the details name the task")
+    };
+    // The rows of the workers begin below the header and a rule; the lanes begin after the labels.
+    assert_eq!(selected(&[Action::Move(Motion::Down)]), "request-2");
+    assert_eq!(selected(&[Action::Move(Motion::Down), press(70, 4)]), "busy", "worker 1 late in the run");
+    assert_eq!(selected(&[press(30, 3)]), "request-2", "worker 0 at its beginning");
+    assert!(shown(&[press(70, 4)]).contains("LOOKING BACK at"), "and sets the time cursor");
+    assert_eq!(selected(&[Action::Move(Motion::Down), press(5, 4)]), "busy", "the label: what it polls now");
 }

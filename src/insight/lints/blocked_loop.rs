@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use super::super::long_poll::LongPoll;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
-use crate::trace::{Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
+use crate::trace::{Cycle, Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
 
 pub const LINT: Lint = Lint {
     name: "blocked-loop",
@@ -32,6 +32,9 @@ const TASKS_CHECKED_MAX: usize = 1_000;
 
 /// Maximum number of polls, the longest first, for which delayed tasks are searched.
 const POLLS_CHECKED_MAX: usize = 8;
+
+/// Maximum number of cycles of a worker, from the start of a poll on, among which that poll is searched.
+const CYCLES_CHECKED_MAX: usize = 4;
 
 /// Maximum time from the end of a poll to a wake that it delayed.
 const LATE_WAKE_NS_MAX: u64 = 2_000_000;
@@ -57,7 +60,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         is_last && cx.index.has_panic(poll.from, poll.to)
     };
     let is_blocked = |poll: &LongPoll| {
-        poll.blocked_ns() > cx.thresholds.blocked_loop_ns && !is_taken_over(cx, poll) && !panicked(poll)
+        poll.blocked_ns() > cx.thresholds.blocked_loop_ns && !is_taken_over(cx, task, poll) && !panicked(poll)
     };
     let mut polls: Vec<LongPoll> = cx.long_polls(task).filter(is_blocked).collect();
     let first = polls.iter().map(|poll| poll.from).min()?;
@@ -110,13 +113,16 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
 }
 
-/// Returns whether another thread took over the worker of a poll before it blocked the worker for long: the poll called
-/// `block_in_place`.
-fn is_taken_over(cx: &LintContext, poll: &LongPoll) -> bool {
+/// Returns whether another thread took over the worker of a poll before the limit: the poll called `block_in_place`.
+fn is_taken_over(cx: &LintContext, task: &Task, poll: &LongPoll) -> bool {
     let Some(worker) = poll.worker.and_then(|id| cx.trace.worker(id)) else {
         return cx.index.starts_worker(poll.from, poll.to);
     };
-    let until = worker.cycle_at(poll.from).and_then(|cycle| cycle.end()).unwrap_or(poll.to);
+    // The clocks of two threads may differ a little, so the worker may still run its previous poll at that time.
+    let cycles = worker.cycle_at(poll.from).into_iter().chain(worker.cycles_from(poll.from).take(CYCLES_CHECKED_MAX));
+    let is_poll =
+        |cycle: &Cycle| cycle.polled_task() == Some(task.id) && cycle.scheduled_at().is_none_or(|end| end > poll.from);
+    let until = { cycles }.find(is_poll).and_then(|cycle| cycle.end()).unwrap_or(poll.to);
     until < poll.to && until.saturating_sub(poll.from) <= cx.thresholds.blocked_loop_ns
 }
 

@@ -66,7 +66,7 @@ impl TraceLoader {
         for record in delta.tasks {
             trace.add_task(record.meta.into_owned(), record.at, record.step);
         }
-        trace.add_workers(workers, self.sanitize)?;
+        trace.add_workers(workers, self.sanitize).ok_or(TraceLoadError::Malformed)?;
         trace.history.sites.extend(delta.sites.into_owned());
         for line in delta.output {
             let mut line = line.into_owned();

@@ -11,8 +11,6 @@ use super::super::reported_facts::ReportedFacts;
 use super::super::time::Nanos;
 use super::super::worker::WORKERS_MAX;
 use super::super::{Trace, pack};
-use super::TraceLoadError;
-use super::loader::SanitizeFn;
 
 /// A new worker, after a delta.
 #[derive(Serialize, Deserialize)]
@@ -43,23 +41,17 @@ impl Trace {
         workers.map(|worker| WorkerRecord { name: (&*worker.name).into(), at: worker.known_since() }).collect()
     }
 
-    /// Adds the workers of a delta.
-    ///
-    /// # Errors
-    /// Returns an error if there are too many.
-    pub(super) fn add_workers(
-        &mut self,
-        records: Vec<WorkerRecord>,
-        sanitize: SanitizeFn,
-    ) -> Result<(), TraceLoadError> {
+    /// Adds the workers of a delta, with names from which `sanitize` has removed control characters. `None` if there are
+    /// too many.
+    pub(super) fn add_workers(&mut self, records: Vec<WorkerRecord>, sanitize: fn(&str) -> Cow<'_, str>) -> Option<()> {
         if records.len() > WORKERS_MAX.saturating_sub(self.workers().len()) {
-            return Err(TraceLoadError::Malformed);
+            return None;
         }
         for record in records {
             let id = WorkerId::from_index(self.workers().len());
             self.add_worker(id, record.at, sanitize(&record.name).into());
         }
-        Ok(())
+        Some(())
     }
 
     /// Serializes what follows the tail: what still changes of the workers, and what the program reports. Empty if there
