@@ -76,11 +76,11 @@ struct ScreenArgs {
 enum CliCommand {
     /// Run a workload
     Run(run::RunArgs),
-    /// Attach to running apps that have the probe or use console-subscriber
+    /// Attach to running apps
     Attach(attach::AttachArgs),
-    /// Start an app that has the probe or uses console-subscriber and inspect it
+    /// Start an app and inspect it
     Exec(exec::ExecArgs),
-    /// Open a loopscope archive, a flight recording or a console-subscriber recording
+    /// Open an archive, a flight recording or a recording
     Open(open::OpenArgs),
     /// Diagnose why an app shows no tasks or incomplete data
     Doctor(doctor::DoctorArgs),

@@ -248,7 +248,7 @@ impl Trace {
 
     /// Returns whether the program reports which tasks own its locks. If not, [`Self::lock_owner`] infers it.
     pub fn are_owners_reported(&self) -> bool {
-        !self.is_external() || self.history.resources.has_acquisitions()
+        !self.is_external() || self.history.resources.acquisitions().next().is_some()
     }
 
     /// Returns the inferred owner of a lock of an external app that does not report owners: the task whose call acquired

@@ -41,7 +41,9 @@ be built with tokio's feature `tracing` and with RUSTFLAGS=\"--cfg tokio_unstabl
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct AttachArgs {
-    /// Apps to attach to [default: the running app that has the probe, else http://127.0.0.1:6669]
+    /// Apps to attach to [default: the running app]
+    ///
+    /// By default the running app that has the probe, else http://127.0.0.1:6669.
     ///
     /// pid:PID is the probe of a process. An app's console is http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR")]

@@ -35,7 +35,9 @@ Exit codes: 0 data is available, 1 no data is available.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
-    /// App to diagnose [default: the running apps that have the probe, else http://127.0.0.1:6669]
+    /// App to diagnose [default: the running apps]
+    ///
+    /// By default the running apps that have the probe, else http://127.0.0.1:6669.
     ///
     /// pid:PID is the probe of a process. An app's console is http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR")]

@@ -32,7 +32,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct OpenArgs {
-    /// loopscope archive, flight recording of the probe, or console-subscriber recording
+    /// Archive, flight recording, or console-subscriber recording
     ///
     /// A recording may still be growing.
     file: PathBuf,

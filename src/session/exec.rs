@@ -3,6 +3,7 @@
 
 mod app_console;
 mod app_end;
+mod app_parts;
 mod correlator;
 mod epoch_clock;
 mod freeze;
@@ -39,7 +40,7 @@ use recorded_app::RecordedApp;
 const NAME_CHARS_MAX: usize = 200;
 
 /// How the app is observed.
-enum ObservedApp {
+enum AppSession {
     /// Through its console and recording, as long as it has not connected with its probe.
     Recorded(Box<RecordedApp>),
     /// Through its probe.
@@ -49,7 +50,7 @@ enum ObservedApp {
 /// A session that starts an app and watches it.
 pub struct ExecSession {
     name: String,
-    app: ObservedApp,
+    app: AppSession,
     listener: ProbeListener,
     memory_bytes: usize,
     thresholds: Thresholds,
@@ -64,14 +65,14 @@ impl ExecSession {
         let name = session_name(command);
         let started = RecordedApp::start((command, name.clone()), stdin, memory_bytes, ProbeListener::open);
         let (app, listener) = started?;
-        let app = ObservedApp::Recorded(Box::new(app));
+        let app = AppSession::Recorded(Box::new(app));
         Ok(Self { name, app, listener, memory_bytes, thresholds: Thresholds::default() })
     }
 
     /// Sets the folder in which the app was built, which resolves relative source paths.
     #[must_use]
     pub fn with_source_folder(mut self, folder: PathBuf) -> Self {
-        if let ObservedApp::Recorded(app) = &mut self.app {
+        if let AppSession::Recorded(app) = &mut self.app {
             app.set_source_folder(folder);
         }
         self
@@ -91,15 +92,15 @@ impl ExecSession {
 
     fn session(&self) -> &dyn Session {
         match &self.app {
-            ObservedApp::Recorded(app) => &**app,
-            ObservedApp::Probed(app) => &**app,
+            AppSession::Recorded(app) => &**app,
+            AppSession::Probed(app) => &**app,
         }
     }
 
     fn session_mut(&mut self) -> &mut dyn Session {
         match &mut self.app {
-            ObservedApp::Recorded(app) => &mut **app,
-            ObservedApp::Probed(app) => &mut **app,
+            AppSession::Recorded(app) => &mut **app,
+            AppSession::Probed(app) => &mut **app,
         }
     }
 
@@ -107,12 +108,12 @@ impl ExecSession {
     /// was recorded before.
     fn accept_probe(&mut self) {
         let Some(stream) = self.listener.accept() else { return };
-        if let ObservedApp::Recorded(app) = &mut self.app
+        if let AppSession::Recorded(app) = &mut self.app
             && let Some(parts) = app.take_parts()
         {
             let secret = self.listener.secret().to_owned();
             let app = ProbedApp::start(parts, stream, secret, self.memory_bytes, self.thresholds);
-            self.app = ObservedApp::Probed(Box::new(app));
+            self.app = AppSession::Probed(Box::new(app));
         }
         // Otherwise it is another process of the app. It goes on without a peer once the connection is dropped.
     }

@@ -82,6 +82,11 @@ pub(super) fn from_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> O
     rest.is_empty().then_some(value)
 }
 
+/// Decodes a value with postcard. Also returns the bytes after it.
+pub(super) fn split_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+    postcard::take_from_bytes(bytes).ok()
+}
+
 /// Decodes a value with postcard, and one that follows it or is left out where it is the default. `None` where the bytes
 /// are malformed or too long.
 pub(super) fn from_postcard_pair<'a, T, U>(bytes: &'a [u8]) -> Option<(T, U)>

@@ -224,11 +224,6 @@ impl Resources {
         self.len() == 0
     }
 
-    /// Returns whether an acquisition was ever reported.
-    pub fn has_acquisitions(&self) -> bool {
-        self.evicted_acquisitions + self.acquisitions.len() > 0
-    }
-
     /// Returns the retained acquisitions, in the order in which they began.
     pub fn acquisitions(&self) -> impl DoubleEndedIterator<Item = &Acquisition> {
         self.acquisitions.iter()

@@ -155,18 +155,18 @@ async fn deadlock() {
     let barrier = Arc::new(tokio::sync::Barrier::new(2));
     for me in [0, 1] {
         let (mine, other, barrier) = (locks[me].clone(), locks[1 - me].clone(), barrier.clone());
-        let _ = spawn(&format!("holder-{me}"), async move {
+        drop(spawn(&format!("holder-{me}"), async move {
             let _mine = mine.lock().await;
             barrier.wait().await;
             let _other = other.lock().await;
-        });
+        }));
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     for number in 0..40 {
         let lock = locks[number % 2].clone();
-        let _ = spawn(&format!("waiter-{number}"), async move {
+        drop(spawn(&format!("waiter-{number}"), async move {
             let _guard = lock.lock().await;
-        });
+        }));
     }
     println!("stuck");
     std::future::pending::<()>().await;
@@ -175,11 +175,11 @@ async fn deadlock() {
 /// Works a little, forever.
 async fn serve() {
     for number in 0..10 {
-        let _ = spawn(&format!("worker-{number}"), async {
+        drop(spawn(&format!("worker-{number}"), async {
             loop {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
-        });
+        }));
     }
     let idle = spawn("idle", std::future::pending::<()>());
     println!("serving");

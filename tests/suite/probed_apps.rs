@@ -22,13 +22,13 @@ use crate::probe_stream::{ProbeStreamBuilder, hello};
 const MEMORY_BYTES: usize = 256 << 20;
 
 /// A program that connects to a session of the test. It is killed on drop.
-struct ProbedApp {
+struct ConnectedApp {
     child: KilledChild,
     session: ProbeSession,
     _folder: TempFolder,
 }
 
-impl ProbedApp {
+impl ConnectedApp {
     fn start(arguments: &[&str]) -> Self {
         let folder = TempFolder::new(&format!("probed-{}", arguments.join("-")));
         let socket = folder.path_of("socket");
@@ -84,7 +84,7 @@ fn counts(lines: &[String], role: &str) -> BTreeMap<String, (u64, u64)> {
 }
 
 fn check_load(workers: &str, hooks: &str) {
-    let mut app = ProbedApp::start(&["load", workers, hooks]);
+    let mut app = ConnectedApp::start(&["load", workers, hooks]);
     let lines = app.run_to_end();
     let trace = app.session.trace();
     let status = app.session.status();
@@ -184,7 +184,7 @@ fn four_worker_counts_agree() {
 #[test]
 fn deadlock_is_certain() {
     for workers in ["1", "2", "4"] {
-        let mut app = ProbedApp::start(&["deadlock", workers, "hooks"]);
+        let mut app = ConnectedApp::start(&["deadlock", workers, "hooks"]);
         // Longer than the lint requires.
         let open_waits = |trace: &Trace| {
             let open = trace.tasks().iter().flat_map(|task| task.open_awaits());
@@ -259,8 +259,38 @@ fn exec_ends_the_app() {
 }
 
 #[test]
+fn exec_pauses_and_steps() {
+    let mut session = exec(&["serve", "2", "hooks"]);
+    until(&mut session, "some polls", |trace, _| trace.counts().polls > 100);
+    assert_eq!(session.status().control_level, ControlLevel::Loop);
+    session.command(SessionCommand::Pause);
+    until(&mut session, "the pause", |_, status| status.phase == RunPhase::Paused);
+    // Polls that ended before the pause may still arrive.
+    let (mut polls, mut rounds) = (0, 0);
+    while rounds < 20 {
+        session.pump(Duration::from_millis(5));
+        session.wait(Duration::from_millis(20));
+        let now = session.trace().counts().polls;
+        rounds = if now == polls { rounds + 1 } else { 0 };
+        polls = now;
+    }
+    assert!(session.trace().pauses().count() > 0);
+    session.command(SessionCommand::StepPolls(5));
+    until(&mut session, "five polls", |trace, status| {
+        status.phase == RunPhase::Paused && trace.counts().polls == polls + 5
+    });
+    session.command(SessionCommand::SetSpeed(Speed::Max));
+    let note = session.status().connection.expect("a connection").note;
+    assert!(note.contains("an app runs in real time"), "{note}");
+    session.command(SessionCommand::Resume);
+    until(&mut session, "further polls", |trace, _| trace.counts().polls > polls + 200);
+    session.command(SessionCommand::Quit);
+    until(&mut session, "its end", |_, status| status.phase == RunPhase::Ended);
+}
+
+#[test]
 fn lost_app_leaves_what_it_had() {
-    let mut app = ProbedApp::start(&["serve", "2", "hooks"]);
+    let mut app = ConnectedApp::start(&["serve", "2", "hooks"]);
     app.until("some polls", |session| session.trace().counts().polls > 100);
     app.child.0.kill().expect("it runs");
     app.until("the loss", |session| session.status().phase == RunPhase::Ended);
@@ -429,7 +459,7 @@ fn hostile_peers_end_the_session_only() {
 
 #[test]
 fn ends_when_the_user_quits() {
-    let mut app = ProbedApp::start(&["serve", "2", "hooks"]);
+    let mut app = ConnectedApp::start(&["serve", "2", "hooks"]);
     app.until("some polls", |session| session.trace().counts().polls > 100);
     assert_eq!(app.session.status().control_level, ControlLevel::ReadOnly, "the app does not permit control");
     app.session.command(SessionCommand::Quit);

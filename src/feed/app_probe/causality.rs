@@ -6,7 +6,7 @@ use super::operations::OperationReplay;
 use super::resources::ResourceReplay;
 use super::tasks::{TaskPresence, TaskTable};
 use super::thread_context::{EnterRole, ThreadContext};
-use super::thread_merger::{Dependency, ThreadQueue, Verdict};
+use super::thread_merger::{Dependency, RecordVerdict, ThreadQueue};
 use super::timed_record::TimedRecord;
 
 /// Records after an entry that are searched for what shows whether it is a poll or a drop.
@@ -28,10 +28,10 @@ pub struct Causality<'a> {
 
 impl Causality<'_> {
     /// Judges the first record of a thread.
-    pub fn judge(&self, queue: &ThreadQueue) -> Verdict<EnterRole> {
-        let ready = Verdict::Ready(EnterRole::Poll);
+    pub fn judge(&self, queue: &ThreadQueue) -> RecordVerdict<EnterRole> {
+        let ready = RecordVerdict::Ready(EnterRole::Poll);
         let Some(record) = queue.records.front() else { return ready };
-        let wait = |dependency| Verdict::Wait(dependency, EnterRole::Poll);
+        let wait = |dependency| RecordVerdict::Wait(dependency, EnterRole::Poll);
         match record.kind {
             RecordKind::PollStart | RecordKind::BlockingStart => self.judge_hooked(queue, record),
             RecordKind::Enter => self.judge_enter(queue, record),
@@ -39,7 +39,7 @@ impl Causality<'_> {
                 wait(Dependency::Task(record.subject))
             }
             RecordKind::Wake if self.is_unknown(queue) => {
-                Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Poll)
+                RecordVerdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Poll)
             }
             RecordKind::Wake
             | RecordKind::WakeDeferred
@@ -72,10 +72,10 @@ impl Causality<'_> {
     }
 
     /// Judges what a hook announced as a poll. Of a cancelled task it is the drop of the future.
-    fn judge_hooked(&self, queue: &ThreadQueue, record: &TimedRecord) -> Verdict<EnterRole> {
+    fn judge_hooked(&self, queue: &ThreadQueue, record: &TimedRecord) -> RecordVerdict<EnterRole> {
         let number = record.subject;
         if self.is_missing(number) || self.is_polled_elsewhere(queue, number) {
-            return Verdict::Wait(Dependency::Task(number), EnterRole::Poll);
+            return RecordVerdict::Wait(Dependency::Task(number), EnterRole::Poll);
         }
         let ends = [RecordKind::PollEnd, RecordKind::PollPanicked, RecordKind::PollSkipped];
         let mut records = queue.records.iter().skip(1).take(SEARCHED_MAX);
@@ -83,34 +83,34 @@ impl Causality<'_> {
             // Of a cancelled task the end follows; otherwise the user holds it.
             Some(end) if end.kind == RecordKind::PollSkipped => match records.next() {
                 Some(next) if next.subject == number && next.kind == RecordKind::TaskEnded => {
-                    Verdict::Ready(EnterRole::Drop { has_completed: false })
+                    RecordVerdict::Ready(EnterRole::Drop { has_completed: false })
                 }
-                Some(_) => Verdict::Ready(EnterRole::Suppressed),
-                None => Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Suppressed),
+                Some(_) => RecordVerdict::Ready(EnterRole::Suppressed),
+                None => RecordVerdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Suppressed),
             },
             // It has begun, and the task was not woken: it may have been cancelled.
             None if !self.expects_poll(number) && queue.records.len() <= SEARCHED_MAX => {
-                Verdict::Wait(Dependency::NextRecord(queue.index), EnterRole::ProbablePoll)
+                RecordVerdict::Wait(Dependency::NextRecord(queue.index), EnterRole::ProbablePoll)
             }
             _ => self.judge_poll(queue, record, EnterRole::Poll),
         }
     }
 
-    fn judge_enter(&self, queue: &ThreadQueue, record: &TimedRecord) -> Verdict<EnterRole> {
+    fn judge_enter(&self, queue: &ThreadQueue, record: &TimedRecord) -> RecordVerdict<EnterRole> {
         let number = record.subject;
         let context = self.contexts.get(queue.index);
         if context.is_some_and(|context| context.is_inside(number)) {
-            return Verdict::Ready(EnterRole::Nested);
+            return RecordVerdict::Ready(EnterRole::Nested);
         }
         if self.is_missing(number) || self.is_polled_elsewhere(queue, number) {
-            return Verdict::Wait(Dependency::Task(number), EnterRole::ProbablePoll);
+            return RecordVerdict::Wait(Dependency::Task(number), EnterRole::ProbablePoll);
         }
         let follows_poll = context
             .and_then(|context| context.last_exit)
             .is_some_and(|exit| exit.number == number && !exit.has_panicked);
         match classify(queue, number) {
             EntryKind::Drop { drops_awaits } => {
-                Verdict::Ready(EnterRole::Drop { has_completed: follows_poll && !drops_awaits })
+                RecordVerdict::Ready(EnterRole::Drop { has_completed: follows_poll && !drops_awaits })
             }
             EntryKind::Poll => self.judge_poll(queue, record, EnterRole::Poll),
             EntryKind::Undecided { has_exited: false } if self.expects_poll(number) => {
@@ -118,26 +118,26 @@ impl Causality<'_> {
             }
             EntryKind::Undecided { has_exited } => {
                 let role = if has_exited { EnterRole::Poll } else { EnterRole::ProbablePoll };
-                Verdict::Wait(Dependency::NextRecord(queue.index), role)
+                RecordVerdict::Wait(Dependency::NextRecord(queue.index), role)
             }
         }
     }
 
-    fn judge_poll(&self, queue: &ThreadQueue, record: &TimedRecord, role: EnterRole) -> Verdict<EnterRole> {
+    fn judge_poll(&self, queue: &ThreadQueue, record: &TimedRecord, role: EnterRole) -> RecordVerdict<EnterRole> {
         let number = record.subject;
         let Some(task) = self.tasks.get(number) else {
             return if self.is_missing(number) {
-                Verdict::Wait(Dependency::Task(number), role)
+                RecordVerdict::Wait(Dependency::Task(number), role)
             } else {
-                Verdict::Ready(role)
+                RecordVerdict::Ready(role)
             };
         };
         // Wakes of a future that a thread blocks on are not reported.
         let needs_wake = self.has_wakes && task.kind.is_task() && task.gaps == self.tasks.gaps;
         if (needs_wake && !task.is_woken) || self.is_polled_elsewhere(queue, number) {
-            return Verdict::Wait(Dependency::Task(number), role);
+            return RecordVerdict::Wait(Dependency::Task(number), role);
         }
-        Verdict::Ready(role)
+        RecordVerdict::Ready(role)
     }
 
     /// Whether nothing shows yet what the thread does, because its records begin in the middle.

@@ -12,7 +12,7 @@ use super::operations::OperationReplay;
 use super::resources::ResourceReplay;
 use super::tasks::TaskTable;
 use super::thread_context::{EnterRole, ThreadContext};
-use super::thread_merger::{Dependency, TakenRecord, ThreadMerger, ThreadQueue, Verdict};
+use super::thread_merger::{Dependency, RecordVerdict, TakenRecord, ThreadMerger, ThreadQueue};
 use super::tick_clock::TickClock;
 use super::timed_record::TimedRecord;
 use super::workers::Workers;
@@ -171,7 +171,7 @@ impl StreamReplay {
     }
 
     /// Judges the first record of a thread.
-    pub fn judge(&self, queue: &ThreadQueue) -> Verdict<EnterRole> {
+    pub fn judge(&self, queue: &ThreadQueue) -> RecordVerdict<EnterRole> {
         let causality = Causality {
             tasks: &self.tasks,
             contexts: &self.contexts,
@@ -192,7 +192,7 @@ impl StreamReplay {
         let last_exit = self.contexts[thread].last_exit.take();
         match record.kind {
             RecordKind::PollStart | RecordKind::BlockingStart | RecordKind::Enter => {
-                self.enter(thread, number, (verdict, at), last_exit, events)
+                self.enter(thread, number, (verdict, at), last_exit, events);
             }
             RecordKind::PollEnd | RecordKind::PollSkipped | RecordKind::Exit | RecordKind::BlockingEnd => {
                 self.end_poll(thread, number, (false, at), events);

@@ -3,7 +3,7 @@
 //! A thread may be preempted between reading the time and writing its record, so times order the records of two threads
 //! only roughly. What a record depends on is written before the record itself, so it arrives with the next round at the
 //! latest. A record that depends on one that has not been taken yet waits for it, and so do the later ones of its
-//! thread. After [`ROUNDS_MAX`] rounds it is taken all the same, as a doubtful one.
+//! thread. After [`ROUNDS_MAX`] rounds it is taken anyway, as a doubtful one.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -36,7 +36,7 @@ pub enum Dependency {
 
 /// Whether the first record of a thread can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<T> {
+pub enum RecordVerdict<T> {
     /// It can; what was found out about it.
     Ready(T),
     /// It depends on what has not happened yet. Past the limit it is taken as `T`.
@@ -97,24 +97,18 @@ pub struct ThreadMerger {
 impl ThreadMerger {
     /// Returns the index of a thread; `None` if there are too many threads.
     pub fn index_of(&mut self, id: u32) -> Option<usize> {
-        let next = self.threads.len();
-        if !self.by_id.contains_key(&id) {
-            if next >= THREADS_MAX {
-                return None;
-            }
-            self.by_id.insert(id, next);
-            let records = VecDeque::new();
-            self.threads.push(ThreadQueue {
-                id,
-                index: next,
-                records,
-                is_queued: false,
-                is_listed: false,
-                blocked: None,
-                waits_since: None,
-            });
+        if let Some(index) = self.by_id.get(&id) {
+            return Some(*index);
         }
-        self.by_id.get(&id).copied()
+        let index = self.threads.len();
+        if index >= THREADS_MAX {
+            return None;
+        }
+        self.by_id.insert(id, index);
+        let (is_queued, is_listed) = (false, false);
+        let records = VecDeque::new();
+        self.threads.push(ThreadQueue { id, index, records, is_queued, is_listed, blocked: None, waits_since: None });
+        Some(index)
     }
 
     /// Adds records of the thread with this index.
@@ -155,7 +149,7 @@ impl ThreadMerger {
     }
 
     /// Takes the next record. `judge` says whether the first record of a thread can be taken.
-    pub fn take<T>(&mut self, judge: impl Fn(&ThreadQueue) -> Verdict<T>) -> Option<TakenRecord<T>> {
+    pub fn take<T>(&mut self, judge: impl Fn(&ThreadQueue) -> RecordVerdict<T>) -> Option<TakenRecord<T>> {
         loop {
             let is_full = self.count > RECORDS_MAX;
             match self.heap.peek() {
@@ -168,16 +162,16 @@ impl ThreadMerger {
                         continue;
                     }
                     match judge(thread) {
-                        Verdict::Ready(verdict) => return self.pop(index, verdict, None),
-                        Verdict::Wait(dependency, _) => self.block(index, dependency),
+                        RecordVerdict::Ready(verdict) => return self.pop(index, verdict, None),
+                        RecordVerdict::Wait(dependency, _) => self.block(index, dependency),
                     }
                 }
                 _ => {
                     let (index, dependency) = self.overdue(is_full)?;
                     self.stop_waiting(index, dependency);
                     let verdict = match judge(&self.threads[index]) {
-                        Verdict::Ready(verdict) => return self.pop(index, verdict, None),
-                        Verdict::Wait(_, verdict) => verdict,
+                        RecordVerdict::Ready(verdict) => return self.pop(index, verdict, None),
+                        RecordVerdict::Wait(_, verdict) => verdict,
                     };
                     return self.pop(index, verdict, Some(dependency));
                 }
@@ -257,8 +251,8 @@ mod tests {
         let mut taken: Vec<(u64, bool)> = Vec::new();
         let mut has_eight = false;
         while let Some(found) = merger.take(|queue| match queue.records.front() {
-            Some(first) if first.subject == 9 && !has_eight => Verdict::Wait(Dependency::Task(8), ()),
-            _ => Verdict::Ready(()),
+            Some(first) if first.subject == 9 && !has_eight => RecordVerdict::Wait(Dependency::Task(8), ()),
+            _ => RecordVerdict::Ready(()),
         }) {
             has_eight |= found.record.subject == 8;
             merger.resolve(Dependency::Task(found.record.subject));

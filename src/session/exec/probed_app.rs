@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::app_end::AppEnd;
+use super::app_parts::AppParts;
 use super::freeze::FreezeState;
 use super::output::TimedOutput;
 use super::process::outcome_of;
-use super::recorded_app::AppParts;
 use crate::control::{
     BreakpointHit, ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase,
     SessionCommand, SessionStatus, SourceKind, Speed,

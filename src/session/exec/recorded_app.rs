@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::app_console::AppConsole;
 use super::app_end::AppEnd;
+use super::app_parts::AppParts;
 use super::correlator::Correlator;
 use super::epoch_clock::EpochClock;
 use super::freeze::FreezeState;
@@ -76,22 +77,6 @@ pub struct RecordedApp {
     parse_error: Option<String>,
     /// The outcome of the session.
     outcome: Option<RunOutcome>,
-}
-
-/// The parts of a started app that do not depend on how it is observed.
-pub struct AppParts {
-    pub name: String,
-    pub clock: EpochClock,
-    pub app: AppProcess,
-    /// The app may have a console too. Its recording is drained and discarded, because the app would block otherwise.
-    pub pipe: RecordingPipe,
-    /// The port of its console stays reserved.
-    _port: ReservedPort,
-    pub output: AppOutput,
-    pub source_reader: SourceReader,
-    pub wakeup: Receiver<()>,
-    pub wakeup_sender: Sender<()>,
-    pub processor_wait: ProcessorWaitSampler,
 }
 
 impl RecordedApp {

@@ -30,7 +30,7 @@ use super::super::wake_source::WakeSource;
 use super::super::wakes::WakeRecord;
 use super::super::{Trace, pack};
 use super::loader::SanitizeFn;
-use super::workers::TailExtension;
+use super::workers;
 use super::{ArchiveCursor, TraceLoadError};
 
 /// All mutable state of a trace.
@@ -197,8 +197,8 @@ impl Trace {
     /// # Errors
     /// Returns an error if it cannot be decoded or does not match this trace.
     pub(super) fn restore_tail(&mut self, bytes: &[u8], sanitize: SanitizeFn) -> Result<(), TraceLoadError> {
-        let decoded = pack::from_postcard_pair(bytes).ok_or(TraceLoadError::Malformed)?;
-        let (mut tail, TailExtension { workers, reported_facts }): (ArchiveTail, TailExtension) = decoded;
+        let (mut tail, rest): (ArchiveTail, _) = pack::split_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let (workers, facts) = workers::decode_tail_extension(rest).ok_or(TraceLoadError::Malformed)?;
         tail.pauses.to_mut().sanitize(sanitize);
         let is_in_order = tail.rows.is_sorted_by(|a, b| a.id < b.id);
         let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.history.tasks.len());
@@ -216,8 +216,7 @@ impl Trace {
         self.loop_state.is_parked = tail.is_parked;
         (self.feed_check.console_updates, self.feed_check.console_dropped) = tail.console_feed_counts;
         (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
-        self.feed_check.fidelity = tail.fidelity;
-        self.feed_check.reported_facts = reported_facts;
+        (self.feed_check.fidelity, self.feed_check.reported_facts) = (tail.fidelity, facts);
         self.feed_check.unknown = tail.unknown;
         self.feed_check.is_console_late = tail.is_console_late;
         self.feed_check.outside_input = tail.outside_input;

@@ -27,11 +27,9 @@ pub(super) struct WorkerRow {
     parks: u64,
 }
 
-/// What follows the tail. It is left out if there is nothing.
-#[derive(Default, Serialize, Deserialize)]
-pub(super) struct TailExtension {
-    pub workers: Vec<WorkerRow>,
-    pub reported_facts: Option<ReportedFacts>,
+/// Decodes what follows the tail: the workers, and what the program reports. `None` if it is malformed.
+pub(super) fn decode_tail_extension(bytes: &[u8]) -> Option<(Vec<WorkerRow>, Option<ReportedFacts>)> {
+    if bytes.is_empty() { Some(Default::default()) } else { pack::from_postcard_pair(bytes) }
 }
 
 impl Trace {
@@ -59,9 +57,12 @@ impl Trace {
     pub(super) fn encode_tail_extension(&self) -> Vec<u8> {
         let rows = self.workers().iter();
         let rows = rows.map(|worker| WorkerRow { lane: worker.lane.tail(), polls: worker.polls, parks: worker.parks });
-        let extension = TailExtension { workers: rows.collect(), reported_facts: self.reported_facts() };
-        let is_empty = extension.workers.is_empty() && extension.reported_facts.is_none();
-        if is_empty { Vec::new() } else { pack::to_postcard(&extension) }
+        let rows: Vec<WorkerRow> = rows.collect();
+        match self.reported_facts() {
+            None if rows.is_empty() => Vec::new(),
+            None => pack::to_postcard(&rows),
+            facts => pack::to_postcard(&(rows, facts)),
+        }
     }
 
     /// Restores the rows of all workers.
