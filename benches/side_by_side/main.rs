@@ -15,6 +15,7 @@ mod attach;
 mod frame;
 mod loops;
 mod machine;
+mod outside;
 mod paired;
 mod probe;
 mod recording;
@@ -64,6 +65,9 @@ struct Claim {
 const CLAIMS: &[Claim] = &[
     Claim { name: "probe_over_console", limit: Some(0.10), measure: probe::over_console },
     Claim { name: "probe_over_bare", limit: Some(1.03), measure: probe::over_bare },
+    Claim { name: "outside_probe_over_console", limit: Some(0.15), measure: outside::over_console },
+    Claim { name: "outside_probe_over_console_mt", limit: Some(0.15), measure: outside::over_console_on_workers },
+    Claim { name: "outside_probe_off_over_bare", limit: Some(1.03), measure: outside::off_over_bare },
     Claim { name: "ingest_over_push", limit: Some(8.0), measure: store::ingest_over_push },
     Claim { name: "bytes_per_event", limit: Some(24.0), measure: store::bytes_per_event },
     Claim { name: "frame_50m_over_50k", limit: Some(1.5), measure: frame::by_events },
