@@ -67,6 +67,7 @@ const CLAIMS: &[Claim] = &[
     Claim { name: "probe_over_bare", limit: Some(1.03), measure: probe::over_bare },
     Claim { name: "outside_probe_over_console", limit: Some(0.15), measure: outside::over_console },
     Claim { name: "outside_probe_over_console_mt", limit: Some(0.15), measure: outside::over_console_on_workers },
+    Claim { name: "outside_probe_over_dial9", limit: Some(0.5), measure: outside::over_dial9 },
     Claim { name: "outside_probe_off_over_bare", limit: Some(1.03), measure: outside::off_over_bare },
     Claim { name: "ingest_over_push", limit: Some(8.0), measure: store::ingest_over_push },
     Claim { name: "bytes_per_event", limit: Some(24.0), measure: store::bytes_per_event },

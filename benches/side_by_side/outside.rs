@@ -16,49 +16,54 @@ use crate::{ClaimResult, Effort};
 
 /// Arguments of a program: workers (0 for a current-thread runtime), tasks, polls of each, ns of work in each poll, and
 /// repetitions.
-type Load = [usize; 5];
+type LoadArguments = [usize; 5];
 
 /// Tasks that only wake themselves and yield, so that the overhead dominates.
-const fn yielding(workers: usize) -> Load {
+const fn yielding(workers: usize) -> LoadArguments {
     [workers, 100, 1_000, 0, 8]
 }
 
 /// A realistic load: 5 µs of work per poll.
-const WORKING: Load = [0, 1_000, 10, 5_000, 8];
+const WORKING: LoadArguments = [0, 1_000, 10, 5_000, 8];
 
 /// What is added per poll by the probe, divided by what console-subscriber's layer adds, on a current-thread runtime.
 pub fn over_console(effort: Effort) -> ClaimResult {
-    compare_with_console(effort, 0)
+    compare(effort, 0, ("console", Some("console")), "console-subscriber's layer")
 }
 
 /// As [`over_console`], on two workers.
 pub fn over_console_on_workers(effort: Effort) -> ClaimResult {
-    compare_with_console(effort, 2)
+    compare(effort, 2, ("console", Some("console")), "console-subscriber's layer")
 }
 
-fn compare_with_console(effort: Effort, workers: usize) -> ClaimResult {
-    let programs = [("bare", None), ("console", Some("console")), ("probed", Some("probe"))];
-    let Some([bare, console, probed]) = programs.map(build).into_iter().collect::<Option<Vec<_>>>().and_then(to_array)
+/// What is added per poll by the probe, divided by what dial9 adds, on a current-thread runtime.
+pub fn over_dial9(effort: Effort) -> ClaimResult {
+    compare(effort, 0, ("dial9", Some("dial9")), "dial9 with its disk buffer and task tracking")
+}
+
+fn compare(effort: Effort, workers: usize, rival: (&str, Option<&str>), rival_name: &str) -> ClaimResult {
+    let programs = [("bare", None), rival, ("probed", Some("probe"))];
+    let Some([bare, rival, probed]) = programs.map(build).into_iter().collect::<Option<Vec<_>>>().and_then(to_array)
     else {
         return ClaimResult::Skipped("the programs in benches/outside".to_owned());
     };
     let (load, counts) = (yielding(workers), Cell::new(StreamCounts::default()));
     let times = measure_rounds(
         effort.rounds(36),
-        &[&|| run(&bare, load), &|| run(&console, load), &|| run_attached(&probed, load, &counts)],
+        &[&|| run(&bare, load), &|| run(&rival, load), &|| run_attached(&probed, load, &counts)],
     );
     let spread = |of: fn(&[f64; 3]) -> f64| Spread::of(times.iter().map(of));
     let runtime = if workers == 0 { "a current-thread runtime".to_owned() } else { format!("{workers} workers") };
     let pairing = format!(
         "ns added per poll with its wake over a bare program of 100 tasks on {runtime} ({} ns a poll): {} by the probe, \
-         with hooks and a peer that reads, over {} by console-subscriber's layer; {} of {} records dropped",
+         with hooks and a peer that reads, over {} by {rival_name}; {} of {} records dropped",
         spread(|[bare, ..]| *bare),
         spread(|[bare, _, probed]| probed - bare),
-        spread(|[bare, console, _]| console - bare),
+        spread(|[bare, rival, _]| rival - bare),
         counts.get().dropped,
         counts.get().records,
     );
-    ClaimResult::Ratio { pairing, value: spread(|[bare, console, probed]| (probed - bare) / (console - bare)).median }
+    ClaimResult::Ratio { pairing, value: spread(|[bare, rival, probed]| (probed - bare) / (rival - bare)).median }
 }
 
 /// Time of a program with the probe to which nothing is attached, divided by that of a program without it.
@@ -67,7 +72,8 @@ pub fn off_over_bare(effort: Effort) -> ClaimResult {
     let Some([bare, probed]) = programs.map(build).into_iter().collect::<Option<Vec<_>>>().and_then(to_array) else {
         return ClaimResult::Skipped("the programs in benches/outside".to_owned());
     };
-    let measure = |load: Load| measure_rounds(effort.rounds(36), &[&|| run(&bare, load), &|| run(&probed, load)]);
+    let measure =
+        |load: LoadArguments| measure_rounds(effort.rounds(36), &[&|| run(&bare, load), &|| run(&probed, load)]);
     let (working, yielding) = (measure(WORKING), measure(yielding(0)));
     let spread = |times: &[[f64; 2]], of: fn(&[f64; 2]) -> f64| Spread::of(times.iter().map(of));
     let pairing = format!(
@@ -98,14 +104,14 @@ fn build((name, feature): (&str, Option<&str>)) -> Option<PathBuf> {
     command.status().is_ok_and(|status| status.success()).then(|| target.join("release").join(name))
 }
 
-fn command(program: &PathBuf, load: Load) -> Command {
+fn command(program: &PathBuf, load: LoadArguments) -> Command {
     let mut command = Command::new(program);
     command.args(load.map(|number| number.to_string())).stdout(Stdio::piped()).env_remove(SOCKET_VARIABLE);
     command
 }
 
 /// Runs a program and returns the median of its times.
-fn run(program: &PathBuf, load: Load) -> f64 {
+fn run(program: &PathBuf, load: LoadArguments) -> f64 {
     let output = command(program, load).output().expect("the program was built");
     median(&String::from_utf8_lossy(&output.stdout))
 }
@@ -122,7 +128,7 @@ struct StreamCounts {
 }
 
 /// Runs a program with a peer that reads its stream.
-fn run_attached(program: &PathBuf, load: Load, counts: &Cell<StreamCounts>) -> f64 {
+fn run_attached(program: &PathBuf, load: LoadArguments, counts: &Cell<StreamCounts>) -> f64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("probe.sock");
     let listener = UnixListener::bind(&path).expect("a socket");

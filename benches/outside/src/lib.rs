@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 /// What a program runs, from its arguments: `WORKERS TASKS POLLS_EACH WORK_NS REPETITIONS`.
 ///
@@ -17,6 +18,28 @@ pub struct Load {
     polls_each: usize,
     work_steps: u64,
     repetitions: usize,
+}
+
+/// How tasks are spawned.
+pub trait Spawner: 'static {
+    /// Spawns a task.
+    fn spawn<F>(future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+}
+
+/// Spawns with [`tokio::spawn`].
+struct TokioSpawner;
+
+impl Spawner for TokioSpawner {
+    fn spawn<F>(future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(future)
+    }
 }
 
 /// Pause between two repetitions.
@@ -49,18 +72,23 @@ impl Load {
 
     /// Runs the load and prints the time for each poll in nanoseconds, a line for each repetition.
     pub fn run(self, runtime: &Runtime) {
+        self.run_with::<TokioSpawner>(runtime);
+    }
+
+    /// As [`Self::run`], with tasks spawned in another way.
+    pub fn run_with<S: Spawner>(self, runtime: &Runtime) {
         runtime.block_on(async {
             for _ in 0..self.repetitions {
-                let took = tokio::spawn(self.repeat()).await.expect("the load does not panic");
+                let took = S::spawn(self.repeat::<S>()).await.expect("the load does not panic");
                 println!("{}", took.as_nanos() as f64 / (self.tasks * self.polls_each) as f64);
                 tokio::time::sleep(PAUSE).await;
             }
         });
     }
 
-    async fn repeat(self) -> Duration {
+    async fn repeat<S: Spawner>(self) -> Duration {
         let start = Instant::now();
-        let tasks: Vec<_> = (0..self.tasks).map(|_| tokio::spawn(self.run_task())).collect();
+        let tasks: Vec<_> = (0..self.tasks).map(|_| S::spawn(self.run_task())).collect();
         for task in tasks {
             task.await.expect("a task does not panic");
         }
