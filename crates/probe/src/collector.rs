@@ -136,14 +136,17 @@ impl Collector {
         if events::is_recording() {
             return;
         }
-        self.threads.append(&mut lock(&ARRIVALS).threads);
-        self.threads.retain_mut(|entry| !entry.reader.is_finished());
-        self.threads.iter_mut().for_each(|entry| entry.reader.clear());
-        let mut arrivals = lock(&ARRIVALS);
-        arrivals.names.clear();
-        drop(arrivals);
+        self.clear_threads();
+        lock(&ARRIVALS).names.clear();
         events::begin_recording();
         tracing_core::callsite::rebuild_interest_cache();
+    }
+
+    /// Discards all records, and the threads that have ended.
+    fn clear_threads(&mut self) {
+        self.threads.append(&mut lock(&ARRIVALS).threads);
+        self.threads.iter_mut().for_each(|entry| entry.reader.clear());
+        self.threads.retain_mut(|entry| !entry.reader.is_finished());
     }
 
     /// Gathers what lives for a new peer, which has no definitions yet.
@@ -158,6 +161,7 @@ impl Collector {
         if !recorder::is_enabled() {
             events::set_flag(events::RECORDING, false);
             tracing_core::callsite::rebuild_interest_cache();
+            self.clear_threads();
         }
     }
 

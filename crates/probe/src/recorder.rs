@@ -159,10 +159,11 @@ impl Recorder {
         })
     }
 
-    /// Removes segments as long as the others hold the time, or are too long.
+    /// Removes segments as long as the others hold the time, or are too long. The last two are kept in any case, so that
+    /// what just happened is never lost.
     fn remove_old(&mut self) {
         let bytes = |segment: &Segment| segment.snapshot.len() + segment.rounds.len();
-        while self.segments.len() > 1 {
+        while self.segments.len() > 2 {
             let is_long = self.segments.iter().map(bytes).sum::<usize>() > self.bytes_max;
             let is_old = self.segments.get(1).is_some_and(|second| second.start.elapsed() > self.duration);
             if !is_long && !is_old {

@@ -106,8 +106,8 @@ impl Builder {
     }
 
     /// Keeps the events of at least the last `duration` in memory, unless they need more than `bytes`. [`dump`] writes
-    /// them into a file, and `loopscope attach --dump` asks for them. Memory use may exceed `bytes` by a quarter, and
-    /// by a snapshot of all tasks and resources that live.
+    /// them into a file, and `loopscope attach --dump` asks for them. Memory use may exceed `bytes` by a quarter, by a
+    /// snapshot of all tasks and resources that live, and by what happens within some milliseconds.
     ///
     /// [`dump`]: crate::dump
     pub fn flight_recorder(mut self, duration: Duration, bytes: usize) -> Self {

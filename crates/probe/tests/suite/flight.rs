@@ -118,16 +118,16 @@ fn dumps_to_a_file_at_panics_and_to_a_peer() {
 
 #[test]
 fn old_events_are_removed_and_the_rest_is_complete() {
-    let mut program = Program::start(256);
+    let mut program = Program::start(1 << 10);
     let first = program.carry_out("5000");
-    let tasks: Vec<u64> = (0..20).map(|_| program.carry_out("5000")).collect();
+    let tasks: Vec<u64> = (0..40).map(|_| program.carry_out("5000")).collect();
     program.carry_out("dump");
     let length = std::fs::metadata(program.path("dump")).expect("file").len();
     let stream = read(&program.path("dump"));
     stream.check();
     assert_eq!(polls(&stream, first), 0, "the oldest");
     let last = *tasks.last().expect("tasks");
-    assert!(polls(&stream, last) > 0 && length < 4 << 20, "{length} bytes");
+    assert!(polls(&stream, last) > 0 && length < 8 << 20, "{length} bytes");
     for task in tasks.iter().filter(|&&task| polls(&stream, task) > 0) {
         assert!(stream.of_kind(RecordKind::Spawn).any(|event| event.subject == *task), "task {task} is unknown");
     }
