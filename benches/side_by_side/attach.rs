@@ -57,9 +57,9 @@ impl Drop for ClientProcess {
 }
 
 /// The observed program.
-struct ObservedApp(Child);
+struct SleepingApp(Child);
 
-impl ObservedApp {
+impl SleepingApp {
     fn start(port: u16) -> Option<Self> {
         // Benches do not build examples.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -80,7 +80,7 @@ impl ObservedApp {
     }
 }
 
-impl Drop for ObservedApp {
+impl Drop for SleepingApp {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -101,7 +101,7 @@ pub fn cpu_over_console(effort: Effort) -> ClaimResult {
     let Ok(port) = free.map(|address| address.port()) else {
         return ClaimResult::Skipped("a free port".to_owned());
     };
-    let Some(app) = ObservedApp::start(port) else {
+    let Some(app) = SleepingApp::start(port) else {
         return ClaimResult::Skipped("the example `app`, in release: cargo build --release --example app".to_owned());
     };
     let address = format!("http://127.0.0.1:{port}");
