@@ -2,6 +2,7 @@
 
 mod assertion;
 mod attach;
+mod attach_target;
 mod catalog;
 mod doctor;
 mod exec;
@@ -75,11 +76,11 @@ struct ScreenArgs {
 enum CliCommand {
     /// Run a workload
     Run(run::RunArgs),
-    /// Attach to running apps that use console-subscriber
+    /// Attach to running apps
     Attach(attach::AttachArgs),
-    /// Start an app that uses console-subscriber and inspect it
+    /// Start an app and inspect it
     Exec(exec::ExecArgs),
-    /// Open a loopscope archive or a console-subscriber recording
+    /// Open an archive, a flight recording or a recording
     Open(open::OpenArgs),
     /// Diagnose why an app shows no tasks or incomplete data
     Doctor(doctor::DoctorArgs),

@@ -2,6 +2,7 @@
 //!
 //! Nothing past this module depends on where an event came from.
 
+pub mod app_probe;
 pub mod archive;
 pub(crate) mod await_resolver;
 pub(crate) mod console;
@@ -9,4 +10,5 @@ pub(crate) mod console_health;
 pub(crate) mod probe;
 pub mod recording;
 pub(crate) mod time_map;
+mod tokio_names;
 pub mod wire;

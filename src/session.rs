@@ -18,6 +18,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod app_probe;
 mod archive;
 mod archiving;
 mod attach;
@@ -30,6 +31,7 @@ mod notes;
 mod recording;
 mod sources;
 
+pub use app_probe::{ProbeSession, ProbedProcess, connect_to, missing_facts, probed_processes, save_flight_recording};
 pub use archive::{ArchiveOpenError, ArchiveSession, archive_head};
 pub use archiving::{ArchiveFile, ArchivingSession};
 pub use attach::AttachSession;

@@ -46,6 +46,7 @@ mod pause;
 mod processor_waits;
 mod ready_queue;
 mod recording_stats;
+mod reported_facts;
 mod resource;
 mod retention;
 mod stats;
@@ -60,6 +61,8 @@ mod unknown_counts;
 mod wake_source;
 mod wakes;
 mod window;
+mod worker;
+mod worker_ingest;
 
 pub use await_site::{AwaitKind, AwaitSite};
 pub use awaits::{Await, AwaitOutcome, Awaits};
@@ -68,7 +71,7 @@ pub use evicted_tasks::EvictedTasks;
 pub use feed_check::FeedDisagreement;
 pub use fidelity::Fidelity;
 pub use gap::Gap;
-pub use id::{AwaitId, ResourceId, SiteId, TaskId};
+pub use id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 pub use lane::{Cycle, Lane, LaneTotals};
 pub use lane_cell::{Axis, LaneCell, column_edge};
 pub use location::Location;
@@ -76,6 +79,7 @@ pub use loop_counts::{LoopCounts, TaskStateCounts};
 pub use output::{ERROR_MARK, OUTPUT_LINES_MAX, OutputLine, OutputLog, panic_place};
 pub use pause::{Pause, PauseReason};
 pub use recording_stats::{MalformedLine, RecordingStats};
+pub use reported_facts::ReportedFacts;
 pub use resource::{
     Acquisition, LostNotification, Resource, ResourceAttribute, ResourceEntry, ResourceKind, Resources,
     UnawaitedCoroutine,
@@ -88,6 +92,7 @@ pub use tasks::Tasks;
 pub use time::Nanos;
 pub use unknown_counts::UnknownCounts;
 pub use wake_source::WakeSource;
+pub use worker::{WORKERS_MAX, Worker, WorkerActivity, WorkerTotals};
 
 use feed_check::FeedCheck;
 use history::History;
@@ -231,9 +236,27 @@ impl Trace {
         &self.history.awaits
     }
 
-    /// Returns the inferred owner of a lock of an external app: the task whose call acquired it last, while the lock is
-    /// reported as locked. `None` if that is not known.
+    /// Sets what a program with the probe reports.
+    pub fn set_reported_facts(&mut self, facts: ReportedFacts) {
+        self.feed_check.reported_facts = Some(facts);
+    }
+
+    /// Returns what a program with the probe reports; `None` for any other source.
+    pub fn reported_facts(&self) -> Option<ReportedFacts> {
+        self.feed_check.reported_facts
+    }
+
+    /// Returns whether the program reports which tasks own its locks. If not, [`Self::lock_owner`] infers it.
+    pub fn are_owners_reported(&self) -> bool {
+        !self.is_external() || self.history.resources.acquisitions().next().is_some()
+    }
+
+    /// Returns the inferred owner of a lock of an external app that does not report owners: the task whose call acquired
+    /// it last, while the lock is reported as locked. `None` if that is not known.
     pub fn lock_owner(&self, lock: ResourceId) -> Option<TaskId> {
+        if self.are_owners_reported() {
+            return None;
+        }
         let entry = self.history.resources.entry(lock).filter(|entry| entry.dropped_at().is_none())?;
         let owner = self.history.lock_owners.last_owner(lock).filter(|_| entry.is_owned_exclusively())?;
         self.task(owner).filter(|task| task.outcome.is_none()).map(|task| task.id)
@@ -247,6 +270,16 @@ impl Trace {
     /// Returns the loop's own lane, in which a turn counts as a poll and a park as waiting.
     pub fn loop_lane(&self) -> &Lane {
         &self.history.loop_lane
+    }
+
+    /// Returns the workers of the runtime, by id. Empty if they are not known.
+    pub fn workers(&self) -> &[Worker] {
+        &self.history.workers
+    }
+
+    /// Returns the worker `id`, or `None` if it does not exist.
+    pub fn worker(&self, id: WorkerId) -> Option<&Worker> {
+        self.history.workers.get(id.index())
     }
 
     /// Returns the lines that the program printed.

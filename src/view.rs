@@ -4,6 +4,7 @@
 //! tabs        one per session, if there are several
 //! header      chess-async   PAUSED   12m 30s   virtual clock ×3600
 //! banner      connection problems, breakpoint hit, outcome of the run
+//! workers     what each worker does, if that is known
 //! timeline    tasks ──────────────────────┬ details: the selected task,
 //!             labels │ lanes on one axis  │ its await and location,
 //! loop strip  busy and ready queue        │ its last waker, its counts
@@ -35,6 +36,7 @@ mod tabs;
 mod text;
 mod theme;
 mod timeline;
+mod worker_strip;
 
 pub use scene::Scene;
 pub use theme::{Palette, Theme};
@@ -77,6 +79,7 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> ScreenGeometry {
             }
             geometry.page_row_count = scene.model.dashboard.list_count(session.trace(), scene.model.findings.as_ref());
             geometry.lanes = to_screen_rect(areas.timeline.lanes(areas.timeline.rows));
+            geometry.workers = to_screen_rect(worker_strip::worker_rows(areas.workers, session.trace()));
             geometry.minimap = to_screen_rect(areas.timeline.lanes(areas.timeline.minimap));
             geometry.output = to_screen_rect(layout::below_rule(areas.output));
             geometry.details = to_screen_rect(layout::below_rule(areas.details));
@@ -117,6 +120,7 @@ fn dashboard_content(
     let trace = session.trace();
     layout::DashboardContent {
         tasks: trace.tasks().len(),
+        workers: trace.workers().len(),
         output_lines: trace.output().lines().len(),
         banner_rows: banner::row_count(session, status, area.height),
         has_tabs: model.tabs.is_bar_visible(),
@@ -134,6 +138,7 @@ fn render_dashboard(buffer: &mut Buffer, scene: Scene<'_>, session: &dyn Session
     tabs::render(buffer, scene.theme, &scene.model.tabs, areas.tabs);
     header::render(buffer, session_scene, areas.header);
     banner::render(buffer, session_scene, areas.banner);
+    worker_strip::render(buffer, session_scene, areas.workers, &areas.timeline);
     timeline::render(buffer, session_scene, &areas.timeline);
     page::render(buffer, session_scene, areas.page);
     loop_strip::render(buffer, session_scene, areas.loop_strip, &areas.timeline);

@@ -15,14 +15,15 @@ const TASKS: &str = "10000";
 const INTERVAL: &str = "100ms";
 
 /// A client on its own pseudo-terminal; killed when dropped.
-struct ClientProcess {
+pub struct ClientProcess {
     child: Box<dyn portable_pty::Child + Send + Sync>,
     /// Keeps the terminal open.
     _screen: Box<dyn portable_pty::MasterPty + Send>,
 }
 
 impl ClientProcess {
-    fn start(words: &[&str]) -> Option<Self> {
+    /// Starts a client with these words; `None` if that fails.
+    pub fn start(words: &[&str]) -> Option<Self> {
         let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).ok()?;
         let mut command = CommandBuilder::new(words[0]);
@@ -56,9 +57,9 @@ impl Drop for ClientProcess {
 }
 
 /// The observed program.
-struct ObservedApp(Child);
+struct SleepingApp(Child);
 
-impl ObservedApp {
+impl SleepingApp {
     fn start(port: u16) -> Option<Self> {
         // Benches do not build examples.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -79,7 +80,7 @@ impl ObservedApp {
     }
 }
 
-impl Drop for ObservedApp {
+impl Drop for SleepingApp {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -100,7 +101,7 @@ pub fn cpu_over_console(effort: Effort) -> ClaimResult {
     let Ok(port) = free.map(|address| address.port()) else {
         return ClaimResult::Skipped("a free port".to_owned());
     };
-    let Some(app) = ObservedApp::start(port) else {
+    let Some(app) = SleepingApp::start(port) else {
         return ClaimResult::Skipped("the example `app`, in release: cargo build --release --example app".to_owned());
     };
     let address = format!("http://127.0.0.1:{port}");

@@ -1,4 +1,4 @@
-//! Writes the fuzz seeds: small valid files of each kind.
+//! Writes the fuzz seeds: small valid files of each kind. The archives named `version3-…` are from an earlier version.
 
 use std::fs;
 use std::io;
@@ -14,10 +14,12 @@ use loopscope::control::RunOutcome;
 use loopscope::feed::archive::{ArchiveHeader, ArchivedParam, ArchiveWriter, encode_beginning};
 use loopscope::internals::feed::{ConsoleDecoder, PollSource};
 use loopscope::feed::wire::ConsoleMessage;
-use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, RecordingStats, TaskId, Trace};
+use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, RecordingStats, TaskId, Trace, WorkerId};
 use prost::Message as _;
 use prost_types::Timestamp;
 
+#[path = "../../tests/suite/probe_stream.rs"]
+mod probe_stream;
 #[path = "../../benches/synthetic.rs"]
 mod synthetic;
 
@@ -57,6 +59,33 @@ fn evicted_tasks() -> Vec<u8> {
         writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
     }
     bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Cancelled), "").expect("fits into one chunk"));
+    bytes
+}
+
+/// An archive of a program with two workers, in sealed blocks and in its tail.
+fn workers() -> Vec<u8> {
+    let mut bytes = encode_beginning(&ArchiveHeader { name: "seed".to_owned(), source: "attach".to_owned(), ..ArchiveHeader::default() });
+    let (mut trace, mut writer) = (Trace::default(), ArchiveWriter::default());
+    trace.set_external();
+    for index in 0..3 {
+        trace.apply(Event::Spawn { task: TaskId::from_index(index), at: 0, meta: Box::default() });
+    }
+    for index in 0..2 {
+        trace.apply(Event::NewWorker { id: WorkerId::from_index(index), at: 0, name: "tokio-rt-worker".into() });
+    }
+    for round in 0..120 {
+        let (task, worker) = (TaskId::from_index(round % 3), WorkerId::from_index(round / 2 % 2));
+        let at = round as u64 * 10;
+        trace.apply(Event::WorkerUnpark { worker, at });
+        trace.apply(Event::PollStart { task, at: at + 1 });
+        trace.apply(Event::PollWorker { task, worker });
+        trace.apply(Event::PollEnd { task, at: at + 4 });
+        trace.apply(Event::WorkerPark { worker, at: at + 5 });
+        trace.apply(Event::Wake { task, at: at + 8, source: WakeSource::Driver });
+    }
+    writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
+    writer.flush(&mut bytes).expect("writing to memory cannot fail");
+    bytes.extend(writer.encode_tail(&trace, Some(&RunOutcome::Detached), "").expect("fits into one chunk"));
     bytes
 }
 
@@ -188,10 +217,12 @@ fn main() -> io::Result<()> {
         fs::create_dir_all(folder.join(kind))?;
         fs::write(folder.join(kind).join(name), bytes)
     };
+    write("app_probe", "every-kind", probe_stream::seed().bytes())?;
     write("archive", "complete", &archive(EventMix::Full, 4, 900, true))?;
     write("archive", "polls", &archive(EventMix::PollsOnly, 2, 400, true))?;
     write("archive", "truncated", &archive(EventMix::Full, 2, 600, false))?;
     write("archive", "attached", &attached())?;
+    write("archive", "workers", &workers())?;
     write("archive", "evicted-tasks", &evicted_tasks())?;
     write("recording", "one-task", recording().as_bytes())?;
     write("wire", "five-updates", &wire())

@@ -161,8 +161,8 @@ pub const COLUMNS: &[TaskColumn] = &[
         description: "number of live waker clones, if the feed reports them",
         is_number: true,
         lookup_cost: 1,
-        key: |_, task| SortKey::Number(live_wakers(task).unwrap_or(0)),
-        text: |context, task| live_wakers(task).map_or_else(String::new, |wakers| current_count(context, wakers)),
+        key: |_, task| SortKey::Number(task.live_wakers().unwrap_or(0)),
+        text: |context, task| task.live_wakers().map_or_else(String::new, |wakers| current_count(context, wakers)),
     },
     TaskColumn {
         title: "busy",
@@ -233,8 +233,8 @@ pub const COLUMNS: &[TaskColumn] = &[
         description: "time of the last wake",
         is_number: true,
         lookup_cost: 1,
-        key: |_, task| SortKey::Number(last_woken_at(task).unwrap_or(0)),
-        text: |context, task| match last_woken_at(task).filter(|at| *at <= context.now) {
+        key: |_, task| SortKey::Number(task.last_woken_at().unwrap_or(0)),
+        text: |context, task| match task.last_woken_at().filter(|at| *at <= context.now) {
             Some(at) => time::compact(at),
             None => String::new(),
         },
@@ -254,6 +254,16 @@ pub const COLUMNS: &[TaskColumn] = &[
             Some(wake) => describe_waker(context.trace, task.id, wake),
             None => String::new(),
         },
+    },
+    TaskColumn {
+        title: "worker",
+        width: 7,
+        description: "worker that ran its last poll, if known",
+        is_number: true,
+        // An earlier poll is in a packed block.
+        lookup_cost: 5,
+        key: |context, task| SortKey::Number(task.worker_at(context.now).map_or(0, |worker| worker.number().into())),
+        text: |context, task| task.worker_at(context.now).map_or_else(String::new, |worker| worker.index().to_string()),
     },
     TaskColumn {
         title: "kind",
@@ -321,10 +331,6 @@ fn current_count(context: ColumnContext<'_>, count: u64) -> String {
     if context.is_past { "-".to_owned() } else { compact_count(count) }
 }
 
-fn live_wakers(task: &Task) -> Option<u64> {
-    task.waker_counts().map(|(clones, drops)| clones.saturating_sub(drops))
-}
-
 fn life_ns(context: ColumnContext<'_>, task: &Task) -> u64 {
     task.lane.ended_at().map_or(context.now, |ended| ended.min(context.now)).saturating_sub(task.lane.spawned_at())
 }
@@ -355,11 +361,6 @@ fn compact_count(count: u64) -> String {
         1_000_000..=999_999_999 => format!("{:.1}M", count as f64 / 1e6),
         _ => format!("{:.1}G", count as f64 / 1e9),
     }
-}
-
-/// Returns when the task was last woken, as far as it was observed or reported.
-fn last_woken_at(task: &Task) -> Option<Nanos> {
-    task.last_wake.map(|(at, _)| at).max(task.sampled_wake())
 }
 
 #[cfg(test)]

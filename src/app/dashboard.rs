@@ -3,6 +3,7 @@
 mod mouse;
 mod pages;
 mod selection;
+mod workers;
 
 use super::action::Action;
 use super::columns::COLUMNS;

@@ -32,6 +32,8 @@ pub struct ScreenGeometry {
     pub titles: CellRect,
     /// The lanes without their labels; each column is an interval of the axis.
     pub lanes: CellRect,
+    /// The rows of the worker strip, one for each worker that it shows.
+    pub workers: CellRect,
     /// The minimap of the whole run.
     pub minimap: CellRect,
     /// The output pane.

@@ -202,6 +202,7 @@ pub const MOUSE_BINDINGS: &[MouseBinding] = &[
         scope: Dashboard,
         description: "select a task; on its lane: set the time cursor; on a column title: sort",
     },
+    MouseBinding { gesture: "click", scope: Dashboard, description: "on a worker: select the task that it polls" },
     MouseBinding { gesture: "wheel", scope: Dashboard, description: "scroll; with ctrl or shift: zoom at the pointer" },
     MouseBinding { gesture: "click", scope: Picker, description: "choose a workload, or focus a pane" },
     MouseBinding { gesture: "wheel", scope: Picker, description: "previous or next workload; on the script: scroll" },

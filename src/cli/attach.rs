@@ -1,21 +1,21 @@
-//! The command `attach`: watches running apps through their console.
+//! The command `attach`: watches running apps through their probe or their console.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
+use super::attach_target::{AttachTarget, choose_at_terminal, default_target, refuse_to_choose};
 use super::exit::{CliExit, OperationError, print_error};
-use super::external_app::{run_source, source_folder};
+use super::external_app::source_folder;
 use super::headless;
 use super::open_recording::open_recording;
 use super::record::{self, RecordArgs};
 use super::report_args::ReportArgs;
 use super::screen;
 use super::terminal_check::ensure_terminal;
-use crate::control::{ConnectionState, FeedChoice, duration};
-use crate::feed::wire::{ConsoleAddress, DEFAULT_ADDRESS};
-use crate::session::{self, AttachSession, ReadUntil, Session};
+use crate::control::{ConnectionState, duration};
+use crate::session::{self, ReadUntil, Session, connect_to, save_flight_recording};
 use crate::settings::Settings;
 
 /// Maximum time that a headless attach without `--for` waits for an answer.
@@ -23,24 +23,36 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
-  loopscope attach                            attach to 127.0.0.1:6669
-  loopscope attach 7000 unix:/tmp/app.sock    attach to two apps
+  loopscope attach                            attach to the running app
+  loopscope attach pid:1234                   attach to the probe of process 1234
+  loopscope attach 7000 unix:/tmp/app.sock    attach to two apps through their consoles
+  loopscope attach --dump crash.lsprobe       save the flight recording of the running app
   loopscope attach --for 3s --headless --json > report.json
   loopscope attach --record app.loop          write an archive
   loopscope attach --for 3s --headless --assert 'loop.polls > 0'
 
-The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and \
-with RUSTFLAGS=\"--cfg tokio_unstable\".";
+Without an address, loopscope attaches to the running app of this user that has the probe. If there are several, it \
+asks for one. If there is none, it attaches to the console at 127.0.0.1:6669.
+
+An app has the probe if it calls loopscope_probe::init(), and a console if it calls console_subscriber::init(). It must \
+be built with tokio's feature `tracing` and with RUSTFLAGS=\"--cfg tokio_unstable\".";
 
 /// Arguments of `loopscope attach`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct AttachArgs {
-    /// Addresses of the apps' consoles
+    /// Apps to attach to [default: the running app]
     ///
-    /// Forms of an address: http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
-    #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
-    addresses: Vec<ConsoleAddress>,
+    /// By default the running app that has the probe, else http://127.0.0.1:6669.
+    ///
+    /// pid:PID is the probe of a process. An app's console is http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
+    #[arg(value_name = "ADDR")]
+    addresses: Vec<AttachTarget>,
+    /// Save the flight recording of the app to this file, and exit
+    ///
+    /// The app must have the probe, and its flight recorder must be on. `loopscope open FILE` shows the file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["recording", "headless", "for", "path"])]
+    dump: Option<PathBuf>,
     /// Follow a growing recording instead of a console
     ///
     /// An app writes a recording if TOKIO_CONSOLE_RECORD_PATH names a file.
@@ -76,7 +88,7 @@ impl AttachArgs {
 
     /// Returns the number of addresses, including the default one.
     pub fn address_count(&self) -> usize {
-        self.addresses.len()
+        self.addresses.len().max(1)
     }
 }
 
@@ -86,50 +98,72 @@ pub(super) fn attach(args: &AttachArgs, settings: &Settings) -> anyhow::Result<C
         let headless = args.headless.then_some((&args.report_args, args.r#for));
         return open_recording(recording, ReadUntil::UserQuit, &args.record, headless, settings);
     }
+    if let Some(file) = &args.dump {
+        return dump(args, file);
+    }
     if args.headless {
         return attach_headless(args, settings);
     }
     ensure_terminal()?;
     let folder = source_folder_arg(args)?;
+    let targets = match args.addresses.as_slice() {
+        [] => vec![default_target(choose_at_terminal)?],
+        named => named.to_vec(),
+    };
     let mut archive_files = args.record.file_series();
     let mut sessions: Vec<Box<dyn Session>> = Vec::new();
-    for address in &args.addresses {
+    for target in &targets {
         let file = archive_files.next()?;
-        let head = session::archive_head(&run_source(address), FeedChoice::Console);
-        sessions.push(record::archive_session(file, start(address, folder.clone(), settings)?, head)?);
+        let session = target.start(folder.clone(), settings)?.into_session();
+        let head = session::archive_head(&target.run_source(), session.status().feed);
+        sessions.push(record::archive_session(file, session, head)?);
     }
     screen::watch(sessions, archive_files, settings)
 }
 
 /// Attaches to one app without a screen.
 fn attach_headless(args: &AttachArgs, settings: &Settings) -> anyhow::Result<CliExit> {
-    let [address] = args.addresses.as_slice() else {
-        bail!("--headless takes only one address\nhelp: run `loopscope attach --headless` once for each address");
+    let target = match args.addresses.as_slice() {
+        [] => default_target(refuse_to_choose)?,
+        [target] => target.clone(),
+        _ => bail!("--headless takes only one address\nhelp: run `loopscope attach --headless` once for each address"),
     };
     let folder = source_folder_arg(args)?;
-    let (file, source) = (args.record.file()?, run_source(address));
-    let mut session = start(address, folder, settings)?;
+    let (file, source) = (args.record.file()?, target.run_source());
+    let mut session = target.start(folder, settings)?;
     if args.r#for.is_none() {
         session.set_answer_timeout(ANSWER_TIMEOUT);
     }
     let (report_args, thresholds) = (&args.report_args, &settings.thresholds);
+    let session = session.into_session();
     let (exit, status) = headless::archive_and_report(file, session, args.r#for, &source, thresholds, report_args)?;
     let has_data = |state| matches!(state, ConnectionState::Live | ConnectionState::Lost);
     if let Some(connection) =
         status.connection.filter(|connection| has_data(connection.state) && !connection.note.is_empty())
     {
-        print_error(&format!("{address}: {}", connection.note));
+        print_error(&format!("{target}: {}", connection.note));
     }
     Ok(exit)
+}
+
+/// Saves the flight recording of an app.
+fn dump(args: &AttachArgs, file: &Path) -> anyhow::Result<CliExit> {
+    let target = match args.addresses.as_slice() {
+        [] => default_target(refuse_to_choose)?,
+        [target] => target.clone(),
+        _ => bail!("--dump takes only one address"),
+    };
+    let AttachTarget::Process(pid) = target else {
+        bail!("--dump: no running app has the probe\nhelp: name one, such as `loopscope attach --dump FILE pid:1234`");
+    };
+    let cannot_save = |error: String| OperationError(format!("cannot save the flight recording of pid:{pid}: {error}"));
+    let stream = connect_to(pid).map_err(|error| cannot_save(error.to_string()))?;
+    let bytes = save_flight_recording(&stream, file).map_err(cannot_save)?;
+    print_error(&format!("saved {bytes} bytes to `{0}`; `loopscope open {0}` shows them", file.display()));
+    Ok(CliExit::Success)
 }
 
 /// Returns the checked folder of `--source`, if given.
 fn source_folder_arg(args: &AttachArgs) -> anyhow::Result<Option<PathBuf>> {
     args.source.as_deref().map(source_folder).transpose()
-}
-
-/// Starts a session for `address`.
-fn start(address: &ConsoleAddress, folder: Option<PathBuf>, settings: &Settings) -> anyhow::Result<AttachSession> {
-    let session = AttachSession::start_with_source_folder(folder, address, settings.memory_bytes);
-    session.context(OperationError("cannot create a thread".to_owned()))
 }

@@ -1,13 +1,17 @@
-//! The command `doctor`: diagnoses why an app shows no tasks, with a cause and a remedy for each problem.
+//! The command `doctor`: diagnoses why an app shows no tasks or incomplete data, with a cause and a remedy for each
+//! problem.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use super::attach_target::AttachTarget;
 use super::exit::{CliExit, OperationError, to_stdout};
 use crate::feed::console_health::{ConsoleHealth, HealthCheck, HealthLevel};
 use crate::feed::wire::{ConsoleAddress, ConsoleConnection, DEFAULT_ADDRESS};
+use crate::insight::units::pluralize;
 use crate::lab::untraced_dispatch;
 use crate::sanitize::sanitize;
+use crate::session::{ProbedProcess, missing_facts, probed_processes};
 
 /// Minimum number of updates to receive: the full one, its repetition, and one with changes.
 const UPDATES_MIN: usize = 3;
@@ -20,7 +24,8 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
-  loopscope doctor
+  loopscope doctor                            all running apps with the probe, else the default console
+  loopscope doctor pid:1234
   loopscope doctor http://127.0.0.1:7000
   loopscope doctor unix:/tmp/app.sock
 
@@ -30,26 +35,75 @@ Exit codes: 0 data is available, 1 no data is available.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
-    /// Address of the app's console
+    /// App to diagnose [default: the running apps]
     ///
-    /// Forms of an address: http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
-    #[arg(value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
-    address: ConsoleAddress,
+    /// By default the running apps that have the probe, else http://127.0.0.1:6669.
+    ///
+    /// pid:PID is the probe of a process. An app's console is http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
+    #[arg(value_name = "ADDR")]
+    address: Option<AttachTarget>,
 }
 
-/// Examines the console at the address and prints the diagnosis.
+/// Examines the app, or all apps with the probe, and prints the diagnosis.
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<CliExit> {
+    let found = || probed_processes().map_err(|error| OperationError(error.to_string()));
+    let diagnoses = match &args.address {
+        Some(AttachTarget::Console(address)) => vec![diagnose_console(address)?],
+        Some(AttachTarget::Process(pid)) => {
+            let found = found()?.into_iter().find(|process| process.pid == *pid);
+            vec![found.as_ref().map_or_else(|| unknown_process(*pid), diagnose_process)]
+        }
+        None => match found()?.as_slice() {
+            [] => vec![diagnose_console(&DEFAULT_ADDRESS.parse()?)?],
+            found => found.iter().map(diagnose_process).collect(),
+        },
+    };
+    to_stdout(|out| {
+        diagnoses.iter().try_for_each(|(name, lines)| {
+            writeln!(out, "{}", sanitize(name))?;
+            lines.iter().try_for_each(|line| write_line(line, out))
+        })
+    })?;
+    let mut lines = diagnoses.iter().flat_map(|(_, lines)| lines);
+    let has_failed = lines.any(|line| line.level == HealthLevel::Error);
+    Ok(if has_failed { CliExit::Failed } else { CliExit::Success })
+}
+
+/// What was examined, and its diagnosis.
+type Diagnosis = (String, Vec<HealthCheck>);
+
+/// Examines a console.
+fn diagnose_console(address: &ConsoleAddress) -> anyhow::Result<Diagnosis> {
     let lines = tracing::dispatcher::with_default(&untraced_dispatch(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map(|runtime| runtime.block_on(examine(&args.address)))
+        runtime.map(|runtime| runtime.block_on(examine(address)))
     });
     let lines = lines.map_err(|error| OperationError(format!("cannot create a runtime: {error}")))?;
-    to_stdout(|out| {
-        writeln!(out, "{}", sanitize(&args.address.to_string()))?;
-        lines.iter().try_for_each(|line| write_line(line, out))
-    })?;
-    let has_failed = lines.iter().any(|line| line.level == HealthLevel::Error);
-    Ok(if has_failed { CliExit::Failed } else { CliExit::Success })
+    Ok((address.to_string(), lines))
+}
+
+/// Examines an app with the probe by what it says about itself.
+fn diagnose_process(process: &ProbedProcess) -> Diagnosis {
+    let name = format!("pid:{} {}", process.pid, process.name());
+    let hello = match &process.hello {
+        Ok(hello) => hello,
+        Err(reason) => return (name, vec![HealthCheck::error(reason.clone(), HELP_SILENT_PROBE)]),
+    };
+    let has_tasks = pluralize(hello.tasks, "task");
+    let mut lines = vec![HealthCheck::ok(format!("the app has the probe {}, and {has_tasks}", hello.probe))];
+    for (cause, remedy) in missing_facts(hello.facts) {
+        let level = if hello.facts.polls { HealthLevel::Warning } else { HealthLevel::Error };
+        lines.push(HealthCheck { level, cause: cause.to_owned(), remedy: remedy.to_owned() });
+    }
+    if !hello.allows_control {
+        lines.push(HealthCheck::ok("it does not permit control: loopscope_probe::init().allow_control() permits it"));
+    }
+    (name, lines)
+}
+
+fn unknown_process(pid: u32) -> Diagnosis {
+    let cause = "no socket of a probe belongs to this process".to_owned();
+    (format!("pid:{pid}"), vec![HealthCheck::error(cause, HELP_NO_PROBE)])
 }
 
 fn write_line(line: &HealthCheck, out: &mut dyn Write) -> std::io::Result<()> {
@@ -102,6 +156,14 @@ async fn examine(address: &ConsoleAddress) -> Vec<HealthCheck> {
 const HELP_NOT_LISTENING: &str = "start the app with console_subscriber::init() as the first call in main; \
                                   TOKIO_CONSOLE_BIND sets its address (default 127.0.0.1:6669); or start it with \
                                   `loopscope exec -- COMMAND`";
+
+/// Help if a process has no probe.
+const HELP_NO_PROBE: &str = "call loopscope_probe::init() first in main, and start the app as this user; if it uses \
+                             console-subscriber, name the address of its console instead";
+
+/// Help if an app with the probe does not describe itself.
+const HELP_SILENT_PROBE: &str = "check whether the app is stopped, and whether it uses a loopscope-probe of the same \
+                                 release";
 
 /// Help if the app disconnected.
 const HELP_DISCONNECTED: &str = "check whether the app still runs, and what it wrote to standard error";

@@ -1,4 +1,4 @@
-//! The command `exec`: starts an app that uses console-subscriber and watches it.
+//! The command `exec`: starts an app that has the probe or uses console-subscriber, and watches it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,9 +26,9 @@ Examples:
   loopscope exec --record app.loop -- ./my-app
   loopscope exec --headless --json -- ./my-app < input > report.json
 
-The app must call console_subscriber::init(), and must be built with tokio's feature `tracing` and \
-with RUSTFLAGS=\"--cfg tokio_unstable\". loopscope sets the app's console to a free port and \
-the app's recording to a pipe.
+The app must call loopscope_probe::init() or console_subscriber::init(), and must be built with tokio's feature \
+`tracing` and with RUSTFLAGS=\"--cfg tokio_unstable\". An app with the probe connects to a socket of loopscope, and can be \
+paused and stepped. Of any other app, loopscope sets the console to a free port and the recording to a pipe.
 
 When loopscope exits, it terminates the app and its process group. Exception: with --headless and a terminal as \
 standard input, the app shares loopscope's process group, and its child processes are not terminated.";
@@ -99,6 +99,7 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
     let started = ExecSession::start(&args.command, stdin, settings.memory_bytes);
     let mut session = started.context(OperationError(format!("cannot start observing `{name}`")))?;
+    session = session.with_thresholds(settings.thresholds);
     if let Some(folder) = folder {
         session = session.with_source_folder(folder);
     }

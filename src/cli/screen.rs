@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use super::attach_target::AttachTarget;
 use super::catalog::user_folder;
 use super::exit::{CliExit, OperationError, print_error};
-use super::external_app;
 use super::plan::RunPlan;
 use super::record::{self, ArchiveFileSeries};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
-use crate::feed::wire::ConsoleAddress;
 use crate::insight::units::human_ns;
 use crate::lab::ConsoleListener;
 use crate::report::RunSource;
-use crate::session::{self, ArchiveFile, AttachSession, LabSession, LaunchRequest, Launcher, Session};
+use crate::session::{self, ArchiveFile, LabSession, LaunchRequest, Launcher, Session};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, ScreenOptions, StartScreen};
 use crate::trace::{Nanos, Trace};
@@ -129,11 +128,10 @@ impl Launcher for ScreenLauncher {
     }
 
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
-        let address = address.parse::<ConsoleAddress>().map_err(|error| error.to_string())?;
+        let target = address.parse::<AttachTarget>().map_err(|error| error.to_string())?;
         let file = self.archive_files.next().map_err(|error| format!("{error:#}"))?;
-        let session = AttachSession::start(&address, self.settings.memory_bytes);
-        let session = session.map_err(|error| format!("cannot create a thread: {error}"))?;
-        let head = session::archive_head(&external_app::run_source(&address), FeedChoice::Console);
+        let session = target.start(None, &self.settings).map_err(|error| format!("{error:#}"))?.into_session();
+        let head = session::archive_head(&target.run_source(), session.status().feed);
         record::archive_session(file, session, head).map_err(|error| format!("{error:#}"))
     }
 

@@ -9,7 +9,8 @@
 //! everything that still changes; the next one overwrites it.
 //!
 //! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
-//! it lacks its newest end, a few seconds at most. The format version is 3; earlier ones were never released.
+//! it lacks its newest end, a few seconds at most. The format version is 4. Version 3, which has no workers, is read as
+//! well; earlier ones were never released.
 //!
 //! ```
 //! use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
@@ -45,8 +46,11 @@ use crate::control::RunOutcome;
 /// First bytes of a file.
 const MAGIC: &[u8; 10] = b"loopscope\0";
 
-/// Format version that is written, and the only one that is read.
-const VERSION: u16 = 3;
+/// Format version that is written. Version 3 differs only in that it has no workers.
+const VERSION: u16 = 4;
+
+/// Oldest format version that is read.
+const OLDEST_VERSION: u16 = 3;
 
 /// Longest payload of a chunk.
 const CHUNK_BYTES_MAX: usize = 1 << 30;

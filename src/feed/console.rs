@@ -21,4 +21,5 @@ pub use histogram::decode_histograms;
 pub use own_decoder::{ClockAnchor, OwnConsoleDecoder, TokioTaskIds};
 pub(super) use publish_lag::PublishLag;
 pub(super) use task_stats::is_spawn;
+pub(super) use text_interner::{FILE_BYTES_MAX, NAME_BYTES_MAX, TextInterner};
 pub use wire_clock::WireTimestamp;

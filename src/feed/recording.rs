@@ -28,6 +28,7 @@
 
 mod await_tracker;
 mod clock;
+mod closed_tasks;
 mod entered_spans;
 mod line;
 mod line_splitter;

@@ -6,6 +6,7 @@ mod first_bytes;
 mod message;
 mod message_stream;
 
+pub(crate) use address::AddressError;
 pub use address::{ConsoleAddress, DEFAULT_ADDRESS};
 pub use connect::{ConnectError, ConsoleConnection};
 pub use first_bytes::ReceivedBytes;

@@ -111,8 +111,8 @@ impl LintIndex {
         first..self.panics.partition_point(|panic| panic.at <= to).max(first)
     }
 
-    /// Returns the number of workers of multi-threaded runtimes, as far as they are reported.
-    pub fn workers(&self) -> usize {
+    /// Returns the number of workers that were reported as tasks.
+    fn worker_tasks(&self) -> usize {
         self.worker_starts.len()
     }
 
@@ -139,6 +139,22 @@ fn is_declared_computing(site: &AwaitSite) -> bool {
 }
 
 impl<'a> LintContext<'a> {
+    /// Returns the number of workers, as far as they are reported.
+    pub fn workers(&self) -> usize {
+        if self.trace.workers().is_empty() { self.index.worker_tasks() } else { self.trace.workers().len() }
+    }
+
+    /// Returns whether a thread that is no worker polls the task: that of a `block_on`, in a runtime with workers.
+    pub fn is_beside_workers(&self, task: &Task) -> bool {
+        let has_worker = || task.lane.last().is_some_and(|poll| poll.worker().is_some());
+        task.meta.kind == TaskKind::BlockOn && self.workers() > 0 && !has_worker()
+    }
+
+    /// Returns whether several threads may poll tasks.
+    pub fn has_several_threads(&self) -> bool {
+        self.trace.multi_threaded_since().is_some() || self.workers() > 1
+    }
+
     /// Whether the tasks of more than one await in a hundred are not known, too many to reconstruct a queue.
     pub fn lacks_awaits(&self) -> bool {
         let known = self.trace.awaits().len() as u64;
@@ -175,11 +191,11 @@ impl<'a> LintContext<'a> {
         // A task that runs beside the loop cannot block it.
         let may_block = !task.is_off_loop() && task.lane.totals_at(now).busy_ns > limit_ns;
         let until = task.lane.ended_at().unwrap_or(now);
-        let polls =
-            task.lane.cycles().filter(move |_| may_block).map(move |cycle| (cycle.start, poll_end(&cycle, until)));
+        let cycles = task.lane.cycles().filter(move |_| may_block);
+        let polls = cycles.map(move |cycle| (cycle.start, poll_end(&cycle, until), cycle.worker()));
         polls
-            .filter(move |(from, to)| to.saturating_sub(*from) > limit_ns)
-            .map(move |(from, to)| self.measure_poll(calls, from, to))
+            .filter(move |(from, to, _)| to.saturating_sub(*from) > limit_ns)
+            .map(move |(from, to, worker)| LongPoll { worker, ..self.measure_poll(calls, from, to) })
     }
 
     /// Sums up the calls that were made between `from` and `to`.
@@ -188,6 +204,7 @@ impl<'a> LintContext<'a> {
         let mut poll = LongPoll {
             from,
             to,
+            worker: None,
             observed_ns: self.observed_ns(from, to),
             computing_ns: 0,
             waited_ns: self.trace.processor_wait_ns(from, to),

@@ -12,7 +12,7 @@ use super::lint_context::{LintContext, LintIndex};
 use super::lints::{Diagnostic, LINTS, Lint, LintPass};
 use super::missing_data::missing_data;
 use super::thresholds::Thresholds;
-use crate::trace::{Task, TaskKind, Trace};
+use crate::trace::{Task, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
 const FINISH_COST: usize = 5_000;
@@ -130,11 +130,10 @@ impl LintRunner {
             if *left == 0 {
                 return LintStage::Tasks(task.id.index());
             }
-            // Workers and blocking closures are no tasks. A `block_on` future occupies the loop only if that has no
-            // workers.
-            let is_background = task.is_off_loop() || (self.index.workers() > 0 && task.meta.kind == TaskKind::BlockOn);
-            *left = left.saturating_sub(if is_background { 1 } else { task_cost(task) });
             let cx = LintContext { trace, thresholds: &self.thresholds, index: &self.index };
+            // Workers and blocking closures are no tasks. A `block_on` future beside workers does not occupy the loop.
+            let is_background = task.is_off_loop() || cx.is_beside_workers(task);
+            *left = left.saturating_sub(if is_background { 1 } else { task_cost(task) });
             let passes = self.passes.iter_mut().filter(|pass| !is_background || pass.visits_background_tasks());
             passes.for_each(|pass| pass.visit_task(&cx, task));
         }

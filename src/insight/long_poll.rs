@@ -1,6 +1,6 @@
 //! Polls that are long enough to matter to a lint.
 
-use crate::trace::{Await, Nanos, TaskId};
+use crate::trace::{Await, Nanos, TaskId, WorkerId};
 
 /// A poll that computes without yielding.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub struct LongPoll {
     pub from: Nanos,
     /// End of the poll, or now if it is still running.
     pub to: Nanos,
+    /// The worker that ran it, if known.
+    pub worker: Option<WorkerId>,
     /// Its length without the time in which no data arrived, and without waits for a processor.
     pub observed_ns: u64,
     /// Time in calls that the program declares as computing.

@@ -10,10 +10,14 @@ pub(super) fn missing_data(trace: &Trace) -> Option<&'static str> {
     if has_late_events(trace) {
         return Some("the console reports new events late");
     }
-    if trace.gaps().any(|gap| gap.is_disconnected) {
+    // With the probe, what is found later does not depend on what happened before recording began.
+    let has_probe = trace.reported_facts().is_some();
+    let mut gaps = trace.gaps().filter(|gap| !(has_probe && gap.is_disconnected && gap.from == 0)).peekable();
+    let is_evicted = gaps.peek().is_some();
+    if gaps.any(|gap| gap.is_disconnected) {
         return Some("no data arrived for some of the time");
     }
-    trace.gaps().next().map(|_| "the oldest data was evicted")
+    is_evicted.then_some("the oldest data was evicted")
 }
 
 /// Whether a feed dropped events.

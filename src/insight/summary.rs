@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use crate::trace::{Cycle, Nanos, Task, TaskId, TaskState, Trace};
+use crate::trace::{Cycle, Nanos, Task, TaskId, TaskState, Trace, Worker, WorkerTotals};
 
-/// How the loop spent its time. A poll or park in progress counts up to the end of the trace, so that a loop that was
-/// cut off during a long poll is not reported as idle.
+/// How the loop spent its time: the sum over its workers where they are known. A poll or park in progress counts up to
+/// the end of the trace, so that a loop that was cut off during a long poll is not reported as idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunSummary {
     /// Loop time since the run began.
@@ -18,11 +18,48 @@ pub struct RunSummary {
     pub overhead_ns: u64,
     /// Length of the longest poll.
     pub longest_poll_ns: u64,
+    /// Number of polls.
+    pub polls: u64,
+    /// Time that the workers had together; the elapsed time where they are not known.
+    pub available_ns: Nanos,
+}
+
+/// What one worker did, up to the end of the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerSummary {
+    /// Number of the worker, from 0.
+    pub index: usize,
+    /// Name of its thread.
+    pub name: String,
+    /// Time in polls.
+    pub busy_ns: u64,
+    /// Time parked.
+    pub parked_ns: u64,
+    /// Number of polls.
+    pub polls: u64,
+}
+
+impl WorkerSummary {
+    /// Summarizes every worker, in order. Our own loop is one worker; the workers of an external app may not be known.
+    pub fn all(trace: &Trace) -> Vec<Self> {
+        if trace.workers().is_empty() && !trace.is_external() {
+            let RunSummary { busy_ns, parked_ns, polls, .. } = RunSummary::of(trace);
+            return vec![Self { index: 0, name: "loop".to_owned(), busy_ns, parked_ns, polls }];
+        }
+        let summarize = |worker: &Worker| {
+            let WorkerTotals { busy_ns, parked_ns, polls, .. } = worker.totals_at(trace.now());
+            Self { index: worker.id.index(), name: worker.name().into_owned(), busy_ns, parked_ns, polls }
+        };
+        trace.workers().iter().map(summarize).collect()
+    }
 }
 
 impl RunSummary {
     /// Summarizes the trace up to its end.
     pub fn of(trace: &Trace) -> Self {
+        if !trace.workers().is_empty() {
+            return Self::of_workers(trace);
+        }
         let counts = trace.counts();
         let now = trace.now();
         let open_poll_ns = open_poll_ns(trace);
@@ -40,12 +77,45 @@ impl RunSummary {
             parked_ns,
             overhead_ns: now.saturating_sub(busy_ns).saturating_sub(parked_ns),
             longest_poll_ns: counts.longest_poll_ns.max(open_poll_ns),
+            polls: counts.polls,
+            available_ns: now,
         }
     }
 
-    /// Share of the elapsed time, from 0 to 1; 0 if no time has elapsed.
+    /// Sums up the workers. Polls on other threads, such as those of `block_on` futures, are not included.
+    fn of_workers(trace: &Trace) -> Self {
+        let now = trace.now();
+        let open_poll_ns = |worker: &Worker| {
+            let newest = worker.cycles().next_back().filter(|cycle| cycle.polled_task().is_some());
+            newest.filter(|poll| poll.end().is_none()).map_or(0, |poll| now.saturating_sub(poll.start))
+        };
+        let longest_open_ns = trace.workers().iter().map(open_poll_ns).max().unwrap_or(0);
+        let empty = Self {
+            elapsed_ns: now,
+            busy_ns: 0,
+            parked_ns: 0,
+            overhead_ns: 0,
+            longest_poll_ns: trace.counts().longest_poll_ns.max(longest_open_ns),
+            polls: 0,
+            available_ns: 0,
+        };
+        // Numbers from files are untrusted.
+        trace.workers().iter().fold(empty, |sum, worker| {
+            let totals = worker.totals_at(now);
+            Self {
+                busy_ns: sum.busy_ns.saturating_add(totals.busy_ns),
+                parked_ns: sum.parked_ns.saturating_add(totals.parked_ns),
+                overhead_ns: sum.overhead_ns.saturating_add(totals.runtime_ns),
+                polls: sum.polls.saturating_add(totals.polls),
+                available_ns: sum.available_ns.saturating_add(now.saturating_sub(worker.known_since())),
+                ..sum
+            }
+        })
+    }
+
+    /// Share of the available time, from 0 to 1; 0 if no time has elapsed.
     pub fn share(&self, part_ns: u64) -> f64 {
-        if self.elapsed_ns == 0 { 0.0 } else { part_ns as f64 / self.elapsed_ns as f64 }
+        if self.available_ns == 0 { 0.0 } else { part_ns as f64 / self.available_ns as f64 }
     }
 
     /// Loop utilisation, from 0 to 1.

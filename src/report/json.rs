@@ -12,18 +12,18 @@ use serde_json::Value;
 
 use schema::{
     AwaitJson, ConsoleJson, EvictedTasksJson, FeedsJson, FidelityJson, FindingJson, GapJson, LoopJson, OutputLineJson,
-    ProbeJson, RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, UnknownJson, WakeJson,
+    ProbeJson, RecordingJson, SiteJson, SkippedLineJson, SourceJson, TaskJson, UnknownJson, WakeJson, WorkerJson,
 };
 
 use resources::resources_json;
 
 use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
-use crate::insight::{Finding, OutsideWake, RunSummary};
+use crate::insight::{Finding, OutsideWake, RunSummary, WorkerSummary};
 use crate::sanitize::is_unsafe_char;
 use crate::trace::{
-    Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, Task, TaskCounts, TaskOutcome, TaskState,
-    Trace, UnknownCounts,
+    Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, ReportedFacts, Task, TaskCounts,
+    TaskOutcome, TaskState, Trace, UnknownCounts,
 };
 use crate::workload::manifest::ParamValue;
 
@@ -61,14 +61,15 @@ impl<'a> JsonReport<'a> {
             elapsed_ns: summary.elapsed_ns,
             r#loop: LoopJson {
                 busy_ns: sum_if_exact(trace, trace.loop_lane(), summary.busy_ns),
-                parked_ns: (!trace.is_external()).then_some(summary.parked_ns),
-                polls: counts.polls,
+                parked_ns: (!trace.is_external() || !trace.workers().is_empty()).then_some(summary.parked_ns),
+                polls: summary.polls,
                 wakes: counts.wakes,
                 parks: counts.parks,
                 turns: counts.turns,
                 longest_poll_ns: (trace.fidelity() == Fidelity::Exact).then_some(summary.longest_poll_ns),
                 many_threads_ns: trace.multi_threaded_since(),
             },
+            workers: WorkerSummary::all(trace).into_iter().map(|worker| worker_json(trace, worker)).collect(),
             output: output_json(trace),
             output_dropped: trace.output().dropped(),
             result: match input.outcome {
@@ -121,6 +122,11 @@ impl<'a> JsonReport<'a> {
     }
 }
 
+fn worker_json(trace: &Trace, worker: WorkerSummary) -> WorkerJson {
+    let WorkerSummary { index, name, busy_ns, parked_ns, polls } = worker;
+    WorkerJson { id: index, name, busy_ns: sum_if_exact(trace, trace.loop_lane(), busy_ns), parked_ns, polls }
+}
+
 fn source_json<'a>(input: &ReportInput<'a>) -> SourceJson<'a> {
     let params = input.source.params.iter().map(|(name, value)| (name.clone(), param_json(value))).collect();
     SourceJson {
@@ -152,14 +158,15 @@ fn fidelity_json(input: &ReportInput) -> FidelityJson {
         && input.disagreements().is_empty()
         && trace.gaps().all(|gap| gap.dropped == 0);
     // A recording alone names no awaits.
-    let has_awaits = !trace.is_external() || trace.console_feed_counts().0 > 0;
+    let has_console = !trace.is_external() || trace.console_feed_counts().0 > 0;
+    let facts = trace.reported_facts().unwrap_or(ReportedFacts { polls: true, wakes: true, awaits: has_console });
     let (_, console_dropped) = trace.console_feed_counts();
-    let are_awaits_exact = has_awaits && unknown.awaits == 0 && (!trace.is_external() || console_dropped == 0);
+    let are_awaits_exact = facts.awaits && unknown.awaits == 0 && (!trace.is_external() || console_dropped == 0);
     FidelityJson {
-        polls: name(are_polls_exact),
-        wakes: name(are_polls_exact),
+        polls: name(are_polls_exact && facts.polls),
+        wakes: name(are_polls_exact && facts.wakes),
         awaits: name(are_polls_exact && are_awaits_exact),
-        wakers: name(are_polls_exact && unknown.wakers == 0),
+        wakers: name(are_polls_exact && facts.wakes && unknown.wakers == 0),
     }
 }
 

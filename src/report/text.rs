@@ -7,15 +7,18 @@ use super::json::{site_of, sum_if_exact};
 use super::table::{self, ColumnAlign};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::insight::units::{human_ns, human_number, human_share, pluralize};
-use crate::insight::{self, RunSummary};
+use crate::insight::{self, RunSummary, WorkerSummary};
 use crate::sanitize::{sanitize, sanitize_cow, shorten_middle};
-use crate::trace::{Fidelity, RecordingStats, Task, TaskId, TaskState, Trace};
+use crate::trace::{Fidelity, RecordingStats, Task, TaskId, TaskState, Trace, Worker};
 
 /// Maximum number of output lines in a report that is not full.
 const OUTPUT_LINES_SHOWN: usize = 100;
 
 /// Maximum number of tasks in a report that is not full.
 const TASKS_SHOWN: usize = 40;
+
+/// Maximum number of workers in a report that is not full.
+const WORKERS_SHOWN: usize = 16;
 
 /// Maximum number of disagreements of the feeds in a report that is not full.
 const DISAGREEMENTS_SHOWN: usize = 10;
@@ -53,6 +56,9 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  {}", params.join("  "))?;
     }
     let parked = format!("parked {} ({})", human_ns(summary.parked_ns), human_share(summary.parked_share()));
+    if !input.trace.workers().is_empty() {
+        return write_workers(&summary, input, out);
+    }
     if input.trace.is_external() {
         // Parks and the number of threads of an external app are not reported.
         let (busy, share) = (human_ns(summary.busy_ns), human_share(summary.busy_share()));
@@ -89,6 +95,40 @@ fn write_summary(input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
     }
     let counted = [(counts.polls, "poll"), (counts.wakes, "wake"), (counts.turns, "turn"), (counts.parks, "park")];
     writeln!(out, "  {}", counted.map(|(count, noun)| pluralize(count, noun)).join(", "))
+}
+
+/// Writes the totals of the loop and of each worker.
+fn write_workers(summary: &RunSummary, input: &ReportInput, out: &mut impl Write) -> io::Result<()> {
+    let workers = WorkerSummary::all(input.trace);
+    let share = |ns: u64, of_ns: u64| human_share(ns as f64 / of_ns.max(1) as f64);
+    let time = |ns: u64| format!("{} ({})", human_ns(ns), human_share(summary.share(ns)));
+    let (busy, parked, overhead) = (time(summary.busy_ns), time(summary.parked_ns), time(summary.overhead_ns));
+    let longest = human_ns(summary.longest_poll_ns);
+    writeln!(out, "\nloop\n  busy {busy}, parked {parked}, overhead {overhead}\n  longest poll {longest}")?;
+    let counts = input.trace.counts();
+    let counted = [(summary.polls, "poll"), (counts.wakes, "wake"), (counts.turns, "turn"), (counts.parks, "park")];
+    writeln!(out, "  {}", counted.map(|(count, noun)| pluralize(count, noun)).join(", "))?;
+    writeln!(out, "\nworkers ({})", human_number(workers.len() as u64))?;
+    let mut rows = vec![["id", "name", "busy", "", "parked", "", "polls"].map(str::to_owned).to_vec()];
+    let shown = if input.full { workers.len() } else { WORKERS_SHOWN };
+    let elapsed = |index: usize| {
+        let since = input.trace.workers().get(index).map_or(0, Worker::known_since);
+        summary.elapsed_ns.saturating_sub(since)
+    };
+    rows.extend(workers.iter().take(shown).map(|worker| {
+        vec![
+            worker.index.to_string(),
+            shorten_middle(&sanitize(&worker.name), NAME_COLUMNS),
+            human_ns(worker.busy_ns),
+            share(worker.busy_ns, elapsed(worker.index)),
+            human_ns(worker.parked_ns),
+            share(worker.parked_ns, elapsed(worker.index)),
+            human_number(worker.polls),
+        ]
+    }));
+    let (left, right) = (ColumnAlign::Left, ColumnAlign::Right);
+    write_table(out, &[right, left, right, right, right, right, right], &rows)?;
+    write_more(out, workers.len().saturating_sub(shown), "worker")
 }
 
 /// Writes the lines that the program printed.

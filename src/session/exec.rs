@@ -1,9 +1,9 @@
-//! Sessions that start an app and correlate its live recording, its console and its output.
-//!
-//! The recording is read with a delay, up to the last console update, so that names are known when a line is read.
+//! Sessions that start an app. If the app has the probe, it connects, and its probe is the only feed. Otherwise its live
+//! recording, its console and its output are correlated.
 
 mod app_console;
 mod app_end;
+mod app_parts;
 mod correlator;
 mod epoch_clock;
 mod freeze;
@@ -12,150 +12,76 @@ mod output_events;
 mod output_reader;
 mod outside_input;
 mod pipe;
+mod probe_listener;
+mod probed_app;
 mod process;
-mod process_check;
 mod processor_wait;
+mod recorded_app;
 mod reserved_port;
-mod shutdown;
-mod status_text;
 mod time_queue;
 mod waker_backlog;
 
 pub use process::{AppStdin, wait_for_stopping_apps};
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, bounded};
+use std::time::Duration;
 
 use super::interface::Session;
-use super::sources::{SourceReader, SourceTexts};
-use crate::control::{
-    ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand,
-    SessionStatus, SourceKind, Speed,
-};
-use crate::feed::recording::{RecordingClock, RecordingDecoder};
-use crate::trace::{Event, Trace};
-use app_console::AppConsole;
-use app_end::AppEnd;
-use correlator::Correlator;
-use epoch_clock::EpochClock;
-use freeze::FreezeState;
-use output::AppOutput;
-use output_events::queue_output;
-use outside_input::OutsideInputCheck;
-use pipe::{RecordingChunk, RecordingPipe};
-use process::AppProcess;
-use processor_wait::ProcessorWaitSampler;
-use reserved_port::ReservedPort;
-use time_queue::TimeOrderedQueue;
-
-/// Maximum delay of the recording in nanoseconds, if the console is slow or silent.
-const DELAY_MAX_NS: u64 = 500_000_000;
-
-/// Distance of the trace's end from the read position in nanoseconds, because lines may arrive late.
-const LATENESS_NS: u64 = 20_000_000;
+use crate::control::{BreakpointHit, SessionCommand, SessionStatus};
+use crate::insight::Thresholds;
+use crate::trace::Trace;
+use probe_listener::ProbeListener;
+use probed_app::ProbedApp;
+use recorded_app::RecordedApp;
 
 /// Maximum length of the session name in characters.
 const NAME_CHARS_MAX: usize = 200;
 
+/// How the app is observed.
+enum AppSession {
+    /// Through its console and recording, as long as it has not connected with its probe.
+    Recorded(Box<RecordedApp>),
+    /// Through its probe.
+    Probed(Box<ProbedApp>),
+}
+
 /// A session that starts an app and watches it.
 pub struct ExecSession {
     name: String,
-    trace: Trace,
-    clock: EpochClock,
-    /// `None` if the app could not be started, and after the session has ended.
-    app: Option<AppProcess>,
-    pipe: Option<RecordingPipe>,
-    /// Number of other processes that recorded, once the pipe is closed.
-    other_processes: u64,
-    port: Option<ReservedPort>,
-    console: Option<AppConsole>,
-    output: AppOutput,
-    recording: RecordingDecoder,
-    correlator: Correlator,
-    sources: SourceTexts,
-    source_reader: SourceReader,
-    /// Output and pauses, which are merged with the recording by time.
-    time_queue: TimeOrderedQueue,
-    wakeup: Receiver<()>,
-    /// The chunk being parsed, and the number of bytes already parsed.
-    chunk: Option<(RecordingChunk, usize)>,
-    /// When the last chunk was taken.
-    last_chunk_at: Instant,
-    freeze: FreezeState,
-    app_end: AppEnd,
-    outside_input: OutsideInputCheck,
-    processor_wait: ProcessorWaitSampler,
-    /// Why the recording cannot be parsed. From then on it is drained without parsing.
-    parse_error: Option<String>,
-    /// The outcome of the session.
-    outcome: Option<RunOutcome>,
+    app: AppSession,
+    listener: ProbeListener,
+    memory_bytes: usize,
+    thresholds: Thresholds,
 }
 
 impl ExecSession {
     /// Starts `command`. If that fails, the session is created as ended, with the error as its outcome.
     ///
     /// # Errors
-    /// Returns an error if a pipe, a port or a thread cannot be created.
+    /// Returns an error if a pipe, a port, a socket or a thread cannot be created.
     pub fn start(command: &[OsString], stdin: AppStdin, memory_bytes: usize) -> std::io::Result<Self> {
-        let clock = EpochClock::start();
-        let (wakeup_sender, wakeup) = bounded(1);
-        let pipe = RecordingPipe::open(clock, wakeup_sender.clone())?;
-        let port = ReservedPort::reserve()?;
-        let mut trace = Trace::with_budget(memory_bytes);
-        trace.set_external();
-        let recording = RecordingDecoder::new(RecordingClock::from_epoch_ns(clock.origin())).with_awaits();
-        trace.set_recording_stats(recording.stats().clone());
-        let mut session = Self {
-            name: session_name(command),
-            trace,
-            clock,
-            app: None,
-            pipe: None,
-            other_processes: 0,
-            port: None,
-            console: None,
-            output: AppOutput::empty(),
-            recording,
-            correlator: Correlator::new(clock.origin()),
-            sources: SourceTexts::default(),
-            source_reader: SourceReader::default(),
-            time_queue: TimeOrderedQueue::default(),
-            wakeup,
-            chunk: None,
-            last_chunk_at: Instant::now(),
-            freeze: FreezeState::default(),
-            app_end: AppEnd::default(),
-            outside_input: OutsideInputCheck::default(),
-            processor_wait: ProcessorWaitSampler::new(clock),
-            parse_error: None,
-            outcome: None,
-        };
-        match AppProcess::start(command, port.number(), &pipe.path(), stdin) {
-            Err(reason) => session.outcome = Some(RunOutcome::Failed(reason)),
-            Ok(mut app) => {
-                let (out, err) = app.streams();
-                // A user at a terminal answers the app's prompts.
-                let is_interactive = stdin == AppStdin::Inherit && std::io::stdin().is_terminal();
-                let echo = is_interactive && std::io::stderr().is_terminal();
-                session.app = Some(app);
-                session.output = AppOutput::read(out, err, echo, clock, &wakeup_sender)?;
-                session.console = Some(AppConsole::connect(port.number(), wakeup_sender)?);
-                session.pipe = Some(pipe);
-                session.port = Some(port);
-            }
-        }
-        Ok(session)
+        let name = session_name(command);
+        let started = RecordedApp::start((command, name.clone()), stdin, memory_bytes, ProbeListener::open);
+        let (app, listener) = started?;
+        let app = AppSession::Recorded(Box::new(app));
+        Ok(Self { name, app, listener, memory_bytes, thresholds: Thresholds::default() })
     }
 
     /// Sets the folder in which the app was built, which resolves relative source paths.
     #[must_use]
     pub fn with_source_folder(mut self, folder: PathBuf) -> Self {
-        self.source_reader = SourceReader::new(Some(folder));
+        if let AppSession::Recorded(app) = &mut self.app {
+            app.set_source_folder(folder);
+        }
+        self
+    }
+
+    /// Sets the thresholds for breakpoints on findings.
+    #[must_use]
+    pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = thresholds;
         self
     }
 
@@ -164,237 +90,68 @@ impl ExecSession {
         &self.name
     }
 
-    fn has_ended(&self) -> bool {
-        self.outcome.is_some()
-    }
-
-    /// Returns the time up to which the recording may be read, in nanoseconds since 1970.
-    fn read_horizon(&self) -> u64 {
-        if self.app_end.has_ended() {
-            return u64::MAX;
-        }
-        // The outcome of an await is certain with the update after that of its end.
-        let updated = self.correlator.counted_until().unwrap_or(0);
-        updated.max(self.clock.now().saturating_sub(DELAY_MAX_NS))
-    }
-
-    /// Reads the source files that `events` refer to.
-    fn read_sources(&mut self, events: &[Event]) {
-        for (file, text) in self.source_reader.read(events) {
-            self.sources.push(file, text);
+    fn session(&self) -> &dyn Session {
+        match &self.app {
+            AppSession::Recorded(app) => &**app,
+            AppSession::Probed(app) => &**app,
         }
     }
 
-    /// Processes console updates for about `budget`, at least one if available. Returns whether there was any.
-    fn apply_console_updates(&mut self, budget: Duration) -> bool {
-        let started = Instant::now();
-        let mut changed = false;
-        while (!changed || started.elapsed() < budget)
-            && let Some(message) = self.console.as_mut().and_then(AppConsole::take)
+    fn session_mut(&mut self) -> &mut dyn Session {
+        match &mut self.app {
+            AppSession::Recorded(app) => &mut **app,
+            AppSession::Probed(app) => &mut **app,
+        }
+    }
+
+    /// Observes the app through its probe from now on, if it has connected. It waits in its set-up until then, so nothing
+    /// was recorded before.
+    fn accept_probe(&mut self) {
+        let Some(stream) = self.listener.accept() else { return };
+        if let AppSession::Recorded(app) = &mut self.app
+            && let Some(parts) = app.take_parts()
         {
-            let Self { correlator, recording, source_reader, sources, trace, .. } = self;
-            let clock = recording.clock_mut();
-            correlator.ingest(
-                message,
-                |epoch_ns| clock.loop_time_at(epoch_ns),
-                |events| {
-                    source_reader.read(&events).into_iter().for_each(|(file, text)| sources.push(file, text));
-                    events.into_iter().for_each(|event| trace.apply(event));
-                },
-            );
-            changed = true;
+            let secret = self.listener.secret().to_owned();
+            let app = ProbedApp::start(parts, stream, secret, self.memory_bytes, self.thresholds);
+            self.app = AppSession::Probed(Box::new(app));
         }
-        changed
-    }
-
-    /// Queues the app's output as events. Returns whether there was any.
-    fn queue_output(&mut self) -> bool {
-        queue_output(&mut self.output, self.recording.clock_mut(), &mut self.time_queue, self.clock.now())
-    }
-
-    /// Parses recorded data that arrived up to `horizon`. Returns whether there was any.
-    fn parse_recording(&mut self, read_horizon: u64) -> bool {
-        if self.chunk.is_none() {
-            let Some(chunk) = self.pipe.as_ref().and_then(|pipe| pipe.take(read_horizon)) else { return false };
-            // Keep draining an unreadable recording, or the app would block.
-            if self.parse_error.is_some() {
-                return true;
-            }
-            if let Some(lines) = chunk.dropped_lines {
-                self.record_dropped_lines(lines);
-            }
-            self.chunk = Some((chunk, 0));
-            self.last_chunk_at = Instant::now();
-        }
-        let Some((chunk, taken)) = &mut self.chunk else { return false };
-        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
-        let bytes = &chunk.bytes[*taken..];
-        match self
-            .recording
-            .decode(bytes, self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace))
-        {
-            Ok(left) if !left.is_empty() => *taken = chunk.bytes.len() - left.len(),
-            Ok(_) => self.chunk = None,
-            Err(error) => {
-                self.app_end.fail(error.to_string());
-                self.parse_error = Some(error.to_string());
-                self.chunk = None;
-            }
-        }
-        true
-    }
-
-    /// Records that `lines` lines of the recording were dropped.
-    fn record_dropped_lines(&mut self, lines: u64) {
-        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
-        self.recording.skip_missing(lines, &mut |event| time_queue.apply_in_order(event, trace));
-    }
-
-    /// Advances time to `read_horizon`, up to which the recording has been read.
-    fn advance_time(&mut self, read_horizon: u64) {
-        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
-        let idle_ns = u64::try_from(self.last_chunk_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.recording.flush_idle(idle_ns, &mut |event| time_queue.apply_in_order(event, trace));
-        let at = self.recording.clock_mut().loop_time(read_horizon.min(self.clock.now()).saturating_sub(LATENESS_NS));
-        if !self.app_end.has_ended() {
-            time_queue.apply_in_order(Event::Advance { at }, trace);
-        }
-    }
-
-    /// Applies what waited for the recording to be read. A busy app may write faster than it is read, so this must not wait
-    /// for the end of the recording.
-    fn catch_up(&mut self) {
-        let (trace, time_queue) = (&mut self.trace, &mut self.time_queue);
-        self.recording
-            .resolve_late_awaits(self.correlator.span_names(), &mut |event| time_queue.apply_in_order(event, trace));
-        let events = self.correlator.catch_up(&mut self.recording, &self.trace);
-        self.read_sources(&events);
-        events.into_iter().for_each(|event| self.trace.apply(event));
-        if let Some((from, until)) = self.correlator.polls_interval() {
-            let [from, until] = [from, until].map(|epoch_ns| self.recording.clock_mut().loop_time_at(epoch_ns));
-            self.recording.set_reported_interval(from, until);
-        }
-        if let Some(counted) = self.correlator.counted_until() {
-            let counted = self.recording.clock_mut().loop_time(counted).min(self.trace.now());
-            self.trace.set_console_complete_until(counted);
-        }
-    }
-
-    /// Stops the process if that was requested and is due.
-    fn stop_if_due(&mut self, has_update: bool) {
-        if let Some(reason) = self.freeze.stop_if_due(has_update, self.app.as_mut()) {
-            // The process stops a little after the signal; events in between fall on the edge of the pause.
-            let now = self.clock.now();
-            let at = self.recording.clock_mut().loop_time(now);
-            self.recording.clock_mut().stop(now);
-            self.time_queue.push(at, Event::Pause { at, reason });
-        }
-    }
-
-    /// Continues the process, or cancels a requested stop.
-    fn thaw(&mut self) {
-        let (recording, clock) = (&mut self.recording, self.clock);
-        // Restart time before the signal: the process continues only after it.
-        self.freeze.thaw(self.app.as_mut(), || recording.clock_mut().resume(clock.now()));
+        // Otherwise it is another process of the app. It goes on without a peer once the connection is dropped.
     }
 }
 
 /// Joins and sanitizes a command line, limited to [`NAME_CHARS_MAX`] characters.
 fn session_name(command: &[OsString]) -> String {
-    let status_text: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    crate::sanitize::sanitize(&status_text.join(" ")).chars().take(NAME_CHARS_MAX).collect()
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    crate::sanitize::sanitize(&words.join(" ")).chars().take(NAME_CHARS_MAX).collect()
 }
 
 impl Session for ExecSession {
     fn trace(&self) -> &Trace {
-        &self.trace
+        self.session().trace()
     }
 
     fn status(&self) -> SessionStatus {
-        let (phase, control_level) = match (self.has_ended(), self.freeze.is_frozen(), self.freeze.is_requested()) {
-            (true, ..) => (RunPhase::Ended, ControlLevel::ReadOnly),
-            (false, true, _) => (RunPhase::Paused, ControlLevel::Process),
-            (false, false, true) => (RunPhase::Pausing, ControlLevel::Process),
-            (false, false, false) => (RunPhase::Running, ControlLevel::Process),
-        };
-        let has_data = self.recording.stats().lines > 0 || self.correlator.updated_until().is_some();
-        let state = match (self.has_ended(), has_data) {
-            (true, _) => ConnectionState::Lost,
-            (false, true) => ConnectionState::Live,
-            (false, false) => ConnectionState::AwaitingData,
-        };
-        SessionStatus {
-            name: self.name.clone(),
-            source: SourceKind::Exec,
-            control_level,
-            connection: Some(ConnectionStatus { state, note: self.note() }),
-            clock: ClockKind::Real,
-            speed: Speed::Factor(1.0),
-            phase,
-            now: self.trace.now(),
-            next_timer: None,
-            feed: FeedChoice::Both,
-            outcome: self.outcome.clone(),
-        }
+        self.session().status()
     }
 
     fn pump(&mut self, budget: Duration) -> bool {
-        let started = Instant::now();
-        if self.has_ended() {
-            return false;
-        }
-        // Limit the time for console updates, so that they do not delay the recording.
-        let has_update = self.apply_console_updates(budget / 4);
-        self.stop_if_due(has_update);
-        self.check_process();
-        let mut changed = has_update | self.queue_output();
-        let read_horizon = self.read_horizon();
-        let mut has_more = true;
-        while has_more && started.elapsed() < budget {
-            has_more = self.parse_recording(read_horizon);
-            changed |= has_more;
-        }
-        let previous = (self.trace.now(), self.trace.output().lines().len());
-        if !has_more {
-            self.advance_time(read_horizon);
-        }
-        self.catch_up();
-        changed |= previous != (self.trace.now(), self.trace.output().lines().len());
-        if changed {
-            self.trace.set_recording_stats(self.recording.stats().clone());
-        }
-        changed | self.check_app_end()
+        self.accept_probe();
+        self.session_mut().pump(budget)
     }
 
     fn command(&mut self, command: SessionCommand) {
-        match command {
-            SessionCommand::FreezeProcess(true) | SessionCommand::Suspend(true)
-                if !self.freeze.is_frozen() && self.app.is_some() && !self.app_end.has_ended() =>
-            {
-                self.freeze.request(command == SessionCommand::Suspend(true));
-            }
-            SessionCommand::Suspend(false) if !self.freeze.take_suspension() => {}
-            SessionCommand::FreezeProcess(false) | SessionCommand::Suspend(false) => self.thaw(),
-            SessionCommand::Quit => {
-                self.thaw();
-                self.app_end.quit();
-                if let Some(app) = &mut self.app {
-                    app.terminate();
-                }
-            }
-            _ => {}
-        }
+        self.session_mut().command(command);
+    }
+
+    fn hit(&self) -> Option<BreakpointHit> {
+        self.session().hit()
     }
 
     fn wait(&self, at_most: Duration) {
-        if self.has_ended() {
-            return std::thread::sleep(at_most);
-        }
-        // After a timeout the caller pumps again just the same.
-        let _ = self.wakeup.recv_timeout(at_most);
+        self.session().wait(at_most);
     }
 
     fn sources(&self) -> &[(Arc<str>, String)] {
-        self.sources.as_slice()
+        self.session().sources()
     }
 }

@@ -48,6 +48,40 @@ pub trait Session {
     }
 }
 
+impl<S: Session + ?Sized> Session for Box<S> {
+    fn trace(&self) -> &Trace {
+        (**self).trace()
+    }
+
+    fn status(&self) -> SessionStatus {
+        (**self).status()
+    }
+
+    fn pump(&mut self, budget: Duration) -> bool {
+        (**self).pump(budget)
+    }
+
+    fn command(&mut self, command: SessionCommand) {
+        (**self).command(command);
+    }
+
+    fn hit(&self) -> Option<BreakpointHit> {
+        (**self).hit()
+    }
+
+    fn wait(&self, at_most: Duration) {
+        (**self).wait(at_most);
+    }
+
+    fn successor(&mut self) -> Option<Box<dyn Session>> {
+        (**self).successor()
+    }
+
+    fn sources(&self) -> &[(Arc<str>, String)] {
+        (**self).sources()
+    }
+}
+
 /// Starts sessions, and provides the catalog of the picker.
 pub trait Launcher {
     /// Returns the workloads that can be run. Empty when attached to another program.

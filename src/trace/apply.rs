@@ -29,6 +29,8 @@ impl Trace {
                 self.loop_state.record_ready_count();
             }
             Event::PollStart { task, at } => self.start_poll(task, at),
+            Event::ObservedFrom { task, at } => self.observe_from(task, at),
+            Event::PollWorker { task, worker } => self.set_poll_worker(task, worker),
             Event::PollEnd { task, at } => self.end_poll(task, at),
             Event::PollSuppressed { task, at } => {
                 self.loop_state.advance(at);
@@ -123,6 +125,9 @@ impl Trace {
                 self.loop_state.advance(at);
                 self.start_turn(at);
             }
+            Event::NewWorker { id, at, name } => self.add_worker(id, at, name),
+            Event::WorkerPark { worker, at } => self.park_worker(worker, at),
+            Event::WorkerUnpark { worker, at } => self.unpark_worker(worker, at),
             Event::Output { task, at, text } => {
                 self.loop_state.advance(at);
                 self.history.output.push(OutputLine { at, task, text });
@@ -242,7 +247,7 @@ impl Trace {
     }
 
     /// Accounts for `bytes` more that belong to no sealed block, and evicts if the budget is exceeded.
-    fn add_history_bytes(&mut self, bytes: usize) {
+    pub(super) fn add_history_bytes(&mut self, bytes: usize) {
         self.retention.add_history_bytes(bytes);
         self.evict_to_budget();
     }

@@ -2,7 +2,7 @@
 //!
 //! An archive consists of these pieces, each self-contained:
 //!
-//! - `Trace::encode_delta` defines new tasks, sites and output lines, before anything refers to them.
+//! - `Trace::encode_delta` defines new tasks, sites, workers and output lines, before anything refers to them.
 //! - `Trace::encode_blocks` has newly sealed blocks, packed as they are in memory.
 //! - `Trace::encode_ends` lists tasks and awaits that ended.
 //! - `Trace::encode_tail` has everything that still changes: unsealed history, task rows and totals.
@@ -14,6 +14,7 @@ mod blocks;
 mod delta;
 mod loader;
 mod tail;
+mod workers;
 
 pub use loader::{TraceLoadError, TraceLoader};
 
@@ -24,6 +25,7 @@ use super::time::Nanos;
 pub struct ArchiveCursor {
     tasks: usize,
     sites: usize,
+    workers: usize,
     lines: u64,
     blocks: u64,
     late: u64,

@@ -1,6 +1,6 @@
 //! The owners of sealed blocks.
 
-use super::id::TaskId;
+use super::id::{TaskId, WorkerId};
 
 /// The owner of a sealed block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +11,8 @@ pub(super) enum BlockOwner {
     LoopStats,
     /// The awaits of the trace.
     Awaits,
+    /// The lane of a worker.
+    Worker(WorkerId),
     /// A sequence of a task.
     Task(TaskId, TaskBlockKind),
 }
@@ -33,7 +35,7 @@ pub(super) enum TaskBlockKind {
 }
 
 impl BlockOwner {
-    /// Returns the owning task; `None` for blocks of the loop and of the trace.
+    /// Returns the owning task; `None` for blocks of the loop, of a worker and of the trace.
     pub fn task(self) -> Option<TaskId> {
         if let Self::Task(id, _) = self { Some(id) } else { None }
     }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::id::TaskId;
+use super::id::{TaskId, WorkerId};
 use super::lane_cell::{Axis, LaneCell};
 use super::time::Nanos;
 
@@ -18,6 +18,17 @@ const LANES_MAX: usize = 256;
 
 /// Number of cached peaks: more than a screen has columns.
 const READY_PEAKS_MAX: usize = 4_096;
+
+/// The owner of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LaneOwner {
+    /// The loop.
+    Loop,
+    /// A task.
+    Task(TaskId),
+    /// A worker.
+    Worker(WorkerId),
+}
 
 /// A division of the whole axis into columns of equal width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,16 +78,15 @@ impl CachedCells {
 /// The cache of one trace.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CellCache {
-    /// The grid, and the cached cells in it by task; `None` is the loop.
-    lanes: RefCell<(ColumnGrid, FxHashMap<Option<TaskId>, CachedCells>)>,
+    /// The grid, and the cached cells in it.
+    lanes: RefCell<(ColumnGrid, FxHashMap<LaneOwner, CachedCells>)>,
     /// Peaks of the ready queue by window.
     ready_peaks: RefCell<FxHashMap<(Nanos, Nanos), u32>>,
 }
 
 impl CellCache {
-    /// Removes and returns the cached cells of a task's lane, or of the loop's for `None`. Clears the cache if `grid`
-    /// is a new one.
-    pub fn take(&self, grid: ColumnGrid, owner: Option<TaskId>, evicted_polls: u64) -> Option<CachedCells> {
+    /// Removes and returns the cached cells of a lane. Clears the cache if `grid` is a new one.
+    pub fn take(&self, grid: ColumnGrid, owner: LaneOwner, evicted_polls: u64) -> Option<CachedCells> {
         let (cached_grid, lanes) = &mut *self.lanes.borrow_mut();
         if *cached_grid != grid || lanes.len() >= LANES_MAX {
             *cached_grid = grid;
@@ -86,7 +96,7 @@ impl CellCache {
     }
 
     /// Stores the cells of a lane.
-    pub fn put_back(&self, owner: Option<TaskId>, cells: CachedCells) {
+    pub fn put_back(&self, owner: LaneOwner, cells: CachedCells) {
         self.lanes.borrow_mut().1.insert(owner, cells);
     }
 

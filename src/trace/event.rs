@@ -3,18 +3,14 @@
 //! All times are loop time: nanoseconds since the run began, pauses excluded. On a virtual clock they are virtual.
 
 use super::await_site::AwaitSite;
-use super::id::{AwaitId, ResourceId, SiteId, TaskId};
-use super::location::Location;
-use super::pause::PauseReason;
+use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
 use super::stats::{TaskHistograms, TaskStats};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::time::Nanos;
 use super::wake_source::WakeSource;
+use super::{location::Location, pause::PauseReason, time::Nanos};
 
-/// One event of the traced program.
-///
-/// In every variant `at` is the loop time of the event. Events of one task come in time order.
+/// One event of the traced program. `at` is its loop time. Events of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A task was spawned.
@@ -32,6 +28,20 @@ pub enum Event {
         task: TaskId,
         /// Start of the poll.
         at: Nanos,
+    },
+    /// What a task did before is not known: it was spawned before recording began. From now on it waits.
+    ObservedFrom {
+        /// The task.
+        task: TaskId,
+        /// Time from which on its events are recorded.
+        at: Nanos,
+    },
+    /// Names the worker that runs the poll of a task. Directly follows the [`Event::PollStart`] of the task.
+    PollWorker {
+        /// The polled task.
+        task: TaskId,
+        /// The worker.
+        worker: WorkerId,
     },
     /// The current poll of a task ended.
     PollEnd {
@@ -132,8 +142,7 @@ pub enum Event {
         /// The affected await.
         id: AwaitId,
     },
-    /// The last poll of the task did not poll this awaitable, which is still open: the task does not wait on it, until it
-    /// polls it again.
+    /// The last poll of the task did not poll this open awaitable: the task does not wait on it until it polls it again.
     AwaitUnpolled {
         /// The await.
         id: AwaitId,
@@ -233,6 +242,29 @@ pub enum Event {
         /// End of the park.
         at: Nanos,
     },
+    /// Defines a worker, a thread that polls tasks, before its other events. At most [`WORKERS_MAX`](super::WORKERS_MAX).
+    NewWorker {
+        /// The new worker. Ids are dense.
+        id: WorkerId,
+        /// Time from which on the worker is known.
+        at: Nanos,
+        /// Name of its thread; may be empty.
+        name: Box<str>,
+    },
+    /// A worker has nothing to do and parks. For programs whose workers are known, in place of [`Event::Park`].
+    WorkerPark {
+        /// The worker.
+        worker: WorkerId,
+        /// Start of the park.
+        at: Nanos,
+    },
+    /// A worker was unparked.
+    WorkerUnpark {
+        /// The worker.
+        worker: WorkerId,
+        /// End of the park.
+        at: Nanos,
+    },
     /// The program printed a line.
     Output {
         /// The task that printed it, if known.
@@ -267,8 +299,7 @@ pub enum Event {
         /// Number of dropped events.
         dropped: u64,
     },
-    /// No update arrived in an interval, because no feed was connected or the app was stopped. Missing events are not
-    /// counted as dropped.
+    /// No update arrived in an interval: no feed was connected, or the app was stopped. Nothing counts as dropped.
     Disconnected {
         /// Start of the interval.
         from: Nanos,

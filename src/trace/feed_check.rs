@@ -8,6 +8,7 @@ use super::fidelity::Fidelity;
 use super::id::TaskId;
 use super::processor_waits::ProcessorWaits;
 use super::recording_stats::RecordingStats;
+use super::reported_facts::ReportedFacts;
 use super::task::Task;
 use super::task_meta::TaskCounts;
 use super::time::Nanos;
@@ -60,6 +61,8 @@ pub(super) struct FeedCheck {
     pub processor_waits: ProcessorWaits,
     /// Whether something outside of the program can wake it; `None` if that is not known.
     pub outside_input: Option<bool>,
+    /// What a program with the probe reports.
+    pub reported_facts: Option<ReportedFacts>,
     /// What was observed and could not be attributed.
     pub unknown: UnknownCounts,
     /// For a program with two feeds: the time up to which the console's counts are complete.

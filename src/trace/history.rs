@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::await_site::{AwaitKind, AwaitSite};
 use super::awaits::{AwaitOutcome, Awaits, OpenAwaits};
 use super::gap::Gap;
-use super::id::{AwaitId, ResourceId, SiteId, TaskId};
-use super::lane::Lane;
+use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
+use super::lane::{Cycle, Lane};
 use super::location::Location;
 use super::lock_owners::LockOwners;
 use super::marks::push_mark;
@@ -25,6 +25,7 @@ use super::task_meta::{TaskKind, TaskMeta, TaskOutcome};
 use super::tasks::Tasks;
 use super::time::Nanos;
 use super::wake_source::WakeSource;
+use super::worker::Worker;
 
 /// Maximum number of awaits side by side among which the one is chosen that a task is shown to wait on.
 const SIDE_BY_SIDE_MAX: usize = 64;
@@ -46,6 +47,8 @@ pub(super) struct History {
     pub lock_owners: LockOwners,
     /// The loop's own lane: a turn counts as a poll, a park as waiting.
     pub loop_lane: Lane,
+    /// The workers of the runtime, by id.
+    pub workers: Vec<Worker>,
     /// The newest lines that the program printed.
     pub output: OutputLog,
     /// The newest pauses.
@@ -80,6 +83,7 @@ impl Default for History {
             resources: Resources::default(),
             lock_owners: LockOwners::default(),
             loop_lane: Lane::new(0),
+            workers: Vec::new(),
             output: OutputLog::default(),
             pauses: Pauses::default(),
             gaps: VecDeque::new(),
@@ -164,9 +168,30 @@ impl History {
             task.open_awaits.last().map(|id| (id, kind_of(id)))
         };
         task.lane.end_poll(at, waiting_on);
+        if let Some(worker) = task.lane.last().and_then(Cycle::worker)
+            && let Some(worker) = self.workers.get_mut(worker.index())
+        {
+            worker.lane.end_worker_poll(id, at);
+        }
         let (started, is_woken) =
             task.lane.last().map_or((at, false), |cycle| (cycle.start, cycle.scheduled_at().is_some()));
         Some(EndedPoll { busy_ns: at.saturating_sub(started), is_woken, is_off_loop: task.is_off_loop() })
+    }
+
+    /// Names the worker of the current poll of a task, which is the `step`-th of the loop.
+    pub fn start_worker_poll(&mut self, id: TaskId, worker: WorkerId, step: u32) -> Option<StorageDelta> {
+        let lane = &mut self.tasks.get_mut(id)?.lane;
+        let worker = self.workers.get_mut(worker.index())?;
+        let start = lane.set_poll_worker(worker.id)?;
+        worker.polls += 1;
+        Some(worker.lane.start_worker_poll(id, start, step, &mut self.pack_scratch))
+    }
+
+    /// Parks a worker.
+    pub fn park_worker(&mut self, id: WorkerId, at: Nanos, step: u32) -> Option<StorageDelta> {
+        let worker = self.workers.get_mut(id.index())?;
+        worker.parks += 1;
+        Some(worker.lane.park_worker(at, step, &mut self.pack_scratch))
     }
 
     /// Starts a turn of the loop, the `step`-th.

@@ -58,6 +58,10 @@ dense_id! {
     TaskId
 }
 dense_id! {
+    /// Id of a worker: a thread of the runtime that polls tasks.
+    WorkerId
+}
+dense_id! {
     /// Id of an await: the span from an awaitable's creation to its drop.
     AwaitId
 }

@@ -16,6 +16,7 @@ mod columns;
 mod cursor;
 mod cycle;
 mod lookups;
+mod of_worker;
 mod sampled;
 mod segments;
 mod step_lookup;
@@ -111,6 +112,13 @@ impl Lane {
         delta
     }
 
+    /// Counts the time before the first cycle for nothing, because it was not recorded. Call it during that cycle.
+    pub(super) fn leave_out_time_before(&mut self) {
+        if self.blocks.is_empty() && self.unsealed.is_empty() {
+            self.totals_before_unsealed.scheduled_ns = 0;
+        }
+    }
+
     /// Packs the unsealed cycles into a block.
     #[cold]
     fn seal(&mut self, delta: &mut StorageDelta, scratch: &mut Vec<u8>) {
@@ -194,9 +202,9 @@ impl Lane {
         match self.first_retained() {
             Some((_, _, before)) if before.polls > 0 => *before,
             first => {
-                let first_start = first.map_or(NEVER, |(start, ..)| start);
+                let scheduled_ns_max = first.map_or(u64::MAX, |(.., before)| before.scheduled_ns);
                 LaneTotals {
-                    scheduled_ns: at.min(first_start).saturating_sub(self.spawned_at),
+                    scheduled_ns: at.saturating_sub(self.spawned_at).min(scheduled_ns_max),
                     ..LaneTotals::default()
                 }
             }

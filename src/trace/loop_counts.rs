@@ -30,7 +30,7 @@ pub struct LoopCounts {
     pub polls: u64,
     /// Wakes of all tasks.
     pub wakes: u64,
-    /// Number of times the loop parked.
+    /// Number of times the loop, or one of its workers, parked.
     pub parks: u64,
     /// Number of turns: a turn is what runs between two parks.
     pub turns: u64,

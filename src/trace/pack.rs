@@ -82,6 +82,22 @@ pub(super) fn from_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> O
     rest.is_empty().then_some(value)
 }
 
+/// Decodes a value with postcard. Also returns the bytes after it.
+pub(super) fn split_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+    postcard::take_from_bytes(bytes).ok()
+}
+
+/// Decodes a value with postcard, and one that follows it or is left out where it is the default. `None` where the bytes
+/// are malformed or too long.
+pub(super) fn from_postcard_pair<'a, T, U>(bytes: &'a [u8]) -> Option<(T, U)>
+where
+    T: serde::Deserialize<'a>,
+    U: serde::Deserialize<'a> + Default,
+{
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    Some((value, if rest.is_empty() { U::default() } else { from_postcard(rest)? }))
+}
+
 /// Returns the first index of `indices` that does not satisfy `before`, which must hold for a prefix; the end of the
 /// range where all satisfy it.
 pub(super) fn partition_point(indices: Range<usize>, mut before: impl FnMut(usize) -> bool) -> usize {

@@ -188,6 +188,10 @@ impl Retention {
         let (freed, until) = match oldest {
             BlockOwner::Loop => (history.loop_lane.evict_oldest_block(), history.loop_lane.evicted_until()),
             BlockOwner::LoopStats => (history.loop_lane.evict_oldest_stats(), history.loop_lane.evicted_until()),
+            BlockOwner::Worker(id) => {
+                let Some(worker) = history.workers.get_mut(id.index()) else { return };
+                (worker.lane.evict_oldest_block(), worker.lane.evicted_until())
+            }
             BlockOwner::Awaits => match history.awaits.evict_oldest_block() {
                 Some((freed_bytes, until)) => (Some(freed_bytes), until),
                 None => (None, 0),

@@ -1,4 +1,4 @@
-//! Ingests statistics and samples of programs that do not report every poll.
+//! Ingests statistics and samples of programs that do not report every poll, or not from the beginning.
 
 use super::Trace;
 use super::block_owner::{BlockOwner, TaskBlockKind};
@@ -9,6 +9,18 @@ use super::task::TaskPhase;
 use super::time::Nanos;
 
 impl Trace {
+    /// Starts the observation of a task: an empty cycle that counts for nothing stands for what it did before.
+    pub(super) fn observe_from(&mut self, id: TaskId, at: Nanos) {
+        self.loop_state.advance(at);
+        let Some(delta) = self.history.start_poll(id, at, self.loop_state.steps, 0) else { return };
+        self.record_storage(BlockOwner::Task(id, TaskBlockKind::Lane), delta);
+        self.history.end_poll(id, at);
+        if let Some(task) = self.history.tasks.get_mut(id) {
+            task.lane.leave_out_time_before();
+        }
+        self.set_phase(id, TaskPhase::Waiting);
+    }
+
     /// Ingests a statistics snapshot of a task.
     pub(super) fn apply_stats(&mut self, id: TaskId, at: Nanos, stats: &TaskStats) {
         self.loop_state.advance(at);

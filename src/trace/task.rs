@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::awaits::{AwaitIds, OpenAwaits};
-use super::id::{AwaitId, TaskId};
+use super::id::{AwaitId, TaskId, WorkerId};
 use super::lane::{Lane, LaneTotals};
 use super::stats::TaskHistograms;
 use super::storage::ALLOCATION_BYTES;
@@ -145,6 +145,21 @@ impl Task {
     /// Returns how many clones of its waker were created and dropped, or `None` if they are not counted.
     pub fn waker_counts(&self) -> Option<(u64, u64)> {
         self.console_stats.as_ref()?.waker_counts
+    }
+
+    /// Returns the number of live clones of its waker, or `None` if they are not counted.
+    pub fn live_wakers(&self) -> Option<u64> {
+        self.waker_counts().map(|(clones, drops)| clones.saturating_sub(drops))
+    }
+
+    /// Returns the time of its last wake, as far as it was observed or reported.
+    pub fn last_woken_at(&self) -> Option<Nanos> {
+        self.last_wake.map(|(at, _)| at).max(self.sampled_wake())
+    }
+
+    /// Returns the worker that ran its last poll up to `at`, or `None` if that is not known.
+    pub fn worker_at(&self, at: Nanos) -> Option<WorkerId> {
+        self.lane.cycle_at(at)?.worker()
     }
 
     /// Returns the distributions of its poll and scheduled durations, if the console reports them.

@@ -2,8 +2,8 @@
 //! events it covers, and none if it is cached.
 
 use super::Trace;
-use super::cell_cache::{CachedCells, ColumnGrid};
-use super::id::TaskId;
+use super::cell_cache::{CachedCells, ColumnGrid, LaneOwner};
+use super::id::{TaskId, WorkerId};
 use super::lane::{Cycle, Lane, LaneCursor, LaneInterval, LaneTotals};
 use super::lane_cell::{Axis, LaneCell, column_edge};
 use super::task::Task;
@@ -41,7 +41,7 @@ impl Trace {
                 let complete_until = self.loop_lane().stats_until().max(lane.stats_until());
                 let now =
                     complete_until.filter(|_| lane.is_sampled()).map_or(self.now(), |until| self.now().min(until));
-                let mut cells = self.cached_or_new_cells(axis, Some(id), lane, window, |start, end| {
+                let mut cells = self.cached_or_new_cells(axis, LaneOwner::Task(id), lane, window, |start, end| {
                     match cursor.interval(start, end, now) {
                         LaneInterval::Dense(dense) => LaneCell::from_dense(&dense),
                         LaneInterval::Exact(totals, cycle) => {
@@ -54,7 +54,7 @@ impl Trace {
             }
             Axis::Steps => {
                 let steps = self.steps().into();
-                let mut cells = self.cached_or_new_cells(axis, Some(id), lane, window, |from, to| {
+                let mut cells = self.cached_or_new_cells(axis, LaneOwner::Task(id), lane, window, |from, to| {
                     step_cell(task, &mut cursor, from, to, steps)
                 });
                 if to.saturating_sub(from) < columns.into() {
@@ -89,13 +89,31 @@ impl Trace {
     /// Returns the loop's lane from `from` to `to`, cut into `columns` equal cells without a state. `now` may be later
     /// than the last event.
     pub fn loop_window(&self, from: Nanos, to: Nanos, columns: u16, now: Nanos) -> Vec<LaneCell> {
-        let lane = self.loop_lane();
-        let mut cursor = LaneCursor::new(lane);
-        self.cached_or_new_cells(Axis::Time, None, lane, (from, to, columns), |start, end| {
-            match cursor.interval(start, end, now) {
-                LaneInterval::Dense(dense) => LaneCell::from_dense(&dense),
-                LaneInterval::Exact(totals, _) => LaneCell::from_totals(&totals),
+        self.thread_window(LaneOwner::Loop, self.loop_lane(), (from, to, columns), now)
+    }
+
+    /// Returns the lane of worker `id` from `from` to `to`, cut into `columns` equal cells without a state. Its waiting
+    /// time is that in which it was parked, its scheduled time the remaining one, and its polls include the parks. All
+    /// cells are empty where there is no such worker. `now` may be later than the last event.
+    pub fn worker_window(&self, id: WorkerId, from: Nanos, to: Nanos, columns: u16, now: Nanos) -> Vec<LaneCell> {
+        let Some(worker) = self.worker(id) else { return vec![LaneCell::default(); columns.into()] };
+        let mut cells = self.thread_window(LaneOwner::Worker(id), &worker.lane, (from, to, columns), now);
+        for (column, cell) in (0..columns).zip(&mut cells) {
+            let start = column_edge(from, to, column, columns);
+            if start >= worker.evicted_until() {
+                break;
             }
+            *cell = LaneCell { is_evicted: worker.known_since() <= start, ..LaneCell::default() };
+        }
+        cells
+    }
+
+    /// Returns the lane of the loop or of a worker, cut into cells without a state.
+    fn thread_window(&self, owner: LaneOwner, lane: &Lane, window: LaneWindow, now: Nanos) -> Vec<LaneCell> {
+        let mut cursor = LaneCursor::new(lane);
+        self.cached_or_new_cells(Axis::Time, owner, lane, window, |start, end| match cursor.interval(start, end, now) {
+            LaneInterval::Dense(dense) => LaneCell::from_dense(&dense),
+            LaneInterval::Exact(totals, _) => LaneCell::from_totals(&totals),
         })
     }
 
@@ -103,7 +121,7 @@ impl Trace {
     fn cached_or_new_cells(
         &self,
         axis: Axis,
-        owner: Option<TaskId>,
+        owner: LaneOwner,
         lane: &Lane,
         (from, to, columns): LaneWindow,
         mut cell: impl FnMut(u64, u64) -> LaneCell,
@@ -283,7 +301,7 @@ mod tests {
             assert_eq!(trace.state_at_step(task, step), one.flatten(), "at step {step}");
         }
         let (grid, first) = ColumnGrid::of(Axis::Steps, 0, 160, 16).expect("the columns are of equal width");
-        let cached = trace.loop_state.cell_cache.take(grid, Some(task), 0).expect("the window was cached");
+        let cached = trace.loop_state.cell_cache.take(grid, LaneOwner::Task(task), 0).expect("the window was cached");
         assert_eq!(cached.overlap(first, 16).0, 0..16);
     }
 }

@@ -14,7 +14,7 @@ use super::theme::Role;
 use crate::app::task_names::{describe_waker_with_id, task_name_with_id};
 use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskOutcome, TaskState};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
@@ -121,7 +121,11 @@ impl DetailsPane<'_> {
                     text.push_str(" (or panicked: not reported)");
                 }
             }
-            TaskState::Running => {}
+            TaskState::Running => {
+                if let Some(worker) = task.worker_at(self.now()).filter(|id| trace.worker(*id).is_some()) {
+                    text.push_str(&format!(" on worker {}", worker.index()));
+                }
+            }
         }
         for (index, line) in text::wrap(&text, self.width.saturating_sub(3)).into_iter().enumerate() {
             let indent = if index == 0 { "" } else { "   " };
@@ -248,6 +252,7 @@ impl DetailsPane<'_> {
             own => format!("{}, {own} self-wakes", task.counts.wakes),
         };
         lines.push(self.entry("polls", &totals.polls.to_string()));
+        lines.extend(self.worker_line(task));
         if self.at.is_none() {
             lines.push(self.entry("wakes", &wakes));
             self.push_wakers(lines, task);
@@ -268,6 +273,24 @@ impl DetailsPane<'_> {
 }
 
 impl DetailsPane<'_> {
+    /// The worker that ran the last poll up to the viewed time, where workers are known.
+    fn worker_line(&self, task: &Task) -> Option<Line<'static>> {
+        let trace = self.scene.session.trace();
+        if trace.workers().is_empty() {
+            return None;
+        }
+        let poll = task.lane.cycle_at(self.now())?;
+        let worker = poll.worker().and_then(|id| trace.worker(id));
+        let text = match worker {
+            Some(worker) if worker.name.is_empty() => format!("worker {}", worker.id.index()),
+            Some(worker) => format!("worker {} ({})", worker.id.index(), worker.name),
+            // These run on threads of their own.
+            None if task.meta.kind == TaskKind::BlockOn || task.is_off_loop() => "no worker".to_owned(),
+            None => "worker unknown".to_owned(),
+        };
+        Some(self.entry("polled by", &text))
+    }
+
     /// Number of live wakers of the task, with a warning if nothing can wake it.
     fn push_wakers(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
         let Some((clones, drops)) = task.waker_counts() else { return };
@@ -293,7 +316,7 @@ fn await_kind_phrase(name: &str) -> &str {
         "io" => "I/O",
         "block" => "a blocking call",
         "yield" => "a yield",
-        "other" => "an unknown await",
+        "other" => "an await of another kind",
         other => other,
     }
 }

@@ -191,7 +191,12 @@ fn counts(scene: SessionScene<'_>, width: u16) -> Vec<Segment> {
 /// Utilisation of the loop, without its name.
 pub fn utilisation(scene: SessionScene<'_>) -> String {
     let trace = scene.session.trace();
-    let (busy, parked) = shares(trace, scene.status.now.max(trace.now()));
+    let now = scene.status.now.max(trace.now());
+    if !trace.workers().is_empty() {
+        let (busy, parked) = worker_shares(trace, now);
+        return format!("workers {busy}% busy, {parked}% parked");
+    }
+    let (busy, parked) = shares(trace, now);
     match (trace.is_external(), trace.multi_threaded_since()) {
         (false, _) => format!("{busy}% busy, {parked}% parked"),
         // Park times are not reported, and several threads may poll at once.
@@ -207,6 +212,19 @@ fn shares(trace: &Trace, now: u64) -> (u64, u64) {
     let most = if trace.multi_threaded_since().is_some() { u64::MAX } else { 100 };
     let percent = |ns: u64| u64::try_from(u128::from(ns) * 100 / u128::from(now.max(1))).unwrap_or(100).min(most);
     (percent(totals.busy_ns), percent(totals.waiting_total_ns()))
+}
+
+/// Percent of the time of all workers up to `now` that they were in polls, and parked.
+fn worker_shares(trace: &Trace, now: u64) -> (u64, u64) {
+    let (mut busy_ns, mut parked_ns, mut all_ns) = (0_u64, 0_u64, 0_u64);
+    for worker in trace.workers() {
+        let (busy, parked) = worker.busy_and_parked_ns(now);
+        busy_ns = busy_ns.saturating_add(busy);
+        parked_ns = parked_ns.saturating_add(parked);
+        all_ns = all_ns.saturating_add(now.saturating_sub(worker.known_since()));
+    }
+    let percent = |ns: u64| u64::try_from(u128::from(ns) * 100 / u128::from(all_ns.max(1))).unwrap_or(100).min(100);
+    (percent(busy_ns), percent(parked_ns))
 }
 
 /// Dropped events, evicted tasks and gaps; shown even if there are none.

@@ -22,6 +22,8 @@ pub struct DashboardLayout {
     pub header: Rect,
     /// Connection state, breakpoint hit and outcome.
     pub banner: Rect,
+    /// What each worker does, above the lanes of the tasks and on the same axis.
+    pub workers: Rect,
     /// Labels and lanes of the tasks, with axis and minimap.
     pub timeline: TimelineLayout,
     /// The loop's utilisation and ready queue, below the lanes.
@@ -100,6 +102,8 @@ pub fn below_rule(mut rect: Rect) -> Rect {
 pub struct DashboardContent {
     /// Number of tasks.
     pub tasks: usize,
+    /// Number of workers that are known.
+    pub workers: usize,
     /// Number of printed lines.
     pub output_lines: usize,
     /// Rows that the banner needs.
@@ -130,7 +134,8 @@ pub fn dashboard_layout(area: Rect, state: &Dashboard, content: DashboardContent
         const AROUND_TASKS: usize = 6;
         let full = (rest.height / 4).clamp(4, 12);
         // Tasks that do not fit get the rows that the output does not need.
-        let spare = usize::from(rest.height - full).saturating_sub(AROUND_TASKS);
+        let workers = worker_strip_rows(content.workers, rest.height - full);
+        let spare = usize::from(rest.height - full).saturating_sub(AROUND_TASKS + usize::from(workers));
         let missing = u16::try_from(content.tasks.saturating_sub(spare)).unwrap_or(u16::MAX);
         let unused = full.saturating_sub(u16::try_from(content.output_lines + 1).unwrap_or(u16::MAX).max(2));
         output = take_bottom(&mut rest, full - unused.min(missing));
@@ -153,6 +158,8 @@ pub fn dashboard_layout(area: Rect, state: &Dashboard, content: DashboardContent
         };
     }
     let loop_strip = if rest.height >= 10 { take_bottom(&mut rest, 3) } else { Rect::default() };
+    let worker_rows = worker_strip_rows(content.workers, rest.height);
+    let workers = take_top(&mut rest, worker_rows);
     let has_rule = rest.height >= 8;
     let has_minimap = rest.height >= 7;
     let mut timeline = TimelineLayout { label_columns: label_columns(rest.width), ..TimelineLayout::default() };
@@ -160,7 +167,30 @@ pub fn dashboard_layout(area: Rect, state: &Dashboard, content: DashboardContent
     timeline.axis = take_top(&mut rest, 1);
     timeline.minimap = take_bottom(&mut rest, has_minimap.into());
     timeline.rows = rest;
-    DashboardLayout { tabs, header, banner, timeline, loop_strip, page: Rect::default(), details, output, footer }
+    DashboardLayout {
+        tabs,
+        header,
+        banner,
+        workers,
+        timeline,
+        loop_strip,
+        page: Rect::default(),
+        details,
+        output,
+        footer,
+    }
+}
+
+/// Rows of the worker strip in a timeline of `height` rows: a rule, and at most a quarter of the timeline. It is left out
+/// where that leaves too little for the tasks.
+fn worker_strip_rows(workers: usize, height: u16) -> u16 {
+    /// Minimum height of a timeline with a worker strip.
+    const HEIGHT_MIN: u16 = 12;
+    match u16::try_from(workers).unwrap_or(u16::MAX).min(height / 4) {
+        0 => 0,
+        _ if height < HEIGHT_MIN => 0,
+        rows => rows + 1,
+    }
 }
 
 /// Width of the labels in a timeline of `width` columns.

@@ -22,10 +22,11 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
     // A narrow header has no space for the utilisation, so it is shown here.
     let is_narrow = buffer.area.width < super::layout::SIDE_FROM_COLUMNS && state.cursor.is_none();
     let is_measured = trace.loop_lane().is_sampled();
-    let (loop_name, busy) = match (trace.is_external(), trace.multi_threaded_since()) {
+    let has_several_threads = trace.multi_threaded_since().is_some() || trace.workers().len() > 1;
+    let (loop_name, busy) = match (trace.is_external(), has_several_threads) {
         (false, _) => ("loop", "busy"),
-        (true, None) => ("app loop", "polling"),
-        (true, Some(_)) => ("app threads", "polling"),
+        (true, false) => ("app loop", "polling"),
+        (true, true) => ("app threads", "polling"),
     };
     let title = if is_narrow { format!("{loop_name}: {}", header::utilisation(scene)) } else { loop_name.to_owned() };
     put_rule(buffer, theme, area, &title, &next_timer_text(scene), false);
@@ -90,6 +91,7 @@ fn next_timer_text(scene: SessionScene<'_>) -> String {
     let now = scene.status.now.max(scene.session.trace().now());
     match (scene.status.phase, scene.status.next_timer) {
         (RunPhase::Ended, _) => String::new(),
+        _ if !scene.session.trace().workers().is_empty() => String::new(),
         _ if scene.session.trace().is_external() => "park times not reported".to_owned(),
         (_, Some(due)) => {
             let left = due.saturating_sub(now);

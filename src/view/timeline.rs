@@ -59,11 +59,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
     let drawn = u16::try_from(count.saturating_sub(state.first_row)).unwrap_or(u16::MAX).min(lanes.height);
     let lanes = Rect { height: drawn, ..lanes };
     render_gaps(buffer, scene, lanes, range);
-    if let Some(column) = state.cursor.and_then(|at| axis::column_of(at, range.0, range.1, lanes.width)) {
-        for row in lanes.y..lanes.bottom() {
-            buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
-        }
-    }
+    render_cursor(buffer, scene, lanes, range);
     let legend = legend::LegendKind::of(trace);
     if count + 3 <= usize::from(areas.rows.height) && !trace.tasks().is_empty() {
         legend::render(buffer, scene.theme, legend, areas.rows, count);
@@ -167,8 +163,18 @@ fn render_lane(
     }
 }
 
+/// Highlights the column of the time cursor.
+pub fn render_cursor(buffer: &mut Buffer, scene: SessionScene<'_>, lanes: Rect, (from, to): (u64, u64)) {
+    let cursor = scene.model.dashboard.cursor;
+    if let Some(column) = cursor.and_then(|at| axis::column_of(at, from, to, lanes.width)) {
+        for row in lanes.y..lanes.bottom() {
+            buffer[(lanes.x + column, row)].set_style(scene.theme.style(Role::Cursor));
+        }
+    }
+}
+
 /// Covers gaps in which events were dropped: no lane is reliable there. Evictions are drawn per lane instead.
-fn render_gaps(buffer: &mut Buffer, scene: SessionScene<'_>, lanes: Rect, (from, to): (u64, u64)) {
+pub fn render_gaps(buffer: &mut Buffer, scene: SessionScene<'_>, lanes: Rect, (from, to): (u64, u64)) {
     if scene.model.dashboard.viewport.axis != Axis::Time {
         return;
     }

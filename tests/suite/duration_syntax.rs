@@ -56,9 +56,9 @@ const REFUSED: [&str; 14] = [
 ];
 
 /// What a place says of a text: the nanoseconds, where the place shows them, or the error.
-type Verdict = Result<Option<u64>, String>;
+type Acceptance = Result<Option<u64>, String>;
 
-fn in_settings_file(text: &str) -> Verdict {
+fn in_settings_file(text: &str) -> Acceptance {
     let file = format!("[findings]\nblocked_loop = \"{text}\"\n");
     let settings =
         loopscope::internals::settings::parse(&file, Path::new("s.toml")).map_err(|error| error.to_string())?;
@@ -66,37 +66,37 @@ fn in_settings_file(text: &str) -> Verdict {
 }
 
 /// Runs a command whose last option does not exist: the error names that one only if all before it are valid.
-fn in_option(arguments: &[&str], option: &str, text: &str) -> Verdict {
+fn in_option(arguments: &[&str], option: &str, text: &str) -> Acceptance {
     let option = format!("{option}={text}");
     let arguments = [arguments, &[option.as_str(), "--no-such-option"]].concat();
     let error = loopscope(&arguments).stderr;
     if error.contains("--no-such-option") { Ok(None) } else { Err(error) }
 }
 
-fn in_until(text: &str) -> Verdict {
+fn in_until(text: &str) -> Acceptance {
     in_option(&["run", "countasync", "--headless"], "--until", text)
 }
 
-fn in_exec_for(text: &str) -> Verdict {
+fn in_exec_for(text: &str) -> Acceptance {
     in_option(&["exec", "--headless"], "--for", text)
 }
 
-fn in_attach_for(text: &str) -> Verdict {
+fn in_attach_for(text: &str) -> Acceptance {
     in_option(&["attach", "--headless"], "--for", text)
 }
 
-fn in_assertion(text: &str) -> Verdict {
+fn in_assertion(text: &str) -> Acceptance {
     format!("elapsed_ns <= {text}").parse::<Assertion>().map(|_| None)
 }
 
-fn in_breakpoint(text: &str) -> Verdict {
+fn in_breakpoint(text: &str) -> Acceptance {
     match format!("poll > {text}").parse()? {
         Breakpoint::LongPoll(TaskPattern::ANY, limit_ns) => Ok(Some(limit_ns)),
         other => panic!("{text}: {other:?}"),
     }
 }
 
-fn in_palette(text: &str) -> Verdict {
+fn in_palette(text: &str) -> Acceptance {
     match parse_command(&format!("until {text}")) {
         Some(Ok(Action::RunUntil(at))) => Ok(Some(at)),
         Some(Err(error)) => Err(error),
@@ -120,23 +120,23 @@ fn nanos_of(value: &ParamValue) -> Option<u64> {
     }
 }
 
-fn in_script_sleep(text: &str) -> Verdict {
+fn in_script_sleep(text: &str) -> Acceptance {
     load(&format!("local pause = sleep([[{text}]])"), "").map(|_| None)
 }
 
-fn in_parameter_default(text: &str) -> Verdict {
+fn in_parameter_default(text: &str) -> Acceptance {
     let manifest = load("", &format!("pause = {{ type = \"duration\", default = [[{text}]] }}"))?;
     Ok(nanos_of(&manifest.params[0].default))
 }
 
-fn in_parameter_setting(text: &str) -> Verdict {
+fn in_parameter_setting(text: &str) -> Acceptance {
     let manifest = load("", "pause = { default = \"1s\" }").expect("a valid script");
     let values = params::resolve(&manifest, &[("pause".to_owned(), text.to_owned())]);
     values.map(|values| nanos_of(&values[0].1)).map_err(|error| error.to_string())
 }
 
 /// Parses a text at one place.
-type ParseFn = fn(&str) -> Verdict;
+type ParseFn = fn(&str) -> Acceptance;
 
 const PLACES: [(&str, ParseFn); 10] = [
     ("settings file", in_settings_file),

@@ -396,7 +396,7 @@ fn app_gets_environment_and_private_pipe() {
     end(&mut session);
     let lines: Vec<String> = session.trace().output().lines().iter().map(|line| line.text.to_string()).collect();
     let printed = |part: &str| lines.iter().any(|line| line.contains(part));
-    assert!(printed("127.0.0.1:") && printed("5ms 16384") && printed("700"), "{lines:?}");
+    assert!(printed("127.0.0.1:") && printed("5ms 8192") && printed("700"), "{lines:?}");
     assert!(printed("! red"), "standard error is marked and has no colours: {lines:?}");
     let pipe =
         lines.iter().find(|line| line.ends_with("recording")).map(PathBuf::from).expect("the app printed the path");

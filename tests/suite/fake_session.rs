@@ -11,7 +11,7 @@ use loopscope::control::{
 use loopscope::session::{LaunchRequest, Launcher, Session};
 use loopscope::trace::{
     AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, PauseReason, SiteId, TaskId, TaskMeta, TaskOutcome, Trace,
-    WakeSource,
+    WakeSource, WorkerId,
 };
 use loopscope::workload::manifest::{Expectations, Manifest, Param, ParamKind, ParamValue};
 
@@ -268,6 +268,41 @@ pub fn failed_run() -> FakeSession {
     let error = "workloads/countasync.lua:5: boom\n  5 |   print(\"Two\")\nin count, called by main\n\
                  what to do: nothing, this is a test\nline five\nline six\nline seven\nline eight\nline nine";
     session.status.outcome = Some(RunOutcome::Failed(error.into()));
+    session
+}
+
+/// A run of an app with this many workers, of 800 ms. `busy` occupies worker 1 from 200 ms on; the other tasks are
+/// polled for 5 ms on one worker after the other, each of which then parks.
+pub fn workers(count: usize) -> FakeSession {
+    let worker = |index: usize| WorkerId::from_index(index % count);
+    let mut events = vec![spawn(task(1), "busy", None, 0)];
+    events.extend((2..=6).map(|number| spawn(task(number), &format!("request-{number}"), None, 0)));
+    let known = |index: usize| Event::NewWorker { id: worker(index), at: 0, name: "tokio-rt-worker".into() };
+    events.extend((0..count).map(known));
+    for index in 0..160 {
+        let (at, other) = (index as Nanos * 5 * MS, task(index % 5 + 2));
+        if at == 200 * MS {
+            events.push(Event::PollStart { task: task(1), at });
+            events.push(Event::PollWorker { task: task(1), worker: worker(1) });
+        }
+        // Worker 0 takes over from the busy one.
+        let runs_on = if worker(index) == worker(1) && at >= 200 * MS { worker(0) } else { worker(index) };
+        events.push(Event::WorkerUnpark { worker: runs_on, at });
+        events.push(Event::PollStart { task: other, at });
+        events.push(Event::PollWorker { task: other, worker: runs_on });
+        events.push(Event::PollEnd { task: other, at: at + if index < 120 { MS } else { 5 * MS } });
+        if index % 40 < 30 {
+            events.push(Event::WorkerPark { worker: runs_on, at: at + 2 * MS });
+        }
+        events.push(Event::Wake { task: other, at: at + 3 * MS, source: WakeSource::Driver });
+    }
+    events.push(Event::Advance { at: 800 * MS });
+    let mut session = session_from(Vec::new(), RunPhase::Running);
+    session.trace.set_external();
+    session.coming = events;
+    session.pump(Duration::ZERO);
+    (session.status.source, session.status.clock) = (SourceKind::Attach, ClockKind::Real);
+    session.status.control_level = ControlLevel::ReadOnly;
     session
 }
 

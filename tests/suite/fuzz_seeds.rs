@@ -104,6 +104,11 @@ fn archives_survive_mutation() {
 }
 
 #[test]
+fn streams_of_the_probe_survive_mutation() {
+    run_target("app_probe", fuzz_targets::app_probe);
+}
+
+#[test]
 fn recordings_survive_mutation() {
     run_target("recording", fuzz_targets::recording);
 }

@@ -4,6 +4,7 @@
 //! later.
 
 use loopscope::control::{ClockKind, FeedChoice, RunOutcome, SourceKind};
+use loopscope::feed::app_probe::AppProbeDecoder;
 use loopscope::feed::archive::read_archive;
 use loopscope::feed::recording::{RecordingClock, RecordingDecoder};
 use loopscope::feed::wire::ConsoleMessage;
@@ -56,6 +57,31 @@ pub fn wire(bytes: &[u8]) {
         decoder.decode(message, None, |events| events.into_iter().for_each(|event| trace.apply(event)));
     }
     query_everything(&trace);
+}
+
+/// Streams of programs with the probe, in pieces of two sizes.
+pub fn app_probe(bytes: &[u8]) {
+    for size in [bytes.len().max(1), 7] {
+        let mut trace = Trace::with_budget(1 << 20);
+        trace.set_external();
+        let mut decoder = AppProbeDecoder::of_connection();
+        let mut apply = |decoder: &mut AppProbeDecoder| {
+            let mut events = Vec::new();
+            while decoder.replay(16, &mut events) {}
+            decoder.advance(&mut events);
+            events.into_iter().for_each(|event| trace.apply(event));
+        };
+        for piece in bytes.chunks(size) {
+            if decoder.push(piece).is_err() {
+                break;
+            }
+            apply(&mut decoder);
+        }
+        decoder.finish();
+        apply(&mut decoder);
+        let _ = (decoder.caveats(), decoder.take_reply(), decoder.is_truncated());
+        query_everything(&trace);
+    }
 }
 
 /// Takes the next message, which is preceded by its length.
@@ -123,6 +149,13 @@ pub fn query_everything(trace: &Trace) {
         assert!(task.wakes_until(trace.now()) <= task.wakes().len());
         let mut awaits = task.awaits().filter_map(|id| trace.awaits().get(id));
         assert!(awaits.all(|found| found.end().is_none_or(|end| end >= found.start)));
+    }
+    for worker in trace.workers().iter().take(16) {
+        for end in [trace.now(), u64::MAX, trace.now() / 2] {
+            trace.worker_window(worker.id, end / 3, end, 40, trace.now());
+            worker.totals_at(end);
+            worker.activity_at(end);
+        }
     }
     trace.max_ready(0, u64::MAX);
     trace.loop_window(0, trace.now(), 40, trace.now());

@@ -255,6 +255,16 @@ fn external_deadlock_infers_lock_owners() {
     assert_eq!(crossed_mutexes("false", SECOND).lint_names(), NO_FINDINGS, "the mutexes are not locked");
 }
 
+/// When an app ends, its locks are dropped, and each is released first. Its waits may not be reported as ended.
+#[test]
+fn deadlock_of_an_app_that_has_ended() {
+    let mut ended = crossed_mutexes("false", SECOND);
+    let locks: Vec<ResourceId> = ended.trace.resources().iter().map(|(id, _)| id).collect();
+    assert_eq!(locks.len(), 2);
+    locks.into_iter().for_each(|resource| ended.apply(Event::ResourceEnd { resource, at: 2 * SECOND }));
+    assert_eq!(ended.lint_names(), ["deadlock"]);
+}
+
 /// Builds an external app in which a task acquired a mutex, and waits for it again since one second. What is missing
 /// comes between.
 fn mutex_awaited_by_its_owner(missing: Option<Event>, unknown_call: bool, now: u64) -> Vec<&'static str> {
@@ -751,7 +761,7 @@ fn findings_across_dropped_events_are_uncertain() {
     };
     assert_eq!(found(None), (true, false));
     assert_eq!(found(Some(Event::Gap { from: 0, to: 5, dropped: 3 })), (false, true));
-    assert_eq!(found(Some(Event::Disconnected { from: 0, to: 5 })), (false, true));
+    assert_eq!(found(Some(Event::Disconnected { from: 1, to: 5 })), (false, true));
     assert_eq!(found(Some(Event::ConsoleUpdate { dropped: 1 })), (false, true));
     assert_eq!(found(Some(Event::ConsoleLate)), (true, false), "polls and calls do not come from the console here");
 }
@@ -864,6 +874,31 @@ fn spawn_storm_reports_many_short_tasks() {
     assert!(text.contains("up to 200 short tasks like try were spawned per second"), "{text}");
     assert_eq!(spawns(least - 10, 3, MILLISECOND).lint_names(), NO_FINDINGS);
     assert_eq!(spawns(3 * least, 1, MILLISECOND).lint_names(), NO_FINDINGS, "only once");
+}
+
+/// Each request of a busy service spawns tasks. In a storm, one task spawns them.
+#[test]
+fn spawn_storm_ignores_tasks_of_requests() {
+    let storm = |spawners: u64, is_possible: Option<bool>| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        builder.apply(Event::OutsideInput { is_possible });
+        let parents: Vec<TaskId> = (0..spawners).map(|_| builder.spawn("connection")).collect();
+        parents.iter().for_each(|task| builder.poll_once(*task));
+        let per_second = 8 * Thresholds::default().spawn_storm_tasks;
+        for number in 0..2 * per_second {
+            builder.advance_to(number * SECOND / per_second);
+            let parent = parents[(number % spawners) as usize];
+            let task = builder.spawn_by(parent, "app.rs", 4);
+            builder.poll_once(task);
+            builder.end_task(task, TaskOutcome::Completed);
+        }
+        builder.lint_names()
+    };
+    assert_eq!(storm(8, None), NO_FINDINGS);
+    assert_eq!(storm(8, Some(true)), NO_FINDINGS);
+    assert_eq!(storm(8, Some(false)), ["spawn-storm"], "no request can come");
+    assert_eq!(storm(2, None), ["spawn-storm"]);
 }
 
 /// An external app does not name its yields; the runtime wakes such a task right after each poll.

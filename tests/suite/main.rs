@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: one module per subject.
 
 mod app;
+mod app_probe;
 mod archive;
 mod archiving;
 mod attach;
@@ -34,7 +35,10 @@ mod language;
 mod layering;
 mod module_graph;
 mod pages;
+mod probe_order;
 mod probe_ring;
+mod probe_stream;
+mod probed_apps;
 mod processor_waits;
 mod property;
 mod pty;
@@ -59,4 +63,6 @@ mod twins;
 mod view;
 mod vocabulary;
 mod waits;
+mod worker_screen;
+mod workers;
 mod workload;

@@ -142,6 +142,37 @@ fn drop_and_close_may_be_apart_on_threads() {
     assert_eq!(summary(&trace), ["t1 1p 0w done", "t2 2p 1w open"]);
 }
 
+/// The wakes of a future that a thread blocks on are not recorded, so only its close shows that it was dropped. On a
+/// busy machine that line comes late.
+#[test]
+fn late_close_of_a_block_on_future_shows_its_drop() {
+    let text = recording_of("+1:block_on +2 (1 (2 )1 )2 (1 )1 x1");
+    let (before, close) = text.trim_end().rsplit_once('\n').expect("several lines");
+    let mut trace = Trace::default();
+    trace.set_external();
+    let mut recording = RecordingDecoder::new(RecordingClock::from_first());
+    let polls = |trace: &Trace| trace.tasks().iter().next().expect("it is there").counts.polls;
+    for (text, quiet, expected) in [(before, 200, 1), ("", 400, 2)] {
+        recording.decode(format!("{text}\n").as_bytes(), &(), &mut |event| trace.apply(event)).expect("decode");
+        recording.flush_idle(quiet * 1_000_000, &mut |event| trace.apply(event));
+        assert_eq!(polls(&trace), expected, "after {quiet} ms");
+    }
+    let (mut trace, mut recording) = (Trace::default(), RecordingDecoder::new(RecordingClock::from_first()));
+    recording.decode(format!("{before}\n").as_bytes(), &(), &mut |event| trace.apply(event)).expect("decode");
+    recording.flush_idle(200 * 1_000_000, &mut |event| trace.apply(event));
+    recording.decode(format!("{close}\n").as_bytes(), &(), &mut |event| trace.apply(event)).expect("decode");
+    assert_eq!(summary(&trace)[0], "t1 1p 0w done");
+}
+
+/// Lines of different threads are out of order: the wake preceded the close.
+#[test]
+fn wake_recorded_after_the_close_counts() {
+    let trace = replay("+1 +2 (1 )1 (2 (1 )1 x1 w1 )2");
+    assert_eq!(summary(&trace), ["t1 1p 1w cancelled", "t2 1p 0w open"]);
+    let reused = replay("+1 (1 )1 (1 )1 x1 +1 w1");
+    assert_eq!(summary(&reused), ["t1 1p 0w done", "t1 0p 1w open"]);
+}
+
 #[test]
 fn reused_span_ids_are_other_tasks() {
     let trace = replay("+1 (1 )1 (1 )1 x1 +1 (1 )1 w1");

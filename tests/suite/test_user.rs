@@ -21,6 +21,7 @@ const GEOMETRY: ScreenGeometry = {
         page_row_count: 0,
         titles: rect(0, 0, 0, 0),
         lanes: rect(20, 4, 100, 10),
+        workers: rect(0, 0, 0, 0),
         minimap: rect(20, 14, 100, 1),
         output: rect(0, 20, 120, 2),
         details: rect(0, 0, 0, 0),

@@ -3,7 +3,7 @@
 use loopscope::insight::{Finding, LintRunner, Thresholds, run_lints};
 use loopscope::trace::{
     AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, Resource, ResourceId, ResourceKind, SiteId, TaskId,
-    TaskKind, TaskMeta, TaskOutcome, Trace, WakeSource,
+    TaskKind, TaskMeta, TaskOutcome, Trace, WakeSource, WorkerId,
 };
 
 pub const SECOND: Nanos = 1_000_000_000;
@@ -48,6 +48,16 @@ impl TraceBuilder {
         task
     }
 
+    /// Makes `parent` spawn a task at this location.
+    pub fn spawn_by(&mut self, parent: TaskId, file: &str, line: u32) -> TaskId {
+        let task = TaskId::from_index(self.tasks);
+        self.tasks += 1;
+        let location = Some(Location { file: file.into(), line });
+        let meta = Box::new(TaskMeta { parent: Some(parent), location, ..TaskMeta::default() });
+        self.apply(Event::Spawn { task, at: self.now, meta });
+        task
+    }
+
     /// Spawns a task with the size of its future, and its size before the runtime boxed it.
     pub fn spawn_sized(&mut self, name: &str, size_bytes: Option<u64>, original_size_bytes: Option<u64>) -> TaskId {
         let task = TaskId::from_index(self.tasks);
@@ -63,6 +73,12 @@ impl TraceBuilder {
     /// Starts a poll.
     pub fn start_poll(&mut self, task: TaskId) {
         self.apply(Event::PollStart { task, at: self.now });
+    }
+
+    /// Starts a poll on the worker with this index.
+    pub fn poll_on(&mut self, task: TaskId, worker: usize) {
+        self.start_poll(task);
+        self.apply(Event::PollWorker { task, worker: WorkerId::from_index(worker) });
     }
 
     /// Ends the current poll.

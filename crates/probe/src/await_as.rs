@@ -34,7 +34,8 @@ pub trait AwaitAs: Future + Sized {
     /// While nothing is recorded, a poll costs one relaxed load more.
     #[track_caller]
     fn await_as(self, name: &'static str) -> NamedAwait<Self> {
-        NamedAwait { future: self, operation: Operation { name, location: Location::caller(), id: 0, recording: 0 } }
+        let (kind, location) = (kind_of(std::any::type_name::<Self>()), Location::caller());
+        NamedAwait { future: self, operation: Operation { name, kind, location, id: 0, recording: 0 } }
     }
 }
 
@@ -52,10 +53,34 @@ pin_project! {
     }
 }
 
+/// Parts of the names of tokio's types, with the kind of await that their futures are.
+const KINDS: [(&str, &str); 11] = [
+    ("tokio::sync::mpsc::", "channel"),
+    ("tokio::sync::watch::", "channel"),
+    ("tokio::sync::broadcast::", "channel"),
+    ("tokio::sync::oneshot::", "channel"),
+    ("tokio::sync::", "sync"),
+    ("tokio::runtime::task::join", "task"),
+    ("tokio::task::join_set::", "task"),
+    ("tokio::time::", "timer"),
+    ("tokio::net::", "io"),
+    ("tokio::io::", "io"),
+    ("tokio::process::", "io"),
+];
+
+/// Returns the kind of await that a future of this type is, as far as the name of the type shows it.
+fn kind_of(type_name: &str) -> &'static str {
+    // Parameters come later than the type itself: the first match counts.
+    let found =
+        KINDS.iter().filter_map(|(part, kind)| Some((type_name.find(part)?, std::cmp::Reverse(part.len()), kind)));
+    found.min().map_or("await", |(.., kind)| kind)
+}
+
 /// The operation that is reported.
 #[derive(Debug)]
 struct Operation {
     name: &'static str,
+    kind: &'static str,
     location: &'static Location<'static>,
     /// Its id while it is pending, or 0.
     id: u64,
@@ -71,7 +96,7 @@ impl Operation {
             operations::write_poll(thread, self.id, start_ticks, is_ready);
         } else {
             let site = site_id(&SiteKey {
-                kind: "await",
+                kind: self.kind,
                 name: self.name,
                 file: self.location.file(),
                 line: self.location.line(),
@@ -108,5 +133,26 @@ impl<F: Future> Future for NamedAwait<F> {
         let poll = this.future.poll(cx);
         let _ = thread::with(|thread| this.operation.write_poll(thread, start_ticks, poll.is_ready()));
         poll
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind<F: Future>(_: &F) -> &'static str {
+        kind_of(std::any::type_name::<F>())
+    }
+
+    #[test]
+    fn types_of_tokio_have_a_kind() {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel::<tokio::sync::Notify>(1);
+        let notify = tokio::sync::Notify::new();
+        assert_eq!(kind(&receiver.recv()), "channel");
+        assert_eq!(kind(&sender.reserve()), "channel");
+        assert_eq!(kind(&notify.notified()), "sync");
+        assert_eq!(kind(&tokio::net::TcpStream::connect("localhost:1")), "io");
+        assert_eq!(kind(&std::future::ready(())), "await");
+        assert_eq!(kind_of("tokio::runtime::task::join::JoinHandle<tokio::sync::mpsc::Sender<u8>>"), "task");
     }
 }

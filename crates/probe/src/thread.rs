@@ -168,6 +168,13 @@ impl ThreadState {
     #[inline]
     pub(crate) fn write<const N: usize>(&self, records: [Record; N]) {
         let Ok(mut writer) = self.writer.try_borrow_mut() else { return };
+        if writer.is_none() {
+            // The first record may be a wake by the driver, before the thread polls or parks.
+            drop(writer);
+            crate::hooks::note_worker(self);
+            let Ok(again) = self.writer.try_borrow_mut() else { return };
+            writer = again;
+        }
         self.last_ticks.set(records.first().map_or(0, |record| record.ticks()));
         if writer.get_or_insert_with(|| self.new_writer()).write(records) {
             collector::wake();

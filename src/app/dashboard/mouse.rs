@@ -58,6 +58,10 @@ impl Dashboard {
                     self.set_cursor(at, shown);
                 }
             }
+            MouseKind::Press if geometry.workers.contains(mouse.column, mouse.row) => {
+                self.focus = Pane::Timeline;
+                let _ = self.click_worker((mouse.column, mouse.row), session, geometry);
+            }
             MouseKind::Press if over_output => self.focus = Pane::Output,
             MouseKind::Press if over_details => self.focus = Pane::Details,
             MouseKind::Press => {}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::writer::checksum;
 use super::{
-    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES, DELTA, HEADER, MAGIC, SEALED_BLOCKS,
-    SOURCE_FILE, SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION, restore_outcome,
+    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES, DELTA, HEADER, MAGIC, OLDEST_VERSION,
+    SEALED_BLOCKS, SOURCE_FILE, SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION, restore_outcome,
 };
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::sanitize::sanitize_cow;
@@ -20,10 +20,12 @@ pub enum ArchiveError {
     #[error("not a loopscope archive")]
     NotAnArchive,
     /// A newer loopscope wrote it.
-    #[error("archive version {0} is not supported: this loopscope reads version {VERSION}; use a newer loopscope")]
+    #[error(
+        "archive version {0} is not supported: this loopscope reads versions {OLDEST_VERSION} to {VERSION}; use a newer loopscope"
+    )]
     NewerVersion(u16),
     /// An older loopscope wrote it.
-    #[error("archive version {0} is no longer supported: this loopscope reads version {VERSION}")]
+    #[error("archive version {0} is no longer supported: this loopscope reads versions {OLDEST_VERSION} to {VERSION}")]
     OlderVersion(u16),
     /// It ends before its header.
     #[error("truncated archive: it ends before its header, so nothing can be recovered")]
@@ -120,7 +122,7 @@ pub fn read_archive(file: impl Read, budget_bytes: usize) -> Result<OpenedArchiv
     }
     chunks.fill(size_of_val(&VERSION)).map_err(|_| ArchiveError::NoHeader)?;
     match chunks.payload.first_chunk().map(|version| u16::from_le_bytes(*version)) {
-        Some(VERSION) => {}
+        Some(OLDEST_VERSION..=VERSION) => {}
         Some(newer) if newer > VERSION => return Err(ArchiveError::NewerVersion(newer)),
         Some(older) => return Err(ArchiveError::OlderVersion(older)),
         None => return Err(ArchiveError::NoHeader),

@@ -12,6 +12,7 @@ use super::task_stats::{FIELDS_MAX, location, number_attribute};
 use super::text_interner::{NAME_BYTES_MAX, TextInterner};
 use super::wire_clock::{ToLoopTime, WireTimestamp};
 use crate::feed::await_resolver::ReportedSpan;
+use crate::feed::tokio_names;
 use crate::sanitize::truncate;
 use crate::trace::{AwaitKind, Event, Location, Nanos, Resource, ResourceAttribute, ResourceId, ResourceKind};
 
@@ -228,26 +229,16 @@ fn attribute(wire: &console_api::Attribute, interner: &mut TextInterner) -> Opti
     Some(ResourceAttribute { name: interner.intern(name, NAME_BYTES_MAX), value: value.into(), unit })
 }
 
-/// Maps tokio's type names to resource kinds.
 fn resource_kind(resource: &resources::Resource) -> ResourceKind {
-    match resource.concrete_type.as_str() {
-        "Mutex" | "RwLock" => ResourceKind::Lock,
-        "Semaphore" => ResourceKind::Semaphore,
-        "Sender|Receiver" => ResourceKind::Channel,
-        "Interval" => ResourceKind::Interval,
-        _ if is_timer(resource) => ResourceKind::Timer,
-        _ => ResourceKind::Other,
-    }
+    tokio_names::resource_kind(&resource.concrete_type, is_timer(resource))
 }
 
 fn await_kind(resource: &resources::Resource) -> AwaitKind {
-    match resource.kind.as_ref().and_then(|kind| kind.kind.as_ref()) {
-        _ if is_timer(resource) => AwaitKind::Timer,
-        // tokio reports oneshot channels as synchronization.
-        _ if resource.concrete_type == "Sender|Receiver" => AwaitKind::Channel,
-        Some(Kind::Other(name)) => AwaitKind::from_name(&truncate(name, NAME_BYTES_MAX).to_ascii_lowercase()),
-        _ => AwaitKind::Other,
-    }
+    let kind = match resource.kind.as_ref().and_then(|kind| kind.kind.as_ref()) {
+        Some(Kind::Other(name)) => Some(truncate(name, NAME_BYTES_MAX)),
+        _ => None,
+    };
+    tokio_names::await_kind(&resource.concrete_type, is_timer(resource), kind.as_deref())
 }
 
 /// Returns the attribute `duration` of a timer in nanoseconds. tokio reports it in milliseconds.
@@ -255,14 +246,10 @@ fn timer_duration_ns(attributes: &[console_api::Attribute]) -> Option<u64> {
     number_attribute(attributes, "duration", Some("ms")).map(|millis| millis.saturating_mul(1_000_000))
 }
 
-/// Whether `resource` is the timer that tokio's `Interval` resets at each tick. Unlike the timers of user code, it is
-/// located in tokio's own source.
+/// Whether `resource` is the timer inside an interval.
 fn is_interval_timer(resource: &resources::Resource) -> bool {
     let file = resource.location.as_ref().and_then(|location| location.file.as_deref()).unwrap_or_default();
-    let mut parts = file.rsplit(['/', '\\']);
-    let is_interval_file = ["interval.rs", "time", "src"].into_iter().all(|part| parts.next() == Some(part));
-    let is_tokio = parts.next().is_some_and(|package| package == "tokio" || package.starts_with("tokio-1"));
-    is_timer(resource) && resource.concrete_type == "Sleep" && is_interval_file && is_tokio
+    is_timer(resource) && resource.concrete_type == "Sleep" && tokio_names::is_interval_file(file)
 }
 
 fn is_timer(resource: &resources::Resource) -> bool {

@@ -20,6 +20,21 @@ const UNWOKEN_TIMEOUT_NS: u64 = 1_000_000_000;
 /// On several threads other lines may come between the last exit and the close, but not for longer than 50 ms.
 const ENDED_TIMEOUT_NS: u64 = 50_000_000;
 
+/// As [`ENDED_TIMEOUT_NS`], where no wake distinguishes a poll from a drop. Lines of different threads are out of order
+/// by up to 90 ms, and the writer of the recording may be preempted.
+const ENDED_UNKNOWN_TIMEOUT_NS: u64 = 300_000_000;
+
+/// Whether a task was woken before it was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PriorWake {
+    /// It was woken, or is new.
+    Woken,
+    /// Its wakes are recorded, and there was none.
+    NotWoken,
+    /// Its wakes are not recorded: a future that a thread blocks on.
+    Unknown,
+}
+
 /// An event that is held back.
 #[derive(Debug)]
 enum QueuedEvent {
@@ -38,7 +53,7 @@ struct PollCandidate {
     end: Option<u64>,
     /// When it was entered; once it was exited, when that was.
     at: Nanos,
-    is_woken: bool,
+    prior_wake: PriorWake,
     /// How its task has ended if it turns out to be a drop whose span stays open.
     outcome: Option<TaskOutcome>,
     is_resolved: bool,
@@ -46,10 +61,11 @@ struct PollCandidate {
 
 impl PollCandidate {
     fn timeout_ns(&self) -> u64 {
-        match (self.is_woken, self.end) {
-            (false, _) => UNWOKEN_TIMEOUT_NS,
-            (true, None) => RUNNING_TIMEOUT_NS,
-            (true, Some(_)) => ENDED_TIMEOUT_NS,
+        match (self.prior_wake, self.end) {
+            (PriorWake::NotWoken, _) => UNWOKEN_TIMEOUT_NS,
+            (PriorWake::Woken | PriorWake::Unknown, None) => RUNNING_TIMEOUT_NS,
+            (PriorWake::Woken, Some(_)) => ENDED_TIMEOUT_NS,
+            (PriorWake::Unknown, Some(_)) => ENDED_UNKNOWN_TIMEOUT_NS,
         }
     }
 }
@@ -81,11 +97,18 @@ impl PendingPolls {
         }
     }
 
-    /// Adds a candidate that starts now. `is_woken`: its task was woken before.
-    pub fn begin_candidate(&mut self, task: TaskId, at: Nanos, is_woken: bool) -> CandidateId {
+    /// Adds a candidate that starts now.
+    pub fn begin_candidate(&mut self, task: TaskId, at: Nanos, prior_wake: PriorWake) -> CandidateId {
         let start = self.first + self.entries.len() as u64;
         self.entries.push_back(QueuedEvent::Tentative(Event::PollStart { task, at }));
-        self.candidates.push_back(PollCandidate { start, end: None, at, is_woken, outcome: None, is_resolved: false });
+        self.candidates.push_back(PollCandidate {
+            start,
+            end: None,
+            at,
+            prior_wake,
+            outcome: None,
+            is_resolved: false,
+        });
         CandidateId(self.first_candidate + self.candidates.len() as u64 - 1)
     }
 
@@ -108,9 +131,10 @@ impl PendingPolls {
         }
     }
 
-    /// Whether the next line decides about the candidate: it is undecided, and its task was woken before.
+    /// Whether the next line decides about the candidate: it is undecided, and its task may have been woken before.
     pub fn is_decided_next(&mut self, id: CandidateId) -> bool {
-        self.candidate_mut(id).is_some_and(|candidate| !candidate.is_resolved && candidate.is_woken)
+        self.candidate_mut(id)
+            .is_some_and(|candidate| !candidate.is_resolved && candidate.prior_wake != PriorWake::NotWoken)
     }
 
     /// Resolves a candidate as a poll or a drop.
@@ -150,7 +174,7 @@ impl PendingPolls {
         let id = CandidateId(self.first_candidate);
         match self.candidates.front() {
             // A poll needs a wake. The span of a task stays open as long as blocking work that it started.
-            Some(PollCandidate { is_woken: false, end: Some(end), outcome: Some(outcome), .. }) => {
+            Some(PollCandidate { prior_wake: PriorWake::NotWoken, end: Some(end), outcome: Some(outcome), .. }) => {
                 let (end, outcome) = (*end, outcome.clone());
                 self.end_task_at(end, outcome);
                 self.resolve(id, false, out);
@@ -172,7 +196,7 @@ impl PendingPolls {
     /// Records that the task of a candidate was woken before it, in a line that came later.
     pub fn mark_woken(&mut self, id: CandidateId) {
         if let Some(candidate) = self.candidate_mut(id) {
-            candidate.is_woken = true;
+            candidate.prior_wake = PriorWake::Woken;
         }
     }
 

@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::await_tracker::AwaitTracker;
+use super::closed_tasks::ClosedTasks;
 use super::entered_spans::EnteredSpans;
 use super::line::{RecordingLine, SpawnField, SpawnFieldValue, WakerOp};
-use super::pending_polls::{CandidateId, PendingPolls};
+use super::pending_polls::{CandidateId, PendingPolls, PriorWake};
 use super::poll_evidence::PolledTask;
 use super::task_ending::TaskEnding;
 use crate::feed::await_resolver::AwaitResolver;
@@ -51,6 +52,7 @@ struct RecordedTask {
 #[derive(Debug, Default)]
 pub struct SpanReplayer {
     tasks: FxHashMap<u64, RecordedTask>,
+    closed: ClosedTasks,
     /// Tasks by span id and spawn time in nanoseconds since 1970, until the wire claims them. Empty without a wire.
     unclaimed_spawns: FxHashMap<(u64, u64), TaskId>,
     /// The same keys in order, including claimed ones.
@@ -205,6 +207,7 @@ impl SpanReplayer {
             ending: TaskEnding::default(),
         };
         self.entered.worker_count += usize::from(kind == TaskKind::Worker);
+        self.closed.remove(span);
         self.tasks.insert(span, entry);
         spawned.parent = self.entered.polled_task();
         self.pending.emit(Event::Spawn { task, at, meta: Box::new(spawned) }, out);
@@ -220,10 +223,14 @@ impl SpanReplayer {
                         // It is entered again, so the last one was a poll.
                         self.pending.resolve(candidate, true, out);
                     }
-                    // tokio does not report the wakes of a `block_on` future.
-                    let is_woken = entry.is_woken || !entry.was_polled || entry.kind == TaskKind::BlockOn;
+                    let prior_wake = match entry.kind {
+                        _ if entry.is_woken || !entry.was_polled => PriorWake::Woken,
+                        // tokio does not report the wakes of a `block_on` future.
+                        TaskKind::BlockOn => PriorWake::Unknown,
+                        _ => PriorWake::NotWoken,
+                    };
                     entry.ending.enter(at, self.line_count);
-                    entry.candidate = Some(self.pending.begin_candidate(entry.task, at, is_woken));
+                    entry.candidate = Some(self.pending.begin_candidate(entry.task, at, prior_wake));
                     (entry.is_woken, entry.was_polled) = (false, true);
                 }
                 let (task, kind) = (entry.task, entry.kind);
@@ -302,6 +309,7 @@ impl SpanReplayer {
 
     fn close(&mut self, span: u64, at: Nanos, resolver: &impl AwaitResolver, out: &mut impl FnMut(Event)) {
         if let Some(entry) = self.tasks.remove(&span) {
+            self.closed.add(span, entry.task, at);
             self.end(entry, at, out);
             self.entered.close(span);
         } else if let Some(awaits) = &mut self.awaits {
@@ -326,13 +334,17 @@ impl SpanReplayer {
     }
 
     fn wake(&mut self, span: u64, at: Nanos, self_wake: bool, out: &mut impl FnMut(Event)) {
+        let source = if self_wake { WakeSource::SelfWake } else { self.entered.wake_source() };
         if !self.tasks.contains_key(&span) {
+            if let Some((task, closed_at)) = self.closed.find(span) {
+                // It preceded the close, which another thread recorded.
+                return self.pending.emit(Event::Wake { task, at: at.max(closed_at), source }, out);
+            }
             // Only tasks have wakers, so the spawn line was lost.
             let nameless = TaskMeta::default();
             let added = self.add(span, at, nameless, out);
             self.unspawned += u64::from(added.is_some());
         }
-        let source = if self_wake { WakeSource::SelfWake } else { self.entered.wake_source() };
         if let Some(entry) = self.tasks.get_mut(&span) {
             entry.is_woken = true;
             entry.ending.wake();

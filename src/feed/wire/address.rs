@@ -67,6 +67,9 @@ pub enum AddressError {
     /// It has no path after `unix:`.
     #[error("`{0}`: missing path after unix:; help: use a path such as unix:/tmp/app.sock")]
     Path(String),
+    /// It has no process id after `pid:`.
+    #[error("`{0}`: invalid process id after pid:; help: use a number such as pid:1234")]
+    Process(String),
     /// Something follows the port.
     #[error("`{0}`: unexpected text after the port; help: use http://HOST:PORT")]
     Trailing(String),

@@ -7,14 +7,17 @@
 //! because another thread continues the worker's tasks. The time for which an app that loopscope started may have
 //! waited for a processor is subtracted: the machine was busy.
 //! *Problem*: no other task on the loop runs meanwhile, although the thread is idle. On a multi-threaded runtime the
-//! other workers go on, but the timers and sockets of all of them may wait for the blocked one.
+//! other workers go on, but the timers and sockets of all of them may wait for the blocked one. So do the tasks in its
+//! queue that no other worker takes: where the worker of each poll is known, those that it polled next.
 //! *Fix*: await instead of blocking, or move the call to the blocking pool. Long computation is a different problem:
 //! `never-yields`.
+
+use std::collections::BTreeSet;
 
 use super::super::long_poll::LongPoll;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
-use crate::trace::{Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
+use crate::trace::{Cycle, Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
 
 pub const LINT: Lint = Lint {
     name: "blocked-loop",
@@ -30,6 +33,9 @@ const TASKS_CHECKED_MAX: usize = 1_000;
 /// Maximum number of polls, the longest first, for which delayed tasks are searched.
 const POLLS_CHECKED_MAX: usize = 8;
 
+/// Maximum number of cycles of a worker, from the start of a poll on, among which that poll is searched.
+const CYCLES_CHECKED_MAX: usize = 4;
+
 /// Maximum time from the end of a poll to a wake that it delayed.
 const LATE_WAKE_NS_MAX: u64 = 2_000_000;
 
@@ -39,14 +45,13 @@ const DELAY_NS_MIN: u64 = 10_000_000;
 /// Tasks that a poll delayed.
 #[derive(Default)]
 struct DelayedTasks {
-    count: u64,
+    tasks: Vec<TaskId>,
     /// The longest known delay, and the task.
     longest: Option<(u64, TaskId)>,
 }
 
 fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
-    // The thread of a `block_on` is no worker.
-    if task.meta.kind == TaskKind::Worker || (task.meta.kind == TaskKind::BlockOn && cx.index.workers() > 0) {
+    if task.meta.kind == TaskKind::Worker || cx.is_beside_workers(task) {
         return None;
     }
     // Printing a panic message takes time, but is not the problem.
@@ -55,9 +60,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         is_last && cx.index.has_panic(poll.from, poll.to)
     };
     let is_blocked = |poll: &LongPoll| {
-        poll.blocked_ns() > cx.thresholds.blocked_loop_ns
-            && !cx.index.starts_worker(poll.from, poll.to)
-            && !panicked(poll)
+        poll.blocked_ns() > cx.thresholds.blocked_loop_ns && !is_taken_over(cx, task, poll) && !panicked(poll)
     };
     let mut polls: Vec<LongPoll> = cx.long_polls(task).filter(is_blocked).collect();
     let first = polls.iter().map(|poll| poll.from).min()?;
@@ -66,7 +69,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     polls.sort_by_key(|poll| (std::cmp::Reverse(poll.blocked_ns()), poll.from));
     let delayed = polls.iter().take(POLLS_CHECKED_MAX).map(|poll| (poll, delayed_tasks(cx, task, poll)));
     let (poll, delayed) =
-        { delayed }.find(|(_, delayed)| delayed.count > 0).unwrap_or((&polls[0], DelayedTasks::default()));
+        { delayed }.find(|(_, delayed)| !delayed.tasks.is_empty()).unwrap_or((&polls[0], DelayedTasks::default()));
     let call = poll.longest_call.map(|call| {
         let (location, longest) = (cx.describe_await(&call), human_ns(cx.duration_ns(&call)));
         format!("{}, the longest {longest}: {location}", pluralize(calls, "blocking call"))
@@ -76,7 +79,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         Some("the app uses `block_in_place`, and single starts of workers may be reported late")
     } else if is_running && poll.waited_ns > 0 {
         Some("the poll has not ended, and its thread may wait for a processor")
-    } else if delayed.count > 0 || call.is_some() {
+    } else if !delayed.tasks.is_empty() || call.is_some() {
         None
     } else if cx.trace.fidelity() == Fidelity::Sampled {
         Some("single wakes are not reported, so it is not known whether another task was delayed")
@@ -85,21 +88,16 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     } else {
         return None;
     };
-    let what = match cx.index.workers() {
-        0 if cx.trace.multi_threaded_since().is_some() => "one of several threads".to_owned(),
-        0 => "the loop".to_owned(),
-        1 => "the only worker".to_owned(),
-        workers => format!("one of {workers} workers"),
+    let what = match (cx.workers(), poll.worker) {
+        (1, _) => "the only worker".to_owned(),
+        (workers, Some(worker)) => format!("worker {} of {workers}", worker.index()),
+        (0, None) if cx.trace.multi_threaded_since().is_some() => "one of several threads".to_owned(),
+        (0, None) => "the loop".to_owned(),
+        (workers, None) => format!("one of {workers} workers"),
     };
     let problem = format!("{} blocked {what} for {} in one poll", task.name(), human_ns(poll.blocked_ns()));
-    let which = if cx.index.workers() > 1 { "; which worker is not reported" } else { "" };
-    let delayed = match delayed.longest {
-        None => String::new(),
-        Some((ns, longest)) => {
-            let (count, name) = (pluralize(delayed.count, "other task"), cx.task_name(longest));
-            format!("; delayed {count}, {name} for {}", human_ns(ns))
-        }
-    };
+    let which = if cx.workers() > 1 && poll.worker.is_none() { "; which worker is not reported" } else { "" };
+    let delayed = describe_delayed(cx, poll, &delayed);
     let not_counted = not_counted(poll);
     let evidence = format!(
         "{} longer than {}, first at {}, {} in total; {}{not_counted}{delayed}{which}",
@@ -113,6 +111,31 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let diagnostic =
         Diagnostic::new(Some(task.id), first, problem, evidence).at(called_at.or(task.meta.location.as_ref()));
     Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
+}
+
+/// Returns whether another thread took over the worker of a poll before the limit: the poll called `block_in_place`.
+fn is_taken_over(cx: &LintContext, task: &Task, poll: &LongPoll) -> bool {
+    let Some(worker) = poll.worker.and_then(|id| cx.trace.worker(id)) else {
+        return cx.index.starts_worker(poll.from, poll.to);
+    };
+    // The clocks of two threads may differ a little, so the worker may still run its previous poll at that time.
+    let cycles = worker.cycle_at(poll.from).into_iter().chain(worker.cycles_from(poll.from).take(CYCLES_CHECKED_MAX));
+    let is_poll =
+        |cycle: &Cycle| cycle.polled_task() == Some(task.id) && cycle.scheduled_at().is_none_or(|end| end > poll.from);
+    let until = { cycles }.find(is_poll).and_then(|cycle| cycle.end()).unwrap_or(poll.to);
+    until < poll.to && until.saturating_sub(poll.from) <= cx.thresholds.blocked_loop_ns
+}
+
+/// Describes the tasks that a poll delayed. Names those that waited behind a known worker.
+fn describe_delayed(cx: &LintContext, poll: &LongPoll, delayed: &DelayedTasks) -> String {
+    let Some((ns, longest)) = delayed.longest else { return String::new() };
+    let (count, name) = (pluralize(delayed.tasks.len() as u64, "other task"), cx.task_name(longest));
+    let longest = format!("{name} for {}", human_ns(ns));
+    match (poll.worker, &delayed.tasks[..]) {
+        (Some(_), [_]) => format!("; behind it waited {longest}"),
+        (Some(_), tasks) => format!("; behind it waited {count} ({}), {longest}", cx.list_names(tasks)),
+        (None, _) => format!("; delayed {count}, {longest}"),
+    }
 }
 
 /// Describes the parts of a poll that are not counted. Computation is a different problem (`never-yields`) with a
@@ -134,15 +157,20 @@ fn has_unrecorded_end(cx: &LintContext) -> bool {
     cx.trace.recording_stats().is_some_and(|stats| stats.is_unfinished)
 }
 
-/// Finds the tasks that `poll` of `task` delayed, among the first [`TASKS_CHECKED_MAX`].
+/// Finds the tasks that `poll` of `task` delayed, among the first [`TASKS_CHECKED_MAX`] and those that its worker polled
+/// after it, until it parked.
 fn delayed_tasks(cx: &LintContext, task: &Task, poll: &LongPoll) -> DelayedTasks {
+    let next = poll.worker.and_then(|id| cx.trace.worker(id)).into_iter();
+    let next = next.flat_map(|worker| worker.cycles_from(poll.to).map_while(|cycle| cycle.polled_task()));
+    let first = cx.trace.tasks().iter().take(TASKS_CHECKED_MAX).map(|task| task.id);
+    let candidates: BTreeSet<TaskId> = first.chain(next.take(TASKS_CHECKED_MAX)).collect();
     let mut delayed = DelayedTasks::default();
-    for other in cx.trace.tasks().iter().take(TASKS_CHECKED_MAX) {
+    for other in candidates.into_iter().filter_map(|id| cx.trace.task(id)) {
         if other.id == task.id || other.is_off_loop() {
             continue;
         }
         let Some(delay_ns) = delay_of(cx, other, poll) else { continue };
-        delayed.count += 1;
+        delayed.tasks.push(other.id);
         if delayed.longest.is_none_or(|(longest_ns, _)| delay_ns > longest_ns) {
             delayed.longest = Some((delay_ns, other.id));
         }
@@ -150,9 +178,16 @@ fn delayed_tasks(cx: &LintContext, task: &Task, poll: &LongPoll) -> DelayedTasks
     delayed
 }
 
+/// Returns whether `other`, scheduled at the end of `poll`, waited for the worker of the poll: that worker polled it
+/// next. `None` if that is not known.
+fn is_behind(other: &Task, poll: &LongPoll) -> Option<bool> {
+    let next = other.lane.cycles_from(poll.to).next()?.worker()?;
+    Some(next == poll.worker?)
+}
+
 /// Returns by how much `poll` delayed `other`; for a late wake, at most by how much. `None` if it did not.
 fn delay_of(cx: &LintContext, other: &Task, poll: &LongPoll) -> Option<u64> {
-    let has_several_threads = cx.trace.multi_threaded_since().is_some() || cx.index.workers() > 1;
+    let has_several_threads = cx.has_several_threads();
     let last = poll.to.saturating_sub(1);
     let cycle = other.lane.cycle_at(last);
     match cx.trace.state_at(other.id, last)? {
@@ -160,7 +195,8 @@ fn delay_of(cx: &LintContext, other: &Task, poll: &LongPoll) -> Option<u64> {
             let since = cycle.map_or(other.lane.spawned_at(), |cycle| cycle.scheduled_at().unwrap_or(poll.from));
             let since = since.max(poll.from).min(poll.to);
             let has_waited = || cx.observed_ns(since, poll.to) >= DELAY_NS_MIN;
-            (!has_several_threads || has_waited()).then_some(poll.to - since)
+            let is_delayed = is_behind(other, poll).unwrap_or_else(|| !has_several_threads || has_waited());
+            is_delayed.then_some(poll.to - since)
         }
         // The driver runs only between polls: what it wakes right after this one was due during it.
         TaskState::Waiting(..) => {

@@ -5,10 +5,10 @@
 //!
 //! An external app does not name its yields: the runtime wakes the task right after the poll, without an await in
 //! between. Most polls of such a task are woken by no task and after about the same moment, unlike those of a task that
-//! waits for data. On several workers, a wake source is unknown while another task is polled. Such wakes count too if
-//! enough others came while no task was polled, or if the task is polled more than all others together. If single polls
-//! are not reported, the counts must show self-wakes, or as many polls per second as a loop makes, and more than all
-//! other tasks together.
+//! waits for data. Enough wakes must come before any other task is polled: the runtime wakes a task that awaits another
+//! one after the poll of that one. Or the task must be polled more than twice as often as all others together. If single
+//! polls are not reported, the counts must show self-wakes, or as many polls per second as a loop makes, and again more
+//! than twice as many as all other tasks together.
 //! *Problem*: the loop never parks; a whole core is spent on checking whether something has happened.
 //! *Fix*: await the event: a notify, a channel, a timer.
 
@@ -58,7 +58,7 @@ fn check_counts(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         u64::try_from(u128::from(totals.polls) * 1_000_000_000 / u128::from(elapsed_ns)).unwrap_or(u64::MAX);
     let wakes_itself = self_wakes > wakes / 10 * 9 && self_wakes >= cx.thresholds.busy_yield_turns;
     let others = cx.trace.counts().polls.saturating_sub(polls);
-    let is_alone = awaits == 0 && polls > others && per_second >= cx.thresholds.busy_yield_per_second;
+    let is_alone = awaits == 0 && polls / 2 > others && per_second >= cx.thresholds.busy_yield_per_second;
     let is_idle = totals.busy_ns / totals.polls <= cx.thresholds.busy_yield_poll_ns.saturating_mul(2);
     // A task that wakes itself now and then is not a loop.
     let is_loop = per_second >= cx.thresholds.busy_yield_per_second / 10;
@@ -86,6 +86,7 @@ fn check_counts(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
 /// Checks for polls of an external app that the runtime itself repeated.
 fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let (mut delays_ns, mut busy_ns, mut first, mut unknown) = (Vec::new(), 0_u64, None, 0_u64);
+    let mut undisturbed = 0_u64;
     for cycle in task.lane.cycles() {
         let (Some(end), Some((woken, source))) = (cycle.end(), cycle.first_wake()) else { continue };
         if !matches!(source, WakeSource::Driver | WakeSource::Unknown) {
@@ -99,14 +100,16 @@ fn check_unnamed_yields(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
             first.get_or_insert(cycle.start);
             busy_ns += length_ns;
             unknown += u64::from(source == WakeSource::Unknown);
+            let is_next = cycle.woken_step().is_some_and(|step| step == cycle.step + 1);
+            undisturbed += u64::from(source == WakeSource::Driver && is_next);
             delays_ns.push(delay_ns);
         }
     }
     let spins = delays_ns.len() as u64;
-    // Another task that is polled at each wake may have called the waker.
-    let is_by_no_task = spins - unknown >= cx.thresholds.busy_yield_turns;
+    // Another task that was polled before the wake may have caused it.
+    let is_by_no_task = undisturbed >= cx.thresholds.busy_yield_turns;
     let others = cx.trace.counts().polls.saturating_sub(task.counts.polls);
-    let is_alone = spins >= cx.thresholds.busy_yield_turns && task.counts.polls > others;
+    let is_alone = spins >= cx.thresholds.busy_yield_turns && task.counts.polls / 2 > others;
     if !(is_by_no_task || is_alone) || spins.saturating_mul(100) < task.counts.polls.saturating_mul(SPIN_PERCENT_MIN) {
         return None;
     }

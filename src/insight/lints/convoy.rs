@@ -3,7 +3,8 @@
 //! *Detects* locks that are handed over many times with at least one waiter throughout, to tasks that return to the
 //! queue before it is empty. A queue in which each task waits once drains, and is not reported. Nor is a lock whose
 //! owner waits for a message meanwhile: workers that share a receiver queue because there is no work. So most of the
-//! time for which the lock is held must be spent computing, sleeping, or on another wait that is known.
+//! time for which the lock is held must be spent computing, sleeping, or on another wait that is known. On a busy machine,
+//! computing takes longer, so waits for a processor do not count; a lock held across a wait is still reported.
 //! *Problem*: the tasks run one at a time, at the pace of the lock, and each handover costs a wake and a poll.
 //! *Fix*: hold the lock for less time (never across a long await), or share less data.
 
@@ -42,8 +43,19 @@ struct LockQueue {
 struct LockHold {
     from: Nanos,
     to: Nanos,
-    /// Time that the owner spent on something other than waiting for a message.
-    occupied_ns: u64,
+    /// Time that the owner spent computing.
+    busy_ns: u64,
+    /// Time that the owner spent on waits other than for a message.
+    waited_ns: u64,
+}
+
+/// How waits for a processor are accounted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WaitDeduction {
+    /// They shorten all that the owner did.
+    Everything,
+    /// They shorten what it computed.
+    Computing,
 }
 
 fn check(cx: &LintContext) -> Vec<Diagnostic> {
@@ -77,14 +89,19 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
     let first = convoys.first()?;
     let worst = convoys.iter().max_by_key(|queue| (queue.handovers, std::cmp::Reverse(queue.from)))?;
     let mut holds = LockHolds::of(cx, lock, awaits, worst);
-    let mut occupied_percent = holds.occupied_percent(cx);
+    let limit_percent = thresholds.convoy_held_percent;
+    let mut occupied_percent = holds.occupied_percent(cx, WaitDeduction::Everything);
     let mut doubt = None;
-    if occupied_percent < thresholds.convoy_held_percent {
+    if occupied_percent < limit_percent {
+        occupied_percent = holds.occupied_percent(cx, WaitDeduction::Computing);
+        doubt = Some("the machine was busy, which makes waits longer");
+    }
+    if occupied_percent < limit_percent {
         holds.add_unnamed_waits(cx);
-        occupied_percent = holds.occupied_percent(cx);
+        occupied_percent = holds.occupied_percent(cx, WaitDeduction::Everything);
         doubt = cx.trace.multi_threaded_since().map(|_| "on several threads it is a guess what woke the owners");
     }
-    if occupied_percent < thresholds.convoy_held_percent {
+    if occupied_percent < limit_percent {
         return None;
     }
     let across =
@@ -129,7 +146,7 @@ impl LockHolds {
         let mut holds = Self { by_owner: BTreeMap::new(), longest: None };
         for pair in acquired.windows(2) {
             let to = released_at(cx, pair[1]).clamp(pair[0].0, pair[1].0);
-            let hold = LockHold { from: pair[0].0, to, occupied_ns: 0 };
+            let hold = LockHold { from: pair[0].0, to, busy_ns: 0, waited_ns: 0 };
             holds.by_owner.entry(pair[0].1).or_default().push(hold);
         }
         let mut longest_ns = 0;
@@ -163,15 +180,22 @@ impl LockHolds {
 
     /// Share of the time for which the lock was held that the owners spent on something other than waiting for a message,
     /// in percent.
-    fn occupied_percent(&self, cx: &LintContext) -> u64 {
+    fn occupied_percent(&self, cx: &LintContext, deduction: WaitDeduction) -> u64 {
         let (mut held_ns, mut occupied_ns) = (0_u64, 0_u64);
         // Holds of an evicted task do not count.
         for (_, holds) in self.by_owner.iter().filter(|(task, _)| cx.trace.task(**task).is_some()) {
             for hold in holds {
                 // An owner that waits for a processor keeps the lock for longer.
-                let observed_ns = cx.observed_ns(hold.from, hold.to);
+                let mut observed_ns = cx.observed_ns(hold.from, hold.to);
+                let mut hold_occupied_ns = hold.busy_ns.saturating_add(hold.waited_ns);
+                if deduction == WaitDeduction::Computing {
+                    let recorded_ns = (hold.to - hold.from).saturating_sub(cx.unobserved_ns(hold.from, hold.to));
+                    let processor_wait_ns = recorded_ns.saturating_sub(observed_ns);
+                    observed_ns = observed_ns.max(hold.waited_ns.min(recorded_ns));
+                    hold_occupied_ns = hold.busy_ns.saturating_sub(processor_wait_ns).saturating_add(hold.waited_ns);
+                }
                 held_ns = held_ns.saturating_add(observed_ns);
-                occupied_ns = occupied_ns.saturating_add(hold.occupied_ns.min(observed_ns));
+                occupied_ns = occupied_ns.saturating_add(hold_occupied_ns.min(observed_ns));
             }
         }
         occupied_ns.saturating_mul(100) / held_ns.max(1)
@@ -206,7 +230,7 @@ fn add_computing(task: &Task, holds: &mut [LockHold]) {
     }
     for hold in holds {
         let busy_ns = |at| task.lane.totals_at(at).busy_ns;
-        hold.occupied_ns = hold.occupied_ns.saturating_add(busy_ns(hold.to).saturating_sub(busy_ns(hold.from)));
+        hold.busy_ns = busy_ns(hold.to).saturating_sub(busy_ns(hold.from));
     }
 }
 
@@ -216,7 +240,7 @@ fn add_overlap(holds: &mut [LockHold], from: Nanos, to: Nanos) -> u64 {
     let mut longest_ns = 0;
     for hold in holds[first..].iter_mut().take_while(|hold| hold.from < to) {
         let overlap_ns = hold.to.min(to).saturating_sub(hold.from.max(from));
-        hold.occupied_ns = hold.occupied_ns.saturating_add(overlap_ns);
+        hold.waited_ns = hold.waited_ns.saturating_add(overlap_ns);
         longest_ns = longest_ns.max(overlap_ns);
     }
     longest_ns

@@ -8,9 +8,9 @@
 //! Otherwise it is a warning, and only for locks that no other task has released so far: a semaphore may be a gate that
 //! another task opens. Such a cycle counts once it has lasted one second, and so does one that a timeout ends.
 //!
-//! An external app does not report lock owners. Its owners are inferred: the owner of a lock is the task whose call
-//! acquired it last. A cycle counts once each of its waits has lasted one second, without the time in which no data
-//! arrived. Guards from `try_lock`, and guards that were moved to another task, are not visible; the evidence names the
+//! In an external app, a cycle counts once each of its waits has lasted one second, without the time in which no data
+//! arrived. An app with the probe reports the owners of its locks. Of any other app they are inferred: the owner of a lock
+//! is the task whose call acquired it last. Guards from `try_lock`, and guards that were moved to another task, are not visible; the evidence names the
 //! assumption. A task that seems to wait for itself may have released the lock unseen, so such a cycle counts only if
 //! nothing is missing since it acquired the lock.
 //!
@@ -86,7 +86,7 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
     for holding in cx.trace.resources().acquisitions() {
         holdings.entry(holding.resource).or_default().push(holding);
     }
-    let acquired = if is_external { infer_acquisitions(cx) } else { FxHashMap::default() };
+    let acquired = if cx.trace.are_owners_reported() { FxHashMap::default() } else { infer_acquisitions(cx) };
     let mut waits: FxHashMap<TaskId, Vec<&Await>> = FxHashMap::default();
     let is_held = |resource: &ResourceId| holdings.contains_key(resource) || acquired.contains_key(resource);
     let held = cx.index.awaits_by_resource.iter().filter(|(resource, _)| is_held(resource));
@@ -114,7 +114,8 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
         };
         let Some(cycle) = graph.find_cycle(wait, at) else { continue };
         let tasks: BTreeSet<TaskId> = cycle.iter().map(|wait| wait.task).collect();
-        if reported.contains(&tasks) || (is_external && cycle.len() == 1 && !graph.is_surely_held(wait, at)) {
+        let is_inferred = !cx.trace.are_owners_reported();
+        if reported.contains(&tasks) || (is_inferred && cycle.len() == 1 && !graph.is_surely_held(wait, at)) {
             continue;
         }
         let Some(end) = graph.end_of_cycle(&cycle, &tasks, at) else { continue };
@@ -137,11 +138,13 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
             // The end of a task that is dropped at the end of the app may not be recorded.
             let ended = cx.trace.task(wait.task).and_then(|task| task.lane.ended_at()).unwrap_or(cx.trace.now());
             let is_mutex = |id| cx.trace.resources().get(id).is_some_and(|resource| &*resource.name == "Mutex");
-            // A lock that is waited for that long is held. Its attributes are known only for now.
+            // A lock that is waited for that long is held.
             is_unresolved(wait) && wait.resource().is_some_and(is_mutex) && ended.saturating_sub(end) <= DROP_NS_MAX
         }
     };
-    is_last && cx.observed_ns(wait.start, cx.end_of(wait)) >= WAIT_MIN_NS
+    // A busy machine makes no cycle, so waits for a processor count.
+    let observed_ns = cx.duration_ns(wait).saturating_sub(cx.unobserved_ns(wait.start, cx.end_of(wait)));
+    is_last && observed_ns >= WAIT_MIN_NS
 }
 
 /// Infers when each lock of an external app was acquired: at the end of each lock call that completed, or whose outcome is
@@ -149,7 +152,9 @@ fn is_stuck_in_external_app(cx: &LintContext, wait: &Await) -> bool {
 fn infer_acquisitions(cx: &LintContext) -> FxHashMap<ResourceId, Vec<LockCall>> {
     let is_locked = |resource: &ResourceId, awaits: &[Await]| {
         cx.trace.resources().entry(*resource).is_some_and(|entry| {
-            let was_stuck = || awaits.iter().any(|wait| wait.end().is_some() && is_stuck_in_external_app(cx, wait));
+            // Attributes are known only for now. At the end of the app, a lock is dropped with its guards.
+            let is_over = |wait: &Await| wait.end().is_some() || entry.dropped_at().is_some();
+            let was_stuck = || awaits.iter().any(|wait| is_over(wait) && is_stuck_in_external_app(cx, wait));
             entry.resource.kind == ResourceKind::Lock && (entry.is_owned_exclusively() || was_stuck())
         })
     };
@@ -250,11 +255,14 @@ impl<'a> WaitForGraph<'a> {
 
     /// What could break the cycle at time `at`. `None` if the cycle is not a problem so far.
     fn end_of_cycle(&self, cycle: &[&Await], tasks: &BTreeSet<TaskId>, at: Nanos) -> Option<CycleEnd> {
-        // The waits of an external app have lasted long enough, and who else has a guard is not known.
-        if self.cx.trace.is_external() {
-            return Some(CycleEnd::Never);
-        }
         let resources: Vec<ResourceId> = cycle.iter().filter_map(|wait| wait.resource()).collect();
+        // The waits of an external app have lasted long enough. If it does not report owners, who else has a guard is not
+        // known.
+        if self.cx.trace.is_external() {
+            let is_private = resources.iter().all(|id| self.is_private_lock(*id));
+            let is_closed = is_private || !self.cx.trace.are_owners_reported();
+            return Some(if is_closed { CycleEnd::Never } else { CycleEnd::OtherTask });
+        }
         let has_timeout = tasks.iter().any(|task| self.has_open_timer(*task, at));
         let others = self.cx.trace.tasks().iter().filter(|task| !tasks.contains(&task.id));
         let has_others = { others }.any(|task| self.could_run(task, at));
@@ -353,7 +361,7 @@ fn diagnose(cx: &LintContext, cycle: &[&Await], at: Nanos, end: CycleEnd, behind
     let diagnostic = Diagnostic::new(first.map(|wait| wait.task), closed_at, problem, evidence)
         .at(first.and_then(|wait| cx.location_of(wait)));
     match end {
-        CycleEnd::Never if cx.trace.is_external() => {
+        CycleEnd::Never if !cx.trace.are_owners_reported() => {
             diagnostic.doubted(Some("owners inferred from the last lock calls"))
         }
         CycleEnd::Never => diagnostic,

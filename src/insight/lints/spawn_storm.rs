@@ -1,7 +1,8 @@
 //! Lint `spawn-storm`: many short tasks are spawned at one location, second after second.
 //!
 //! *Detects* spawn locations with many tasks that ended soon and after few polls, in two consecutive seconds at least.
-//! Many tasks at once are no storm, and neither are tasks that live longer.
+//! Many tasks at once are no storm, and neither are tasks that live longer. In an app with input from outside, such as
+//! sockets, each task may serve a request. There, one task must spawn at least half of them.
 //! *Problem*: this is what a retry without a delay looks like. Each task costs an allocation and a turn of the loop.
 //! *Fix*: wait longer after each failure (exponential backoff), or do the work in one task.
 
@@ -28,10 +29,22 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// Short tasks that were spawned at one location.
 struct StormSite {
     first: TaskId,
-    /// Number of tasks spawned in each second.
-    by_second: BTreeMap<Nanos, u64>,
+    /// Number of tasks spawned in each second, by the task that spawned them.
+    by_second: BTreeMap<Nanos, BTreeMap<Option<TaskId>, u64>>,
     tasks: u64,
     life_ns: u64,
+}
+
+impl StormSite {
+    /// Returns the number of tasks that were spawned in a second; 0 if no task spawned at least half of them, and
+    /// `needs_spawner` is set.
+    fn spawned_in(&self, second: Nanos, needs_spawner: bool) -> u64 {
+        let Some(by_spawner) = self.by_second.get(&second) else { return 0 };
+        let total = by_spawner.values().sum::<u64>();
+        // Where spawners are not reported, there is one entry.
+        let has_spawner = by_spawner.values().any(|count| count.saturating_mul(2) >= total);
+        if has_spawner || !needs_spawner { total } else { 0 }
+    }
 }
 
 /// Spawn locations by file and line.
@@ -52,21 +65,22 @@ impl LintPass for SpawnStormPass {
             tasks: 0,
             life_ns: 0,
         });
-        *site.by_second.entry(at / SECOND_NS).or_default() += 1;
+        *site.by_second.entry(at / SECOND_NS).or_default().entry(task.meta.parent).or_default() += 1;
         site.tasks += 1;
         site.life_ns = site.life_ns.saturating_add(life_ns);
     }
 
     fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
         let least = cx.thresholds.spawn_storm_tasks;
+        let needs_spawner = cx.trace.is_external() && cx.trace.outside_input() != Some(false);
         let mut diagnostics = Vec::new();
         for ((file, line), site) in std::mem::take(&mut self.0) {
             let is_storm = |second: &&Nanos| {
-                let count = |second| site.by_second.get(&second).copied().unwrap_or(0);
-                count(**second) >= least && count(**second + 1) >= least
+                site.spawned_in(**second, needs_spawner) >= least
+                    && site.spawned_in(**second + 1, needs_spawner) >= least
             };
             let Some(since) = site.by_second.keys().find(is_storm) else { continue };
-            let most = site.by_second.values().max().copied().unwrap_or(0);
+            let most = site.by_second.keys().map(|second| site.spawned_in(*second, needs_spawner)).max().unwrap_or(0);
             let problem = format!(
                 "up to {} short tasks like {} were spawned per second",
                 human_number(most),

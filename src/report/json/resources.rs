@@ -62,8 +62,7 @@ fn resource_json<'a>(trace: &'a Trace, usage: &ResourceUsage, id: ResourceId) ->
         number: usage.number(id),
         location: resource.location.as_ref().map(ToString::to_string),
         dropped_ns: entry.dropped_at(),
-        // An external app reports no acquisitions.
-        owner_inferred: has_one_owner && trace.is_external(),
+        owner_inferred: has_one_owner && !trace.are_owners_reported(),
         owner: if has_one_owner { owners.pop() } else { None },
         owners,
         waiters: numbers(usage.waiters(id)),

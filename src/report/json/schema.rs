@@ -28,8 +28,10 @@ pub struct JsonReport<'a> {
     pub(super) unknown: UnknownJson,
     /// Length of the run in loop time.
     pub(super) elapsed_ns: u64,
-    /// Totals of the loop.
+    /// Totals of the loop: the sums over its workers where they are known.
     pub(super) r#loop: LoopJson,
+    /// Threads of the runtime that poll tasks, in order. Our own loop is one; those of an external app may be unknown.
+    pub(super) workers: Vec<WorkerJson>,
     /// Printed lines in order of time.
     pub(super) output: Vec<OutputLineJson<'a>>,
     /// Number of evicted output lines. Omitted if 0.
@@ -106,7 +108,7 @@ pub(super) struct SourceJson<'a> {
 pub(super) struct LoopJson {
     /// Time in polls. `null` if polls were only sampled.
     pub(super) busy_ns: Option<u64>,
-    /// Time parked. `null` for external apps.
+    /// Time parked. `null` for external apps whose workers are unknown.
     pub(super) parked_ns: Option<u64>,
     /// Number of polls.
     pub(super) polls: u64,
@@ -121,6 +123,21 @@ pub(super) struct LoopJson {
     /// Time since when several threads poll, so that some wake sources are unknown. Omitted if no such time is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) many_threads_ns: Option<u64>,
+}
+
+/// A worker: a thread of the runtime that polls tasks.
+#[derive(Debug, Serialize)]
+pub(super) struct WorkerJson {
+    /// Id of the worker, from 0.
+    pub(super) id: usize,
+    /// Name of its thread.
+    pub(super) name: String,
+    /// Time in polls. `null` if polls were only sampled.
+    pub(super) busy_ns: Option<u64>,
+    /// Time parked.
+    pub(super) parked_ns: u64,
+    /// Number of polls.
+    pub(super) polls: u64,
 }
 
 /// A printed line.

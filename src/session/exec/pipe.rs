@@ -95,6 +95,11 @@ impl RecordingPipe {
         Ok(pipe)
     }
 
+    /// Returns the private folder of the pipe.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Returns the path of the pipe.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("recording")

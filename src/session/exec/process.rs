@@ -36,7 +36,7 @@ const CONSOLE_DEFAULTS: [(&str, &str); 2] = [
     ("TOKIO_CONSOLE_RETENTION", "500ms"),
     // From half of this number of events on, the aggregator drains its buffer without waiting for the interval, so a
     // smaller buffer makes its data less late; the other half is for bursts.
-    ("TOKIO_CONSOLE_BUFFER_CAPACITY", "16384"),
+    ("TOKIO_CONSOLE_BUFFER_CAPACITY", "8192"),
 ];
 
 /// Standard input of the app.
@@ -47,6 +47,9 @@ pub enum AppStdin {
     /// `/dev/null`, because the screen reads loopscope's standard input.
     Null,
 }
+
+/// Variables by which an app finds loopscope with its probe: names and values.
+pub type ProbeVariables = [(&'static str, OsString); 2];
 
 /// The process of an app.
 ///
@@ -69,7 +72,13 @@ impl AppProcess {
     ///
     /// # Errors
     /// Returns a message for the user if the command cannot be started.
-    pub fn start(command: &[OsString], port: u16, recording: &Path, stdin: AppStdin) -> Result<Self, String> {
+    pub fn start(
+        command: &[OsString],
+        port: u16,
+        recording: &Path,
+        probe: &ProbeVariables,
+        stdin: AppStdin,
+    ) -> Result<Self, String> {
         let (program, arguments) = command.split_first().ok_or("no command given")?;
         // A background process group cannot read from the terminal.
         let has_group = stdin == AppStdin::Null || !std::io::IsTerminal::is_terminal(&io::stdin());
@@ -79,6 +88,7 @@ impl AppProcess {
             .env("TOKIO_CONSOLE_BIND", format!("127.0.0.1:{port}"))
             .env("TOKIO_CONSOLE_PUBLISH_INTERVAL", PUBLISH_INTERVAL)
             .env("TOKIO_CONSOLE_RECORD_PATH", recording)
+            .envs(probe.iter().map(|(name, value)| (name, value)))
             .envs(CONSOLE_DEFAULTS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()))
             .stdin(if stdin == AppStdin::Inherit { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::piped())

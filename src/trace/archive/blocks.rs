@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::Trace;
 use super::super::block_owner::{BlockOwner, TaskBlockKind};
-use super::super::id::TaskId;
+use super::super::id::{TaskId, WorkerId};
 use super::super::pack::{push_varint, take_varint};
 use super::ArchiveCursor;
 
@@ -17,18 +17,20 @@ const AWAITS: u64 = 4;
 const TASK_AWAITS: u64 = 5;
 const TASK_CALLS: u64 = 6;
 const TASK_WAKES: u64 = 7;
+const WORKER_LANE: u64 = 8;
 
-/// Returns the code of an owner and its task, if it is one. Returns `None` if there is no block.
-fn owner_code(owner: BlockOwner) -> Option<(u64, Option<TaskId>)> {
+/// Returns the code of an owner, and the number of its task or worker, if it is one. Returns `None` if there is no block.
+fn owner_code(owner: BlockOwner) -> Option<(u64, Option<u32>)> {
     Some(match owner {
         BlockOwner::Loop => (LOOP_LANE, None),
-        BlockOwner::Task(id, TaskBlockKind::Lane) => (TASK_LANE, Some(id)),
+        BlockOwner::Task(id, TaskBlockKind::Lane) => (TASK_LANE, Some(id.number())),
         BlockOwner::LoopStats => (LOOP_STATS, None),
-        BlockOwner::Task(id, TaskBlockKind::Stats) => (TASK_STATS, Some(id)),
+        BlockOwner::Task(id, TaskBlockKind::Stats) => (TASK_STATS, Some(id.number())),
         BlockOwner::Awaits => (AWAITS, None),
-        BlockOwner::Task(id, TaskBlockKind::Awaits) => (TASK_AWAITS, Some(id)),
-        BlockOwner::Task(id, TaskBlockKind::BlockingCalls) => (TASK_CALLS, Some(id)),
-        BlockOwner::Task(id, TaskBlockKind::Wakes) => (TASK_WAKES, Some(id)),
+        BlockOwner::Task(id, TaskBlockKind::Awaits) => (TASK_AWAITS, Some(id.number())),
+        BlockOwner::Task(id, TaskBlockKind::BlockingCalls) => (TASK_CALLS, Some(id.number())),
+        BlockOwner::Task(id, TaskBlockKind::Wakes) => (TASK_WAKES, Some(id.number())),
+        BlockOwner::Worker(id) => (WORKER_LANE, Some(id.number())),
         // Marks the end of a lane; there is no block.
         BlockOwner::Task(_, TaskBlockKind::LaneTail) => return None,
     })
@@ -37,7 +39,11 @@ fn owner_code(owner: BlockOwner) -> Option<(u64, Option<TaskId>)> {
 /// Reads the owner of the next block. Returns `None` if `bytes` do not hold one.
 pub(super) fn read_owner(bytes: &mut &[u8]) -> Option<BlockOwner> {
     let kind = take_varint(bytes)?;
-    let mut task = || TaskId::from_number(u32::try_from(take_varint(bytes)?).ok()?);
+    let mut number = || u32::try_from(take_varint(bytes)?).ok();
+    if kind == WORKER_LANE {
+        return number().and_then(WorkerId::from_number).map(BlockOwner::Worker);
+    }
+    let mut task = || TaskId::from_number(number()?);
     Some(match kind {
         LOOP_LANE => BlockOwner::Loop,
         TASK_LANE => BlockOwner::Task(task()?, TaskBlockKind::Lane),
@@ -82,10 +88,10 @@ impl Trace {
             let Some(count) = remaining.get_mut(owner) else { continue };
             let from_newest = *count;
             *count -= 1;
-            let Some((kind, task)) = owner_code(*owner) else { continue };
+            let Some((kind, number)) = owner_code(*owner) else { continue };
             push_varint(bytes, kind);
-            if let Some(task) = task {
-                push_varint(bytes, task.number().into());
+            if let Some(number) = number {
+                push_varint(bytes, number.into());
             }
             self.write_block(*owner, from_newest, bytes);
             flush(bytes);
@@ -97,6 +103,11 @@ impl Trace {
         match owner {
             BlockOwner::Loop => self.history.loop_lane.write_block(from_newest, bytes),
             BlockOwner::LoopStats => self.history.loop_lane.write_stats(from_newest, bytes),
+            BlockOwner::Worker(id) => {
+                if let Some(worker) = self.worker(id) {
+                    worker.lane.write_block(from_newest, bytes);
+                }
+            }
             BlockOwner::Awaits => self.history.awaits.write_block(from_newest, bytes),
             BlockOwner::Task(id, part) => {
                 let Some(task) = self.task(id) else { return };

@@ -15,6 +15,7 @@ use super::super::task_meta::{TaskMeta, TaskOutcome};
 use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::ArchiveCursor;
+use super::workers::WorkerRecord;
 
 /// What was added since the last delta.
 #[derive(Default, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub(super) struct SpawnRecord<'a> {
 }
 
 impl Trace {
-    /// Serializes tasks, sites and output that were added since `cursor`, and advances it. Returns `None` if there are
+    /// Serializes tasks, sites, workers and output that were added since `cursor`, and advances it. Returns `None` if there are
     /// none.
     ///
     /// Must be written before the blocks that [`Self::encode_blocks`] gives for the same state of the trace.
@@ -65,10 +66,12 @@ impl Trace {
             output: self.history.output.since(cursor.lines).map(Cow::Borrowed).collect(),
             ..ArchiveDelta::default()
         };
+        let workers = self.worker_records(cursor.workers);
+        cursor.workers = self.workers().len();
         cursor.tasks = self.history.tasks.len();
         cursor.sites = self.history.sites.len();
         cursor.lines = self.history.output.total_lines();
-        delta.encoded()
+        delta.encoded(&workers)
     }
 
     /// Serializes ends of tasks, and of awaits in sealed blocks, since `cursor`, and advances it. Returns `None` if
@@ -92,18 +95,25 @@ impl Trace {
         };
         cursor.ends = self.retention.sealed_count();
         cursor.late = self.history.awaits.late_end_count();
-        delta.encoded()
+        delta.encoded(&[])
     }
 }
 
 impl ArchiveDelta<'_> {
-    /// Encodes the delta, or returns `None` if it is empty.
-    fn encoded(&self) -> Option<Vec<u8>> {
-        let is_empty = self.tasks.is_empty()
+    /// Encodes the delta and the new workers, or returns `None` if there are none.
+    fn encoded(&self, workers: &[WorkerRecord]) -> Option<Vec<u8>> {
+        let is_empty = workers.is_empty()
+            && self.tasks.is_empty()
             && self.sites.is_empty()
             && self.output.is_empty()
             && self.ends.is_empty()
             && self.late_awaits.is_empty();
-        (!is_empty).then(|| pack::to_postcard(self))
+        (!is_empty).then(|| {
+            let mut bytes = pack::to_postcard(self);
+            if !workers.is_empty() {
+                bytes.extend(pack::to_postcard(&workers));
+            }
+            bytes
+        })
     }
 }

@@ -10,6 +10,7 @@ use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::blocks::read_owner;
 use super::delta::ArchiveDelta;
+use super::workers::WorkerRecord;
 
 /// Error in a piece of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,8 @@ impl TraceLoader {
     /// # Errors
     /// Returns an error if it cannot be decoded or does not continue the deltas before it.
     pub fn add_delta(&mut self, bytes: &[u8]) -> Result<(), TraceLoadError> {
-        let delta: ArchiveDelta = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let (delta, workers): (ArchiveDelta, Vec<WorkerRecord>) =
+            pack::from_postcard_pair(bytes).ok_or(TraceLoadError::Malformed)?;
         let trace = &mut self.trace;
         if delta.tasks_before != trace.history.tasks.len() || delta.sites_before != trace.history.sites.len() {
             return Err(TraceLoadError::Mismatch);
@@ -64,6 +66,7 @@ impl TraceLoader {
         for record in delta.tasks {
             trace.add_task(record.meta.into_owned(), record.at, record.step);
         }
+        trace.add_workers(workers, self.sanitize).ok_or(TraceLoadError::Malformed)?;
         trace.history.sites.extend(delta.sites.into_owned());
         for line in delta.output {
             let mut line = line.into_owned();
@@ -108,6 +111,12 @@ impl TraceLoader {
                 BlockOwner::Loop => trace.history.loop_lane.read_block(rest),
                 BlockOwner::LoopStats => trace.history.loop_lane.read_stats(rest),
                 BlockOwner::Awaits => trace.history.awaits.read_block(rest),
+                BlockOwner::Worker(id) => {
+                    let worker = trace.history.workers.get_mut(id.index()).ok_or(TraceLoadError::Mismatch)?;
+                    let delta = worker.lane.read_block(rest);
+                    self.last_time = self.last_time.max(worker.lane.sealed_until());
+                    delta
+                }
                 BlockOwner::Task(id, _) if id.index() >= trace.history.tasks.len() => {
                     return Err(TraceLoadError::Mismatch);
                 }
@@ -185,6 +194,12 @@ impl Trace {
         counts.busy_ns = counts.busy_ns.saturating_add(*loop_busy_ns);
         counts.turns = self.history.loop_lane.poll_count();
         counts.parks = counts.turns;
+        let now = self.loop_state.now;
+        for worker in &mut self.history.workers {
+            worker.recompute_counts();
+            counts.parks = counts.parks.saturating_add(worker.parks);
+            counts.parked_ns = counts.parked_ns.saturating_add(worker.totals_at(now).parked_ns);
+        }
         self.loop_state.steps = u32::try_from(counts.polls).unwrap_or(u32::MAX);
     }
 

@@ -30,6 +30,7 @@ use super::super::wake_source::WakeSource;
 use super::super::wakes::WakeRecord;
 use super::super::{Trace, pack};
 use super::loader::SanitizeFn;
+use super::workers;
 use super::{ArchiveCursor, TraceLoadError};
 
 /// All mutable state of a trace.
@@ -159,7 +160,7 @@ impl<'a> TaskRow<'a> {
 impl Trace {
     /// Serializes all mutable state. Everything else must have been serialized up to `cursor`.
     pub fn encode_tail(&self, cursor: &ArchiveCursor) -> Vec<u8> {
-        pack::to_postcard(&ArchiveTail {
+        let tail = pack::to_postcard(&ArchiveTail {
             counts: self.loop_state.counts,
             other_roles: self.loop_state.other_roles,
             steps: self.loop_state.steps,
@@ -187,7 +188,8 @@ impl Trace {
             outside_input: self.feed_check.outside_input,
             processor_waits: Cow::Borrowed(&self.feed_check.processor_waits),
             lock_owners: Cow::Borrowed(&self.history.lock_owners),
-        })
+        });
+        [tail, self.encode_tail_extension()].concat()
     }
 
     /// Restores the mutable state of a trace whose deltas and blocks have been read.
@@ -195,27 +197,26 @@ impl Trace {
     /// # Errors
     /// Returns an error if it cannot be decoded or does not match this trace.
     pub(super) fn restore_tail(&mut self, bytes: &[u8], sanitize: SanitizeFn) -> Result<(), TraceLoadError> {
-        let mut tail: ArchiveTail = pack::from_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let (mut tail, rest): (ArchiveTail, _) = pack::split_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let (workers, facts) = workers::decode_tail_extension(rest).ok_or(TraceLoadError::Malformed)?;
         tail.pauses.to_mut().sanitize(sanitize);
         let is_in_order = tail.rows.is_sorted_by(|a, b| a.id < b.id);
         let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.history.tasks.len());
         // Every task has a row or was evicted.
         let is_complete =
             tail.evicted.count.checked_add(tail.rows.len() as u64) == Some(self.history.tasks.len() as u64);
-        let fits = is_in_order && is_defined && is_complete;
+        let fits = is_in_order && is_defined && is_complete && workers.len() == self.history.workers.len();
         if !fits || !tail.resources.is_in_range() || !tail.processor_waits.is_valid() {
             return Err(TraceLoadError::Mismatch);
         }
         let freed_bytes = self.history.awaits.restore_tail(tail.awaits).ok_or(TraceLoadError::Mismatch)?;
         self.retention.subtract_history_bytes(freed_bytes);
-        self.loop_state.counts = tail.counts;
-        self.loop_state.other_roles = tail.other_roles;
-        self.loop_state.steps = tail.steps;
-        self.loop_state.now = tail.now;
+        (self.loop_state.counts, self.loop_state.other_roles) = (tail.counts, tail.other_roles);
+        (self.loop_state.now, self.loop_state.steps) = (tail.now, tail.steps);
         self.loop_state.is_parked = tail.is_parked;
         (self.feed_check.console_updates, self.feed_check.console_dropped) = tail.console_feed_counts;
         (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
-        self.feed_check.fidelity = tail.fidelity;
+        (self.feed_check.fidelity, self.feed_check.reported_facts) = (tail.fidelity, facts);
         self.feed_check.unknown = tail.unknown;
         self.feed_check.is_console_late = tail.is_console_late;
         self.feed_check.outside_input = tail.outside_input;
@@ -236,6 +237,7 @@ impl Trace {
         self.history.resources = tail.resources.into_owned();
         self.history.lock_owners = tail.lock_owners.into_owned();
         self.history.loop_lane.restore_tail(tail.loop_lane);
+        self.restore_workers(workers);
         self.set_rows(tail.rows, tail.evicted.into_owned());
         Ok(())
     }
@@ -391,9 +393,8 @@ mod tests {
         let count = MARKS_MAX as u64 + 7;
         source.history.gaps.extend((0..count).map(gap));
         let mut restored = Trace::default();
-        restored
-            .restore_tail(&source.encode_tail(&ArchiveCursor::default()), |text| text.into())
-            .expect("the archive is valid");
+        let tail = source.encode_tail(&ArchiveCursor::default());
+        restored.restore_tail(&tail, |text| text.into()).expect("the archive is valid");
         assert!(restored.gaps().copied().eq((7..count).map(gap)));
     }
 }

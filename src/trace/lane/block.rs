@@ -82,6 +82,7 @@ impl CycleBlock {
             totals.scheduled_ns += next - woken;
         }
         totals.polls += count as u64;
+        let has_worker = cycles.iter().any(|cycle| cycle.worker > 0);
         scratch.clear();
         push_column(scratch, &busy[..count]);
         scratch.push(distinct_count as u8);
@@ -97,6 +98,11 @@ impl CycleBlock {
         push_varint(scratch, base_id);
         for column in [awaits, steps, woken_steps, sources] {
             push_column(scratch, &column[..count]);
+        }
+        if has_worker {
+            let mut workers = [0; BLOCK_CYCLES];
+            workers.iter_mut().zip(cycles).for_each(|(number, cycle)| *number = cycle.worker.into());
+            push_column(scratch, &workers[..count]);
         }
         let wakes = cycles.iter().filter(|cycle| cycle.first_wake().is_some()).count() as u8;
         let (start, bytes) = (cycles[0].start, scratch.as_slice().into());
@@ -159,7 +165,9 @@ impl CycleBlock {
             times.marks.get(*index) & NOT_WOKEN == 0 && decode_wake_source(details.wake_sources.get(*index)).is_some()
         };
         let count = (0..block.len()).filter(has_source).count();
-        (after.is_empty() && count == usize::from(wakes)).then_some(block)
+        let mut after = after;
+        let has_worker_column = after.is_empty() || PackedColumn::take(&mut after, block.len()).is_some();
+        (has_worker_column && after.is_empty() && count == usize::from(wakes)).then_some(block)
     }
 
     /// Returns the bytes of memory, allocator overhead included.
@@ -194,6 +202,23 @@ impl CycleBlock {
         ))
     }
 
+    /// Reads the column of workers in `rest`, the bytes behind the detail columns. Blocks of which no worker is known have
+    /// none, and all of its values are 0.
+    fn worker_column<'a>(&self, mut rest: &'a [u8]) -> PackedColumn<'a> {
+        if rest.is_empty() {
+            return PackedColumn::default();
+        }
+        PackedColumn::take(&mut rest, self.len()).unwrap_or_default()
+    }
+
+    /// Reads everything about the cycle at `index` that the time columns do not have. `rest` are the bytes behind those.
+    pub(super) fn fill_details(&self, rest: &[u8], index: usize, cycle: &mut Cycle) -> Option<()> {
+        let (details, rest) = self.detail_columns(rest)?;
+        details.fill(index, self.first_step, cycle);
+        cycle.worker = self.worker_column(rest).get(index) as u16;
+        Some(())
+    }
+
     /// Reads the await column at the front of `rest`, the bytes behind the time columns.
     pub(super) fn await_column<'a>(&self, mut rest: &'a [u8]) -> Option<AwaitColumn<'a>> {
         let base_id = take_varint(&mut rest)?;
@@ -226,12 +251,13 @@ impl CycleBlock {
     /// Unpacks every cycle, in order.
     pub fn cycles(&self) -> Vec<Cycle> {
         let Some((times, rest)) = self.time_columns() else { return Vec::new() };
-        let Some((details, _)) = self.detail_columns(rest) else { return Vec::new() };
-        let mut start = self.start;
+        let Some((details, rest)) = self.detail_columns(rest) else { return Vec::new() };
+        let (mut start, workers) = (self.start, self.worker_column(rest));
         (0..self.len())
             .map(|index| {
                 let mut cycle = times.cycle(index, start, self.end);
                 details.fill(index, self.first_step, &mut cycle);
+                cycle.worker = workers.get(index) as u16;
                 start = next_start(start, times.durations(index).0, self.end);
                 cycle
             })

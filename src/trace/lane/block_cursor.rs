@@ -96,7 +96,7 @@ impl CycleBlock {
     pub fn cycle_at(&self, at: Nanos) -> Option<Cycle> {
         let cursor = self.cursor_at(at, None)?;
         let mut cycle = cursor.times.cycle(cursor.index, cursor.start, self.end());
-        self.detail_columns(cursor.detail_bytes)?.0.fill(cursor.index, self.first_step, &mut cycle);
+        self.fill_details(cursor.detail_bytes, cursor.index, &mut cycle)?;
         Some(cycle)
     }
 }

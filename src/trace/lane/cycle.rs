@@ -3,13 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::await_site::AwaitKind;
-use super::super::id::AwaitId;
+use super::super::id::{AwaitId, WorkerId};
 use super::super::time::NEVER;
 use super::super::time::Nanos;
 use super::super::wake_source::WakeSource;
 
+/// Bits that hold a kind of await.
+const KIND_BITS: u32 = AwaitKind::ALL.len().ilog2();
+
 /// One poll of a task and what followed it until the next poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredCycle", into = "StoredCycle")]
 pub struct Cycle {
     /// Loop time at which the poll started.
     pub start: Nanos,
@@ -27,6 +31,42 @@ pub struct Cycle {
     pub(super) wake_source: Option<WakeSource>,
     /// Kind of the await; [`AwaitKind::Other`] where there is none.
     pub(super) kind: AwaitKind,
+    /// Number of the worker that ran the poll; 0 where it is not known.
+    pub(super) worker: u16,
+}
+
+/// A cycle as the tail of an archive has it.
+#[derive(Serialize, Deserialize)]
+struct StoredCycle {
+    start: Nanos,
+    end: Nanos,
+    wake: Nanos,
+    step: u32,
+    woken_step: u32,
+    waiting_on: Option<AwaitId>,
+    wake_source: Option<WakeSource>,
+    /// The kind of await in the lowest three bits, and the number of the worker. Without a worker, these are the bytes
+    /// of the kind alone, which is what version 3 of the archive has.
+    kind_and_worker: u32,
+}
+
+impl From<Cycle> for StoredCycle {
+    fn from(cycle: Cycle) -> Self {
+        let Cycle { start, end, wake, step, woken_step, waiting_on, wake_source, kind, worker } = cycle;
+        let kind_and_worker = kind as u32 | u32::from(worker) << KIND_BITS;
+        Self { start, end, wake, step, woken_step, waiting_on, wake_source, kind_and_worker }
+    }
+}
+
+impl TryFrom<StoredCycle> for Cycle {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(stored: StoredCycle) -> Result<Self, Self::Error> {
+        let StoredCycle { start, end, wake, step, woken_step, waiting_on, wake_source, kind_and_worker } = stored;
+        let kind = AwaitKind::ALL[kind_and_worker as usize % AwaitKind::ALL.len()];
+        let worker = (kind_and_worker >> KIND_BITS).try_into()?;
+        Ok(Self { start, end, wake, step, woken_step, waiting_on, wake_source, kind, worker })
+    }
 }
 
 impl Cycle {
@@ -41,7 +81,13 @@ impl Cycle {
             waiting_on: None,
             wake_source: None,
             kind: AwaitKind::Other,
+            worker: 0,
         }
+    }
+
+    /// Returns the worker that ran the poll, in the lane of a task; `None` where it is not known.
+    pub fn worker(&self) -> Option<WorkerId> {
+        WorkerId::from_number(self.worker.into())
     }
 
     /// Returns the loop time at which the poll ended; `None` while it runs.

@@ -14,6 +14,14 @@ impl Lane {
         self.blocks.iter().flat_map(|block| block.cycles()).chain(tail)
     }
 
+    /// Iterates over the retained cycles that start at or after `at`, the oldest first.
+    pub fn cycles_from(&self, at: Nanos) -> impl Iterator<Item = Cycle> + '_ {
+        let passed = self.blocks.partition_point(|block| block.end() < at);
+        let tail = self.unsealed.iter().chain(self.last()).copied();
+        let cycles = self.blocks.range(passed..).flat_map(|block| block.cycles()).chain(tail);
+        cycles.skip_while(move |cycle| cycle.start < at)
+    }
+
     /// Returns the number of segments: the sealed blocks and the tail.
     pub(in crate::trace) fn segment_count(&self) -> usize {
         self.blocks.len() + 1

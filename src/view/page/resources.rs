@@ -82,7 +82,7 @@ fn cells(scene: SessionScene<'_>, trace: &Trace, id: ResourceId, entry: &Resourc
         },
         since,
         match format_tasks(trace, resource_usage.holders(id)) {
-            owners if owners.is_empty() || !trace.is_external() => owners,
+            owners if owners.is_empty() || trace.are_owners_reported() => owners,
             // Inferred from the lock calls.
             owner => format!("likely {owner}"),
         },

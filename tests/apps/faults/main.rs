@@ -1,7 +1,7 @@
-//! A small service on plain tokio with console-subscriber, healthy or with one injected fault. The tests start it, or
-//! attach to it, and compare its findings.
+//! A small service on plain tokio with console-subscriber or loopscope-probe, healthy or with one injected fault. The tests
+//! start it, or attach to it, and compare its findings.
 //!
-//! Usage: `faults MODE [--threads N] [--seconds N]`. It prints `ready`, runs for that many seconds, and exits.
+//! Usage: `faults MODE [--threads N] [--seconds N] [--probe]`. It prints `ready`, runs for that many seconds, and exits.
 
 mod modes;
 
@@ -16,14 +16,21 @@ fn main() {
     };
     let mode = args.first().expect("faults MODE").clone();
     let (threads, seconds) = (number("--threads", 1), number("--seconds", 4));
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads).enable_all();
     // With two dispatchers alive, tracing decides under a lock which callsites are enabled.
     let _dispatchers = [(); 2].map(|()| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
-    console_subscriber::init();
-    let runtime = match threads {
-        1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        several => tokio::runtime::Builder::new_multi_thread().worker_threads(several).enable_all().build(),
-    };
-    runtime.expect("build a runtime").block_on(async {
+    let probe = args.iter().any(|word| word == "--probe").then(loopscope_probe::init);
+    match &probe {
+        Some(_) => {
+            loopscope_probe::runtime(&mut builder);
+        }
+        None => console_subscriber::init(),
+    }
+    builder.build().expect("build a runtime").block_on(async {
         modes::start(&mode);
         let mut out = std::io::stdout().lock();
         // Standard output may be closed.

@@ -1,0 +1,299 @@
+//! Merges the records of all threads into one sequence: by time, except where something must have happened before.
+//!
+//! A thread may be preempted between reading the time and writing its record, so times order the records of two threads
+//! only roughly. What a record depends on is written before the record itself, so it arrives with the next round at the
+//! latest. A record that depends on one that has not been taken yet waits for it, and so do the later ones of its
+//! thread. After [`ROUNDS_MAX`] rounds it is taken anyway, as a doubtful one.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use rustc_hash::FxHashMap;
+
+use super::timed_record::TimedRecord;
+
+/// Rounds for which a record waits at most.
+const ROUNDS_MAX: u64 = 2;
+
+/// Threads of one stream.
+const THREADS_MAX: usize = 1 << 14;
+
+/// Records that wait at most, in all threads: 48 MiB. Past it, they are taken without waiting.
+const RECORDS_MAX: usize = 1 << 20;
+
+/// What a record depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dependency {
+    /// Something about this task.
+    Task(u64),
+    /// The creation of this resource.
+    Resource(u64),
+    /// The creation of this operation.
+    Operation(u64),
+    /// A later record of the same thread, given by its index.
+    NextRecord(usize),
+}
+
+/// Whether the first record of a thread can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordVerdict<T> {
+    /// It can; what was found out about it.
+    Ready(T),
+    /// It depends on what has not happened yet. Past the limit it is taken as `T`.
+    Wait(Dependency, T),
+}
+
+/// The records of one thread that were not taken yet.
+#[derive(Debug)]
+pub struct ThreadQueue {
+    /// The thread's id.
+    pub id: u32,
+    /// Its index, from 0, in the order in which threads are seen.
+    pub index: usize,
+    /// Its records, in order.
+    pub records: VecDeque<TimedRecord>,
+    /// It is in the heap.
+    is_queued: bool,
+    /// It is in the list of threads that wait.
+    is_listed: bool,
+    /// What its first record waits for.
+    blocked: Option<Dependency>,
+    /// The number of the round in which its first record began to wait.
+    waits_since: Option<u64>,
+}
+
+/// A record that was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct TakenRecord<T> {
+    /// Index of its thread.
+    pub thread: usize,
+    /// The record.
+    pub record: TimedRecord,
+    /// What was found out about it.
+    pub verdict: T,
+    /// What it waited for in vain.
+    pub missing: Option<Dependency>,
+}
+
+/// Merges threads.
+#[derive(Debug, Default)]
+pub struct ThreadMerger {
+    threads: Vec<ThreadQueue>,
+    by_id: FxHashMap<u32, usize>,
+    /// Ticks of the first record, id and index of each thread that has records and does not wait.
+    heap: BinaryHeap<Reverse<(u64, u32, usize)>>,
+    /// Threads by what they wait for; may hold outdated entries.
+    waiting: FxHashMap<Dependency, Vec<usize>>,
+    /// Threads that wait; may hold outdated entries.
+    blocked: Vec<usize>,
+    /// Records with smaller ticks are complete.
+    horizon: u64,
+    rounds: u64,
+    /// Records that were not taken yet.
+    count: usize,
+    is_finished: bool,
+}
+
+impl ThreadMerger {
+    /// Returns the index of a thread; `None` if there are too many threads.
+    pub fn index_of(&mut self, id: u32) -> Option<usize> {
+        if let Some(index) = self.by_id.get(&id) {
+            return Some(*index);
+        }
+        let index = self.threads.len();
+        if index >= THREADS_MAX {
+            return None;
+        }
+        self.by_id.insert(id, index);
+        let (is_queued, is_listed) = (false, false);
+        let records = VecDeque::new();
+        self.threads.push(ThreadQueue { id, index, records, is_queued, is_listed, blocked: None, waits_since: None });
+        Some(index)
+    }
+
+    /// Adds records of the thread with this index.
+    pub fn push(&mut self, index: usize, records: Vec<TimedRecord>) {
+        self.count += records.len();
+        self.threads[index].records.extend(records);
+        match self.threads[index].blocked {
+            Some(Dependency::NextRecord(_)) => self.resolve(Dependency::NextRecord(index)),
+            Some(_) => {}
+            None => self.enqueue(index),
+        }
+    }
+
+    /// Ends a round: all records with smaller ticks have been added.
+    pub fn finish_round(&mut self, ticks: u64) {
+        self.horizon = self.horizon.max(ticks);
+        self.rounds += 1;
+    }
+
+    /// Ends the stream: all records have been added, and can be taken without waiting.
+    pub fn finish(&mut self) {
+        self.is_finished = true;
+        self.horizon = u64::MAX;
+    }
+
+    /// Notes that something happened on which records may depend.
+    #[inline]
+    pub fn resolve(&mut self, dependency: Dependency) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for index in self.waiting.remove(&dependency).unwrap_or_default() {
+            if self.threads[index].blocked == Some(dependency) {
+                self.threads[index].blocked = None;
+                self.enqueue(index);
+            }
+        }
+    }
+
+    /// Takes the next record. `judge` says whether the first record of a thread can be taken.
+    pub fn take<T>(&mut self, judge: impl Fn(&ThreadQueue) -> RecordVerdict<T>) -> Option<TakenRecord<T>> {
+        loop {
+            let is_full = self.count > RECORDS_MAX;
+            match self.heap.peek() {
+                Some(Reverse((ticks, _, index))) if *ticks < self.horizon || self.is_finished || is_full => {
+                    let index = *index;
+                    self.heap.pop();
+                    let thread = &mut self.threads[index];
+                    thread.is_queued = false;
+                    if thread.records.is_empty() {
+                        continue;
+                    }
+                    match judge(thread) {
+                        RecordVerdict::Ready(verdict) => return self.pop(index, verdict, None),
+                        RecordVerdict::Wait(dependency, _) => self.block(index, dependency),
+                    }
+                }
+                _ => {
+                    let (index, dependency) = self.overdue(is_full)?;
+                    self.stop_waiting(index, dependency);
+                    let verdict = match judge(&self.threads[index]) {
+                        RecordVerdict::Ready(verdict) => return self.pop(index, verdict, None),
+                        RecordVerdict::Wait(_, verdict) => verdict,
+                    };
+                    return self.pop(index, verdict, Some(dependency));
+                }
+            }
+        }
+    }
+
+    /// Returns the thread that has waited for too long, the one with the earliest record.
+    fn overdue(&mut self, is_full: bool) -> Option<(usize, Dependency)> {
+        let Self { threads, blocked, rounds, horizon, is_finished, .. } = self;
+        blocked.retain(|index| {
+            threads[*index].is_listed = threads[*index].blocked.is_some();
+            threads[*index].is_listed
+        });
+        let first_ticks = |index: usize| threads[index].records.front().map_or(0, |record| record.ticks);
+        let is_overdue = |index: &usize| {
+            let waited = threads[*index].waits_since.map_or(0, |since| rounds.saturating_sub(since));
+            *is_finished || is_full || (waited >= ROUNDS_MAX && first_ticks(*index) < *horizon)
+        };
+        let overdue = blocked.iter().copied().filter(is_overdue);
+        let index = overdue.min_by_key(|index| (first_ticks(*index), threads[*index].id))?;
+        Some((index, threads[index].blocked?))
+    }
+
+    fn block(&mut self, index: usize, dependency: Dependency) {
+        self.threads[index].blocked = Some(dependency);
+        self.threads[index].waits_since.get_or_insert(self.rounds);
+        self.waiting.entry(dependency).or_default().push(index);
+        if !std::mem::replace(&mut self.threads[index].is_listed, true) {
+            self.blocked.push(index);
+        }
+    }
+
+    fn stop_waiting(&mut self, index: usize, dependency: Dependency) {
+        self.threads[index].blocked = None;
+        if let Some(waiting) = self.waiting.get_mut(&dependency) {
+            waiting.retain(|other| *other != index);
+            if waiting.is_empty() {
+                self.waiting.remove(&dependency);
+            }
+        }
+    }
+
+    fn pop<T>(&mut self, index: usize, verdict: T, missing: Option<Dependency>) -> Option<TakenRecord<T>> {
+        let record = self.threads[index].records.pop_front()?;
+        self.threads[index].waits_since = None;
+        self.count -= 1;
+        self.enqueue(index);
+        Some(TakenRecord { thread: index, record, verdict, missing })
+    }
+
+    fn enqueue(&mut self, index: usize) {
+        let thread = &mut self.threads[index];
+        let Some(first) = thread.records.front().filter(|_| !thread.is_queued) else { return };
+        self.heap.push(Reverse((first.ticks, thread.id, index)));
+        thread.is_queued = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loopscope_probe::record::RecordKind;
+
+    use super::*;
+
+    fn wake(ticks: u64, subject: u64) -> TimedRecord {
+        TimedRecord::new(RecordKind::Wake, ticks, subject)
+    }
+
+    fn push(merger: &mut ThreadMerger, id: u32, records: Vec<TimedRecord>) {
+        let index = merger.index_of(id).expect("few threads");
+        merger.push(index, records);
+    }
+
+    /// Takes everything that can be taken. Records of task 9 depend on one of task 8.
+    fn take_all(merger: &mut ThreadMerger) -> Vec<(u64, bool)> {
+        let mut taken: Vec<(u64, bool)> = Vec::new();
+        let mut has_eight = false;
+        while let Some(found) = merger.take(|queue| match queue.records.front() {
+            Some(first) if first.subject == 9 && !has_eight => RecordVerdict::Wait(Dependency::Task(8), ()),
+            _ => RecordVerdict::Ready(()),
+        }) {
+            has_eight |= found.record.subject == 8;
+            merger.resolve(Dependency::Task(found.record.subject));
+            taken.push((found.record.ticks, found.missing.is_some()));
+        }
+        taken
+    }
+
+    #[test]
+    fn takes_by_time_up_to_the_round() {
+        let mut merger = ThreadMerger::default();
+        push(&mut merger, 2, vec![wake(1, 1), wake(4, 1), wake(9, 1)]);
+        push(&mut merger, 1, vec![wake(2, 1), wake(4, 1)]);
+        assert_eq!(take_all(&mut merger), []);
+        merger.finish_round(9);
+        assert_eq!(take_all(&mut merger).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 2, 4, 4]);
+        merger.finish();
+        assert_eq!((take_all(&mut merger), merger.count), (vec![(9, false)], 0));
+    }
+
+    #[test]
+    fn waits_for_what_a_record_depends_on() {
+        let mut merger = ThreadMerger::default();
+        push(&mut merger, 1, vec![wake(1, 9), wake(2, 1)]);
+        push(&mut merger, 2, vec![wake(3, 1)]);
+        merger.finish_round(10);
+        assert_eq!(take_all(&mut merger), [(3, false)], "the other thread goes on");
+        push(&mut merger, 2, vec![wake(5, 8), wake(6, 1)]);
+        merger.finish_round(20);
+        assert_eq!(take_all(&mut merger), [(5, false), (1, false), (2, false), (6, false)]);
+    }
+
+    #[test]
+    fn waits_for_two_rounds_at_most() {
+        let mut merger = ThreadMerger::default();
+        push(&mut merger, 1, vec![wake(1, 9), wake(2, 1)]);
+        merger.finish_round(10);
+        assert_eq!(take_all(&mut merger), []);
+        merger.finish_round(20);
+        assert_eq!(take_all(&mut merger), []);
+        merger.finish_round(30);
+        assert_eq!(take_all(&mut merger), [(1, true), (2, false)]);
+    }
+}

@@ -1,0 +1,131 @@
+//! Finds the running programs of this user that have the probe.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use loopscope_probe::protocol::Hello;
+use loopscope_probe::{check_socket_folder, socket_folder};
+
+use crate::feed::app_probe::AppProbeDecoder;
+use crate::sanitize::{sanitize, truncate};
+
+/// Sockets that are examined.
+const SOCKETS_MAX: usize = 256;
+
+/// How long programs may take to describe themselves, all together.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes that a program may send before its description is complete.
+const HELLO_BYTES_MAX: usize = 64 << 10;
+
+/// Longest name of a program that is shown, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// A running program with the probe.
+#[derive(Clone, Debug)]
+pub struct ProbedProcess {
+    /// Its process id, by the name of its socket.
+    pub pid: u32,
+    /// Its socket.
+    pub path: PathBuf,
+    /// Its description; or why it did not send one.
+    pub hello: Result<Box<Hello>, String>,
+}
+
+impl ProbedProcess {
+    /// Returns its name, without control characters.
+    pub fn name(&self) -> String {
+        match &self.hello {
+            Ok(hello) => truncate(&sanitize(&hello.name), NAME_BYTES_MAX),
+            Err(_) => "?".to_owned(),
+        }
+    }
+
+    /// Returns for how long it has been running, if that is known.
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        let started = Duration::from_nanos(self.hello.as_ref().ok()?.started_unix_ns);
+        now.duration_since(SystemTime::UNIX_EPOCH.checked_add(started)?).ok()
+    }
+}
+
+/// Connects to the socket of the program `pid`.
+///
+/// # Errors
+/// Returns an error if the folder is not private, or if the program does not listen.
+pub fn connect_to(pid: u32) -> io::Result<UnixStream> {
+    let folder = socket_folder();
+    check_socket_folder(&folder)?;
+    UnixStream::connect(folder.join(format!("{pid}.sock")))
+}
+
+/// Returns the running programs of this user that have the probe, by process id. Sockets of programs that have ended are
+/// removed.
+///
+/// # Errors
+/// Returns an error if the folder of the sockets belongs to another user, or others may enter it. Without a folder there
+/// are no programs.
+pub fn probed_processes() -> io::Result<Vec<ProbedProcess>> {
+    processes_in(&socket_folder())
+}
+
+fn processes_in(folder: &Path) -> io::Result<Vec<ProbedProcess>> {
+    match check_socket_folder(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        checked => checked?,
+    }
+    let owner = std::fs::metadata(folder)?.uid();
+    let mut connected: Vec<(u32, PathBuf, io::Result<UnixStream>)> = Vec::new();
+    for entry in std::fs::read_dir(folder)?.take(SOCKETS_MAX).filter_map(Result::ok) {
+        let path = entry.path();
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_suffix(".sock")?.parse().ok());
+        let is_own_socket =
+            std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket() && found.uid() == owner);
+        let Some(pid) = pid.filter(|_| is_own_socket) else { continue };
+        match UnixStream::connect(&path) {
+            // Its process is gone, or it will not listen again.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                let _ = std::fs::remove_file(&path);
+            }
+            stream => connected.push((pid, path, stream)),
+        }
+    }
+    connected.sort_by_key(|(pid, ..)| *pid);
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let describe = |(pid, path, stream): (u32, PathBuf, io::Result<UnixStream>)| {
+        let hello = stream.map_err(|error| error.to_string()).and_then(|stream| read_hello(&stream, deadline));
+        ProbedProcess { pid, path, hello }
+    };
+    Ok(connected.into_iter().map(describe).collect())
+}
+
+/// Reads the description of a program. Closing the connection afterwards leaves the program as it is.
+pub fn read_hello(mut stream: &UnixStream, deadline: Instant) -> Result<Box<Hello>, String> {
+    let mut decoder = AppProbeDecoder::of_connection();
+    let mut received = 0;
+    let mut buffer = [0; 4_096];
+    while received < HELLO_BYTES_MAX {
+        // At least a moment for each, although another one may have used up the time.
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(10));
+        stream.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err("it closed the connection".to_owned()),
+            Ok(read) => {
+                received += read;
+                decoder.push(&buffer[..read]).map_err(|error| error.to_string())?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Err("it does not answer: it may be stopped".to_owned());
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        if let Some(hello) = decoder.hello() {
+            return Ok(Box::new(hello.clone()));
+        }
+    }
+    Err("its description is too long".to_owned())
+}

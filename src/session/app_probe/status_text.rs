@@ -1,0 +1,79 @@
+//! Texts about a program with the probe.
+
+use loopscope_probe::protocol::Facts;
+
+use super::stream::{ProbeStream, StreamEnd};
+use crate::feed::app_probe::AppProbeDecoder;
+
+/// Outcome of a program that has not described itself.
+pub const NO_ANSWER: &str = "no answer from the app's probe";
+
+/// Returns what a program does not record, each with the reason and what to do.
+pub fn missing_facts(facts: Facts) -> Vec<(&'static str, &'static str)> {
+    let mut missing = Vec::new();
+    if !facts.polls {
+        missing.push((
+            "polls, wakes and ends of tasks are not recorded: the app was built without `--cfg tokio_unstable`, or has \
+             another `tracing` subscriber",
+            "build it with RUSTFLAGS=\"--cfg tokio_unstable\" and tokio's feature `tracing`, and call \
+             loopscope_probe::init() first in main",
+        ));
+    }
+    if facts.polls && !facts.wakes {
+        missing.push((
+            "wakes are not recorded: no subscriber of the probe observes tokio's spans",
+            "call loopscope_probe::init() first in main, or add loopscope_probe::layer() to the app's own subscriber",
+        ));
+    }
+    if facts.polls && !facts.resources {
+        missing.push((
+            "awaits and resources are not recorded: tokio's feature `tracing` is missing, or no subscriber of the probe \
+             observes it",
+            "enable tokio's feature `tracing`, and call loopscope_probe::init() first in main",
+        ));
+    }
+    if !facts.hooks {
+        missing.push((
+            "no hooks on the runtime: parks are not recorded, and how some tasks ended is inferred",
+            "call loopscope_probe::runtime(&mut builder) before the runtime is built",
+        ));
+    }
+    missing
+}
+
+/// Returns the note before recording has begun.
+pub(super) fn waiting_note(decoder: &AppProbeDecoder) -> String {
+    match decoder.hello() {
+        Some(_) => "connected, waiting for the first events".to_owned(),
+        None => "connected, but no answer yet; the app may be stopped".to_owned(),
+    }
+}
+
+/// Returns the note of a connection that has ended.
+pub(super) fn end_note(end: &StreamEnd) -> String {
+    match end {
+        StreamEnd::Complete => "the app has ended, or was detached".to_owned(),
+        StreamEnd::Closed => "the app closed the connection; it may have been killed".to_owned(),
+        StreamEnd::Failed(reason) => reason.clone(),
+    }
+}
+
+/// Returns the note of a file that was read.
+pub(super) fn file_note(end: &StreamEnd, is_truncated: bool) -> String {
+    match end {
+        StreamEnd::Failed(reason) => reason.clone(),
+        _ if is_truncated => "complete, except for its last message, which is truncated".to_owned(),
+        _ => "complete".to_owned(),
+    }
+}
+
+/// Returns notes about the reliability of the data, and about the last command.
+pub(in crate::session) fn stream_notes(stream: &ProbeStream) -> Vec<String> {
+    let decoder = stream.decoder();
+    let mut notes: Vec<String> =
+        stream.gate.problem().map(|problem| format!("last command: {problem}")).into_iter().collect();
+    let facts = decoder.hello().map(|hello| hello.facts);
+    notes.extend(facts.into_iter().flat_map(missing_facts).map(|(cause, _)| cause.to_owned()));
+    notes.extend(Some(decoder.caveats()).filter(|text| !text.is_empty()));
+    notes
+}
