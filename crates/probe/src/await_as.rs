@@ -1,6 +1,9 @@
 //! Names for awaits about which tokio reports nothing.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::clock;
 use crate::events::{self, is_recording};
+use crate::live::IdHasher;
 use crate::operations::{self, NewOperation};
 use crate::record::RecordKind;
 use crate::sites::{SiteKey, site_id};
@@ -34,8 +38,8 @@ pub trait AwaitAs: Future + Sized {
     /// While nothing is recorded, a poll costs one relaxed load more.
     #[track_caller]
     fn await_as(self, name: &'static str) -> NamedAwait<Self> {
-        let (kind, location) = (kind_of(std::any::type_name::<Self>()), Location::caller());
-        NamedAwait { future: self, operation: Operation { name, kind, location, id: 0, recording: 0 } }
+        let site = AwaitSite { name, type_name: std::any::type_name::<Self>(), location: Location::caller() };
+        NamedAwait { future: self, operation: Operation { site, id: 0, recording: 0 } }
     }
 }
 
@@ -76,12 +80,61 @@ fn kind_of(type_name: &str) -> &'static str {
     found.min().map_or("await", |(.., kind)| kind)
 }
 
+/// Where and what is awaited.
+#[derive(Clone, Copy, Debug)]
+struct AwaitSite {
+    name: &'static str,
+    type_name: &'static str,
+    location: &'static Location<'static>,
+}
+
+/// Sites of awaits that a thread finds by their addresses.
+const THREAD_SITES_MAX: usize = 1 << 12;
+
+/// Sites by address and length of the name, and the addresses of type name and location. These live as long as the
+/// process.
+type ThreadAwaitSites = HashMap<(usize, usize, usize, usize), u64, BuildHasherDefault<IdHasher>>;
+
+thread_local! {
+    static THREAD_SITES: RefCell<ThreadAwaitSites> = RefCell::new(HashMap::default());
+}
+
+impl AwaitSite {
+    /// Returns the id of the site.
+    fn id(self) -> u64 {
+        let location = std::ptr::from_ref(self.location).addr();
+        let key = (self.name.as_ptr().addr(), self.name.len(), self.type_name.as_ptr().addr(), location);
+        let found = THREAD_SITES.try_with(|sites| {
+            let mut sites = sites.borrow_mut();
+            if let Some(&id) = sites.get(&key) {
+                return id;
+            }
+            let id = self.intern();
+            if sites.len() < THREAD_SITES_MAX {
+                sites.insert(key, id);
+            }
+            id
+        });
+        // The thread ends.
+        found.unwrap_or_else(|_| self.intern())
+    }
+
+    fn intern(self) -> u64 {
+        site_id(&SiteKey {
+            kind: kind_of(self.type_name),
+            name: self.name,
+            file: self.location.file(),
+            line: self.location.line(),
+            column: self.location.column(),
+            ..SiteKey::default()
+        })
+    }
+}
+
 /// The operation that is reported.
 #[derive(Debug)]
 struct Operation {
-    name: &'static str,
-    kind: &'static str,
-    location: &'static Location<'static>,
+    site: AwaitSite,
     /// Its id while it is pending, or 0.
     id: u64,
     /// The recording that knows the id.
@@ -95,16 +148,8 @@ impl Operation {
         if self.id != 0 && self.recording == recording {
             operations::write_poll(thread, self.id, start_ticks, is_ready);
         } else {
-            let site = site_id(&SiteKey {
-                kind: self.kind,
-                name: self.name,
-                file: self.location.file(),
-                line: self.location.line(),
-                column: self.location.column(),
-                ..SiteKey::default()
-            });
             (self.id, self.recording) = (thread::next_id(), recording);
-            let operation = NewOperation { id: self.id, site, resource: 0 };
+            let operation = NewOperation { id: self.id, site: self.site.id(), resource: 0 };
             operations::write_first_poll(thread, operation, start_ticks, is_ready);
         }
         if is_ready {

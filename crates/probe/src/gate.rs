@@ -163,6 +163,8 @@ fn resume(state: &mut GateState, mode: Mode) {
     (state.mode, state.stepping, state.task, state.hit, state.is_paused) = (mode, 0, 0, None, false);
     if was_closed {
         events::write(RecordKind::Continued, 0);
+        // The next pause may come before the command is answered.
+        collector::add_reply(reply(state));
     }
     CHANGED.notify_all();
 }

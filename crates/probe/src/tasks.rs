@@ -4,11 +4,11 @@
 //! they report the polls; the span then says what happened in between.
 
 use crate::clock;
-use crate::events::{GATED, flags, is_recording, kind_of, number_of, span_kind, task_span};
+use crate::events::{GATED, RECORDING, flags, is_recording, kind_of, number_of, span_kind, task_span};
 use crate::gate;
 use crate::live::{self, LiveEntry};
 use crate::record::{Record, RecordKind};
-use crate::thread::{BlockingRun, HookedPoll, ThreadState};
+use crate::thread::{BlockingRun, ThreadState, poll_state};
 
 /// How a task ended, as the argument of [`RecordKind::TaskEnded`].
 #[derive(Clone, Copy)]
@@ -47,10 +47,10 @@ fn has_hooks(span: u64) -> bool {
 #[inline]
 pub(crate) fn enter(thread: &ThreadState, span: u64) {
     thread.was_panicking.set(std::thread::panicking());
-    let mut hooked = thread.hooked.get();
-    if hooked.task == number_of(span) {
-        hooked.enters += 1;
-        thread.hooked.set(hooked);
+    if thread.hooked.task.get() == number_of(span) {
+        let state = thread.hooked.state.get();
+        let is_counted = state & poll_state::ENTERS < poll_state::ENTERS;
+        thread.hooked.state.set(state + u32::from(is_counted));
     } else if is_recording() && !has_hooks(span) {
         let is_gated = flags() & GATED != 0;
         if is_gated && !is_drop(thread, span) {
@@ -76,11 +76,9 @@ fn is_drop(thread: &ThreadState, span: u64) -> bool {
 pub(crate) fn exit(thread: &ThreadState, span: u64) {
     let task = number_of(span);
     let has_panicked = std::thread::panicking() && !thread.was_panicking.get();
-    let mut hooked = thread.hooked.get();
-    if hooked.task == task {
+    if thread.hooked.task.get() == task {
         if has_panicked {
-            hooked.has_panicked = true;
-            thread.hooked.set(hooked);
+            thread.hooked.add(poll_state::PANICKED);
         }
         return;
     }
@@ -105,15 +103,11 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
 /// Notes that the span of a task was closed, because its future was dropped.
 pub(crate) fn close(thread: &ThreadState, span: u64, has_hooks: bool) {
     let task = number_of(span);
-    let mut hooked = thread.hooked.get();
-    if hooked.task == task {
-        // The hook that reports the end comes later.
-        hooked.is_closed = !hooked.has_ended;
-        thread.hooked.set(hooked);
-        if hooked.is_closed {
-            return;
-        }
-    } else if has_hooks {
+    if thread.hooked.task.get() == task {
+        // The hook that is called after the poll reports it.
+        return thread.hooked.add(poll_state::CLOSED);
+    }
+    if has_hooks {
         flush_closed_task(thread);
         thread.closed_task.set(task);
         return;
@@ -197,21 +191,24 @@ pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() 
 /// Notes that a hook was called before a poll.
 #[inline]
 pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
-    let mut poll = HookedPoll { task, ..HookedPoll::NONE };
-    if flags() & GATED != 0 {
+    let flags = flags();
+    let mut start_ticks = 0;
+    if flags & GATED != 0 {
         gate::before_poll(task);
-        poll.start_ticks = clock::ticks();
+        start_ticks = clock::ticks();
     }
     thread.set_polling(task);
-    let outer = thread.hooked.replace(poll);
-    if outer.task != 0
+    let mut state = 0;
+    if thread.hooked.task.get() != 0
         && let Ok(mut outer_polls) = thread.outer_polls.try_borrow_mut()
     {
-        outer_polls.push(outer);
+        outer_polls.push(thread.hooked.get());
+        state = poll_state::NESTED;
     }
-    if is_recording() {
+    thread.hooked.set((task, state, start_ticks));
+    if flags & RECORDING != 0 {
         crate::hooks::note_worker(thread);
-        write(thread, RecordKind::PollStart, task);
+        thread.write([Record::new(RecordKind::PollStart, clock::ticks(), task)]);
     }
 }
 
@@ -236,51 +233,61 @@ fn write_last_poll(thread: &ThreadState, kind: RecordKind, task: u64, outcome: O
 /// Notes that a hook was called after a poll.
 #[inline]
 pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
-    let poll = thread.hooked.get();
-    let kind = match poll {
-        HookedPoll { has_ended: true, enters: 1, .. } | HookedPoll { is_suspended: true, .. } => {
-            RecordKind::PollSkipped
-        }
-        HookedPoll { has_panicked: true, .. } => RecordKind::PollPanicked,
-        _ => RecordKind::PollEnd,
-    };
-    if poll.has_ended {
-        let outcome = match poll {
-            HookedPoll { has_panicked: true, .. } => Outcome::Panicked,
-            HookedPoll { enters: 0, .. } => Outcome::Unknown,
-            HookedPoll { enters: 1, .. } => Outcome::Cancelled,
-            _ => Outcome::Completed,
-        };
-        let is_closed = poll.is_closed || live::remove_without_span(task_span(task));
-        write_last_poll(thread, kind, task, outcome, is_closed);
+    let (_, state, start_ticks) = thread.hooked.get();
+    if state & !poll_state::ENTERS == 0 {
+        thread.hooked.task.set(0);
+        thread.set_polling(0);
+        write(thread, RecordKind::PollEnd, task);
     } else {
-        write(thread, kind, task);
+        end_unusual_poll(thread, task, state);
     }
-    let outer = thread.outer_polls.try_borrow_mut().ok().and_then(|mut outer_polls| outer_polls.pop());
-    let outer = outer.unwrap_or(HookedPoll::NONE);
-    thread.hooked.set(outer);
-    thread.set_polling(outer.task);
-    if flags() & GATED != 0 && !poll.is_suspended {
-        let elapsed = if poll.start_ticks == 0 { 0 } else { clock::ticks().saturating_sub(poll.start_ticks) };
+    if flags() & GATED != 0 && state & poll_state::SUSPENDED == 0 {
+        let elapsed = if start_ticks == 0 { 0 } else { clock::ticks().saturating_sub(start_ticks) };
         gate::after_poll(task, elapsed);
     }
 }
 
+/// Reports a poll after which the task does not simply wait.
+#[inline(never)]
+fn end_unusual_poll(thread: &ThreadState, task: u64, state: u32) {
+    let (enters, has) = (state & poll_state::ENTERS, |flag| state & flag != 0);
+    let has_panicked = has(poll_state::PANICKED);
+    let kind = match has_panicked {
+        _ if has(poll_state::SUSPENDED) || (has(poll_state::ENDED) && enters == 1) => RecordKind::PollSkipped,
+        true => RecordKind::PollPanicked,
+        false => RecordKind::PollEnd,
+    };
+    if has(poll_state::ENDED) {
+        let outcome = match enters {
+            _ if has_panicked => Outcome::Panicked,
+            0 => Outcome::Unknown,
+            1 => Outcome::Cancelled,
+            _ => Outcome::Completed,
+        };
+        let is_closed = has(poll_state::CLOSED) || live::remove_without_span(task_span(task));
+        write_last_poll(thread, kind, task, outcome, is_closed);
+    } else {
+        write(thread, kind, task);
+        if has(poll_state::CLOSED) {
+            write(thread, RecordKind::TaskClosed, task);
+        }
+    }
+    let outer = thread.outer_polls.try_borrow_mut().ok();
+    let outer = outer.filter(|_| has(poll_state::NESTED)).and_then(|mut outer_polls| outer_polls.pop());
+    thread.hooked.set(outer.unwrap_or_default());
+    thread.set_polling(thread.hooked.task.get());
+}
+
 /// Notes that the current poll did not run its future, because the task is held.
 pub(crate) fn note_suspended(thread: &ThreadState) {
-    let mut poll = thread.hooked.get();
-    poll.is_suspended = true;
-    thread.hooked.set(poll);
+    thread.hooked.add(poll_state::SUSPENDED);
 }
 
 /// Notes that a hook was called because a task has ended.
 pub(crate) fn hooked_end(thread: &ThreadState, task: u64) {
-    let mut poll = thread.hooked.get();
-    if poll.task == task {
+    if thread.hooked.task.get() == task {
         // What the poll was is known after it.
-        poll.has_ended = true;
-        thread.hooked.set(poll);
-        return;
+        return thread.hooked.add(poll_state::ENDED);
     }
     let is_closed = thread.closed_task.get() == task;
     let has_no_span = live::remove_without_span(task_span(task));

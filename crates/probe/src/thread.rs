@@ -28,35 +28,53 @@ pub(crate) struct Entered {
     pub(crate) is_ready: Option<bool>,
 }
 
-/// A poll that a hook reported.
-#[derive(Clone, Copy)]
+/// A poll that a hook reported. Each part has a cell of its own, so that no load waits for several smaller stores.
 pub(crate) struct HookedPoll {
     /// The task, or 0.
-    pub(crate) task: u64,
-    /// How often its span was entered since.
-    pub(crate) enters: u32,
-    /// It was exited by a panic.
-    pub(crate) has_panicked: bool,
-    /// The span was closed, because the future was dropped.
-    pub(crate) is_closed: bool,
-    /// The task has ended.
-    pub(crate) has_ended: bool,
-    /// The task is held, so that its future was not polled.
-    pub(crate) is_suspended: bool,
+    pub(crate) task: Cell<u64>,
+    /// How often its span was entered since, up to [`poll_state::ENTERS`], and what else has happened.
+    pub(crate) state: Cell<u32>,
     /// Time of its start in ticks; only while polls go through the gate.
-    pub(crate) start_ticks: u64,
+    pub(crate) start_ticks: Cell<u64>,
+}
+
+/// What has happened during a poll.
+pub(crate) mod poll_state {
+    /// Mask of the number of times that the span was entered.
+    pub(crate) const ENTERS: u32 = 3;
+    /// The span was exited by a panic.
+    pub(crate) const PANICKED: u32 = 4;
+    /// The span was closed, because the future was dropped.
+    pub(crate) const CLOSED: u32 = 8;
+    /// The task has ended.
+    pub(crate) const ENDED: u32 = 16;
+    /// The task is held, so that its future was not polled.
+    pub(crate) const SUSPENDED: u32 = 32;
+    /// The poll is inside a poll of another runtime.
+    pub(crate) const NESTED: u32 = 64;
 }
 
 impl HookedPoll {
-    pub(crate) const NONE: Self = Self {
-        task: 0,
-        enters: 0,
-        has_panicked: false,
-        is_closed: false,
-        has_ended: false,
-        is_suspended: false,
-        start_ticks: 0,
-    };
+    const fn new() -> Self {
+        Self { task: Cell::new(0), state: Cell::new(0), start_ticks: Cell::new(0) }
+    }
+
+    /// Notes that something has happened during the poll.
+    pub(crate) fn add(&self, state: u32) {
+        self.state.set(self.state.get() | state);
+    }
+
+    /// Returns task, state and time of the start.
+    pub(crate) fn get(&self) -> (u64, u32, u64) {
+        (self.task.get(), self.state.get(), self.start_ticks.get())
+    }
+
+    /// Replaces task, state and time of the start.
+    pub(crate) fn set(&self, (task, state, start_ticks): (u64, u32, u64)) {
+        self.task.set(task);
+        self.state.set(state);
+        self.start_ticks.set(start_ticks);
+    }
 }
 
 /// A closure of the blocking pool.
@@ -84,9 +102,9 @@ pub(crate) struct ThreadState {
     /// Worker and runtime of the thread, as far as it is known: index + 1, or 0.
     worker: Cell<(u32, u32)>,
     /// The poll that a hook reported.
-    pub(crate) hooked: Cell<HookedPoll>,
+    pub(crate) hooked: HookedPoll,
     /// Polls of other runtimes around that one.
-    pub(crate) outer_polls: RefCell<Vec<HookedPoll>>,
+    pub(crate) outer_polls: RefCell<Vec<(u64, u32, u64)>>,
     /// The thread was unwinding already when it entered the span of a task.
     pub(crate) was_panicking: Cell<bool>,
     /// The task that panicked outside of such a poll, while its future was dropped; or 0.
@@ -111,7 +129,7 @@ thread_local! {
             last_ticks: Cell::new(0),
             ids: Cell::new((0, 0)),
             worker: Cell::new((0, 0)),
-            hooked: Cell::new(HookedPoll::NONE),
+            hooked: HookedPoll::new(),
             outer_polls: RefCell::new(Vec::new()),
             was_panicking: Cell::new(false),
             panicked_task: Cell::new(0),

@@ -17,10 +17,24 @@ fn attach(server: &Server) -> (Connection, Stream) {
 /// Pauses the program, and lets it spawn a task that yields. Returns the task.
 fn pause_before(server: &mut Server, connection: &mut Connection, stream: &mut Stream, yields: u64) -> u64 {
     let reply = connection.command(stream, &Command::Pause);
-    assert!(reply.may_control && reply.is_pausing && reply.error.is_none(), "{reply:?}");
+    assert!(reply.may_control && reply.error.is_none(), "{reply:?}");
     connection.wait_for_pause(stream);
     server.start_yielding(yields);
     server.yielding()
+}
+
+/// Continues or steps. Later replies are not about the pause before.
+fn resume(connection: &mut Connection, stream: &mut Stream, command: &Command) {
+    connection.command(stream, command);
+    connection.read_until(stream, |stream| stream.replies.last().is_some_and(|reply| !reply.is_pausing));
+}
+
+/// Sends a command that cannot be carried out. Returns why.
+fn refuse(connection: &mut Connection, stream: &mut Stream, command: &Command) -> String {
+    let known = stream.replies.len();
+    connection.send(CommandKind::Command, command);
+    connection.read_until(stream, |stream| stream.replies[known..].iter().any(|reply| reply.error.is_some()));
+    stream.replies[known..].iter().find_map(|reply| reply.error.clone()).expect("error")
 }
 
 fn polls_of_tasks(stream: &Stream) -> usize {
@@ -40,23 +54,22 @@ fn pauses_steps_and_continues() {
 
     // `block_on` waits for the task and goes through the gate as well.
     let before = polls_of_tasks(&stream);
-    let reply = connection.command(&mut stream, &Command::StepPolls { count: 5 });
-    assert_eq!(reply.error, None);
+    resume(&mut connection, &mut stream, &Command::StepPolls { count: 5 });
     connection.wait_for_pause(&mut stream);
     connection.read_rounds(&mut stream, 2);
     assert_eq!(polls_of_tasks(&stream) - before, 5);
 
     let before = polls(&stream, task);
-    connection.command(&mut stream, &Command::StepToTask { task });
+    resume(&mut connection, &mut stream, &Command::StepToTask { task });
     let reply = connection.wait_for_pause(&mut stream);
     connection.read_rounds(&mut stream, 2);
     assert_eq!((reply.task, polls(&stream, task) - before), (task, 1));
 
-    let reply = connection.command(&mut stream, &Command::Continue);
-    assert!(!reply.is_pausing && !reply.is_paused);
+    resume(&mut connection, &mut stream, &Command::Continue);
     server.lines_until("done");
     connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
     assert_eq!(polls(&stream, task), 101);
+    assert!(stream.replies.iter().all(|reply| reply.error.is_none()), "{:?}", stream.replies);
     stream.check();
     let count = |kind| stream.of_kind(kind).count();
     assert_eq!((count(RecordKind::Paused), count(RecordKind::Continued)), (3, 3));
@@ -73,11 +86,11 @@ fn pauses_without_hooks() {
     connection.read_rounds(&mut stream, 5);
     let enters = |stream: &Stream| stream.counts(RecordKind::Enter).get(&task).copied().unwrap_or(0);
     assert_eq!(enters(&stream), 0, "polled while paused");
-    connection.command(&mut stream, &Command::StepToTask { task });
+    resume(&mut connection, &mut stream, &Command::StepToTask { task });
     connection.wait_for_pause(&mut stream);
     connection.read_rounds(&mut stream, 2);
     assert_eq!(enters(&stream), 1);
-    connection.command(&mut stream, &Command::Continue);
+    resume(&mut connection, &mut stream, &Command::Continue);
     server.lines_until("done");
     connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
     // The last time, the future is dropped.
@@ -92,21 +105,20 @@ fn breakpoints_pause_where_they_are_hit() {
     let mut server = Server::start("controlled", folder.path());
     let (mut connection, mut stream) = attach(&server);
     let invalid = Command::SetBreakpoints { breakpoints: vec!["stop here".to_owned()] };
-    let reply = connection.command(&mut stream, &invalid);
-    assert!(reply.error.expect("error").contains("`stop here` is not a breakpoint"));
+    assert!(refuse(&mut connection, &mut stream, &invalid).contains("`stop here` is not a breakpoint"));
     for (condition, polls_before) in [("poll", 0), ("wake", 1), ("end", 101)] {
         let task = pause_before(&mut server, &mut connection, &mut stream, 100);
         let breakpoint = format!("{condition} {task}");
         let breakpoints = vec![breakpoint.clone(), "finding deadlock".to_owned()];
         let reply = connection.command(&mut stream, &Command::SetBreakpoints { breakpoints });
         assert_eq!(reply.error, None);
-        connection.command(&mut stream, &Command::Continue);
+        resume(&mut connection, &mut stream, &Command::Continue);
         let reply = connection.wait_for_pause(&mut stream);
         assert_eq!((reply.hit.as_deref(), reply.task), (Some(breakpoint.as_str()), task));
         connection.read_rounds(&mut stream, 2);
         assert_eq!(polls(&stream, task), polls_before, "{condition}");
         connection.command(&mut stream, &Command::SetBreakpoints { breakpoints: Vec::new() });
-        connection.command(&mut stream, &Command::Continue);
+        resume(&mut connection, &mut stream, &Command::Continue);
         server.lines_until("done");
     }
     let breakpoints = vec!["poll serve.rs:* > 1ns".to_owned()];
@@ -139,7 +151,7 @@ fn holds_releases_and_cancels_tasks() {
     let (mut connection, mut stream) = attach(&server);
     let task = pause_before(&mut server, &mut connection, &mut stream, 100);
     assert_eq!(connection.command(&mut stream, &Command::Hold { task }).error, None);
-    connection.command(&mut stream, &Command::Continue);
+    resume(&mut connection, &mut stream, &Command::Continue);
     connection.read_until(&mut stream, |stream| stream.of_kind(RecordKind::PollSkipped).count() > 0);
     connection.read_rounds(&mut stream, 3);
     assert_eq!(polls(&stream, task), 1, "the suppressed poll");
@@ -149,18 +161,18 @@ fn holds_releases_and_cancels_tasks() {
     assert_eq!(polls(&stream, task), 102);
     let count = |kind| stream.of_kind(kind).filter(|event| event.subject == task).count();
     assert_eq!((count(RecordKind::Held), count(RecordKind::Released)), (1, 1));
-    let error = connection.command(&mut stream, &Command::Hold { task }).error.expect("it has ended");
+    let error = refuse(&mut connection, &mut stream, &Command::Hold { task });
     assert!(error.contains("does not live"), "{error}");
 
     let task = pause_before(&mut server, &mut connection, &mut stream, 100);
     assert_eq!(connection.command(&mut stream, &Command::Cancel { task }).error, None);
-    connection.command(&mut stream, &Command::Continue);
+    resume(&mut connection, &mut stream, &Command::Continue);
     server.lines_until("cancelled");
     connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
     assert_eq!(stream.of_kind(RecordKind::TaskEnded).find(|end| end.subject == task).expect("end").arguments, [1]);
 
     let sleeper = server.sleeper();
-    let error = connection.command(&mut stream, &Command::Cancel { task: sleeper }).error.expect("not spawned by us");
+    let error = refuse(&mut connection, &mut stream, &Command::Cancel { task: sleeper });
     assert!(error.contains("loopscope_probe::spawn"), "{error}");
     drop(connection);
     server.finish();
