@@ -100,6 +100,10 @@ impl ProbeSession {
     fn outcome(&self) -> Option<RunOutcome> {
         Some(match (self.stream.end()?, self.source) {
             (StreamEnd::Failed(reason), _) => RunOutcome::Failed(reason.clone()),
+            (end @ StreamEnd::Refused, _) => {
+                let reason = self.stream.gate.problem().map(str::to_owned);
+                RunOutcome::Failed(reason.unwrap_or_else(|| status_text::end_note(end)))
+            }
             _ if self.stream.decoder().hello().is_none() => RunOutcome::Failed(status_text::NO_ANSWER.to_owned()),
             (_, SourceKind::Recording) if self.has_quit => RunOutcome::Cancelled,
             (_, SourceKind::Recording) => RunOutcome::Completed(serde_json::Value::Null),

@@ -190,7 +190,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [scenario, workers, hooks] = arguments.as_slice() else { panic!("probed SCENARIO WORKERS hooks|spans") };
     let workers: usize = workers.parse().expect("a number of workers");
-    let _probe = loopscope_probe::init();
+    let recorder = std::env::var_os("PROBED_RECORDER").is_some();
+    let builder = loopscope_probe::builder();
+    let builder = if recorder { builder.flight_recorder(Duration::from_secs(5), 16 << 20) } else { builder };
+    let _probe = builder.init();
     let mut builder = match workers {
         0 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -330,6 +330,7 @@ impl ListeningApp {
         let mut child = Command::new(example_path("probed"))
             .args(["serve", "2", "hooks"])
             .env("XDG_RUNTIME_DIR", &folder.0)
+            .env("PROBED_RECORDER", "1")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the app starts");
@@ -374,6 +375,51 @@ fn attach_finds_the_only_app() {
     assert!(code == Some(1) && errors.contains("process 1 cannot be attached to"), "{errors}");
     let (code, _, errors) = app.loopscope(&["attach", "pid:x", "--headless"]);
     assert!(code == Some(2) && errors.contains("invalid process id"), "{errors}");
+}
+
+#[test]
+fn flight_recording_is_saved_and_opened() {
+    let app = ListeningApp::start("probe-dump");
+    let file = app.runtime_folder.path_of("saved.lsprobe");
+    let path = file.to_str().expect("text");
+    // The recorder needs a moment to have something to save.
+    let deadline = Instant::now() + PATIENCE;
+    let polls = loop {
+        let (code, _, errors) = app.loopscope(&["attach", "--dump", path]);
+        assert_eq!(code, Some(0), "{errors}");
+        let (code, report, errors) = app.loopscope(&["open", path, "--headless", "--json"]);
+        assert_eq!(code, Some(0), "{errors}");
+        let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+        assert_eq!(
+            (&report["source"]["kind"], &report["fidelity_by"]["polls"]),
+            (&"recording".into(), &"exact".into())
+        );
+        let polls = report["loop"]["polls"].as_u64().expect("a count");
+        assert!(Instant::now() < deadline, "no polls in the flight recording");
+        if polls > 100 {
+            break polls;
+        }
+    };
+    let (code, _, errors) = app.loopscope(&["open", path, "--headless", "--assert", &format!("loop.polls == {polls}")]);
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+#[test]
+fn second_attach_says_why_it_fails() {
+    let app = ListeningApp::start("probe-second");
+    let socket = app.runtime_folder.path_of("loopscope").join(format!("{}.sock", app.child.0.id()));
+    let connect = || {
+        let stream = UnixStream::connect(&socket).expect("the app listens");
+        ProbeSession::attach(stream, "app".to_owned(), None, MEMORY_BYTES).expect("a session")
+    };
+    let mut first = connect();
+    until(&mut first, "some polls", |trace, _| trace.counts().polls > 100);
+    let mut second = connect();
+    until(&mut second, "its end", |_, status| status.phase == RunPhase::Ended);
+    let outcome = second.status().outcome;
+    assert!(matches!(&outcome, Some(RunOutcome::Failed(reason)) if reason.contains("another")), "{outcome:?}");
+    let polls = first.trace().counts().polls;
+    until(&mut first, "further polls", |trace, _| trace.counts().polls > polls + 100);
 }
 
 #[test]
@@ -439,8 +485,8 @@ fn hostile_peers_end_the_session_only() {
         ("nothing", Vec::new(), "no answer"),
         ("garbage", vec![0x55; 100_000], "not a program with the probe"),
         ("huge frame", [&u32::MAX.to_le_bytes()[..], &[1; 1_000]].concat(), "a frame of 4294967295 bytes"),
-        ("closed early", closed_early, ""),
-        ("endless", many, ""),
+        ("closed early", closed_early, "before it recorded anything"),
+        ("endless", many, "before it recorded anything"),
     ];
     for (case, bytes, expected) in cases {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
@@ -450,10 +496,9 @@ fn hostile_peers_end_the_session_only() {
         });
         let mut session = ProbeSession::attach(ours, "app".to_owned(), None, MEMORY_BYTES).expect("a session");
         until(&mut session, case, |_, status| status.phase == RunPhase::Ended);
-        match session.status().outcome {
-            Some(RunOutcome::Failed(reason)) if !expected.is_empty() => assert!(reason.contains(expected), "{reason}"),
-            outcome => assert!(expected.is_empty() && outcome == Some(RunOutcome::Detached), "{case}: {outcome:?}"),
-        }
+        let outcome = session.status().outcome;
+        let has_reason = matches!(&outcome, Some(RunOutcome::Failed(reason)) if reason.contains(expected));
+        assert!(has_reason, "{case}: {outcome:?}");
         drop(session);
         writer.join().expect("it is not stuck");
     }

@@ -54,6 +54,7 @@ pub(super) fn end_note(end: &StreamEnd) -> String {
     match end {
         StreamEnd::Complete => "the app has ended, or was detached".to_owned(),
         StreamEnd::Closed => "the app closed the connection; it may have been killed".to_owned(),
+        StreamEnd::Refused => "the app closed the connection before it recorded anything".to_owned(),
         StreamEnd::Failed(reason) => reason.clone(),
     }
 }

@@ -40,6 +40,8 @@ pub enum StreamEnd {
     Complete,
     /// The connection was closed without that.
     Closed,
+    /// The connection was closed before recording began: another loopscope is attached, for example.
+    Refused,
     /// The stream cannot be decoded.
     Failed(String),
 }
@@ -137,6 +139,7 @@ impl ProbeStream {
                 }
                 Ok(false) => break,
                 Err(end) => {
+                    self.answer_replies();
                     self.finish(end, trace);
                     changed = true;
                 }
@@ -158,7 +161,10 @@ impl ProbeStream {
                 LinkInput::Bytes(bytes) => bytes,
                 LinkInput::Empty => return Ok(false),
                 LinkInput::Closed if self.decoder.has_ended() => return Err(StreamEnd::Complete),
-                LinkInput::Closed => return Err(StreamEnd::Closed),
+                LinkInput::Closed if self.decoder.has_begun() || self.decoder.hello().is_none() => {
+                    return Err(StreamEnd::Closed);
+                }
+                LinkInput::Closed => return Err(StreamEnd::Refused),
             },
             StreamInput::File { file, bytes_read } => {
                 let mut bytes = Vec::new();
