@@ -6,6 +6,7 @@
 mod action;
 mod availability;
 pub mod breakpoint_hit;
+mod breakpoints;
 pub mod columns;
 mod dashboard;
 pub mod data_notes;

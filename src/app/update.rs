@@ -3,6 +3,7 @@
 
 use super::action::{Action, Effect};
 use super::availability::unavailable_reason;
+use super::breakpoints::change_breakpoints;
 use super::dashboard::axis_end;
 use super::geometry::ScreenGeometry;
 use super::input::{InputEvent, MouseKind};
@@ -12,9 +13,7 @@ use super::motion::Motion;
 use super::overlay::{Overlay, Prompt, PromptKind, ScrollPosition};
 use super::page::DashboardPage;
 use super::palette;
-use crate::control::{
-    BREAKPOINTS_MAX, ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SessionStatus, Speed,
-};
+use crate::control::{ClockKind, ControlLevel, RunOutcome, RunPhase, SessionCommand, SourceKind, Speed};
 use crate::insight::units::pluralize;
 use crate::session::interface::{LaunchRequest, Session};
 use crate::trace::{Axis, Fidelity};
@@ -212,36 +211,6 @@ fn apply_to_dashboard(
     Vec::new()
 }
 
-/// Sets a breakpoint, or clears all of them, for this run and for the next start of it.
-fn change_breakpoints(model: &mut Model, action: Action, status: &SessionStatus) -> Vec<Effect> {
-    let Some(launched) = model.launched.as_mut().filter(|_| status.control_level == ControlLevel::Loop) else {
-        model.notice = Some("loopscope does not control this loop; breakpoints are not available".to_owned());
-        return Vec::new();
-    };
-    let (command, notice) = match action {
-        Action::AddBreakpoint(_) if launched.breakpoints.len() >= BREAKPOINTS_MAX => {
-            model.notice = Some(format!("limit of {BREAKPOINTS_MAX} breakpoints reached; `:break none` removes them"));
-            return Vec::new();
-        }
-        Action::AddBreakpoint(breakpoint) => {
-            if !launched.breakpoints.contains(&breakpoint) {
-                launched.breakpoints.push(breakpoint);
-            }
-            let all: Vec<String> = launched.breakpoints.iter().map(ToString::to_string).collect();
-            (
-                SessionCommand::AddBreakpoint(breakpoint),
-                format!("breakpoints: {}; `:break none` removes them", all.join(", ")),
-            )
-        }
-        _ => {
-            launched.breakpoints.clear();
-            (SessionCommand::ClearBreakpoints, "all breakpoints removed".to_owned())
-        }
-    };
-    model.notice = Some(notice);
-    if status.phase == RunPhase::Ended { Vec::new() } else { vec![Effect::Command(command)] }
-}
-
 fn show_tab(model: &mut Model, index: Option<usize>) -> Vec<Effect> {
     let count = model.tabs.all.len().max(1);
     match index.filter(|index| *index < count) {
@@ -287,7 +256,11 @@ fn go_back(model: &mut Model, is_leave_confirmed: bool, context: UpdateContext<'
         return vec![Effect::CloseSession];
     } else {
         model.is_leave_pending = true;
-        let text = match session.status().control_level {
+        let status = session.status();
+        let text = match status.control_level {
+            ControlLevel::Loop if status.source == SourceKind::Attach => {
+                "press esc again to detach from this app and go to the workload picker"
+            }
             ControlLevel::Loop => "press esc again to end this run and go to the workload picker",
             ControlLevel::Process => "press esc again to end this process and go to the workload picker",
             ControlLevel::ReadOnly => "press esc again to detach from this app and go to the workload picker",

@@ -24,9 +24,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const EXAMPLES: &str = "\
 Examples:
   loopscope attach                            attach to the running app
-  loopscope attach pid:1234                   attach to the probe of process 1234
-  loopscope attach 7000 unix:/tmp/app.sock    attach to two apps through their consoles
-  loopscope attach --dump crash.lsprobe       save the flight recording of the running app
+  loopscope attach pid:1234                   attach to the probe of a process
+  loopscope attach 7000 unix:/tmp/app.sock    attach to two consoles
+  loopscope attach --dump crash.lsprobe       save its flight recording
   loopscope attach --for 3s --headless --json > report.json
   loopscope attach --record app.loop          write an archive
   loopscope attach --for 3s --headless --assert 'loop.polls > 0'

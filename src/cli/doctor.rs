@@ -24,7 +24,7 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
-  loopscope doctor                            all running apps with the probe, else the default console
+  loopscope doctor                            the running apps
   loopscope doctor pid:1234
   loopscope doctor http://127.0.0.1:7000
   loopscope doctor unix:/tmp/app.sock

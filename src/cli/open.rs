@@ -26,7 +26,7 @@ Examples:
   loopscope open app.jsonl --record app.loop       convert it to an archive
   loopscope run countasync --record run.loop       archive a run
   loopscope open run.loop                          show the archive
-  loopscope open crash.lsprobe                     show what an app with the probe recorded";
+  loopscope open crash.lsprobe                     show a flight recording";
 
 /// Arguments of `loopscope open`.
 #[derive(Debug, clap::Args)]

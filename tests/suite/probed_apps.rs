@@ -8,7 +8,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loopscope::control::{ConnectionState, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand, SourceKind};
+use loopscope::control::{
+    ConnectionState, ControlLevel, FeedChoice, RunOutcome, RunPhase, SessionCommand, SourceKind, Speed,
+};
 use loopscope::insight::{Thresholds, run_lints};
 use loopscope::session::{AppStdin, ExecSession, ProbeSession, Session};
 use loopscope::trace::{AwaitKind, AwaitOutcome, Task, TaskKind, TaskOutcome, Trace, WakeSource};

@@ -74,6 +74,9 @@ impl Causality<'_> {
     /// Judges what a hook announced as a poll. Of a cancelled task it is the drop of the future.
     fn judge_hooked(&self, queue: &ThreadQueue, record: &TimedRecord) -> RecordVerdict<EnterRole> {
         let number = record.subject;
+        if self.has_ended(number) {
+            return RecordVerdict::Ready(EnterRole::Nested);
+        }
         if self.is_missing(number) || self.is_polled_elsewhere(queue, number) {
             return RecordVerdict::Wait(Dependency::Task(number), EnterRole::Poll);
         }
@@ -90,7 +93,7 @@ impl Causality<'_> {
             },
             // It has begun, and the task was not woken: it may have been cancelled.
             None if !self.expects_poll(number) && queue.records.len() <= SEARCHED_MAX => {
-                RecordVerdict::Wait(Dependency::NextRecord(queue.index), EnterRole::ProbablePoll)
+                RecordVerdict::Wait(Dependency::Task(number), EnterRole::ProbablePoll)
             }
             _ => self.judge_poll(queue, record, EnterRole::Poll),
         }
@@ -99,7 +102,7 @@ impl Causality<'_> {
     fn judge_enter(&self, queue: &ThreadQueue, record: &TimedRecord) -> RecordVerdict<EnterRole> {
         let number = record.subject;
         let context = self.contexts.get(queue.index);
-        if context.is_some_and(|context| context.is_inside(number)) {
+        if context.is_some_and(|context| context.is_inside(number)) || self.has_ended(number) {
             return RecordVerdict::Ready(EnterRole::Nested);
         }
         if self.is_missing(number) || self.is_polled_elsewhere(queue, number) {
@@ -118,7 +121,7 @@ impl Causality<'_> {
             }
             EntryKind::Undecided { has_exited } => {
                 let role = if has_exited { EnterRole::Poll } else { EnterRole::ProbablePoll };
-                RecordVerdict::Wait(Dependency::NextRecord(queue.index), role)
+                RecordVerdict::Wait(Dependency::Task(number), role)
             }
         }
     }
@@ -159,6 +162,10 @@ impl Causality<'_> {
     /// Whether the spawn of a task is outstanding. After a gap it may have been dropped.
     fn is_missing(&self, number: u64) -> bool {
         self.tasks.gaps == 0 && self.tasks.presence(number) == TaskPresence::Missing
+    }
+
+    fn has_ended(&self, number: u64) -> bool {
+        self.tasks.presence(number) == TaskPresence::Ended
     }
 
     fn is_polled_elsewhere(&self, queue: &ThreadQueue, number: u64) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use loopscope_probe::protocol::{Hello, Reply};
+use loopscope_probe::protocol::{Facts, Hello, Reply};
 use loopscope_probe::record::RecordKind;
 use rustc_hash::FxHashSet;
 
@@ -74,6 +74,11 @@ impl AppProbeDecoder {
     /// Returns the description of the program, once it has arrived. Its texts are not sanitized.
     pub fn hello(&self) -> Option<&Hello> {
         self.hello.as_deref()
+    }
+
+    /// Returns what the program records, once it has described itself.
+    pub fn facts(&self) -> Option<Facts> {
+        self.hello.as_ref().map(|_| self.replay.facts())
     }
 
     /// Whether the program has announced its end.

@@ -18,7 +18,7 @@ use super::timed_record::TimedRecord;
 use super::workers::Workers;
 use crate::feed::console::NAME_BYTES_MAX;
 use crate::sanitize::{sanitize, truncate};
-use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId};
+use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId, TaskKind};
 
 /// Longest line of output, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1 << 16;
@@ -46,6 +46,9 @@ pub struct StreamReplay {
     resources: ResourceReplay,
     operations: OperationReplay,
     workers: Workers,
+    /// Hooks of a runtime have reported something, and a task of a runtime without hooks was polled.
+    has_hooks: bool,
+    lacks_hooks: bool,
     /// Something lived before recording began.
     has_past: bool,
     observed_from: Nanos,
@@ -66,6 +69,11 @@ impl StreamReplay {
     /// Returns how many tasks, resources and awaits are not shown because a limit is reached.
     pub fn hidden(&self) -> u64 {
         self.tasks.hidden() + self.resources.hidden() + self.operations.hidden()
+    }
+
+    /// Returns what the program records. It may install hooks after it has described itself.
+    pub fn facts(&self) -> Facts {
+        Facts { hooks: self.facts.hooks || self.has_hooks || !self.lacks_hooks, ..self.facts }
     }
 
     /// Adds a definition.
@@ -188,8 +196,11 @@ impl StreamReplay {
         let number = record.subject;
         let at = self.clock.loop_time(record.ticks);
         self.counts.records += 1;
-        self.count_doubt(&record, missing);
+        self.count_doubt(thread, &record, missing);
         let last_exit = self.contexts[thread].last_exit.take();
+        self.has_hooks |= matches!(record.kind, RecordKind::PollStart | RecordKind::Park);
+        self.lacks_hooks |=
+            record.kind == RecordKind::Enter && self.tasks.get(number).is_some_and(|task| task.kind == TaskKind::Task);
         match record.kind {
             RecordKind::PollStart | RecordKind::BlockingStart | RecordKind::Enter => {
                 self.enter(thread, number, (verdict, at), last_exit, events);
@@ -254,12 +265,22 @@ impl StreamReplay {
     }
 
     /// Counts a record that has waited in vain. A task that was aborted is polled without a wake.
-    fn count_doubt(&mut self, record: &TimedRecord, missing: Option<Dependency>) {
-        let Some(Dependency::Task(_) | Dependency::Resource(_) | Dependency::Operation(_)) = missing else { return };
-        match self.tasks.get_mut(record.subject) {
-            Some(task) if task.polled_by.is_none() && !task.is_woken => task.lacks_wake = true,
-            _ => self.counts.doubtful += 1,
-        }
+    fn count_doubt(&mut self, thread: usize, record: &TimedRecord, missing: Option<Dependency>) {
+        let has_wakes = self.facts.wakes;
+        let is_doubtful = match missing {
+            None | Some(Dependency::NextRecord(_)) => false,
+            Some(Dependency::Resource(_) | Dependency::Operation(_)) => true,
+            Some(Dependency::Task(number)) => match self.tasks.get_mut(number) {
+                None => true,
+                Some(task) if task.polled_by.is_some_and(|other| other != thread) => true,
+                Some(task) => {
+                    let is_poll = matches!(record.kind, RecordKind::PollStart | RecordKind::Enter);
+                    task.lacks_wake = is_poll && has_wakes && !task.is_woken && task.kind.is_task();
+                    false
+                }
+            },
+        };
+        self.counts.doubtful += u64::from(is_doubtful);
     }
 
     fn poll_operation(&mut self, thread: usize, number: u64, at: Nanos, events: &mut Vec<Event>) {

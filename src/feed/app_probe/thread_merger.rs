@@ -115,11 +115,11 @@ impl ThreadMerger {
     pub fn push(&mut self, index: usize, records: Vec<TimedRecord>) {
         self.count += records.len();
         self.threads[index].records.extend(records);
-        match self.threads[index].blocked {
-            Some(Dependency::NextRecord(_)) => self.resolve(Dependency::NextRecord(index)),
-            Some(_) => {}
-            None => self.enqueue(index),
+        // The new records may show what the first one is.
+        if let Some(dependency) = self.threads[index].blocked {
+            self.stop_waiting(index, dependency);
         }
+        self.enqueue(index);
     }
 
     /// Ends a round: all records with smaller ticks have been added.

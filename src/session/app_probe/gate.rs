@@ -95,13 +95,13 @@ impl RemoteGate {
                 self.breakpoints.clear();
                 Ok(self.set_breakpoints())
             }
+            SessionCommand::Reconnect => Err("the app's process has ended or detached: attach again"),
             SessionCommand::StepTurn => Err("an app has no turns to step through: its workers park by themselves"),
             SessionCommand::RunUntil(_) => Err("an app runs in real time: pause it at the right moment instead"),
             SessionCommand::SetSpeed(_) => Err("an app runs in real time: its speed cannot be set"),
             SessionCommand::Suspend(_)
             | SessionCommand::FreezeProcess(_)
             | SessionCommand::SelectTask(_)
-            | SessionCommand::Reconnect
             | SessionCommand::Quit => return None,
         };
         self.is_stepping = match command {

@@ -72,8 +72,7 @@ pub(in crate::session) fn stream_notes(stream: &ProbeStream) -> Vec<String> {
     let decoder = stream.decoder();
     let mut notes: Vec<String> =
         stream.gate.problem().map(|problem| format!("last command: {problem}")).into_iter().collect();
-    let facts = decoder.hello().map(|hello| hello.facts);
-    notes.extend(facts.into_iter().flat_map(missing_facts).map(|(cause, _)| cause.to_owned()));
+    notes.extend(decoder.facts().into_iter().flat_map(missing_facts).map(|(cause, _)| cause.to_owned()));
     notes.extend(Some(decoder.caveats()).filter(|text| !text.is_empty()));
     notes
 }
