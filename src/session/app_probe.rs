@@ -126,6 +126,7 @@ impl ProbeSession {
             (None, _) => (ConnectionState::AwaitingData, vec![status_text::waiting_note(decoder)]),
         };
         notes.extend(status_text::stream_notes(&self.stream));
+        notes.retain(|note| !note.is_empty());
         ConnectionStatus { state, note: notes.join("; ") }
     }
 }

@@ -316,7 +316,7 @@ fn await_kind_phrase(name: &str) -> &str {
         "io" => "I/O",
         "block" => "a blocking call",
         "yield" => "a yield",
-        "other" => "an await of another kind",
+        "other" => "an await without a kind",
         other => other,
     }
 }

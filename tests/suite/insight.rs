@@ -817,6 +817,21 @@ fn no_progress_never_reports_an_idle_service() {
 
 #[test]
 fn panic_names_the_task_that_ended_with_it() {
+    let text = three_tasks_and_a_panic(TaskOutcome::Completed).only_finding();
+    assert!(text.contains("bad panicked at src/main.rs:12") && text.contains("printed: on purpose"), "{text}");
+    assert!(text.contains("not certain: which task panicked is a guess"), "{text}");
+}
+
+/// The probe reports which task panicked, so its message is not another finding.
+#[test]
+fn panic_of_a_failed_task_is_one_finding() {
+    let failed = three_tasks_and_a_panic(TaskOutcome::Failed("panicked".into()));
+    assert_eq!(failed.lint_names(), ["failed-task"]);
+    assert!(failed.only_finding().contains("later"), "the task that the probe names");
+}
+
+/// Builds an app with three tasks that end one after the other, after a panic message. The last one has this outcome.
+fn three_tasks_and_a_panic(last: TaskOutcome) -> TraceBuilder {
     let mut builder = TraceBuilder::default();
     builder.trace.set_external();
     let tasks = [("job", 3), ("bad", 9), ("later", 20)]
@@ -829,13 +844,11 @@ fn panic_names_the_task_that_ended_with_it() {
     for line in ["! thread 'worker' (77) panicked at src/main.rs:12:5:", "! on purpose"] {
         builder.apply(Event::Output { task: None, at: builder.now, text: line.into() });
     }
-    for task in tasks {
+    for (index, task) in tasks.into_iter().enumerate() {
         builder.advance_to(builder.now + MILLISECOND).end_poll(task);
-        builder.end_task(task, TaskOutcome::Completed);
+        builder.end_task(task, if index == 2 { last.clone() } else { TaskOutcome::Completed });
     }
-    let text = builder.only_finding();
-    assert!(text.contains("bad panicked at src/main.rs:12") && text.contains("printed: on purpose"), "{text}");
-    assert!(text.contains("not certain: which task panicked is a guess"), "{text}");
+    builder
 }
 
 /// A loop that is faster than the search for findings must not keep it from ending.

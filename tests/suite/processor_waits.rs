@@ -104,8 +104,8 @@ fn found_without_and_with_waits(mut builder: TraceBuilder) -> [Vec<(&'static str
     [without, found(&builder)]
 }
 
-/// Builds an app whose tasks hold a lock while they sleep, or else while they compute.
-fn convoy(sleeps: bool) -> TraceBuilder {
+/// Builds an app whose tasks hold a lock for `hold_ns`, while they sleep or else compute.
+fn convoy(sleeps: bool, hold_ns: u64) -> TraceBuilder {
     let mut builder = TraceBuilder::default();
     builder.trace.set_external();
     let tasks = ["a", "b", "c"].map(|name| builder.spawn(name));
@@ -114,7 +114,7 @@ fn convoy(sleeps: bool) -> TraceBuilder {
     let mut hold = None;
     for turn in 0..Thresholds::default().convoy_turns {
         let next = (turn % 3) as usize;
-        builder.advance_to((turn + 1) * MILLISECOND);
+        builder.advance_to((turn + 1) * hold_ns);
         hold.into_iter().for_each(|wait| builder.end_await_ready(wait));
         builder.end_await_ready(waits[next]);
         if sleeps {
@@ -163,8 +163,10 @@ fn deadlock_is_reported_on_a_busy_machine() {
 /// The owners sleep while they hold the lock. The sleeps may be longer than intended.
 #[test]
 fn busy_machine_makes_a_convoy_uncertain() {
-    assert_eq!(found_without_and_with_waits(convoy(true)), [vec![("convoy", true)], vec![("convoy", false)]]);
-    assert_eq!(found_without_and_with_waits(convoy(false)), [vec![("convoy", true)], Vec::new()]);
+    let long = 20 * MILLISECOND;
+    assert_eq!(found_without_and_with_waits(convoy(true, long)), [vec![("convoy", true)], vec![("convoy", false)]]);
+    assert_eq!(found_without_and_with_waits(convoy(true, MILLISECOND)), [vec![("convoy", true)], Vec::new()]);
+    assert_eq!(found_without_and_with_waits(convoy(false, MILLISECOND)), [vec![("convoy", true)], Vec::new()]);
 }
 
 /// The share of time that a sender waits changes little on a busy machine.

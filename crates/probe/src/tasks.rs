@@ -79,6 +79,8 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
     if thread.hooked.task.get() == task {
         if has_panicked {
             thread.hooked.add(poll_state::PANICKED);
+        } else if is_recording() {
+            thread.hooked.exit_ticks.set(clock::ticks());
         }
         return;
     }
@@ -237,7 +239,13 @@ pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
     if state & !poll_state::ENTERS == 0 {
         thread.hooked.task.set(0);
         thread.set_polling(0);
-        write(thread, RecordKind::PollEnd, task);
+        if is_recording() {
+            let exit_ticks = thread.hooked.exit_ticks.get();
+            // Usually nothing was recorded since.
+            let is_last = exit_ticks != 0 && exit_ticks >= thread.last_ticks.get();
+            let ticks = if is_last { exit_ticks } else { clock::ticks() };
+            thread.write([Record::new(RecordKind::PollEnd, ticks, task)]);
+        }
     } else {
         end_unusual_poll(thread, task, state);
     }

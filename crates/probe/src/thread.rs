@@ -36,6 +36,9 @@ pub(crate) struct HookedPoll {
     pub(crate) state: Cell<u32>,
     /// Time of its start in ticks; only while polls go through the gate.
     pub(crate) start_ticks: Cell<u64>,
+    /// Time at which its span was exited last, in ticks; 0 if it was not, or is not recorded. Another worker may poll the
+    /// task between that and the hook.
+    pub(crate) exit_ticks: Cell<u64>,
 }
 
 /// What has happened during a poll.
@@ -56,7 +59,7 @@ pub(crate) mod poll_state {
 
 impl HookedPoll {
     const fn new() -> Self {
-        Self { task: Cell::new(0), state: Cell::new(0), start_ticks: Cell::new(0) }
+        Self { task: Cell::new(0), state: Cell::new(0), start_ticks: Cell::new(0), exit_ticks: Cell::new(0) }
     }
 
     /// Notes that something has happened during the poll.
@@ -74,6 +77,7 @@ impl HookedPoll {
         self.task.set(task);
         self.state.set(state);
         self.start_ticks.set(start_ticks);
+        self.exit_ticks.set(0);
     }
 }
 

@@ -4,7 +4,8 @@
 //! queue before it is empty. A queue in which each task waits once drains, and is not reported. Nor is a lock whose
 //! owner waits for a message meanwhile: workers that share a receiver queue because there is no work. So most of the
 //! time for which the lock is held must be spent computing, sleeping, or on another wait that is known. On a busy machine,
-//! computing takes longer, so waits for a processor do not count; a lock held across a wait is still reported.
+//! computing takes longer, so waits for a processor do not count; a lock that is always held across a long wait is still
+//! reported.
 //! *Problem*: the tasks run one at a time, at the pace of the lock, and each handover costs a wake and a poll.
 //! *Fix*: hold the lock for less time (never across a long await), or share less data.
 
@@ -27,6 +28,9 @@ pub const LINT: Lint = Lint {
 
 /// Maximum number of handovers of one queue that are examined.
 const HANDOVERS_MAX: usize = 10_000;
+
+/// Minimum wait in each hold that is reported on a busy machine, where even short sleeps end late.
+const BUSY_WAIT_NS_MIN: u64 = 5_000_000;
 
 /// An interval with at least one waiter throughout.
 #[derive(Clone)]
@@ -92,7 +96,7 @@ fn check_lock(cx: &LintContext, lock: ResourceId, awaits: &[Await]) -> Option<Di
     let limit_percent = thresholds.convoy_held_percent;
     let mut occupied_percent = holds.occupied_percent(cx, WaitDeduction::Everything);
     let mut doubt = None;
-    if occupied_percent < limit_percent {
+    if occupied_percent < limit_percent && holds.shortest_wait_ns() >= BUSY_WAIT_NS_MIN {
         occupied_percent = holds.occupied_percent(cx, WaitDeduction::Computing);
         doubt = Some("the machine was busy, which makes waits longer");
     }
@@ -176,6 +180,11 @@ impl LockHolds {
                 }
             }
         }
+    }
+
+    /// Shortest time that an owner spent on waits other than for a message while it held the lock.
+    fn shortest_wait_ns(&self) -> u64 {
+        self.by_owner.values().flatten().map(|hold| hold.waited_ns).min().unwrap_or(0)
     }
 
     /// Share of the time for which the lock was held that the owners spent on something other than waiting for a message,

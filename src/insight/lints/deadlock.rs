@@ -114,8 +114,10 @@ fn check(cx: &LintContext) -> Vec<Diagnostic> {
         };
         let Some(cycle) = graph.find_cycle(wait, at) else { continue };
         let tasks: BTreeSet<TaskId> = cycle.iter().map(|wait| wait.task).collect();
-        let is_inferred = !cx.trace.are_owners_reported();
-        if reported.contains(&tasks) || (is_inferred && cycle.len() == 1 && !graph.is_surely_held(wait, at)) {
+        let is_sure = || {
+            if cx.trace.are_owners_reported() { !cx.lacks_events() } else { graph.is_surely_held(wait, at) }
+        };
+        if reported.contains(&tasks) || (is_external && cycle.len() == 1 && !is_sure()) {
             continue;
         }
         let Some(end) = graph.end_of_cycle(&cycle, &tasks, at) else { continue };
@@ -285,10 +287,12 @@ impl<'a> WaitForGraph<'a> {
     fn is_private_lock(&self, id: ResourceId) -> bool {
         let resources = self.cx.trace.resources();
         let is_lock = resources.get(id).is_some_and(|resource| resource.kind == ResourceKind::Lock);
-        // The guards of a task that ends are released with it.
+        // The guards of a task that ends are released with it. An external app reports the end of the task afterwards.
+        let delay_ns = if self.cx.trace.is_external() { DROP_NS_MAX } else { 0 };
         let ended_at = |task: TaskId| self.cx.trace.task(task).and_then(|task| task.lane.ended_at());
         let mut releases = resources.releases_by_others().iter().filter(|(resource, ..)| *resource == id);
-        is_lock && releases.all(|(_, owner, at)| ended_at(*owner).is_some_and(|ended| ended <= *at))
+        is_lock
+            && releases.all(|(_, owner, at)| ended_at(*owner).is_some_and(|ended| ended <= at.saturating_add(delay_ns)))
     }
 
     /// Whether the task waits for a timer too, such as the one of a timeout around its wait.

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 
 use super::super::panic_messages::PanicMessage;
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
-use crate::trace::{Task, TaskId};
+use crate::trace::{Task, TaskId, TaskOutcome};
 
 pub const LINT: Lint = Lint {
     name: "panic",
@@ -24,7 +24,7 @@ pub const LINT: Lint = Lint {
 const ARRIVAL_NS_MAX: u64 = 100_000_000;
 
 /// How likely it is that a task panicked: the greatest is the most likely.
-type Likelihood = (bool, bool, Reverse<u32>, Reverse<TaskId>);
+type Likelihood = (bool, bool, bool, Reverse<u32>, Reverse<TaskId>);
 
 #[derive(Default)]
 struct PanicPass {
@@ -57,7 +57,11 @@ impl LintPass for PanicPass {
 
     fn finish(&mut self, cx: &LintContext) -> Vec<Diagnostic> {
         let candidates = self.candidates.iter().map(|candidate| cx.trace.task(candidate.as_ref()?.1));
-        cx.index.panics.iter().zip(candidates).map(|(panic, task)| diagnose(panic, task)).collect()
+        let found = cx.index.panics.iter().zip(candidates);
+        // The lint `failed-task` reports a task whose panic is known.
+        let is_reported = |task: &Task| matches!(task.outcome, Some(TaskOutcome::Failed(_)));
+        let unreported = found.filter(|(_, task)| !task.is_some_and(is_reported));
+        unreported.map(|(panic, task)| diagnose(panic, task)).collect()
     }
 }
 
@@ -75,7 +79,7 @@ fn diagnose(panic: &PanicMessage, task: Option<&Task>) -> Diagnostic {
         .doubted(task.map(|_| "which task panicked is a guess"))
 }
 
-/// Ranks a candidate. The hook prints before the future is dropped, so a task that ended after the message is more likely,
+/// Ranks a candidate. A task whose panic is known is the most likely. The hook prints before the future is dropped, so a task that ended after the message is more likely,
 /// and then one that was spawned shortly before the line that panicked.
 fn likelihood(task: &Task, panic: &PanicMessage) -> Likelihood {
     let ended_after = task.lane.ended_at().is_some_and(|ended| ended >= panic.at);
@@ -83,5 +87,6 @@ fn likelihood(task: &Task, panic: &PanicMessage) -> Likelihood {
     let lines = spawned.zip(panicked).filter(|(spawned, panicked)| spawned.file == panicked.file);
     let distance = lines.and_then(|(spawned, panicked)| panicked.line.checked_sub(spawned.line));
     let near = Reverse(distance.unwrap_or(u32::MAX));
-    (ended_after, distance.is_some(), near, Reverse(task.id))
+    let is_known = matches!(task.outcome, Some(TaskOutcome::Failed(_)));
+    (is_known, ended_after, distance.is_some(), near, Reverse(task.id))
 }

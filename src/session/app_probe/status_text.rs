@@ -52,7 +52,8 @@ pub(super) fn waiting_note(decoder: &AppProbeDecoder) -> String {
 /// Returns the note of a connection that has ended.
 pub(super) fn end_note(end: &StreamEnd) -> String {
     match end {
-        StreamEnd::Complete => "the app has ended, or was detached".to_owned(),
+        StreamEnd::Complete => "the app has ended".to_owned(),
+        StreamEnd::Detached => String::new(),
         StreamEnd::Closed => "the app closed the connection; it may have been killed".to_owned(),
         StreamEnd::Refused => "the app closed the connection before it recorded anything".to_owned(),
         StreamEnd::Failed(reason) => reason.clone(),

@@ -38,6 +38,8 @@ enum StreamInput {
 pub enum StreamEnd {
     /// The program has announced its end, or the file is complete.
     Complete,
+    /// The user ended the session.
+    Detached,
     /// The connection was closed without that.
     Closed,
     /// The connection was closed before recording began: another loopscope is attached, for example.
@@ -231,7 +233,7 @@ impl ProbeStream {
     /// Ends the stream for the user.
     pub fn quit(&mut self, trace: &mut Trace) {
         if self.end.is_none() {
-            self.finish(StreamEnd::Complete, trace);
+            self.finish(StreamEnd::Detached, trace);
         }
     }
 

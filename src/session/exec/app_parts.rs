@@ -4,6 +4,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::epoch_clock::EpochClock;
 use super::output::AppOutput;
+use super::outside_input::OutsideInputCheck;
 use super::pipe::RecordingPipe;
 use super::process::AppProcess;
 use super::processor_wait::ProcessorWaitSampler;
@@ -18,10 +19,11 @@ pub struct AppParts {
     /// The app may have a console too. Its recording is drained and discarded, because the app would block otherwise.
     pub pipe: RecordingPipe,
     /// The port of its console stays reserved.
-    pub _port: ReservedPort,
+    pub port: ReservedPort,
     pub output: AppOutput,
     pub source_reader: SourceReader,
     pub wakeup: Receiver<()>,
     pub wakeup_sender: Sender<()>,
     pub processor_wait: ProcessorWaitSampler,
+    pub outside_input: OutsideInputCheck,
 }

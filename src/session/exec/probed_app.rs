@@ -94,10 +94,13 @@ impl ProbedApp {
         changed | (dropped > 0)
     }
 
-    /// Records when the app waits for a processor.
+    /// Records when the app waits for a processor, and whether something outside of it can wake it.
     fn check_process(&mut self) {
         let Self { parts: Some(parts), stream: Some(stream), trace, .. } = self else { return };
         let Some(pid) = parts.app.pid().filter(|_| !self.app_end.has_ended()) else { return };
+        if let Some(is_possible) = parts.outside_input.check_if_due(pid, parts.port.number()) {
+            trace.apply(Event::OutsideInput { is_possible });
+        }
         if let Some(waited) = parts.processor_wait.sample_if_due(pid, parts.clock) {
             let [from, to, known_until] =
                 [waited.from, waited.to, waited.known_until].map(|epoch_ns| stream.decoder().loop_time_at(epoch_ns));

@@ -159,12 +159,13 @@ impl RecordedApp {
             clock: self.clock,
             app,
             pipe,
-            _port: port,
+            port,
             output: std::mem::replace(&mut self.output, AppOutput::empty()),
             source_reader: self.source_reader.restarted(),
             wakeup: self.wakeup.clone(),
             wakeup_sender: self.wakeup_sender.take()?,
             processor_wait: ProcessorWaitSampler::new(self.clock),
+            outside_input: OutsideInputCheck::default(),
         })
     }
 

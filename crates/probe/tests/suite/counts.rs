@@ -34,6 +34,25 @@ fn check(workers: usize, has_hooks: bool, subscriber: &str) {
         assert_eq!(wakes[&task], app_wakes, "wakes of task {task}");
     }
 
+    // The times of a task's polls do not overlap, whatever the workers.
+    let mut poll_ends: HashMap<u64, u64> = HashMap::new();
+    let mut polled = HashMap::new();
+    for event in stream.by_time() {
+        match event.kind {
+            RecordKind::PollStart => {
+                let other = polled.insert(event.subject, event.thread);
+                assert_eq!(other, None, "task {} is polled twice at {}", event.subject, event.ticks);
+                let end = poll_ends.get(&event.subject).copied().unwrap_or(0);
+                assert!(end <= event.ticks);
+            }
+            RecordKind::PollEnd => {
+                polled.remove(&event.subject);
+                poll_ends.insert(event.subject, event.ticks);
+            }
+            _ => {}
+        }
+    }
+
     // Each lock wait is an operation whose first poll was pending, polled by its task.
     let is_lock = |site: u64| stream.sites[&site].name == "Mutex::lock";
     let created = stream.of_kind(RecordKind::OperationCreated);
