@@ -179,7 +179,7 @@ impl ThreadMerger {
         }
     }
 
-    /// Returns the thread that has waited for too long, the one with the earliest record.
+    /// Returns the thread with the earliest record that waits, if it has waited for too long.
     fn overdue(&mut self, is_full: bool) -> Option<(usize, Dependency)> {
         let Self { threads, blocked, rounds, horizon, is_finished, .. } = self;
         blocked.retain(|index| {
@@ -191,8 +191,9 @@ impl ThreadMerger {
             let waited = threads[*index].waits_since.map_or(0, |since| rounds.saturating_sub(since));
             *is_finished || is_full || (waited >= ROUNDS_MAX && first_ticks(*index) < *horizon)
         };
-        let overdue = blocked.iter().copied().filter(is_overdue);
-        let index = overdue.min_by_key(|index| (first_ticks(*index), threads[*index].id))?;
+        // The earliest one first: others may depend on what follows it.
+        let earliest = blocked.iter().copied().min_by_key(|index| (first_ticks(*index), threads[*index].id));
+        let index = earliest.filter(is_overdue)?;
         Some((index, threads[index].blocked?))
     }
 
