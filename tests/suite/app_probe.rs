@@ -167,7 +167,7 @@ fn aborted_tasks_are_not_polled() {
 #[test]
 fn long_poll_is_shown_while_it_runs() {
     let stream = ProbeStreamBuilder::new().site(1, "task", "").thread(1, Some(0));
-    let stream = stream.records(1, &[(Spawn, 10, 1, &[1]), (Enter, 20, 1, NONE)]).round(1_000);
+    let stream = stream.records(1, &[(Spawn, 10, 1, &[1]), (Enter, 20, 1, NONE)]).round(1_000).round(2_000);
     let mut decoder = AppProbeDecoder::of_connection();
     decoder.push(stream.bytes()).expect("a valid stream");
     let mut events = Vec::new();

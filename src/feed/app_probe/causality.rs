@@ -41,6 +41,9 @@ impl Causality<'_> {
             RecordKind::Wake if self.is_unknown(queue) => {
                 RecordVerdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Poll)
             }
+            RecordKind::Wake | RecordKind::WakeDeferred if self.is_for_a_later_poll(queue, record) => {
+                wait(Dependency::Task(record.subject))
+            }
             RecordKind::Wake
             | RecordKind::WakeDeferred
             | RecordKind::WakerCloned
@@ -69,6 +72,13 @@ impl Causality<'_> {
             }
             _ => ready,
         }
+    }
+
+    /// Whether a wake follows a poll of the task that waits for the end of the previous one, and needs no further wake.
+    fn is_for_a_later_poll(&self, queue: &ThreadQueue, record: &TimedRecord) -> bool {
+        queue.waiting_since_ticks.is_some_and(|ticks| ticks < record.ticks)
+            && self.tasks.get(record.subject).is_some_and(|task| task.is_woken)
+            && self.is_polled_elsewhere(queue, record.subject)
     }
 
     /// Judges what a hook announced as a poll. Of a cancelled task it is the drop of the future.

@@ -240,10 +240,10 @@ impl AppProbeDecoder {
         self.merger.finish();
     }
 
-    /// Appends the loop time of the last round, up to which everything was decoded, to `events`.
+    /// Appends the loop time up to which everything was decoded to `events`.
     pub fn advance(&self, events: &mut Vec<Event>) {
         if self.has_begun() {
-            events.push(Event::Advance { at: self.replay.clock.loop_time(self.last_round) });
+            events.push(Event::Advance { at: self.replay.clock.loop_time(self.merger.horizon()) });
         }
     }
 

@@ -1,9 +1,8 @@
 //! Merges the records of all threads into one sequence: by time, except where something must have happened before.
 //!
 //! A thread may be preempted between reading the time and writing its record, so times order the records of two threads
-//! only roughly. What a record depends on is written before the record itself, so it arrives with the next round at the
-//! latest. A record that depends on one that has not been taken yet waits for it, and so do the later ones of its
-//! thread. After [`ROUNDS_MAX`] rounds it is taken anyway, as a doubtful one.
+//! only roughly. Records are therefore taken one round late, when those that were about to be written have arrived. A
+//! record that depends on one that has not been taken yet waits for it, and so do the later ones of its thread. After [`ROUNDS_MAX`] rounds it is taken anyway, as a doubtful one.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -58,6 +57,8 @@ pub struct ThreadQueue {
     is_listed: bool,
     /// What its first record waits for.
     blocked: Option<Dependency>,
+    /// Ticks of the earliest record of another thread that waits for the task of its first record.
+    pub waiting_since_ticks: Option<u64>,
     /// The number of the round in which its first record began to wait.
     waits_since: Option<u64>,
 }
@@ -86,8 +87,10 @@ pub struct ThreadMerger {
     waiting: FxHashMap<Dependency, Vec<usize>>,
     /// Threads that wait; may hold outdated entries.
     blocked: Vec<usize>,
-    /// Records with smaller ticks are complete.
+    /// Records with smaller ticks are complete, unless a thread was preempted for longer than a round.
     horizon: u64,
+    /// Ticks of the last round.
+    last_round: u64,
     rounds: u64,
     /// Records that were not taken yet.
     count: usize,
@@ -107,7 +110,17 @@ impl ThreadMerger {
         self.by_id.insert(id, index);
         let (is_queued, is_listed) = (false, false);
         let records = VecDeque::new();
-        self.threads.push(ThreadQueue { id, index, records, is_queued, is_listed, blocked: None, waits_since: None });
+        let (blocked, waiting_since_ticks, waits_since) = (None, None, None);
+        self.threads.push(ThreadQueue {
+            id,
+            index,
+            records,
+            is_queued,
+            is_listed,
+            blocked,
+            waiting_since_ticks,
+            waits_since,
+        });
         Some(index)
     }
 
@@ -124,8 +137,14 @@ impl ThreadMerger {
 
     /// Ends a round: all records with smaller ticks have been added.
     pub fn finish_round(&mut self, ticks: u64) {
-        self.horizon = self.horizon.max(ticks);
+        self.horizon = self.last_round;
+        self.last_round = self.last_round.max(ticks);
         self.rounds += 1;
+    }
+
+    /// Returns the ticks up to which records can be taken.
+    pub fn horizon(&self) -> u64 {
+        self.horizon.min(self.last_round)
     }
 
     /// Ends the stream: all records have been added, and can be taken without waiting.
@@ -156,12 +175,10 @@ impl ThreadMerger {
                 Some(Reverse((ticks, _, index))) if *ticks < self.horizon || self.is_finished || is_full => {
                     let index = *index;
                     self.heap.pop();
-                    let thread = &mut self.threads[index];
-                    thread.is_queued = false;
-                    if thread.records.is_empty() {
-                        continue;
-                    }
-                    match judge(thread) {
+                    self.threads[index].is_queued = false;
+                    let Some(first) = self.threads[index].records.front() else { continue };
+                    self.threads[index].waiting_since_ticks = self.first_waiting_for(first.subject, index);
+                    match judge(&self.threads[index]) {
                         RecordVerdict::Ready(verdict) => return self.pop(index, verdict, None),
                         RecordVerdict::Wait(dependency, _) => self.block(index, dependency),
                     }
@@ -177,6 +194,17 @@ impl ThreadMerger {
                 }
             }
         }
+    }
+
+    /// Returns the ticks of the earliest record of a thread other than `except` that waits for this task.
+    fn first_waiting_for(&self, task: u64, except: usize) -> Option<u64> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let dependency = Dependency::Task(task);
+        let waiting = self.waiting.get(&dependency)?.iter().filter(|index| **index != except);
+        let blocked = waiting.filter(|index| self.threads[**index].blocked == Some(dependency));
+        blocked.filter_map(|index| Some(self.threads[*index].records.front()?.ticks)).min()
     }
 
     /// Returns the thread with the earliest record that waits, if it has waited for too long.
@@ -263,12 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn takes_by_time_up_to_the_round() {
+    fn takes_by_time_one_round_late() {
         let mut merger = ThreadMerger::default();
         push(&mut merger, 2, vec![wake(1, 1), wake(4, 1), wake(9, 1)]);
-        push(&mut merger, 1, vec![wake(2, 1), wake(4, 1)]);
-        assert_eq!(take_all(&mut merger), []);
         merger.finish_round(9);
+        assert_eq!(take_all(&mut merger), []);
+        push(&mut merger, 1, vec![wake(2, 1), wake(4, 1)]);
+        merger.finish_round(20);
         assert_eq!(take_all(&mut merger).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 2, 4, 4]);
         merger.finish();
         assert_eq!((take_all(&mut merger), merger.count), (vec![(9, false)], 0));
@@ -280,6 +309,7 @@ mod tests {
         push(&mut merger, 1, vec![wake(1, 9), wake(2, 1)]);
         push(&mut merger, 2, vec![wake(3, 1)]);
         merger.finish_round(10);
+        merger.finish_round(11);
         assert_eq!(take_all(&mut merger), [(3, false)], "the other thread goes on");
         push(&mut merger, 2, vec![wake(5, 8), wake(6, 1)]);
         merger.finish_round(20);
@@ -291,6 +321,7 @@ mod tests {
         let mut merger = ThreadMerger::default();
         push(&mut merger, 1, vec![wake(1, 9), wake(2, 1)]);
         merger.finish_round(10);
+        merger.finish_round(11);
         assert_eq!(take_all(&mut merger), []);
         merger.finish_round(20);
         assert_eq!(take_all(&mut merger), []);
