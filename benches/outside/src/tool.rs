@@ -1,6 +1,8 @@
 //! The tool that watches the load, chosen by a cargo feature.
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
+#[cfg(not(feature = "dial9"))]
+use tokio::runtime::Runtime;
 
 fn builder(workers: usize) -> Builder {
     let mut builder = match workers {
