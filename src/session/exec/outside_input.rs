@@ -18,6 +18,9 @@ const SIGNALS: u64 = 1 << 0 | 1 << 1 | 1 << 9 | 1 << 11 | 1 << 14 | 1 << 16;
 /// Number of the system call `read` on this architecture.
 const READ_CALL: &str = if cfg!(target_arch = "x86_64") { "0" } else { "63" };
 
+/// Beginning of the names of the probe's threads, which read from loopscope.
+const PROBE_THREADS: &str = "loopscope-probe";
+
 /// Descriptors up to this one are the standard streams.
 const STANDARD_STREAM_MAX: u32 = 2;
 
@@ -46,12 +49,14 @@ fn has_outside_input(process: &Path, console_port: u16) -> Option<bool> {
     Some(handles_signals || has_blocked_read(process)? || has_open_input(process, console_port)?)
 }
 
-/// Returns whether a thread is blocked in a read, for example of standard input.
+/// Returns whether a thread other than the probe's is blocked in a read, for example of standard input.
 fn has_blocked_read(process: &Path) -> Option<bool> {
     for thread in fs::read_dir(process.join("task")).ok()?.flatten() {
         // A thread may end meanwhile.
         let Ok(call) = fs::read_to_string(thread.path().join("syscall")) else { continue };
-        if call.split(' ').next() == Some(READ_CALL) {
+        let is_probe =
+            || fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with(PROBE_THREADS));
+        if call.split(' ').next() == Some(READ_CALL) && !is_probe() {
             return Some(true);
         }
     }
