@@ -65,6 +65,15 @@ fn found_by_exec(mode: &str, threads: &str, name: &str) -> Finding {
     search.into_found()
 }
 
+/// Runs the app with this fault to its end, and returns the full report.
+fn report_by_exec(mode: &str, threads: &str, seconds: &str) -> Value {
+    let app = faults_path();
+    let app = app.to_str().expect("text");
+    let command = ["exec", "--headless", "--json", "--full", "--", app, mode];
+    let output = loopscope(&[command.as_slice(), &["--threads", threads, "--seconds", seconds]].concat());
+    serde_json::from_str(&output.stdout).expect("a report")
+}
+
 /// The app with its console on a port of its own. It is killed on drop.
 struct WatchedApp(Child, u16);
 
@@ -155,21 +164,7 @@ fn task_that_awaits_short_tasks_does_not_spin() {
     let found = found_by_exec("retry-storm", "1", "spawn-storm");
     assert!(found.message.contains("short tasks"), "{found:?}");
     for threads in ["1", "2"] {
-        let app = faults_path();
-        let app = app.to_str().expect("text");
-        let output = loopscope(&[
-            "exec",
-            "--headless",
-            "--json",
-            "--",
-            app,
-            "retry-storm",
-            "--threads",
-            threads,
-            "--seconds",
-            "3",
-        ]);
-        let report: Value = serde_json::from_str(&output.stdout).expect("a report");
+        let report = report_by_exec("retry-storm", threads, "3");
         let names: BTreeSet<&str> =
             report["findings"].as_array().into_iter().flatten().filter_map(|found| found["name"].as_str()).collect();
         assert!(!names.contains("busy-yield"), "{threads} threads: {}", report["findings"]);
@@ -207,22 +202,7 @@ fn healthy_service_has_no_findings() {
 
 /// Runs the healthy service, checks its report, and returns its numbers of unknown and of known awaits.
 fn unknown_awaits_of_healthy_service(threads: &str) -> (u64, u64) {
-    let app = faults_path();
-    let app = app.to_str().expect("text");
-    let output = loopscope(&[
-        "exec",
-        "--headless",
-        "--json",
-        "--full",
-        "--",
-        app,
-        "healthy",
-        "--threads",
-        threads,
-        "--seconds",
-        "5",
-    ]);
-    let report: Value = serde_json::from_str(&output.stdout).expect("a report");
+    let report = report_by_exec("healthy", threads, "5");
     assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");
     assert_eq!(schema_errors(&report), [""; 0]);
     let kinds: BTreeSet<&str> =

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::process::AppProcess;
+use crate::control::SessionCommand;
 use crate::trace::PauseReason;
 
 /// Maximum delay of a stop while waiting for a console update.
@@ -30,14 +31,30 @@ impl FreezeState {
         self.requested_at.is_some()
     }
 
+    /// Requests a stop if the command does that and `can_stop` says that the process runs. Returns whether the command
+    /// continues the process.
+    pub fn handle_command(&mut self, command: SessionCommand, can_stop: bool) -> bool {
+        match command {
+            SessionCommand::FreezeProcess(true) | SessionCommand::Suspend(true) => {
+                if can_stop && !self.is_frozen {
+                    self.request(command == SessionCommand::Suspend(true));
+                }
+                false
+            }
+            SessionCommand::Suspend(false) => self.take_suspension(),
+            SessionCommand::FreezeProcess(false) => true,
+            _ => false,
+        }
+    }
+
     /// Requests a stop. `is_suspension` means that it lasts only while loopscope itself is suspended.
-    pub fn request(&mut self, is_suspension: bool) {
+    fn request(&mut self, is_suspension: bool) {
         self.is_suspended = is_suspension && self.requested_at.is_none();
         self.requested_at.get_or_insert_with(Instant::now);
     }
 
     /// Returns whether the last stop was requested for a suspension of loopscope, and forgets it.
-    pub fn take_suspension(&mut self) -> bool {
+    fn take_suspension(&mut self) -> bool {
         std::mem::take(&mut self.is_suspended)
     }
 

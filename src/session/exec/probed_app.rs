@@ -205,13 +205,12 @@ impl Session for ProbedApp {
 
     fn command(&mut self, command: SessionCommand) {
         match command {
-            SessionCommand::FreezeProcess(true) | SessionCommand::Suspend(true)
-                if !self.freeze.is_frozen() && self.parts.is_some() && !self.app_end.has_ended() =>
-            {
-                self.freeze.request(command == SessionCommand::Suspend(true));
+            SessionCommand::FreezeProcess(_) | SessionCommand::Suspend(_) => {
+                let can_stop = self.parts.is_some() && !self.app_end.has_ended();
+                if self.freeze.handle_command(command, can_stop) {
+                    self.thaw();
+                }
             }
-            SessionCommand::Suspend(false) if !self.freeze.take_suspension() => {}
-            SessionCommand::FreezeProcess(false) | SessionCommand::Suspend(false) => self.thaw(),
             SessionCommand::Quit => {
                 self.thaw();
                 self.app_end.quit();
