@@ -10,9 +10,7 @@ pub(super) fn missing_data(trace: &Trace) -> Option<&'static str> {
     if has_late_events(trace) {
         return Some("the console reports new events late");
     }
-    // With the probe, what is found later does not depend on what happened before recording began.
-    let has_probe = trace.reported_facts().is_some();
-    let mut gaps = trace.gaps().filter(|gap| !(has_probe && gap.is_disconnected && gap.from == 0)).peekable();
+    let mut gaps = trace.gaps_since_recording().peekable();
     let is_evicted = gaps.peek().is_some();
     if gaps.any(|gap| gap.is_disconnected) {
         return Some("no data arrived for some of the time");

@@ -230,13 +230,15 @@ fn worker_shares(trace: &Trace, now: u64) -> (u64, u64) {
 /// Dropped events, evicted tasks and gaps; shown even if there are none.
 fn losses(theme: &Theme, trace: &Trace) -> Segment {
     let dropped = trace.probe_feed_counts().1 + trace.console_feed_counts().1;
-    let has_evictions = trace.gaps().any(Gap::is_evicted);
+    let has_evictions = trace.gaps_since_recording().any(Gap::is_evicted);
     let evicted_tasks = |suffix: &str| match trace.evicted().count {
         0 => String::new(),
         tasks => format!(", {}{suffix}", pluralize(tasks, "task").to_uppercase()),
     };
     let (role, text) = match (dropped, has_evictions) {
-        (0, false) if trace.gaps().any(|gap| gap.is_disconnected) => (Role::Warning, "GAPS: NO UPDATES".to_owned()),
+        (0, false) if trace.gaps_since_recording().any(|gap| gap.is_disconnected) => {
+            (Role::Warning, "GAPS: NO UPDATES".to_owned())
+        }
         (0, false) => (Role::Dim, "0 events dropped".to_owned()),
         (0, true) => (Role::Warning, format!("OLDEST EVICTED{}", evicted_tasks(""))),
         (dropped, _) => (

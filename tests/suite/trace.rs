@@ -1,8 +1,8 @@
 //! The trace, fed event by event: retention, eviction and queries.
 
 use loopscope::trace::{
-    AwaitId, AwaitKind, AwaitSite, Axis, Event, RecordingStats, SampledInterval, SiteId, Task, TaskActivity,
-    TaskCounts, TaskId, TaskMeta, TaskOutcome, TaskState, TaskStats, Trace, WakeSource,
+    AwaitId, AwaitKind, AwaitSite, Axis, Event, RecordingStats, ReportedFacts, SampledInterval, SiteId, Task,
+    TaskActivity, TaskCounts, TaskId, TaskMeta, TaskOutcome, TaskState, TaskStats, Trace, WakeSource,
 };
 
 /// Spawns the next task.
@@ -322,4 +322,20 @@ fn feeds_are_compared_where_both_have_data() {
     }
     assert!(!feeds_agree(3, 4, true, LONG_AFTER) && !feeds_agree(3, 4, true, 0), "the whole life was recorded");
     assert!(feeds_agree(3, 4, false, LONG_AFTER) && feeds_agree(3, 4, false, 0), "the last polls were not recorded");
+}
+
+/// The time before loopscope attached to a program with the probe is no loss of data.
+#[test]
+fn time_before_recording_is_no_gap_in_it() {
+    let gaps = |has_probe: bool| {
+        let mut trace = Trace::default();
+        trace.set_external();
+        if has_probe {
+            trace.set_reported_facts(ReportedFacts { polls: true, wakes: true, awaits: true });
+        }
+        trace.apply(Event::Disconnected { from: 0, to: 5 });
+        trace.apply(Event::Disconnected { from: 8, to: 9 });
+        trace.gaps_since_recording().map(|gap| gap.from).collect::<Vec<_>>()
+    };
+    assert_eq!((gaps(true), gaps(false)), (vec![8], vec![0, 8]));
 }
