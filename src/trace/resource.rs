@@ -79,7 +79,7 @@ pub struct ResourceAttribute {
     /// Name of the attribute.
     pub name: Arc<str>,
     /// Current value.
-    pub value: Box<str>,
+    pub value: Arc<str>,
     /// Unit of the value; empty if it has none.
     pub unit: Arc<str>,
 }

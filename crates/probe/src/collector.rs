@@ -115,6 +115,15 @@ pub(crate) fn rebuild_if_asked() {
     }
 }
 
+/// Appends the head of a frame with this many records of a thread, which the caller appends.
+fn write_records_head(thread: u32, records: usize, frames: &mut Vec<u8>) -> std::io::Result<()> {
+    let length = u32::try_from(records * RECORD_BYTES + 5).map_err(std::io::Error::other)?;
+    frames.extend_from_slice(&length.to_le_bytes());
+    frames.push(FrameKind::Records as u8);
+    frames.extend_from_slice(&thread.to_le_bytes());
+    Ok(())
+}
+
 /// Where frames go. An error ends the collection.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> std::io::Result<()>;
 
@@ -125,7 +134,6 @@ pub(crate) struct Collector {
     live: LiveRecords,
     sites: KnownSites,
     frames: Vec<u8>,
-    records: Vec<u8>,
     /// No thread polled at the last look, while the program was to pause.
     was_quiet: bool,
 }
@@ -224,12 +232,12 @@ impl Collector {
             while part < records && part > 1 && entry.reader.is_argument(part) {
                 part -= 1;
             }
-            self.records.clear();
-            entry.reader.read(part, &mut self.records);
             records -= part;
             self.define_thread(index, sink)?;
-            let id = self.threads.get(index).map_or(0, |entry| entry.thread.id);
-            self.write_records(id, sink)?;
+            let Some(entry) = self.threads.get_mut(index) else { return Ok(()) };
+            write_records_head(entry.thread.id, part, &mut self.frames)?;
+            entry.reader.read(part, &mut self.frames);
+            self.flush_if_long(sink)?;
         }
         Ok(())
     }
@@ -244,9 +252,9 @@ impl Collector {
             !is_finished
         });
         for (thread, gap) in gaps {
-            self.records.clear();
-            self.records.extend(gap.iter().flat_map(|record| record.to_bytes()));
-            self.write_records(thread, sink)?;
+            write_records_head(thread, gap.len(), &mut self.frames)?;
+            self.frames.extend(gap.iter().flat_map(|record| record.to_bytes()));
+            self.flush_if_long(sink)?;
         }
         Ok(())
     }
@@ -283,16 +291,6 @@ impl Collector {
     ) -> std::io::Result<()> {
         let payload = serde_json::to_vec(message).map_err(std::io::Error::other)?;
         write_frame(kind as u8, &payload, &mut self.frames);
-        self.flush_if_long(sink)
-    }
-
-    /// Passes on `self.records`.
-    fn write_records(&mut self, thread: u32, sink: Sink<'_>) -> std::io::Result<()> {
-        let length = u32::try_from(self.records.len() + 5).map_err(std::io::Error::other)?;
-        self.frames.extend_from_slice(&length.to_le_bytes());
-        self.frames.push(FrameKind::Records as u8);
-        self.frames.extend_from_slice(&thread.to_le_bytes());
-        self.frames.append(&mut self.records);
         self.flush_if_long(sink)
     }
 

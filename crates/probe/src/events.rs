@@ -15,7 +15,7 @@ use crate::sites;
 use crate::slots::{self, SlotEntry, slot_flags};
 use crate::tasks;
 use crate::thread::{self, ThreadState};
-use crate::vocabulary::{AttributeFields, CallsiteKind, SpanFields, WakerFields, WakerOp, is_ready};
+use crate::vocabulary::{AttributeFields, CallsiteKind, SpanFields, WakerFields, WakerOp, WakerSpan, is_ready};
 
 /// What the process does for a peer or for the flight recorder.
 static FLAGS: AtomicU32 = AtomicU32::new(0);
@@ -123,7 +123,7 @@ fn unobserved_span() -> u64 {
 
 /// Notes a new span and returns its id. `parent` is the id of its explicit parent.
 pub(crate) fn new_span(attributes: &span::Attributes<'_>, parent: Option<u64>) -> u64 {
-    let Some(kind) = CallsiteKind::of(attributes.metadata()) else { return unobserved_span() };
+    let Some(kind) = CallsiteKind::of_static(attributes.metadata()) else { return unobserved_span() };
     if kind == CallsiteKind::OperationPoll {
         let operation = parent.or_else(|| thread::with(|thread| thread.innermost(|span| kind_of(span) == OPERATION))?);
         return operation.map_or_else(unobserved_span, |span| span_id(number_of(span), OPERATION_POLL));
@@ -293,10 +293,9 @@ pub(crate) fn event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
     let address = address(metadata);
     let is_wake = WAKE_CALLSITES.iter().any(|callsite| callsite.load(Ordering::Relaxed) == address);
     if is_wake {
-        let mut fields = WakerFields::default();
-        event.record(&mut fields);
-        record_wake(to_span(fields.span));
-        return;
+        let mut span = WakerSpan::default();
+        event.record(&mut span);
+        return record_wake(to_span(span.0));
     }
     other_event(event, to_span);
 }
@@ -312,7 +311,7 @@ fn record_wake(span: Option<u64>) {
 }
 
 fn other_event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
-    match CallsiteKind::of(event.metadata()) {
+    match CallsiteKind::of_static(event.metadata()) {
         Some(CallsiteKind::Waker) => {
             let mut fields = WakerFields::default();
             event.record(&mut fields);

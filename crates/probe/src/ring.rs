@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::record::{Record, RecordKind};
+use crate::record::{RECORD_BYTES, Record, RecordKind};
 
 /// Records of the first ring of a thread: 16 KiB.
 const FIRST_RECORDS: usize = 1 << 10;
@@ -104,16 +104,30 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Writes the records of one event, or none of them. Returns whether the reader should be woken.
+    /// Returns whether this many records can be written by [`Self::push`].
     #[inline]
-    pub(crate) fn write<const N: usize>(&mut self, records: [Record; N]) -> bool {
-        if self.dropped.is_some() || self.written - self.read + N > self.ring.slots.len() {
-            return self.write_or_drop(&records);
-        }
+    pub(crate) fn has_room(&self, records: usize) -> bool {
+        self.dropped.is_none() && self.written - self.read + records <= self.ring.slots.len()
+    }
+
+    /// Writes the records of one event, for which there is room. Returns whether the reader should be woken.
+    #[inline]
+    pub(crate) fn push<const N: usize>(&mut self, records: [Record; N]) -> bool {
         for (index, record) in records.into_iter().enumerate() {
             self.store(self.written + index, record);
         }
         self.publish(N)
+    }
+
+    /// Writes the records of one event, or none of them. Returns whether the reader should be woken.
+    pub(crate) fn write(&mut self, records: &[Record]) -> bool {
+        if self.has_room(records.len()) {
+            for (index, record) in records.iter().enumerate() {
+                self.store(self.written + index, *record);
+            }
+            return self.publish(records.len());
+        }
+        self.write_or_drop(records)
     }
 
     #[inline]
@@ -221,11 +235,13 @@ impl Reader {
     /// Appends the next `records` records, which are available, to `out`.
     pub(crate) fn read(&mut self, records: usize, out: &mut Vec<u8>) {
         let start = self.ring.read.load(Ordering::Relaxed);
-        for position in start..start + records {
-            if let Some([head, subject]) = self.ring.slots.get(position & self.ring.mask()) {
-                out.extend_from_slice(&head.load(Ordering::Relaxed).to_le_bytes());
-                out.extend_from_slice(&subject.load(Ordering::Relaxed).to_le_bytes());
-            }
+        let (first, end) = (start & self.ring.mask(), (start + records) & self.ring.mask());
+        let slots = &self.ring.slots;
+        let (before, after) = if records > 0 && end <= first { (slots.len(), end) } else { (end, 0) };
+        out.reserve(records * RECORD_BYTES);
+        for [head, subject] in slots[first..before].iter().chain(&slots[..after]) {
+            let words = [head, subject].map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+            out.extend_from_slice(words.as_flattened());
         }
         self.ring.read.store(start + records, Ordering::Release);
     }
@@ -281,11 +297,11 @@ mod tests {
         let (mut writer, mut reader) = new_ring();
         let thread = std::thread::spawn(move || {
             for number in 1..=2_000_000 {
-                writer.write([Record::new(RecordKind::Spawn, number, number), Record::argument(number)]);
+                writer.write(&[Record::new(RecordKind::Spawn, number, number), Record::argument(number)]);
             }
             // Reports what was dropped last.
             while writer.dropped.is_some() {
-                writer.write([Record::new(RecordKind::Park, 0, 0)]);
+                writer.write(&[Record::new(RecordKind::Park, 0, 0)]);
             }
         });
         let (mut events, mut dropped) = (0, 0);
@@ -316,10 +332,10 @@ mod tests {
             (FIRST_RECORDS..=RECORDS_MAX).filter(|size| size.is_power_of_two() && size.trailing_zeros() % 2 == 0);
         let capacity: usize = records_max.sum();
         for number in 0..capacity as u64 + 10 {
-            writer.write([Record::new(RecordKind::Wake, number, 1)]);
+            writer.write(&[Record::new(RecordKind::Wake, number, 1)]);
         }
         assert_eq!(read_all(&mut reader).len(), capacity);
-        writer.write([Record::new(RecordKind::Wake, 1 << 40, 2)]);
+        writer.write(&[Record::new(RecordKind::Wake, 1 << 40, 2)]);
         let after = read_all(&mut reader);
         assert_eq!(after.len(), 3);
         assert_eq!((after[0].kind(), after[0].subject()), (Some(RecordKind::Dropped), 10));

@@ -168,18 +168,31 @@ pub(crate) fn next_id() -> u64 {
 }
 
 impl ThreadState {
-    /// Writes the records of one event.
-    #[inline]
+    /// Writes the records of one event. It is inlined, so that they stay in registers: the processor waits when it loads
+    /// 16 bytes that were just stored as twice eight.
+    #[inline(always)]
     pub(crate) fn write<const N: usize>(&self, records: [Record; N]) {
-        let Ok(mut writer) = self.writer.try_borrow_mut() else { return };
-        if writer.is_none() {
-            // The first record may be a wake by the driver, before the thread polls or parks.
-            drop(writer);
-            crate::hooks::note_worker(self);
-            let Ok(again) = self.writer.try_borrow_mut() else { return };
-            writer = again;
-        }
         self.last_ticks.set(records.first().map_or(0, |record| record.ticks()));
+        if let Ok(mut writer) = self.writer.try_borrow_mut()
+            && let Some(writer) = writer.as_mut()
+            && writer.has_room(N)
+        {
+            if writer.push(records) {
+                collector::wake();
+            }
+            return;
+        }
+        self.write_slowly(&records);
+    }
+
+    /// Writes the first records of the thread, or those for which its ring has no room.
+    #[cold]
+    fn write_slowly(&self, records: &[Record]) {
+        if self.writer.try_borrow().is_ok_and(|writer| writer.is_none()) {
+            // The first record may be a wake by the driver, before the thread polls or parks.
+            crate::hooks::note_worker(self);
+        }
+        let Ok(mut writer) = self.writer.try_borrow_mut() else { return };
         if writer.get_or_insert_with(|| self.new_writer()).write(records) {
             collector::wake();
         }

@@ -1,7 +1,9 @@
 //! The spans and events that tokio emits about tasks, resources and operations.
 
 use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arrayvec::ArrayString;
 use tracing_core::field::{Field, Visit};
 use tracing_core::{Event, Metadata};
 
@@ -26,7 +28,39 @@ pub(crate) enum CallsiteKind {
     ResourceUpdate,
 }
 
+/// Kinds of callsites that were seen, each with the address of its metadata, which stays where it is: comparing the names
+/// anew for each span would take longer than recording it.
+static SEEN: [AtomicUsize; SEEN_MAX] = [const { AtomicUsize::new(0) }; SEEN_MAX];
+const SEEN_MAX: usize = 256;
+
 impl CallsiteKind {
+    const ALL: [Self; 7] = [
+        Self::Task,
+        Self::Resource,
+        Self::Operation,
+        Self::OperationPoll,
+        Self::Waker,
+        Self::PollOp,
+        Self::ResourceUpdate,
+    ];
+
+    /// Returns the kind of a callsite that may be seen again; `None` if it is not one of tokio's.
+    #[inline]
+    pub(crate) fn of_static(metadata: &'static Metadata<'static>) -> Option<Self> {
+        let address = std::ptr::from_ref(metadata).addr();
+        // Metadata is aligned to eight bytes, which leaves three bits for the kind.
+        let seen = SEEN.get((address >> 3) % SEEN_MAX)?;
+        let found = seen.load(Ordering::Relaxed);
+        if found & !7 == address {
+            return Self::ALL.get((found & 7).wrapping_sub(1)).copied();
+        }
+        let kind = Self::of(metadata)?;
+        if address & 7 == 0 {
+            seen.store(address | (kind as usize + 1), Ordering::Relaxed);
+        }
+        Some(kind)
+    }
+
     /// Returns the kind of a callsite; `None` if it is not one of tokio's.
     pub(crate) fn of(metadata: &Metadata<'_>) -> Option<Self> {
         if metadata.is_span() {
@@ -53,44 +87,32 @@ impl CallsiteKind {
 }
 
 /// Text of limited length. What does not fit is cut.
-pub(crate) struct Text<const N: usize> {
-    bytes: [u8; N],
-    length: usize,
-}
-
-impl<const N: usize> Default for Text<N> {
-    fn default() -> Self {
-        Self { bytes: [0; N], length: 0 }
-    }
-}
+#[derive(Default)]
+pub(crate) struct Text<const N: usize>(ArrayString<N>);
 
 impl<const N: usize> Text<N> {
     pub(crate) fn as_str(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        &self.0
     }
 
     fn set(&mut self, text: &str) {
-        self.length = 0;
+        self.0.clear();
         let _ = self.write_str(text);
     }
 
     fn set_debug(&mut self, value: &dyn fmt::Debug) {
-        self.length = 0;
+        self.0.clear();
         let _ = write!(self, "{value:?}");
     }
 }
 
 impl<const N: usize> fmt::Write for Text<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut fitting = text.len().min(N - self.length);
+        let mut fitting = text.len().min(self.0.remaining_capacity());
         while !text.is_char_boundary(fitting) {
             fitting -= 1;
         }
-        if let Some(target) = self.bytes.get_mut(self.length..self.length + fitting) {
-            target.copy_from_slice(&text.as_bytes()[..fitting]);
-            self.length += fitting;
-        }
-        Ok(())
+        text.get(..fitting).map_or(Ok(()), |text| self.0.write_str(text))
     }
 }
 
@@ -113,9 +135,12 @@ pub(crate) struct SpanFields {
 }
 
 impl SpanFields {
-    /// Clears the fields. The texts keep their bytes, which is cheaper than new ones.
+    /// Clears the fields.
     pub(crate) fn clear(&mut self) {
-        (self.task_name.length, self.kind.length, self.name.length, self.file.length) = (0, 0, 0, 0);
+        self.task_name.0.clear();
+        self.kind.0.clear();
+        self.name.0.clear();
+        self.file.0.clear();
         (self.task_id, self.line, self.column) = (0, 0, 0);
         (self.size_bytes, self.original_size_bytes) = (0, 0);
         (self.is_internal, self.inherits) = (false, false);
@@ -186,6 +211,24 @@ pub(crate) enum WakerOp {
     Wake,
     Clone,
     Drop,
+}
+
+/// The id of the span of the task that an event of a waker names.
+#[derive(Default)]
+pub(crate) struct WakerSpan(pub(crate) u64);
+
+impl Visit for WakerSpan {
+    #[inline]
+    fn record_u64(&mut self, _field: &Field, value: u64) {
+        // The only number.
+        self.0 = value;
+    }
+
+    #[inline]
+    fn record_str(&mut self, _field: &Field, _value: &str) {}
+
+    #[inline]
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 }
 
 /// Fields of an event of a waker.

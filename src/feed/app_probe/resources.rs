@@ -53,9 +53,41 @@ pub struct LiveResource {
     lock: Option<Box<LockOwnership>>,
 }
 
+/// Texts of attributes that are shared by all events: locks change their attributes several times per lock.
+#[derive(Debug)]
+struct AttributeTexts {
+    truths: [Arc<str>; 2],
+    numbers: [Arc<str>; 16],
+    no_unit: Arc<str>,
+    milliseconds: Arc<str>,
+}
+
+impl Default for AttributeTexts {
+    fn default() -> Self {
+        Self {
+            truths: ["false".into(), "true".into()],
+            numbers: std::array::from_fn(|number| number.to_string().into()),
+            no_unit: "".into(),
+            milliseconds: "ms".into(),
+        }
+    }
+}
+
+impl AttributeTexts {
+    fn truth(&self, value: bool) -> Arc<str> {
+        Arc::clone(&self.truths[usize::from(value)])
+    }
+
+    fn number(&self, value: u64) -> Arc<str> {
+        let shared = usize::try_from(value).ok().and_then(|value| self.numbers.get(value));
+        shared.map_or_else(|| value.to_string().into(), Arc::clone)
+    }
+}
+
 /// The live resources.
 #[derive(Debug, Default)]
 pub struct ResourceReplay {
+    texts: AttributeTexts,
     live: FxHashMap<u64, LiveResource>,
     next: usize,
     hidden: u64,
@@ -173,10 +205,11 @@ impl ResourceReplay {
             None if entry.attributes.len() < ATTRIBUTES_MAX => entry.attributes.push((Arc::clone(name), value)),
             None => return,
         }
-        let text = if BOOLEAN_ATTRIBUTES.contains(&&**name) { (value != 0).to_string() } else { value.to_string() };
+        let texts = &self.texts;
+        let text = if BOOLEAN_ATTRIBUTES.contains(&&**name) { texts.truth(value != 0) } else { texts.number(value) };
         // tokio reports the duration of a timer in milliseconds.
-        let unit = if &**name == "duration" { "ms" } else { "" };
-        let attribute = ResourceAttribute { name: Arc::clone(name), value: text.into(), unit: unit.into() };
+        let unit = if &**name == "duration" { &texts.milliseconds } else { &texts.no_unit };
+        let attribute = ResourceAttribute { name: Arc::clone(name), value: text, unit: Arc::clone(unit) };
         events.push(Event::ResourceAttribute { resource, attribute: Box::new(attribute) });
     }
 

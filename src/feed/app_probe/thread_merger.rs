@@ -51,7 +51,7 @@ pub struct ThreadQueue {
     pub index: usize,
     /// Its records, in order.
     pub records: VecDeque<TimedRecord>,
-    /// It is in the heap.
+    /// It is in the heap, or the current thread.
     is_queued: bool,
     /// It is in the list of threads that wait.
     is_listed: bool,
@@ -61,6 +61,14 @@ pub struct ThreadQueue {
     pub waiting_since_ticks: Option<u64>,
     /// The number of the round in which its first record began to wait.
     waits_since: Option<u64>,
+}
+
+impl ThreadQueue {
+    /// Returns its place in the order of threads, if it has records and is not queued.
+    fn key(&self) -> Option<ThreadKey> {
+        let first = self.records.front().filter(|_| !self.is_queued)?;
+        Some((first.ticks, self.id, self.index))
+    }
 }
 
 /// A record that was taken.
@@ -76,13 +84,18 @@ pub struct TakenRecord<T> {
     pub missing: Option<Dependency>,
 }
 
+/// Ticks of the first record, id and index of a thread, in the order in which threads are taken.
+type ThreadKey = (u64, u32, usize);
+
 /// Merges threads.
 #[derive(Debug, Default)]
 pub struct ThreadMerger {
     threads: Vec<ThreadQueue>,
     by_id: FxHashMap<u32, usize>,
-    /// Ticks of the first record, id and index of each thread that has records and does not wait.
-    heap: BinaryHeap<Reverse<(u64, u32, usize)>>,
+    /// Each thread that has records and does not wait, except `current`.
+    heap: BinaryHeap<Reverse<ThreadKey>>,
+    /// The thread whose record was taken last, if its next one may follow: threads record several events in a row.
+    current: Option<ThreadKey>,
     /// Threads by what they wait for; may hold outdated entries.
     waiting: FxHashMap<Dependency, Vec<usize>>,
     /// Threads that wait; may hold outdated entries.
@@ -171,10 +184,8 @@ impl ThreadMerger {
     pub fn take<T>(&mut self, judge: impl Fn(&ThreadQueue) -> RecordVerdict<T>) -> Option<TakenRecord<T>> {
         loop {
             let is_full = self.count > RECORDS_MAX;
-            match self.heap.peek() {
-                Some(Reverse((ticks, _, index))) if *ticks < self.horizon || self.is_finished || is_full => {
-                    let index = *index;
-                    self.heap.pop();
+            match self.next_thread(is_full) {
+                Some(index) => {
                     self.threads[index].is_queued = false;
                     let Some(first) = self.threads[index].records.front() else { continue };
                     self.threads[index].waiting_since_ticks = self.first_waiting_for(first.subject, index);
@@ -183,7 +194,7 @@ impl ThreadMerger {
                         RecordVerdict::Wait(dependency, _) => self.block(index, dependency),
                     }
                 }
-                _ => {
+                None => {
                     let (index, dependency) = self.overdue(is_full)?;
                     self.stop_waiting(index, dependency);
                     let verdict = match judge(&self.threads[index]) {
@@ -194,6 +205,27 @@ impl ThreadMerger {
                 }
             }
         }
+    }
+
+    /// Takes the thread with the earliest record out of those that do not wait, if that record is complete.
+    #[inline]
+    fn next_thread(&mut self, is_full: bool) -> Option<usize> {
+        if let Some(current) = self.current.take() {
+            if self.heap.peek().is_none_or(|Reverse(first)| current < *first) && self.is_complete(current, is_full) {
+                return Some(current.2);
+            }
+            self.heap.push(Reverse(current));
+        }
+        let Reverse(first) = *self.heap.peek()?;
+        if !self.is_complete(first, is_full) {
+            return None;
+        }
+        self.heap.pop();
+        Some(first.2)
+    }
+
+    fn is_complete(&self, (ticks, ..): ThreadKey, is_full: bool) -> bool {
+        ticks < self.horizon || self.is_finished || is_full
     }
 
     /// Returns the ticks of the earliest record of a thread other than `except` that waits for this task.
@@ -248,15 +280,22 @@ impl ThreadMerger {
         let record = self.threads[index].records.pop_front()?;
         self.threads[index].waits_since = None;
         self.count -= 1;
-        self.enqueue(index);
+        // A thread that waited may have been queued meanwhile.
+        if self.current.is_none()
+            && let Some(key) = self.threads[index].key()
+        {
+            self.threads[index].is_queued = true;
+            self.current = Some(key);
+        } else {
+            self.enqueue(index);
+        }
         Some(TakenRecord { thread: index, record, verdict, missing })
     }
 
     fn enqueue(&mut self, index: usize) {
-        let thread = &mut self.threads[index];
-        let Some(first) = thread.records.front().filter(|_| !thread.is_queued) else { return };
-        self.heap.push(Reverse((first.ticks, thread.id, index)));
-        thread.is_queued = true;
+        let Some(key) = self.threads[index].key() else { return };
+        self.threads[index].is_queued = true;
+        self.heap.push(Reverse(key));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Ticks run at a rate that is known only roughly. Each round has a pair of ticks and monotonic time; between two pairs
 //! the rate is constant.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use crate::trace::Nanos;
@@ -29,6 +30,8 @@ pub struct TickClock {
     paused_ns: u64,
     /// When the pause under way began, in nanoseconds since the base.
     paused_since: Option<u64>,
+    /// The two pairs between which the last time was converted: the next one probably is between them too.
+    last_segment: Cell<[(u64, u64); 2]>,
 }
 
 impl Default for TickClock {
@@ -47,6 +50,7 @@ impl TickClock {
             pauses: VecDeque::new(),
             paused_ns: 0,
             paused_since: None,
+            last_segment: Cell::default(),
         }
     }
 
@@ -92,11 +96,16 @@ impl TickClock {
 
     /// Returns nanoseconds since the base.
     fn since_base(&self, ticks: u64) -> u64 {
+        let [from, to] = self.last_segment.get();
+        if from.0 <= ticks && ticks < to.0 {
+            return interpolate(ticks, from, to);
+        }
         let after = self.pairs.partition_point(|(at, _)| *at <= ticks);
         let pair = |index: usize| self.pairs.get(index).copied();
         match (after.checked_sub(1).and_then(pair), pair(after)) {
-            (Some((ticks_0, ns_0)), Some((ticks_1, ns_1))) => {
-                ns_0 + scale(ticks - ticks_0, ns_1 - ns_0, ticks_1 - ticks_0)
+            (Some(from), Some(to)) => {
+                self.last_segment.set([from, to]);
+                interpolate(ticks, from, to)
             }
             (Some((last, ns)), None) => ns.saturating_add(scale(ticks - last, 1_000_000_000, self.ticks_per_second)),
             (None, Some((first, ns))) => ns.saturating_sub(scale(first - ticks, 1_000_000_000, self.ticks_per_second)),
@@ -105,6 +114,9 @@ impl TickClock {
     }
 
     fn without_pauses(&self, ns: u64) -> Nanos {
+        if self.pauses.is_empty() && self.paused_since.is_none() {
+            return ns;
+        }
         if let Some(since) = self.paused_since.filter(|since| ns >= *since) {
             return since.saturating_sub(self.paused_ns);
         }
@@ -115,6 +127,11 @@ impl TickClock {
         };
         ns.saturating_sub(paused)
     }
+}
+
+/// Returns nanoseconds since the base at ticks between two pairs.
+fn interpolate(ticks: u64, from: (u64, u64), to: (u64, u64)) -> u64 {
+    from.1 + scale(ticks - from.0, to.1 - from.1, to.0 - from.0)
 }
 
 /// Returns `value * numerator / denominator`.
