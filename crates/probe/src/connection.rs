@@ -1,13 +1,12 @@
 //! A connection to loopscope: the handshake, and the stream of frames.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::collector::{Collector, ROUND_INTERVAL};
+use crate::peer_stream::PeerStream;
 use crate::protocol::{
     COMMAND_BYTES_MAX, Command, CommandKind, FrameKind, Reply, Start, VERSION, split_frame, write_frame,
 };
@@ -67,7 +66,7 @@ pub(crate) fn spawn_thread(run: impl FnOnce() + Send + 'static) -> io::Result<st
 
 /// Serves a connection on a thread of its own. `on_start` is called when recording has begun, or when it is certain
 /// that it will not.
-pub(crate) fn serve(stream: UnixStream, on_start: impl FnOnce() + Send + 'static) {
+pub(crate) fn serve(stream: PeerStream, on_start: impl FnOnce() + Send + 'static) {
     let Some(count) = ConnectionCount::new() else { return };
     let served = spawn_thread(move || {
         let _count = count;
@@ -80,7 +79,7 @@ pub(crate) fn serve(stream: UnixStream, on_start: impl FnOnce() + Send + 'static
     drop(served);
 }
 
-fn serve_now(stream: &UnixStream, on_start: &mut (dyn FnMut() + Send)) -> io::Result<()> {
+fn serve_now(stream: &PeerStream, on_start: &mut (dyn FnMut() + Send)) -> io::Result<()> {
     stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
     stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     let hello = serde_json::to_vec(&hello::hello()).map_err(io::Error::other)?;
@@ -111,7 +110,7 @@ fn serve_now(stream: &UnixStream, on_start: &mut (dyn FnMut() + Send)) -> io::Re
 }
 
 /// Sends what the flight recorder holds.
-fn send_dump(mut stream: &UnixStream) -> io::Result<()> {
+fn send_dump(mut stream: &PeerStream) -> io::Result<()> {
     let mut frames = Vec::new();
     match recorder::write_frames(&mut frames) {
         Ok(()) => stream.write_all(&frames)?,
@@ -120,7 +119,7 @@ fn send_dump(mut stream: &UnixStream) -> io::Result<()> {
     send(stream, FrameKind::Bye, &[])
 }
 
-fn send_error(stream: &UnixStream, error: String) -> io::Result<()> {
+fn send_error(stream: &PeerStream, error: String) -> io::Result<()> {
     let reply = Reply { error: Some(error), ..Reply::default() };
     send(stream, FrameKind::Reply, &serde_json::to_vec(&reply).map_err(io::Error::other)?)
 }
@@ -138,7 +137,7 @@ pub(crate) fn wait_until_unwanted() {
     }
 }
 
-fn send(mut stream: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<()> {
+fn send(mut stream: &PeerStream, kind: FrameKind, payload: &[u8]) -> io::Result<()> {
     let mut frame = Vec::new();
     write_frame(kind as u8, payload, &mut frame);
     stream.write_all(&frame)
@@ -146,7 +145,7 @@ fn send(mut stream: &UnixStream, kind: FrameKind, payload: &[u8]) -> io::Result<
 
 /// Records until the peer is gone.
 fn record(
-    stream: &UnixStream,
+    stream: &PeerStream,
     input: &mut Input<'_>,
     may_control: bool,
     on_start: &mut (dyn FnMut() + Send),
@@ -167,7 +166,7 @@ fn record(
             collector::set_thread(None);
             collector.stop();
             // Ends the thread that reads.
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = stream.shutdown();
         })?;
         while let Ok(Some((kind, payload))) = input.next() {
             if kind == CommandKind::Command as u8
@@ -183,7 +182,7 @@ fn record(
     })
 }
 
-fn send_rounds(output: &UnixStream, collector: &mut Collector, is_closed: &AtomicBool) -> io::Result<()> {
+fn send_rounds(output: &PeerStream, collector: &mut Collector, is_closed: &AtomicBool) -> io::Result<()> {
     let mut ending_since = None;
     let mut sink = |frames: &mut Vec<u8>| {
         let is_over = || {
@@ -219,7 +218,7 @@ fn send_rounds(output: &UnixStream, collector: &mut Collector, is_closed: &Atomi
 }
 
 /// Writes all bytes, however slowly the peer reads, until `is_over`.
-fn write_all(mut output: &UnixStream, mut bytes: &[u8], mut is_over: impl FnMut() -> bool) -> io::Result<()> {
+fn write_all(mut output: &PeerStream, mut bytes: &[u8], mut is_over: impl FnMut() -> bool) -> io::Result<()> {
     while !bytes.is_empty() {
         match output.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -246,7 +245,7 @@ pub(crate) fn end() {
 
 /// Frames from the peer.
 struct Input<'a> {
-    stream: &'a UnixStream,
+    stream: &'a PeerStream,
     bytes: Vec<u8>,
     consumed: usize,
 }

@@ -32,8 +32,10 @@
 //! | name an await | [`AwaitAs::await_as`] |
 //! | permit pausing and stepping | [`Guard::allow_control`] |
 //! | hold and cancel single tasks | [`spawn`] |
-//! | keep the last events in memory | [`Builder::flight_recorder`], [`dump`] |
-//! | speak the protocol | [`protocol`], [`record`] |
+//! | keep the last events in memory | [`Builder::flight_recorder`] |
+//! | write them into a file | [`dump`], [`Builder::dump_on_panic`], [`Builder::dump_on_signal`] |
+//! | attach from another machine | [`Builder::listen_tcp`] |
+//! | speak the protocol | [`protocol`], [`record`], [`handshake`] |
 //!
 //! Build with `--cfg tokio_unstable`: without it, tokio reports neither polls nor wakes, and only named awaits and parks
 //! are recorded. While loopscope is not attached and no flight recorder runs, an event costs one relaxed load; spawns and
@@ -54,18 +56,24 @@ mod connection;
 mod control;
 mod events;
 mod gate;
+pub mod handshake;
 mod hello;
 mod hooks;
 #[cfg(feature = "layer")]
 mod layer;
 mod live;
 mod operations;
+mod peer_stream;
+mod problems;
 pub mod protocol;
 pub mod record;
 mod recorder;
+mod recording_file;
 mod references;
 mod ring;
 mod setup;
+mod sha256;
+mod signal_dump;
 mod sites;
 mod slots;
 mod snapshot;
@@ -73,6 +81,7 @@ mod socket;
 mod spawn;
 mod subscriber;
 mod tasks;
+mod tcp;
 mod thread;
 mod vocabulary;
 

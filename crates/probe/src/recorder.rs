@@ -4,7 +4,6 @@
 //! removed as a whole.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::collector::{self, ROUND_INTERVAL};
+use crate::problems::print_problem;
 use crate::protocol::{Definition, FILE_MAGIC, FrameKind, Thread, write_frame};
 use crate::sites::KnownSites;
 use crate::snapshot::LiveRecords;
-use crate::{connection, hello};
+use crate::{connection, hello, recording_file};
 
 /// Segments in the kept time and in the kept bytes.
 const SEGMENTS: u32 = 4;
@@ -205,7 +205,8 @@ pub(crate) fn write_frames(out: &mut dyn Write) -> io::Result<()> {
     recorder.write(out)
 }
 
-/// Writes what the flight recorder holds into a file, which `loopscope` opens.
+/// Writes what the flight recorder holds into a file, which `loopscope` opens. The file is replaced if it exists. A new
+/// one gets mode 0600.
 ///
 /// # Errors
 /// Fails if there is no flight recorder, or if the file cannot be written.
@@ -221,6 +222,11 @@ pub(crate) fn write_frames(out: &mut dyn Write) -> io::Result<()> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn dump(path: impl AsRef<Path>) -> io::Result<()> {
+    recording_file::write(path.as_ref(), &recording()?)
+}
+
+/// Returns the contents of a file with what the flight recorder holds.
+pub(crate) fn recording() -> io::Result<Vec<u8>> {
     if !is_enabled() {
         return Err(io::Error::other("the program has no flight recorder"));
     }
@@ -228,7 +234,7 @@ pub fn dump(path: impl AsRef<Path>) -> io::Result<()> {
     let hello = serde_json::to_vec(&hello::hello()).map_err(io::Error::other)?;
     write_frame(FrameKind::Hello as u8, &hello, &mut frames);
     write_frames(&mut frames)?;
-    File::create(path)?.write_all(&frames)
+    Ok(frames)
 }
 
 /// Writes a file at each panic, but not within [`PANIC_INTERVAL`] of the last one. The hook that was set before runs
@@ -241,7 +247,7 @@ pub(crate) fn dump_on_panic(path: PathBuf) {
         let Ok(mut last) = last.try_lock() else { return };
         if last.is_none_or(|last| last.elapsed() > PANIC_INTERVAL) {
             if let Err(error) = dump(&path) {
-                eprintln!("loopscope: cannot write `{}`: {error}", path.display());
+                print_problem(format_args!("cannot write `{}`: {error}", path.display()));
             }
             *last = Some(Instant::now());
         }

@@ -49,10 +49,17 @@ impl ListeningSocket {
         }
         remove_stale(&folder);
         let path = folder.join(format!("{}.sock", std::process::id()));
-        // A socket of this process id belongs to an earlier process.
-        remove_socket(&path);
-        let listener = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        // A socket with the name of the process refuses connections only if it is left from an earlier process, so that
+        // it can be removed. This one therefore gets its name when it accepts them.
+        let nameless = folder.join(format!("{}.new", std::process::id()));
+        remove_socket(&nameless);
+        let listener = UnixListener::bind(&nameless)?;
+        let named = fs::set_permissions(&nameless, fs::Permissions::from_mode(0o600))
+            .and_then(|()| fs::rename(&nameless, &path));
+        if let Err(error) = named {
+            remove_socket(&nameless);
+            return Err(error);
+        }
         Ok(Self { listener, path })
     }
 }

@@ -4,7 +4,7 @@ mod awaits;
 mod ends;
 mod flight;
 mod load;
-mod serve;
+pub mod serve;
 
 use crate::peer::APP_VARIABLE;
 

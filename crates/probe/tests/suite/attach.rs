@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -23,8 +24,14 @@ pub struct Server {
 
 impl Server {
     pub fn start(arguments: &str, folder: &Path) -> Self {
-        let name = format!("serve {arguments}");
-        let mut child = command(&name).env("XDG_RUNTIME_DIR", folder).stdin(Stdio::piped()).spawn().expect("program");
+        Self::start_with(arguments, folder, &[])
+    }
+
+    /// Starts one with these further environment variables.
+    pub fn start_with(arguments: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(&format!("serve {arguments}"));
+        command.env("XDG_RUNTIME_DIR", folder).envs(variables.iter().copied()).stdin(Stdio::piped());
+        let mut child = command.spawn().expect("program");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("output"));
         let mut server = Self { child, input, output, folder: folder.to_owned(), first_lines: Vec::new() };
@@ -46,6 +53,21 @@ impl Server {
 
     pub fn socket(&self) -> PathBuf {
         self.folder.join("loopscope").join(format!("{}.sock", self.child.id()))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the lines that it printed before it was ready.
+    pub fn first_lines(&self) -> &[String] {
+        &self.first_lines
+    }
+
+    /// Returns its TCP address.
+    pub fn tcp_address(&self) -> SocketAddr {
+        let line = self.first_lines.iter().find_map(|line| line.strip_prefix("tcp "));
+        line.expect("it listens").parse().expect("an address")
     }
 
     pub fn connect(&self) -> Connection {

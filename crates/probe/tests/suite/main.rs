@@ -9,3 +9,4 @@ mod counts;
 mod ends;
 mod flight;
 mod peer;
+mod tcp;

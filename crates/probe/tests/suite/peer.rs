@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
@@ -127,8 +127,8 @@ pub struct Connection {
 
 impl Connection {
     /// Reads what the program says about itself.
-    pub fn new(socket: UnixStream) -> Self {
-        let mut frames = FrameReader { socket, bytes: Vec::new() };
+    pub fn new(socket: impl PeerSocket + 'static) -> Self {
+        let mut frames = FrameReader { socket: Box::new(socket), bytes: Vec::new() };
         let (kind, payload) = frames.next_frame().expect("hello");
         assert_eq!(kind, FrameKind::Hello as u8);
         Self { hello: serde_json::from_slice(&payload).expect("hello"), frames }
@@ -186,7 +186,7 @@ impl Connection {
 
     /// Closes the connection and waits until the program has closed it too.
     pub fn close(mut self) {
-        let _ = self.frames.socket.shutdown(Shutdown::Write);
+        self.frames.socket.end_writing();
         while self.frames.next_frame().is_some() {}
     }
 
@@ -200,8 +200,26 @@ impl Connection {
     }
 }
 
+/// A connected socket.
+pub trait PeerSocket: Read + Write {
+    /// Sends nothing further.
+    fn end_writing(&self);
+}
+
+impl PeerSocket for UnixStream {
+    fn end_writing(&self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+impl PeerSocket for TcpStream {
+    fn end_writing(&self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
 struct FrameReader {
-    socket: UnixStream,
+    socket: Box<dyn PeerSocket>,
     bytes: Vec<u8>,
 }
 

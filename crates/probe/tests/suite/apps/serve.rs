@@ -6,15 +6,24 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+/// The shortest secret that is accepted.
+pub const SECRET: &str = "0123456789abcdef";
+
 /// Prints `ready`, then `done` or `cancelled` after each line `yield COUNT`.
 pub fn run(arguments: &str) {
     let probe = match arguments {
         "controlled" | "controlled-without-hooks" => loopscope_probe::init().allow_control(),
+        "tcp" => loopscope_probe::builder().listen_tcp("127.0.0.1:0", SECRET).init(),
+        "controlled-tcp" => loopscope_probe::builder().listen_tcp("127.0.0.1:0", SECRET).allow_control().init(),
+        "short-secret" => loopscope_probe::builder().listen_tcp("127.0.0.1:0", &SECRET[1..]).init(),
         "small" => loopscope_probe::builder().memory_limit(1 << 20).init(),
         _ => loopscope_probe::init(),
     };
     if let Some(problem) = probe.problem() {
         println!("problem {problem}");
+    }
+    if let Some(address) = probe.tcp_address() {
+        println!("tcp {address}");
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if arguments != "controlled-without-hooks" {
