@@ -4,6 +4,7 @@
 //! of the [`Model`] and a list of [`Effect`]s, which the event loop carries out.
 
 mod action;
+mod app_picker;
 mod availability;
 pub mod breakpoint_hit;
 mod breakpoints;

@@ -31,12 +31,15 @@ mod notes;
 mod recording;
 mod sources;
 
-pub use app_probe::{ProbeSession, ProbedProcess, connect_to, missing_facts, probed_processes, save_flight_recording};
+pub use app_probe::{
+    ProbeAddress, ProbeSession, ProbeSocket, ProbedProcess, connect_tcp, connect_to, missing_facts, probed_processes,
+    read_hello, save_flight_recording, watch_processes,
+};
 pub use archive::{ArchiveOpenError, ArchiveSession, archive_head};
 pub use archiving::{ArchiveFile, ArchivingSession};
 pub use attach::AttachSession;
 pub use exec::{AppStdin, ExecSession, wait_for_stopping_apps};
-pub use interface::{LaunchRequest, Launcher, Session};
+pub use interface::{LaunchRequest, Launcher, RunningApp, Session};
 pub use lab::LabSession;
 pub use recording::{ReadUntil, RecordingSession};
 pub use sources::guess_build_folder;

@@ -49,6 +49,8 @@ impl Default for ScreenOptions {
 pub enum StartScreen {
     /// The workload picker.
     Picker,
+    /// The list of running apps to attach to.
+    Apps,
     /// A new run.
     Launch(LaunchRequest),
     /// These sessions, one tab each; the first one is shown.
@@ -89,8 +91,9 @@ pub fn run(launcher: &mut dyn Launcher, start: StartScreen, options: ScreenOptio
     }
     // Before the terminal is taken over: an error of the first run belongs in the shell.
     let warning = if matches!(start, StartScreen::Picker) { launcher.catalog_warning() } else { None };
+    let shows_apps = matches!(start, StartScreen::Apps);
     let (sessions, launched) = match start {
-        StartScreen::Picker => (Vec::new(), None),
+        StartScreen::Picker | StartScreen::Apps => (Vec::new(), None),
         StartScreen::Launch(launch) => (vec![launcher.launch(&launch).map_err(ScreenError::Launch)?], Some(launch)),
         StartScreen::Sessions(sessions) => (sessions, None),
     };
@@ -100,6 +103,9 @@ pub fn run(launcher: &mut dyn Launcher, start: StartScreen, options: ScreenOptio
     let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BUFFER_SIZE, io::stdout())))?;
     let mut event_loop = EventLoop::new(terminal, owner.inputs.receiver(), launcher, options.theme);
     event_loop.set_thresholds(options.thresholds);
+    if shows_apps {
+        event_loop.show_app_picker();
+    }
     let mut sessions = sessions.into_iter();
     if let Some(first) = sessions.next() {
         event_loop.watch(first, launched);

@@ -13,6 +13,7 @@
 //! footer      key hints
 //! ```
 
+mod app_picker;
 mod axis;
 mod banner;
 mod canvas;
@@ -63,6 +64,9 @@ pub fn geometry(scene: Scene<'_>, area: Rect) -> ScreenGeometry {
             geometry.form = to_screen_rect(layout::below_rule(areas.form));
             geometry.script = to_screen_rect(layout::below_rule(areas.script));
         }
+        (Screen::Apps, _) => {
+            geometry.list = to_screen_rect(app_picker::layout(area).rows);
+        }
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
             let session_scene = SessionScene { model: scene.model, session, status: &status, theme: scene.theme };
@@ -98,6 +102,11 @@ pub fn render(buffer: &mut Buffer, scene: Scene<'_>, area: Rect) {
         (Screen::Dashboard, Some(session)) => {
             let status = session.status();
             render_dashboard(buffer, scene, session, &status, area);
+        }
+        (Screen::Apps, _) => {
+            let areas = app_picker::layout(area);
+            app_picker::render(buffer, scene, &areas);
+            footer::render(buffer, scene, area, areas.footer);
         }
         (Screen::Picker, _) | (Screen::Dashboard, None) => {
             let areas = picker::layout(scene, area);

@@ -14,6 +14,8 @@ pub enum KeyScope {
     Dashboard,
     /// The picker's list or script.
     Picker,
+    /// The list of running apps.
+    Apps,
     /// The picker's form, where characters are text.
     Form,
     /// A prompt, where characters are text.
@@ -29,6 +31,7 @@ impl KeyScope {
             Self::Global => "everywhere",
             Self::Dashboard => "dashboard",
             Self::Picker => "workload picker",
+            Self::Apps => "app picker",
             Self::Form => "parameter form",
             Self::Prompt => "search and command prompt",
             Self::Pager => "help and messages",
@@ -36,12 +39,14 @@ impl KeyScope {
     }
 
     /// All scopes.
-    pub const ALL: [Self; 6] = [Self::Dashboard, Self::Picker, Self::Form, Self::Prompt, Self::Pager, Self::Global];
+    pub const ALL: [Self; 7] =
+        [Self::Dashboard, Self::Picker, Self::Apps, Self::Form, Self::Prompt, Self::Pager, Self::Global];
 
     /// Returns the scopes that can be reached from this one without leaving the screen, in the order of the help.
     pub fn help_scopes(self) -> Vec<Self> {
         let of_screen: &[Self] = match self {
             Self::Picker | Self::Form => &[Self::Picker, Self::Form],
+            Self::Apps => &[Self::Apps],
             Self::Dashboard | Self::Prompt | Self::Pager | Self::Global => &[Self::Dashboard],
         };
         [of_screen, &[Self::Global, Self::Prompt, Self::Pager]].concat()
@@ -81,7 +86,7 @@ const fn key_press(code: KeyCode) -> KeyPress {
     KeyPress::new(code)
 }
 
-use KeyScope::{Dashboard, Form, Global, Pager, Picker, Prompt};
+use KeyScope::{Apps, Dashboard, Form, Global, Pager, Picker, Prompt};
 
 /// All key bindings. Within a scope, the footer shows earlier entries first.
 #[rustfmt::skip]
@@ -148,6 +153,16 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::Home), ch('g')], Action::Move(Motion::First), Picker, "first", ""),
     bind(&[key_press(KeyCode::End), ch('G')], Action::Move(Motion::Last), Picker, "last", ""),
 
+    bind(&[key_press(KeyCode::Enter)], Action::Accept, Apps, "attach to this app", "attach"),
+    bind(&[ch('k'), key_press(KeyCode::Up)], Action::Move(Motion::Up), Apps, "up", "up"),
+    bind(&[ch('j'), key_press(KeyCode::Down)], Action::Move(Motion::Down), Apps, "down", "down"),
+    bind(&[ch('A')], Action::Attach, Apps, "attach to an app by its address", "address"),
+    bind(&[key_press(KeyCode::PageUp)], Action::Move(Motion::PageUp), Apps, "page up", ""),
+    bind(&[key_press(KeyCode::PageDown)], Action::Move(Motion::PageDown), Apps, "page down", ""),
+    bind(&[key_press(KeyCode::Home), ch('g')], Action::Move(Motion::First), Apps, "first", ""),
+    bind(&[key_press(KeyCode::End), ch('G')], Action::Move(Motion::Last), Apps, "last", ""),
+    bind(&[key_press(KeyCode::Escape)], Action::Back, Apps, "quit without attaching", ""),
+
     bind(&[key_press(KeyCode::Enter)], Action::Accept, Form, "run with these parameters", "run"),
     bind(&[key_press(KeyCode::Up)], Action::Move(Motion::Up), Form, "previous field", "previous"),
     bind(&[key_press(KeyCode::Down)], Action::Move(Motion::Down), Form, "next field", "next"),
@@ -205,6 +220,8 @@ pub const MOUSE_BINDINGS: &[MouseBinding] = &[
     MouseBinding { gesture: "click", scope: Dashboard, description: "on a worker: select the task that it polls" },
     MouseBinding { gesture: "wheel", scope: Dashboard, description: "scroll; with ctrl or shift: zoom at the pointer" },
     MouseBinding { gesture: "click", scope: Picker, description: "choose a workload, or focus a pane" },
+    MouseBinding { gesture: "click", scope: Apps, description: "choose an app" },
+    MouseBinding { gesture: "wheel", scope: Apps, description: "previous or next app" },
     MouseBinding { gesture: "wheel", scope: Picker, description: "previous or next workload; on the script: scroll" },
 ];
 
@@ -248,9 +265,13 @@ pub fn action_for(scope: KeyScope, key: KeyPress) -> Option<Action> {
 /// Returns the bindings that apply in `scope`, its own first, as footer and help list them.
 pub fn bindings_for(scope: KeyScope) -> impl Iterator<Item = &'static KeyBinding> {
     let own = BINDINGS.iter().filter(move |binding| binding.scope == scope);
+    let is_replaced = move |key: &KeyPress| {
+        BINDINGS.iter().any(|binding| binding.scope == scope && scope != Global && binding.keys.contains(key))
+    };
     // The pager handles every key itself, and closes on the key that quits elsewhere.
     let has_common = !matches!(scope, Global | Pager);
     let common = BINDINGS.iter().filter(move |binding| binding.scope == Global && has_common);
+    let common = common.filter(move |binding| !binding.keys.iter().any(is_replaced));
     own.chain(common.filter(move |binding| !scope.is_text_input() || !matches!(binding.keys[0].code, KeyCode::Char(_))))
 }
 

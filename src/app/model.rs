@@ -1,5 +1,6 @@
 //! The complete state of the UI, and bringing it up to date before a frame.
 
+use super::app_picker::AppPicker;
 use super::dashboard::Dashboard;
 use super::geometry::ScreenGeometry;
 use super::keymap::KeyScope;
@@ -11,7 +12,7 @@ use super::tabs::{TabBar, TabState};
 use super::time;
 use crate::control::RunPhase;
 use crate::insight::{Finding, Findings, LintRunner, Thresholds};
-use crate::session::interface::{LaunchRequest, Session};
+use crate::session::interface::{LaunchRequest, RunningApp, Session};
 use crate::trace::Nanos;
 use crate::workload::manifest::Manifest;
 
@@ -24,6 +25,8 @@ pub enum Screen {
     #[default]
     /// The list of workloads, with their parameters and scripts.
     Picker,
+    /// The list of running apps to attach to.
+    Apps,
     /// A watched session.
     Dashboard,
 }
@@ -35,6 +38,8 @@ pub struct Model {
     pub screen: Screen,
     /// State of the picker; kept while the dashboard is shown.
     pub picker: Picker,
+    /// State of the list of running apps; `None` if the workload picker is the first screen.
+    pub app_picker: Option<AppPicker>,
     /// State of the dashboard for the session that is shown.
     pub dashboard: Dashboard,
     /// The overlay on top of the screen: help, a message or a prompt.
@@ -74,6 +79,7 @@ impl Model {
     pub fn screen_scope(&self) -> KeyScope {
         match (self.screen, self.picker.focus) {
             (Screen::Dashboard, _) => KeyScope::Dashboard,
+            (Screen::Apps, _) => KeyScope::Apps,
             (Screen::Picker, PickerFocus::Form) => KeyScope::Form,
             (Screen::Picker, PickerFocus::List | PickerFocus::Script) => KeyScope::Picker,
         }
@@ -103,10 +109,22 @@ impl Model {
         }
     }
 
-    /// Returns to the picker, which keeps its state.
+    /// Returns to the first screen, which keeps its state: the list of running apps or the workload picker.
     pub fn show_picker(&mut self) {
-        self.screen = Screen::Picker;
+        self.screen = if self.app_picker.is_some() { Screen::Apps } else { Screen::Picker };
         self.overlay = None;
+    }
+
+    /// Makes the list of running apps the first screen, and shows it.
+    pub fn show_app_picker(&mut self) {
+        self.app_picker = Some(AppPicker::default());
+        self.show_picker();
+    }
+
+    /// Replaces the list of running apps.
+    pub fn set_running_apps(&mut self, apps: Vec<RunningApp>) {
+        let notice = self.app_picker.as_mut().and_then(|picker| picker.set_apps(apps));
+        self.notice = notice.or(self.notice.take());
     }
 
     /// Shows what the chosen row of the page refers to.
@@ -162,7 +180,7 @@ impl Model {
                     self.live_findings.advance(session.trace(), &self.thresholds);
                 }
             }
-            (Screen::Dashboard, None) => {}
+            (Screen::Dashboard, None) | (Screen::Apps, _) => {}
             (Screen::Picker, _) => self.picker.refresh(catalog),
         }
     }

@@ -96,6 +96,7 @@ fn apply_to_screen(
         }
         (Action::Search, screen) => {
             let filter = match screen {
+                Screen::Apps => return Vec::new(),
                 Screen::Picker => model.picker.filter.clone(),
                 Screen::Dashboard => model.dashboard.rows.filter().to_owned(),
             };
@@ -110,6 +111,10 @@ fn apply_to_screen(
             } else {
                 model.notice = Some("this is the first screen; q quits".to_owned());
             }
+        }
+        (Action::Back, Screen::Apps) => return vec![Effect::Quit],
+        (action, Screen::Apps) => {
+            return model.app_picker.as_mut().map_or_else(Vec::new, |picker| picker.update(action, context.geometry));
         }
         (action, Screen::Picker) => return model.picker.update(action, context.catalog, context.geometry),
         (Action::Back, Screen::Dashboard) => return go_back(model, is_leave_confirmed, context),
@@ -250,22 +255,22 @@ fn go_back(model: &mut Model, is_leave_confirmed: bool, context: UpdateContext<'
     }
     if model.tabs.is_bar_visible() {
         model.notice = Some("x closes this tab; q quits".to_owned());
-    } else if context.catalog.is_empty() {
+    } else if context.catalog.is_empty() && model.app_picker.is_none() {
         model.notice = Some("there is no workload picker to go back to; q quits".to_owned());
     } else if is_leave_confirmed || session.status().phase == RunPhase::Ended {
         return vec![Effect::CloseSession];
     } else {
         model.is_leave_pending = true;
         let status = session.status();
-        let text = match status.control_level {
-            ControlLevel::Loop if status.source == SourceKind::Attach => {
-                "press esc again to detach from this app and go to the workload picker"
-            }
-            ControlLevel::Loop => "press esc again to end this run and go to the workload picker",
-            ControlLevel::Process => "press esc again to end this process and go to the workload picker",
-            ControlLevel::ReadOnly => "press esc again to detach from this app and go to the workload picker",
+        let ends = match status.control_level {
+            ControlLevel::Loop if status.source == SourceKind::Attach => "detach from this app",
+            ControlLevel::Loop => "end this run",
+            ControlLevel::Process => "end this process",
+            ControlLevel::ReadOnly => "detach from this app",
         };
-        model.notice = Some(text.to_owned());
+        let first_screen = if model.app_picker.is_some() { "list of apps" } else { "workload picker" };
+        let text = format!("press esc again to {ends} and go to the {first_screen}");
+        model.notice = Some(text);
     }
     Vec::new()
 }
@@ -362,7 +367,7 @@ fn apply_to_prompt(model: &mut Model, mut prompt: Prompt, action: Action, contex
 fn set_filter(model: &mut Model, text: &str, context: UpdateContext<'_>) {
     match (model.screen, context.session) {
         (Screen::Dashboard, Some(session)) => model.dashboard.search(text, session, context.geometry),
-        (Screen::Dashboard, None) => {}
+        (Screen::Dashboard, None) | (Screen::Apps, _) => {}
         (Screen::Picker, _) => {
             model.picker.filter = text.to_lowercase();
             model.picker.top = 0;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::attach_target::{AttachTarget, choose_at_terminal, default_target, refuse_to_choose};
+use super::attach_target::{AttachOptions, AttachTarget, DefaultTarget, SecretArgs};
 use super::exit::{CliExit, OperationError, print_error};
 use super::external_app::source_folder;
 use super::headless;
@@ -15,7 +15,7 @@ use super::report_args::ReportArgs;
 use super::screen;
 use super::terminal_check::ensure_terminal;
 use crate::control::{ConnectionState, duration};
-use crate::session::{self, ReadUntil, Session, connect_to, save_flight_recording};
+use crate::session::{self, ReadUntil, Session, save_flight_recording};
 use crate::settings::Settings;
 
 /// Maximum time that a headless attach without `--for` waits for an answer.
@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   loopscope attach                            attach to the running app
   loopscope attach pid:1234                   attach to the probe of a process
+  loopscope attach probe://127.0.0.1:7700 --secret-file secret.txt
   loopscope attach 7000 unix:/tmp/app.sock    attach to two consoles
   loopscope attach --dump crash.lsprobe       save its flight recording
   loopscope attach --for 3s --headless --json > report.json
@@ -32,7 +33,7 @@ Examples:
   loopscope attach --for 3s --headless --assert 'loop.polls > 0'
 
 Without an address, loopscope attaches to the running app of this user that has the probe. If there are several, it \
-asks for one. If there is none, it attaches to the console at 127.0.0.1:6669.
+shows a list to choose from. If there is none, it attaches to the console at 127.0.0.1:6669.
 
 An app has the probe if it calls loopscope_probe::init(), and a console if it calls console_subscriber::init(). It must \
 be built with tokio's feature `tracing` and with RUSTFLAGS=\"--cfg tokio_unstable\".";
@@ -45,7 +46,8 @@ pub(super) struct AttachArgs {
     ///
     /// By default the running app that has the probe, else http://127.0.0.1:6669.
     ///
-    /// pid:PID is the probe of a process. An app's console is http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
+    /// pid:PID is the probe of a process, and probe://HOST:PORT the TCP port of a probe. An app's console is
+    /// http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR")]
     addresses: Vec<AttachTarget>,
     /// Save the flight recording of the app to this file, and exit
@@ -73,6 +75,8 @@ pub(super) struct AttachArgs {
     /// The locations that the app reports are relative to this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "recording")]
     source: Option<PathBuf>,
+    #[command(flatten)]
+    secret: SecretArgs,
     #[command(flatten)]
     record: RecordArgs,
     #[command(flatten)]
@@ -105,32 +109,35 @@ pub(super) fn attach(args: &AttachArgs, settings: &Settings) -> anyhow::Result<C
         return attach_headless(args, settings);
     }
     ensure_terminal()?;
-    let folder = source_folder_arg(args)?;
+    let options = options(args)?;
+    let mut archive_files = args.record.file_series();
     let targets = match args.addresses.as_slice() {
-        [] => vec![default_target(choose_at_terminal)?],
+        [] => match DefaultTarget::find()? {
+            DefaultTarget::Only(target) => vec![target],
+            DefaultTarget::OneOf(found) => return screen::choose_app(found, options, archive_files, settings),
+        },
         named => named.to_vec(),
     };
-    let mut archive_files = args.record.file_series();
     let mut sessions: Vec<Box<dyn Session>> = Vec::new();
     for target in &targets {
         let file = archive_files.next()?;
-        let session = target.start(folder.clone(), settings)?.into_session();
+        let session = target.start(&options, settings)?.into_session();
         let head = session::archive_head(&target.run_source(), session.status().feed);
         sessions.push(record::archive_session(file, session, head)?);
     }
-    screen::watch(sessions, archive_files, settings)
+    screen::watch_attached(sessions, options, archive_files, settings)
 }
 
 /// Attaches to one app without a screen.
 fn attach_headless(args: &AttachArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let target = match args.addresses.as_slice() {
-        [] => default_target(refuse_to_choose)?,
+        [] => DefaultTarget::find()?.only()?,
         [target] => target.clone(),
         _ => bail!("--headless takes only one address\nhelp: run `loopscope attach --headless` once for each address"),
     };
-    let folder = source_folder_arg(args)?;
+    let options = options(args)?;
     let (file, source) = (args.record.file()?, target.run_source());
-    let mut session = target.start(folder, settings)?;
+    let mut session = target.start(&options, settings)?;
     if args.r#for.is_none() {
         session.set_answer_timeout(ANSWER_TIMEOUT);
     }
@@ -149,21 +156,22 @@ fn attach_headless(args: &AttachArgs, settings: &Settings) -> anyhow::Result<Cli
 /// Saves the flight recording of an app.
 fn dump(args: &AttachArgs, file: &Path) -> anyhow::Result<CliExit> {
     let target = match args.addresses.as_slice() {
-        [] => default_target(refuse_to_choose)?,
+        [] => DefaultTarget::find()?.only()?,
         [target] => target.clone(),
         _ => bail!("--dump takes only one address"),
     };
-    let AttachTarget::Process(pid) = target else {
+    if let AttachTarget::Console(_) = target {
         bail!("--dump: no running app has the probe\nhelp: name one, such as `loopscope attach --dump FILE pid:1234`");
-    };
-    let cannot_save = |error: String| OperationError(format!("cannot save the flight recording of pid:{pid}: {error}"));
-    let stream = connect_to(pid).map_err(|error| cannot_save(error.to_string()))?;
-    let bytes = save_flight_recording(&stream, file).map_err(cannot_save)?;
+    }
+    let socket = target.connect_to_probe(&args.secret)?;
+    let cannot_save = |error: String| OperationError(format!("cannot save the flight recording of {target}: {error}"));
+    let bytes = save_flight_recording(&socket, file).map_err(cannot_save)?;
     print_error(&format!("saved {bytes} bytes to `{0}`; `loopscope open {0}` shows them", file.display()));
     Ok(CliExit::Success)
 }
 
-/// Returns the checked folder of `--source`, if given.
-fn source_folder_arg(args: &AttachArgs) -> anyhow::Result<Option<PathBuf>> {
-    args.source.as_deref().map(source_folder).transpose()
+/// Returns how to attach, with the checked folder of `--source`.
+fn options(args: &AttachArgs) -> anyhow::Result<AttachOptions> {
+    let folder = args.source.as_deref().map(source_folder).transpose()?;
+    Ok(AttachOptions { folder, secret: args.secret.clone() })
 }

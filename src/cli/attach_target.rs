@@ -1,19 +1,22 @@
 //! What `attach` connects to: a console, or a program with the probe.
 
 use std::fmt;
-use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use loopscope_probe::handshake;
 
 use super::exit::OperationError;
 use crate::control::SourceKind;
 use crate::feed::wire::{AddressError, ConsoleAddress, DEFAULT_ADDRESS};
 use crate::insight::units::{human_ns, pluralize};
 use crate::report::RunSource;
-use crate::session::{AttachSession, ProbeSession, ProbedProcess, Session, connect_to, probed_processes};
+use crate::session::{
+    AttachSession, ProbeAddress, ProbeSession, ProbeSocket, ProbedProcess, Session, connect_tcp, connect_to,
+    probed_processes,
+};
 use crate::settings::Settings;
 
 /// What to attach to.
@@ -23,12 +26,56 @@ pub(super) enum AttachTarget {
     Console(ConsoleAddress),
     /// The probe of the process with this id.
     Process(u32),
+    /// The probe at this TCP address.
+    Probe(ProbeAddress),
+}
+
+/// How to attach.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AttachOptions {
+    /// Folder of the source files.
+    pub folder: Option<PathBuf>,
+    /// The secret of TCP connections.
+    pub secret: SecretArgs,
+}
+
+/// Where the secret of a TCP connection is.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct SecretArgs {
+    /// Read the secret for probe://HOST:PORT from this file
+    ///
+    /// By default from the file that LOOPSCOPE_PROBE_TCP_SECRET_FILE names, or from LOOPSCOPE_PROBE_TCP_SECRET.
+    #[arg(long = "secret-file", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// Returns an error if there is none, or if it is too short.
+    fn read(&self) -> anyhow::Result<Vec<u8>> {
+        let secret = match &self.file {
+            Some(path) => handshake::read_secret(path).map(Some),
+            None => handshake::secret_of_environment(),
+        };
+        secret.map_err(|problem| anyhow!("{problem}"))?.ok_or_else(|| {
+            anyhow!(
+                "missing secret for TCP\nhelp: name a file that holds it with `--secret-file`, or set {} or {}",
+                handshake::SECRET_FILE_VARIABLE,
+                handshake::SECRET_VARIABLE
+            )
+        })
+    }
 }
 
 impl FromStr for AttachTarget {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text.trim().starts_with("probe:") {
+            return text.parse().map(Self::Probe);
+        }
         match text.trim().strip_prefix("pid:") {
             Some(pid) => match pid.parse() {
                 Ok(pid) => Ok(Self::Process(pid)),
@@ -44,6 +91,7 @@ impl fmt::Display for AttachTarget {
         match self {
             Self::Console(address) => address.fmt(f),
             Self::Process(pid) => write!(f, "pid:{pid}"),
+            Self::Probe(address) => address.fmt(f),
         }
     }
 }
@@ -54,30 +102,40 @@ impl AttachTarget {
         RunSource::external(SourceKind::Attach, self.to_string())
     }
 
+    /// Connects to the probe.
+    ///
+    /// # Errors
+    /// Returns an error if this is a console, if the process has no probe, or if either side does not know the secret.
+    pub fn connect_to_probe(&self, secret: &SecretArgs) -> anyhow::Result<ProbeSocket> {
+        match self {
+            Self::Console(address) => {
+                bail!("{address} is a console, not a probe\nhelp: use pid:PID or probe://HOST:PORT")
+            }
+            Self::Process(pid) => Ok(connect_to(*pid).map(ProbeSocket::from).map_err(|error| {
+                let help = "`loopscope doctor` lists the running apps that have the probe";
+                OperationError(format!("process {pid} cannot be attached to: {error}\nhelp: {help}"))
+            })?),
+            Self::Probe(address) => Ok(connect_tcp(address, &secret.read()?)
+                .map_err(|error| OperationError(format!("{address} cannot be attached to: {error}")))?),
+        }
+    }
+
     /// Starts to attach.
     ///
     /// # Errors
-    /// Returns an error if the process has no probe, or if a thread cannot be created.
-    pub fn start(&self, folder: Option<PathBuf>, settings: &Settings) -> anyhow::Result<AttachedSession> {
+    /// Returns an error if the probe cannot be connected to, or if a thread cannot be created.
+    pub fn start(&self, options: &AttachOptions, settings: &Settings) -> anyhow::Result<AttachedSession> {
         let thread_error = || OperationError("cannot create a thread".to_owned());
-        match self {
-            Self::Console(address) => {
-                let session = AttachSession::start_with_source_folder(folder, address, settings.memory_bytes);
-                Ok(AttachedSession::Console(Box::new(session.with_context(thread_error)?)))
-            }
-            Self::Process(pid) => {
-                let stream = connect_to(*pid).map_err(|error| {
-                    OperationError(format!(
-                        "process {pid} cannot be attached to: {error}\nhelp: `loopscope doctor` lists the running apps \
-                         that have the probe"
-                    ))
-                })?;
-                let session = ProbeSession::attach(stream, self.to_string(), folder, settings.memory_bytes);
-                let mut session = session.with_context(thread_error)?;
-                session.set_thresholds(settings.thresholds);
-                Ok(AttachedSession::Probe(Box::new(session)))
-            }
+        let folder = options.folder.clone();
+        if let Self::Console(address) = self {
+            let session = AttachSession::start_with_source_folder(folder, address, settings.memory_bytes);
+            return Ok(AttachedSession::Console(Box::new(session.with_context(thread_error)?)));
         }
+        let socket = self.connect_to_probe(&options.secret)?;
+        let session = ProbeSession::attach(socket, self.to_string(), folder, settings.memory_bytes);
+        let mut session = session.with_context(thread_error)?;
+        session.set_thresholds(settings.thresholds);
+        Ok(AttachedSession::Probe(Box::new(session)))
     }
 }
 
@@ -105,55 +163,40 @@ impl AttachedSession {
     }
 }
 
-/// Returns what to attach to where the user names nothing: the running program with the probe, else the default
-/// console. If there are several programs, `choose` asks for one.
-///
-/// # Errors
-/// Returns an error if there are several and none was chosen, or if the folder of their sockets is not private.
-pub(super) fn default_target(
-    choose: impl FnOnce(&[ProbedProcess]) -> anyhow::Result<u32>,
-) -> anyhow::Result<AttachTarget> {
-    let found = probed_processes().map_err(|error| OperationError(error.to_string()))?;
-    Ok(match found.as_slice() {
-        [] => AttachTarget::Console(DEFAULT_ADDRESS.parse()?),
-        [only] => AttachTarget::Process(only.pid),
-        several => AttachTarget::Process(choose(several)?),
-    })
+/// What to attach to where the user names nothing.
+pub(super) enum DefaultTarget {
+    /// The only running program with the probe, or else the default console.
+    Only(AttachTarget),
+    /// Several programs, of which the user chooses one.
+    OneOf(Vec<ProbedProcess>),
 }
 
-/// Fails with the list of the programs: without a screen, the user is not asked.
-pub(super) fn refuse_to_choose(found: &[ProbedProcess]) -> anyhow::Result<u32> {
-    bail!(
-        "several apps with the probe are running:\n{}\nhelp: name one, such as `loopscope attach pid:{}`",
-        describe_all(found).join("\n"),
-        found.first().map_or(0, |first| first.pid)
-    )
-}
-
-/// Asks the user at the terminal for one of the programs.
-///
-/// # Errors
-/// Returns an error if the user chooses none.
-pub(super) fn choose_at_terminal(found: &[ProbedProcess]) -> anyhow::Result<u32> {
-    let mut output = std::io::stderr().lock();
-    writeln!(output, "Several apps with the probe are running:")?;
-    for (number, line) in describe_all(found).iter().enumerate() {
-        writeln!(output, "{:>3}{line}", number + 1)?;
+impl DefaultTarget {
+    /// Looks for running programs.
+    ///
+    /// # Errors
+    /// Returns an error if the folder of their sockets is not private.
+    pub fn find() -> anyhow::Result<Self> {
+        let found = probed_processes().map_err(|error| OperationError(error.to_string()))?;
+        Ok(match found.as_slice() {
+            [] => Self::Only(AttachTarget::Console(DEFAULT_ADDRESS.parse()?)),
+            [only] => Self::Only(AttachTarget::Process(only.pid)),
+            _ => Self::OneOf(found),
+        })
     }
-    let mut input = std::io::stdin().lock();
-    loop {
-        write!(output, "Attach to which one, 1 to {}? (empty: none) ", found.len())?;
-        output.flush()?;
-        let mut line = String::new();
-        input.read_line(&mut line)?;
-        match line.trim() {
-            "" => bail!("none was chosen\nhelp: name one, such as `loopscope attach pid:PID`"),
-            answer => {
-                let chosen = answer.parse::<usize>().ok().and_then(|number| found.get(number.checked_sub(1)?));
-                if let Some(chosen) = chosen {
-                    return Ok(chosen.pid);
-                }
-            }
+
+    /// Returns the only one. Without a screen, the user is not asked.
+    ///
+    /// # Errors
+    /// Returns the list of the programs if there are several.
+    pub fn only(self) -> anyhow::Result<AttachTarget> {
+        match self {
+            Self::Only(target) => Ok(target),
+            Self::OneOf(found) => bail!(
+                "several apps with the probe are running:\n{}\nhelp: name one, such as `loopscope attach pid:{}`",
+                describe_all(&found).join("\n"),
+                found.first().map_or(0, |first| first.pid)
+            ),
         }
     }
 }

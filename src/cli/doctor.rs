@@ -4,14 +4,16 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::attach_target::AttachTarget;
+use loopscope_probe::protocol::Hello;
+
+use super::attach_target::{AttachTarget, SecretArgs};
 use super::exit::{CliExit, OperationError, to_stdout};
 use crate::feed::console_health::{ConsoleHealth, HealthCheck, HealthLevel};
 use crate::feed::wire::{ConsoleAddress, ConsoleConnection, DEFAULT_ADDRESS};
 use crate::insight::units::pluralize;
 use crate::lab::untraced_dispatch;
 use crate::sanitize::sanitize;
-use crate::session::{ProbedProcess, missing_facts, probed_processes};
+use crate::session::{ProbedProcess, missing_facts, probed_processes, read_hello};
 
 /// Minimum number of updates to receive: the full one, its repetition, and one with changes.
 const UPDATES_MIN: usize = 3;
@@ -26,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   loopscope doctor                            the running apps
   loopscope doctor pid:1234
+  loopscope doctor probe://127.0.0.1:7700 --secret-file secret.txt
   loopscope doctor http://127.0.0.1:7000
   loopscope doctor unix:/tmp/app.sock
 
@@ -39,9 +42,12 @@ pub(super) struct DoctorArgs {
     ///
     /// By default the running apps that have the probe, else http://127.0.0.1:6669.
     ///
-    /// pid:PID is the probe of a process. An app's console is http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
+    /// pid:PID is the probe of a process, and probe://HOST:PORT the TCP port of a probe. An app's console is
+    /// http://HOST:PORT, HOST:PORT, PORT or unix:PATH.
     #[arg(value_name = "ADDR")]
     address: Option<AttachTarget>,
+    #[command(flatten)]
+    secret: SecretArgs,
 }
 
 /// Examines the app, or all apps with the probe, and prints the diagnosis.
@@ -53,6 +59,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<CliExit> {
             let found = found()?.into_iter().find(|process| process.pid == *pid);
             vec![found.as_ref().map_or_else(|| unknown_process(*pid), diagnose_process)]
         }
+        Some(target @ AttachTarget::Probe(_)) => vec![diagnose_tcp(target, &args.secret)?],
         None => match found()?.as_slice() {
             [] => vec![diagnose_console(&DEFAULT_ADDRESS.parse()?)?],
             found => found.iter().map(diagnose_process).collect(),
@@ -82,10 +89,20 @@ fn diagnose_console(address: &ConsoleAddress) -> anyhow::Result<Diagnosis> {
     Ok((address.to_string(), lines))
 }
 
-/// Examines an app with the probe by what it says about itself.
 fn diagnose_process(process: &ProbedProcess) -> Diagnosis {
-    let name = format!("pid:{} {}", process.pid, process.name());
-    let hello = match &process.hello {
+    diagnose_probe(format!("pid:{} {}", process.pid, process.name()), &process.hello)
+}
+
+/// Examines an app with the probe over TCP.
+fn diagnose_tcp(target: &AttachTarget, secret: &SecretArgs) -> anyhow::Result<Diagnosis> {
+    let socket = target.connect_to_probe(secret)?;
+    let hello = read_hello(&socket, Instant::now() + LISTEN_TIMEOUT);
+    Ok(diagnose_probe(target.to_string(), &hello))
+}
+
+/// Examines an app with the probe by what it says about itself.
+fn diagnose_probe(name: String, hello: &Result<Box<Hello>, String>) -> Diagnosis {
+    let hello = match hello {
         Ok(hello) => hello,
         Err(reason) => return (name, vec![HealthCheck::error(reason.clone(), HELP_SILENT_PROBE)]),
     };

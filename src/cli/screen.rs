@@ -1,8 +1,12 @@
 //! Runs on screen: the launcher that starts sessions for the screen, and the final exit code.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::attach_target::AttachTarget;
+use anyhow::Context;
+use crossbeam_channel::Receiver;
+
+use super::attach_target::{AttachOptions, AttachTarget};
 use super::catalog::user_folder;
 use super::exit::{CliExit, OperationError, print_error};
 use super::plan::RunPlan;
@@ -11,7 +15,7 @@ use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::insight::units::human_ns;
 use crate::lab::ConsoleListener;
 use crate::report::RunSource;
-use crate::session::{self, ArchiveFile, LabSession, LaunchRequest, Launcher, Session};
+use crate::session::{self, ArchiveFile, LabSession, LaunchRequest, Launcher, ProbedProcess, RunningApp, Session};
 use crate::settings::{Settings, ThemeChoice};
 use crate::terminal::{self, ScreenOptions, StartScreen};
 use crate::trace::{Nanos, Trace};
@@ -34,6 +38,12 @@ struct ScreenLauncher {
     archive_files: ArchiveFileSeries,
     /// Socket for external consoles.
     listener: Option<ConsoleListener>,
+    /// How to attach to further apps.
+    attach_options: AttachOptions,
+    /// The running apps, before the screen asks for them.
+    found_apps: Option<Vec<ProbedProcess>>,
+    /// Later lists of the running apps.
+    app_lists: Option<Receiver<Vec<ProbedProcess>>>,
 }
 
 impl ScreenLauncher {
@@ -48,6 +58,9 @@ impl ScreenLauncher {
             permissions: Permissions::default(),
             archive_files: ArchiveFileSeries::default(),
             listener: None,
+            attach_options: AttachOptions::default(),
+            found_apps: None,
+            app_lists: None,
         }
     }
 
@@ -127,10 +140,17 @@ impl Launcher for ScreenLauncher {
             .map_err(|error| format!("{error:#}"))
     }
 
+    fn running_apps(&mut self) -> Option<Vec<RunningApp>> {
+        let list = self.found_apps.take().or_else(|| self.app_lists.as_ref()?.try_recv().ok())?;
+        let now = SystemTime::now();
+        Some(list.into_iter().map(|process| running_app(process, now)).collect())
+    }
+
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
         let target = address.parse::<AttachTarget>().map_err(|error| error.to_string())?;
         let file = self.archive_files.next().map_err(|error| format!("{error:#}"))?;
-        let session = target.start(None, &self.settings).map_err(|error| format!("{error:#}"))?.into_session();
+        let session =
+            target.start(&self.attach_options, &self.settings).map_err(|error| format!("{error:#}"))?.into_session();
         let head = session::archive_head(&target.run_source(), session.status().feed);
         record::archive_session(file, session, head).map_err(|error| format!("{error:#}"))
     }
@@ -226,9 +246,46 @@ pub(super) fn watch(
     archive_files: ArchiveFileSeries,
     settings: &Settings,
 ) -> anyhow::Result<CliExit> {
-    let launcher =
-        ScreenLauncher { archive_files, ..ScreenLauncher::new(list_workloads(&user_folder()).workloads, settings) };
+    watch_attached(sessions, AttachOptions::default(), archive_files, settings)
+}
+
+/// Shows existing sessions as [`watch`] does. Apps that are attached to later are attached to with these options.
+pub(super) fn watch_attached(
+    sessions: Vec<Box<dyn Session>>,
+    attach_options: AttachOptions,
+    archive_files: ArchiveFileSeries,
+    settings: &Settings,
+) -> anyhow::Result<CliExit> {
+    let catalog = list_workloads(&user_folder()).workloads;
+    let launcher = ScreenLauncher { attach_options, archive_files, ..ScreenLauncher::new(catalog, settings) };
     show(launcher, StartScreen::Sessions(sessions), settings)
+}
+
+/// Shows the list of the running apps until the user quits. The session of a chosen app is archived to the series.
+pub(super) fn choose_app(
+    found: Vec<ProbedProcess>,
+    attach_options: AttachOptions,
+    archive_files: ArchiveFileSeries,
+    settings: &Settings,
+) -> anyhow::Result<CliExit> {
+    let app_lists = session::watch_processes().context(OperationError("cannot create a thread".to_owned()))?;
+    let launcher = ScreenLauncher {
+        attach_options,
+        archive_files,
+        found_apps: Some(found),
+        app_lists: Some(app_lists),
+        ..ScreenLauncher::new(list_workloads(&user_folder()).workloads, settings)
+    };
+    show(launcher, StartScreen::Apps, settings)
+}
+
+fn running_app(process: ProbedProcess, now: SystemTime) -> RunningApp {
+    RunningApp {
+        pid: process.pid,
+        name: process.name(),
+        age: process.age(now),
+        tasks: process.hello.map(|hello| hello.tasks),
+    }
 }
 
 /// Shows the screen until the user quits, and returns the exit code.

@@ -4,21 +4,24 @@ mod discovery;
 mod dump;
 mod gate;
 mod link;
+mod probe_socket;
 mod status_text;
 mod stream;
+mod tcp;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
-pub use discovery::{ProbedProcess, connect_to, probed_processes};
+pub use discovery::{ProbedProcess, connect_to, probed_processes, read_hello, watch_processes};
 pub use dump::save_flight_recording;
+pub use probe_socket::ProbeSocket;
 pub use status_text::missing_facts;
+pub use tcp::{ProbeAddress, connect_tcp};
 
 pub(super) use link::ProbeLink;
 pub(super) use status_text::stream_notes;
@@ -53,9 +56,14 @@ impl ProbeSession {
     ///
     /// # Errors
     /// Returns an error if a thread cannot be created.
-    pub fn attach(stream: UnixStream, name: String, folder: Option<PathBuf>, memory_bytes: usize) -> io::Result<Self> {
+    pub fn attach(
+        socket: impl Into<ProbeSocket>,
+        name: String,
+        folder: Option<PathBuf>,
+        memory_bytes: usize,
+    ) -> io::Result<Self> {
         let (wakeup_sender, wakeup) = bounded(1);
-        let link = ProbeLink::start(stream, wakeup_sender)?;
+        let link = ProbeLink::start(socket, wakeup_sender)?;
         let stream = ProbeStream::of_link(link, None, SourceReader::new(folder));
         Ok(Self::new(name, SourceKind::Attach, stream, wakeup, memory_bytes))
     }
@@ -114,9 +122,7 @@ impl ProbeSession {
     fn connection(&self) -> ConnectionStatus {
         let decoder = self.stream.decoder();
         let (state, mut notes) = match (self.stream.end(), self.source) {
-            (Some(end), SourceKind::Recording) => {
-                (ConnectionState::Live, vec![status_text::file_note(end, decoder.is_truncated())])
-            }
+            (Some(end), SourceKind::Recording) => (ConnectionState::Live, vec![status_text::file_note(end, decoder.is_truncated())]),
             (None, SourceKind::Recording) => {
                 let percent = self.stream.bytes_read().saturating_mul(100) / self.file_bytes.max(1);
                 (ConnectionState::Live, vec![format!("reading, {percent} %")])

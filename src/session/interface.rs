@@ -95,6 +95,12 @@ pub trait Launcher {
     /// Starts a run. Reads the script from its file again. The error is a message for the user, with what to do.
     fn launch(&mut self, launch: &LaunchRequest) -> Result<Box<dyn Session>, String>;
 
+    /// Returns the running apps that can be attached to, by process id, if the list is new since the last call. Never
+    /// blocks.
+    fn running_apps(&mut self) -> Option<Vec<RunningApp>> {
+        None
+    }
+
     /// Attaches to the program at `address`. The error says what is wrong with the address.
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
         Err(format!("cannot attach to `{address}`: not supported here"))
@@ -120,6 +126,19 @@ pub trait Launcher {
     fn reload(&mut self, _name: &str) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// A running app that can be attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningApp {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name, without control characters.
+    pub name: String,
+    /// How long it has been running, if that is known.
+    pub age: Option<Duration>,
+    /// Number of live tasks; or why it did not say.
+    pub tasks: Result<u64, String>,
 }
 
 /// What to launch: a workload and the options of its run.

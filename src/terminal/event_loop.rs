@@ -12,7 +12,7 @@ use ratatui::backend::Backend;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 
 use super::handover::TerminalHandover;
-use crate::app::{Effect, InputEvent, Model, PromptKind, UpdateContext, handle_input};
+use crate::app::{Effect, InputEvent, Model, PromptKind, Screen, UpdateContext, handle_input};
 use crate::control::SessionCommand;
 use crate::insight::Thresholds;
 use crate::session::interface::{LaunchRequest, Launcher, Session};
@@ -114,6 +114,12 @@ impl<'a, B: Backend> EventLoop<'a, B> {
     /// Opens `session` in a new last tab.
     pub fn open(&mut self, session: Box<dyn Session>) {
         self.sessions.open(&mut self.model, session);
+        self.needs_redraw = true;
+    }
+
+    /// Makes the list of running apps the first screen, and shows it.
+    pub fn show_app_picker(&mut self) {
+        self.model.show_app_picker();
         self.needs_redraw = true;
     }
 
@@ -271,6 +277,9 @@ impl<'a, B: Backend> EventLoop<'a, B> {
             },
             Effect::Attach(address) => match self.launcher.attach(&address) {
                 Ok(session) => self.sessions.open_and_show(&mut self.model, session),
+                Err(reason) if self.model.screen == Screen::Apps => {
+                    self.model.show_message(&format!("cannot attach to {address}"), &reason);
+                }
                 Err(reason) => self.model.reopen_prompt(PromptKind::Attach, &address, reason),
             },
             Effect::Save(file) => {
@@ -300,6 +309,12 @@ impl<'a, B: Backend> EventLoop<'a, B> {
     }
 
     fn pump(&mut self) {
+        if self.model.screen == Screen::Apps
+            && let Some(apps) = self.launcher.running_apps()
+        {
+            self.model.set_running_apps(apps);
+            self.needs_redraw = true;
+        }
         let pumped = self.sessions.pump(&mut self.model, PUMP_BUDGET);
         self.has_backlog = pumped.has_backlog;
         self.needs_redraw |= pumped.needs_redraw;

@@ -1,7 +1,7 @@
 //! The pages that replace the timeline: a rule, column titles, rows, and a foot. One file for each page.
 
 mod findings;
-mod list;
+pub(super) mod list;
 mod log;
 mod resources;
 mod tasks;

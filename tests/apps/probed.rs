@@ -193,7 +193,10 @@ fn main() {
     let recorder = std::env::var_os("PROBED_RECORDER").is_some();
     let builder = loopscope_probe::builder();
     let builder = if recorder { builder.flight_recorder(Duration::from_secs(5), 16 << 20) } else { builder };
-    let _probe = builder.init();
+    let probe = builder.init();
+    if let Some(address) = probe.tcp_address() {
+        println!("tcp {address}");
+    }
     let mut builder = match workers {
         0 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: one module per subject.
 
 mod app;
+mod app_picker;
 mod app_probe;
 mod archive;
 mod archiving;
@@ -38,6 +39,7 @@ mod pages;
 mod probe_order;
 mod probe_ring;
 mod probe_stream;
+mod probe_tcp;
 mod probed_apps;
 mod processor_waits;
 mod property;

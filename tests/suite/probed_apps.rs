@@ -20,6 +20,7 @@ use loopscope_probe::protocol::{Facts, Hello};
 use crate::attach::until;
 use crate::example_app::{PATIENCE, TempFolder, example_path};
 use crate::probe_stream::{ProbeStreamBuilder, hello};
+use crate::pty::PtyTerminal;
 
 const MEMORY_BYTES: usize = 256 << 20;
 
@@ -308,13 +309,13 @@ fn lost_app_leaves_what_it_had() {
 }
 
 /// Runs the program so that it listens in a folder of its own, which stands for the user's runtime folder.
-struct ListeningApp {
-    child: KilledChild,
-    runtime_folder: TempFolder,
+pub struct ListeningApp {
+    pub child: KilledChild,
+    pub runtime_folder: TempFolder,
 }
 
 /// A process that is killed on drop.
-struct KilledChild(Child);
+pub struct KilledChild(pub Child);
 
 impl Drop for KilledChild {
     fn drop(&mut self) {
@@ -324,14 +325,14 @@ impl Drop for KilledChild {
 }
 
 impl ListeningApp {
-    fn start(name: &str) -> Self {
+    pub fn start(name: &str) -> Self {
         let runtime_folder = TempFolder::new(name);
         let child = Self::spawn(&runtime_folder);
         Self { child, runtime_folder }
     }
 
     /// Starts one and waits until it works.
-    fn spawn(folder: &TempFolder) -> KilledChild {
+    pub fn spawn(folder: &TempFolder) -> KilledChild {
         let mut child = Command::new(example_path("probed"))
             .args(["serve", "2", "hooks"])
             .env("XDG_RUNTIME_DIR", &folder.0)
@@ -346,7 +347,7 @@ impl ListeningApp {
     }
 
     /// Runs loopscope with this folder. Returns its exit code and both outputs.
-    fn loopscope(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub fn loopscope(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_loopscope"))
             .args(arguments)
             .env("XDG_RUNTIME_DIR", &self.runtime_folder.0)
@@ -517,4 +518,128 @@ fn ends_when_the_user_quits() {
     app.session.command(SessionCommand::Quit);
     assert_eq!(app.session.status().outcome, Some(RunOutcome::Detached));
     assert_eq!(app.session.status().connection.expect("a connection").state, ConnectionState::Lost);
+}
+
+/// Waits until the screen is a list of this many apps.
+fn wait_for_list(terminal: &mut PtyTerminal, count: usize) {
+    terminal.wait_for_text(&format!("running apps {count}"));
+}
+
+#[test]
+fn picker_lists_starts_and_ends_of_apps() {
+    let app = ListeningApp::start("probe-picker");
+    let other = ListeningApp::spawn(&app.runtime_folder);
+    let folder = app.runtime_folder.0.to_str().expect("text").to_owned();
+    let variables = [("XDG_RUNTIME_DIR", folder.as_str())];
+    let mut terminal = PtyTerminal::start_with(env!("CARGO_BIN_EXE_loopscope"), &["attach"], &variables, 80, 24);
+    wait_for_list(&mut terminal, 2);
+    let third = ListeningApp::spawn(&app.runtime_folder);
+    wait_for_list(&mut terminal, 3);
+    terminal.resize(120, 40);
+    terminal
+        .wait_until("the list at the new size", |screen| screen.contains("running apps 3") && screen.contains("quit"));
+    let mut pids = [app.child.0.id(), other.0.id(), third.0.id()];
+    pids.sort_unstable();
+    for pid in pids {
+        terminal.wait_for_text(&pid.to_string());
+    }
+    // The arrow keys, as a terminal sends them.
+    terminal.press("\x1b[B\x1b[B\x1b[A");
+    terminal.wait_for_text(&format!("▸ {}", pids[1]));
+    terminal.resize(80, 24);
+    terminal.press("\r");
+    terminal.wait_for_text(&format!("pid:{}", pids[1]));
+    terminal.press("\x1b");
+    terminal.wait_for_text("go to the list of apps");
+    terminal.press("\x1b");
+    wait_for_list(&mut terminal, 3);
+    drop((other, third));
+    wait_for_list(&mut terminal, 1);
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_exit(), 0);
+    terminal.assert_restored();
+}
+
+/// Only a test that runs as root can start a program as another user.
+#[test]
+#[cfg(target_os = "linux")]
+fn other_users_apps_are_not_listed() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    use std::os::unix::process::CommandExt;
+
+    const OTHER_USER: u32 = 65_534;
+    if std::fs::metadata("/proc/self").expect("the folder of this process").uid() != 0 {
+        return;
+    }
+    let app = ListeningApp::start("probe-others");
+    let own = app.child.0.id();
+    let sockets = app.runtime_folder.path_of("loopscope");
+    chown(&app.runtime_folder.0, Some(OTHER_USER), None).expect("root may");
+    let listed = |pid: u32| app.loopscope(&["doctor", &format!("pid:{pid}")]).0 == Some(0);
+    assert!(listed(own));
+    // The folder of another user.
+    chown(&sockets, Some(OTHER_USER), None).expect("root may");
+    let (code, _, errors) = app.loopscope(&["attach", "--headless"]);
+    assert!(code == Some(1) && errors.contains("is not a folder that only this user can enter"), "{errors}");
+    // A program of that user, which listens there.
+    let mut other = Command::new(example_path("probed"))
+        .args(["serve", "2", "hooks"])
+        .env("XDG_RUNTIME_DIR", &app.runtime_folder.0)
+        .uid(OTHER_USER)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(KilledChild)
+        .expect("the app starts");
+    let mut lines = BufReader::new(other.0.stdout.take().expect("stdout is piped")).lines();
+    assert_eq!(lines.next().and_then(Result::ok).as_deref(), Some("serving"));
+    let (pid, socket) = (other.0.id(), sockets.join(format!("{}.sock", other.0.id())));
+    assert!(socket.exists(), "it listens");
+    chown(&sockets, Some(0), None).expect("root may");
+    assert!(listed(own) && !listed(pid), "its socket belongs to the other user");
+    chown(&socket, Some(0), None).expect("root may");
+    assert!(listed(own) && !listed(pid), "the process that listens belongs to the other user");
+    let (code, _, errors) = app.loopscope(&["attach", &format!("pid:{pid}"), "--headless"]);
+    assert!(code == Some(1) && errors.contains("another user listens on its socket"), "{errors}");
+    let (code, _, errors) = app.loopscope(&["attach", "--for", "200ms", "--headless"]);
+    assert_eq!(code, Some(0), "there is only one app to attach to: {errors}");
+    assert!(socket.exists(), "only sockets of processes that have ended are removed");
+}
+
+#[test]
+fn only_sockets_are_listed() {
+    let app = ListeningApp::start("probe-sockets");
+    let folder = app.runtime_folder.path_of("loopscope");
+    let own = format!("{}.sock", app.child.0.id());
+    std::os::unix::fs::symlink(&own, folder.join("5.sock")).expect("a link");
+    std::fs::write(folder.join("6.sock"), "").expect("a file");
+    let _nameless = UnixListener::bind(folder.join("seven.sock")).expect("a socket");
+    // A process that is about to listen.
+    let _unready = UnixListener::bind(folder.join("8.new")).expect("a socket");
+    let (code, diagnosis, _) = app.loopscope(&["doctor"]);
+    assert_eq!((code, diagnosis.matches("pid:").count()), (Some(0), 1), "{diagnosis}");
+    for name in [own.as_str(), "5.sock", "6.sock", "seven.sock", "8.new"] {
+        assert!(folder.join(name).exists(), "{name}");
+    }
+}
+
+/// A program that was stopped answers nothing, and its queue of connections may be full.
+#[test]
+fn stopped_apps_do_not_stop_loopscope() {
+    let folder = TempFolder::new("probe-stopped");
+    let sockets = folder.path_of("loopscope");
+    std::fs::DirBuilder::new().mode(0o700).create(&sockets).expect("a folder");
+    let path = sockets.join("77.sock");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    rustix::net::listen(&listener, 0).expect("a short queue");
+    // The queue takes one connection more than its length; a further one would wait.
+    let _first = UnixStream::connect(&path).expect("a connection");
+    for _ in 0..2 {
+        let output = Command::new(env!("CARGO_BIN_EXE_loopscope"))
+            .args(["doctor", "pid:77"])
+            .env("XDG_RUNTIME_DIR", &folder.0)
+            .output()
+            .expect("loopscope runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.code() == Some(1) && text.contains("it does not answer: it may be stopped"), "{text}");
+    }
 }

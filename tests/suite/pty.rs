@@ -53,6 +53,12 @@ impl PtyTerminal {
         Self { screen: vt100::Parser::new(cells(rows), cells(columns), 0), bytes, keys, child, master: pair.master }
     }
 
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.master.resize(size).expect("a terminal can be resized");
+        self.screen.screen_mut().set_size(cells(rows), cells(columns));
+    }
+
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the program reads its keys");
     }
@@ -263,9 +269,7 @@ fn follows_a_resize_down_to_one_cell() {
     let mut terminal = PtyTerminal::start(&["run", "countasync", "--paused"], 80, 24);
     terminal.wait_for_text("PAUSED");
     for (columns, rows) in [(10, 5), (1, 1), (120, 40)] {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        terminal.master.resize(size).expect("a terminal can be resized");
-        terminal.screen.screen_mut().set_size(cells(rows), cells(columns));
+        terminal.resize(columns, rows);
     }
     terminal.wait_for_text("selected task");
     terminal.press("q");

@@ -8,6 +8,7 @@ use loopscope::control::{RunPhase, SessionCommand};
 use loopscope::internals::app::{InputEvent, KeyCode, KeyPress};
 use loopscope::internals::terminal::{EventLoop, ExitReason, sleep_duration};
 use loopscope::internals::view::Theme;
+use loopscope::session::Launcher;
 use loopscope::trace::Event;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -23,7 +24,7 @@ pub struct EventLoopHarness<'a> {
 }
 
 impl<'a> EventLoopHarness<'a> {
-    pub fn new(launcher: &'a mut FakeLauncher) -> Self {
+    pub fn new(launcher: &'a mut dyn Launcher) -> Self {
         let (keyboard, inputs) = unbounded();
         let terminal = Terminal::new(TestBackend::new(100, 30)).expect("an in-memory screen cannot fail");
         let event_loop = EventLoop::new(terminal, inputs, launcher, Theme::default());

@@ -70,6 +70,9 @@ pub enum AddressError {
     /// It has no process id after `pid:`.
     #[error("`{0}`: invalid process id after pid:; help: use a number such as pid:1234")]
     Process(String),
+    /// It is no host with a port after `probe://`.
+    #[error("`{0}`: invalid address of a probe; help: use probe://HOST:PORT, for example probe://127.0.0.1:7000")]
+    Probe(String),
     /// Something follows the port.
     #[error("`{0}`: unexpected text after the port; help: use http://HOST:PORT")]
     Trailing(String),

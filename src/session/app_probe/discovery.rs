@@ -1,4 +1,7 @@
 //! Finds the running programs of this user that have the probe.
+//!
+//! A program is of this user if its socket is: the folder belongs to this user and no other may enter it, the socket
+//! belongs to this user, and so does the process that listens on it.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -6,9 +9,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use crossbeam_channel::{Receiver, bounded};
 use loopscope_probe::protocol::Hello;
 use loopscope_probe::{check_socket_folder, socket_folder};
 
+use super::probe_socket::ProbeSocket;
 use crate::feed::app_probe::AppProbeDecoder;
 use crate::sanitize::{sanitize, truncate};
 
@@ -20,6 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bytes that a program may send before its description is complete.
 const HELLO_BYTES_MAX: usize = 64 << 10;
+
+/// Time between two lists of programs.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest name of a program that is shown, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -58,7 +66,41 @@ impl ProbedProcess {
 pub fn connect_to(pid: u32) -> io::Result<UnixStream> {
     let folder = socket_folder();
     check_socket_folder(&folder)?;
-    UnixStream::connect(folder.join(format!("{pid}.sock")))
+    let stream = connect(&folder.join(format!("{pid}.sock")))?;
+    if is_listener_of(&stream, std::fs::metadata(&folder)?.uid()) {
+        Ok(stream)
+    } else {
+        Err(io::Error::new(ErrorKind::PermissionDenied, "another user listens on its socket"))
+    }
+}
+
+/// Connects without waiting: the queue of a stopped program may be full.
+#[cfg(target_os = "linux")]
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path)
+}
+
+/// Returns whether a process of this user listens at the other end.
+#[cfg(target_os = "linux")]
+fn is_listener_of(stream: &UnixStream, user: u32) -> bool {
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|listener| listener.uid.as_raw() == user)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_listener_of(_stream: &UnixStream, _user: u32) -> bool {
+    true
 }
 
 /// Returns the running programs of this user that have the probe, by process id. Sockets of programs that have ended are
@@ -69,6 +111,25 @@ pub fn connect_to(pid: u32) -> io::Result<UnixStream> {
 /// are no programs.
 pub fn probed_processes() -> io::Result<Vec<ProbedProcess>> {
     processes_in(&socket_folder())
+}
+
+/// Starts to look for programs again and again, and returns the lists. While no list is taken, none is made.
+///
+/// # Errors
+/// Returns an error if a thread cannot be created.
+pub fn watch_processes() -> io::Result<Receiver<Vec<ProbedProcess>>> {
+    let (sender, lists) = bounded(0);
+    std::thread::Builder::new().name("loopscope-apps".into()).spawn(move || {
+        loop {
+            std::thread::sleep(WATCH_INTERVAL);
+            // The folder may be gone for a moment.
+            let found = probed_processes().unwrap_or_default();
+            if sender.send(found).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(lists)
 }
 
 fn processes_in(folder: &Path) -> io::Result<Vec<ProbedProcess>> {
@@ -85,25 +146,36 @@ fn processes_in(folder: &Path) -> io::Result<Vec<ProbedProcess>> {
         let is_own_socket =
             std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket() && found.uid() == owner);
         let Some(pid) = pid.filter(|_| is_own_socket) else { continue };
-        match UnixStream::connect(&path) {
-            // Its process is gone, or it will not listen again.
+        match connect(&path) {
+            // A socket has this name only once its process listens, so that the process is gone.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 let _ = std::fs::remove_file(&path);
             }
+            Ok(stream) if !is_listener_of(&stream, owner) => {}
             stream => connected.push((pid, path, stream)),
         }
     }
     connected.sort_by_key(|(pid, ..)| *pid);
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     let describe = |(pid, path, stream): (u32, PathBuf, io::Result<UnixStream>)| {
-        let hello = stream.map_err(|error| error.to_string()).and_then(|stream| read_hello(&stream, deadline));
+        let hello = stream.map_err(connect_problem).and_then(|stream| read_hello(&stream.into(), deadline));
         ProbedProcess { pid, path, hello }
     };
     Ok(connected.into_iter().map(describe).collect())
 }
 
+fn connect_problem(error: io::Error) -> String {
+    match error.kind() {
+        ErrorKind::WouldBlock => SILENT.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Why a program does not describe itself.
+const SILENT: &str = "it does not answer: it may be stopped";
+
 /// Reads the description of a program. Closing the connection afterwards leaves the program as it is.
-pub fn read_hello(mut stream: &UnixStream, deadline: Instant) -> Result<Box<Hello>, String> {
+pub fn read_hello(mut stream: &ProbeSocket, deadline: Instant) -> Result<Box<Hello>, String> {
     let mut decoder = AppProbeDecoder::of_connection();
     let mut received = 0;
     let mut buffer = [0; 4_096];
@@ -119,7 +191,7 @@ pub fn read_hello(mut stream: &UnixStream, deadline: Instant) -> Result<Box<Hell
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                return Err("it does not answer: it may be stopped".to_owned());
+                return Err(SILENT.to_owned());
             }
             Err(error) => return Err(error.to_string()),
         }

@@ -1,12 +1,12 @@
 //! The connection to a program with the probe: two threads that read and write its socket.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use loopscope_probe::protocol::{CommandKind, write_frame};
 use serde::Serialize;
+
+use super::probe_socket::ProbeSocket;
 
 /// Size of one read in bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -21,7 +21,7 @@ const COMMANDS_MAX: usize = 64;
 /// A connection.
 #[derive(Debug)]
 pub struct ProbeLink {
-    stream: UnixStream,
+    socket: ProbeSocket,
     chunks: Receiver<Vec<u8>>,
     commands: Sender<Vec<u8>>,
 }
@@ -42,16 +42,17 @@ impl ProbeLink {
     ///
     /// # Errors
     /// Returns an error if a thread cannot be created, or the socket cannot be shared with it.
-    pub fn start(stream: UnixStream, wakeup: Sender<()>) -> io::Result<Self> {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(None)?;
+    pub fn start(socket: impl Into<ProbeSocket>, wakeup: Sender<()>) -> io::Result<Self> {
+        let socket = socket.into();
+        socket.set_blocking()?;
+        socket.set_read_timeout(None)?;
         let (chunk_sender, chunks) = bounded(CHUNKS_MAX);
         let (commands, command_receiver) = bounded::<Vec<u8>>(COMMANDS_MAX);
-        let mut input = stream.try_clone()?;
+        let input = socket.try_clone()?;
         std::thread::Builder::new().name("loopscope-probed".into()).spawn(move || {
             let mut buffer = vec![0; READ_BYTES];
             loop {
-                match input.read(&mut buffer) {
+                match (&input).read(&mut buffer) {
                     Ok(0) => break,
                     Ok(read) if chunk_sender.send(buffer[..read].to_vec()).is_err() => break,
                     Ok(_) => drop(wakeup.try_send(())),
@@ -62,15 +63,15 @@ impl ProbeLink {
             drop(chunk_sender);
             let _ = wakeup.try_send(());
         })?;
-        let mut output = stream.try_clone()?;
+        let output = socket.try_clone()?;
         std::thread::Builder::new().name("loopscope-command".into()).spawn(move || {
             for frame in command_receiver {
-                if output.write_all(&frame).is_err() {
+                if (&output).write_all(&frame).is_err() {
                     break;
                 }
             }
         })?;
-        Ok(Self { stream, chunks, commands })
+        Ok(Self { socket, chunks, commands })
     }
 
     /// Takes what has arrived.
@@ -94,6 +95,6 @@ impl ProbeLink {
 impl Drop for ProbeLink {
     fn drop(&mut self) {
         // Ends both threads, and the program resumes.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.socket.shutdown();
     }
 }

@@ -1,0 +1,87 @@
+//! The socket of a program with the probe.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A connected socket: of this machine, or over TCP after both sides have proven that they know the secret.
+#[derive(Debug)]
+pub enum ProbeSocket {
+    /// A Unix socket.
+    Unix(UnixStream),
+    /// A TCP connection.
+    Tcp(TcpStream),
+}
+
+impl From<UnixStream> for ProbeSocket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl ProbeSocket {
+    /// Returns another handle of the socket.
+    ///
+    /// # Errors
+    /// Returns an error if there are too many open files.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+        })
+    }
+
+    /// Makes reads fail after this time; `None` makes them wait for ever.
+    ///
+    /// # Errors
+    /// Returns an error of the system.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_read_timeout(timeout),
+            Self::Tcp(stream) => stream.set_read_timeout(timeout),
+        }
+    }
+
+    /// Makes reads and writes wait.
+    ///
+    /// # Errors
+    /// Returns an error of the system.
+    pub fn set_blocking(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_nonblocking(false),
+            Self::Tcp(stream) => stream.set_nonblocking(false),
+        }
+    }
+
+    /// Ends both directions.
+    pub fn shutdown(&self) {
+        // The other side may have done so before.
+        let _ = match self {
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+impl Read for &ProbeSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            ProbeSocket::Unix(stream) => (&*stream).read(buffer),
+            ProbeSocket::Tcp(stream) => (&*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &ProbeSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            ProbeSocket::Unix(stream) => (&*stream).write(bytes),
+            ProbeSocket::Tcp(stream) => (&*stream).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
