@@ -12,7 +12,7 @@ use super::record::{self, ArchiveFileSeries, RecordArgs};
 use super::report_args::ReportArgs;
 use super::screen;
 use super::terminal_check::ensure_terminal;
-use crate::control::{FeedChoice, SourceKind};
+use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::feed::{app_probe, archive};
 use crate::report::RunSource;
 use crate::session::{self, ArchiveSession, ProbeSession, ReadUntil};
@@ -26,7 +26,8 @@ Examples:
   loopscope open app.jsonl --record app.loop       convert it to an archive
   loopscope run countasync --record run.loop       archive a run
   loopscope open run.loop                          show the archive
-  loopscope open crash.lsprobe                     show a flight recording";
+  loopscope open crash.lsprobe                     show a flight recording
+  loopscope open crash.lsprobe --record crash.loop convert it to an archive";
 
 /// Arguments of `loopscope open`.
 #[derive(Debug, clap::Args)]
@@ -94,7 +95,13 @@ fn open_probe_file(args: &OpenArgs, settings: &Settings) -> anyhow::Result<CliEx
     let source = RunSource::external(SourceKind::Recording, name);
     if args.headless {
         let (thresholds, report_args) = (&settings.thresholds, &args.report_args);
-        return Ok(headless::archive_and_report(file, session, None, &source, thresholds, report_args)?.0);
+        let (exit, status) = headless::archive_and_report(file, session, None, &source, thresholds, report_args)?;
+        // What is missing in a failed one is the error that was printed.
+        let note = status.connection.map(|connection| connection.note).filter(|note| note != "complete");
+        if let (Some(note), Some(RunOutcome::Completed(_))) = (note, &status.outcome) {
+            print_error(&format!("{}: {note}", source.name));
+        }
+        return Ok(exit);
     }
     let session = record::archive_session(file, session, session::archive_head(&source, FeedChoice::Probe))?;
     screen::watch(vec![session], archive_files, settings)

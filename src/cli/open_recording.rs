@@ -13,7 +13,7 @@ use super::report_args::ReportArgs;
 use super::screen;
 use super::terminal_check::ensure_terminal;
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
-use crate::feed::recording;
+use crate::feed::{app_probe, archive, recording};
 use crate::report::RunSource;
 use crate::session::{self, ReadUntil, RecordingSession};
 use crate::settings::Settings;
@@ -72,6 +72,12 @@ fn check_recording(path: &Path, until: ReadUntil) -> anyhow::Result<()> {
     file.take(HEADER_BYTES).read_to_end(&mut header).map_err(|error| anyhow::anyhow!("{error}"))?;
     if header.is_empty() && until != ReadUntil::UserQuit {
         bail!("empty recording: the app recorded no events");
+    }
+    if app_probe::is_probe_file(&header) {
+        bail!("it is a flight recording\nhelp: `loopscope open {}` shows it", path.display());
+    }
+    if archive::is_archive(&header) {
+        bail!("it is an archive\nhelp: `loopscope open {}` shows it", path.display());
     }
     recording::check_beginning(&header)?;
     Ok(())

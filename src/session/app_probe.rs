@@ -107,10 +107,16 @@ impl ProbeSession {
 
     fn outcome(&self) -> Option<RunOutcome> {
         Some(match (self.stream.end()?, self.source) {
+            (StreamEnd::Failed(reason), SourceKind::Recording) => {
+                RunOutcome::Failed(status_text::file_problem(reason, self.stream.decoder()))
+            }
             (StreamEnd::Failed(reason), _) => RunOutcome::Failed(reason.clone()),
             (end @ StreamEnd::Refused, _) => {
                 let reason = self.stream.gate.problem().map(str::to_owned);
                 RunOutcome::Failed(reason.unwrap_or_else(|| status_text::end_note(end)))
+            }
+            (StreamEnd::Complete, SourceKind::Recording) if self.stream.decoder().hello().is_none() => {
+                RunOutcome::Failed(status_text::NO_DESCRIPTION.to_owned())
             }
             _ if self.stream.decoder().hello().is_none() => RunOutcome::Failed(status_text::NO_ANSWER.to_owned()),
             (_, SourceKind::Recording) if self.has_quit => RunOutcome::Cancelled,
@@ -122,7 +128,7 @@ impl ProbeSession {
     fn connection(&self) -> ConnectionStatus {
         let decoder = self.stream.decoder();
         let (state, mut notes) = match (self.stream.end(), self.source) {
-            (Some(end), SourceKind::Recording) => (ConnectionState::Live, vec![status_text::file_note(end, decoder.is_truncated())]),
+            (Some(end), SourceKind::Recording) => (ConnectionState::Live, vec![status_text::file_note(end, decoder)]),
             (None, SourceKind::Recording) => {
                 let percent = self.stream.bytes_read().saturating_mul(100) / self.file_bytes.max(1);
                 (ConnectionState::Live, vec![format!("reading, {percent} %")])

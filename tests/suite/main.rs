@@ -23,6 +23,7 @@ mod fake_session;
 mod faults;
 mod feed_choice;
 mod feed_disagreement;
+mod flight_recordings;
 mod fuzz_seeds;
 mod fuzz_targets;
 mod guide;

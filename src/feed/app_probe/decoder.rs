@@ -96,6 +96,11 @@ impl AppProbeDecoder {
         self.frames.is_truncated()
     }
 
+    /// Returns the number of bytes that were decoded, up to the first frame that cannot be.
+    pub fn position(&self) -> u64 {
+        self.frames.position()
+    }
+
     /// Returns the number of tasks so far.
     pub fn task_count(&self) -> usize {
         self.replay.tasks.count()

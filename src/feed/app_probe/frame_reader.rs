@@ -63,6 +63,8 @@ pub enum ProbeFrame {
 #[derive(Debug, Default)]
 pub struct FrameReader {
     buffer: Vec<u8>,
+    /// Bytes of the stream before the buffer.
+    before: u64,
     /// Bytes of the buffer that are parsed.
     parsed: usize,
     has_hello: bool,
@@ -90,8 +92,14 @@ impl FrameReader {
         } else {
             self.buffer.drain(..self.parsed);
         }
+        self.before += self.parsed as u64;
         self.parsed = 0;
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Returns the number of bytes that are parsed.
+    pub fn position(&self) -> u64 {
+        self.before + self.parsed as u64
     }
 
     /// Whether bytes of an incomplete frame are left.

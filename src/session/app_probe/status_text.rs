@@ -41,6 +41,9 @@ pub fn missing_facts(facts: Facts) -> Vec<(&'static str, &'static str)> {
     missing
 }
 
+/// Outcome of a file without a description of the program.
+pub const NO_DESCRIPTION: &str = "the flight recording ends before the description of the app";
+
 /// Returns the note before recording has begun.
 pub(super) fn waiting_note(decoder: &AppProbeDecoder) -> String {
     match decoder.hello() {
@@ -61,11 +64,19 @@ pub(super) fn end_note(end: &StreamEnd) -> String {
 }
 
 /// Returns the note of a file that was read.
-pub(super) fn file_note(end: &StreamEnd, is_truncated: bool) -> String {
+pub(super) fn file_note(end: &StreamEnd, decoder: &AppProbeDecoder) -> String {
     match end {
-        StreamEnd::Failed(reason) => reason.clone(),
-        _ if is_truncated => "complete, except for its last message, which is truncated".to_owned(),
+        StreamEnd::Failed(reason) => file_problem(reason, decoder),
+        _ if decoder.is_truncated() => "complete, except for its last message, which is truncated".to_owned(),
         _ => "complete".to_owned(),
+    }
+}
+
+/// Returns why the rest of a file cannot be read.
+pub(super) fn file_problem(reason: &str, decoder: &AppProbeDecoder) -> String {
+    match decoder.position() {
+        position if decoder.hello().is_some() => format!("{reason} at byte {position}; what precedes it is shown"),
+        _ => reason.to_owned(),
     }
 }
 
