@@ -13,12 +13,12 @@ use crate::example_app::PATIENCE;
 use crate::probed_apps::ListeningApp;
 
 /// A program with a flight recorder, and a flight recording of it.
-struct RecordedApp {
+struct AppWithRecording {
     app: ListeningApp,
     file: PathBuf,
 }
 
-impl RecordedApp {
+impl AppWithRecording {
     fn new(name: &str) -> Self {
         let app = ListeningApp::start(name);
         let file = app.runtime_folder.path_of("saved.lsprobe");
@@ -74,7 +74,7 @@ fn frame_starts(bytes: &[u8]) -> Vec<usize> {
 
 #[test]
 fn flight_recording_becomes_an_equal_archive() {
-    let recorded = RecordedApp::new("flight-convert");
+    let recorded = AppWithRecording::new("flight-convert");
     let archive = recorded.app.runtime_folder.path_of("saved.loop");
     let (file, archive_text) = (text(&recorded.file), text(&archive));
     let (_, errors) = recorded.run(&["open", &file, "--headless", "--record", &archive_text], 0);
@@ -95,7 +95,7 @@ fn flight_recording_becomes_an_equal_archive() {
 
 #[test]
 fn flight_recording_is_never_overwritten() {
-    let recorded = RecordedApp::new("flight-kept");
+    let recorded = AppWithRecording::new("flight-kept");
     let (before, file) = (recorded.bytes(), text(&recorded.file));
     let (_, errors) = recorded.run(&["open", &file, "--headless", "--record", &file], 2);
     assert!(errors.contains("is not a loopscope archive"), "{errors}");
@@ -104,7 +104,7 @@ fn flight_recording_is_never_overwritten() {
 
 #[test]
 fn truncated_flight_recording_shows_what_is_there() {
-    let recorded = RecordedApp::new("flight-truncated");
+    let recorded = AppWithRecording::new("flight-truncated");
     let bytes = recorded.bytes();
     let (starts, all) = (frame_starts(&bytes), recorded.report(&recorded.file)["loop"]["polls"].as_u64());
     // Inside of a frame in the middle, and inside of the last one.
@@ -133,7 +133,7 @@ fn truncated_flight_recording_shows_what_is_there() {
 
 #[test]
 fn damage_costs_only_what_follows_it() {
-    let recorded = RecordedApp::new("flight-damaged");
+    let recorded = AppWithRecording::new("flight-damaged");
     let bytes = recorded.bytes();
     let starts = frame_starts(&bytes);
     let damaged_at = starts[starts.len() * 3 / 4];
@@ -164,7 +164,7 @@ fn damage_costs_only_what_follows_it() {
 /// Changes bytes everywhere: the session ends, with whatever it can show.
 #[test]
 fn changed_bytes_never_stop_the_program() {
-    let recorded = RecordedApp::new("flight-changed");
+    let recorded = AppWithRecording::new("flight-changed");
     let mut bytes = recorded.bytes();
     bytes.truncate(256 << 10);
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -189,7 +189,7 @@ fn changed_bytes_never_stop_the_program() {
 
 #[test]
 fn other_commands_name_the_right_one() {
-    let recorded = RecordedApp::new("flight-commands");
+    let recorded = AppWithRecording::new("flight-commands");
     let file = text(&recorded.file);
     let archive = text(&recorded.app.runtime_folder.path_of("saved.loop"));
     recorded.run(&["open", &file, "--headless", "--record", &archive], 0);
