@@ -124,9 +124,12 @@ pub(crate) fn for_each(mut visit: impl FnMut(u64, &LiveEntry)) {
     }
 }
 
-/// Returns the number of live tasks.
+/// Returns the number of live tasks. Workers, futures of `block_on` and closures of the blocking pool do not count.
 pub(crate) fn task_count() -> u64 {
-    SHARD_TABLE.iter().map(|part| lock(part).len() as u64).sum()
+    use crate::events::{kind_of, span_kind};
+
+    let is_task = |span: &&u64| kind_of(**span) == span_kind::TASK;
+    SHARD_TABLE.iter().map(|part| lock(part).keys().filter(is_task).count() as u64).sum()
 }
 
 #[cfg(test)]

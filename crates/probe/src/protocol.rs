@@ -107,7 +107,7 @@ pub struct Hello {
     pub ticks_per_second: u64,
     /// Identifies the boot of the machine, so that times of several programs can be compared. Empty if unknown.
     pub boot_id: String,
-    /// Live tasks.
+    /// Live tasks, without workers, futures of `block_on` and closures of the blocking pool.
     pub tasks: u64,
     /// What is recorded.
     pub facts: Facts,
