@@ -144,7 +144,7 @@ pub const BINDINGS: &[KeyBinding] = &[
     bind(&[key_press(KeyCode::Enter)], Action::Accept, Picker, "run this workload", "run"),
     bind(&[key_press(KeyCode::Tab)], Action::NextPane, Picker, "focus parameters, script or list", "parameters"),
     bind(&[key_press(KeyCode::BackTab)], Action::PreviousPane, Picker, "focus the previous pane", ""),
-    bind(&[ch('A')], Action::Attach, Picker, "attach to a tokio app that uses console-subscriber", "attach"),
+    bind(&[ch('A')], Action::Attach, Picker, "attach to a tokio app", "attach"),
     bind(&[ch('/')], Action::Search, Picker, "search: show only workloads whose name or title contains the text", "search"),
     bind(&[ch('k'), key_press(KeyCode::Up)], Action::Move(Motion::Up), Picker, "up", "up"),
     bind(&[ch('j'), key_press(KeyCode::Down)], Action::Move(Motion::Down), Picker, "down", "down"),

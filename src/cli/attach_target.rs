@@ -120,12 +120,24 @@ impl AttachTarget {
         }
     }
 
+    /// Starts to attach, without waiting for the network. A session that cannot connect ends, and says why.
+    ///
+    /// # Errors
+    /// Returns an error if the process has no probe, if there is no secret, or if a thread cannot be created.
+    pub fn start_in_background(&self, options: &AttachOptions, settings: &Settings) -> anyhow::Result<AttachedSession> {
+        let Self::Probe(address) = self else { return self.start(options, settings) };
+        let (secret, folder) = (options.secret.read()?, options.folder.clone());
+        let session = ProbeSession::connect(address.clone(), secret, folder, settings.memory_bytes);
+        let mut session = session.with_context(thread_error)?;
+        session.set_thresholds(settings.thresholds);
+        Ok(AttachedSession::Probe(Box::new(session)))
+    }
+
     /// Starts to attach.
     ///
     /// # Errors
     /// Returns an error if the probe cannot be connected to, or if a thread cannot be created.
     pub fn start(&self, options: &AttachOptions, settings: &Settings) -> anyhow::Result<AttachedSession> {
-        let thread_error = || OperationError("cannot create a thread".to_owned());
         let folder = options.folder.clone();
         if let Self::Console(address) = self {
             let session = AttachSession::start_with_source_folder(folder, address, settings.memory_bytes);
@@ -137,6 +149,10 @@ impl AttachTarget {
         session.set_thresholds(settings.thresholds);
         Ok(AttachedSession::Probe(Box::new(session)))
     }
+}
+
+fn thread_error() -> OperationError {
+    OperationError("cannot create a thread".to_owned())
 }
 
 /// A session that was attached.

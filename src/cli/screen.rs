@@ -149,8 +149,10 @@ impl Launcher for ScreenLauncher {
     fn attach(&mut self, address: &str) -> Result<Box<dyn Session>, String> {
         let target = address.parse::<AttachTarget>().map_err(|error| error.to_string())?;
         let file = self.archive_files.next().map_err(|error| format!("{error:#}"))?;
-        let session =
-            target.start(&self.attach_options, &self.settings).map_err(|error| format!("{error:#}"))?.into_session();
+        let session = target
+            .start_in_background(&self.attach_options, &self.settings)
+            .map_err(|error| format!("{error:#}"))?
+            .into_session();
         let head = session::archive_head(&target.run_source(), session.status().feed);
         record::archive_session(file, session, head).map_err(|error| format!("{error:#}"))
     }

@@ -68,6 +68,23 @@ impl ProbeSession {
         Ok(Self::new(name, SourceKind::Attach, stream, wakeup, memory_bytes))
     }
 
+    /// Starts to connect to the TCP port of a program, and to observe it. If that fails, the session ends and says why.
+    ///
+    /// # Errors
+    /// Returns an error if a thread cannot be created.
+    pub fn connect(
+        address: ProbeAddress,
+        secret: Vec<u8>,
+        folder: Option<PathBuf>,
+        memory_bytes: usize,
+    ) -> io::Result<Self> {
+        let (wakeup_sender, wakeup) = bounded(1);
+        let name = address.to_string();
+        let link = ProbeLink::connect(move || connect_tcp(&address, &secret), wakeup_sender)?;
+        let stream = ProbeStream::of_link(link, None, SourceReader::new(folder));
+        Ok(Self::new(name, SourceKind::Attach, stream, wakeup, memory_bytes))
+    }
+
     /// Opens a file that a program with the probe wrote.
     ///
     /// # Errors
@@ -134,6 +151,7 @@ impl ProbeSession {
                 (ConnectionState::Live, vec![format!("reading, {percent} %")])
             }
             (Some(end), _) => (ConnectionState::Lost, vec![status_text::end_note(end)]),
+            (None, _) if self.stream.is_connecting() => (ConnectionState::Connecting, Vec::new()),
             (None, _) if decoder.has_begun() => (ConnectionState::Live, Vec::new()),
             (None, _) => (ConnectionState::AwaitingData, vec![status_text::waiting_note(decoder)]),
         };

@@ -94,7 +94,9 @@ fn render_prompt(buffer: &mut Buffer, theme: &Theme, prompt: &Prompt, area: Rect
     let hint = match (&prompt.error, prompt.kind) {
         (Some(error), _) => (Role::Error, format!("  {error}")),
         (None, PromptKind::Search) => (Role::Dim, "  enter: keep, esc: clear".to_owned()),
-        (None, PromptKind::Attach) => (Role::Dim, "  HOST:PORT or unix:PATH; enter: attach, esc: cancel".to_owned()),
+        (None, PromptKind::Attach) => {
+            (Role::Dim, "  HOST:PORT, unix:PATH, pid:PID or probe://HOST:PORT; enter: attach".to_owned())
+        }
         (None, PromptKind::Save) => (Role::Dim, "  enter: save the trace so far, esc: cancel".to_owned()),
         (None, PromptKind::Command) => (Role::Dim, "  enter: run, esc: cancel".to_owned()),
     };

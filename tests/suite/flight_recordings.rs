@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use loopscope::control::{RunOutcome, RunPhase};
 use loopscope::session::{ProbeSession, Session};
-use loopscope_probe::protocol::FILE_MAGIC;
+use loopscope_probe::protocol::{FILE_MAGIC, FrameKind};
 use serde_json::Value;
 
 use crate::attach::until;
@@ -27,7 +27,7 @@ impl AppWithRecording {
         let deadline = Instant::now() + PATIENCE;
         loop {
             recorded.run(&["attach", "--dump", &text(&recorded.file)], 0);
-            if recorded.report(&recorded.file)["loop"]["polls"].as_u64() > Some(200) {
+            if recorded.report(&recorded.file)["loop"]["polls"].as_u64() > Some(2_000) {
                 return recorded;
             }
             assert!(Instant::now() < deadline, "no polls in the flight recording");
@@ -72,6 +72,14 @@ fn frame_starts(bytes: &[u8]) -> Vec<usize> {
     starts
 }
 
+/// Returns where the round in the middle begins. About half of all polls precede it.
+fn middle_round(bytes: &[u8], starts: &[usize]) -> usize {
+    let is_round = |start: &&usize| bytes.get(**start + 4) == Some(&(FrameKind::Round as u8));
+    let rounds: Vec<_> = starts.iter().filter(is_round).collect();
+    assert!(rounds.len() > 10, "{} rounds", rounds.len());
+    *rounds[rounds.len() / 2]
+}
+
 #[test]
 fn flight_recording_becomes_an_equal_archive() {
     let recorded = AppWithRecording::new("flight-convert");
@@ -108,7 +116,7 @@ fn truncated_flight_recording_shows_what_is_there() {
     let bytes = recorded.bytes();
     let (starts, all) = (frame_starts(&bytes), recorded.report(&recorded.file)["loop"]["polls"].as_u64());
     // Inside of a frame in the middle, and inside of the last one.
-    let middle = starts[starts.len() / 2] + 2;
+    let middle = middle_round(&bytes, &starts) + 2;
     let mut last_polls = None;
     for cut in [starts[1], middle, bytes.len() - 1] {
         let file = recorded.write("cut.lsprobe", &bytes[..cut]);
@@ -136,7 +144,7 @@ fn damage_costs_only_what_follows_it() {
     let recorded = AppWithRecording::new("flight-damaged");
     let bytes = recorded.bytes();
     let starts = frame_starts(&bytes);
-    let damaged_at = starts[starts.len() * 3 / 4];
+    let damaged_at = middle_round(&bytes, &starts);
     let mut damaged = bytes.clone();
     damaged[damaged_at..damaged_at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     let polls = |file: &str, expected: i32| {

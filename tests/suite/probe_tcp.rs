@@ -1,12 +1,14 @@
 //! Attaching to a program with the probe over TCP.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::example_app::{TempFolder, example_path};
+use crate::pty::PtyTerminal;
 
 const SECRET: &str = "correct horse battery";
 
@@ -127,4 +129,38 @@ fn doctor_and_dump_work_over_tcp() {
     assert!(Path::new(&file).exists());
     let (code, _, errors) = app.loopscope(&["open", &file, "--headless", "--assert", "tasks.length > 5"], &[]);
     assert_eq!(code, Some(0), "{errors}");
+}
+
+/// Attaches by the prompt of the screen, with this secret, and waits for a text.
+fn attach_by_prompt(address: &str, secret: &str, expected: &str) -> PtyTerminal {
+    let variables = [("LOOPSCOPE_PROBE_TCP_SECRET", secret)];
+    let mut terminal = PtyTerminal::start_with(env!("CARGO_BIN_EXE_loopscope"), &[], &variables, 120, 40);
+    terminal.wait_for_text("choose a workload");
+    terminal.press("A");
+    terminal.wait_for_text("probe://HOST:PORT");
+    terminal.press("\x15");
+    terminal.press(&format!("{address}\r"));
+    terminal.wait_for_text(expected);
+    terminal
+}
+
+#[test]
+fn prompt_attaches_over_tcp() {
+    let app = TcpApp::start("tcp-prompt");
+    // Another program, which says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent_address = format!("probe://{}", silent.local_addr().expect("an address"));
+    for (address, secret, expected) in [
+        (app.address.as_str(), SECRET, " LIVE "),
+        (&app.address, "another secret, as long", "the secret is wrong"),
+        (&app.address, "short", "the secret has 5 bytes"),
+        (&silent_address, SECRET, "CONNECTING"),
+    ] {
+        let mut terminal = attach_by_prompt(address, secret, expected);
+        // A prompt takes characters as text.
+        terminal.press(if expected.contains("5 bytes") { "\x03" } else { "q" });
+        let code = terminal.wait_for_exit();
+        assert_eq!(code, u32::from(expected.contains("wrong")), "{address} {secret}");
+        terminal.assert_restored();
+    }
 }

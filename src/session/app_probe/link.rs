@@ -1,6 +1,8 @@
 //! The connection to a program with the probe: two threads that read and write its socket.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use loopscope_probe::protocol::{CommandKind, write_frame};
@@ -21,9 +23,37 @@ const COMMANDS_MAX: usize = 64;
 /// A connection.
 #[derive(Debug)]
 pub struct ProbeLink {
-    socket: ProbeSocket,
+    shared: Arc<LinkState>,
     chunks: Receiver<Vec<u8>>,
     commands: Sender<Vec<u8>>,
+}
+
+/// What the threads of a connection share with it.
+#[derive(Debug, Default)]
+struct LinkState {
+    /// `None` until it is connected.
+    socket: Mutex<Option<ProbeSocket>>,
+    /// Why it could not be connected.
+    problem: OnceLock<String>,
+    /// The session has ended.
+    is_closed: AtomicBool,
+}
+
+impl LinkState {
+    fn socket(&self) -> MutexGuard<'_, Option<ProbeSocket>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the socket and returns another handle of it; `None` if the session has ended meanwhile.
+    fn connected(&self, socket: ProbeSocket) -> io::Result<Option<ProbeSocket>> {
+        socket.set_blocking()?;
+        socket.set_read_timeout(None)?;
+        let input = socket.try_clone()?;
+        let mut slot = self.socket();
+        *slot = Some(socket);
+        // Either this finds that the session has ended, or its end finds the socket.
+        Ok((!self.is_closed.load(Ordering::SeqCst)).then_some(input))
+    }
 }
 
 /// What a connection has for the session.
@@ -41,37 +71,48 @@ impl ProbeLink {
     /// Starts the threads of a connection. `wakeup` is signalled for each chunk and at the end.
     ///
     /// # Errors
-    /// Returns an error if a thread cannot be created, or the socket cannot be shared with it.
+    /// Returns an error if a thread cannot be created.
     pub fn start(socket: impl Into<ProbeSocket>, wakeup: Sender<()>) -> io::Result<Self> {
         let socket = socket.into();
-        socket.set_blocking()?;
-        socket.set_read_timeout(None)?;
+        Self::connect(move || Ok(socket), wakeup)
+    }
+
+    /// Connects by `open`, on a thread. If that fails, the connection closes, and [`Self::problem`] says why.
+    ///
+    /// # Errors
+    /// Returns an error if a thread cannot be created.
+    pub fn connect(
+        open: impl FnOnce() -> Result<ProbeSocket, String> + Send + 'static,
+        wakeup: Sender<()>,
+    ) -> io::Result<Self> {
         let (chunk_sender, chunks) = bounded(CHUNKS_MAX);
         let (commands, command_receiver) = bounded::<Vec<u8>>(COMMANDS_MAX);
-        let input = socket.try_clone()?;
+        let shared = Arc::new(LinkState::default());
+        let state = Arc::clone(&shared);
         std::thread::Builder::new().name("loopscope-probed".into()).spawn(move || {
-            let mut buffer = vec![0; READ_BYTES];
-            loop {
-                match (&input).read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(read) if chunk_sender.send(buffer[..read].to_vec()).is_err() => break,
-                    Ok(_) => drop(wakeup.try_send(())),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(_) => break,
-                }
+            let connected = open().and_then(|socket| {
+                let input = state.connected(socket).map_err(|error| error.to_string())?;
+                input.map(|input| write_commands(&input, command_receiver).map(|()| input)).transpose()
+            });
+            match connected {
+                Ok(Some(input)) => read_chunks(&input, &chunk_sender, &wakeup),
+                Ok(None) => {}
+                Err(problem) => drop(state.problem.set(problem)),
             }
             drop(chunk_sender);
             let _ = wakeup.try_send(());
         })?;
-        let output = socket.try_clone()?;
-        std::thread::Builder::new().name("loopscope-command".into()).spawn(move || {
-            for frame in command_receiver {
-                if (&output).write_all(&frame).is_err() {
-                    break;
-                }
-            }
-        })?;
-        Ok(Self { socket, chunks, commands })
+        Ok(Self { shared, chunks, commands })
+    }
+
+    /// Returns whether it is connected, or was.
+    pub fn is_connected(&self) -> bool {
+        self.shared.socket().is_some()
+    }
+
+    /// Returns why it could not be connected.
+    pub fn problem(&self) -> Option<&str> {
+        self.shared.problem.get().map(String::as_str)
     }
 
     /// Takes what has arrived.
@@ -94,7 +135,36 @@ impl ProbeLink {
 
 impl Drop for ProbeLink {
     fn drop(&mut self) {
+        self.shared.is_closed.store(true, Ordering::SeqCst);
         // Ends both threads, and the program resumes.
-        self.socket.shutdown();
+        self.shared.socket().iter().for_each(ProbeSocket::shutdown);
     }
+}
+
+fn read_chunks(mut input: &ProbeSocket, chunks: &Sender<Vec<u8>>, wakeup: &Sender<()>) {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) if chunks.send(buffer[..read].to_vec()).is_err() => return,
+            Ok(_) => drop(wakeup.try_send(())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Starts the thread that writes commands.
+fn write_commands(socket: &ProbeSocket, commands: Receiver<Vec<u8>>) -> Result<(), String> {
+    let start = || {
+        let output = socket.try_clone()?;
+        std::thread::Builder::new().name("loopscope-command".into()).spawn(move || {
+            for frame in commands {
+                if (&output).write_all(&frame).is_err() {
+                    return;
+                }
+            }
+        })
+    };
+    start().map(drop).map_err(|error| error.to_string())
 }

@@ -111,6 +111,11 @@ impl ProbeStream {
         self.end.as_ref()
     }
 
+    /// Returns whether its connection is still being made.
+    pub fn is_connecting(&self) -> bool {
+        matches!(&self.input, StreamInput::Link(link) if !link.is_connected())
+    }
+
     /// Returns the number of bytes read of a file.
     pub fn bytes_read(&self) -> u64 {
         if let StreamInput::File { bytes_read, .. } = self.input { bytes_read } else { 0 }
@@ -162,6 +167,9 @@ impl ProbeStream {
             StreamInput::Link(link) => match link.take() {
                 LinkInput::Bytes(bytes) => bytes,
                 LinkInput::Empty => return Ok(false),
+                LinkInput::Closed if link.problem().is_some() => {
+                    return Err(StreamEnd::Failed(link.problem().unwrap_or_default().to_owned()));
+                }
                 LinkInput::Closed if self.decoder.has_ended() => return Err(StreamEnd::Complete),
                 LinkInput::Closed if self.decoder.has_begun() || self.decoder.hello().is_none() => {
                     return Err(StreamEnd::Closed);
