@@ -577,6 +577,11 @@ fn other_users_apps_are_not_listed() {
     chown(&app.runtime_folder.0, Some(OTHER_USER), None).expect("root may");
     let listed = |pid: u32| app.loopscope(&["doctor", &format!("pid:{pid}")]).0 == Some(0);
     assert!(listed(own));
+    // A socket of another user, although this user's process listens on it.
+    let own_socket = sockets.join(format!("{own}.sock"));
+    chown(&own_socket, Some(OTHER_USER), None).expect("root may");
+    assert!(!listed(own));
+    chown(&own_socket, Some(0), None).expect("root may");
     // The folder of another user.
     chown(&sockets, Some(OTHER_USER), None).expect("root may");
     let (code, _, errors) = app.loopscope(&["attach", "--headless"]);

@@ -1,6 +1,6 @@
 //! Attaching over TCP.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use loopscope_probe::handshake::{NONCE_BYTES, OPENING, PROOF_BYTES, Side, new_nonce, proof};
@@ -149,6 +149,9 @@ fn silent_peers_are_closed_and_block_nothing() {
     // More than may be there at one time: the last ones are closed at once.
     let mut crowd: Vec<_> = (0..40).map(|_| connect(&server)).collect();
     assert_eq!(bytes_until_closed(crowd.last_mut().expect("the last one")), 0);
+    crowd[0].set_nonblocking(true).expect("a socket");
+    let first = crowd[0].read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(first, Err(ErrorKind::WouldBlock), "the first one is still there");
     drop(crowd);
     // The others are noticed to be gone one after the other.
     loop {
