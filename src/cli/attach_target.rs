@@ -44,7 +44,7 @@ pub(super) struct AttachOptions {
 pub(super) struct SecretArgs {
     /// Read the secret for probe://HOST:PORT from this file
     ///
-    /// By default from the file that LOOPSCOPE_PROBE_TCP_SECRET_FILE names, or from LOOPSCOPE_PROBE_TCP_SECRET.
+    /// By default from LOOPSCOPE_PROBE_TCP_SECRET, or from the file that LOOPSCOPE_PROBE_TCP_SECRET_FILE names.
     #[arg(long = "secret-file", value_name = "FILE")]
     file: Option<PathBuf>,
 }

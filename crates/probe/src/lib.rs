@@ -42,7 +42,8 @@
 //! new resources are entered into a table, so that a later attach knows them.
 //!
 //! The probe contains no `unsafe` code. It starts a thread `loopscope-probe` that listens on a Unix socket of mode 0600,
-//! and one or two more while loopscope is attached. If loopscope ends or does not read, the program goes on; what does not
+//! one more for each of the flight recorder, a signal and TCP, if they are asked for, and one or two more while loopscope
+//! is attached. If loopscope ends or does not read, the program goes on; what does not
 //! fit into the memory limit is dropped and counted.
 
 // Without the hooks for tasks, what serves them only is unused.

@@ -101,6 +101,10 @@ impl Drop for Program {
     }
 }
 
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("file").permissions().mode() & 0o777
+}
+
 fn read(path: &Path) -> Stream {
     let bytes = std::fs::read(path).expect("file");
     let mut rest = bytes.strip_prefix(FILE_MAGIC).expect("magic");
@@ -125,6 +129,7 @@ fn dumps_to_a_file_at_panics_and_to_a_peer() {
     let stream = read(&program.path("dump"));
     stream.check();
     assert_eq!(polls(&stream, first), 1_000);
+    assert_eq!(mode(&program.path("dump")), 0o600);
 
     // A peer attaches and goes: the recorder keeps what is seen meanwhile.
     let mut connection = program.connect();
@@ -173,7 +178,6 @@ fn a_signal_writes_a_new_file_each_time() {
     let first = program.carry_out("1000");
     program.send_signal(Signal::USR1);
     let files = program.dumps(1);
-    let mode = |path: &Path| std::fs::metadata(path).expect("file").permissions().mode() & 0o777;
     assert_eq!((mode(&files[0]), mode(&program.path("dumps"))), (0o600, 0o700));
     let name = files[0].file_name().expect("name").to_string_lossy().into_owned();
     assert!(name.starts_with("suite-") && name.contains(&format!("-{}-2", program.child.id())), "{name}");
