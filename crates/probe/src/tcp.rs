@@ -20,8 +20,8 @@ const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
 /// Peers that may be about to prove that they know the secret. Further ones are closed.
 const UNPROVEN_MAX: usize = 16;
 
-/// After this many milliseconds without an acknowledgement, the system ends a connection. A program that is paused by a
-/// peer which has vanished resumes then.
+/// After this many milliseconds without an acknowledgement, Linux ends a connection. A program that is paused by a peer
+/// which has vanished resumes then. A peer that is only slow, or suspended, still acknowledges.
 const UNACKNOWLEDGED_MS_MAX: u32 = 60_000;
 
 /// How long to wait after an error such as too many open files.
