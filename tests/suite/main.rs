@@ -35,6 +35,7 @@ mod language;
 mod layering;
 mod module_graph;
 mod pages;
+mod probe_control;
 mod probe_order;
 mod probe_ring;
 mod probe_stream;

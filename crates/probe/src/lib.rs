@@ -55,6 +55,7 @@ mod control;
 mod events;
 mod gate;
 mod hello;
+mod hold;
 mod hooks;
 #[cfg(feature = "layer")]
 mod layer;

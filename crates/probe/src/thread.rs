@@ -113,6 +113,8 @@ pub(crate) struct ThreadState {
     pub(crate) was_panicking: Cell<bool>,
     /// The task that panicked outside of such a poll, while its future was dropped; or 0.
     pub(crate) panicked_task: Cell<u64>,
+    /// The task whose poll did not run its future because it is held, of a runtime without hooks; or 0.
+    pub(crate) suppressed_task: Cell<u64>,
     /// The task whose future was dropped outside of such a poll and whose end a hook will report; or 0.
     pub(crate) closed_task: Cell<u64>,
     /// The closure of the blocking pool that ran last.
@@ -137,6 +139,7 @@ thread_local! {
             outer_polls: RefCell::new(Vec::new()),
             was_panicking: Cell::new(false),
             panicked_task: Cell::new(0),
+            suppressed_task: Cell::new(0),
             closed_task: Cell::new(0),
             blocking: Cell::new(BlockingRun::NONE),
             entered: RefCell::new(Vec::new()),
@@ -205,6 +208,12 @@ impl ThreadState {
         }
     }
 
+    /// Notes that this thread is no worker any more, although tokio still says so until the poll under way has ended.
+    #[cold]
+    pub(crate) fn leave_worker(&self) {
+        self.set_worker(0, || 0);
+    }
+
     #[cold]
     fn change_worker(&self, worker: u32, runtime: u32) {
         self.worker.set((worker, runtime));
@@ -217,6 +226,11 @@ impl ThreadState {
     #[inline]
     pub(crate) fn set_polling(&self, task: u64) {
         self.polling.get_or_init(crate::gate::add_thread).store(task, Ordering::Relaxed);
+    }
+
+    /// Returns which task the thread polls, or 0.
+    pub(crate) fn polling(&self) -> u64 {
+        self.polling.get().map_or(0, |polling| polling.load(Ordering::Relaxed))
     }
 
     /// Notes that the thread has entered the span of a resource or operation.

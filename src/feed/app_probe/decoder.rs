@@ -111,6 +111,11 @@ impl AppProbeDecoder {
         self.replay.tasks.get(number).map(|task| task.id)
     }
 
+    /// Returns how long all pauses that ended took, in nanoseconds. Loop time is without them.
+    pub fn paused_ns(&self) -> u64 {
+        self.replay.clock.paused_ns()
+    }
+
     /// Returns loop time at a time of the system's clock, in nanoseconds since 1970. The two clocks may drift apart by a
     /// little.
     pub fn loop_time_at(&self, epoch_ns: u64) -> Nanos {

@@ -70,7 +70,13 @@ impl RemoteGate {
     pub fn hit(&self, at: Nanos, task: impl Fn(u64) -> Option<TaskId>) -> Option<BreakpointHit> {
         let text = self.reply.hit.as_ref().filter(|_| self.reply.is_paused)?;
         let breakpoint = text.parse().ok()?;
-        Some(BreakpointHit { breakpoint, task: task(self.reply.task), at, duration_ns: 0, finding: "" })
+        Some(BreakpointHit {
+            breakpoint,
+            task: task(self.reply.task),
+            at,
+            duration_ns: self.reply.poll_ns,
+            finding: "",
+        })
     }
 
     /// Translates a command for the program; `None` if there is nothing to send. `number` maps to the program's ids.

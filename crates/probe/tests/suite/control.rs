@@ -162,7 +162,7 @@ fn holds_releases_and_cancels_tasks() {
     let count = |kind| stream.of_kind(kind).filter(|event| event.subject == task).count();
     assert_eq!((count(RecordKind::Held), count(RecordKind::Released)), (1, 1));
     let error = refuse(&mut connection, &mut stream, &Command::Hold { task });
-    assert!(error.contains("does not live"), "{error}");
+    assert!(error.contains("has ended"), "{error}");
 
     let task = pause_before(&mut server, &mut connection, &mut stream, 100);
     assert_eq!(connection.command(&mut stream, &Command::Cancel { task }).error, None);
