@@ -84,6 +84,7 @@ async fn be_slow(requests: Arc<Notify>) {
     loop {
         requests.notified().await;
         std::thread::sleep(Duration::from_millis(40));
+        tokio::task::yield_now().await;
     }
 }
 

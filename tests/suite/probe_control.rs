@@ -145,11 +145,8 @@ impl ControlledApp {
     /// Sends a command that lets the paused program run for a limited time, and waits for the next pause.
     #[track_caller]
     fn step(&mut self, command: SessionCommand) {
-        let pauses = self.session.trace().pauses_since(0).1;
         self.session.command(command);
-        self.until("the end of the step", |session| {
-            session.trace().pauses_since(0).1 > pauses && session.status().phase == RunPhase::Paused
-        });
+        self.until_phase(RunPhase::Paused);
     }
 
     /// Returns the task that the program calls `name`.

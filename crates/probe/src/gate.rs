@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use crate::breakpoint::{Breakpoint, Condition};
 use crate::events::{self, GATED, flags, set_flag};
 use crate::protocol::Reply;
-use crate::record::RecordKind;
-use crate::thread::ThreadState;
+use crate::record::{Record, RecordKind};
+use crate::thread::{self, ThreadState};
 use crate::{clock, collector, hold, live, spawn};
 
 /// What the gate does with polls.
@@ -25,6 +25,15 @@ enum Mode {
     StepToTask(u64),
 }
 
+/// Why the program pauses, as the argument of [`RecordKind::Paused`].
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum PauseCause {
+    User = 0,
+    Step = 1,
+    Breakpoint = 2,
+}
+
 struct GateState {
     mode: Mode,
     /// The task whose poll a step has let pass and that is polled now, or 0.
@@ -37,6 +46,8 @@ struct GateState {
     poll_ns: u64,
     /// The pause was reported as complete.
     is_paused: bool,
+    /// 1, and 1 more for each command of the connection to continue or to step.
+    continues: u64,
 }
 
 static STATE: Mutex<GateState> = Mutex::new(GateState {
@@ -47,6 +58,7 @@ static STATE: Mutex<GateState> = Mutex::new(GateState {
     task: 0,
     poll_ns: 0,
     is_paused: false,
+    continues: 1,
 });
 
 static CHANGED: Condvar = Condvar::new();
@@ -134,11 +146,11 @@ pub(crate) fn after_poll(task: u64, ticks: u64) {
         Mode::StepPolls(polls) if state.stepping == task => {
             state.stepping = 0;
             if polls == 0 {
-                pause(&mut state, task);
+                pause(&mut state, task, PauseCause::Step);
             }
             CHANGED.notify_all();
         }
-        Mode::StepToTask(wanted) if wanted == task => pause(&mut state, task),
+        Mode::StepToTask(wanted) if wanted == task => pause(&mut state, task, PauseCause::Step),
         _ => {}
     }
 }
@@ -177,22 +189,24 @@ fn check_breakpoints(state: &mut GateState, (task, poll_ns): (u64, u64), is_met:
     let Some(text) = hit.map(|breakpoint| breakpoint.text.clone()) else { return false };
     state.hit = Some(text);
     state.poll_ns = poll_ns;
-    pause(state, task);
+    pause(state, task, PauseCause::Breakpoint);
     true
 }
 
 /// Closes the gate. `task` is where the program pauses, or 0.
-fn pause(state: &mut GateState, task: u64) {
+fn pause(state: &mut GateState, task: u64, cause: PauseCause) {
     state.mode = Mode::Closed;
     state.task = task;
     state.is_paused = false;
-    events::write(RecordKind::Paused, task);
+    let paused = Record::new(RecordKind::Paused, clock::ticks(), task);
+    let _ = thread::with(|thread| thread.write([paused, Record::argument(cause as u64)]));
     collector::add_reply(reply(state));
 }
 
 /// Opens the gate as far as `mode` says.
 fn resume(state: &mut GateState, mode: Mode) {
     let was_closed = state.mode != Mode::Open;
+    state.continues += 1;
     (state.mode, state.stepping, state.task, state.hit, state.is_paused) = (mode, 0, 0, None, false);
     state.poll_ns = 0;
     if was_closed {
@@ -215,6 +229,7 @@ fn reply(state: &GateState) -> Reply {
         hit: state.hit.clone(),
         task: state.task,
         poll_ns: state.poll_ns,
+        continues: state.continues,
         error: None,
     }
 }
@@ -230,7 +245,7 @@ pub(crate) fn close() {
     set_flag(GATED, true);
     if state.mode != Mode::Closed {
         state.hit = None;
-        pause(&mut state, 0);
+        pause(&mut state, 0, PauseCause::User);
     }
 }
 
@@ -241,11 +256,9 @@ pub(crate) fn open() {
     update_flag(&state);
 }
 
-/// Lets this many polls pass, then closes.
+/// Lets this many polls pass, at least one, then closes.
 pub(crate) fn step_polls(count: u32) {
-    if count > 0 {
-        step(Mode::StepPolls(count));
-    }
+    step(Mode::StepPolls(count.max(1)));
 }
 
 /// Lets all polls pass until a task was polled, then closes.
@@ -271,6 +284,7 @@ pub(crate) fn reset() {
     let mut state = lock(&STATE);
     state.breakpoints.clear();
     resume(&mut state, Mode::Open);
+    state.continues = 1;
     update_flag(&state);
 }
 

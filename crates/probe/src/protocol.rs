@@ -269,6 +269,10 @@ pub struct Reply {
     /// How long the poll took that hit the breakpoint `poll > DURATION`, in nanoseconds; 0 otherwise.
     #[serde(default)]
     pub poll_ns: u64,
+    /// 1, and 1 more for each command of this connection to continue or to step that was carried out. A reply from before a
+    /// command is thus recognized. 0 if the program does not count.
+    #[serde(default)]
+    pub continues: u64,
     /// Why the last command could not be carried out.
     pub error: Option<String>,
 }

@@ -10,7 +10,7 @@ use super::frame_reader::{FrameReader, ProbeError, ProbeFrame};
 use super::replay::{ReplayCounts, StreamReplay};
 use super::thread_merger::ThreadMerger;
 use super::timed_record::TimedRecord;
-use crate::trace::{Event, Nanos, PauseReason, TaskId};
+use crate::trace::{Event, Nanos, TaskId};
 
 /// Records of the snapshot, and records of threads that precede its end. Further ones are skipped.
 const EARLY_RECORDS_MAX: usize = 1 << 21;
@@ -128,9 +128,9 @@ impl AppProbeDecoder {
         self.replies.pop_front()
     }
 
-    /// Sets why the next pause will have happened.
-    pub fn set_pause_reason(&mut self, reason: PauseReason) {
-        self.replay.pause_reason = Some(reason);
+    /// Names the breakpoint that has paused the program. The record of the pause may follow.
+    pub fn set_breakpoint(&mut self, text: &str) {
+        self.replay.breakpoint = Some(text.into());
     }
 
     /// Returns the number of records that were decoded.
