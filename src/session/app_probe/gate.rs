@@ -100,6 +100,9 @@ impl RemoteGate {
             SessionCommand::Hold(task) => of_task(task, |task| Command::Hold { task }),
             SessionCommand::Release(task) => of_task(task, |task| Command::Release { task }),
             SessionCommand::Cancel(task) => of_task(task, |task| Command::Cancel { task }),
+            SessionCommand::AddBreakpoint(Breakpoint::LongWait(..)) => {
+                Err("`wait` breakpoints work only in workloads: waits of an app are not watched")
+            }
             SessionCommand::AddBreakpoint(breakpoint) => {
                 if self.breakpoints.len() < BREAKPOINTS_MAX && !self.breakpoints.contains(&breakpoint) {
                     self.breakpoints.push(breakpoint);
