@@ -36,6 +36,7 @@ mod layering;
 mod module_graph;
 mod pages;
 mod probe_control;
+mod probe_hostile;
 mod probe_kills;
 mod probe_order;
 mod probe_ring;

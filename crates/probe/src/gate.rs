@@ -206,7 +206,7 @@ fn pause(state: &mut GateState, task: u64, cause: PauseCause) {
 /// Opens the gate as far as `mode` says.
 fn resume(state: &mut GateState, mode: Mode) {
     let was_closed = state.mode != Mode::Open;
-    state.continues += 1;
+    state.continues = state.continues.saturating_add(1);
     (state.mode, state.stepping, state.task, state.hit, state.is_paused) = (mode, 0, 0, None, false);
     state.poll_ns = 0;
     if was_closed {

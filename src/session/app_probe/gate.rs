@@ -125,7 +125,7 @@ impl RemoteGate {
         match translated {
             Ok(sent) => {
                 if command.resumes_loop() {
-                    self.continues += 1;
+                    self.continues = self.continues.saturating_add(1);
                     self.reply = self.current(self.reply.clone());
                 }
                 Some(sent)
