@@ -19,6 +19,9 @@ const MEMORY_BYTES: usize = 8 << 20;
 /// Messages of one kind.
 const MESSAGES: u64 = 20_000;
 
+/// Adds the message of this number to a stream.
+type Flood = dyn Fn(ProbeStreamBuilder, u64) -> ProbeStreamBuilder;
+
 fn text(number: u64) -> String {
     format!("\u{1b}[2J{number}{}", "x".repeat(300))
 }
@@ -61,7 +64,7 @@ fn floods_of_messages_are_bounded() {
     let site = |number: u64| {
         Definition::Site(Site { id: number, kind: "task".to_owned(), name: text(number), ..Site::default() })
     };
-    let floods: [(&str, Box<dyn Fn(ProbeStreamBuilder, u64) -> ProbeStreamBuilder>); 6] = [
+    let floods: [(&str, Box<Flood>); 6] = [
         ("replies", Box::new(move |stream, number| stream.json(FrameKind::Reply, &reply(number)))),
         ("threads", Box::new(move |stream, number| stream.json(FrameKind::Definition, &thread(number)))),
         ("sites", Box::new(move |stream, number| stream.json(FrameKind::Definition, &site(number)))),

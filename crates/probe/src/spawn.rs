@@ -53,7 +53,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Spawns a task as [`tokio::spawn`] does, and makes it possible to hold and to cancel it from loopscope.
 ///
 /// That needs permission, by [`allow_control`](crate::Guard::allow_control) or by a start with `loopscope exec`; it must
-/// be there when the task is spawned. Tasks that are spawned in any other way can be paused together with all others, but neither held nor cancelled.
+/// be there when the task is spawned. Tasks that are spawned in any other way cannot be cancelled, and can be held only on a
+/// multi-threaded runtime with [hooks](crate::runtime), four at one time.
 ///
 /// # Panics
 /// Panics outside of a runtime, as [`tokio::spawn`] does.
