@@ -1,13 +1,14 @@
 //! A program with the probe that permits control. It counts its polls itself. Each line on its standard input is a command,
 //! which a thread answers that no pause stops.
 //!
-//! Usage: `controlled WORKERS hooks|spans|attribute`, where 0 workers are a current-thread runtime, and `attribute` is
-//! `#[tokio::main]` with two workers. Commands:
+//! Usage: `controlled WORKERS hooks|spans|attribute|exhausted`, where 0 workers are a current-thread runtime, `attribute` is
+//! `#[tokio::main]` with two workers, and `exhausted` is `hooks` without a free thread in the blocking pool. Commands:
 //!
 //! - `counts`: `NAME LINE POLLS` of each task, in one line, and of the blocking closure its steps so far. Tasks that `tokio`
 //!   cannot name are known by the line that spawns them.
 //! - `long`: the task `slow` is polled for 40 ms
 //! - `deadlock`: two tasks wait for each other's lock
+//! - `nest`: the task `nested` blocks on futures of its own
 //! - `end`: the program ends
 
 use std::future::Future;
@@ -35,12 +36,12 @@ static BLOCKING_STEPS: AtomicU64 = AtomicU64::new(0);
 
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
-struct CountPolls<F> {
+struct PollCounter<F> {
     future: Pin<Box<F>>,
     polls: Arc<AtomicU64>,
 }
 
-impl<F: Future> Future for CountPolls<F> {
+impl<F: Future> Future for PollCounter<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -49,9 +50,9 @@ impl<F: Future> Future for CountPolls<F> {
     }
 }
 
-fn counted<F: Future>(future: F) -> (CountPolls<F>, Arc<AtomicU64>) {
+fn counted<F: Future>(future: F) -> (PollCounter<F>, Arc<AtomicU64>) {
     let polls = Arc::new(AtomicU64::new(0));
-    (CountPolls { future: Box::pin(future), polls: polls.clone() }, polls)
+    (PollCounter { future: Box::pin(future), polls: polls.clone() }, polls)
 }
 
 fn register(name: &str, line: u32, polls: Arc<AtomicU64>) {
@@ -96,6 +97,20 @@ async fn echo(listener: tokio::net::TcpListener) {
     }
 }
 
+/// Blocks on further futures in its polls, on this runtime and on another one.
+async fn nest() {
+    loop {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::task::block_in_place(|| {
+            let runtime = tokio::runtime::Handle::current();
+            runtime.block_on(tokio::task::yield_now());
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let other = loopscope_probe::runtime(&mut builder).build().expect("a runtime");
+            other.block_on(async { tokio::spawn(tokio::task::yield_now()).await.expect("completes") });
+        });
+    }
+}
+
 fn deadlock() {
     let locks = [Arc::new(tokio::sync::Mutex::new(())), Arc::new(tokio::sync::Mutex::new(()))];
     let barrier = Arc::new(Barrier::new(2));
@@ -129,6 +144,7 @@ async fn serve(mut commands: mpsc::UnboundedReceiver<String>) {
         match command.as_str() {
             "long" => slow.notify_one(),
             "deadlock" => deadlock(),
+            "nest" => spawn_plain("nested", nest()),
             _ => break,
         }
     }
@@ -165,7 +181,7 @@ async fn with_attribute(commands: mpsc::UnboundedReceiver<String>) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [workers, set_up] = arguments.as_slice() else { panic!("controlled WORKERS hooks|spans|attribute") };
+    let [workers, set_up] = arguments.as_slice() else { panic!("controlled WORKERS SET-UP") };
     let workers: usize = workers.parse().expect("a number of workers");
     // It must be permitted before loopscope is connected.
     let _probe = loopscope_probe::builder().allow_control().init();
@@ -181,8 +197,11 @@ fn main() {
         if workers > 0 {
             builder.worker_threads(workers);
         }
-        if set_up == "hooks" {
+        if set_up == "hooks" || set_up == "exhausted" {
             loopscope_probe::runtime(&mut builder);
+        }
+        if set_up == "exhausted" {
+            builder.max_blocking_threads(1);
         }
         let runtime = builder.enable_all().build().expect("a runtime");
         runtime.block_on(main_future(commands));

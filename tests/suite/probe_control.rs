@@ -449,3 +449,45 @@ fn loss_of_loopscope_releases_everything() {
         app.end();
     }
 }
+
+#[test]
+fn hold_needs_a_free_thread() {
+    let mut app = ControlledApp::start(("2", "exhausted"), "exhausted");
+    let plain = app.task("plain-0");
+    let refusal = app.refusal(SessionCommand::Hold(plain));
+    assert!(refusal.contains("no thread of the blocking pool is free"), "{refusal}");
+    app.until("no hold", |session| session.trace().task(plain).is_some_and(|task| !task.is_held()));
+    app.until_polled("plain-0", 20);
+    app.until_polled("plain-1", 20);
+    app.end();
+}
+
+/// A task whose poll contains polls of other futures can be stopped, stepped and held.
+#[test]
+fn nested_polls_do_not_get_stuck() {
+    for set_up in [("2", "hooks"), ("4", "hooks"), ("2", "spans")] {
+        let mut app = ControlledApp::start(set_up, "nested");
+        app.tell("nest");
+        app.until("the task", |session| session.trace().tasks().iter().any(|task| task.name() == "nested"));
+        app.until_polled("nested", 5);
+        let nested = app.task("nested");
+        for _ in 0..5 {
+            app.session.command(SessionCommand::Pause);
+            app.step(SessionCommand::StepToTask(nested));
+            app.step(SessionCommand::StepPolls(20));
+            app.resume();
+            app.until_polled("nested", 2);
+        }
+        if set_up.1 == "hooks" {
+            app.session.command(SessionCommand::Hold(nested));
+            app.until("the hold", |session| session.trace().task(nested).is_some_and(|task| task.is_held()));
+            app.until_polled("plain-0", 20);
+            let held = app.polls("nested");
+            app.until_polled("plain-0", 20);
+            assert!(app.polls("nested") <= held + 1, "{set_up:?}");
+            app.session.command(SessionCommand::Release(nested));
+            app.until_polled("nested", 5);
+        }
+        app.end();
+    }
+}

@@ -53,12 +53,15 @@ pub(crate) fn enter(thread: &ThreadState, span: u64) {
         thread.hooked.state.set(state + u32::from(is_counted));
     } else if is_recording() && !has_hooks(span) {
         let is_gated = flags() & GATED != 0;
+        let is_inside = thread.begin_inner_poll();
         if is_gated && !is_drop(thread, span) {
             // Without a hook, only `spawn` holds tasks.
             gate::before_poll(thread, number_of(span));
         }
         thread.set_polling(number_of(span));
-        if thread.hooked.task.get() == 0 {
+        thread.recording.set(crate::events::recording());
+        // The records of a poll, with those inside it, stay on one thread id.
+        if !is_inside {
             crate::hooks::note_worker(thread);
         }
         write(thread, RecordKind::Enter, number_of(span));
@@ -93,7 +96,7 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
     if is_recording() && !has_hooks(span) {
         let is_suppressed = flags() & HOLDING != 0 && thread.suppressed_task.replace(0) == task;
         write(thread, exit_kind(has_panicked, is_suppressed), task);
-        thread.set_polling(thread.hooked.task.get());
+        thread.end_inner_poll();
         if is_suppressed {
             thread.last_exit.set((0, 0));
             after_suppressed_poll(task);
@@ -235,17 +238,17 @@ fn pass_gate(thread: &ThreadState, task: u64) -> bool {
 pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
     let flags = flags();
     let (mut start_ticks, mut is_worker) = (0, true);
+    let mut state = if thread.begin_inner_poll() { poll_state::INSIDE } else { 0 };
     if flags & (GATED | HOLDING) != 0 {
         is_worker = pass_gate(thread, task);
         start_ticks = clock::ticks();
     }
     thread.set_polling(task);
-    let mut state = 0;
     if thread.hooked.task.get() != 0
         && let Ok(mut outer_polls) = thread.outer_polls.try_borrow_mut()
     {
         outer_polls.push(thread.hooked.get());
-        state = poll_state::NESTED;
+        state |= poll_state::NESTED;
     }
     thread.hooked.set((task, state, start_ticks));
     if flags & RECORDING != 0 {
@@ -328,7 +331,11 @@ fn end_unusual_poll(thread: &ThreadState, task: u64, state: u32) {
     let outer = thread.outer_polls.try_borrow_mut().ok();
     let outer = outer.filter(|_| has(poll_state::NESTED)).and_then(|mut outer_polls| outer_polls.pop());
     thread.hooked.set(outer.unwrap_or_default());
-    thread.set_polling(thread.hooked.task.get());
+    if has(poll_state::INSIDE) {
+        thread.end_inner_poll();
+    } else {
+        thread.set_polling(0);
+    }
 }
 
 /// Notes that the current poll of a task did not run its future, because the task is held.
