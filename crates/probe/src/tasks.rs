@@ -214,19 +214,29 @@ pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() 
     }
 }
 
+/// Blocks the thread while a hook holds the task. Returns whether it still is the worker that it was.
+#[cfg(tokio_unstable)]
+fn wait_until_released(thread: &ThreadState, task: u64) -> bool {
+    let is_worker = !crate::hold::is_held_now(task) || crate::hold::block(task);
+    if !is_worker {
+        thread.leave_worker();
+    }
+    is_worker
+}
+
+/// Returns that the thread still is the worker that it was: without hooks, nothing is held here.
+#[cfg(not(tokio_unstable))]
+fn wait_until_released(_: &ThreadState, _: u64) -> bool {
+    true
+}
+
 /// Stops the thread before a poll until the task is not held and the gate lets it pass. Returns whether the thread is still
 /// the worker that it was.
 #[cold]
 fn pass_gate(thread: &ThreadState, task: u64) -> bool {
     let mut is_worker = true;
     loop {
-        #[cfg(tokio_unstable)]
-        if crate::hold::is_held_now(task) {
-            is_worker &= crate::hold::block(task);
-            if !is_worker {
-                thread.leave_worker();
-            }
-        }
+        is_worker &= wait_until_released(thread, task);
         if flags() & GATED == 0 || gate::before_poll(thread, task) {
             return is_worker;
         }
