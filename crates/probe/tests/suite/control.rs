@@ -125,6 +125,8 @@ fn breakpoints_pause_where_they_are_hit() {
     }
     let breakpoints = vec!["poll serve.rs:* > 1ns".to_owned()];
     connection.command(&mut stream, &Command::SetBreakpoints { breakpoints });
+    // Its answer follows, whatever answers were left of earlier commands.
+    refuse(&mut connection, &mut stream, &Command::Release { task: u64::MAX });
     server.start_yielding(3);
     let reply = connection.wait_for_pause(&mut stream);
     assert_eq!(reply.hit.as_deref(), Some("poll serve.rs:* > 1ns"));
