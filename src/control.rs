@@ -16,8 +16,10 @@
 
 mod breakpoint;
 pub mod duration;
+mod feed_cost;
 
 pub use breakpoint::{BREAKPOINT_GRAMMAR, BREAKPOINTS_MAX, Breakpoint, BreakpointHit, TaskPattern};
+pub use feed_cost::measured_cost;
 
 use std::fmt;
 use std::str::FromStr;

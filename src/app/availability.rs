@@ -6,7 +6,7 @@ use super::model::Model;
 use super::page::DashboardPage;
 use crate::session::interface::Session;
 
-use crate::control::{ClockKind, ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind};
+use crate::control::{ClockKind, ConnectionState, ControlLevel, FeedChoice, RunPhase, SessionStatus, SourceKind};
 use crate::trace::Fidelity;
 
 /// Returns why `action` is unavailable in a session with this status; `None` if it is available.
@@ -22,6 +22,9 @@ pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'st
         }
         (action, ControlLevel::Process) if action.is_loop_command() => {
             Some("loopscope does not control this loop; space freezes the view, z stops the whole process")
+        }
+        (action, ControlLevel::ReadOnly) if action.is_loop_command() && is_uncontrolled_app(status) => {
+            Some("no control: the app does not call allow_control(); space freezes the view")
         }
         (action, ControlLevel::ReadOnly) if action.is_loop_command() => {
             Some("loopscope does not control this loop; space freezes the view")
@@ -43,6 +46,12 @@ pub fn unavailable_reason(action: Action, status: &SessionStatus) -> Option<&'st
         },
         _ => None,
     }
+}
+
+/// Whether the session shows a running app with the probe that does not permit control.
+fn is_uncontrolled_app(status: &SessionStatus) -> bool {
+    let is_live = status.connection.as_ref().is_some_and(|connection| connection.state == ConnectionState::Live);
+    is_live && (status.source, status.feed) == (SourceKind::Attach, FeedChoice::Probe)
 }
 
 /// Whether `action` has an effect in `session`, on the page that is shown, at some time of the run. Help and palette list

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus};
+use crate::control::{ConnectionState, ControlLevel, RunPhase, SessionStatus, SourceKind, measured_cost};
 use crate::trace::{Nanos, Pause, PauseReason, Trace};
 
 /// Maximum number of entries; the oldest are evicted first.
@@ -116,6 +116,10 @@ impl SessionLog {
         let note = &connection.note;
         let text = if note.is_empty() { lead } else { format!("{lead}: {note}") };
         self.push(at, level, topic, text);
+        let is_live = connection.state == ConnectionState::Live;
+        if is_live && status.source == SourceKind::Exec && was != Some(std::mem::discriminant(&connection.state)) {
+            self.push(at, LogLevel::Info, LogTopic::Unique, measured_cost(status.feed).to_owned());
+        }
     }
 
     fn log_phase(&mut self, at: Nanos, status: &SessionStatus) {
@@ -195,7 +199,7 @@ fn describe_pause(reason: &PauseReason, control_level: ControlLevel) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ClockKind, ConnectionStatus, FeedChoice, SourceKind, Speed};
+    use crate::control::{ClockKind, ConnectionStatus, FeedChoice, Speed};
 
     #[test]
     fn changing_caveats_take_one_row() {

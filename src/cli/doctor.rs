@@ -8,6 +8,7 @@ use loopscope_probe::protocol::Hello;
 
 use super::attach_target::{AttachTarget, SecretArgs};
 use super::exit::{CliExit, OperationError, to_stdout};
+use crate::control::{FeedChoice, measured_cost};
 use crate::feed::console_health::{ConsoleHealth, HealthCheck, HealthLevel};
 use crate::feed::wire::{ConsoleAddress, ConsoleConnection, DEFAULT_ADDRESS};
 use crate::insight::units::pluralize;
@@ -108,6 +109,7 @@ fn diagnose_probe(name: String, hello: &Result<Box<Hello>, String>) -> Diagnosis
     };
     let has_tasks = pluralize(hello.tasks, "task");
     let mut lines = vec![HealthCheck::ok(format!("the app has the probe {}, and {has_tasks}", hello.probe))];
+    lines.push(HealthCheck::ok(format!("while attached, {}", measured_cost(FeedChoice::Probe))));
     for (cause, remedy) in missing_facts(hello.facts) {
         let level = if hello.facts.polls { HealthLevel::Warning } else { HealthLevel::Error };
         lines.push(HealthCheck { level, cause: cause.to_owned(), remedy: remedy.to_owned() });
@@ -147,6 +149,7 @@ async fn examine(address: &ConsoleAddress) -> Vec<HealthCheck> {
             return lines;
         }
     };
+    lines.push(HealthCheck::ok(measured_cost(FeedChoice::Console)));
     let mut health = ConsoleHealth::default();
     let collect = async {
         let started = Instant::now();

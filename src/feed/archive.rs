@@ -6,7 +6,7 @@
 //! ```
 //! A `HEADER` chunk describes the run, and each `SOURCE_FILE` holds a file that locations refer to. `DELTA` and
 //! `SEALED_BLOCKS` are pieces of the trace in order of time; they are never rewritten. The `TAIL` after them is
-//! everything that still changes; the next one overwrites it.
+//! everything that still changes; the next one overwrites it. A `FEED` chunk corrects the feed of the header.
 //!
 //! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
 //! it lacks its newest end, a few seconds at most. The format version is 4. Version 3, which has no workers, is read as
@@ -35,7 +35,7 @@ mod reader;
 mod writer;
 
 pub use reader::{ArchiveError, OpenedArchive, is_archive, read_archive};
-pub use writer::{ArchiveWriter, encode_beginning};
+pub use writer::{ArchiveWriter, encode_beginning, write_feed};
 
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ const DELTA: u8 = 2;
 const SEALED_BLOCKS: u8 = 3;
 const TAIL: u8 = 4;
 const SOURCE_FILE: u8 = 5;
+/// The feed, if it turned out to be another one than the header says. The last one counts.
+const FEED: u8 = 6;
 
 /// Most source files, and their total size in bytes.
 const SOURCE_FILES_MAX: usize = 256;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interface::Session;
-use crate::control::{BreakpointHit, ConnectionState, ConnectionStatus, RunPhase, SessionCommand, SessionStatus};
+use crate::control::{
+    BreakpointHit, ConnectionState, ConnectionStatus, FeedChoice, RunPhase, SessionCommand, SessionStatus,
+};
 use crate::feed::archive::{self, ArchiveHeader, ArchiveWriter};
 use crate::insight::units::pluralize;
 use crate::trace::Trace;
@@ -39,6 +41,8 @@ pub struct ArchivingSession {
     /// `None` if the file could not be created.
     file: Option<File>,
     head: ArchiveHeader,
+    /// The feed, if it is another one than the header says.
+    feed: Option<FeedChoice>,
     writer: ArchiveWriter,
     /// Encoded chunks that are not yet written.
     buffer: Vec<u8>,
@@ -189,6 +193,7 @@ impl ArchivingSession {
             path,
             file,
             head,
+            feed: None,
             writer: ArchiveWriter::default(),
             buffer: Vec::new(),
             append_offset,
@@ -255,12 +260,18 @@ impl ArchivingSession {
 
     fn write_bytes(&mut self, bytes: &mut Vec<u8>, with_tail: bool) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
+        let status = self.session.status();
         if with_tail {
             self.writer.flush(bytes)?;
+            // Whether a started app has the probe is known once it has connected.
+            let written = self.feed.map_or(self.head.feed.as_str(), |feed| feed.name());
+            if status.feed.name() != written {
+                archive::write_feed(status.feed, bytes)?;
+                self.feed = Some(status.feed);
+            }
         }
         let appended_bytes = bytes.len() as u64;
         if with_tail {
-            let status = self.session.status();
             bytes.extend(self.writer.encode_tail(
                 self.session.trace(),
                 status.outcome.as_ref(),

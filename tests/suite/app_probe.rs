@@ -1,7 +1,9 @@
 //! Streams of programs with the probe, written by hand: order between threads, awaits, owners, gaps, and malicious input.
 
 use loopscope::feed::app_probe::{AppProbeDecoder, ProbeError, is_probe_file};
-use loopscope::trace::{AwaitKind, AwaitOutcome, Event, ResourceKind, TaskId, TaskOutcome, TaskState, WakeSource};
+use loopscope::trace::{
+    AwaitKind, AwaitOutcome, Event, PauseReason, ResourceKind, TaskId, TaskOutcome, TaskState, WakeSource,
+};
 use loopscope_probe::protocol::{FILE_MAGIC, Facts, FrameKind, Hello, Output};
 use loopscope_probe::record::RecordKind::{self, *};
 
@@ -350,7 +352,7 @@ fn pauses_are_cut_out() {
             1,
             &[
                 (Spawn, 10, 1, &[1]),
-                (Paused, 100, 1, NONE),
+                (Paused, 100, 1, &[1]),
                 (Held, 150, 1, NONE),
                 (Released, 160, 1, NONE),
                 (Continued, 1_100, 0, NONE),
@@ -363,6 +365,7 @@ fn pauses_are_cut_out() {
     assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "110 poll", "120 return"]);
     assert_eq!(decoded.trace.pauses().collect::<Vec<_>>(), [100]);
     assert!(decoded.events.contains(&Event::Hold { task: task(1), at: 100 }));
+    assert_eq!(decoded.trace.pauses_since(0).0.map(|pause| &pause.reason).collect::<Vec<_>>(), [&PauseReason::Step]);
 }
 
 #[test]

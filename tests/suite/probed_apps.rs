@@ -648,3 +648,28 @@ fn stopped_apps_do_not_stop_loopscope() {
         assert!(output.status.code() == Some(1) && text.contains("it does not answer: it may be stopped"), "{text}");
     }
 }
+
+/// The archive is opened before it is known whether the app has the probe.
+#[test]
+fn archive_of_exec_names_the_feed() {
+    let folder = TempFolder::new("probe-archive");
+    let (file, app) = (folder.path_of("app.loop"), example_path("probed"));
+    let (file, app) = (file.to_str().expect("text"), app.to_str().expect("text"));
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_loopscope")).args(arguments).output().expect("loopscope runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        assert!(output.status.success(), "{}", text(output.stderr));
+        (text(output.stdout), text(output.stderr))
+    };
+    let command = ["exec", "--headless", "--json", "--record", file, "--", app, "load", "2", "hooks"];
+    let (live, errors) = run(&command);
+    assert!(errors.contains("observed through its probe: the probe adds 104 ns to a poll that yields"), "{errors}");
+    let (text, _) = run(&["open", file, "--headless"]);
+    assert!(text.contains("probe only: counts are not cross-checked"), "{text}");
+    let (archived, _) = run(&["open", file, "--headless", "--json"]);
+    let feeds = |report: &str| serde_json::from_str::<serde_json::Value>(report).expect("JSON")["feeds"].clone();
+    assert_eq!(feeds(&archived), feeds(&live));
+    // The figures are those of the README.
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains("adds to a poll that yields (104 ns) | console-subscriber's layer (702 ns)"));
+}

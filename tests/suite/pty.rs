@@ -148,7 +148,7 @@ fn loop_time(screen: &str) -> String {
     header.split("PAUSED").nth(1).expect("it is paused").trim().to_owned()
 }
 
-fn kill(terminal: &PtyTerminal, signal: &str) {
+pub fn kill(terminal: &PtyTerminal, signal: &str) {
     let process = terminal.child.process_id().expect("it runs").to_string();
     let status = std::process::Command::new("kill").args([signal, &process]).status();
     assert!(status.expect("there is a kill command").success());

@@ -8,8 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use crate::breakpoint::{Breakpoint, Condition};
 use crate::events::{self, GATED, flags, set_flag};
 use crate::protocol::Reply;
-use crate::record::RecordKind;
-use crate::{clock, collector, live};
+use crate::record::{Record, RecordKind};
+use crate::thread::{self, ThreadState};
+use crate::{clock, collector, hold, live, spawn};
 
 /// What the gate does with polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,15 @@ enum Mode {
     StepToTask(u64),
 }
 
+/// Why the program pauses, as the argument of [`RecordKind::Paused`].
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum PauseCause {
+    User = 0,
+    Step = 1,
+    Breakpoint = 2,
+}
+
 struct GateState {
     mode: Mode,
     /// The task whose poll a step has let pass and that is polled now, or 0.
@@ -32,8 +42,12 @@ struct GateState {
     hit: Option<String>,
     /// The task at which the program paused, or 0.
     task: u64,
+    /// How long the poll took that paused the program, in nanoseconds, if that is why.
+    poll_ns: u64,
     /// The pause was reported as complete.
     is_paused: bool,
+    /// 1, and 1 more for each command of the connection to continue or to step.
+    continues: u64,
 }
 
 static STATE: Mutex<GateState> = Mutex::new(GateState {
@@ -42,7 +56,9 @@ static STATE: Mutex<GateState> = Mutex::new(GateState {
     breakpoints: Vec::new(),
     hit: None,
     task: 0,
+    poll_ns: 0,
     is_paused: false,
+    continues: 1,
 });
 
 static CHANGED: Condvar = Condvar::new();
@@ -63,31 +79,58 @@ pub(crate) fn add_thread() -> Arc<AtomicU64> {
     polling
 }
 
-/// Stops the thread before the poll of a task as long as the gate demands it. Call it only if [`GATED`] is set.
+/// Stops the thread before the poll of a task as long as the gate demands it. Returns `false` if the task is to be held
+/// instead. Call it only if [`GATED`] is set.
 #[cold]
-pub(crate) fn before_poll(task: u64) {
+pub(crate) fn before_poll(thread: &ThreadState, task: u64) -> bool {
     let mut state = lock(&STATE);
     // Once the poll has hit a breakpoint, it passes when the gate opens.
     let mut was_hit = false;
     loop {
-        let is_stepping = match state.mode {
-            Mode::Open | Mode::StepToTask(_) => Some(false),
-            Mode::StepPolls(polls) if state.stepping == 0 && polls > 0 => Some(true),
-            Mode::StepPolls(_) | Mode::Closed => None,
-        };
-        if let Some(is_stepping) = is_stepping {
-            if !was_hit {
-                was_hit = check_breakpoints(&mut state, task, |condition| condition == Condition::PollStart);
+        if let Some(is_step) = state.admits(thread) {
+            if hold::is_held_now(task) {
+                return false;
+            }
+            if !was_hit && !spawn::is_held(task) {
+                was_hit = check_breakpoints(&mut state, (task, 0), |condition| condition == Condition::PollStart);
                 if was_hit {
                     continue;
                 }
             }
-            if let (true, Mode::StepPolls(polls)) = (is_stepping, state.mode) {
+            if let (true, Mode::StepPolls(polls)) = (is_step, state.mode) {
                 (state.mode, state.stepping) = (Mode::StepPolls(polls - 1), task);
             }
-            return;
+            return true;
         }
+        // A poll around this one stands still too.
+        thread.set_polling(0);
         state = CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+impl GateState {
+    /// Returns whether the next poll of this thread counts as a step; `None` if it has to wait.
+    fn admits(&self, thread: &ThreadState) -> Option<bool> {
+        match self.mode {
+            Mode::Open | Mode::StepToTask(_) => Some(false),
+            Mode::StepPolls(polls) if self.stepping == 0 && polls > 0 => Some(true),
+            // A poll inside the poll of a step is part of it.
+            Mode::StepPolls(_) if self.stepping != 0 && thread.polling() == self.stepping => Some(false),
+            Mode::StepPolls(_) | Mode::Closed => None,
+        }
+    }
+}
+
+/// Notes that a poll has ended without its future, because the task is held. It is no step. Call it only if [`GATED`] is
+/// set.
+#[cold]
+pub(crate) fn after_suppressed_poll(task: u64) {
+    let mut state = lock(&STATE);
+    if let Mode::StepPolls(polls) = state.mode
+        && state.stepping == task
+    {
+        (state.mode, state.stepping) = (Mode::StepPolls(polls.saturating_add(1)), 0);
+        CHANGED.notify_all();
     }
 }
 
@@ -95,18 +138,19 @@ pub(crate) fn before_poll(task: u64) {
 #[cold]
 pub(crate) fn after_poll(task: u64, ticks: u64) {
     let mut state = lock(&STATE);
-    let is_long =
-        |limit_ns| u128::from(ticks) * 1_000_000_000 > u128::from(limit_ns) * u128::from(clock::ticks_per_second());
-    check_breakpoints(&mut state, task, |condition| matches!(condition, Condition::LongPoll(limit) if is_long(limit)));
+    let poll_ns = u128::from(ticks) * 1_000_000_000 / u128::from(clock::ticks_per_second().max(1));
+    let poll_ns = u64::try_from(poll_ns).unwrap_or(u64::MAX);
+    let is_long = |condition| matches!(condition, Condition::LongPoll(limit_ns) if poll_ns > limit_ns);
+    check_breakpoints(&mut state, (task, poll_ns), is_long);
     match state.mode {
         Mode::StepPolls(polls) if state.stepping == task => {
             state.stepping = 0;
             if polls == 0 {
-                pause(&mut state, task);
+                pause(&mut state, task, PauseCause::Step);
             }
             CHANGED.notify_all();
         }
-        Mode::StepToTask(wanted) if wanted == task => pause(&mut state, task),
+        Mode::StepToTask(wanted) if wanted == task => pause(&mut state, task, PauseCause::Step),
         _ => {}
     }
 }
@@ -123,17 +167,17 @@ pub(crate) fn wakes() -> u64 {
 #[cold]
 pub(crate) fn on_wake(task: u64) {
     WAKES.fetch_add(1, Ordering::SeqCst);
-    check_breakpoints(&mut lock(&STATE), task, |condition| condition == Condition::Wake);
+    check_breakpoints(&mut lock(&STATE), (task, 0), |condition| condition == Condition::Wake);
 }
 
 /// Notes that a task has ended. Call it only if [`GATED`] is set.
 #[cold]
 pub(crate) fn on_end(task: u64) {
-    check_breakpoints(&mut lock(&STATE), task, |condition| condition == Condition::End);
+    check_breakpoints(&mut lock(&STATE), (task, 0), |condition| condition == Condition::End);
 }
 
-/// Pauses if a breakpoint is hit. Returns whether that happened.
-fn check_breakpoints(state: &mut GateState, task: u64, is_met: impl Fn(Condition) -> bool) -> bool {
+/// Pauses if a task hits a breakpoint with its poll of this length, if the length is known. Returns whether that happened.
+fn check_breakpoints(state: &mut GateState, (task, poll_ns): (u64, u64), is_met: impl Fn(Condition) -> bool) -> bool {
     if state.mode == Mode::Closed || state.breakpoints.iter().all(|breakpoint| !is_met(breakpoint.condition)) {
         return false;
     }
@@ -144,23 +188,27 @@ fn check_breakpoints(state: &mut GateState, task: u64, is_met: impl Fn(Condition
         .find(|breakpoint| is_met(breakpoint.condition) && (breakpoint.matches(&name) || breakpoint.matches(&id)));
     let Some(text) = hit.map(|breakpoint| breakpoint.text.clone()) else { return false };
     state.hit = Some(text);
-    pause(state, task);
+    state.poll_ns = poll_ns;
+    pause(state, task, PauseCause::Breakpoint);
     true
 }
 
 /// Closes the gate. `task` is where the program pauses, or 0.
-fn pause(state: &mut GateState, task: u64) {
+fn pause(state: &mut GateState, task: u64, cause: PauseCause) {
     state.mode = Mode::Closed;
     state.task = task;
     state.is_paused = false;
-    events::write(RecordKind::Paused, task);
+    let paused = Record::new(RecordKind::Paused, clock::ticks(), task);
+    let _ = thread::with(|thread| thread.write([paused, Record::argument(cause as u64)]));
     collector::add_reply(reply(state));
 }
 
 /// Opens the gate as far as `mode` says.
 fn resume(state: &mut GateState, mode: Mode) {
     let was_closed = state.mode != Mode::Open;
+    state.continues = state.continues.saturating_add(1);
     (state.mode, state.stepping, state.task, state.hit, state.is_paused) = (mode, 0, 0, None, false);
+    state.poll_ns = 0;
     if was_closed {
         events::write(RecordKind::Continued, 0);
         // The next pause may come before the command is answered.
@@ -180,6 +228,8 @@ fn reply(state: &GateState) -> Reply {
         is_paused: state.is_paused,
         hit: state.hit.clone(),
         task: state.task,
+        poll_ns: state.poll_ns,
+        continues: state.continues,
         error: None,
     }
 }
@@ -195,7 +245,7 @@ pub(crate) fn close() {
     set_flag(GATED, true);
     if state.mode != Mode::Closed {
         state.hit = None;
-        pause(&mut state, 0);
+        pause(&mut state, 0, PauseCause::User);
     }
 }
 
@@ -206,11 +256,9 @@ pub(crate) fn open() {
     update_flag(&state);
 }
 
-/// Lets this many polls pass, then closes.
+/// Lets this many polls pass, at least one, then closes.
 pub(crate) fn step_polls(count: u32) {
-    if count > 0 {
-        step(Mode::StepPolls(count));
-    }
+    step(Mode::StepPolls(count.max(1)));
 }
 
 /// Lets all polls pass until a task was polled, then closes.
@@ -236,6 +284,7 @@ pub(crate) fn reset() {
     let mut state = lock(&STATE);
     state.breakpoints.clear();
     resume(&mut state, Mode::Open);
+    state.continues = 1;
     update_flag(&state);
 }
 

@@ -59,6 +59,7 @@ mod events;
 mod gate;
 pub mod handshake;
 mod hello;
+mod hold;
 mod hooks;
 #[cfg(feature = "layer")]
 mod layer;

@@ -266,6 +266,13 @@ pub struct Reply {
     pub hit: Option<String>,
     /// The task at which it paused; 0 if none.
     pub task: u64,
+    /// How long the poll took that hit the breakpoint `poll > DURATION`, in nanoseconds; 0 otherwise.
+    #[serde(default)]
+    pub poll_ns: u64,
+    /// 1, and 1 more for each command of this connection to continue or to step that was carried out. A reply from before a
+    /// command is thus recognized. 0 if the program does not count.
+    #[serde(default)]
+    pub continues: u64,
     /// Why the last command could not be carried out.
     pub error: Option<String>,
 }

@@ -117,7 +117,8 @@ record_kinds! {
     Held = 27,
     /// The held task was released.
     Released = 28,
-    /// The program paused before the poll of the task, or before anything if the subject is 0.
+    /// The program paused before the poll of the task, or before anything if the subject is 0. Argument: 0 because the user
+    /// paused it, 1 because a step ended, 2 because of a breakpoint.
     Paused = 29,
     /// The program continued.
     Continued = 30,

@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::live::IdHasher;
 use crate::record::RecordKind;
-use crate::{control, events, hooks, thread};
+use crate::{control, events, hold, hooks, live, thread};
 
 /// What loopscope can do with a task.
 #[derive(Default)]
@@ -53,7 +53,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Spawns a task as [`tokio::spawn`] does, and makes it possible to hold and to cancel it from loopscope.
 ///
 /// That needs permission, by [`allow_control`](crate::Guard::allow_control) or by a start with `loopscope exec`; it must
-/// be there when the task is spawned. Tasks that are spawned in any other way can be paused together with all others, but neither held nor cancelled.
+/// be there when the task is spawned. Tasks that are spawned in any other way cannot be cancelled, and can be held only on a
+/// multi-threaded runtime with [hooks](crate::runtime), four at one time.
 ///
 /// # Panics
 /// Panics outside of a runtime, as [`tokio::spawn`] does.
@@ -128,7 +129,8 @@ impl TaskControl {
             return false;
         }
         *waker = Some(cx.waker().clone());
-        let _ = thread::with(crate::tasks::note_suspended);
+        let task = tokio::task::try_id().map_or(0, |id| hooks::number(&id));
+        let _ = thread::with(|thread| crate::tasks::note_suspended(thread, task));
         true
     }
 
@@ -145,16 +147,34 @@ impl TaskControl {
     }
 }
 
-fn find(task: u64) -> Result<Arc<TaskControl>, String> {
-    let control = shard(task).get(&task).cloned();
-    control.ok_or_else(|| format!("task {task} does not live, or was not spawned by `loopscope_probe::spawn`"))
+/// Returns the control of a task that was spawned by [`spawn`].
+fn find(task: u64) -> Option<Arc<TaskControl>> {
+    shard(task).get(&task).cloned()
 }
 
-/// Holds a task: it is not polled until it is released.
+/// Returns whether a task of [`spawn`] is held.
+pub(crate) fn is_held(task: u64) -> bool {
+    events::flags() & events::HOLDING != 0 && find(task).is_some_and(|control| control.is_held.load(Ordering::SeqCst))
+}
+
+/// Returns why a task that [`spawn`] did not spawn cannot be controlled: `needs`, unless it has ended.
+fn refuse(task: u64, needs: &str) -> String {
+    let is_live = live::task_name(task).is_some();
+    (if is_live { needs } else { "the task has ended" }).to_owned()
+}
+
+/// Holds a task: it is not polled until it is released. Where [`spawn`] did not spawn it, a hook holds it.
 pub(crate) fn hold(task: u64) -> Result<(), String> {
-    let control = find(task)?;
+    let control = find(task);
+    if control.is_none() && !live::has_hooks(events::task_span(task)) {
+        return Err(refuse(task, "hold needs `loopscope_probe::spawn` or a runtime with hooks"));
+    }
     events::set_flag(events::HOLDING, true);
-    if !control.is_held.swap(true, Ordering::SeqCst) {
+    let is_new = match control {
+        Some(control) => !control.is_held.swap(true, Ordering::SeqCst),
+        None => hold::hold(task)?,
+    };
+    if is_new {
         events::write(RecordKind::Held, task);
     }
     Ok(())
@@ -162,7 +182,11 @@ pub(crate) fn hold(task: u64) -> Result<(), String> {
 
 /// Releases a held task.
 pub(crate) fn release(task: u64) -> Result<(), String> {
-    find(task)?.release(task);
+    match find(task) {
+        Some(control) => control.release(task),
+        None if hold::release(task) => events::write(RecordKind::Released, task),
+        None => return Err("the task is not held".to_owned()),
+    }
     Ok(())
 }
 
@@ -172,12 +196,17 @@ pub(crate) fn release_all() {
         let tasks: Vec<_> = lock(shard).iter().map(|(&task, control)| (task, control.clone())).collect();
         tasks.iter().for_each(|(task, control)| control.release(*task));
     }
+    for task in hold::held_tasks() {
+        hold::release(task);
+        events::write(RecordKind::Released, task);
+    }
     events::set_flag(events::HOLDING, false);
 }
 
 /// Cancels a task.
 pub(crate) fn cancel(task: u64) -> Result<(), String> {
-    if let Link::Linked(_, handle) = &*lock(&find(task)?.link) {
+    let control = find(task).ok_or_else(|| refuse(task, "only a task of `loopscope_probe::spawn` can be cancelled"))?;
+    if let Link::Linked(_, handle) = &*lock(&control.link) {
         handle.abort();
     }
     Ok(())

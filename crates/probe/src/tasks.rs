@@ -4,7 +4,7 @@
 //! they report the polls; the span then says what happened in between.
 
 use crate::clock;
-use crate::events::{GATED, RECORDING, flags, is_recording, kind_of, number_of, span_kind, task_span};
+use crate::events::{GATED, HOLDING, RECORDING, flags, is_recording, kind_of, number_of, span_kind, task_span};
 use crate::gate;
 use crate::live::{self, LiveEntry};
 use crate::record::{Record, RecordKind};
@@ -53,11 +53,17 @@ pub(crate) fn enter(thread: &ThreadState, span: u64) {
         thread.hooked.state.set(state + u32::from(is_counted));
     } else if is_recording() && !has_hooks(span) {
         let is_gated = flags() & GATED != 0;
+        let is_inside = thread.begin_inner_poll();
         if is_gated && !is_drop(thread, span) {
-            gate::before_poll(number_of(span));
+            // Without a hook, only `spawn` holds tasks.
+            gate::before_poll(thread, number_of(span));
         }
         thread.set_polling(number_of(span));
-        crate::hooks::note_worker(thread);
+        thread.recording.set(crate::events::recording());
+        // The records of a poll, with those inside it, stay on one thread id.
+        if !is_inside {
+            crate::hooks::note_worker(thread);
+        }
         write(thread, RecordKind::Enter, number_of(span));
         if is_gated {
             thread.start_ticks.set(clock::ticks());
@@ -88,9 +94,13 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
         thread.panicked_task.set(task);
     }
     if is_recording() && !has_hooks(span) {
-        write(thread, if has_panicked { RecordKind::ExitPanicked } else { RecordKind::Exit }, task);
-        thread.set_polling(0);
-        if flags() & GATED != 0 {
+        let is_suppressed = flags() & HOLDING != 0 && thread.suppressed_task.replace(0) == task;
+        write(thread, exit_kind(has_panicked, is_suppressed), task);
+        thread.end_inner_poll();
+        if is_suppressed {
+            thread.last_exit.set((0, 0));
+            after_suppressed_poll(task);
+        } else if flags() & GATED != 0 {
             let is_poll = !is_drop(thread, span);
             thread.last_exit.set((span, gate::wakes()));
             if is_poll {
@@ -99,6 +109,20 @@ pub(crate) fn exit(thread: &ThreadState, span: u64) {
         } else {
             thread.last_exit.set((0, 0));
         }
+    }
+}
+
+fn exit_kind(has_panicked: bool, is_suppressed: bool) -> RecordKind {
+    match (has_panicked, is_suppressed) {
+        (true, _) => RecordKind::ExitPanicked,
+        (false, true) => RecordKind::PollSkipped,
+        (false, false) => RecordKind::Exit,
+    }
+}
+
+fn after_suppressed_poll(task: u64) {
+    if flags() & GATED != 0 {
+        gate::after_suppressed_poll(task);
     }
 }
 
@@ -190,26 +214,58 @@ pub(crate) fn hooked_spawn(thread: &ThreadState, task: u64, site: impl FnOnce() 
     }
 }
 
+/// Blocks the thread while a hook holds the task. Returns whether it still is the worker that it was.
+#[cfg(tokio_unstable)]
+fn wait_until_released(thread: &ThreadState, task: u64) -> bool {
+    let is_worker = !crate::hold::is_held_now(task) || crate::hold::block(task);
+    if !is_worker {
+        thread.leave_worker();
+    }
+    is_worker
+}
+
+/// Returns that the thread still is the worker that it was: without hooks, nothing is held here.
+#[cfg(not(tokio_unstable))]
+fn wait_until_released(_: &ThreadState, _: u64) -> bool {
+    true
+}
+
+/// Stops the thread before a poll until the task is not held and the gate lets it pass. Returns whether the thread is still
+/// the worker that it was.
+#[cold]
+fn pass_gate(thread: &ThreadState, task: u64) -> bool {
+    let mut is_worker = true;
+    loop {
+        is_worker &= wait_until_released(thread, task);
+        if flags() & GATED == 0 || gate::before_poll(thread, task) {
+            return is_worker;
+        }
+    }
+}
+
 /// Notes that a hook was called before a poll.
 #[inline]
 pub(crate) fn hooked_poll_start(thread: &ThreadState, task: u64) {
     let flags = flags();
-    let mut start_ticks = 0;
-    if flags & GATED != 0 {
-        gate::before_poll(task);
+    let (mut start_ticks, mut is_worker) = (0, true);
+    let mut state = if thread.begin_inner_poll() { poll_state::INSIDE } else { 0 };
+    if flags & (GATED | HOLDING) != 0 {
+        is_worker = pass_gate(thread, task);
         start_ticks = clock::ticks();
     }
     thread.set_polling(task);
-    let mut state = 0;
     if thread.hooked.task.get() != 0
         && let Ok(mut outer_polls) = thread.outer_polls.try_borrow_mut()
     {
         outer_polls.push(thread.hooked.get());
-        state = poll_state::NESTED;
+        state |= poll_state::NESTED;
     }
     thread.hooked.set((task, state, start_ticks));
     if flags & RECORDING != 0 {
-        crate::hooks::note_worker(thread);
+        // The records of a poll, with those inside it, stay on one thread id.
+        if is_worker && state == 0 {
+            crate::hooks::note_worker(thread);
+        }
         thread.write([Record::new(RecordKind::PollStart, clock::ticks(), task)]);
     }
 }
@@ -249,7 +305,9 @@ pub(crate) fn hooked_poll_end(thread: &ThreadState, task: u64) {
     } else {
         end_unusual_poll(thread, task, state);
     }
-    if flags() & GATED != 0 && state & poll_state::SUSPENDED == 0 {
+    if state & poll_state::SUSPENDED != 0 {
+        after_suppressed_poll(task);
+    } else if flags() & GATED != 0 {
         let elapsed = if start_ticks == 0 { 0 } else { clock::ticks().saturating_sub(start_ticks) };
         gate::after_poll(task, elapsed);
     }
@@ -283,16 +341,29 @@ fn end_unusual_poll(thread: &ThreadState, task: u64, state: u32) {
     let outer = thread.outer_polls.try_borrow_mut().ok();
     let outer = outer.filter(|_| has(poll_state::NESTED)).and_then(|mut outer_polls| outer_polls.pop());
     thread.hooked.set(outer.unwrap_or_default());
-    thread.set_polling(thread.hooked.task.get());
+    if has(poll_state::INSIDE) {
+        thread.end_inner_poll();
+    } else {
+        thread.set_polling(0);
+    }
 }
 
-/// Notes that the current poll did not run its future, because the task is held.
-pub(crate) fn note_suspended(thread: &ThreadState) {
-    thread.hooked.add(poll_state::SUSPENDED);
+/// Notes that the current poll of a task did not run its future, because the task is held.
+pub(crate) fn note_suspended(thread: &ThreadState, task: u64) {
+    if thread.hooked.task.get() == task {
+        thread.hooked.add(poll_state::SUSPENDED);
+    } else {
+        thread.suppressed_task.set(task);
+    }
 }
 
 /// Notes that a hook was called because a task has ended.
 pub(crate) fn hooked_end(thread: &ThreadState, task: u64) {
+    #[cfg(tokio_unstable)]
+    if flags() & HOLDING != 0 {
+        // The runtime shuts down.
+        crate::hold::release(task);
+    }
     if thread.hooked.task.get() == task {
         // What the poll was is known after it.
         return thread.hooked.add(poll_state::ENDED);

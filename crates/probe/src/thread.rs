@@ -53,8 +53,10 @@ pub(crate) mod poll_state {
     pub(crate) const ENDED: u32 = 16;
     /// The task is held, so that its future was not polled.
     pub(crate) const SUSPENDED: u32 = 32;
-    /// The poll is inside a poll of another runtime.
+    /// The poll is inside another one that a hook reported.
     pub(crate) const NESTED: u32 = 64;
+    /// The poll is inside any other one.
+    pub(crate) const INSIDE: u32 = 128;
 }
 
 impl HookedPoll {
@@ -109,10 +111,16 @@ pub(crate) struct ThreadState {
     pub(crate) hooked: HookedPoll,
     /// Polls of other runtimes around that one.
     pub(crate) outer_polls: RefCell<Vec<(u64, u32, u64)>>,
+    /// Tasks whose polls are around the one under way.
+    outer_tasks: RefCell<Vec<u64>>,
+    /// The recording in which a poll began last, of a runtime without hooks.
+    pub(crate) recording: Cell<u32>,
     /// The thread was unwinding already when it entered the span of a task.
     pub(crate) was_panicking: Cell<bool>,
     /// The task that panicked outside of such a poll, while its future was dropped; or 0.
     pub(crate) panicked_task: Cell<u64>,
+    /// The task whose poll did not run its future because it is held, of a runtime without hooks; or 0.
+    pub(crate) suppressed_task: Cell<u64>,
     /// The task whose future was dropped outside of such a poll and whose end a hook will report; or 0.
     pub(crate) closed_task: Cell<u64>,
     /// The closure of the blocking pool that ran last.
@@ -135,8 +143,11 @@ thread_local! {
             worker: Cell::new((0, 0)),
             hooked: HookedPoll::new(),
             outer_polls: RefCell::new(Vec::new()),
+            outer_tasks: RefCell::new(Vec::new()),
+            recording: Cell::new(0),
             was_panicking: Cell::new(false),
             panicked_task: Cell::new(0),
+            suppressed_task: Cell::new(0),
             closed_task: Cell::new(0),
             blocking: Cell::new(BlockingRun::NONE),
             entered: RefCell::new(Vec::new()),
@@ -218,6 +229,12 @@ impl ThreadState {
         }
     }
 
+    /// Notes that this thread is no worker any more, although tokio still says so until the poll under way has ended.
+    #[cold]
+    pub(crate) fn leave_worker(&self) {
+        self.set_worker(0, || 0);
+    }
+
     #[cold]
     fn change_worker(&self, worker: u32, runtime: u32) {
         self.worker.set((worker, runtime));
@@ -230,6 +247,37 @@ impl ThreadState {
     #[inline]
     pub(crate) fn set_polling(&self, task: u64) {
         self.polling.get_or_init(crate::gate::add_thread).store(task, Ordering::Relaxed);
+    }
+
+    /// Notes that a poll begins, which may be inside the poll under way. Returns whether it is.
+    #[inline]
+    pub(crate) fn begin_inner_poll(&self) -> bool {
+        let outer = self.polling();
+        outer != 0 && self.push_outer(outer)
+    }
+
+    #[cold]
+    fn push_outer(&self, outer: u64) -> bool {
+        let Ok(mut outer_tasks) = self.outer_tasks.try_borrow_mut() else { return false };
+        // Without hooks, the end of a poll is not noted once recording has stopped.
+        let is_current = self.hooked.task.get() == outer || self.recording.get() == crate::events::recording();
+        if !is_current {
+            outer_tasks.clear();
+            return false;
+        }
+        outer_tasks.push(outer);
+        true
+    }
+
+    /// Notes that a poll has ended, after [`begin_inner_poll`](Self::begin_inner_poll). The poll around it goes on.
+    pub(crate) fn end_inner_poll(&self) {
+        let outer = self.outer_tasks.try_borrow_mut().ok().and_then(|mut outer_tasks| outer_tasks.pop());
+        self.set_polling(outer.unwrap_or(0));
+    }
+
+    /// Returns which task the thread polls, or 0.
+    pub(crate) fn polling(&self) -> u64 {
+        self.polling.get().map_or(0, |polling| polling.load(Ordering::Relaxed))
     }
 
     /// Notes that the thread has entered the span of a resource or operation.

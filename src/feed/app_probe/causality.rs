@@ -126,6 +126,7 @@ impl Causality<'_> {
                 RecordVerdict::Ready(EnterRole::Drop { has_completed: follows_poll && !drops_awaits })
             }
             EntryKind::Poll => self.judge_poll(queue, record, EnterRole::Poll),
+            EntryKind::Suppressed => RecordVerdict::Ready(EnterRole::Suppressed),
             EntryKind::Undecided { has_exited: false } if self.expects_poll(number) => {
                 self.judge_poll(queue, record, EnterRole::ProbablePoll)
             }
@@ -191,6 +192,8 @@ impl Causality<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EntryKind {
     Poll,
+    /// The task is held, so that its future was not polled.
+    Suppressed,
     /// The drop of its future, and whether awaits or wakers are dropped with it.
     Drop {
         drops_awaits: bool,
@@ -210,6 +213,7 @@ fn classify(queue: &ThreadQueue, number: u64) -> EntryKind {
     let mut has_exited = false;
     for record in &mut records {
         match record.kind {
+            RecordKind::PollSkipped if is_of_task(record) => return EntryKind::Suppressed,
             RecordKind::Exit | RecordKind::ExitPanicked if is_of_task(record) => {
                 has_exited = true;
                 break;

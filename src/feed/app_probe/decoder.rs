@@ -10,7 +10,7 @@ use super::frame_reader::{FrameReader, ProbeError, ProbeFrame};
 use super::replay::{ReplayCounts, StreamReplay};
 use super::thread_merger::ThreadMerger;
 use super::timed_record::TimedRecord;
-use crate::trace::{Event, Nanos, PauseReason, TaskId};
+use crate::trace::{Event, Nanos, TaskId};
 
 /// Records of the snapshot, and records of threads that precede its end. Further ones are skipped.
 const EARLY_RECORDS_MAX: usize = 1 << 21;
@@ -116,6 +116,11 @@ impl AppProbeDecoder {
         self.replay.tasks.get(number).map(|task| task.id)
     }
 
+    /// Returns how long all pauses that ended took, in nanoseconds. Loop time is without them.
+    pub fn paused_ns(&self) -> u64 {
+        self.replay.clock.paused_ns()
+    }
+
     /// Returns loop time at a time of the system's clock, in nanoseconds since 1970. The two clocks may drift apart by a
     /// little.
     pub fn loop_time_at(&self, epoch_ns: u64) -> Nanos {
@@ -128,9 +133,9 @@ impl AppProbeDecoder {
         self.replies.pop_front()
     }
 
-    /// Sets why the next pause will have happened.
-    pub fn set_pause_reason(&mut self, reason: PauseReason) {
-        self.replay.pause_reason = Some(reason);
+    /// Names the breakpoint that has paused the program. The record of the pause may follow.
+    pub fn set_breakpoint(&mut self, text: &str) {
+        self.replay.breakpoint = Some(text.into());
     }
 
     /// Returns the number of records that were decoded.

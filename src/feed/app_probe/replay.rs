@@ -52,8 +52,8 @@ pub struct StreamReplay {
     /// Something lived before recording began.
     has_past: bool,
     observed_from: Nanos,
-    /// Why the next pause will have happened.
-    pub pause_reason: Option<PauseReason>,
+    /// The breakpoint that was hit last.
+    pub breakpoint: Option<Box<str>>,
     is_paused: bool,
     /// Tasks of which the number of wakers has changed.
     new_wakers: Vec<u64>,
@@ -245,7 +245,7 @@ impl StreamReplay {
             RecordKind::Dropped => self.add_gap(thread, &record, events),
             RecordKind::Held => self.hold(number, (true, at), events),
             RecordKind::Released => self.hold(number, (false, at), events),
-            RecordKind::Paused => self.pause(record.ticks, events),
+            RecordKind::Paused => self.pause(&record, events),
             RecordKind::Continued => {
                 self.clock.resume(record.ticks);
                 self.is_paused = false;
@@ -308,12 +308,18 @@ impl StreamReplay {
         self.operations.finish_poll(number, self.contexts[thread].polled_task(), is_ready, events);
     }
 
-    fn pause(&mut self, ticks: u64, events: &mut Vec<Event>) {
-        if !std::mem::replace(&mut self.is_paused, true) {
-            let at = self.clock.loop_time(ticks);
-            self.clock.pause(ticks);
-            events.push(Event::Pause { at, reason: self.pause_reason.take().unwrap_or(PauseReason::User) });
+    fn pause(&mut self, record: &TimedRecord, events: &mut Vec<Event>) {
+        if std::mem::replace(&mut self.is_paused, true) {
+            return;
         }
+        let at = self.clock.loop_time(record.ticks);
+        self.clock.pause(record.ticks);
+        let reason = match record.arguments[0] {
+            1 => PauseReason::Step,
+            2 => PauseReason::Breakpoint(self.breakpoint.clone().unwrap_or_else(|| "unknown".into())),
+            _ => PauseReason::User,
+        };
+        events.push(Event::Pause { at, reason });
     }
 
     /// Returns the id in the stream of a live task.

@@ -94,6 +94,11 @@ impl TickClock {
         self.paused_ns = self.paused_ns.saturating_add(to - from);
     }
 
+    /// Returns how long all pauses that ended took, in nanoseconds.
+    pub fn paused_ns(&self) -> u64 {
+        self.paused_ns
+    }
+
     /// Returns nanoseconds since the base.
     fn since_base(&self, ticks: u64) -> u64 {
         let [from, to] = self.last_segment.get();
@@ -185,6 +190,7 @@ mod tests {
             [5, 15, 20, 25, 30, 33, 36].map(|ms| clock.loop_time(ms * MILLISECOND) / MILLISECOND),
             [5, 10, 10, 15, 20, 20, 21]
         );
+        assert_eq!(clock.paused_ns(), 15 * MILLISECOND);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::writer::checksum;
 use super::{
-    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES, DELTA, HEADER, MAGIC, OLDEST_VERSION,
+    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES, DELTA, FEED, HEADER, MAGIC, OLDEST_VERSION,
     SEALED_BLOCKS, SOURCE_FILE, SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION, restore_outcome,
 };
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
@@ -55,6 +55,7 @@ struct ArchiveExtras {
     status: Option<ArchivedStatus>,
     sources: Vec<(Arc<str>, String)>,
     source_bytes: usize,
+    feed: Option<FeedChoice>,
 }
 
 /// Whether a file with this beginning is an archive.
@@ -127,7 +128,7 @@ pub fn read_archive(file: impl Read, budget_bytes: usize) -> Result<OpenedArchiv
         Some(older) => return Err(ArchiveError::OlderVersion(older)),
         None => return Err(ArchiveError::NoHeader),
     }
-    let header: ArchiveHeader = match chunks.next_chunk() {
+    let mut header: ArchiveHeader = match chunks.next_chunk() {
         Ok(Some((HEADER, payload))) => postcard::from_bytes(payload).map_err(|_| ArchiveError::NoHeader)?,
         _ => return Err(ArchiveError::NoHeader),
     };
@@ -157,6 +158,9 @@ pub fn read_archive(file: impl Read, budget_bytes: usize) -> Result<OpenedArchiv
         break;
     }
     let (trace, is_whole) = loader.finish();
+    if let Some(feed) = extras.feed {
+        header.feed = feed.name().to_owned();
+    }
     let ArchivedStatus { outcome, note } = extras.status.unwrap_or_default();
     let outcome = restore_outcome(outcome);
     if !is_whole {
@@ -190,6 +194,11 @@ fn load_chunk(loader: &mut TraceLoader, kind: u8, payload: &[u8], extras: &mut A
             if extras.sources.len() < SOURCE_FILES_MAX && extras.source_bytes <= SOURCE_FILES_BYTES_MAX {
                 extras.sources.push((file, text));
             }
+            Ok(())
+        }
+        FEED => {
+            let feeds = [FeedChoice::Console, FeedChoice::Probe, FeedChoice::Both];
+            extras.feed = feeds.into_iter().find(|feed| feed.name().as_bytes() == payload).or(extras.feed);
             Ok(())
         }
         // Chunk kinds that a later minor change may add are skipped.

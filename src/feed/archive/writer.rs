@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{
-    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, DELTA, HEADER, MAGIC, SEALED_BLOCKS, SOURCE_FILE,
+    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, DELTA, FEED, HEADER, MAGIC, SEALED_BLOCKS, SOURCE_FILE,
     SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION,
 };
-use crate::control::RunOutcome;
+use crate::control::{FeedChoice, RunOutcome};
 use crate::trace::Trace;
 use crate::trace::archive::ArchiveCursor;
 
@@ -21,6 +21,14 @@ pub fn encode_beginning(header: &ArchiveHeader) -> Vec<u8> {
     let header = postcard::to_stdvec(header).expect("encoding to memory cannot fail");
     push_chunk(&mut bytes, HEADER, &header).expect("writing to memory cannot fail");
     bytes
+}
+
+/// Appends that the feed is another one than the header says.
+///
+/// # Errors
+/// If writing to `out` fails.
+pub fn write_feed(feed: FeedChoice, out: &mut dyn Write) -> io::Result<()> {
+    push_chunk(out, FEED, feed.name().as_bytes())
 }
 
 fn push_chunk(out: &mut dyn Write, kind: u8, payload: &[u8]) -> io::Result<()> {

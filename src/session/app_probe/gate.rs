@@ -4,18 +4,21 @@ use loopscope_probe::protocol::{Command, Reply};
 
 use crate::control::{BREAKPOINTS_MAX, Breakpoint, BreakpointHit, RunPhase, SessionCommand};
 use crate::sanitize::{sanitize, truncate};
-use crate::trace::{Nanos, PauseReason, TaskId};
+use crate::trace::{Nanos, TaskId};
 
 /// Longest answer that is shown, in bytes.
 const ERROR_BYTES_MAX: usize = 256;
+
+/// What a program that counts commands to continue reports before the first one.
+const FIRST_CONTINUES: u64 = 1;
 
 /// The state of the gate, as far as it is known.
 #[derive(Debug, Default)]
 pub struct RemoteGate {
     reply: Reply,
+    /// Number of commands to continue or to step that the program will have got: earlier replies are about the past.
+    continues: u64,
     breakpoints: Vec<Breakpoint>,
-    /// The last command lets the program run for a limited time.
-    is_stepping: bool,
     /// Why the last command had no effect.
     problem: Option<String>,
 }
@@ -38,6 +41,7 @@ impl RemoteGate {
     /// Permits control until the program says otherwise.
     pub fn expect_control(&mut self, may_control: bool) {
         self.reply.may_control = may_control;
+        self.continues = FIRST_CONTINUES;
     }
 
     /// Returns why the last command had no effect.
@@ -45,32 +49,43 @@ impl RemoteGate {
         self.problem.as_deref()
     }
 
-    /// Handles an answer. Returns why the program has paused, if it has just done so.
-    pub fn answer(&mut self, reply: Reply) -> Option<PauseReason> {
-        let was_paused = std::mem::replace(&mut self.reply, reply).is_paused;
-        if let Some(error) = &self.reply.error {
+    /// Handles an answer.
+    pub fn answer(&mut self, reply: Reply) {
+        if let Some(error) = &reply.error {
             self.problem = Some(truncate(&sanitize(error), ERROR_BYTES_MAX));
+            // The refused command may have been one to continue.
+            self.continues = reply.continues;
         }
-        if !self.reply.is_paused || was_paused {
-            return None;
-        }
-        Some(self.pause_reason())
+        self.continues = self.continues.max(reply.continues);
+        self.reply = self.current(reply);
     }
 
-    /// Returns why the program is paused, or will be next.
-    pub fn pause_reason(&self) -> PauseReason {
-        match &self.reply.hit {
-            Some(hit) => PauseReason::Breakpoint(truncate(&sanitize(hit), ERROR_BYTES_MAX).into()),
-            None if self.is_stepping => PauseReason::Step,
-            None => PauseReason::User,
+    /// Returns a reply without the pause that a command has ended since.
+    fn current(&self, reply: Reply) -> Reply {
+        match reply.continues {
+            counted if counted != 0 && counted < self.continues => {
+                Reply { is_pausing: false, is_paused: false, hit: None, ..reply }
+            }
+            _ => reply,
         }
+    }
+
+    /// Returns the breakpoint that has paused the program, for display.
+    pub fn breakpoint(&self) -> Option<String> {
+        Some(truncate(&sanitize(self.reply.hit.as_ref()?), ERROR_BYTES_MAX))
     }
 
     /// Returns the breakpoint hit that paused the program at loop time `at`. `task` maps the program's ids.
     pub fn hit(&self, at: Nanos, task: impl Fn(u64) -> Option<TaskId>) -> Option<BreakpointHit> {
         let text = self.reply.hit.as_ref().filter(|_| self.reply.is_paused)?;
         let breakpoint = text.parse().ok()?;
-        Some(BreakpointHit { breakpoint, task: task(self.reply.task), at, duration_ns: 0, finding: "" })
+        Some(BreakpointHit {
+            breakpoint,
+            task: task(self.reply.task),
+            at,
+            duration_ns: self.reply.poll_ns,
+            finding: "",
+        })
     }
 
     /// Translates a command for the program; `None` if there is nothing to send. `number` maps to the program's ids.
@@ -85,6 +100,9 @@ impl RemoteGate {
             SessionCommand::Hold(task) => of_task(task, |task| Command::Hold { task }),
             SessionCommand::Release(task) => of_task(task, |task| Command::Release { task }),
             SessionCommand::Cancel(task) => of_task(task, |task| Command::Cancel { task }),
+            SessionCommand::AddBreakpoint(Breakpoint::LongWait(..)) => {
+                Err("`wait` breakpoints work only in workloads: waits of an app are not watched")
+            }
             SessionCommand::AddBreakpoint(breakpoint) => {
                 if self.breakpoints.len() < BREAKPOINTS_MAX && !self.breakpoints.contains(&breakpoint) {
                     self.breakpoints.push(breakpoint);
@@ -104,13 +122,14 @@ impl RemoteGate {
             | SessionCommand::SelectTask(_)
             | SessionCommand::Quit => return None,
         };
-        self.is_stepping = match command {
-            SessionCommand::StepPolls(_) | SessionCommand::StepToTask(_) => true,
-            SessionCommand::Pause | SessionCommand::Resume => false,
-            _ => self.is_stepping,
-        };
         match translated {
-            Ok(command) => Some(command),
+            Ok(sent) => {
+                if command.resumes_loop() {
+                    self.continues = self.continues.saturating_add(1);
+                    self.reply = self.current(self.reply.clone());
+                }
+                Some(sent)
+            }
             Err(problem) => {
                 self.problem = Some(problem.to_owned());
                 None

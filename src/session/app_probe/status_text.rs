@@ -1,8 +1,11 @@
 //! Texts about a program with the probe.
 
+use std::time::Duration;
+
 use loopscope_probe::protocol::Facts;
 
 use super::stream::{ProbeStream, StreamEnd};
+use crate::control::RunPhase;
 use crate::feed::app_probe::AppProbeDecoder;
 
 /// Outcome of a program that has not described itself.
@@ -85,7 +88,23 @@ pub(in crate::session) fn stream_notes(stream: &ProbeStream) -> Vec<String> {
     let decoder = stream.decoder();
     let mut notes: Vec<String> =
         stream.gate.problem().map(|problem| format!("last command: {problem}")).into_iter().collect();
+    notes.extend(pause_note(stream));
     notes.extend(decoder.facts().into_iter().flat_map(missing_facts).map(|(cause, _)| cause.to_owned()));
     notes.extend(Some(decoder.caveats()).filter(|text| !text.is_empty()));
     notes
+}
+
+/// Returns what a pause does not stop, or what pauses have cut out.
+fn pause_note(stream: &ProbeStream) -> Option<String> {
+    let paused_ns = stream.decoder().paused_ns();
+    match stream.gate.phase() {
+        _ if stream.end().is_some() => None,
+        RunPhase::Pausing => Some("pausing: a poll that began before has not ended yet".to_owned()),
+        RunPhase::Paused => Some("sockets, timers and closures of the blocking pool go on".to_owned()),
+        _ if paused_ns == 0 => None,
+        _ => {
+            let paused = humantime::format_duration(Duration::from_millis(paused_ns.div_ceil(1_000_000)));
+            Some(format!("{paused} of pauses are cut out; deadlines may have passed meanwhile"))
+        }
+    }
 }

@@ -142,6 +142,7 @@ impl ProbeStream {
             match self.read() {
                 Ok(true) => {
                     self.start(trace);
+                    self.answer_replies();
                     changed = true;
                 }
                 Ok(false) => break,
@@ -151,9 +152,6 @@ impl ProbeStream {
                     changed = true;
                 }
             }
-        }
-        if changed {
-            self.answer_replies();
         }
         if self.end.is_none() && self.findings.check(trace, &self.thresholds) {
             self.command(SessionCommand::Pause, trace);
@@ -221,9 +219,8 @@ impl ProbeStream {
 
     fn answer_replies(&mut self) {
         while let Some(reply) = self.decoder.take_reply() {
-            if let Some(reason) = self.gate.answer(reply) {
-                self.decoder.set_pause_reason(reason);
-            }
+            self.gate.answer(reply);
+            self.gate.breakpoint().into_iter().for_each(|text| self.decoder.set_breakpoint(&text));
         }
     }
 
@@ -257,7 +254,6 @@ impl ProbeStream {
         let command = self.gate.command(command, |task| decoder.number_of(task));
         if let (Some(command), StreamInput::Link(link)) = (command, &self.input) {
             link.send(CommandKind::Command, &command);
-            self.decoder.set_pause_reason(self.gate.pause_reason());
         }
     }
 }

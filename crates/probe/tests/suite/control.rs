@@ -1,5 +1,7 @@
 //! Pausing, stepping, holding and cancelling.
 
+use std::os::unix::net::UnixStream;
+
 use loopscope_probe::protocol::{Command, CommandKind, SECRET_VARIABLE, Start, VERSION};
 use loopscope_probe::record::RecordKind;
 
@@ -123,6 +125,8 @@ fn breakpoints_pause_where_they_are_hit() {
     }
     let breakpoints = vec!["poll serve.rs:* > 1ns".to_owned()];
     connection.command(&mut stream, &Command::SetBreakpoints { breakpoints });
+    // Its answer follows, whatever answers were left of earlier commands.
+    refuse(&mut connection, &mut stream, &Command::Release { task: u64::MAX });
     server.start_yielding(3);
     let reply = connection.wait_for_pause(&mut stream);
     assert_eq!(reply.hit.as_deref(), Some("poll serve.rs:* > 1ns"));
@@ -162,7 +166,7 @@ fn holds_releases_and_cancels_tasks() {
     let count = |kind| stream.of_kind(kind).filter(|event| event.subject == task).count();
     assert_eq!((count(RecordKind::Held), count(RecordKind::Released)), (1, 1));
     let error = refuse(&mut connection, &mut stream, &Command::Hold { task });
-    assert!(error.contains("does not live"), "{error}");
+    assert!(error.contains("has ended"), "{error}");
 
     let task = pause_before(&mut server, &mut connection, &mut stream, 100);
     assert_eq!(connection.command(&mut stream, &Command::Cancel { task }).error, None);
@@ -198,4 +202,71 @@ fn control_needs_permission() {
         let reply = app.connection.command(&mut stream, &Command::Continue);
         assert_eq!(reply.may_control, may_control);
     }
+}
+
+#[test]
+fn no_command_works_without_permission() {
+    let folder = folder();
+    let mut server = Server::start("", folder.path());
+    let (mut connection, mut stream) = attach(&server);
+    let task = server.sleeper();
+    for command in [
+        Command::Pause,
+        Command::Continue,
+        Command::StepPolls { count: 1 },
+        Command::StepToTask { task },
+        Command::Hold { task },
+        Command::Release { task },
+        Command::Cancel { task },
+        Command::SetBreakpoints { breakpoints: vec!["poll *".to_owned()] },
+    ] {
+        let reply = connection.command(&mut stream, &command);
+        assert!(reply.error.as_ref().is_some_and(|error| error.contains("allow_control")), "{command:?}: {reply:?}");
+        assert!(!reply.may_control && !reply.is_pausing && !reply.is_paused, "{command:?}: {reply:?}");
+    }
+    // Nothing stops, and no poll is delayed.
+    let task = server.run_yielding(1_000);
+    connection.read_until(&mut stream, |stream| stream.closed.contains(&task));
+    assert_eq!(polls(&stream, task), 1_001);
+    assert_eq!(stream.of_kind(RecordKind::Paused).count(), 0);
+
+    // A command in place of `Start` ends the connection.
+    let mut early = server.connect();
+    early.send(CommandKind::Command, &Command::Pause);
+    let mut refused = Stream::default();
+    early.read_until(&mut refused, |_| false);
+    assert!(refused.replies.is_empty() && !refused.has_snapshot);
+    server.run_yielding(1_000);
+    drop(connection);
+    server.finish();
+}
+
+#[test]
+fn floods_from_a_peer_are_survived() {
+    let folder = folder();
+    let mut server = Server::start("controlled", folder.path());
+    // More silent connections than are served, and more than a process may open at one time.
+    for _ in 0..10 {
+        let silent: Vec<UnixStream> = (0..100).filter_map(|_| UnixStream::connect(server.socket()).ok()).collect();
+        assert!(!silent.is_empty());
+    }
+    server.run_yielding(1_000);
+    // Those that were closed make room.
+    let mut connection = loop {
+        let stream = UnixStream::connect(server.socket()).expect("it listens");
+        if let Some(connection) = Connection::try_new(stream) {
+            break connection;
+        }
+    };
+    connection.begin();
+    // Commands whose answers are not read.
+    let breakpoints = vec!["wake no-such-task".to_owned(); 32];
+    for _ in 0..20_000 {
+        connection.send(CommandKind::Command, &Command::SetBreakpoints { breakpoints: breakpoints.clone() });
+        connection.send(CommandKind::Command, &Command::Release { task: u64::MAX });
+    }
+    server.run_yielding(1_000);
+    drop(connection);
+    server.run_yielding(1_000);
+    server.finish();
 }

@@ -134,6 +134,13 @@ impl Connection {
         Self { hello: serde_json::from_slice(&payload).expect("hello"), frames }
     }
 
+    /// Reads what the program says about itself, unless it closes the connection.
+    pub fn try_new(socket: UnixStream) -> Option<Self> {
+        let mut frames = FrameReader { socket, bytes: Vec::new() };
+        let (_, payload) = frames.next_frame()?;
+        Some(Self { hello: serde_json::from_slice(&payload).expect("hello"), frames })
+    }
+
     /// Sends bytes, if the program still reads them.
     pub fn write(&mut self, bytes: &[u8]) {
         let _ = self.frames.socket.write_all(bytes);
