@@ -182,7 +182,16 @@ impl Trace {
 
     /// Returns whether the console has reported new events late: it cannot keep up with the program.
     pub fn is_console_late(&self) -> bool {
-        self.feed_check.is_console_late
+        self.feed_check.has_late_events && !self.has_probe_in_app()
+    }
+
+    /// Whether some events may be in another order than they happened in, because the probe of an app sent them late.
+    pub fn is_order_doubtful(&self) -> bool {
+        self.feed_check.has_late_events && self.has_probe_in_app()
+    }
+
+    fn has_probe_in_app(&self) -> bool {
+        self.feed_check.is_external && self.feed_check.probe_events > 0
     }
 
     /// Declares that every wait of an external app for a processor that ended before `at` has been reported.

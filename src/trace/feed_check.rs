@@ -55,8 +55,8 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
-    /// The console has reported new events late.
-    pub is_console_late: bool,
+    /// The console has reported new events late, or a probe so late that their order is doubtful.
+    pub has_late_events: bool,
     /// When an external app waited for a processor.
     pub processor_waits: ProcessorWaits,
     /// Whether something outside of the program can wake it; `None` if that is not known.

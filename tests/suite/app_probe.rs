@@ -136,6 +136,7 @@ fn missing_dependencies_are_doubtful() {
         .decode();
     assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "40 poll", "50 return"]);
     assert_eq!(caveats(&decoded), "1 records in doubtful order");
+    assert_eq!(decoded.events.iter().filter(|event| matches!(event, Event::OrderDoubtful)).count(), 1);
 }
 
 /// A task that is aborted while it waits is polled without a wake. With hooks, the program says that it did not run.

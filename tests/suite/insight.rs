@@ -766,6 +766,22 @@ fn findings_across_dropped_events_are_uncertain() {
     assert_eq!(found(Some(Event::ConsoleLate)), (true, false), "polls and calls do not come from the console here");
 }
 
+#[test]
+fn findings_in_doubtful_order_are_uncertain() {
+    let found = |is_external: bool| {
+        let mut builder = TraceBuilder::default();
+        if is_external {
+            builder.trace.set_external();
+            builder.trace.count_probe_events(1);
+        }
+        let main = builder.spawn("main");
+        builder.poll_with_call(main, "block", SECOND);
+        builder.apply(Event::OrderDoubtful);
+        builder.findings()[0].is_certain
+    };
+    assert!(!found(true) && found(false), "it concerns records of a probe");
+}
+
 /// Builds an external app with a task that waits, and a timer if `has_timer`.
 pub fn waiting_app(waker_counts: Option<(u64, u64)>, has_timer: bool, waited_ns: u64) -> TraceBuilder {
     let mut builder = TraceBuilder::default();

@@ -196,6 +196,7 @@ impl StreamReplay {
         let number = record.subject;
         let at = self.clock.loop_time(record.ticks);
         self.counts.records += 1;
+        let was_doubtful = self.counts.doubtful > 0;
         self.count_doubt(thread, &record, missing);
         let last_exit = self.contexts[thread].last_exit.take();
         self.has_hooks |= matches!(record.kind, RecordKind::PollStart | RecordKind::Park);
@@ -251,6 +252,9 @@ impl StreamReplay {
                 self.is_paused = false;
             }
             RecordKind::Argument => {}
+        }
+        if !was_doubtful && self.counts.doubtful > 0 {
+            events.push(Event::OrderDoubtful);
         }
         self.resolve(&record, merger);
     }
