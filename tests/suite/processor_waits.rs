@@ -32,6 +32,8 @@ fn short_wait_in_a_long_interval_counts() {
     let found = |poll_ms: u64| {
         let mut builder = app_with_poll(poll_ms * MILLISECOND);
         add_wait(&mut builder, SECOND / 2, 3 * SECOND / 2, 163 * MILLISECOND);
+        builder.trace.set_processor_waits_known_until(builder.now);
+        builder.advance_to(builder.now + MILLISECOND);
         builder
     };
     assert_eq!(app_with_poll(165 * MILLISECOND).lint_names(), ["blocked-loop"]);
@@ -40,6 +42,9 @@ fn short_wait_in_a_long_interval_counts() {
     let text = found(400).only_finding();
     assert!(text.contains("handler blocked the loop for 237 ms in one poll"), "{text}");
     assert!(text.contains("not counted: at most 163 ms of waiting for a processor"), "{text}");
+    assert!(text.contains("not certain: the machine was busy"), "the thread may have waited for another: {text}");
+    let is_certain = |poll_ms: u64| found(poll_ms).findings()[0].is_certain;
+    assert!(is_certain(1_700) && !is_certain(1_600), "9.6 % and 10.2 % of the poll");
 }
 
 #[test]
