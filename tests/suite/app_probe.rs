@@ -165,6 +165,35 @@ fn aborted_tasks_are_not_polled() {
     assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "40 Cancelled"]);
 }
 
+/// The records that show that the last entry on the first thread is a poll are those of the drop on another one. After
+/// `block_on` the thread is no worker any more, and continues as another thread of the stream.
+#[test]
+fn drop_on_another_thread_follows_the_last_poll() {
+    let decode = |kind: &str, exit: RecordKind, in_one_round: bool| {
+        let stream = ProbeStreamBuilder::new().site(1, kind, "").thread(1, Some(0)).thread(2, None);
+        let polls = [(Enter, 20, 1, NONE), (Exit, 30, 1, NONE), (Wake, 35, 1, NONE), (Enter, 40, 1, NONE)];
+        let polls = [&[(Spawn, 10, 1, &[1][..])][..], &polls, &[(exit, 50, 1, NONE)]].concat();
+        let drops = [(Enter, 60, 1, NONE), (Exit, 61, 1, NONE), (TaskClosed, 62, 1, NONE)];
+        let stream = stream.records(1, &polls);
+        let stream = if in_one_round { stream } else { stream.round(55).round(56) };
+        let decoded = stream.records(2, &drops).round(100).round(200).decode();
+        assert_eq!(caveats(&decoded), "", "{kind}");
+        story(&decoded, task(1))
+    };
+    let polls = ["10 spawn by 0", "20 poll", "30 return", "35 woken by driver", "40 poll", "50 return"];
+    for in_one_round in [true, false] {
+        let end = |kind, exit| {
+            let story = decode(kind, exit, in_one_round);
+            let (last, before) = story.split_last().expect("an end");
+            assert_eq!(before, polls, "{kind}");
+            last.clone()
+        };
+        assert_eq!(end("block_on", Exit), "60 Completed");
+        assert_eq!(end("task", Exit), "60 Cancelled");
+        assert_eq!(end("block_on", ExitPanicked), "60 Failed(\"panicked\")");
+    }
+}
+
 #[test]
 fn long_poll_is_shown_while_it_runs() {
     let stream = ProbeStreamBuilder::new().site(1, "task", "").thread(1, Some(0));

@@ -188,13 +188,14 @@ fn task_that_awaits_short_tasks_does_not_spin() {
 }
 
 /// Each fault with the lint that finds it with the probe, and a part of the finding.
-const FAULTS: [(&str, &str, &str); 11] = [
+const FAULTS: [(&str, &str, &str); 12] = [
     ("back-pressure", "back-pressure", "waited for capacity of a channel"),
     ("cpu-hog", "blocked-loop", "worker "),
     ("deadlock-only", "deadlock", "wait for each other in a cycle"),
     ("huge-future", "large-future", "takes 39"),
     ("leak", "leak", "did not end during the run"),
     ("lock-across-await", "convoy", "most of it across sleep at tests/apps/faults/modes.rs"),
+    ("lost-notify", "no-progress", "an await that is not reported"),
     ("panic", "failed-task", "panicker"),
     ("retry-storm", "spawn-storm", "short tasks"),
     ("sleep-in-handler", "blocked-loop", "worker "),
