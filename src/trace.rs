@@ -205,6 +205,18 @@ impl Trace {
         self.feed_check.processor_waits.wait_ns_max(from, to)
     }
 
+    /// Returns for how long the thread of a worker may have waited for a processor from `from` to `to`, at most. Where that
+    /// is not known of the worker alone, it is the longest wait of any thread.
+    pub fn worker_wait_ns(&self, worker: Option<WorkerId>, from: Nanos, to: Nanos) -> u64 {
+        let all = &self.feed_check.processor_waits;
+        match worker.and_then(|worker| self.feed_check.worker_waits.get(&worker)) {
+            Some(own) => {
+                own.wait_ns_max(from, to).saturating_add(all.unknown_ns(from, to)).min(to.saturating_sub(from))
+            }
+            None => all.wait_ns_max(from, to),
+        }
+    }
+
     /// Returns whether something outside of the program can wake it, such as a socket; `None` if that is not known.
     pub fn outside_input(&self) -> Option<bool> {
         self.feed_check.outside_input

@@ -12,7 +12,7 @@ use super::thresholds::Thresholds;
 use super::units::{human_ns, human_number};
 use crate::trace::{
     Await, AwaitId, AwaitKind, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
-    TaskKind, TaskOutcome, Trace,
+    TaskKind, TaskOutcome, Trace, WorkerId,
 };
 
 /// The source of blocking calls by which a program declares a computation of its own, such as a workload's `work(ms)`.
@@ -201,19 +201,21 @@ impl<'a> LintContext<'a> {
         let polls = cycles.map(move |cycle| (cycle.start, poll_end(&cycle, until), cycle.worker()));
         polls
             .filter(move |(from, to, _)| to.saturating_sub(*from) > limit_ns)
-            .map(move |(from, to, worker)| LongPoll { worker, ..self.measure_poll(calls, from, to) })
+            .map(move |(from, to, worker)| self.measure_poll(calls, worker, (from, to)))
     }
 
     /// Sums up the calls that were made between `from` and `to`.
-    fn measure_poll(&self, calls: &[Await], from: Nanos, to: Nanos) -> LongPoll {
+    fn measure_poll(&self, calls: &[Await], worker: Option<WorkerId>, (from, to): (Nanos, Nanos)) -> LongPoll {
+        let waited_ns = self.trace.worker_wait_ns(worker, from, to);
+        let left_out_ns = waited_ns.saturating_add(self.unobserved_ns(from, to));
         let first = calls.partition_point(|call| call.end().is_some_and(|end| end <= from));
         let mut poll = LongPoll {
             from,
             to,
-            worker: None,
-            observed_ns: self.observed_ns(from, to),
+            worker,
+            observed_ns: to.saturating_sub(from).saturating_sub(left_out_ns),
             computing_ns: 0,
-            waited_ns: self.trace.processor_wait_ns(from, to),
+            waited_ns,
             computing_calls: 0,
             blocking_calls: 0,
             longest_call: None,

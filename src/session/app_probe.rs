@@ -108,7 +108,8 @@ impl ProbeSession {
         let decoder = self.stream.decoder();
         let Some((pid, check)) = self.process.as_mut().filter(|_| decoder.has_begun()) else { return };
         if self.stream.end().is_none() {
-            check.apply_if_due(*pid, None, &mut self.trace, |epoch_ns| decoder.loop_time_at(epoch_ns));
+            let loop_time = |epoch_ns| decoder.loop_time_at(epoch_ns);
+            check.apply_if_due(*pid, None, &mut self.trace, loop_time, decoder.system_threads());
         }
     }
 

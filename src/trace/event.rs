@@ -342,11 +342,11 @@ pub enum Event {
     OrderDoubtful,
     /// Threads of an external app waited for a processor in an interval: other programs kept them busy.
     ProcessorWait {
-        /// Start of the interval.
-        from: Nanos,
-        /// End of the interval.
-        to: Nanos,
-        /// Maximum time that one thread waited, in nanoseconds.
+        /// Start and end of the interval.
+        interval: (Nanos, Nanos),
+        /// The worker that waited; `None` for the longest wait of all threads.
+        worker: Option<WorkerId>,
+        /// Maximum time that a thread waited, in nanoseconds.
         waited_ns: u64,
     },
     /// Whether something outside of the program can wake it, such as a socket; `None` if that is not known.

@@ -18,7 +18,7 @@ use super::timed_record::TimedRecord;
 use super::workers::Workers;
 use crate::feed::console::NAME_BYTES_MAX;
 use crate::sanitize::{sanitize, truncate};
-use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId, TaskKind};
+use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId, TaskKind, WorkerId};
 
 /// Longest line of output, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1 << 16;
@@ -318,6 +318,11 @@ impl StreamReplay {
             self.clock.pause(ticks);
             events.push(Event::Pause { at, reason: self.pause_reason.take().unwrap_or(PauseReason::User) });
         }
+    }
+
+    /// Returns each worker with the thread in the system that it is, if that is known.
+    pub fn system_threads(&self) -> impl Iterator<Item = (WorkerId, Option<u32>)> + '_ {
+        self.workers.system_threads()
     }
 
     /// Returns the id in the stream of a live task.

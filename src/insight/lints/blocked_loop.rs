@@ -3,7 +3,8 @@
 //! *Detects* polls over the threshold, after subtracting the time that the program declares as computation (`work` in a
 //! script; other programs declare none). What remains are calls that block, such as a blocking
 //! sleep, file access or an OS lock. Either the blocking call is known, or another task was delayed by the poll: it was
-//! scheduled meanwhile, or a timer or I/O woke it only when the poll had ended. A poll in `block_in_place` is not reported,
+//! scheduled meanwhile, or a timer or I/O woke it only when the poll had ended. If other workers took all of its tasks, and
+//! the worker is known, the finding is uncertain. A poll in `block_in_place` is not reported,
 //! because another thread continues the worker's tasks. The time for which an app may have waited for a processor is
 //! subtracted: the machine was busy. If that is a notable part of the poll, and the blocking call is not known, the finding
 //! is uncertain.
@@ -91,6 +92,8 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         Some("single wakes are not reported, so it is not known whether another task was delayed")
     } else if is_running && !has_unrecorded_end(cx) {
         Some("the trace ends with this poll, so it is not known yet whether another task was delayed")
+    } else if cx.trace.is_external() && cx.workers() > 1 && poll.worker.is_some() {
+        Some("no task is known to have waited for this worker; others may have taken its tasks")
     } else {
         return None;
     };

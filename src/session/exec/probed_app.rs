@@ -98,8 +98,9 @@ impl ProbedApp {
     fn check_process(&mut self) {
         let Self { parts: Some(parts), stream: Some(stream), trace, .. } = self else { return };
         let Some(pid) = parts.app.pid().filter(|_| !self.app_end.has_ended()) else { return };
-        let loop_time = |epoch_ns| stream.decoder().loop_time_at(epoch_ns);
-        parts.process_check.apply_if_due(pid, Some(parts.port.number()), trace, loop_time);
+        let (decoder, port) = (stream.decoder(), Some(parts.port.number()));
+        let loop_time = |epoch_ns| decoder.loop_time_at(epoch_ns);
+        parts.process_check.apply_if_due(pid, port, trace, loop_time, decoder.system_threads());
     }
 
     /// Stops the process if that was requested.

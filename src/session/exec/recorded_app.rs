@@ -170,9 +170,9 @@ impl RecordedApp {
     /// Applies what the system reports of the app's process.
     fn check_process(&mut self) {
         let (Some(app), Some(port), false) = (&self.app, &self.port, self.app_end.has_ended()) else { return };
-        let Some(pid) = app.pid() else { return };
-        let (clock, port) = (self.recording.clock_mut(), Some(port.number()));
-        self.process_check.apply_if_due(pid, port, &mut self.trace, |epoch_ns| clock.loop_time(epoch_ns));
+        let (Some(pid), port) = (app.pid(), Some(port.number())) else { return };
+        let clock = self.recording.clock_mut();
+        self.process_check.apply_if_due(pid, port, &mut self.trace, |ns| clock.loop_time(ns), [].into_iter());
     }
 
     /// Returns the time up to which the recording may be read, in nanoseconds since 1970.

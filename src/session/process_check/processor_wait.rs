@@ -17,7 +17,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Minimum wait that is reported, in nanoseconds: a fiftieth of the time between two samples. Shorter ones do not make a
 /// poll noticeably longer, and are usual on an idle machine.
-const WAIT_NS_MIN: u64 = 1_000_000;
+pub const WAIT_NS_MIN: u64 = 1_000_000;
 
 /// Names of the threads of the app's console, its recording and its probe, which poll no tasks of the app. Linux cuts names
 /// after 15 bytes.
@@ -37,7 +37,7 @@ struct WaitSample {
 }
 
 /// How long the threads of an app waited for a processor in an interval, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampledWait {
     /// Start of the interval.
     pub from: u64,
@@ -47,9 +47,16 @@ pub struct SampledWait {
     pub waited_ns: u64,
     /// Every wait that ended before this time has been reported.
     pub known_until: u64,
+    /// Time that each thread waited.
+    threads: ThreadWaits,
 }
 
 impl SampledWait {
+    /// Returns how long a thread waited; the maximum of all if it is not known.
+    pub fn of_thread(&self, thread: Option<u32>) -> u64 {
+        thread.and_then(|thread| self.threads.get(&thread.into()).copied()).unwrap_or(self.waited_ns)
+    }
+
     /// Returns whether the wait is long enough to be reported.
     pub fn is_notable(&self) -> bool {
         self.waited_ns >= WAIT_NS_MIN
@@ -105,11 +112,12 @@ fn waited_between(before: &WaitSample, now: &WaitSample, is_observer: impl Fn(u6
         // A lower count is that of a new thread with the same id.
         (*thread, wait_ns.checked_sub(earlier_ns).unwrap_or(*wait_ns))
     });
-    let of_app = waited.filter(|(thread, waited_ns)| *waited_ns >= WAIT_NS_MIN && !is_observer(*thread));
-    let waited_ns = of_app.map(|(_, waited_ns)| waited_ns).max().unwrap_or(0);
+    let threads: ThreadWaits = waited.collect();
+    let of_app = threads.iter().filter(|(thread, waited_ns)| **waited_ns >= WAIT_NS_MIN && !is_observer(**thread));
+    let waited_ns = of_app.map(|(_, waited_ns)| *waited_ns).max().unwrap_or(0);
     // The first of these waits may have begun before the interval, but not earlier than by its length.
     let from = before.began_ns.saturating_sub(waited_ns);
-    SampledWait { from, to: now.ended_ns, waited_ns, known_until: now.began_ns }
+    SampledWait { from, to: now.ended_ns, waited_ns, known_until: now.began_ns, threads }
 }
 
 /// Returns the threads of a process, each with the time that it has waited for a processor so far.
