@@ -137,6 +137,13 @@ fn missing_dependencies_are_doubtful() {
     assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "40 poll", "50 return"]);
     assert_eq!(caveats(&decoded), "1 records in doubtful order");
     assert_eq!(decoded.events.iter().filter(|event| matches!(event, Event::OrderDoubtful)).count(), 1);
+    // A poll after the end of its task is not shown.
+    let ended = [(Spawn, 10, 1, &[1][..]), (PollStart, 20, 1, NONE), (PollEnd, 30, 1, NONE), (TaskEnded, 31, 1, &[0])];
+    let late = [(PollStart, 40, 1, NONE), (PollEnd, 50, 1, NONE)];
+    let stream = ProbeStreamBuilder::new().site(1, "task", "").thread(1, Some(0)).thread(2, Some(1));
+    let decoded = stream.records(1, &ended).records(2, &late).round(100).round(200).decode();
+    assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "31 Completed"]);
+    assert_eq!(caveats(&decoded), "1 records in doubtful order");
 }
 
 /// A task that is aborted while it waits is polled without a wake. With hooks, the program says that it did not run.

@@ -202,6 +202,10 @@ impl StreamReplay {
         self.has_hooks |= matches!(record.kind, RecordKind::PollStart | RecordKind::Park);
         self.lacks_hooks |=
             record.kind == RecordKind::Enter && self.tasks.get(number).is_some_and(|task| task.kind == TaskKind::Task);
+        if verdict == EnterRole::Nested && !self.contexts[thread].is_inside(number) && self.tasks.has_seen_end(number) {
+            // Its end was taken before this poll.
+            self.counts.doubtful += 1;
+        }
         match record.kind {
             RecordKind::PollStart | RecordKind::BlockingStart | RecordKind::Enter => {
                 self.enter(thread, number, (verdict, at), last_exit, events);

@@ -12,9 +12,9 @@ use rustc_hash::FxHashMap;
 
 use super::timed_record::TimedRecord;
 
-/// Rounds after its own for which a record waits at most: a tenth of a second. On a busy machine a thread may be preempted
-/// for that long before it writes a record.
-const ROUNDS_MAX: usize = 10;
+/// Rounds after its own for which a record waits at most. While it waits, the records of other threads are taken, so with a
+/// higher limit these run farther ahead.
+const ROUNDS_MAX: usize = 3;
 
 /// Threads of one stream.
 const THREADS_MAX: usize = 1 << 14;
