@@ -22,12 +22,14 @@ mod app_probe;
 mod archive;
 mod archiving;
 mod attach;
+mod epoch_clock;
 mod exec;
 mod file_writers;
 mod finding_watch;
 pub mod interface;
 mod lab;
 mod notes;
+mod process_check;
 mod recording;
 mod sources;
 

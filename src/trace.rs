@@ -182,7 +182,16 @@ impl Trace {
 
     /// Returns whether the console has reported new events late: it cannot keep up with the program.
     pub fn is_console_late(&self) -> bool {
-        self.feed_check.is_console_late
+        self.feed_check.has_late_events && !self.has_probe_in_app()
+    }
+
+    /// Whether some events may be in another order than they happened in, because the probe of an app sent them late.
+    pub fn is_order_doubtful(&self) -> bool {
+        self.feed_check.has_late_events && self.has_probe_in_app()
+    }
+
+    fn has_probe_in_app(&self) -> bool {
+        self.feed_check.is_external && self.feed_check.probe_events > 0
     }
 
     /// Declares that every wait of an external app for a processor that ended before `at` has been reported.
@@ -194,6 +203,18 @@ impl Trace {
     /// includes the time whose waits are not known yet; it is 0 if nothing reports waits.
     pub fn processor_wait_ns(&self, from: Nanos, to: Nanos) -> u64 {
         self.feed_check.processor_waits.wait_ns_max(from, to)
+    }
+
+    /// Returns for how long the thread of a worker may have waited for a processor from `from` to `to`, at most. Where that
+    /// is not known of the worker alone, it is the longest wait of any thread.
+    pub fn worker_wait_ns(&self, worker: Option<WorkerId>, from: Nanos, to: Nanos) -> u64 {
+        let all = &self.feed_check.processor_waits;
+        match worker.and_then(|worker| self.feed_check.worker_waits.get(&worker)) {
+            Some(own) => {
+                own.wait_ns_max(from, to).saturating_add(all.unknown_ns(from, to)).min(to.saturating_sub(from))
+            }
+            None => all.wait_ns_max(from, to),
+        }
     }
 
     /// Returns whether something outside of the program can wake it, such as a socket; `None` if that is not known.

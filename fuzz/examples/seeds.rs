@@ -104,8 +104,9 @@ fn attached() -> Vec<u8> {
     trace.apply(Event::Gap { from: 4_000_000, to: 5_000_000, dropped: 7 });
     trace.apply(Event::ConsoleLate);
     trace.apply(Event::OutsideInput { is_possible: Some(false) });
-    trace.apply(Event::ProcessorWait { from: 1_000_000, to: 60_000_000, waited_ns: 20_000_000 });
-    trace.apply(Event::ProcessorWait { from: 50_000_000, to: 110_000_000, waited_ns: 5_000_000 });
+    for (interval, waited_ns) in [((1_000_000, 60_000_000), 20_000_000), ((50_000_000, 110_000_000), 5_000_000)] {
+        trace.apply(Event::ProcessorWait { interval, worker: None, waited_ns });
+    }
     trace.set_processor_waits_known_until(100_000_000);
     let malformed = vec![MalformedLine { line: 3, reason: "seed".to_owned() }];
     trace.set_recording_stats(RecordingStats { lines: 9, skipped_lines: 1, malformed, omitted_tasks: 2, ..RecordingStats::default() });

@@ -12,7 +12,7 @@ use super::thresholds::Thresholds;
 use super::units::{human_ns, human_number};
 use crate::trace::{
     Await, AwaitId, AwaitKind, AwaitOutcome, AwaitSite, Cycle, Location, Nanos, ResourceId, ResourceKind, Task, TaskId,
-    TaskKind, TaskOutcome, Trace,
+    TaskKind, TaskOutcome, Trace, WorkerId,
 };
 
 /// The source of blocking calls by which a program declares a computation of its own, such as a workload's `work(ms)`.
@@ -53,6 +53,8 @@ pub struct LintIndex {
     /// Whether a thread still blocks on a future, and when the last one stopped doing so.
     has_block_on: bool,
     block_on_end: Option<Nanos>,
+    /// Start of the last poll of that thread's future.
+    last_block_on_poll: Nanos,
 }
 
 impl LintIndex {
@@ -88,7 +90,11 @@ impl LintIndex {
         }
         if task.meta.kind == TaskKind::BlockOn {
             self.has_block_on |= task.outcome.is_none();
-            self.block_on_end = self.block_on_end.max(task.lane.ended_at());
+            let end = task.lane.ended_at();
+            if end > self.block_on_end {
+                self.block_on_end = end;
+                self.last_block_on_poll = task.lane.last().map_or(task.lane.spawned_at(), |poll| poll.start);
+            }
         }
     }
 
@@ -195,19 +201,21 @@ impl<'a> LintContext<'a> {
         let polls = cycles.map(move |cycle| (cycle.start, poll_end(&cycle, until), cycle.worker()));
         polls
             .filter(move |(from, to, _)| to.saturating_sub(*from) > limit_ns)
-            .map(move |(from, to, worker)| LongPoll { worker, ..self.measure_poll(calls, from, to) })
+            .map(move |(from, to, worker)| self.measure_poll(calls, worker, (from, to)))
     }
 
     /// Sums up the calls that were made between `from` and `to`.
-    fn measure_poll(&self, calls: &[Await], from: Nanos, to: Nanos) -> LongPoll {
+    fn measure_poll(&self, calls: &[Await], worker: Option<WorkerId>, (from, to): (Nanos, Nanos)) -> LongPoll {
+        let waited_ns = self.trace.worker_wait_ns(worker, from, to);
+        let left_out_ns = waited_ns.saturating_add(self.unobserved_ns(from, to));
         let first = calls.partition_point(|call| call.end().is_some_and(|end| end <= from));
         let mut poll = LongPoll {
             from,
             to,
-            worker: None,
-            observed_ns: self.observed_ns(from, to),
+            worker,
+            observed_ns: to.saturating_sub(from).saturating_sub(left_out_ns),
             computing_ns: 0,
-            waited_ns: self.trace.processor_wait_ns(from, to),
+            waited_ns,
             computing_calls: 0,
             blocking_calls: 0,
             longest_call: None,
@@ -275,11 +283,21 @@ impl<'a> LintContext<'a> {
         found
     }
 
-    /// Time at which the run ended: the end of main, or now. In an external app, main is what a thread blocks on.
+    /// Returns when the main future of an external app ended; `None` while it runs. It is what a thread blocks on.
+    fn external_main_end(&self) -> Option<Nanos> {
+        self.index.block_on_end.filter(|_| self.trace.is_external() && !self.index.has_block_on)
+    }
+
+    /// Returns the start of the last poll of an external app's main future, once that has ended. What ended since may
+    /// have ended only because the app did.
+    pub fn last_poll_of_main(&self) -> Option<Nanos> {
+        self.external_main_end().map(|_| self.index.last_block_on_poll)
+    }
+
+    /// Time at which the run ended: the end of main, or now.
     pub fn run_end(&self) -> Nanos {
         if self.trace.is_external() {
-            let main_end = self.index.block_on_end.filter(|_| !self.index.has_block_on);
-            return main_end.unwrap_or(self.trace.now());
+            return self.external_main_end().unwrap_or(self.trace.now());
         }
         self.trace.task(TaskId::from_index(0)).and_then(|main| main.lane.ended_at()).unwrap_or(self.trace.now())
     }

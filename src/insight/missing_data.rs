@@ -10,6 +10,9 @@ pub(super) fn missing_data(trace: &Trace) -> Option<&'static str> {
     if has_late_events(trace) {
         return Some("the console reports new events late");
     }
+    if trace.is_order_doubtful() {
+        return Some("the order of some events is doubtful");
+    }
     let mut gaps = trace.gaps_since_recording().peekable();
     let is_evicted = gaps.peek().is_some();
     if gaps.any(|gap| gap.is_disconnected) {

@@ -28,6 +28,7 @@ pub(super) use status_text::stream_notes;
 pub(super) use stream::{ProbeStream, StreamEnd};
 
 use super::interface::Session;
+use super::process_check::ProcessCheck;
 use super::sources::SourceReader;
 use crate::control::{
     BreakpointHit, ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase,
@@ -48,6 +49,8 @@ pub struct ProbeSession {
     /// How long the program may take to describe itself.
     answer_timeout: Option<Duration>,
     has_quit: bool,
+    /// The program's process, if it runs on this machine.
+    process: Option<(u32, ProcessCheck)>,
 }
 
 impl ProbeSession {
@@ -63,9 +66,12 @@ impl ProbeSession {
         memory_bytes: usize,
     ) -> io::Result<Self> {
         let (wakeup_sender, wakeup) = bounded(1);
+        let socket = socket.into();
+        let process = peer_process(&socket).map(|pid| (pid, ProcessCheck::of_running_process(pid)));
         let link = ProbeLink::start(socket, wakeup_sender)?;
         let stream = ProbeStream::of_link(link, None, SourceReader::new(folder));
-        Ok(Self::new(name, SourceKind::Attach, stream, wakeup, memory_bytes))
+        let session = Self::new(name, SourceKind::Attach, stream, wakeup, memory_bytes);
+        Ok(Self { process, ..session })
     }
 
     /// Starts to connect to the TCP port of a program, and to observe it. If that fails, the session ends and says why.
@@ -109,6 +115,7 @@ impl ProbeSession {
             started: Instant::now(),
             answer_timeout: None,
             has_quit: false,
+            process: None,
         }
     }
 
@@ -120,6 +127,16 @@ impl ProbeSession {
     /// Sets the thresholds for breakpoints on findings.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.stream.set_thresholds(thresholds);
+    }
+
+    /// Applies what the system reports of the program's process.
+    fn check_process(&mut self) {
+        let decoder = self.stream.decoder();
+        let Some((pid, check)) = self.process.as_mut().filter(|_| decoder.has_begun()) else { return };
+        if self.stream.end().is_none() {
+            let loop_time = |epoch_ns| decoder.loop_time_at(epoch_ns);
+            check.apply_if_due(*pid, None, &mut self.trace, loop_time, decoder.system_threads());
+        }
     }
 
     fn outcome(&self) -> Option<RunOutcome> {
@@ -159,6 +176,13 @@ impl ProbeSession {
         notes.retain(|note| !note.is_empty());
         ConnectionStatus { state, note: notes.join("; ") }
     }
+}
+
+/// Returns the process at the other end of a connection, as the system reports it. `None` if it is not visible here.
+fn peer_process(socket: &ProbeSocket) -> Option<u32> {
+    let ProbeSocket::Unix(stream) = socket else { return None };
+    let credentials = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
 }
 
 /// Creates the trace of a program with the probe.
@@ -201,6 +225,7 @@ impl Session for ProbeSession {
         if is_silent && self.answer_timeout.is_some_and(|timeout| self.started.elapsed() >= timeout) {
             self.stream.quit(&mut self.trace);
         }
+        self.check_process();
         self.stream.pump(budget, &mut self.trace)
     }
 

@@ -164,8 +164,10 @@ impl Trace {
                     stats.waker_counts = Some((clones, drops));
                 }
             }
-            Event::ConsoleLate => self.feed_check.is_console_late = true,
-            Event::ProcessorWait { from, to, waited_ns } => self.feed_check.processor_waits.add(from, to, waited_ns),
+            Event::ConsoleLate | Event::OrderDoubtful => self.feed_check.has_late_events = true,
+            Event::ProcessorWait { interval: (from, to), worker, waited_ns } => {
+                self.feed_check.waits_of_mut(worker).add(from, to, waited_ns);
+            }
             Event::OutsideInput { is_possible } => self.feed_check.outside_input = is_possible,
             Event::Sample { task, last_poll, last_wake } => self.apply_sample(task, last_poll, last_wake),
             Event::SampledWake { task, at } => {

@@ -1,14 +1,12 @@
-//! The events that feeds produce and a [`Trace`](super::Trace) stores. [`Event`] is the only way into the trace.
-//!
-//! All times are loop time: nanoseconds since the run began, pauses excluded. On a virtual clock they are virtual.
+//! The events that feeds produce and a [`Trace`](super::Trace) stores. [`Event`] is the only way into the trace. All times
+//! are loop time: nanoseconds since the run began, pauses excluded. On a virtual clock they are virtual.
 
 use super::await_site::AwaitSite;
 use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
 use super::stats::{TaskHistograms, TaskStats};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::wake_source::WakeSource;
-use super::{location::Location, pause::PauseReason, time::Nanos};
+use super::{location::Location, pause::PauseReason, time::Nanos, wake_source::WakeSource};
 
 /// One event of the traced program. `at` is its loop time. Events of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
@@ -340,13 +338,15 @@ pub enum Event {
     },
     /// The console cannot keep up with the program, and reports new events late.
     ConsoleLate,
+    /// Some events of an app with the probe may be in a wrong order.
+    OrderDoubtful,
     /// Threads of an external app waited for a processor in an interval: other programs kept them busy.
     ProcessorWait {
-        /// Start of the interval.
-        from: Nanos,
-        /// End of the interval.
-        to: Nanos,
-        /// Maximum time that one thread waited, in nanoseconds.
+        /// Start and end of the interval.
+        interval: (Nanos, Nanos),
+        /// The worker that waited; `None` for the longest wait of all threads.
+        worker: Option<WorkerId>,
+        /// Maximum time that a thread waited, in nanoseconds.
         waited_ns: u64,
     },
     /// Whether something outside of the program can wake it, such as a socket; `None` if that is not known.

@@ -2,10 +2,11 @@
 //!
 //! Both feeds count polls, wakes and self-wakes independently, so their counts of each task are compared.
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::fidelity::Fidelity;
-use super::id::TaskId;
+use super::id::{TaskId, WorkerId};
 use super::processor_waits::ProcessorWaits;
 use super::recording_stats::RecordingStats;
 use super::reported_facts::ReportedFacts;
@@ -55,10 +56,12 @@ pub(super) struct FeedCheck {
     pub multi_threaded_since: Option<Nanos>,
     /// Statistics of the recording that the trace is read from, if any.
     pub recording_stats: Option<RecordingStats>,
-    /// The console has reported new events late.
-    pub is_console_late: bool,
+    /// The console has reported new events late, or a probe so late that their order is doubtful.
+    pub has_late_events: bool,
     /// When an external app waited for a processor.
     pub processor_waits: ProcessorWaits,
+    /// The same of single workers, as far as it is known. Archives do not have it.
+    pub worker_waits: FxHashMap<WorkerId, ProcessorWaits>,
     /// Whether something outside of the program can wake it; `None` if that is not known.
     pub outside_input: Option<bool>,
     /// What a program with the probe reports.
@@ -70,6 +73,14 @@ pub(super) struct FeedCheck {
 }
 
 impl FeedCheck {
+    /// Returns the waits of a worker, or of all threads.
+    pub fn waits_of_mut(&mut self, worker: Option<WorkerId>) -> &mut ProcessorWaits {
+        match worker {
+            Some(worker) => self.worker_waits.entry(worker).or_default(),
+            None => &mut self.processor_waits,
+        }
+    }
+
     /// Returns whether every poll and every wake is recorded.
     #[inline]
     pub fn is_exact(&self) -> bool {

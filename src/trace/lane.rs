@@ -42,6 +42,9 @@ use super::time::NEVER;
 use super::time::Nanos;
 use super::wake_source::WakeSource;
 
+/// Number of polls before a first cycle that is no poll: -1, so that the sum is right from that cycle on.
+const BEFORE_EMPTY_CYCLE: u64 = u64::MAX;
+
 /// The timeline of one task, or of the loop itself.
 ///
 /// The newest cycles stand unpacked in the tail; older ones are in sealed blocks. The totals of any window are the
@@ -112,10 +115,11 @@ impl Lane {
         delta
     }
 
-    /// Counts the time before the first cycle for nothing, because it was not recorded. Call it during that cycle.
-    pub(super) fn leave_out_time_before(&mut self) {
+    /// Counts the first cycle and the time before it for nothing, because they were not recorded. Call it during that
+    /// cycle.
+    pub(super) fn leave_out_first_cycle(&mut self) {
         if self.blocks.is_empty() && self.unsealed.is_empty() {
-            self.totals_before_unsealed.scheduled_ns = 0;
+            self.totals_before_unsealed = LaneTotals { polls: BEFORE_EMPTY_CYCLE, ..LaneTotals::default() };
         }
     }
 
@@ -200,7 +204,7 @@ impl Lane {
             return **totals;
         }
         match self.first_retained() {
-            Some((_, _, before)) if before.polls > 0 => *before,
+            Some((_, _, before)) if before.has_polls() => *before,
             first => {
                 let scheduled_ns_max = first.map_or(u64::MAX, |(.., before)| before.scheduled_ns);
                 LaneTotals {

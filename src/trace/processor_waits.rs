@@ -58,8 +58,12 @@ impl ProcessorWaits {
         let first = self.intervals.partition_point(|wait| wait.to <= from);
         let overlapping = self.intervals.range(first..).take_while(|wait| wait.from < to);
         let waits = overlapping.map(|wait| wait.to.min(to).saturating_sub(wait.from.max(from)).min(wait.waited_ns));
-        let unknown_ns = self.known_until.map_or(0, |until| to.saturating_sub(until.max(from)));
-        waits.fold(unknown_ns, u64::saturating_add).min(to.saturating_sub(from))
+        waits.fold(self.unknown_ns(from, to), u64::saturating_add).min(to.saturating_sub(from))
+    }
+
+    /// Returns the time from `from` to `to` whose waits are not known yet.
+    pub fn unknown_ns(&self, from: Nanos, to: Nanos) -> u64 {
+        self.known_until.map_or(0, |until| to.saturating_sub(until.max(from)))
     }
 
     /// Returns whether the intervals are as [`Self::add`] leaves them, for waits that were read from a file.

@@ -16,7 +16,7 @@ impl Trace {
         self.record_storage(BlockOwner::Task(id, TaskBlockKind::Lane), delta);
         self.history.end_poll(id, at);
         if let Some(task) = self.history.tasks.get_mut(id) {
-            task.lane.leave_out_time_before();
+            task.lane.leave_out_first_cycle();
         }
         self.set_phase(id, TaskPhase::Waiting);
     }

@@ -138,6 +138,14 @@ fn missing_dependencies_are_doubtful() {
         .decode();
     assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "40 poll", "50 return"]);
     assert_eq!(caveats(&decoded), "1 records in doubtful order");
+    assert_eq!(decoded.events.iter().filter(|event| matches!(event, Event::OrderDoubtful)).count(), 1);
+    // A poll after the end of its task is not shown.
+    let ended = [(Spawn, 10, 1, &[1][..]), (PollStart, 20, 1, NONE), (PollEnd, 30, 1, NONE), (TaskEnded, 31, 1, &[0])];
+    let late = [(PollStart, 40, 1, NONE), (PollEnd, 50, 1, NONE)];
+    let stream = ProbeStreamBuilder::new().site(1, "task", "").thread(1, Some(0)).thread(2, Some(1));
+    let decoded = stream.records(1, &ended).records(2, &late).round(100).round(200).decode();
+    assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "31 Completed"]);
+    assert_eq!(caveats(&decoded), "1 records in doubtful order");
 }
 
 /// A task that is aborted while it waits is polled without a wake. With hooks, the program says that it did not run.
@@ -164,6 +172,35 @@ fn aborted_tasks_are_not_polled() {
         [&entered[..2], &waiting, &entered[2..], &dropped[..1], &[(OperationDropped, 45, 9, NONE)], &dropped[1..]];
     let decoded = start().records(1, &waiting.concat()).round(100).decode();
     assert_eq!(story(&decoded, task(1)), ["10 spawn by 0", "20 poll", "30 return", "40 Cancelled"]);
+}
+
+/// The records that show that the last entry on the first thread is a poll are those of the drop on another one. After
+/// `block_on` the thread is no worker any more, and continues as another thread of the stream.
+#[test]
+fn drop_on_another_thread_follows_the_last_poll() {
+    let decode = |kind: &str, exit: RecordKind, in_one_round: bool| {
+        let stream = ProbeStreamBuilder::new().site(1, kind, "").thread(1, Some(0)).thread(2, None);
+        let polls = [(Enter, 20, 1, NONE), (Exit, 30, 1, NONE), (Wake, 35, 1, NONE), (Enter, 40, 1, NONE)];
+        let polls = [&[(Spawn, 10, 1, &[1][..])][..], &polls, &[(exit, 50, 1, NONE)]].concat();
+        let drops = [(Enter, 60, 1, NONE), (Exit, 61, 1, NONE), (TaskClosed, 62, 1, NONE)];
+        let stream = stream.records(1, &polls);
+        let stream = if in_one_round { stream } else { stream.round(55).round(56) };
+        let decoded = stream.records(2, &drops).round(100).round(200).decode();
+        assert_eq!(caveats(&decoded), "", "{kind}");
+        story(&decoded, task(1))
+    };
+    let polls = ["10 spawn by 0", "20 poll", "30 return", "35 woken by driver", "40 poll", "50 return"];
+    for in_one_round in [true, false] {
+        let end = |kind, exit| {
+            let story = decode(kind, exit, in_one_round);
+            let (last, before) = story.split_last().expect("an end");
+            assert_eq!(before, polls, "{kind}");
+            last.clone()
+        };
+        assert_eq!(end("block_on", Exit), "60 Completed");
+        assert_eq!(end("task", Exit), "60 Cancelled");
+        assert_eq!(end("block_on", ExitPanicked), "60 Failed(\"panicked\")");
+    }
 }
 
 #[test]

@@ -55,10 +55,20 @@ impl<'a> FindingSearch<'a> {
     }
 }
 
-/// Starts the app with this fault, and waits until the lint `name` has a finding.
+/// Starts the app with this fault and a console, and waits until the lint `name` has a finding.
 fn found_by_exec(mode: &str, threads: &str, name: &str) -> Finding {
+    found_in_started_app(&[mode, "--threads", threads], name)
+}
+
+/// Starts the app with this fault and the probe, and waits until the lint `name` has a finding.
+fn found_with_probe(mode: &str, threads: &str, name: &str) -> Finding {
+    found_in_started_app(&[mode, "--threads", threads, "--probe"], name)
+}
+
+fn found_in_started_app(arguments: &[&str], name: &str) -> Finding {
+    let mode = arguments[0];
     let mut command = vec![faults_path().into_os_string()];
-    command.extend([mode, "--threads", threads, "--seconds", "600"].map(OsString::from));
+    command.extend(arguments.iter().chain(&["--seconds", "600"]).map(OsString::from));
     let mut session = ExecSession::start(&command, AppStdin::Null, MEMORY_BYTES).expect("create the session");
     let search = FindingSearch::new(name);
     until(&mut session, &format!("{name} in {mode}"), |trace, _| search.has_found(trace));
@@ -67,11 +77,19 @@ fn found_by_exec(mode: &str, threads: &str, name: &str) -> Finding {
 
 /// Runs the app with this fault to its end, and returns the full report.
 fn report_by_exec(mode: &str, threads: &str, seconds: &str) -> Value {
+    report_of(&[mode, "--threads", threads, "--seconds", seconds])
+}
+
+fn report_of(arguments: &[&str]) -> Value {
     let app = faults_path();
     let app = app.to_str().expect("text");
-    let command = ["exec", "--headless", "--json", "--full", "--", app, mode];
-    let output = loopscope(&[command.as_slice(), &["--threads", threads, "--seconds", seconds]].concat());
+    let output = loopscope(&[&["exec", "--headless", "--json", "--full", "--", app], arguments].concat());
     serde_json::from_str(&output.stdout).expect("a report")
+}
+
+/// Returns the names of the lints that have a finding in a report.
+fn lint_names(report: &Value) -> BTreeSet<&str> {
+    report["findings"].as_array().into_iter().flatten().filter_map(|found| found["name"].as_str()).collect()
 }
 
 /// The app with its console on a port of its own. It is killed on drop.
@@ -165,9 +183,55 @@ fn task_that_awaits_short_tasks_does_not_spin() {
     assert!(found.message.contains("short tasks"), "{found:?}");
     for threads in ["1", "2"] {
         let report = report_by_exec("retry-storm", threads, "3");
-        let names: BTreeSet<&str> =
-            report["findings"].as_array().into_iter().flatten().filter_map(|found| found["name"].as_str()).collect();
-        assert!(!names.contains("busy-yield"), "{threads} threads: {}", report["findings"]);
+        assert!(!lint_names(&report).contains("busy-yield"), "{threads} threads: {}", report["findings"]);
+    }
+}
+
+/// Each fault with the lint that finds it with the probe, and a part of the finding.
+const FAULTS: [(&str, &str, &str); 12] = [
+    ("back-pressure", "back-pressure", "waited for capacity of a channel"),
+    ("cpu-hog", "blocked-loop", "worker "),
+    ("deadlock-only", "deadlock", "wait for each other in a cycle"),
+    ("huge-future", "large-future", "takes 39"),
+    ("leak", "leak", "did not end during the run"),
+    ("lock-across-await", "convoy", "most of it across sleep at tests/apps/faults/modes.rs"),
+    ("lost-notify", "no-progress", "an await that is not reported"),
+    ("panic", "failed-task", "panicker"),
+    ("retry-storm", "spawn-storm", "short tasks"),
+    ("sleep-in-handler", "blocked-loop", "worker "),
+    ("wake-spin", "busy-yield", "yielded "),
+    ("yield-spin", "busy-yield", "yields are not reported"),
+];
+
+#[test]
+fn probe_shows_each_fault() {
+    for (mode, name, text) in FAULTS {
+        let found = found_with_probe(mode, "2", name);
+        assert!(found.message.contains(text) || found.evidence.contains(text), "{mode}: {found:?}");
+        let location = found.location.as_ref().map(|location| &*location.file);
+        assert!(location.is_some_and(|file| file.ends_with("modes.rs")), "{mode}: {found:?}");
+        let must_be_certain = matches!(name, "deadlock" | "leak" | "large-future" | "failed-task" | "spawn-storm");
+        assert!(found.is_certain || !must_be_certain, "{mode}: {found:?}");
+    }
+}
+
+/// No task is left when the app has ended, so the finding is about the time before.
+#[test]
+fn probe_shows_a_lost_notification_at_the_end() {
+    let report = report_of(&["lost-notify", "--threads", "1", "--seconds", "11", "--probe"]);
+    let findings = &report["findings"];
+    assert_eq!(lint_names(&report), BTreeSet::from(["no-progress"]), "{findings}");
+    assert_eq!((&findings[0]["certain"], &findings[0]["count"]), (&false.into(), &1.into()));
+    let main = report["tasks"].as_array().into_iter().flatten().find(|task| task["kind"] == "block_on");
+    assert_eq!(main.map(|main| (&main["state"], &main["polls"])), Some((&"done".into(), &2.into())));
+}
+
+#[test]
+fn probe_shows_no_fault_of_a_healthy_service() {
+    for threads in ["1", "2", "4"] {
+        let report = report_of(&["healthy", "--threads", threads, "--seconds", "5", "--probe"]);
+        assert_eq!(report["findings"], serde_json::json!([]), "{threads} threads");
+        assert_eq!((&report["unknown"]["awaits"], &report["feeds"]["probe"]["dropped"]), (&0.into(), &0.into()));
     }
 }
 

@@ -766,6 +766,22 @@ fn findings_across_dropped_events_are_uncertain() {
     assert_eq!(found(Some(Event::ConsoleLate)), (true, false), "polls and calls do not come from the console here");
 }
 
+#[test]
+fn findings_in_doubtful_order_are_uncertain() {
+    let found = |is_external: bool| {
+        let mut builder = TraceBuilder::default();
+        if is_external {
+            builder.trace.set_external();
+            builder.trace.count_probe_events(1);
+        }
+        let main = builder.spawn("main");
+        builder.poll_with_call(main, "block", SECOND);
+        builder.apply(Event::OrderDoubtful);
+        builder.findings()[0].is_certain
+    };
+    assert!(!found(true) && found(false), "it concerns records of a probe");
+}
+
 /// Builds an external app with a task that waits, and a timer if `has_timer`.
 pub fn waiting_app(waker_counts: Option<(u64, u64)>, has_timer: bool, waited_ns: u64) -> TraceBuilder {
     let mut builder = TraceBuilder::default();
@@ -813,6 +829,43 @@ fn no_progress_never_reports_an_idle_service() {
     assert_eq!(found(Some(false), true, limit), [], "a timer is pending");
     assert_eq!(found(Some(true), false, limit), [], "it may wait for a socket");
     assert_eq!(found(None, false, limit), [], "it is not known whether it waits for a socket");
+}
+
+/// At the end of the run, tasks that waited are dropped, and their timers too.
+#[test]
+fn no_progress_is_judged_before_the_run_ended() {
+    let found = |kind: Option<AwaitKind>, main_wakes_other: bool, waited_ns: u64| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        builder.apply(Event::OutsideInput { is_possible: Some(false) });
+        let main = builder.spawn_at("main", TaskKind::BlockOn, "src/main.rs", 1);
+        let [other, stuck] = ["other", "stuck"].map(|name| builder.spawn(name));
+        builder.poll_once(main);
+        builder.poll_once(stuck);
+        builder.start_poll(other);
+        let wait = kind.map(|kind| builder.start_await(other, kind, "something", None));
+        builder.end_poll(other);
+        builder.advance_to(waited_ns);
+        if main_wakes_other {
+            builder.poll_once(main);
+            builder.wake(other, WakeSource::Task(main));
+            builder.poll_once(other);
+            builder.advance_to(waited_ns + MILLISECOND);
+        }
+        builder.poll_once(main);
+        builder.end_task(main, TaskOutcome::Completed);
+        builder.advance_to(builder.now + MILLISECOND);
+        wait.into_iter().for_each(|wait| builder.cancel_await(wait));
+        [other, stuck].into_iter().for_each(|task| builder.end_task(task, TaskOutcome::Cancelled));
+        builder.findings().iter().map(|found| (found.name, found.count, found.is_certain)).collect::<Vec<_>>()
+    };
+    let limit = Thresholds::default().no_progress_ns;
+    assert_eq!(found(None, false, limit), [("no-progress", 2, false)]);
+    assert_eq!(found(Some(AwaitKind::Sync), false, limit), [("no-progress", 2, false)]);
+    assert_eq!(found(None, false, limit - 1), []);
+    assert_eq!(found(Some(AwaitKind::Timer), false, limit), [], "a timer was pending");
+    assert_eq!(found(Some(AwaitKind::Io), false, limit), [], "it waited for data");
+    assert_eq!(found(None, true, limit), [], "main ended the others in order");
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl ProbeStreamBuilder {
 
     /// Defines a thread; `worker` is its index.
     pub fn thread(self, id: u32, worker: Option<u32>) -> Self {
-        let thread = Thread { id, name: format!("thread-{id}"), worker, runtime: 1 };
+        let thread = Thread { id, name: format!("thread-{id}"), worker, runtime: 1, system_id: 100 + id };
         self.json(FrameKind::Definition, &Definition::Thread(thread))
     }
 

@@ -132,6 +132,8 @@ fn check_load(workers: &str, hooks: &str) {
     held.sort_unstable();
     assert!(held.windows(2).all(|pair| pair[0].1.is_some_and(|end| end <= pair[1].0)), "the owners overlap");
     assert_eq!(task(trace, "cancelled").outcome, Some(TaskOutcome::Cancelled));
+    let main = trace.tasks().iter().find(|task| task.meta.kind == TaskKind::BlockOn);
+    assert_eq!(main.and_then(|main| main.outcome.clone()), Some(TaskOutcome::Completed));
     assert_eq!(task(trace, "cancelled").counts.polls, 1);
     assert!(matches!(task(trace, "panicked").outcome, Some(TaskOutcome::Failed(_))));
     let of_kind = |kind: TaskKind| trace.tasks().iter().filter(|task| task.meta.kind == kind).count();

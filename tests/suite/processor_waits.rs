@@ -3,7 +3,7 @@
 use loopscope::control::RunOutcome;
 use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
 use loopscope::insight::{Thresholds, run_lints};
-use loopscope::trace::{AwaitKind, Event, ResourceKind, TaskId, Trace, WakeSource};
+use loopscope::trace::{AwaitKind, Event, ResourceKind, TaskId, Trace, WakeSource, WorkerId};
 
 use crate::insight::{crossed_mutexes, waiting_app};
 use crate::trace_builder::{MILLISECOND, SECOND, TraceBuilder};
@@ -22,7 +22,7 @@ fn app_with_poll(length_ns: u64) -> TraceBuilder {
 }
 
 fn add_wait(builder: &mut TraceBuilder, from: u64, to: u64, waited_ns: u64) {
-    builder.apply(Event::ProcessorWait { from, to, waited_ns });
+    builder.apply(Event::ProcessorWait { interval: (from, to), worker: None, waited_ns });
     builder.trace.set_processor_waits_known_until(to);
 }
 
@@ -32,6 +32,8 @@ fn short_wait_in_a_long_interval_counts() {
     let found = |poll_ms: u64| {
         let mut builder = app_with_poll(poll_ms * MILLISECOND);
         add_wait(&mut builder, SECOND / 2, 3 * SECOND / 2, 163 * MILLISECOND);
+        builder.trace.set_processor_waits_known_until(builder.now);
+        builder.advance_to(builder.now + MILLISECOND);
         builder
     };
     assert_eq!(app_with_poll(165 * MILLISECOND).lint_names(), ["blocked-loop"]);
@@ -40,6 +42,37 @@ fn short_wait_in_a_long_interval_counts() {
     let text = found(400).only_finding();
     assert!(text.contains("handler blocked the loop for 237 ms in one poll"), "{text}");
     assert!(text.contains("not counted: at most 163 ms of waiting for a processor"), "{text}");
+    assert!(text.contains("not certain: the machine was busy"), "the thread may have waited for another: {text}");
+    let is_certain = |poll_ms: u64| found(poll_ms).findings()[0].is_certain;
+    assert!(is_certain(1_700) && !is_certain(1_600), "9.6 % and 10.2 % of the poll");
+}
+
+/// Of a worker whose thread is known, only its own waits count.
+#[test]
+fn waits_of_other_workers_do_not_count() {
+    let found = |own_ms: Option<u64>| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        let workers = [0, 1].map(WorkerId::from_index);
+        workers.into_iter().for_each(|id| builder.apply(Event::NewWorker { id, at: 0, name: "worker".into() }));
+        let (handler, other) = (builder.spawn("handler"), builder.spawn("other"));
+        builder.advance_to(SECOND).poll_on(handler, 0);
+        builder.advance_to(SECOND + 150 * MILLISECOND).end_poll(handler);
+        builder.poll_on(other, 0);
+        builder.end_poll(other);
+        let interval = (SECOND, builder.now);
+        add_wait(&mut builder, SECOND, interval.1, 100 * MILLISECOND);
+        for (worker, waited_ms) in own_ms.into_iter().map(|own| (workers[0], own)).chain([(workers[1], 100)]) {
+            let worker = Some(worker);
+            builder.apply(Event::ProcessorWait { interval, worker, waited_ns: waited_ms * MILLISECOND });
+        }
+        builder.advance_to(builder.now + MILLISECOND);
+        builder.findings().iter().map(|found| (found.name, found.is_certain)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(None), [], "not known of this worker");
+    assert_eq!(found(Some(0)), [("blocked-loop", true)]);
+    assert_eq!(found(Some(20)), [("blocked-loop", false)]);
+    assert_eq!(found(Some(60)), []);
 }
 
 #[test]

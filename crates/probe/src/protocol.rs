@@ -187,6 +187,9 @@ pub struct Thread {
     pub worker: Option<u32>,
     /// Identifies the runtime of the worker, from 1.
     pub runtime: u32,
+    /// Id of the thread in the system; 0 if it is not known.
+    #[serde(default)]
+    pub system_id: u32,
 }
 
 /// A line of output.

@@ -215,7 +215,8 @@ impl ThreadState {
         let (worker, runtime) = self.worker.get();
         let id = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
         let name = std::thread::current().name().unwrap_or_default().to_owned();
-        let thread = crate::protocol::Thread { id, name, worker: worker.checked_sub(1), runtime };
+        let (worker, system_id) = (worker.checked_sub(1), system_id().unwrap_or(0));
+        let thread = crate::protocol::Thread { id, name, worker, runtime, system_id };
         collector::add_thread(thread, reader);
         writer
     }
@@ -310,4 +311,9 @@ impl ThreadState {
             entered.is_ready = Some(is_ready);
         }
     }
+}
+
+/// Returns the id of this thread in the system, if the system names it.
+fn system_id() -> Option<u32> {
+    std::fs::read_link("/proc/thread-self").ok()?.file_name()?.to_str()?.parse().ok()
 }

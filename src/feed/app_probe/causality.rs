@@ -8,6 +8,7 @@ use super::tasks::{TaskPresence, TaskTable};
 use super::thread_context::{EnterRole, ThreadContext};
 use super::thread_merger::{Dependency, RecordVerdict, ThreadQueue};
 use super::timed_record::TimedRecord;
+use crate::trace::TaskKind;
 
 /// Records after an entry that are searched for what shows whether it is a poll or a drop.
 const SEARCHED_MAX: usize = 4_096;
@@ -121,9 +122,15 @@ impl Causality<'_> {
         let follows_poll = context
             .and_then(|context| context.last_exit)
             .is_some_and(|exit| exit.number == number && !exit.has_panicked);
+        // A thread returns from blocking on a future only when that has completed, or panics.
+        let is_block_on = self.tasks.get(number).is_some_and(|task| task.kind == TaskKind::BlockOn);
         match classify(queue, number) {
             EntryKind::Drop { drops_awaits } => {
-                RecordVerdict::Ready(EnterRole::Drop { has_completed: follows_poll && !drops_awaits })
+                let has_completed = is_block_on || (follows_poll && !drops_awaits);
+                let role = EnterRole::Drop { has_completed };
+                // An entry that another thread left before was a poll: a drop is the last one.
+                let is_last = queue.waiting_since_ticks.is_none_or(|ticks| ticks >= record.ticks);
+                if is_last { RecordVerdict::Ready(role) } else { RecordVerdict::Wait(Dependency::Task(number), role) }
             }
             EntryKind::Poll => self.judge_poll(queue, record, EnterRole::Poll),
             EntryKind::Suppressed => RecordVerdict::Ready(EnterRole::Suppressed),

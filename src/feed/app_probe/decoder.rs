@@ -10,7 +10,7 @@ use super::frame_reader::{FrameReader, ProbeError, ProbeFrame};
 use super::replay::{ReplayCounts, StreamReplay};
 use super::thread_merger::ThreadMerger;
 use super::timed_record::TimedRecord;
-use crate::trace::{Event, Nanos, TaskId};
+use crate::trace::{Event, Nanos, TaskId, WorkerId};
 
 /// Records of the snapshot, and records of threads that precede its end. Further ones are skipped.
 const EARLY_RECORDS_MAX: usize = 1 << 21;
@@ -119,6 +119,11 @@ impl AppProbeDecoder {
     /// Returns how long all pauses that ended took, in nanoseconds. Loop time is without them.
     pub fn paused_ns(&self) -> u64 {
         self.replay.clock.paused_ns()
+    }
+
+    /// Returns each worker with the thread in the system that it is, if that is known.
+    pub fn system_threads(&self) -> impl Iterator<Item = (WorkerId, Option<u32>)> + '_ {
+        self.replay.system_threads()
     }
 
     /// Returns loop time at a time of the system's clock, in nanoseconds since 1970. The two clocks may drift apart by a

@@ -18,7 +18,7 @@ use super::timed_record::TimedRecord;
 use super::workers::Workers;
 use crate::feed::console::NAME_BYTES_MAX;
 use crate::sanitize::{sanitize, truncate};
-use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId, TaskKind};
+use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId, TaskKind, WorkerId};
 
 /// Longest line of output, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1 << 16;
@@ -196,11 +196,16 @@ impl StreamReplay {
         let number = record.subject;
         let at = self.clock.loop_time(record.ticks);
         self.counts.records += 1;
+        let was_doubtful = self.counts.doubtful > 0;
         self.count_doubt(thread, &record, missing);
         let last_exit = self.contexts[thread].last_exit.take();
         self.has_hooks |= matches!(record.kind, RecordKind::PollStart | RecordKind::Park);
         self.lacks_hooks |=
             record.kind == RecordKind::Enter && self.tasks.get(number).is_some_and(|task| task.kind == TaskKind::Task);
+        if verdict == EnterRole::Nested && !self.contexts[thread].is_inside(number) && self.tasks.has_seen_end(number) {
+            // Its end was taken before this poll.
+            self.counts.doubtful += 1;
+        }
         match record.kind {
             RecordKind::PollStart | RecordKind::BlockingStart | RecordKind::Enter => {
                 self.enter(thread, number, (verdict, at), last_exit, events);
@@ -251,6 +256,9 @@ impl StreamReplay {
                 self.is_paused = false;
             }
             RecordKind::Argument => {}
+        }
+        if !was_doubtful && self.counts.doubtful > 0 {
+            events.push(Event::OrderDoubtful);
         }
         self.resolve(&record, merger);
     }
@@ -320,6 +328,11 @@ impl StreamReplay {
             _ => PauseReason::User,
         };
         events.push(Event::Pause { at, reason });
+    }
+
+    /// Returns each worker with the thread in the system that it is, if that is known.
+    pub fn system_threads(&self) -> impl Iterator<Item = (WorkerId, Option<u32>)> + '_ {
+        self.workers.system_threads()
     }
 
     /// Returns the id in the stream of a live task.

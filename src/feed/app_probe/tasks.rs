@@ -151,6 +151,11 @@ impl TaskTable {
         self.first = self.live.keys().max().map_or(0, |largest| largest.saturating_add(1));
     }
 
+    /// Returns whether a task has ended since recording began, as far as that is remembered.
+    pub fn has_seen_end(&self, number: u64) -> bool {
+        self.ended.contains(&number)
+    }
+
     /// Returns a live task.
     pub fn get(&self, number: u64) -> Option<&LiveTask> {
         self.live.get(&number)

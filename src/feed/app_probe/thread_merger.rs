@@ -2,7 +2,8 @@
 //!
 //! A thread may be preempted between reading the time and writing its record, so times order the records of two threads
 //! only roughly. Records are therefore taken one round late, when those that were about to be written have arrived. A
-//! record that depends on one that has not been taken yet waits for it, and so do the later ones of its thread. After [`ROUNDS_MAX`] rounds it is taken anyway, as a doubtful one.
+//! record that depends on one that has not been taken yet waits for it, and so do the later ones of its thread. It is taken
+//! anyway, as a doubtful one, once all records of [`ROUNDS_MAX`] later rounds have arrived.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -11,8 +12,9 @@ use rustc_hash::FxHashMap;
 
 use super::timed_record::TimedRecord;
 
-/// Rounds for which a record waits at most.
-const ROUNDS_MAX: u64 = 2;
+/// Rounds after its own for which a record waits at most. While it waits, the records of other threads are taken, so with a
+/// higher limit these run farther ahead.
+const ROUNDS_MAX: usize = 3;
 
 /// Threads of one stream.
 const THREADS_MAX: usize = 1 << 14;
@@ -59,8 +61,6 @@ pub struct ThreadQueue {
     blocked: Option<Dependency>,
     /// Ticks of the earliest record of another thread that waits for the task of its first record.
     pub waiting_since_ticks: Option<u64>,
-    /// The number of the round in which its first record began to wait.
-    waits_since: Option<u64>,
 }
 
 impl ThreadQueue {
@@ -104,7 +104,8 @@ pub struct ThreadMerger {
     horizon: u64,
     /// Ticks of the last round.
     last_round: u64,
-    rounds: u64,
+    /// Ticks of the last [`ROUNDS_MAX`] rounds and the one before, the oldest first.
+    recent_rounds: VecDeque<u64>,
     /// Records that were not taken yet.
     count: usize,
     is_finished: bool,
@@ -123,17 +124,8 @@ impl ThreadMerger {
         self.by_id.insert(id, index);
         let (is_queued, is_listed) = (false, false);
         let records = VecDeque::new();
-        let (blocked, waiting_since_ticks, waits_since) = (None, None, None);
-        self.threads.push(ThreadQueue {
-            id,
-            index,
-            records,
-            is_queued,
-            is_listed,
-            blocked,
-            waiting_since_ticks,
-            waits_since,
-        });
+        let (blocked, waiting_since_ticks) = (None, None);
+        self.threads.push(ThreadQueue { id, index, records, is_queued, is_listed, blocked, waiting_since_ticks });
         Some(index)
     }
 
@@ -152,7 +144,10 @@ impl ThreadMerger {
     pub fn finish_round(&mut self, ticks: u64) {
         self.horizon = self.last_round;
         self.last_round = self.last_round.max(ticks);
-        self.rounds += 1;
+        if self.recent_rounds.len() > ROUNDS_MAX {
+            self.recent_rounds.pop_front();
+        }
+        self.recent_rounds.push_back(self.last_round);
     }
 
     /// Returns the ticks up to which records can be taken.
@@ -239,18 +234,17 @@ impl ThreadMerger {
         blocked.filter_map(|index| Some(self.threads[*index].records.front()?.ticks)).min()
     }
 
-    /// Returns the thread with the earliest record that waits, if it has waited for too long.
+    /// Returns the thread with the earliest record that waits, if that is old enough.
     fn overdue(&mut self, is_full: bool) -> Option<(usize, Dependency)> {
-        let Self { threads, blocked, rounds, horizon, is_finished, .. } = self;
+        let Self { threads, blocked, recent_rounds, is_finished, .. } = self;
         blocked.retain(|index| {
             threads[*index].is_listed = threads[*index].blocked.is_some();
             threads[*index].is_listed
         });
         let first_ticks = |index: usize| threads[index].records.front().map_or(0, |record| record.ticks);
-        let is_overdue = |index: &usize| {
-            let waited = threads[*index].waits_since.map_or(0, |since| rounds.saturating_sub(since));
-            *is_finished || is_full || (waited >= ROUNDS_MAX && first_ticks(*index) < *horizon)
-        };
+        let oldest_round = recent_rounds.front().filter(|_| recent_rounds.len() > ROUNDS_MAX);
+        let is_overdue =
+            |index: &usize| *is_finished || is_full || oldest_round.is_some_and(|ticks| first_ticks(*index) < *ticks);
         // The earliest one first: others may depend on what follows it.
         let earliest = blocked.iter().copied().min_by_key(|index| (first_ticks(*index), threads[*index].id));
         let index = earliest.filter(is_overdue)?;
@@ -259,7 +253,6 @@ impl ThreadMerger {
 
     fn block(&mut self, index: usize, dependency: Dependency) {
         self.threads[index].blocked = Some(dependency);
-        self.threads[index].waits_since.get_or_insert(self.rounds);
         self.waiting.entry(dependency).or_default().push(index);
         if !std::mem::replace(&mut self.threads[index].is_listed, true) {
             self.blocked.push(index);
@@ -278,7 +271,6 @@ impl ThreadMerger {
 
     fn pop<T>(&mut self, index: usize, verdict: T, missing: Option<Dependency>) -> Option<TakenRecord<T>> {
         let record = self.threads[index].records.pop_front()?;
-        self.threads[index].waits_since = None;
         self.count -= 1;
         // A thread that waited may have been queued meanwhile.
         if self.current.is_none()
@@ -355,16 +347,20 @@ mod tests {
         assert_eq!(take_all(&mut merger), [(5, false), (1, false), (2, false), (6, false)]);
     }
 
+    /// Records that wait in vain are taken at the same age each, not one after the other.
     #[test]
-    fn waits_for_two_rounds_at_most() {
+    fn waits_for_some_rounds_at_most() {
         let mut merger = ThreadMerger::default();
-        push(&mut merger, 1, vec![wake(1, 9), wake(2, 1)]);
-        merger.finish_round(10);
-        merger.finish_round(11);
+        push(&mut merger, 1, vec![wake(1, 9), wake(2, 9), wake(3, 1), wake(25, 9)]);
+        for round in 1..=ROUNDS_MAX as u64 {
+            merger.finish_round(10 * round);
+            assert_eq!(take_all(&mut merger), [], "round {round}");
+        }
+        merger.finish_round(1_000);
+        assert_eq!(take_all(&mut merger), [(1, true), (2, true), (3, false)]);
+        merger.finish_round(1_001);
         assert_eq!(take_all(&mut merger), []);
-        merger.finish_round(20);
-        assert_eq!(take_all(&mut merger), []);
-        merger.finish_round(30);
-        assert_eq!(take_all(&mut merger), [(1, true), (2, false)]);
+        merger.finish_round(1_002);
+        assert_eq!(take_all(&mut merger), [(25, true)]);
     }
 }

@@ -21,6 +21,8 @@ struct WorkerThread {
 pub struct Workers {
     threads: FxHashMap<u32, WorkerThread>,
     ids: FxHashMap<(u32, u32), WorkerId>,
+    /// The thread in the system that each worker is; `None` where it has changed or is not known.
+    system_threads: FxHashMap<(u32, u32), Option<u32>>,
 }
 
 impl Workers {
@@ -30,6 +32,9 @@ impl Workers {
             Some(index) if self.threads.len() < THREADS_MAX => {
                 let worker = (thread.runtime, index);
                 self.threads.insert(thread.id, WorkerThread { worker, name: name.into() });
+                let system_id = Some(thread.system_id).filter(|id| *id > 0);
+                let known = self.system_threads.entry(worker).or_insert(system_id);
+                *known = known.filter(|known| Some(*known) == system_id);
             }
             _ => drop(self.threads.remove(&thread.id)),
         }
@@ -38,6 +43,11 @@ impl Workers {
     /// Whether a thread is a worker.
     pub fn is_worker(&self, thread: u32) -> bool {
         self.threads.contains_key(&thread)
+    }
+
+    /// Returns each worker with the thread in the system that it has been all the time, if that is known.
+    pub fn system_threads(&self) -> impl Iterator<Item = (WorkerId, Option<u32>)> + '_ {
+        self.ids.iter().map(|(worker, id)| (*id, self.system_threads.get(worker).copied().flatten()))
     }
 
     /// Returns the worker that a thread is, at `at`. A worker is defined when it is first seen.

@@ -3,9 +3,11 @@
 //! *Detects* polls over the threshold, after subtracting the time that the program declares as computation (`work` in a
 //! script; other programs declare none). What remains are calls that block, such as a blocking
 //! sleep, file access or an OS lock. Either the blocking call is known, or another task was delayed by the poll: it was
-//! scheduled meanwhile, or a timer or I/O woke it only when the poll had ended. A poll in `block_in_place` is not reported,
-//! because another thread continues the worker's tasks. The time for which an app that loopscope started may have
-//! waited for a processor is subtracted: the machine was busy.
+//! scheduled meanwhile, or a timer or I/O woke it only when the poll had ended. If other workers took all of its tasks, and
+//! the worker is known, the finding is uncertain. A poll in `block_in_place` is not reported,
+//! because another thread continues the worker's tasks. The time for which an app may have waited for a processor is
+//! subtracted: the machine was busy. If that is a notable part of the poll, and the blocking call is not known, the finding
+//! is uncertain.
 //! *Problem*: no other task on the loop runs meanwhile, although the thread is idle. On a multi-threaded runtime the
 //! other workers go on, but the timers and sockets of all of them may wait for the blocked one. So do the tasks in its
 //! queue that no other worker takes: where the worker of each poll is known, those that it polled next.
@@ -41,6 +43,9 @@ const LATE_WAKE_NS_MAX: u64 = 2_000_000;
 
 /// Minimum delay of a scheduled task on a multi-threaded runtime, where another worker could take it.
 const DELAY_NS_MIN: u64 = 10_000_000;
+
+/// Minimum share of a poll, in percent, in which threads waited for a processor on a machine that is busy.
+const WAITED_PERCENT_MIN: u64 = 10;
 
 /// Tasks that a poll delayed.
 #[derive(Default)]
@@ -79,12 +84,16 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         Some("the app uses `block_in_place`, and single starts of workers may be reported late")
     } else if is_running && poll.waited_ns > 0 {
         Some("the poll has not ended, and its thread may wait for a processor")
+    } else if is_machine_busy(poll) && call.is_none() {
+        Some("the machine was busy: the thread may have waited for another one that had no processor")
     } else if !delayed.tasks.is_empty() || call.is_some() {
         None
     } else if cx.trace.fidelity() == Fidelity::Sampled {
         Some("single wakes are not reported, so it is not known whether another task was delayed")
     } else if is_running && !has_unrecorded_end(cx) {
         Some("the trace ends with this poll, so it is not known yet whether another task was delayed")
+    } else if cx.trace.is_external() && cx.workers() > 1 && poll.worker.is_some() {
+        Some("no task is known to have waited for this worker; others may have taken its tasks")
     } else {
         return None;
     };
@@ -136,6 +145,12 @@ fn describe_delayed(cx: &LintContext, poll: &LongPoll, delayed: &DelayedTasks) -
         (Some(_), tasks) => format!("; behind it waited {count} ({}), {longest}", cx.list_names(tasks)),
         (None, _) => format!("; delayed {count}, {longest}"),
     }
+}
+
+/// Whether threads of the app waited for a processor during a notable part of a poll. A thread that sleeps until such a
+/// one releases a lock, or that the system itself delays, is not counted as waiting.
+fn is_machine_busy(poll: &LongPoll) -> bool {
+    poll.waited_ns.saturating_mul(100) >= poll.duration_ns().saturating_mul(WAITED_PERCENT_MIN)
 }
 
 /// Describes the parts of a poll that are not counted. Computation is a different problem (`never-yields`) with a

@@ -78,7 +78,8 @@ impl LintPass for LeakPass {
             site.bursts += 1;
             site.burst_start = at;
         }
-        site.last_spawn = at;
+        // The clocks of two threads differ a little, so a task may have been spawned before the one with the previous id.
+        (site.first_spawn, site.last_spawn) = (site.first_spawn.min(at), site.last_spawn.max(at));
         if site.spawned - site.ended >= cx.thresholds.leak_tasks {
             site.reached_limit_at.get_or_insert(at);
         }

@@ -2,19 +2,16 @@
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::epoch_clock::EpochClock;
 use super::output::AppOutput;
-use super::outside_input::OutsideInputCheck;
 use super::pipe::RecordingPipe;
 use super::process::AppProcess;
-use super::processor_wait::ProcessorWaitSampler;
 use super::reserved_port::ReservedPort;
+use crate::session::process_check::ProcessCheck;
 use crate::session::sources::SourceReader;
 
 /// The parts of a started app that do not depend on how it is observed.
 pub struct AppParts {
     pub name: String,
-    pub clock: EpochClock,
     pub app: AppProcess,
     /// The app may have a console too. Its recording is drained and discarded, because the app would block otherwise.
     pub pipe: RecordingPipe,
@@ -24,6 +21,5 @@ pub struct AppParts {
     pub source_reader: SourceReader,
     pub wakeup: Receiver<()>,
     pub wakeup_sender: Sender<()>,
-    pub processor_wait: ProcessorWaitSampler,
-    pub outside_input: OutsideInputCheck,
+    pub process_check: ProcessCheck,
 }

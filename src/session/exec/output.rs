@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::epoch_clock::EpochClock;
 use super::output_reader::{OutputPiece, read_output};
+use crate::session::epoch_clock::EpochClock;
 use crate::trace::{ERROR_MARK, panic_place};
 
 /// Maximum number of queued lines.

@@ -18,8 +18,8 @@ use rustix::fs::OFlags;
 #[cfg(not(target_vendor = "apple"))]
 use rustix::fs::{CWD, Mode};
 
-use super::epoch_clock::EpochClock;
 use crate::cleanup::PrivateTempDir;
+use crate::session::epoch_clock::EpochClock;
 
 /// Maximum size of the backlog in bytes. Data beyond it is dropped.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 20;

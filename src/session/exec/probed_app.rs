@@ -94,21 +94,13 @@ impl ProbedApp {
         changed | (dropped > 0)
     }
 
-    /// Records when the app waits for a processor, and whether something outside of it can wake it.
+    /// Applies what the system reports of the app's process.
     fn check_process(&mut self) {
         let Self { parts: Some(parts), stream: Some(stream), trace, .. } = self else { return };
         let Some(pid) = parts.app.pid().filter(|_| !self.app_end.has_ended()) else { return };
-        if let Some(is_possible) = parts.outside_input.check_if_due(pid, parts.port.number()) {
-            trace.apply(Event::OutsideInput { is_possible });
-        }
-        if let Some(waited) = parts.processor_wait.sample_if_due(pid, parts.clock) {
-            let [from, to, known_until] =
-                [waited.from, waited.to, waited.known_until].map(|epoch_ns| stream.decoder().loop_time_at(epoch_ns));
-            if waited.is_notable() {
-                trace.apply(Event::ProcessorWait { from, to, waited_ns: waited.waited_ns });
-            }
-            trace.set_processor_waits_known_until(known_until);
-        }
+        let (decoder, port) = (stream.decoder(), Some(parts.port.number()));
+        let loop_time = |epoch_ns| decoder.loop_time_at(epoch_ns);
+        parts.process_check.apply_if_due(pid, port, trace, loop_time, decoder.system_threads());
     }
 
     /// Stops the process if that was requested.

@@ -2,7 +2,6 @@
 //!
 //! The recording is read with a delay, up to the last console update, so that names are known when a line is read.
 
-mod process_check;
 mod shutdown;
 mod status_text;
 
@@ -18,14 +17,11 @@ use super::app_console::AppConsole;
 use super::app_end::AppEnd;
 use super::app_parts::AppParts;
 use super::correlator::Correlator;
-use super::epoch_clock::EpochClock;
 use super::freeze::FreezeState;
 use super::output::AppOutput;
 use super::output_events::queue_output;
-use super::outside_input::OutsideInputCheck;
 use super::pipe::{RecordingChunk, RecordingPipe};
 use super::process::{AppProcess, AppStdin, ProbeVariables};
-use super::processor_wait::ProcessorWaitSampler;
 use super::reserved_port::ReservedPort;
 use super::time_queue::TimeOrderedQueue;
 use crate::control::{
@@ -33,7 +29,9 @@ use crate::control::{
     SessionStatus, SourceKind, Speed,
 };
 use crate::feed::recording::{RecordingClock, RecordingDecoder};
+use crate::session::epoch_clock::EpochClock;
 use crate::session::interface::Session;
+use crate::session::process_check::ProcessCheck;
 use crate::session::sources::{SourceReader, SourceTexts};
 use crate::trace::{Event, Trace};
 
@@ -71,8 +69,7 @@ pub struct RecordedApp {
     last_chunk_at: Instant,
     freeze: FreezeState,
     app_end: AppEnd,
-    outside_input: OutsideInputCheck,
-    processor_wait: ProcessorWaitSampler,
+    process_check: ProcessCheck,
     /// Why the recording cannot be parsed. From then on it is drained without parsing.
     parse_error: Option<String>,
     /// The outcome of the session.
@@ -121,8 +118,7 @@ impl RecordedApp {
             last_chunk_at: Instant::now(),
             freeze: FreezeState::default(),
             app_end: AppEnd::default(),
-            outside_input: OutsideInputCheck::default(),
-            processor_wait: ProcessorWaitSampler::new(clock),
+            process_check: ProcessCheck::of_new_process(clock),
             parse_error: None,
             outcome: None,
         };
@@ -156,7 +152,6 @@ impl RecordedApp {
         self.console = None;
         Some(AppParts {
             name: self.name.clone(),
-            clock: self.clock,
             app,
             pipe,
             port,
@@ -164,13 +159,20 @@ impl RecordedApp {
             source_reader: self.source_reader.restarted(),
             wakeup: self.wakeup.clone(),
             wakeup_sender: self.wakeup_sender.take()?,
-            processor_wait: ProcessorWaitSampler::new(self.clock),
-            outside_input: OutsideInputCheck::default(),
+            process_check: ProcessCheck::of_new_process(self.clock),
         })
     }
 
     fn has_ended(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// Applies what the system reports of the app's process.
+    fn check_process(&mut self) {
+        let (Some(app), Some(port), false) = (&self.app, &self.port, self.app_end.has_ended()) else { return };
+        let (Some(pid), port) = (app.pid(), Some(port.number())) else { return };
+        let clock = self.recording.clock_mut();
+        self.process_check.apply_if_due(pid, port, &mut self.trace, |ns| clock.loop_time(ns), [].into_iter());
     }
 
     /// Returns the time up to which the recording may be read, in nanoseconds since 1970.

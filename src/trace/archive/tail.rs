@@ -63,7 +63,7 @@ pub(super) struct ArchiveTail<'a> {
     /// One row for every other task, in spawn order.
     pub rows: Vec<TaskRow<'a>>,
     pub unknown: UnknownCounts,
-    pub is_console_late: bool,
+    pub has_late_events: bool,
     pub outside_input: Option<bool>,
     pub processor_waits: Cow<'a, ProcessorWaits>,
     pub lock_owners: Cow<'a, LockOwners>,
@@ -184,7 +184,7 @@ impl Trace {
             evicted: Cow::Borrowed(&self.retention.evicted),
             rows: self.history.tasks.iter().map(TaskRow::from_task).collect(),
             unknown: self.feed_check.unknown,
-            is_console_late: self.feed_check.is_console_late,
+            has_late_events: self.feed_check.has_late_events,
             outside_input: self.feed_check.outside_input,
             processor_waits: Cow::Borrowed(&self.feed_check.processor_waits),
             lock_owners: Cow::Borrowed(&self.history.lock_owners),
@@ -218,7 +218,7 @@ impl Trace {
         (self.feed_check.probe_events, self.feed_check.probe_dropped) = tail.probe_feed_counts;
         (self.feed_check.fidelity, self.feed_check.reported_facts) = (tail.fidelity, facts);
         self.feed_check.unknown = tail.unknown;
-        self.feed_check.is_console_late = tail.is_console_late;
+        self.feed_check.has_late_events = tail.has_late_events;
         self.feed_check.outside_input = tail.outside_input;
         self.feed_check.processor_waits = tail.processor_waits.into_owned();
         self.feed_check.is_external = tail.is_external;

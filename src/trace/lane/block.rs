@@ -13,7 +13,7 @@ use super::super::wake_source::{decode_wake_source, encode_wake_source};
 use super::columns::{
     AwaitColumn, DetailColumns, MarkColumn, NOT_ENDED, NOT_WOKEN, TimeColumns, WOKEN_IN_POLL, next_start,
 };
-use super::{Cycle, LaneTotals};
+use super::{BEFORE_EMPTY_CYCLE, Cycle, LaneTotals};
 
 /// Number of cycles in a block: the longest scan that a lookup makes.
 pub(in crate::trace) const BLOCK_CYCLES: usize = 32;
@@ -81,7 +81,7 @@ impl CycleBlock {
             totals.add_waiting(cycle.kind, woken - end);
             totals.scheduled_ns += next - woken;
         }
-        totals.polls += count as u64;
+        totals.polls = totals.polls.wrapping_add(count as u64);
         let has_worker = cycles.iter().any(|cycle| cycle.worker > 0);
         scratch.clear();
         push_column(scratch, &busy[..count]);
@@ -230,7 +230,8 @@ impl CycleBlock {
         let times = self.time_columns().map(|(times, _)| times);
         let length =
             |times: &TimeColumns<'_>, index| (times.marks.get(index) & NOT_ENDED == 0).then(|| times.busy.get(index));
-        (0..self.len()).rev().filter_map(move |index| times.as_ref().and_then(|times| length(times, index)))
+        let first = usize::from(self.totals_before.polls == BEFORE_EMPTY_CYCLE);
+        (first..self.len()).rev().filter_map(move |index| times.as_ref().and_then(|times| length(times, index)))
     }
 
     /// Returns the wakes with a known source, in order, each with the index of its cycle. Reads no other column.

@@ -74,7 +74,7 @@ impl Lane {
             return None;
         }
         // The totals after the blocks may already be known.
-        let until = before.polls.saturating_add(block.len() as u64);
+        let until = before.polls.wrapping_add(block.len() as u64);
         self.totals_before_unsealed.polls = self.totals_before_unsealed.polls.max(until);
         let delta = StorageDelta { bytes: block.retained_bytes() as isize, has_sealed_block: true };
         self.push_block(block);
@@ -123,7 +123,9 @@ impl Lane {
             return;
         };
         self.totals_before_unsealed = tail.totals_before_unsealed;
-        self.totals_before_unsealed.polls = self.totals_before_unsealed.polls.min(u64::from(u32::MAX));
+        if self.totals_before_unsealed.has_polls() {
+            self.totals_before_unsealed.polls = self.totals_before_unsealed.polls.min(u64::from(u32::MAX));
+        }
         cycles.truncate(BLOCK_CYCLES);
         let mut from = self.sealed_until();
         for cycle in &mut cycles {

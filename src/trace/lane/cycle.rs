@@ -7,6 +7,7 @@ use super::super::id::{AwaitId, WorkerId};
 use super::super::time::NEVER;
 use super::super::time::Nanos;
 use super::super::wake_source::WakeSource;
+use super::BEFORE_EMPTY_CYCLE;
 
 /// Bits that hold a kind of await.
 const KIND_BITS: u32 = AwaitKind::ALL.len().ilog2();
@@ -136,6 +137,11 @@ pub struct LaneTotals {
 }
 
 impl LaneTotals {
+    /// Returns whether these are totals of polls, unlike those before the first cycle of a lane.
+    pub(super) fn has_polls(&self) -> bool {
+        !matches!(self.polls, 0 | BEFORE_EMPTY_CYCLE)
+    }
+
     /// Returns the waiting time of all kinds.
     pub fn waiting_total_ns(&self) -> u64 {
         self.waiting_ns.iter().fold(0, |sum, ns| sum.wrapping_add(*ns))

@@ -5,7 +5,7 @@
 use super::super::time::NEVER;
 use super::super::time::Nanos;
 use super::super::wake_source::WakeSource;
-use super::{Cycle, CycleBlock, Lane, count_lookup};
+use super::{BEFORE_EMPTY_CYCLE, Cycle, CycleBlock, Lane, count_lookup};
 
 impl Lane {
     /// Iterates over the retained cycles, the oldest first.
@@ -47,7 +47,7 @@ impl Lane {
         let before = self.polls_before_segment(index);
         let numbered = |(index, at, source)| {
             count_lookup();
-            (before.saturating_add(index as u64 + 1), at, source)
+            (before.wrapping_add(index as u64 + 1), at, source)
         };
         let tail = || self.unsealed.iter().chain(self.last()).enumerate();
         let wake = |(index, cycle): (usize, &Cycle)| cycle.first_wake().map(|(at, source)| (index, at, source));
@@ -83,7 +83,10 @@ impl Lane {
 
     /// Iterates over the lengths of the retained polls that have ended, in nanoseconds, the newest first.
     pub fn poll_lengths_ns(&self) -> impl Iterator<Item = u64> + '_ {
+        let cycles = self.unsealed.len() + usize::from(self.last().is_some());
+        let is_first_empty = self.totals_before_unsealed.polls == BEFORE_EMPTY_CYCLE;
         let tail = self.last().into_iter().chain(self.unsealed.iter().rev());
+        let tail = tail.take(cycles - usize::from(is_first_empty && cycles > 0));
         let tail = tail.filter_map(|cycle| Some(cycle.end()? - cycle.start));
         tail.chain(self.blocks.iter().rev().flat_map(|block| block.poll_lengths_ns()))
     }
@@ -97,7 +100,11 @@ impl Lane {
 
     /// Returns the number of polls so far, the current one included.
     pub(in crate::trace) fn poll_count(&self) -> u64 {
-        self.totals_before_unsealed.polls.saturating_add(self.unsealed.len() as u64) + u64::from(self.last().is_some())
+        let retained = self.unsealed.len() as u64 + u64::from(self.last().is_some());
+        match self.totals_before_unsealed.polls {
+            BEFORE_EMPTY_CYCLE => retained.saturating_sub(1),
+            before => before.wrapping_add(retained),
+        }
     }
 
     /// Evicts the oldest block. Returns the freed bytes.
@@ -125,7 +132,7 @@ impl Lane {
             return until;
         }
         match self.first_retained() {
-            Some((start, _, before)) if before.polls > 0 => start,
+            Some((start, _, before)) if before.has_polls() => start,
             Some(_) => 0,
             None if self.evicted_totals.is_some() => self.ended_at,
             None => 0,
@@ -135,7 +142,8 @@ impl Lane {
     /// Returns the number of polls that have been evicted or are known only in sum.
     pub(in crate::trace) fn evicted_polls(&self) -> u64 {
         let evicted = self.evicted_totals.as_deref();
-        self.first_retained().map(|(_, _, before)| before).or(evicted).map_or(0, |before| before.polls)
+        let before = self.first_retained().map(|(_, _, before)| before).or(evicted);
+        before.filter(|before| before.has_polls()).map_or(0, |before| before.polls)
     }
 
     /// Whether the state at `at` has been evicted.
@@ -150,7 +158,7 @@ impl Lane {
     /// Whether the state at the loop's `step`-th poll has been evicted.
     pub fn is_evicted_at_step(&self, step: u32) -> bool {
         match self.first_retained() {
-            Some((_, first, before)) => before.polls > 0 && step < first,
+            Some((_, first, before)) => before.has_polls() && step < first,
             None => self.evicted_totals.is_some(),
         }
     }
@@ -232,6 +240,42 @@ mod tests {
             at + 7 - 5,
             "every nanosecond is accounted for"
         );
+    }
+
+    /// A task that was spawned before recording began has an empty cycle first.
+    #[test]
+    fn empty_first_cycle_is_no_poll() {
+        for polls in [0, 1, 31, 32, 100] {
+            let mut lane = Lane::new(5);
+            start(&mut lane, 50, 0);
+            lane.end_poll(50, None);
+            lane.leave_out_first_cycle();
+            for poll in 0..polls {
+                start(&mut lane, 60 + poll * 10, 0);
+                lane.end_poll(64 + poll * 10, None);
+            }
+            let end = 60 + polls * 10;
+            assert_eq!((lane.totals_at(49), lane.totals_at(50)), (LaneTotals::default(), LaneTotals::default()));
+            for poll in 0..polls {
+                assert_eq!(lane.totals_at(63 + poll * 10).polls, poll + 1, "of {polls}");
+                assert_eq!(LaneCursor::new(&lane).seek_step(0).map(|lookup| lookup.polls), Some(polls));
+            }
+            let totals = lane.totals_at(end);
+            assert_eq!((totals.polls, lane.poll_count(), lane.evicted_polls()), (polls, polls, 0));
+            assert_eq!((totals.busy_ns, totals.scheduled_ns), (polls * 4, 0));
+            assert_eq!(lane.poll_lengths_ns().collect::<Vec<_>>(), vec![4; polls as usize]);
+            assert!(!lane.is_evicted_at(0) && !lane.is_evicted_at_step(0), "it was never there");
+            let mut restored = Lane::new(5);
+            for from_newest in (1..lane.segment_count()).rev() {
+                let mut bytes = Vec::new();
+                lane.write_block(from_newest, &mut bytes);
+                assert!(restored.read_block(&mut &bytes[..]).is_some());
+            }
+            restored.restore_tail(lane.tail());
+            assert_eq!((restored.totals_at(end), restored.poll_count()), (totals, polls), "from an archive");
+            let has_evicted = lane.evict_oldest_block().is_some();
+            assert_eq!((lane.is_evicted_at(50), lane.totals_at(end)), (has_evicted, totals));
+        }
     }
 
     #[test]

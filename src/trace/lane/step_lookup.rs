@@ -42,7 +42,8 @@ impl LaneCursor<'_> {
         let lane = self.lane;
         if let Some(unsealed) = lane.unsealed_while(|cycle| cycle.step <= step) {
             let current = lane.last().filter(|current| current.step <= step);
-            let polls = lane.totals_before_unsealed.polls + unsealed.len() as u64 + u64::from(current.is_some());
+            let passed = unsealed.len() as u64 + u64::from(current.is_some());
+            let polls = lane.totals_before_unsealed.polls.wrapping_add(passed);
             let last = current.or(unsealed.last())?;
             return Some(StepLookup { polls, woken_step: last.woken_step(), waiting_on: last.waiting_on() });
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{interval, sleep, timeout};
@@ -44,6 +44,7 @@ pub fn start(mode: &str) {
             }
         }),
         "sleep-in-handler" => sleep_in_handler(),
+        "cpu-hog" => cpu_hog(),
         "leak" => leak(),
         "deadlock" | "deadlock-only" => deadlock(),
         "lock-across-await" => lock_across_await(),
@@ -158,6 +159,21 @@ fn sleep_in_handler() {
             }
         });
     }
+}
+
+/// A task that computes for 300 ms between two sleeps.
+fn cpu_hog() {
+    spawn(async {
+        loop {
+            sleep(200 * MILLISECOND).await;
+            let began = Instant::now();
+            let mut sum = 0_u64;
+            while began.elapsed() < 300 * MILLISECOND {
+                sum = (0..1_000).fold(sum, u64::wrapping_add);
+            }
+            std::hint::black_box(sum);
+        }
+    });
 }
 
 fn leak() {

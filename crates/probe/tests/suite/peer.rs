@@ -136,7 +136,7 @@ impl Connection {
 
     /// Reads what the program says about itself, unless it closes the connection.
     pub fn try_new(socket: UnixStream) -> Option<Self> {
-        let mut frames = FrameReader { socket, bytes: Vec::new() };
+        let mut frames = FrameReader { socket: Box::new(socket), bytes: Vec::new() };
         let (_, payload) = frames.next_frame()?;
         Some(Self { hello: serde_json::from_slice(&payload).expect("hello"), frames })
     }

@@ -72,10 +72,12 @@ impl StreamReplay {
             EnterRole::Drop { has_completed } => {
                 self.enter_role(thread, number, role);
                 let has_panicked = last_exit.is_some_and(|exit| exit.number == number && exit.has_panicked);
-                let outcome = match (has_panicked, has_completed) {
-                    (true, _) => TaskOutcome::Failed(PANICKED.into()),
-                    (false, true) => TaskOutcome::Completed,
-                    (false, false) => TaskOutcome::Cancelled,
+                let known = self.tasks.get_mut(number).and_then(|task| task.outcome.take());
+                let outcome = match (known, has_panicked, has_completed) {
+                    (Some(outcome), ..) => outcome,
+                    (None, true, _) => TaskOutcome::Failed(PANICKED.into()),
+                    (None, false, true) => TaskOutcome::Completed,
+                    (None, false, false) => TaskOutcome::Cancelled,
                 };
                 self.end_task(number, outcome, at, events);
             }

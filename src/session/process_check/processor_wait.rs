@@ -1,4 +1,4 @@
-//! Finds out for how long the threads of a started app wait for a processor, because other programs keep them busy.
+//! Finds out for how long the threads of an app wait for a processor, because other programs keep them busy.
 //!
 //! A poll then takes long although it does not block. Reads `/proc`.
 //!
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use super::epoch_clock::EpochClock;
+use crate::session::epoch_clock::EpochClock;
 
 /// Minimum time between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Minimum wait that is reported, in nanoseconds: a fiftieth of the time between two samples. Shorter ones do not make a
 /// poll noticeably longer, and are usual on an idle machine.
-const WAIT_NS_MIN: u64 = 1_000_000;
+pub const WAIT_NS_MIN: u64 = 1_000_000;
 
-/// Names of the threads of the app's console and of its recording, which poll no tasks of the app. Linux cuts names after
-/// 15 bytes.
-const CONSOLE_THREADS: [&str; 2] = ["console_subscri", "console/subscri"];
+/// Names of the threads of the app's console, its recording and its probe, which poll no tasks of the app. Linux cuts names
+/// after 15 bytes.
+const OBSERVER_THREADS: [&str; 3] = ["console_subscri", "console/subscri", "loopscope-probe"];
 
 /// By thread, for how many nanoseconds it has waited for a processor so far.
 type ThreadWaits = FxHashMap<u64, u64>;
@@ -37,7 +37,7 @@ struct WaitSample {
 }
 
 /// How long the threads of an app waited for a processor in an interval, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampledWait {
     /// Start of the interval.
     pub from: u64,
@@ -47,9 +47,16 @@ pub struct SampledWait {
     pub waited_ns: u64,
     /// Every wait that ended before this time has been reported.
     pub known_until: u64,
+    /// Time that each thread waited.
+    threads: ThreadWaits,
 }
 
 impl SampledWait {
+    /// Returns how long a thread waited; the maximum of all if it is not known.
+    pub fn of_thread(&self, thread: Option<u32>) -> u64 {
+        thread.and_then(|thread| self.threads.get(&thread.into()).copied()).unwrap_or(self.waited_ns)
+    }
+
     /// Returns whether the wait is long enough to be reported.
     pub fn is_notable(&self) -> bool {
         self.waited_ns >= WAIT_NS_MIN
@@ -64,10 +71,17 @@ pub struct ProcessorWaitSampler {
 }
 
 impl ProcessorWaitSampler {
-    /// Creates a sampler for an app that is about to start.
-    pub fn new(clock: EpochClock) -> Self {
+    /// Creates a sampler for a process that is about to start.
+    pub fn of_new_process(clock: EpochClock) -> Self {
         let now = clock.now();
         Self { last: WaitSample { began_ns: now, ended_ns: now, waits: ThreadWaits::default() }, sampled_at: None }
+    }
+
+    /// Creates a sampler for a process that has been running for some time. Its earlier waits are not counted.
+    pub fn of_running_process(pid: u32, clock: EpochClock) -> Self {
+        let began_ns = clock.now();
+        let waits = thread_waits(pid);
+        Self { last: WaitSample { began_ns, ended_ns: clock.now(), waits }, sampled_at: None }
     }
 
     /// Takes a sample of the process `pid` if one is due. Returns how long its threads have waited since the last one, or
@@ -84,24 +98,26 @@ impl ProcessorWaitSampler {
             return None;
         }
         let sample = WaitSample { began_ns, ended_ns: clock.now(), waits };
-        let waited = waited_between(&self.last, &sample, |thread| is_console_thread(pid, thread));
+        let waited = waited_between(&self.last, &sample, |thread| is_observer_thread(pid, thread));
         self.last = sample;
         Some(waited)
     }
 }
 
-/// Returns how long threads waited between two samples. `is_console` tells the threads of the app's console.
-fn waited_between(before: &WaitSample, now: &WaitSample, is_console: impl Fn(u64) -> bool) -> SampledWait {
+/// Returns how long threads waited between two samples. `is_observer` tells the threads
+/// that poll no tasks of the app.
+fn waited_between(before: &WaitSample, now: &WaitSample, is_observer: impl Fn(u64) -> bool) -> SampledWait {
     let waited = now.waits.iter().map(|(thread, wait_ns)| {
         let earlier_ns = before.waits.get(thread).copied().unwrap_or(0);
         // A lower count is that of a new thread with the same id.
         (*thread, wait_ns.checked_sub(earlier_ns).unwrap_or(*wait_ns))
     });
-    let of_app = waited.filter(|(thread, waited_ns)| *waited_ns >= WAIT_NS_MIN && !is_console(*thread));
-    let waited_ns = of_app.map(|(_, waited_ns)| waited_ns).max().unwrap_or(0);
+    let threads: ThreadWaits = waited.collect();
+    let of_app = threads.iter().filter(|(thread, waited_ns)| **waited_ns >= WAIT_NS_MIN && !is_observer(**thread));
+    let waited_ns = of_app.map(|(_, waited_ns)| *waited_ns).max().unwrap_or(0);
     // The first of these waits may have begun before the interval, but not earlier than by its length.
     let from = before.began_ns.saturating_sub(waited_ns);
-    SampledWait { from, to: now.ended_ns, waited_ns, known_until: now.began_ns }
+    SampledWait { from, to: now.ended_ns, waited_ns, known_until: now.began_ns, threads }
 }
 
 /// Returns the threads of a process, each with the time that it has waited for a processor so far.
@@ -122,10 +138,10 @@ fn has_ended(pid: u32) -> bool {
     state.is_none_or(|state| matches!(state, 'Z' | 'X'))
 }
 
-/// Whether a thread belongs to console-subscriber.
-fn is_console_thread(pid: u32, thread: u64) -> bool {
+/// Whether a thread belongs to console-subscriber or to the probe.
+fn is_observer_thread(pid: u32, thread: u64) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm")).unwrap_or_default();
-    CONSOLE_THREADS.contains(&name.trim_end())
+    OBSERVER_THREADS.contains(&name.trim_end())
 }
 
 #[cfg(test)]
@@ -148,17 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn console_threads_are_known_by_name() {
-        for (name, expected) in
-            [("console_subscriber", true), ("console/subscriber/recorder/io", true), ("console-of-app", false)]
-        {
+    fn observer_threads_are_known_by_name() {
+        for (name, expected) in [
+            ("console_subscriber", true),
+            ("console/subscriber/recorder/io", true),
+            ("loopscope-probe-collector", true),
+            ("console-of-app", false),
+        ] {
             let thread = std::thread::Builder::new().name(name.to_owned());
-            let is_console = || {
+            let is_observer = || {
                 let link = fs::read_link("/proc/thread-self").expect("Linux has this link");
                 let thread = link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a thread id");
-                is_console_thread(std::process::id(), thread)
+                is_observer_thread(std::process::id(), thread)
             };
-            let thread = thread.spawn(is_console).expect("the thread starts");
+            let thread = thread.spawn(is_observer).expect("the thread starts");
             assert_eq!(thread.join().expect("no panic"), expected, "{name}");
         }
     }
