@@ -59,7 +59,7 @@ fn floods_of_messages_are_bounded() {
     };
     let thread = |number: u64| {
         let id = u32::try_from(number).expect("a small number");
-        Definition::Thread(Thread { id, name: text(number), worker: Some(id), runtime: id, system_id: Some(id) })
+        Definition::Thread(Thread { id, name: text(number), worker: Some(id), runtime: id, system_id: id })
     };
     let site = |number: u64| {
         Definition::Site(Site { id: number, kind: "task".to_owned(), name: text(number), ..Site::default() })
