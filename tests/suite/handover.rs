@@ -190,8 +190,9 @@ fn picker_warns_about_an_invalid_workload() {
     let own = folder("own");
     fs::write(own.join("broken.lua"), "return {").expect("the test folder is writable");
     let mut terminal = PtyTerminal::start_with(BINARY, &[], &[("LOOPSCOPE_WORKLOADS", text(&own))], 100, 30);
-    let screen = terminal.wait_for_text("`loopscope workloads` shows the errors");
-    assert!(screen.contains("countasync"), "{screen}");
+    terminal.wait_until("the errors and the other workloads", |screen| {
+        screen.contains("`loopscope workloads` shows the errors") && screen.contains("countasync")
+    });
     terminal.press("q");
     assert_eq!(terminal.wait_for_exit(), 0);
 }

@@ -116,8 +116,10 @@ fn check_kills(states: &[(&str, Enter)]) {
         let mut terminal = service.attach();
         enter(&mut terminal);
         service.child.kill().expect("it runs");
-        let screen = terminal.wait_for_text("the app closed the connection; it may have been killed");
-        assert!(screen.contains("LOST") && screen.contains("serv…s:60"), "{state}: it shows what it had\n{screen}");
+        terminal.wait_until(&format!("{state}: what it had"), |screen| {
+            let texts = ["the app closed the connection; it may have been killed", "LOST", "serv…s:60"];
+            texts.iter().all(|text| screen.contains(text))
+        });
         terminal.press("q");
         assert_eq!(terminal.wait_for_exit(), 0, "{state}");
         terminal.assert_restored();
