@@ -12,10 +12,14 @@
 //! assert!(!is_equal(&expected, &proof(b"another secret!!", Side::Loopscope, &nonces)));
 //! ```
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use crate::sha256::{DIGEST_BYTES, hmac_sha256};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 /// First bytes that loopscope sends; the last one is the version.
 pub const OPENING: &[u8; 8] = b"LSPROOF\x01";
@@ -24,7 +28,7 @@ pub const OPENING: &[u8; 8] = b"LSPROOF\x01";
 pub const NONCE_BYTES: usize = 32;
 
 /// Bytes of a proof.
-pub const PROOF_BYTES: usize = DIGEST_BYTES;
+pub const PROOF_BYTES: usize = 32;
 
 /// Shortest secret, in bytes.
 pub const SECRET_BYTES_MIN: usize = 16;
@@ -62,7 +66,8 @@ impl Side {
 /// Returns the proof of one side: HMAC-SHA256 with the secret, over the side's name, a zero byte, the nonce of loopscope
 /// and the nonce of the program.
 pub fn proof(secret: &[u8], side: Side, nonces: &[[u8; NONCE_BYTES]; 2]) -> [u8; PROOF_BYTES] {
-    hmac_sha256(secret, &[side.label(), &nonces[0], &nonces[1]])
+    let Ok(code) = Hmac::<Sha256>::new_from_slice(secret) else { unreachable!("HMAC takes keys of any length") };
+    [side.label(), &nonces[0], &nonces[1]].into_iter().fold(code, Mac::chain_update).finalize().into_bytes().into()
 }
 
 /// Returns random bytes for one connection.
@@ -77,10 +82,32 @@ pub fn new_nonce() -> io::Result<[u8; NONCE_BYTES]> {
     }
 }
 
+/// Reads bytes until `deadline`, however slowly they arrive.
+///
+/// # Errors
+/// Fails if the connection ends or fails before, or with [`ErrorKind::TimedOut`] at the deadline.
+pub fn read_array<const COUNT: usize>(mut stream: &TcpStream, deadline: Instant) -> io::Result<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
+    let mut received = 0;
+    while received < COUNT {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut bytes[received..]) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => received += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
 /// Compares two values in a time that does not depend on where they differ.
 pub fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
-    a.len() == b.len() && std::hint::black_box(difference) == 0
+    a.ct_eq(b).into()
 }
 
 /// Checks the length of a secret.
@@ -145,6 +172,21 @@ mod tests {
         assert!(others.iter().all(|other| !is_equal(other, &expected)) && is_equal(&expected, &expected));
         assert!(!is_equal(b"secre", b"secret") && !is_equal(b"", b"secret") && !is_equal(b"secret", b"secres"));
         assert_ne!(new_nonce().expect("random"), new_nonce().expect("random"));
+    }
+
+    /// The message of a proof as it is on the wire, under the code that Python's `hmac` gives for it.
+    #[test]
+    fn a_proof_is_the_code_of_the_standard() {
+        let nonces = [[1; NONCE_BYTES], [2; NONCE_BYTES]];
+        let hex = |bytes: [u8; PROOF_BYTES]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(
+            hex(proof(SECRET, Side::Loopscope, &nonces)),
+            "70b73d4ffb28064831b9fc2ea7c74393db8477ec90c6022d7c64e1b54ff24e4b"
+        );
+        assert_eq!(
+            hex(proof(SECRET, Side::Program, &nonces)),
+            "37ca519d68cc2bbc1801205028b28dde8b884a05bcd3fe8140d0887ff6fcff73"
+        );
     }
 
     #[test]

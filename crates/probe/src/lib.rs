@@ -74,7 +74,6 @@ mod recording_file;
 mod references;
 mod ring;
 mod setup;
-mod sha256;
 mod signal_dump;
 mod sites;
 mod slots;

@@ -1,7 +1,7 @@
 //! The TCP port on which a program listens if it was asked to.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::connection;
 use crate::handshake::{
     ADDRESS_VARIABLE, NONCE_BYTES, OPENING, PROOF_BYTES, SECRET_FILE_VARIABLE, SECRET_VARIABLE, Side, check_secret,
-    is_equal, new_nonce, proof, secret_of_environment,
+    is_equal, new_nonce, proof, read_array, secret_of_environment,
 };
 use crate::peer_stream::PeerStream;
 
@@ -129,26 +129,6 @@ fn check_peer(mut stream: &TcpStream, secret: &[u8], deadline: Instant) -> io::R
         return Err(ErrorKind::PermissionDenied.into());
     }
     stream.write_all(&proof(secret, Side::Program, &nonces))
-}
-
-/// Reads bytes until `deadline`, however slowly they arrive.
-fn read_array<const COUNT: usize>(mut stream: &TcpStream, deadline: Instant) -> io::Result<[u8; COUNT]> {
-    let mut bytes = [0; COUNT];
-    let mut received = 0;
-    while received < COUNT {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut bytes[received..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => received += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

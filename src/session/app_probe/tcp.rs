@@ -3,12 +3,12 @@
 //! Each side proves that it knows the secret, before anything else is sent.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use loopscope_probe::handshake::{NONCE_BYTES, OPENING, PROOF_BYTES, Side, is_equal, new_nonce, proof};
+use loopscope_probe::handshake::{NONCE_BYTES, OPENING, PROOF_BYTES, Side, is_equal, new_nonce, proof, read_array};
 
 use super::probe_socket::ProbeSocket;
 use crate::feed::wire::{AddressError, ConsoleAddress};
@@ -118,28 +118,9 @@ fn exchange_proofs(mut stream: &TcpStream, secret: &[u8], deadline: Instant) -> 
     stream.set_write_timeout(None)
 }
 
-/// Reads bytes until `deadline`, however slowly they arrive.
-fn read_array<const COUNT: usize>(mut stream: &TcpStream, deadline: Instant) -> io::Result<[u8; COUNT]> {
-    let mut bytes = [0; COUNT];
-    let mut received = 0;
-    while received < COUNT {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut bytes[received..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => received += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::TcpListener;
 
     use super::*;
