@@ -14,7 +14,8 @@ use super::time::Nanos;
 /// Maximum number of retained acquisitions: 32 MiB at 32 bytes each. Past it, the oldest are evicted.
 const ACQUISITIONS_MAX: usize = 1 << 20;
 
-/// Number of resources that are retained even if they were dropped. Past it, the oldest dropped ones are evicted.
+/// Number of resources that are retained even if they were dropped. Past it, the oldest dropped ones are evicted. As many of
+/// those that existed when they were passed over are retained too, after they were dropped.
 const RETAINED_RESOURCES_MAX: usize = 1 << 13;
 
 /// Maximum number of attributes of one resource. Further ones are ignored.
@@ -157,8 +158,13 @@ pub struct Resources {
     /// Number of the oldest resources that are no longer in `entries`.
     evicted: usize,
     entries: VecDeque<ResourceEntry>,
-    /// Resources that are no longer in `entries` but still exist.
-    older_live: BTreeMap<ResourceId, ResourceEntry>,
+    /// Resources that are no longer in `entries` but still exist, or existed until lately.
+    #[serde(rename = "older_live")]
+    older: BTreeMap<ResourceId, ResourceEntry>,
+    /// Those in `older` that were dropped, in that order: a lock that lives as long as the app is needed after it, because
+    /// what happened at the end is judged then.
+    #[serde(skip)]
+    older_dropped: VecDeque<ResourceId>,
     /// Number of evicted acquisitions.
     evicted_acquisitions: usize,
     acquisitions: VecDeque<Acquisition>,
@@ -188,14 +194,14 @@ impl Resources {
     pub fn entry(&self, id: ResourceId) -> Option<&ResourceEntry> {
         match id.index().checked_sub(self.evicted) {
             Some(index) => self.entries.get(index),
-            None => self.older_live.get(&id),
+            None => self.older.get(&id),
         }
     }
 
     fn entry_mut(&mut self, id: ResourceId) -> Option<&mut ResourceEntry> {
         match id.index().checked_sub(self.evicted) {
             Some(index) => self.entries.get_mut(index),
-            None => self.older_live.get_mut(&id),
+            None => self.older.get_mut(&id),
         }
     }
 
@@ -203,7 +209,7 @@ impl Resources {
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ResourceId, &ResourceEntry)> {
         let newer = self.entries.iter().enumerate();
         let newer = newer.map(|(index, entry)| (ResourceId::from_index(self.evicted + index), entry));
-        self.older_live.iter().map(|(id, entry)| (*id, entry)).chain(newer)
+        self.older.iter().map(|(id, entry)| (*id, entry)).chain(newer)
     }
 
     /// Returns the retained resources with an id index of at least `index`, oldest first.
@@ -211,7 +217,7 @@ impl Resources {
         let first = self.evicted + index.saturating_sub(self.evicted);
         let newer = self.entries.iter().enumerate().skip(first - self.evicted);
         let newer = newer.map(|(index, entry)| (ResourceId::from_index(self.evicted + index), entry));
-        self.older_live.range(ResourceId::from_index(index)..).map(|(id, entry)| (*id, entry)).chain(newer)
+        self.older.range(ResourceId::from_index(index)..).map(|(id, entry)| (*id, entry)).chain(newer)
     }
 
     /// Returns the number of resources created so far, including evicted ones.
@@ -283,17 +289,24 @@ impl Resources {
         self.evicted += 1;
         let is_dropped = oldest.dropped_at().is_some();
         if !is_dropped {
-            self.older_live.insert(ResourceId::from_index(self.evicted - 1), oldest);
+            self.older.insert(ResourceId::from_index(self.evicted - 1), oldest);
         }
         is_dropped
     }
 
-    /// Sets the drop time of a resource. Returns whether this evicts it, because it was retained only while it existed.
+    /// Sets the drop time of a resource. Returns whether one that was dropped before is evicted for it.
     pub(super) fn set_dropped(&mut self, id: ResourceId, at: Nanos) -> bool {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.dropped_at = at.max(entry.created_at);
+        let is_older = id.index() < self.evicted;
+        let Some(entry) = self.entry_mut(id) else { return false };
+        let is_first_time = entry.dropped_at().is_none();
+        entry.dropped_at = at.max(entry.created_at);
+        if !is_older || !is_first_time {
+            return false;
         }
-        self.older_live.remove(&id).is_some()
+        self.older_dropped.push_back(id);
+        let is_full = self.older_dropped.len() > RETAINED_RESOURCES_MAX;
+        let evicted = if is_full { self.older_dropped.pop_front() } else { None };
+        evicted.is_some_and(|evicted| self.older.remove(&evicted).is_some())
     }
 
     /// Sets an attribute of a resource, within the limit of [`ATTRIBUTES_MAX`].
@@ -393,6 +406,23 @@ mod tests {
         assert_eq!((entry.dropped_at(), entry.attributes()), (None, &[attribute("false")][..]));
         assert!(resources.entry(ResourceId::from_index(1)).is_none(), "the oldest dropped one");
         assert_eq!(resources.iter().count(), RETAINED_RESOURCES_MAX + 1);
-        assert!(resources.set_dropped(lock, 99) && resources.entry(lock).is_none(), "evicted when dropped");
+        assert!(!resources.set_dropped(lock, 99), "nothing is evicted");
+        assert_eq!(resources.entry(lock).and_then(ResourceEntry::dropped_at), Some(99));
+    }
+
+    /// A lock that lives as long as the app is dropped at its end, together with many others.
+    #[test]
+    fn resources_that_lived_long_are_retained() {
+        let resource = || Resource { kind: ResourceKind::Lock, name: "lock".into(), location: None, size: 0 };
+        let mut resources = Resources::default();
+        let count = 3 * RETAINED_RESOURCES_MAX;
+        for index in 0..count {
+            resources.insert(ResourceId::from_index(index), 0, resource());
+        }
+        let evicted = (0..count).filter(|index| resources.set_dropped(ResourceId::from_index(*index), 1)).count();
+        assert_eq!((evicted, resources.iter().count()), (RETAINED_RESOURCES_MAX, 2 * RETAINED_RESOURCES_MAX));
+        assert!(resources.entry(ResourceId::from_index(RETAINED_RESOURCES_MAX - 1)).is_none(), "dropped first");
+        assert!(resources.entry(ResourceId::from_index(RETAINED_RESOURCES_MAX)).is_some());
+        assert!(!resources.set_dropped(ResourceId::from_index(RETAINED_RESOURCES_MAX), 2), "dropped before");
     }
 }
