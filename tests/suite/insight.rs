@@ -378,6 +378,25 @@ fn wait_cycle(tasks: usize, last_wants: usize) -> TraceBuilder {
 }
 
 #[test]
+fn deadlock_with_itself_needs_a_sure_order() {
+    let found = |is_doubtful: bool, tasks: usize| {
+        let mut cycle = wait_cycle(tasks, 0);
+        cycle.trace.set_external();
+        cycle.trace.count_probe_events(1);
+        is_doubtful.then(|| cycle.apply(Event::OrderDoubtful));
+        cycle
+            .findings()
+            .iter()
+            .filter(|found| found.name == "deadlock")
+            .map(|found| found.is_certain)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!([found(false, 1), found(false, 2)], [[true], [true]]);
+    assert!(found(true, 1).is_empty(), "the wrong task may be the owner");
+    assert_eq!(found(true, 2), [false]);
+}
+
+#[test]
 fn deadlock_cycle_is_reported_once() {
     let text = wait_cycle(3, 0).only_finding();
     assert!(text.contains("philosopher-0, philosopher-1, philosopher-2 wait for each other in a cycle"), "{text}");
