@@ -66,9 +66,18 @@ impl Service {
         let variables = [("XDG_RUNTIME_DIR", folder.to_str().expect("text"))];
         let address = format!("pid:{}", self.child.id());
         let loopscope = env!("CARGO_BIN_EXE_loopscope");
-        let mut terminal = PtyTerminal::start_with(loopscope, &["attach", &address], &variables, 120, 40);
-        terminal.wait_until("the tasks", |screen| screen.contains("LIVE") && screen.contains("serv…s:60"));
-        terminal
+        loop {
+            let mut terminal = PtyTerminal::start_with(loopscope, &["attach", &address], &variables, 120, 40);
+            let is_live = |screen: &str| screen.contains("LIVE") && screen.contains("serv…s:60");
+            // The app may not have noticed yet that the loopscope before was killed, and it permits only one.
+            let is_refused = |screen: &str| screen.contains("before it recorded anything") && screen.contains("quit");
+            let screen = terminal.wait_until("the tasks", |screen| is_live(screen) || is_refused(screen));
+            if is_live(&screen) {
+                return terminal;
+            }
+            terminal.press("q");
+            terminal.wait_for_exit();
+        }
     }
 }
 
