@@ -34,8 +34,8 @@ mod recording;
 mod sources;
 
 pub use app_probe::{
-    ProbeAddress, ProbeSession, ProbeSocket, ProbedProcess, connect_tcp, connect_to, missing_facts, probed_processes,
-    read_hello, save_flight_recording, watch_processes,
+    ProbeAddress, ProbeSession, ProbedProcess, connect_tcp, connect_to, missing_facts, probed_processes, read_hello,
+    save_flight_recording, watch_processes,
 };
 pub use archive::{ArchiveOpenError, ArchiveSession, archive_head};
 pub use archiving::{ArchiveFile, ArchivingSession};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
-use loopscope_probe::handshake;
+use loopscope_probe::{PeerStream, handshake};
 
 use super::exit::OperationError;
 use crate::control::SourceKind;
@@ -14,8 +14,7 @@ use crate::feed::wire::{AddressError, ConsoleAddress, DEFAULT_ADDRESS};
 use crate::insight::units::{human_ns, pluralize};
 use crate::report::RunSource;
 use crate::session::{
-    AttachSession, ProbeAddress, ProbeSession, ProbeSocket, ProbedProcess, Session, connect_tcp, connect_to,
-    probed_processes,
+    AttachSession, ProbeAddress, ProbeSession, ProbedProcess, Session, connect_tcp, connect_to, probed_processes,
 };
 use crate::settings::Settings;
 
@@ -106,12 +105,12 @@ impl AttachTarget {
     ///
     /// # Errors
     /// Returns an error if this is a console, if the process has no probe, or if either side does not know the secret.
-    pub fn connect_to_probe(&self, secret: &SecretArgs) -> anyhow::Result<ProbeSocket> {
+    pub fn connect_to_probe(&self, secret: &SecretArgs) -> anyhow::Result<PeerStream> {
         match self {
             Self::Console(address) => {
                 bail!("{address} is a console, not a probe\nhelp: use pid:PID or probe://HOST:PORT")
             }
-            Self::Process(pid) => Ok(connect_to(*pid).map(ProbeSocket::from).map_err(|error| {
+            Self::Process(pid) => Ok(connect_to(*pid).map(PeerStream::from).map_err(|error| {
                 let help = "`loopscope doctor` lists the running apps that have the probe";
                 OperationError(format!("process {pid} cannot be attached to: {error}\nhelp: {help}"))
             })?),
@@ -128,9 +127,7 @@ impl AttachTarget {
         let Self::Probe(address) = self else { return self.start(options, settings) };
         let (secret, folder) = (options.secret.read()?, options.folder.clone());
         let session = ProbeSession::connect(address.clone(), secret, folder, settings.memory_bytes);
-        let mut session = session.with_context(thread_error)?;
-        session.set_thresholds(settings.thresholds);
-        Ok(AttachedSession::Probe(Box::new(session)))
+        AttachedSession::of_probe(session, settings)
     }
 
     /// Starts to attach.
@@ -145,13 +142,11 @@ impl AttachTarget {
         }
         let socket = self.connect_to_probe(&options.secret)?;
         let session = ProbeSession::attach(socket, self.to_string(), folder, settings.memory_bytes);
-        let mut session = session.with_context(thread_error)?;
-        session.set_thresholds(settings.thresholds);
-        Ok(AttachedSession::Probe(Box::new(session)))
+        AttachedSession::of_probe(session, settings)
     }
 }
 
-fn thread_error() -> OperationError {
+pub(super) fn thread_error() -> OperationError {
     OperationError("cannot create a thread".to_owned())
 }
 
@@ -162,6 +157,12 @@ pub(super) enum AttachedSession {
 }
 
 impl AttachedSession {
+    fn of_probe(session: std::io::Result<ProbeSession>, settings: &Settings) -> anyhow::Result<Self> {
+        let mut session = session.with_context(thread_error)?;
+        session.set_thresholds(settings.thresholds);
+        Ok(Self::Probe(Box::new(session)))
+    }
+
     /// Makes the session fail if the app does not answer in time.
     pub fn set_answer_timeout(&mut self, timeout: std::time::Duration) {
         match self {

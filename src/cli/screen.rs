@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use crossbeam_channel::Receiver;
 
-use super::attach_target::{AttachOptions, AttachTarget};
+use super::attach_target::{AttachOptions, AttachTarget, thread_error};
 use super::catalog::user_folder;
 use super::exit::{CliExit, OperationError, print_error};
 use super::plan::RunPlan;
@@ -270,7 +270,7 @@ pub(super) fn choose_app(
     archive_files: ArchiveFileSeries,
     settings: &Settings,
 ) -> anyhow::Result<CliExit> {
-    let app_lists = session::watch_processes().context(OperationError("cannot create a thread".to_owned()))?;
+    let app_lists = session::watch_processes().with_context(thread_error)?;
     let launcher = ScreenLauncher {
         attach_options,
         archive_files,

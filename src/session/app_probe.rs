@@ -4,7 +4,6 @@ mod discovery;
 mod dump;
 mod gate;
 mod link;
-mod probe_socket;
 mod status_text;
 mod stream;
 mod tcp;
@@ -16,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
+use loopscope_probe::PeerStream;
 
 pub use discovery::{ProbedProcess, connect_to, probed_processes, read_hello, watch_processes};
 pub use dump::save_flight_recording;
-pub use probe_socket::ProbeSocket;
 pub use status_text::missing_facts;
 pub use tcp::{ProbeAddress, connect_tcp};
 
@@ -60,7 +59,7 @@ impl ProbeSession {
     /// # Errors
     /// Returns an error if a thread cannot be created.
     pub fn attach(
-        socket: impl Into<ProbeSocket>,
+        socket: impl Into<PeerStream>,
         name: String,
         folder: Option<PathBuf>,
         memory_bytes: usize,
@@ -179,8 +178,8 @@ impl ProbeSession {
 }
 
 /// Returns the process at the other end of a connection, as the system reports it. `None` if it is not visible here.
-fn peer_process(socket: &ProbeSocket) -> Option<u32> {
-    let ProbeSocket::Unix(stream) = socket else { return None };
+fn peer_process(socket: &PeerStream) -> Option<u32> {
+    let PeerStream::Unix(stream) = socket else { return None };
     let credentials = rustix::net::sockopt::socket_peercred(stream).ok()?;
     u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
 }

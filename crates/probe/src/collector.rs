@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Reply, Thread, write_frame};
+use crate::protocol::{Definition, FRAME_BYTES_MAX, FrameKind, Reply, Thread, write_frame, write_frame_head};
 use crate::record::RECORD_BYTES;
 use crate::ring::Reader;
 use crate::sites::KnownSites;
@@ -116,12 +116,10 @@ pub(crate) fn rebuild_if_asked() {
 }
 
 /// Appends the head of a frame with this many records of a thread, which the caller appends.
-fn write_records_head(thread: u32, records: usize, frames: &mut Vec<u8>) -> std::io::Result<()> {
-    let length = u32::try_from(records * RECORD_BYTES + 5).map_err(std::io::Error::other)?;
-    frames.extend_from_slice(&length.to_le_bytes());
-    frames.push(FrameKind::Records as u8);
-    frames.extend_from_slice(&thread.to_le_bytes());
-    Ok(())
+fn write_records_head(thread: u32, records: usize, frames: &mut Vec<u8>) {
+    let thread = thread.to_le_bytes();
+    write_frame_head(FrameKind::Records as u8, thread.len() + records * RECORD_BYTES, frames);
+    frames.extend_from_slice(&thread);
 }
 
 /// Where frames go. An error ends the collection.
@@ -235,7 +233,7 @@ impl Collector {
             records -= part;
             self.define_thread(index, sink)?;
             let Some(entry) = self.threads.get_mut(index) else { return Ok(()) };
-            write_records_head(entry.thread.id, part, &mut self.frames)?;
+            write_records_head(entry.thread.id, part, &mut self.frames);
             entry.reader.read(part, &mut self.frames);
             self.flush_if_long(sink)?;
         }
@@ -252,7 +250,7 @@ impl Collector {
             !is_finished
         });
         for (thread, gap) in gaps {
-            write_records_head(thread, gap.len(), &mut self.frames)?;
+            write_records_head(thread, gap.len(), &mut self.frames);
             self.frames.extend(gap.iter().flat_map(|record| record.to_bytes()));
             self.flush_if_long(sink)?;
         }

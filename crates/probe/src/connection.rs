@@ -166,7 +166,7 @@ fn record(
             collector::set_thread(None);
             collector.stop();
             // Ends the thread that reads.
-            let _ = stream.shutdown();
+            stream.shutdown();
         })?;
         while let Ok(Some((kind, payload))) = input.next() {
             if kind == CommandKind::Command as u8

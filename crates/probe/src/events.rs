@@ -15,7 +15,7 @@ use crate::sites;
 use crate::slots::{self, SlotEntry, slot_flags};
 use crate::tasks;
 use crate::thread::{self, ThreadState};
-use crate::vocabulary::{AttributeFields, CallsiteKind, SpanFields, WakerFields, WakerOp, WakerSpan, is_ready};
+use crate::vocabulary::{AttributeFields, CallsiteKind, SpanFields, WakerOp, WakerOpField, WakerSpan, is_ready};
 
 /// What the process does for a peer or for the flight recorder.
 static FLAGS: AtomicU32 = AtomicU32::new(0);
@@ -293,16 +293,16 @@ pub(crate) fn event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
     let address = address(metadata);
     let is_wake = WAKE_CALLSITES.iter().any(|callsite| callsite.load(Ordering::Relaxed) == address);
     if is_wake {
-        let mut span = WakerSpan::default();
-        event.record(&mut span);
-        return record_wake(to_span(span.0));
+        return record_wake(event, to_span);
     }
     other_event(event, to_span);
 }
 
 #[inline]
-fn record_wake(span: Option<u64>) {
-    if let Some(span) = span.filter(|_| is_recording()) {
+fn record_wake(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
+    let mut span = WakerSpan::default();
+    event.record(&mut span);
+    if let Some(span) = to_span(span.0).filter(|_| is_recording()) {
         write(RecordKind::Wake, number_of(span));
         if flags() & GATED != 0 {
             gate::on_wake(number_of(span));
@@ -313,13 +313,13 @@ fn record_wake(span: Option<u64>) {
 fn other_event(event: &Event<'_>, to_span: impl Fn(u64) -> Option<u64>) {
     match CallsiteKind::of_static(event.metadata()) {
         Some(CallsiteKind::Waker) => {
-            let mut fields = WakerFields::default();
-            event.record(&mut fields);
-            let is_wake = fields.op == Some(WakerOp::Wake);
+            let mut op = WakerOpField::default();
+            event.record(&mut op);
+            let is_wake = op.0 == Some(WakerOp::Wake);
             let callsites = if is_wake { &WAKE_CALLSITES } else { &IGNORED_CALLSITES };
             learn(callsites, address(event.metadata()));
             if is_wake {
-                record_wake(to_span(fields.span));
+                record_wake(event, to_span);
             }
         }
         Some(CallsiteKind::PollOp) => {

@@ -90,6 +90,7 @@ pub use await_as::{AwaitAs, NamedAwait};
 pub use hooks::runtime;
 #[cfg(feature = "layer")]
 pub use layer::{ProbeLayer, layer};
+pub use peer_stream::PeerStream;
 pub use recorder::dump;
 pub use setup::{Builder, Guard, builder, init};
 pub use socket::{check_socket_folder, socket_folder};

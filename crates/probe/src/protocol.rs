@@ -282,11 +282,16 @@ pub struct Reply {
 
 /// Appends a frame with this payload to `out`.
 pub fn write_frame(kind: u8, payload: &[u8], out: &mut Vec<u8>) {
+    write_frame_head(kind, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends the head of a frame to `out`. Its payload of this many bytes must follow.
+pub(crate) fn write_frame_head(kind: u8, payload_bytes: usize, out: &mut Vec<u8>) {
     // Every caller's payload is far below 4 GiB; readers reject longer frames than the maximum anyway.
-    let length = u32::try_from(payload.len() + 1).unwrap_or(u32::MAX);
+    let length = u32::try_from(payload_bytes + 1).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_le_bytes());
     out.push(kind);
-    out.extend_from_slice(payload);
 }
 
 /// A frame: its kind, and its payload.

@@ -119,17 +119,6 @@ impl Writer {
         self.publish(N)
     }
 
-    /// Writes the records of one event, or none of them. Returns whether the reader should be woken.
-    pub(crate) fn write(&mut self, records: &[Record]) -> bool {
-        if self.has_room(records.len()) {
-            for (index, record) in records.iter().enumerate() {
-                self.store(self.written + index, *record);
-            }
-            return self.publish(records.len());
-        }
-        self.write_or_drop(records)
-    }
-
     #[inline]
     fn store(&self, position: usize, record: Record) {
         if let Some([head, subject]) = self.ring.slots.get(position & self.ring.mask()) {
@@ -156,8 +145,9 @@ impl Writer {
         records >= 16 * LOOK_INTERVAL && self.written - self.read >= records / 4
     }
 
+    /// Writes the records of one event, or none of them if there is no room. Returns whether the reader should be woken.
     #[cold]
-    fn write_or_drop(&mut self, records: &[Record]) -> bool {
+    pub(crate) fn write(&mut self, records: &[Record]) -> bool {
         self.read = self.ring.read.load(Ordering::Acquire);
         // `Dropped` and its argument come first.
         let needed = records.len() + 2 * usize::from(self.dropped.is_some());

@@ -231,27 +231,17 @@ impl Visit for WakerSpan {
     fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 }
 
-/// Fields of an event of a waker.
+/// What an event of a waker says that has happened.
 #[derive(Default)]
-pub(crate) struct WakerFields {
-    /// Id of the span of the task.
-    pub(crate) span: u64,
-    pub(crate) op: Option<WakerOp>,
-}
+pub(crate) struct WakerOpField(pub(crate) Option<WakerOp>);
 
-impl Visit for WakerFields {
-    #[inline]
-    fn record_u64(&mut self, _field: &Field, value: u64) {
-        // The only number.
-        self.span = value;
-    }
-
+impl Visit for WakerOpField {
     fn record_str(&mut self, _field: &Field, value: &str) {
-        self.op = match value {
+        self.0 = match value {
             "waker.wake" | "waker.wake_by_ref" => Some(WakerOp::Wake),
             "waker.clone" => Some(WakerOp::Clone),
             "waker.drop" => Some(WakerOp::Drop),
-            _ => self.op,
+            _ => self.0,
         };
     }
 

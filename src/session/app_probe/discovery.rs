@@ -11,9 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
 use loopscope_probe::protocol::Hello;
-use loopscope_probe::{check_socket_folder, socket_folder};
+use loopscope_probe::{PeerStream, check_socket_folder, socket_folder};
 
-use super::probe_socket::ProbeSocket;
 use crate::feed::app_probe::AppProbeDecoder;
 use crate::sanitize::{sanitize, truncate};
 
@@ -175,7 +174,7 @@ fn connect_problem(error: io::Error) -> String {
 const SILENT: &str = "it does not answer: it may be stopped";
 
 /// Reads the description of a program. Closing the connection afterwards leaves the program as it is.
-pub fn read_hello(mut stream: &ProbeSocket, deadline: Instant) -> Result<Box<Hello>, String> {
+pub fn read_hello(mut stream: &PeerStream, deadline: Instant) -> Result<Box<Hello>, String> {
     let mut decoder = AppProbeDecoder::of_connection();
     let mut received = 0;
     let mut buffer = [0; 4_096];

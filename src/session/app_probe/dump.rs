@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use loopscope_probe::PeerStream;
 use loopscope_probe::protocol::{CommandKind, FILE_MAGIC, Start, VERSION, write_frame};
 
 use super::discovery::read_hello;
-use super::probe_socket::ProbeSocket;
 use crate::feed::app_probe::AppProbeDecoder;
 
 /// Largest flight recording in bytes.
@@ -22,7 +22,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// Returns a message for the user if the program does not answer or has no flight recording, or if the file cannot be
 /// written.
-pub fn save_flight_recording(socket: &ProbeSocket, path: &Path) -> Result<u64, String> {
+pub fn save_flight_recording(socket: &PeerStream, path: &Path) -> Result<u64, String> {
     let write_error = |error: io::Error| format!("cannot write to `{}`: {error}", path.display());
     let hello = read_hello(socket, Instant::now() + SILENCE_MAX)?;
     let start = Start { protocol: VERSION, secret: None, dump: true };
@@ -43,7 +43,7 @@ pub fn save_flight_recording(socket: &ProbeSocket, path: &Path) -> Result<u64, S
 
 /// Copies the frames to `file` and checks them.
 fn receive(
-    mut socket: &ProbeSocket,
+    mut socket: &PeerStream,
     start: &[u8],
     file: &File,
     write_error: &impl Fn(io::Error) -> String,

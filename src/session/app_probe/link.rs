@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use loopscope_probe::PeerStream;
 use loopscope_probe::protocol::{CommandKind, write_frame};
 use serde::Serialize;
-
-use super::probe_socket::ProbeSocket;
 
 /// Size of one read in bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -32,7 +31,7 @@ pub struct ProbeLink {
 #[derive(Debug, Default)]
 struct LinkState {
     /// `None` until it is connected.
-    socket: Mutex<Option<ProbeSocket>>,
+    socket: Mutex<Option<PeerStream>>,
     /// Why it could not be connected.
     problem: OnceLock<String>,
     /// The session has ended.
@@ -40,12 +39,12 @@ struct LinkState {
 }
 
 impl LinkState {
-    fn socket(&self) -> MutexGuard<'_, Option<ProbeSocket>> {
+    fn socket(&self) -> MutexGuard<'_, Option<PeerStream>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps the socket and returns another handle of it; `None` if the session has ended meanwhile.
-    fn connected(&self, socket: ProbeSocket) -> io::Result<Option<ProbeSocket>> {
+    fn connected(&self, socket: PeerStream) -> io::Result<Option<PeerStream>> {
         socket.set_blocking()?;
         socket.set_read_timeout(None)?;
         let input = socket.try_clone()?;
@@ -72,7 +71,7 @@ impl ProbeLink {
     ///
     /// # Errors
     /// Returns an error if a thread cannot be created.
-    pub fn start(socket: impl Into<ProbeSocket>, wakeup: Sender<()>) -> io::Result<Self> {
+    pub fn start(socket: impl Into<PeerStream>, wakeup: Sender<()>) -> io::Result<Self> {
         let socket = socket.into();
         Self::connect(move || Ok(socket), wakeup)
     }
@@ -82,7 +81,7 @@ impl ProbeLink {
     /// # Errors
     /// Returns an error if a thread cannot be created.
     pub fn connect(
-        open: impl FnOnce() -> Result<ProbeSocket, String> + Send + 'static,
+        open: impl FnOnce() -> Result<PeerStream, String> + Send + 'static,
         wakeup: Sender<()>,
     ) -> io::Result<Self> {
         let (chunk_sender, chunks) = bounded(CHUNKS_MAX);
@@ -137,11 +136,11 @@ impl Drop for ProbeLink {
     fn drop(&mut self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
         // Ends both threads, and the program resumes.
-        self.shared.socket().iter().for_each(ProbeSocket::shutdown);
+        self.shared.socket().iter().for_each(PeerStream::shutdown);
     }
 }
 
-fn read_chunks(mut input: &ProbeSocket, chunks: &Sender<Vec<u8>>, wakeup: &Sender<()>) {
+fn read_chunks(mut input: &PeerStream, chunks: &Sender<Vec<u8>>, wakeup: &Sender<()>) {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match input.read(&mut buffer) {
@@ -155,7 +154,7 @@ fn read_chunks(mut input: &ProbeSocket, chunks: &Sender<Vec<u8>>, wakeup: &Sende
 }
 
 /// Starts the thread that writes commands.
-fn write_commands(socket: &ProbeSocket, commands: Receiver<Vec<u8>>) -> Result<(), String> {
+fn write_commands(socket: &PeerStream, commands: Receiver<Vec<u8>>) -> Result<(), String> {
     let start = || {
         let output = socket.try_clone()?;
         std::thread::Builder::new().name("loopscope-command".into()).spawn(move || {

@@ -8,9 +8,9 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use loopscope_probe::PeerStream;
 use loopscope_probe::handshake::{NONCE_BYTES, OPENING, PROOF_BYTES, Side, is_equal, new_nonce, proof, read_array};
 
-use super::probe_socket::ProbeSocket;
 use crate::feed::wire::{AddressError, ConsoleAddress};
 
 /// How long to wait for each address of a host.
@@ -60,7 +60,7 @@ impl fmt::Display for ProbeAddress {
 ///
 /// # Errors
 /// Returns a message for the user if the program cannot be reached, or if either side does not know the secret.
-pub fn connect_tcp(address: &ProbeAddress, secret: &[u8]) -> Result<ProbeSocket, String> {
+pub fn connect_tcp(address: &ProbeAddress, secret: &[u8]) -> Result<PeerStream, String> {
     let stream = connect(address).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + PROOF_TIMEOUT;
     exchange_proofs(&stream, secret, deadline).map_err(|error| match error.kind() {
@@ -70,7 +70,7 @@ pub fn connect_tcp(address: &ProbeAddress, secret: &[u8]) -> Result<ProbeSocket,
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "it does not answer: it may be another program".to_owned(),
         _ => error.to_string(),
     })?;
-    Ok(ProbeSocket::Tcp(stream))
+    Ok(PeerStream::Tcp(stream))
 }
 
 fn connect(ProbeAddress { host, port }: &ProbeAddress) -> io::Result<TcpStream> {
