@@ -318,18 +318,6 @@ impl Trace {
         (self.history.pauses.since(count), self.history.pauses.count())
     }
 
-    /// Returns the retained gaps, oldest first.
-    pub fn gaps(&self) -> impl DoubleEndedIterator<Item = &Gap> {
-        self.history.gaps.iter()
-    }
-
-    /// Returns the retained gaps, oldest first, without the time before a program with the probe was recorded. What comes
-    /// later does not depend on that.
-    pub fn gaps_since_recording(&self) -> impl DoubleEndedIterator<Item = &Gap> {
-        let has_probe = self.reported_facts().is_some();
-        self.gaps().filter(move |gap| !(has_probe && gap.is_disconnected && gap.from == 0))
-    }
-
     /// Returns the totals over the whole loop.
     pub fn counts(&self) -> &LoopCounts {
         &self.loop_state.counts

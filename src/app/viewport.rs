@@ -17,7 +17,7 @@ const GRID_COLUMN_MIN: u64 = 16;
 /// How the visible range changes when the trace grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewportMode {
-    /// Shows the whole run, and grows with it.
+    /// Shows the whole run, as far as it was recorded, and grows with it.
     Fit,
     /// Keeps its width, with its right end at the current time.
     Live,
@@ -42,16 +42,28 @@ impl Viewport {
         Self { axis, mode: ViewportMode::Fit, from: 0, to: 0 }
     }
 
+    /// Begins a fit at `start` instead of 0: before that, nothing was recorded.
+    pub fn begin_fit_at(&mut self, start: u64) {
+        if self.mode == ViewportMode::Fit && self.axis == Axis::Time {
+            self.from = start;
+        }
+    }
+
     /// Returns the range (end exclusive) to show in `columns` when the axis has reached `end`.
     pub fn range(&self, end: u64, columns: u16) -> (u64, u64) {
         let columns = u64::from(columns);
         let width = match self.mode {
-            ViewportMode::Fit => self.fit_end(end),
+            ViewportMode::Fit => {
+                let width = self.fit_end(end.saturating_sub(self.from));
+                // The first column may begin up to one column earlier.
+                let spare = if self.from == 0 { 0 } else { width.checked_div(columns).unwrap_or(0) };
+                width.saturating_add(spare)
+            }
             ViewportMode::Live | ViewportMode::Free => self.to - self.from,
         };
         let Some(column) = grid_column_width(width, columns) else {
             return match self.mode {
-                ViewportMode::Fit => (0, width),
+                ViewportMode::Fit => (self.from, self.from.saturating_add(width)),
                 ViewportMode::Live => {
                     let end = end.saturating_add(1);
                     (end.saturating_sub(width), end.max(width))
@@ -60,7 +72,10 @@ impl Viewport {
             };
         };
         let (column, from) = match self.mode {
-            ViewportMode::Fit => (quantize_column_width(column), 0),
+            ViewportMode::Fit => {
+                let column = quantize_column_width(column);
+                (column, self.from / column * column)
+            }
             ViewportMode::Live => {
                 (column, (end / column).saturating_add(1).saturating_sub(columns).saturating_mul(column))
             }
@@ -175,6 +190,28 @@ mod tests {
                 assert!((anchor - from) / width == column || is_first, "{by:?} at {columns} columns, round {round}");
             }
         }
+    }
+
+    #[test]
+    fn fit_begins_where_recording_began() {
+        const HOUR: u64 = 3_600_000_000_000;
+        for columns in [10, 40, 105, 158] {
+            for recorded in [0, 1, 999, 123_456_789, 60_000_000_000, 3 * HOUR] {
+                let mut fit = Viewport::fit_all(Axis::Time);
+                fit.begin_fit_at(HOUR + 7);
+                let (from, to) = fit.range(HOUR + 7 + recorded, columns);
+                let column = (to - from) / u64::from(columns);
+                assert!(from <= HOUR + 7 && HOUR + 7 - from <= column, "{recorded} ns at {columns}: from {from}");
+                let end = HOUR + 7 + recorded;
+                assert!(
+                    to > end && to - end <= recorded / 4 + 2 * column + 1_000,
+                    "{recorded} ns at {columns}: to {to}"
+                );
+            }
+        }
+        let mut steps = Viewport::fit_all(Axis::Steps);
+        steps.begin_fit_at(HOUR);
+        assert_eq!(steps.range(1_000, 40).0, 0, "the axis of polls has no such start");
     }
 
     #[test]

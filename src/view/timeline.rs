@@ -71,6 +71,7 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayo
 fn render_head(buffer: &mut Buffer, scene: SessionScene<'_>, areas: &TimelineLayout, (from, to): (u64, u64)) {
     let (theme, state, trace) = (scene.theme, &scene.model.dashboard, scene.session.trace());
     let follows = match state.viewport.mode {
+        ViewportMode::Fit if trace.recorded_from() > 0 => "whole recording",
         ViewportMode::Fit => "whole run",
         ViewportMode::Live => "live",
         ViewportMode::Free => "part of the run",

@@ -335,7 +335,7 @@ fn time_before_recording_is_no_gap_in_it() {
         }
         trace.apply(Event::Disconnected { from: 0, to: 5 });
         trace.apply(Event::Disconnected { from: 8, to: 9 });
-        trace.gaps_since_recording().map(|gap| gap.from).collect::<Vec<_>>()
+        (trace.recorded_from(), trace.gaps_since_recording().map(|gap| gap.from).collect::<Vec<_>>())
     };
-    assert_eq!((gaps(true), gaps(false)), (vec![8], vec![0, 8]));
+    assert_eq!((gaps(true), gaps(false)), ((5, vec![8]), (0, vec![0, 8])));
 }

@@ -10,6 +10,7 @@ impl Dashboard {
     /// Updates derived state from the session and continues incremental work.
     pub fn refresh(&mut self, session: &dyn Session) {
         let trace = session.trace();
+        self.viewport.begin_fit_at(trace.recorded_from());
         self.log.observe(trace, &session.status());
         (self.page.rules().refresh)(self, trace);
         if self.rows.advance(trace) {
