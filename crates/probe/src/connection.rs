@@ -31,6 +31,9 @@ const LAST_ROUND_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections at one time. Further ones are closed.
 const CONNECTIONS_MAX: usize = 16;
 
+/// How long a peer waits for the end of the connection before it: that peer may have just gone.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A connection records.
 static IS_RECORDING: AtomicBool = AtomicBool::new(false);
 
@@ -97,7 +100,7 @@ fn serve_now(stream: &PeerStream, on_start: &mut (dyn FnMut() + Send)) -> io::Re
     if start.dump {
         return send_dump(stream);
     }
-    if IS_RECORDING.swap(true, Ordering::SeqCst) {
+    if !reserve_recording() {
         return send_error(stream, "another loopscope is attached".to_owned());
     }
     let may_control = control::may_control(start.secret.as_deref());
@@ -107,6 +110,15 @@ fn serve_now(stream: &PeerStream, on_start: &mut (dyn FnMut() + Send)) -> io::Re
     let _unwanted = UNWANTED.0.lock();
     UNWANTED.1.notify_all();
     result
+}
+
+/// Reserves the recording for one connection. Another one that has it may be about to end. Returns whether it is reserved.
+fn reserve_recording() -> bool {
+    let lock = UNWANTED.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_taken = |(): &mut ()| IS_RECORDING.swap(true, Ordering::SeqCst);
+    let waited = UNWANTED.1.wait_timeout_while(lock, HANDOVER_TIMEOUT, is_taken);
+    let (_lock, result) = waited.unwrap_or_else(PoisonError::into_inner);
+    !result.timed_out()
 }
 
 /// Sends what the flight recorder holds.
