@@ -27,7 +27,8 @@ pub(crate) fn are_installed() -> bool {
 /// earlier one.
 ///
 /// Tasks of a `LocalSet` and futures of `block_on` have no hooks; their polls come from spans in any case. A task that
-/// is aborted while it is polled is reported as completed: tokio makes no difference that a hook could see.
+/// is aborted while it is polled is reported as completed: tokio makes no difference that a hook could see. Only
+/// [`spawn`](crate::spawn) knows better.
 ///
 /// Without `--cfg tokio_unstable`, only the hooks for parks exist.
 ///

@@ -73,7 +73,10 @@ where
 {
     // Without permission, a control would never be used.
     let control = control::is_possible().then(Arc::<TaskControl>::default);
-    let handle = tokio::spawn(ControlledTask { future, control: ControlGuard(control.clone()) });
+    let handle = tokio::spawn(ControlledTask {
+        future,
+        control: ControlGuard { control: control.clone(), has_completed: false },
+    });
     if let Some(control) = control {
         let task = hooks::number(&handle.id());
         let mut link = lock(&control.link);
@@ -87,11 +90,17 @@ where
 }
 
 /// Removes the control when the future is dropped.
-struct ControlGuard(Option<Arc<TaskControl>>);
+struct ControlGuard {
+    control: Option<Arc<TaskControl>>,
+    has_completed: bool,
+}
 
 impl Drop for ControlGuard {
     fn drop(&mut self) {
-        let Some(control) = &self.0 else { return };
+        let Some(control) = &self.control else { return };
+        if !self.has_completed {
+            let _ = thread::with(|thread| crate::tasks::note_dropped(thread, current_task()));
+        }
         if let Link::Linked(task, _) = std::mem::replace(&mut *lock(&control.link), Link::Ended) {
             shard(task).remove(&task);
         }
@@ -112,13 +121,20 @@ impl<F: Future> Future for ControlledTask<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if events::flags() & events::HOLDING != 0
-            && let Some(control) = &this.control.0
+            && let Some(control) = &this.control.control
             && control.suspend(cx)
         {
             return Poll::Pending;
         }
-        this.future.poll(cx)
+        let polled = this.future.poll(cx);
+        this.control.has_completed = polled.is_ready();
+        polled
     }
+}
+
+/// Returns the task that is polled or dropped, or 0.
+fn current_task() -> u64 {
+    tokio::task::try_id().map_or(0, |id| hooks::number(&id))
 }
 
 impl TaskControl {
@@ -129,8 +145,7 @@ impl TaskControl {
             return false;
         }
         *waker = Some(cx.waker().clone());
-        let task = tokio::task::try_id().map_or(0, |id| hooks::number(&id));
-        let _ = thread::with(|thread| crate::tasks::note_suspended(thread, task));
+        let _ = thread::with(|thread| crate::tasks::note_suspended(thread, current_task()));
         true
     }
 

@@ -328,6 +328,7 @@ fn end_unusual_poll(thread: &ThreadState, task: u64, state: u32) {
             _ if has_panicked => Outcome::Panicked,
             0 => Outcome::Unknown,
             1 => Outcome::Cancelled,
+            _ if has(poll_state::DROPPED) => Outcome::Cancelled,
             _ => Outcome::Completed,
         };
         let is_closed = has(poll_state::CLOSED) || live::remove_without_span(task_span(task));
@@ -354,6 +355,13 @@ pub(crate) fn note_suspended(thread: &ThreadState, task: u64) {
         thread.hooked.add(poll_state::SUSPENDED);
     } else {
         thread.suppressed_task.set(task);
+    }
+}
+
+/// Notes that the future of a task is dropped before it has completed. In the current poll, that is an abort.
+pub(crate) fn note_dropped(thread: &ThreadState, task: u64) {
+    if thread.hooked.task.get() == task {
+        thread.hooked.add(poll_state::DROPPED);
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) mod poll_state {
     pub(crate) const NESTED: u32 = 64;
     /// The poll is inside any other one.
     pub(crate) const INSIDE: u32 = 128;
+    /// The future was dropped before it had completed.
+    pub(crate) const DROPPED: u32 = 256;
 }
 
 impl HookedPoll {

@@ -11,7 +11,7 @@ fn check(hooks: &str, is_known: impl Fn(&str, u64) -> bool) {
     stream.check();
     let events = stream.by_time();
     let ends = numbers(&output, "end");
-    assert_eq!(ends.len(), 12);
+    assert_eq!(ends.len(), 13);
     for end in ends {
         let [task, outcome, polls] = end[..] else { panic!("{end:?}") };
         let of_task: Vec<&&Event> =

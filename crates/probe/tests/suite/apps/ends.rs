@@ -17,7 +17,7 @@ fn print(task: tokio::task::Id, outcome: u64, polls: u64) {
 
 /// Runs on a runtime with `with` or `without` hooks.
 pub fn run(hooks: &str) {
-    let _probe = loopscope_probe::init();
+    let _probe = loopscope_probe::builder().allow_control().init();
     std::panic::set_hook(Box::new(|_| {}));
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if hooks == "with" {
@@ -57,6 +57,16 @@ async fn spawned() {
     tokio::task::yield_now().await;
     print(task.id(), CANCELLED, 1);
     task.abort();
+    task.await.expect_err("cancelled");
+
+    // An abort while the future is polled: it is dropped after the poll.
+    let (sender, handle) = tokio::sync::oneshot::channel::<tokio::task::AbortHandle>();
+    let task = loopscope_probe::spawn(async {
+        handle.await.expect("sent").abort();
+        pending::<()>().await;
+    });
+    print(task.id(), CANCELLED, 1);
+    sender.send(task.abort_handle()).expect("the task lives");
     task.await.expect_err("cancelled");
 
     let mut tasks = JoinSet::new();
