@@ -49,6 +49,7 @@ pub(crate) fn hello() -> Hello {
         pid: std::process::id(),
         name,
         runtime: "tokio".to_owned(),
+        runtime_version: String::new(),
         probe: env!("CARGO_PKG_VERSION").to_owned(),
         // The probe is initialized first in `main`.
         started_unix_ns: base_unix_ns,

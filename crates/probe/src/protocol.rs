@@ -93,8 +93,11 @@ pub struct Hello {
     pub pid: u32,
     /// Name of the program.
     pub name: String,
-    /// What runs the tasks, such as `tokio`.
+    /// What runs the tasks: `tokio` or `asyncio`.
     pub runtime: String,
+    /// Version of what runs the program, such as `CPython 3.11.7`; empty if unknown.
+    #[serde(default)]
+    pub runtime_version: String,
     /// Version of the probe.
     pub probe: String,
     /// Start of the process, in nanoseconds since 1970.
@@ -150,6 +153,50 @@ pub enum Definition {
         /// The name.
         name: String,
     },
+    /// The exception with which a task ended. Precedes its [`TaskEnded`](crate::record::RecordKind::TaskEnded).
+    TaskError {
+        /// The task.
+        task: u64,
+        /// Its text with the traceback, such as Python prints it.
+        text: String,
+    },
+    /// Something that the runtime noticed.
+    Notice(Notice),
+}
+
+/// Something that the runtime noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When, in ticks.
+    pub ticks: u64,
+    /// The task that it concerns; 0 if unknown.
+    pub task: u64,
+    /// `never_awaited`: a coroutine was created and never awaited, in the task. `never_retrieved`: the task ended with an
+    /// exception that nothing retrieved. Others are skipped.
+    pub kind: String,
+    /// Name of the coroutine's function; may be empty.
+    #[serde(default)]
+    pub name: String,
+    /// Source file in which it was created; empty if unknown.
+    #[serde(default)]
+    pub file: String,
+    /// Line, from 1; 0 if unknown.
+    #[serde(default)]
+    pub line: u32,
+    /// The exception; may be empty.
+    #[serde(default)]
+    pub text: String,
+}
+
+/// One function in a chain of awaits, or on a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StackFrame {
+    /// Name of the function, such as `Server.handle`.
+    pub function: String,
+    /// Source file.
+    pub file: String,
+    /// Line that it awaits or executes, from 1; 0 if unknown.
+    pub line: u32,
 }
 
 /// A site.
@@ -158,7 +205,9 @@ pub struct Site {
     /// Its id, from 1.
     pub id: u64,
     /// What it makes: for a task `task`, `local`, `blocking`, `block_on`, `worker` or `callback`; for a resource or an
-    /// operation the kind that the runtime states, such as `Sync` or `timer`.
+    /// operation the kind that the runtime states, such as `Sync` or `timer`. If the runtime is `asyncio`, an await is a
+    /// `timer`, `task`, `sync`, `channel`, `io`, `block`, `yield` or `other`, and a resource a `lock`, `semaphore`,
+    /// `channel`, `signal` or `other`.
     pub kind: String,
     /// Type of the resource (`Mutex`), source of the operation (`Mutex::lock`), or function of the task; may be empty.
     pub name: String,
@@ -174,6 +223,9 @@ pub struct Site {
     pub original_size_bytes: u64,
     /// The resource is an implementation detail of another one.
     pub is_internal: bool,
+    /// The chain of awaits at this site, or the stack, from the outermost function. At most 64 are read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<StackFrame>,
 }
 
 /// A thread.

@@ -126,6 +126,18 @@ record_kinds! {
     /// future was dropped instead; or it is held. Follows in place of [`Self::PollEnd`], but after
     /// [`Self::BlockingEnd`].
     PollSkipped = 31,
+    /// The task was woken by what the arguments name, whatever this thread does. Arguments: 0 a timer or I/O of the loop's
+    /// driver, 1 another thread, 2 a task, 3 unknown; and the id of the task that woke it, or 0.
+    WokenBy = 40,
+    /// The task returns from this poll because it waits for one await. Precedes [`Self::PollEnd`]. Arguments: the site of
+    /// the await, its resource or 0, and the number of the await, from 1. Numbers are not reused. The number of its
+    /// previous suspension says that it still waits for that await.
+    Suspended = 41,
+    /// How the await ended for which the task waited: in the poll of the task under way, or before it. Argument: 1 it was
+    /// cancelled, 2 it raised an exception. Without this record, it was ready when that poll started.
+    AwaitEnded = 42,
+    /// A sample of the stack of this thread, which polls the task. Argument: a site with frames.
+    Sampled = 43,
 }
 
 impl Record {

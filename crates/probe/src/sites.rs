@@ -69,6 +69,7 @@ impl SiteKey<'_> {
             size_bytes: self.size_bytes,
             original_size_bytes: self.original_size_bytes,
             is_internal: self.is_internal,
+            frames: Vec::new(),
         }
     }
 }

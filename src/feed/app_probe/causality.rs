@@ -42,11 +42,14 @@ impl Causality<'_> {
             RecordKind::Wake if self.is_unknown(queue) => {
                 RecordVerdict::Wait(Dependency::NextRecord(queue.index), EnterRole::Poll)
             }
-            RecordKind::Wake | RecordKind::WakeDeferred if self.is_for_a_later_poll(queue, record) => {
+            RecordKind::Wake | RecordKind::WakeDeferred | RecordKind::WokenBy
+                if self.is_for_a_later_poll(queue, record) =>
+            {
                 wait(Dependency::Task(record.subject))
             }
             RecordKind::Wake
             | RecordKind::WakeDeferred
+            | RecordKind::WokenBy
             | RecordKind::WakerCloned
             | RecordKind::WakerDropped
             | RecordKind::TaskEnded
@@ -60,7 +63,7 @@ impl Causality<'_> {
             RecordKind::ResourceAttribute | RecordKind::ResourceDropped if !self.has_resource(record.subject) => {
                 wait(Dependency::Resource(record.subject))
             }
-            RecordKind::OperationCreated if !self.has_resource(record.arguments[1]) => {
+            RecordKind::OperationCreated | RecordKind::Suspended if !self.has_resource(record.arguments[1]) => {
                 wait(Dependency::Resource(record.arguments[1]))
             }
             RecordKind::OperationPolled

@@ -218,6 +218,9 @@ impl StreamReplay {
             }
             RecordKind::Wake => self.wake(thread, number, (false, at), events),
             RecordKind::WakeDeferred => self.wake(thread, number, (true, at), events),
+            RecordKind::WokenBy => self.wake_by(&record, at, events),
+            // Awaits of this kind are not followed yet.
+            RecordKind::Suspended | RecordKind::AwaitEnded | RecordKind::Sampled => {}
             RecordKind::WakerCloned => self.count_wakers(number, (1, 0)),
             RecordKind::WakerDropped => {
                 // A waker that is dropped after a poll does not separate it from the drop of the future.

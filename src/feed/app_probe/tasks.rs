@@ -114,7 +114,7 @@ pub enum TaskPresence {
 pub struct TaskTable {
     live: FxHashMap<u64, LiveTask>,
     numbers: FxHashMap<TaskId, u64>,
-    ended: FxHashSet<u64>,
+    ended: FxHashMap<u64, TaskId>,
     ended_order: VecDeque<u64>,
     count: usize,
     hidden: u64,
@@ -139,7 +139,7 @@ impl TaskTable {
     pub fn presence(&self, number: u64) -> TaskPresence {
         if self.live.contains_key(&number) {
             TaskPresence::Live
-        } else if number < self.first || self.hidden > 0 || self.ended.contains(&number) {
+        } else if number < self.first || self.hidden > 0 || self.ended.contains_key(&number) {
             TaskPresence::Ended
         } else {
             TaskPresence::Missing
@@ -153,7 +153,7 @@ impl TaskTable {
 
     /// Returns whether a task has ended since recording began, as far as that is remembered.
     pub fn has_seen_end(&self, number: u64) -> bool {
-        self.ended.contains(&number)
+        self.ended.contains_key(&number)
     }
 
     /// Returns a live task.
@@ -164,6 +164,11 @@ impl TaskTable {
     /// Returns a live task for modification.
     pub fn get_mut(&mut self, number: u64) -> Option<&mut LiveTask> {
         self.live.get_mut(&number)
+    }
+
+    /// Returns the trace id of a task that lives, or has ended and is remembered.
+    pub fn id_of(&self, number: u64) -> Option<TaskId> {
+        self.get(number).map(|task| task.id).or_else(|| self.ended.get(&number).copied())
     }
 
     /// Returns the id in the stream of a live task.
@@ -180,7 +185,7 @@ impl TaskTable {
 
     /// Adds a task. Returns its trace id; `None` if it is known, or if a limit is reached.
     pub fn spawn(&mut self, number: u64, kind: TaskKind, at: Nanos) -> Option<TaskId> {
-        if self.live.contains_key(&number) || self.ended.contains(&number) {
+        if self.live.contains_key(&number) || self.ended.contains_key(&number) {
             return None;
         }
         if self.live.len() >= TASKS_MAX || self.count >= IDS_MAX {
@@ -203,7 +208,7 @@ impl TaskTable {
         {
             self.ended.remove(&oldest);
         }
-        self.ended.insert(number);
+        self.ended.insert(number, task.id);
         self.ended_order.push_back(number);
         Some(task)
     }

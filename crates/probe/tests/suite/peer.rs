@@ -48,6 +48,8 @@ impl Stream {
                 Definition::Thread(thread) => drop(self.threads.insert(thread.id, thread)),
                 Definition::TaskName { task, name } => drop(self.names.insert(task, name)),
                 Definition::AttributeName { id, name } => drop(self.attributes.insert(id, name)),
+                // Not from tokio.
+                Definition::TaskError { .. } | Definition::Notice(_) => {}
             },
             FrameKind::Records => self.take_records(payload),
             FrameKind::Round => self.rounds += 1,

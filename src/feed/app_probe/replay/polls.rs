@@ -132,6 +132,24 @@ impl StreamReplay {
         events.push(Event::Wake { task: task.id, at, source });
     }
 
+    /// Wakes a task by what the arguments of a record name.
+    pub(super) fn wake_by(&mut self, record: &TimedRecord, at: Nanos, events: &mut Vec<Event>) {
+        let [cause, waker, _] = record.arguments;
+        let waker = self.tasks.id_of(waker);
+        let gaps = self.tasks.gaps;
+        let Some(woken) = self.tasks.get_mut(record.subject) else { return };
+        let at = woken.advance(at, gaps);
+        woken.is_woken = true;
+        let source = match (cause, waker) {
+            (0, _) => WakeSource::Driver,
+            (1, _) => WakeSource::Thread,
+            (2, Some(waker)) if waker == woken.id => WakeSource::SelfWake,
+            (2, Some(waker)) => WakeSource::Task(waker),
+            _ => WakeSource::Unknown,
+        };
+        events.push(Event::Wake { task: woken.id, at, source });
+    }
+
     /// Notes that a thread parks or unparks, so that it polls nothing and runs the driver.
     pub(super) fn park(&mut self, thread: usize, (is_park, at): (bool, Nanos), events: &mut Vec<Event>) {
         if let Some(worker) = self.workers.worker(self.contexts[thread].id, at, events) {
