@@ -80,7 +80,7 @@ mod record {
     fn an_await(bencher: Bencher) {
         let task = TaskId::from_index(0);
         let location = Some(Location { file: "workload.lua".into(), line: 7 });
-        let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location };
+        let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location, chain: None };
         bench_record(bencher, |probe, at| {
             let id = probe.next_await_id();
             probe.await_start(at, id, task, &site);

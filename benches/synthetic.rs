@@ -51,7 +51,7 @@ impl SyntheticLoop {
     pub fn new(tasks: usize, mix: EventMix, seed: u64) -> Self {
         let mut pending = VecDeque::new();
         for (index, (kind, source)) in SITES.into_iter().enumerate() {
-            let site = Box::new(AwaitSite { kind, source: source.into(), location: None });
+            let site = Box::new(AwaitSite { kind, source: source.into(), location: None, chain: None });
             pending.push_back(Event::NewAwaitSite { id: SiteId::from_index(index), site });
         }
         for index in 0..tasks {

@@ -4,6 +4,7 @@
 
 pub mod app_probe;
 pub mod archive;
+mod asyncio_names;
 pub(crate) mod await_resolver;
 pub(crate) mod console;
 pub(crate) mod console_health;

@@ -25,6 +25,13 @@ fn replacement(character: char) -> char {
     if matches!(character, '\t' | '\n') { ' ' } else { REPLACEMENT }
 }
 
+/// Returns what a terminal shows of a line: the text after the last carriage return, without escape sequences, and as
+/// [`sanitize`] returns it.
+pub fn visible_line(line: &str) -> String {
+    let text = strip_escapes(line.trim_end_matches(['\n', '\r']));
+    sanitize(text.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default())
+}
+
 /// Removes the escape sequences of terminals from `text`: colours, cursor movements, titles and links. Incomplete
 /// sequences and other control characters remain, for [`sanitize`].
 pub fn strip_escapes(text: &str) -> Cow<'_, str> {

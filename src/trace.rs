@@ -40,6 +40,7 @@ mod loop_counts;
 mod loop_state;
 mod marks;
 mod meta_interner;
+mod notices;
 mod output;
 mod pack;
 mod pause;
@@ -49,6 +50,7 @@ mod recording_stats;
 mod reported_facts;
 mod resource;
 mod retention;
+mod stack_frame;
 mod stats;
 mod stats_ingest;
 mod storage;
@@ -76,6 +78,7 @@ pub use lane::{Cycle, Lane, LaneTotals};
 pub use lane_cell::{Axis, LaneCell, column_edge};
 pub use location::Location;
 pub use loop_counts::{LoopCounts, TaskStateCounts};
+pub use notices::{Notice, Notices, StackSample, UnretrievedException};
 pub use output::{ERROR_MARK, OUTPUT_LINES_MAX, OutputLine, OutputLog, panic_place};
 pub use pause::{Pause, PauseReason};
 pub use recording_stats::{MalformedLine, RecordingStats};
@@ -84,6 +87,7 @@ pub use resource::{
     Acquisition, LostNotification, Resource, ResourceAttribute, ResourceEntry, ResourceKind, Resources,
     UnawaitedCoroutine,
 };
+pub use stack_frame::StackFrame;
 pub use stats::{DurationHistogram, SampledInterval, TaskActivity, TaskHistograms, TaskStats};
 pub use task::Task;
 pub use task_meta::{TaskCounts, TaskKind, TaskMeta, TaskOutcome};
@@ -286,6 +290,11 @@ impl Trace {
     /// Returns the resources that tasks share, with their acquisitions.
     pub fn resources(&self) -> &Resources {
         &self.history.resources
+    }
+
+    /// Returns what the program reports besides.
+    pub fn notices(&self) -> &Notices {
+        &self.history.notices
     }
 
     /// Returns the loop's own lane, in which a turn counts as a poll and a park as waiting.

@@ -94,7 +94,7 @@ const AWAIT_BATCHES: usize = 400;
 /// An instrumented await reports its start, its poll and its end.
 pub fn time_awaits(is_instrumented: bool) -> f64 {
     run_in_lab(move |handle| async move {
-        let site = AwaitSite { kind: AwaitKind::Other, source: "ready".into(), location: None };
+        let site = AwaitSite { kind: AwaitKind::Other, source: "ready".into(), location: None, chain: None };
         let mut batches_ns = Vec::with_capacity(AWAIT_BATCHES);
         for _ in 0..AWAIT_BATCHES {
             let start = Instant::now();

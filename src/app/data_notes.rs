@@ -86,7 +86,7 @@ mod tests {
         let described = Resource { kind, name: "it".into(), location: None, size: 0 };
         trace.apply(Event::NewResource { id: resource, at: 0, resource: Box::new(described) });
         trace.apply(Event::ResourceAttribute { resource, attribute: Box::new(attribute) });
-        let source = AwaitSite { kind: AwaitKind::Sync, source: INTERNAL_ACQUIRE.into(), location: None };
+        let source = AwaitSite { kind: AwaitKind::Sync, source: INTERNAL_ACQUIRE.into(), location: None, chain: None };
         trace.apply(Event::NewAwaitSite { id: site, site: Box::new(source) });
         trace.apply(Event::AwaitStart { id: AwaitId::from_index(0), task, at: 1, site });
         trace

@@ -20,6 +20,7 @@ mod lock_ownership;
 mod operations;
 mod replay;
 mod resources;
+mod suspension;
 mod tasks;
 mod thread_context;
 mod thread_merger;

@@ -76,7 +76,7 @@ mod tests {
         trace.apply(Event::Spawn { task, at: 0, meta: Box::new(TaskMeta::default()) });
         trace.apply(Event::PollStart { task, at: 1 });
         if let Some(kind) = kind {
-            let described = AwaitSite { kind, source: "it".into(), location: None };
+            let described = AwaitSite { kind, source: "it".into(), location: None, chain: None };
             trace.apply(Event::NewAwaitSite { id: site, site: Box::new(described) });
             trace.apply(Event::AwaitStart { id: AwaitId::from_index(0), task, at: 2, site });
         }

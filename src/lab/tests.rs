@@ -59,8 +59,10 @@ fn run(clock: ClockKind, action: RepeatedAction, times: usize) -> (u64, usize) {
                 let loop_handle = loop_handle.clone();
                 async move {
                     let at = |line| Some(Location { file: "test.rs".into(), line });
-                    let inner = AwaitSite { kind: AwaitKind::Yield, source: "inner".into(), location: at(1) };
-                    let outer = AwaitSite { kind: AwaitKind::Sync, source: "outer".into(), location: at(2) };
+                    let inner =
+                        AwaitSite { kind: AwaitKind::Yield, source: "inner".into(), location: at(1), chain: None };
+                    let outer =
+                        AwaitSite { kind: AwaitKind::Sync, source: "outer".into(), location: at(2), chain: None };
                     for _ in 0..times {
                         action.once(&loop_handle, (&inner, &outer), resource).await;
                     }

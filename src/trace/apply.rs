@@ -7,6 +7,7 @@ use super::event::Event;
 use super::gap::Gap;
 use super::id::{AwaitId, SiteId, TaskId};
 use super::marks::push_mark;
+use super::notices::{Notice, StackSample, UnretrievedException};
 use super::output::OutputLine;
 use super::pause::Pause;
 use super::resource::{Acquisition, LostNotification, ResourceEntry};
@@ -192,6 +193,7 @@ impl Trace {
                 self.feed_check.console_updates += 1;
                 self.feed_check.console_dropped = self.feed_check.console_dropped.saturating_add(dropped);
             }
+            Event::Notice(notice) => self.apply_notice(*notice),
             Event::Advance { at } => self.loop_state.advance(at),
         }
     }
@@ -366,6 +368,21 @@ impl Trace {
             }
             running if running > 0 && is_parked => self.start_turn(at),
             _ => {}
+        }
+    }
+
+    fn apply_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Sampled { task, at, frame } => {
+                self.loop_state.advance(at);
+                let poll_start =
+                    self.history.task(task).and_then(|task| task.lane.last()).map_or(at, |poll| poll.start);
+                self.history.notices.add_sample(StackSample { task, at, frame }, poll_start);
+            }
+            Notice::NeverRetrieved { task, at, error } => {
+                self.loop_state.advance(at);
+                self.history.notices.add_unretrieved(UnretrievedException { task, at, error });
+            }
         }
     }
 

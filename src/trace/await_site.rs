@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::location::Location;
+use super::stack_frame::StackFrame;
 
 /// Category of an awaited operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,4 +74,7 @@ pub struct AwaitSite {
     pub source: Arc<str>,
     /// Where it is awaited, if known.
     pub location: Option<Location>,
+    /// The functions that await each other at this site, from the outermost one, if known. An archive has them apart.
+    #[serde(skip)]
+    pub chain: Option<Arc<[StackFrame]>>,
 }

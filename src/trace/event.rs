@@ -1,14 +1,12 @@
-//! The events that feeds produce and a [`Trace`](super::Trace) stores. [`Event`] is the only way into the trace. All times
-//! are loop time: nanoseconds since the run began, pauses excluded. On a virtual clock they are virtual.
+//! The events that feeds produce and a [`Trace`](super::Trace) stores. [`Event`] is the only way into the trace.
 
-use super::await_site::AwaitSite;
 use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
 use super::stats::{TaskHistograms, TaskStats};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::{location::Location, pause::PauseReason, time::Nanos, wake_source::WakeSource};
+use super::{await_site::AwaitSite, location::Location, pause::PauseReason, time::Nanos, wake_source::WakeSource};
 
-/// One event of the traced program. `at` is its loop time. Events of one task come in time order.
+/// One event. `at` is loop time: nanoseconds since the run began, without pauses. Those of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A task was spawned.
@@ -392,6 +390,8 @@ pub enum Event {
         /// Events that console-subscriber dropped since its last update.
         dropped: u64,
     },
+    /// The program reports something about a task.
+    Notice(Box<super::notices::Notice>),
     /// Loop time advanced without any other event.
     Advance {
         /// The new loop time.

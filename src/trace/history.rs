@@ -15,6 +15,7 @@ use super::location::Location;
 use super::lock_owners::LockOwners;
 use super::marks::push_mark;
 use super::meta_interner::MetaInterner;
+use super::notices::Notices;
 use super::output::OutputLog;
 use super::pause::Pauses;
 use super::resource::{ResourceKind, Resources};
@@ -49,6 +50,8 @@ pub(super) struct History {
     pub loop_lane: Lane,
     /// The workers of the runtime, by id.
     pub workers: Vec<Worker>,
+    /// Samples of the stack, and exceptions that nothing retrieved.
+    pub notices: Notices,
     /// The newest lines that the program printed.
     pub output: OutputLog,
     /// The newest pauses.
@@ -84,6 +87,7 @@ impl Default for History {
             lock_owners: LockOwners::default(),
             loop_lane: Lane::new(0),
             workers: Vec::new(),
+            notices: Notices::default(),
             output: OutputLog::default(),
             pauses: Pauses::default(),
             gaps: VecDeque::new(),

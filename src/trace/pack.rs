@@ -76,26 +76,15 @@ pub(super) fn to_postcard(value: &impl serde::Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).expect("serialization to memory does not fail")
 }
 
-/// Decodes a value with postcard; `None` where the bytes are malformed or too long.
-pub(super) fn from_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
-    rest.is_empty().then_some(value)
-}
-
 /// Decodes a value with postcard. Also returns the bytes after it.
 pub(super) fn split_postcard<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
     postcard::take_from_bytes(bytes).ok()
 }
 
-/// Decodes a value with postcard, and one that follows it or is left out where it is the default. `None` where the bytes
-/// are malformed or too long.
-pub(super) fn from_postcard_pair<'a, T, U>(bytes: &'a [u8]) -> Option<(T, U)>
-where
-    T: serde::Deserialize<'a>,
-    U: serde::Deserialize<'a> + Default,
-{
-    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
-    Some((value, if rest.is_empty() { U::default() } else { from_postcard(rest)? }))
+/// Decodes a value with postcard that is left out at the end of the bytes where it is the default. Also returns the bytes
+/// after it.
+pub(super) fn take_optional<'a, T: serde::Deserialize<'a> + Default>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+    if bytes.is_empty() { Some((T::default(), bytes)) } else { split_postcard(bytes) }
 }
 
 /// Returns the first index of `indices` that does not satisfy `before`, which must hold for a prefix; the end of the

@@ -38,6 +38,8 @@ pub enum TaskKind {
     Blocking,
     /// A thread of a multi-threaded runtime, which tokio runs as a closure on the blocking pool. It polls tasks.
     Worker,
+    /// The callbacks of a loop of asyncio that belong to no task: each of them is a poll.
+    Callback,
 }
 
 /// Paths of the closures in which tokio's multi-threaded runtime runs its workers: at its start, and where
@@ -53,6 +55,7 @@ impl TaskKind {
             Self::Local => "local",
             Self::BlockOn => "block_on",
             Self::Blocking | Self::Worker => "blocking",
+            Self::Callback => "callback",
         }
     }
 
@@ -69,8 +72,8 @@ impl TaskKind {
         }
     }
 
-    /// Returns whether it is a task that the program spawned: neither a future that a thread blocks on nor a closure on
-    /// the blocking pool.
+    /// Returns whether it is a task that the program spawned: neither a future that a thread blocks on, nor a closure on
+    /// the blocking pool, nor callbacks.
     pub fn is_task(self) -> bool {
         matches!(self, Self::Task | Self::Local)
     }

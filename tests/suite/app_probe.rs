@@ -502,5 +502,5 @@ fn fuzz_seed_is_current() {
     let kinds = RecordKind::ALL.iter().filter(|kind| **kind != Argument);
     let number = |kind: &RecordKind| *kind as u8;
     assert!(kinds.map(number).all(|kind| seed.bytes().contains(&kind)));
-    assert_eq!(seed.decode().trace.tasks().len(), 4);
+    assert_eq!(seed.decode().trace.tasks().len(), 5);
 }

@@ -342,7 +342,7 @@ fn write_incrementally(trace: &mut Trace, source: SyntheticLoop, events: usize, 
 }
 
 /// Writes a trace as an archive in one step.
-fn write_at_once(trace: &Trace) -> Vec<u8> {
+pub fn write_at_once(trace: &Trace) -> Vec<u8> {
     let mut bytes = encode_beginning(&ArchiveHeader::default());
     let mut writer = ArchiveWriter::default();
     writer.write_new_chunks(trace, &mut bytes).expect("writing to memory cannot fail");

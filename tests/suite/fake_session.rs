@@ -102,7 +102,7 @@ pub fn spawn(id: TaskId, name: &str, parent: Option<TaskId>, at: Nanos) -> Event
 }
 
 pub fn site(index: usize, kind: AwaitKind, source: &str, line: u32) -> Event {
-    let described = Box::new(AwaitSite { kind, source: Arc::from(source), location: location(line) });
+    let described = Box::new(AwaitSite { kind, source: Arc::from(source), location: location(line), chain: None });
     Event::NewAwaitSite { id: SiteId::from_index(index), site: described }
 }
 

@@ -26,7 +26,7 @@ const SPEC: LoopOptions = LoopOptions {
 fn naps(tasks: u64) -> LoopProgram {
     Box::new(move |loop_handle: LoopHandle| {
         let spec = |name: &str| TaskSpec { name: name.into(), location: None };
-        let site = |kind, source: &str| AwaitSite { kind, source: source.into(), location: None };
+        let site = |kind, source: &str| AwaitSite { kind, source: source.into(), location: None, chain: None };
         let main = async move {
             let sleeper = |seconds: u64| {
                 let (inner, site) = (loop_handle.clone(), site(AwaitKind::Timer, "sleep"));

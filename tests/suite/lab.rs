@@ -29,7 +29,7 @@ fn spec(name: &str) -> TaskSpec {
 }
 
 fn site(kind: AwaitKind, source: &str) -> AwaitSite {
-    AwaitSite { kind, source: source.into(), location: None }
+    AwaitSite { kind, source: source.into(), location: None, chain: None }
 }
 
 async fn sleep(loop_handle: &LoopHandle, seconds: u64) {

@@ -2,7 +2,9 @@
 
 use loopscope::feed::app_probe::{AppProbeDecoder, ProbeError};
 use loopscope::trace::{Event, Trace};
-use loopscope_probe::protocol::{Definition, Facts, FrameKind, Hello, Site, Thread, VERSION, write_frame};
+use loopscope_probe::protocol::{
+    Definition, Facts, FrameKind, Hello, Notice, Site, StackFrame, Thread, VERSION, write_frame,
+};
 use loopscope_probe::record::{Record, RecordKind};
 
 /// The bytes of a stream.
@@ -29,6 +31,21 @@ pub fn hello() -> Hello {
         facts: Facts { polls: true, wakes: true, resources: true, hooks: true },
         allows_control: false,
     }
+}
+
+/// Returns the description of such a Python program with asyncio.
+pub fn asyncio_hello() -> Hello {
+    Hello { runtime: "asyncio".to_owned(), runtime_version: "CPython 3.11.7".to_owned(), ..hello() }
+}
+
+/// Returns a chain of functions at lines of `app.py`.
+pub fn frames(chain: &[(&str, u32)]) -> Vec<StackFrame> {
+    let frame = |(function, line): &(&str, u32)| StackFrame {
+        function: (*function).to_owned(),
+        file: "/home/me/app.py".to_owned(),
+        line: *line,
+    };
+    chain.iter().map(frame).collect()
 }
 
 impl ProbeStreamBuilder {
@@ -67,6 +84,16 @@ impl ProbeStreamBuilder {
             ..Site::default()
         };
         self.json(FrameKind::Definition, &Definition::Site(site))
+    }
+
+    /// Defines a site of a Python program, with a chain of functions; it is located in the innermost one.
+    pub fn python_site(self, id: u64, (kind, name): (&str, &str), chain: &[(&str, u32)]) -> Self {
+        let site = Site { id, kind: kind.to_owned(), name: name.to_owned(), frames: frames(chain), ..Site::default() };
+        self.define(&Definition::Site(site))
+    }
+
+    pub fn define(self, definition: &Definition) -> Self {
+        self.json(FrameKind::Definition, definition)
     }
 
     /// Defines a thread; `worker` is its index.
@@ -160,6 +187,20 @@ pub fn seed() -> ProbeStreamBuilder {
         .records(1, &[(PollSkipped, 496, 1, NONE), (TaskEnded, 497, 1, &[1]), (PollStart, 498, 4, NONE)])
         .records(1, &[(PollPanicked, 499, 4, NONE)])
         .round(500)
+        .python_site(5, ("timer", "sleep"), &[("main", 3), ("nap", 7)])
+        .define(&Definition::TaskError { task: 5, text: "ValueError: no".to_owned() })
+        .records(1, &[(Spawn, 510, 5, &[1]), (PollStart, 511, 5, NONE), (Suspended, 512, 5, &[5, 0, 1])])
+        .records(1, &[(PollEnd, 513, 5, NONE), (WokenBy, 514, 5, &[2, 4]), (AwaitEnded, 515, 5, &[1])])
+        .records(1, &[(PollStart, 516, 5, NONE), (Sampled, 517, 5, &[5]), (TaskEnded, 518, 5, &[2])])
+        .records(1, &[(PollEnd, 519, 5, NONE)])
+        .define(&Definition::Notice(Notice {
+            ticks: 520,
+            task: 5,
+            kind: "never_retrieved".to_owned(),
+            text: "ValueError: no".to_owned(),
+            ..Notice::default()
+        }))
+        .round(600)
         .bye()
 }
 

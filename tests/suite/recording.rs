@@ -580,7 +580,7 @@ impl AwaitResolver for LateConsole {
     }
 
     fn target(&self, _: u64) -> Option<AwaitTarget> {
-        let site = AwaitSite { kind: AwaitKind::Sync, source: "Mutex::lock".into(), location: None };
+        let site = AwaitSite { kind: AwaitKind::Sync, source: "Mutex::lock".into(), location: None, chain: None };
         Some(AwaitTarget { site, resource: None })
     }
 }
@@ -638,7 +638,7 @@ impl AwaitResolver for SlowConsole {
     }
 
     fn target(&self, _: u64) -> Option<AwaitTarget> {
-        let site = AwaitSite { kind: AwaitKind::Sync, source: "Mutex::lock".into(), location: None };
+        let site = AwaitSite { kind: AwaitKind::Sync, source: "Mutex::lock".into(), location: None, chain: None };
         Some(AwaitTarget { site, resource: None })
     }
 }

@@ -33,7 +33,7 @@ fn spawn(number: usize, at: Nanos, name: &str, parent: Option<usize>) -> Event {
 }
 
 fn site(number: usize, kind: AwaitKind, source: &str, line: u32) -> Event {
-    let described = AwaitSite { kind, source: source.into(), location: at_line(line) };
+    let described = AwaitSite { kind, source: source.into(), location: at_line(line), chain: None };
     Event::NewAwaitSite { id: SiteId::from_index(number - 1), site: Box::new(described) }
 }
 

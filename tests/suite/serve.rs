@@ -24,7 +24,7 @@ fn naps() -> LoopProgram {
         };
         let main_world = loop_handle.clone();
         let main = async move {
-            let nap = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
+            let nap = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None, chain: None };
             let task = |index: usize| {
                 let (loop_handle, nap) = (main_world.clone(), nap.clone());
                 main_world.spawn(spec(&format!("nap-{index}")), async move {

@@ -36,7 +36,7 @@ fn trace_stays_within_budget() {
     let mut trace = Trace::with_budget(BUDGET_BYTES);
     let task = spawn(&mut trace, "busy", 0);
     let site = SiteId::from_index(0);
-    let await_site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
+    let await_site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None, chain: None };
     trace.apply(Event::NewAwaitSite { id: site, site: Box::new(await_site) });
     const CYCLES: u64 = 100_000;
     run_cycles(&mut trace, task, site, CYCLES);
@@ -61,7 +61,7 @@ fn endless_poll_stays_within_budget() {
     let mut trace = Trace::with_budget(BUDGET_BYTES);
     let (task, other) = (spawn(&mut trace, "endless", 0), spawn(&mut trace, "woken", 0));
     let site = SiteId::from_index(0);
-    let await_site = AwaitSite { kind: AwaitKind::BlockingCall, source: "block".into(), location: None };
+    let await_site = AwaitSite { kind: AwaitKind::BlockingCall, source: "block".into(), location: None, chain: None };
     trace.apply(Event::NewAwaitSite { id: site, site: Box::new(await_site) });
     trace.apply(Event::PollStart { task, at: 0 });
     for index in 0..200_000 {
@@ -183,7 +183,7 @@ pub fn run_short_tasks(trace: &mut Trace, tasks: usize, first_await: &mut usize,
 
 /// Declares the first await site.
 pub fn declare_site(trace: &mut Trace) {
-    let await_site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None };
+    let await_site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None, chain: None };
     trace.apply(Event::NewAwaitSite { id: SiteId::from_index(0), site: Box::new(await_site) });
 }
 

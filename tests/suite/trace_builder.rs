@@ -120,7 +120,7 @@ impl TraceBuilder {
         resource: Option<ResourceId>,
     ) -> AwaitId {
         let location = Some(Location { file: "story.lua".into(), line: source.len() as u32 });
-        let site = AwaitSite { kind, source: source.into(), location };
+        let site = AwaitSite { kind, source: source.into(), location, chain: None };
         let index = self.sites.iter().position(|known| *known == site);
         let site = SiteId::from_index(index.unwrap_or_else(|| {
             let id = SiteId::from_index(self.sites.len());

@@ -223,7 +223,8 @@ pub struct Site {
     pub original_size_bytes: u64,
     /// The resource is an implementation detail of another one.
     pub is_internal: bool,
-    /// The chain of awaits at this site, or the stack, from the outermost function. At most 64 are read.
+    /// The chain of awaits at this site, or the stack, from the outermost function. Of more than 64, the innermost ones are
+    /// read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<StackFrame>,
 }

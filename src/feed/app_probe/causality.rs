@@ -50,6 +50,8 @@ impl Causality<'_> {
             RecordKind::Wake
             | RecordKind::WakeDeferred
             | RecordKind::WokenBy
+            | RecordKind::Suspended
+            | RecordKind::Sampled
             | RecordKind::WakerCloned
             | RecordKind::WakerDropped
             | RecordKind::TaskEnded

@@ -43,6 +43,8 @@ pub struct AppProbeDecoder {
     last_round: u64,
     skipped: u64,
     has_ended: bool,
+    /// All records have arrived.
+    is_finished: bool,
 }
 
 impl AppProbeDecoder {
@@ -68,6 +70,7 @@ impl AppProbeDecoder {
             last_round: 0,
             skipped: 0,
             has_ended: false,
+            is_finished: false,
         }
     }
 
@@ -168,7 +171,7 @@ impl AppProbeDecoder {
             }
             ProbeFrame::Hello(_) => self.skipped += 1,
             ProbeFrame::Records { thread, records } => self.add_records(thread, records),
-            ProbeFrame::Definition(definition) => self.replay.define(&definition),
+            ProbeFrame::Definition(definition) => self.replay.define(&definition, &mut self.events),
             ProbeFrame::Round { ticks, monotonic_ns } => {
                 self.replay.clock.add_pair(ticks, monotonic_ns);
                 self.last_round = self.last_round.max(ticks);
@@ -241,9 +244,12 @@ impl AppProbeDecoder {
         for _ in 0..records_max {
             let replay = &self.replay;
             let Some(taken) = self.merger.take(|queue| replay.judge(queue)) else {
+                let until = if self.is_finished { u64::MAX } else { self.merger.horizon() };
+                self.replay.handle_messages(until, events);
                 self.replay.report_wakers(events);
                 return false;
             };
+            self.replay.handle_messages(taken.record.ticks, events);
             self.replay.apply(&taken, &mut self.merger, events);
         }
         true
@@ -253,6 +259,7 @@ impl AppProbeDecoder {
     pub fn finish(&mut self) {
         self.begin_recording();
         self.merger.finish();
+        self.is_finished = true;
     }
 
     /// Appends the loop time up to which everything was decoded to `events`.

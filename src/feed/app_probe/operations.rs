@@ -126,19 +126,33 @@ impl OperationReplay {
             Some((id, _)) => events.push(Event::AwaitEnd { id, at }),
             None => {}
         }
+        let what = (operation.site, operation.resource);
+        let Some(id) = self.start_await(what, (task, at), (definitions, resources), events) else { return false };
+        if let Some(operation) = self.live.get_mut(&number) {
+            operation.started = Some((id, task));
+        }
+        true
+    }
+
+    /// Starts an await of a resource, or 0, at a site. `None` if a limit is reached.
+    pub fn start_await(
+        &mut self,
+        (site, resource): (u64, u64),
+        (task, at): (TaskId, Nanos),
+        (definitions, resources): (&mut Definitions, &ResourceReplay),
+        events: &mut Vec<Event>,
+    ) -> Option<AwaitId> {
         if self.await_count >= AWAITS_MAX {
             self.hidden += 1;
-            return false;
+            return None;
         }
         let id = AwaitId::from_index(self.await_count);
         self.await_count += 1;
-        operation.started = Some((id, task));
-        let (site, resource) = (operation.site, operation.resource);
         let site = self.site_id(site, resource, definitions, resources, events);
         events.push(Event::AwaitStart { id, task, at, site });
         let resource = resources.whole(resource).and_then(|resource| resource.id);
         events.extend(resource.map(|resource| Event::AwaitResource { id, resource }));
-        true
+        Some(id)
     }
 
     /// Handles the end of a poll of an operation by `task`.
@@ -182,14 +196,17 @@ impl OperationReplay {
         if let Some(id) = self.sites.get(&key) {
             return *id;
         }
-        let mut described = AwaitSite { kind: AwaitKind::Other, source: "".into(), location: None };
+        let mut described = AwaitSite { kind: AwaitKind::Other, source: "".into(), location: None, chain: None };
         if let Some(site) = definitions.site(site).filter(|_| self.site_ids.len() < SITES_MAX) {
-            described.kind = resource
-                .map_or_else(|| AwaitKind::from_name(&site.kind.to_ascii_lowercase()), |resource| resource.kind);
+            described.kind = match resource {
+                Some(resource) if !definitions.states_kinds => resource.kind,
+                _ => AwaitKind::from_name(&site.kind.to_ascii_lowercase()),
+            };
+            described.chain = site.frames.clone();
             let is_sleep = &*site.name == SLEEP_SOURCE.0;
             described.source = if is_sleep { SLEEP_SOURCE.1.into() } else { Arc::clone(&site.name) };
             described.location =
-                site.location.clone().or_else(|| resource.and_then(|resource| resource.location.clone()));
+                site.own_location().or_else(|| resource.and_then(|resource| resource.location.as_ref())).cloned();
         }
         let next = SiteId::from_index(self.site_ids.len());
         let id = *self.site_ids.entry(described.clone()).or_insert(next);

@@ -1,9 +1,11 @@
 //! Turns records in order into events of the trace.
 
 mod lifecycle;
+mod messages;
 mod polls;
+mod suspensions;
 
-use loopscope_probe::protocol::{Definition, Facts, Hello, Output};
+use loopscope_probe::protocol::{Definition, Facts, Hello};
 use loopscope_probe::record::RecordKind;
 
 use super::causality::Causality;
@@ -16,12 +18,10 @@ use super::thread_merger::{Dependency, RecordVerdict, TakenRecord, ThreadMerger,
 use super::tick_clock::TickClock;
 use super::timed_record::TimedRecord;
 use super::workers::Workers;
+use crate::feed::asyncio_names;
 use crate::feed::console::NAME_BYTES_MAX;
-use crate::sanitize::{sanitize, truncate};
-use crate::trace::{ERROR_MARK, Event, Nanos, PauseReason, TaskId, TaskKind, WorkerId};
-
-/// Longest line of output, in bytes.
-const OUTPUT_BYTES_MAX: usize = 1 << 16;
+use crate::trace::{Event, Nanos, PauseReason, TaskId, TaskKind, WorkerId};
+use messages::PendingMessages;
 
 /// Number of inconsistencies of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct StreamReplay {
     /// The breakpoint that was hit last.
     pub breakpoint: Option<Box<str>>,
     is_paused: bool,
+    /// Output and notices that wait for the records before them.
+    messages: PendingMessages,
     /// Tasks of which the number of wakers has changed.
     new_wakers: Vec<u64>,
 }
@@ -64,6 +66,7 @@ impl StreamReplay {
     pub fn begin(&mut self, hello: &Hello) {
         self.clock = TickClock::new(hello.ticks_per_second, hello.base_monotonic_ns);
         self.facts = hello.facts;
+        self.definitions.states_kinds = hello.runtime == asyncio_names::RUNTIME;
     }
 
     /// Returns how many tasks, resources and awaits are not shown because a limit is reached.
@@ -77,22 +80,15 @@ impl StreamReplay {
     }
 
     /// Adds a definition.
-    pub fn define(&mut self, definition: &Definition) {
+    pub fn define(&mut self, definition: &Definition, events: &mut Vec<Event>) {
         match definition {
             Definition::Thread(thread) => {
                 let name = self.definitions.text(&thread.name, NAME_BYTES_MAX);
                 self.workers.define(thread, &name);
             }
+            Definition::Notice(notice) => self.notice(notice, events),
             definition => self.definitions.add(definition),
         }
-    }
-
-    /// Handles a line that the program printed.
-    pub fn output(&mut self, output: &Output, events: &mut Vec<Event>) {
-        let mark = if output.is_error { ERROR_MARK } else { "" };
-        let text = format!("{mark}{}", truncate(&sanitize(&output.text), OUTPUT_BYTES_MAX)).into();
-        let task = self.tasks.get(output.task).map(|task| task.id);
-        events.push(Event::Output { task, at: self.clock.loop_time(output.ticks), text });
     }
 
     /// Begins with what lived when recording began, at `from` ticks. `spawned` are tasks and resources whose creation is
@@ -219,8 +215,9 @@ impl StreamReplay {
             RecordKind::Wake => self.wake(thread, number, (false, at), events),
             RecordKind::WakeDeferred => self.wake(thread, number, (true, at), events),
             RecordKind::WokenBy => self.wake_by(&record, at, events),
-            // Awaits of this kind are not followed yet.
-            RecordKind::Suspended | RecordKind::AwaitEnded | RecordKind::Sampled => {}
+            RecordKind::Suspended => self.suspend(&record, at, events),
+            RecordKind::AwaitEnded => self.await_ended(&record),
+            RecordKind::Sampled => self.sampled(&record, at, events),
             RecordKind::WakerCloned => self.count_wakers(number, (1, 0)),
             RecordKind::WakerDropped => {
                 // A waker that is dropped after a poll does not separate it from the drop of the future.

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::definitions::{Definitions, KnownSite};
 use super::lock_ownership::LockOwnership;
 use super::timed_record::TimedRecord;
-use crate::feed::tokio_names;
+use crate::feed::{asyncio_names, tokio_names};
 use crate::trace::{AwaitKind, Event, Location, Nanos, Resource, ResourceAttribute, ResourceId, ResourceKind, TaskId};
 
 /// Live resources that are shown; further ones are only counted.
@@ -23,9 +23,9 @@ const LEVELS_MAX: usize = 8;
 /// Attributes of one resource.
 const ATTRIBUTES_MAX: usize = 32;
 
-/// Attributes of tokio's resources that are true or false.
-const BOOLEAN_ATTRIBUTES: [&str; 6] =
-    ["locked", "write_locked", "tx_dropped", "rx_dropped", "value_sent", "value_received"];
+/// Attributes of tokio's and asyncio's resources that are true or false.
+const BOOLEAN_ATTRIBUTES: [&str; 7] =
+    ["locked", "write_locked", "tx_dropped", "rx_dropped", "value_sent", "value_received", "is_set"];
 
 /// Whether a mutex is locked, and whether an RwLock is locked for writing.
 const EXCLUSIVE_ATTRIBUTES: [&str; 2] = ["locked", "write_locked"];
@@ -141,7 +141,14 @@ impl ResourceReplay {
         let is_timer = site.kind.eq_ignore_ascii_case(tokio_names::TIMER_KIND);
         let part_of = Some(parent).filter(|parent| site.is_internal && self.live.contains_key(parent));
         let is_in_interval = || site.location.as_ref().is_some_and(|at| tokio_names::is_interval_file(&at.file));
-        let kind = tokio_names::resource_kind(&site.name, is_timer);
+        let kind = match definitions.states_kinds {
+            true => asyncio_names::resource_kind(&site.kind),
+            false => tokio_names::resource_kind(&site.name, is_timer),
+        };
+        let awaited = match definitions.states_kinds {
+            true => asyncio_names::await_kind(kind),
+            false => tokio_names::await_kind(&site.name, is_timer, Some(&site.kind)),
+        };
         let id = part_of.is_none().then(|| ResourceId::from_index(self.next));
         if let Some(id) = id {
             self.next += 1;
@@ -149,7 +156,7 @@ impl ResourceReplay {
             events.push(Event::NewResource { id, at, resource: Box::new(resource) });
         }
         let entry = LiveResource {
-            kind: tokio_names::await_kind(&site.name, is_timer, Some(&site.kind)),
+            kind: awaited,
             location: site.location.clone(),
             id,
             site: site_number,

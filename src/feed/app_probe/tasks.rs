@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::suspension::Suspension;
 use crate::trace::{Nanos, TaskId, TaskKind, TaskOutcome};
 
 /// Live tasks that are shown; further ones are only counted.
@@ -37,6 +38,8 @@ pub struct LiveTask {
     pub outcome: Option<TaskOutcome>,
     /// Nothing remains of it, while that was reported during its last poll.
     pub is_closed: bool,
+    /// The await for which it waits, or waited until the poll under way, if the program states that.
+    pub suspension: Option<Suspension>,
     /// Number of gaps before its last event.
     pub gaps: u32,
     /// Clones of its waker that were created and dropped; `None` if it was spawned before recording began.
@@ -59,6 +62,7 @@ impl LiveTask {
             lacks_wake: false,
             outcome: None,
             is_closed: false,
+            suspension: None,
             gaps,
             wakers: Some((0, 0)),
             has_new_wakers: false,

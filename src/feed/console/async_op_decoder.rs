@@ -127,7 +127,8 @@ impl AsyncOpDecoder {
             return Some(AwaitTarget { site: operation.site.clone(), resource: operation.resource });
         }
         let sleep = self.resources.sleep(span)?;
-        let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: sleep.location.clone() };
+        let site =
+            AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: sleep.location.clone(), chain: None };
         Some(AwaitTarget { site, resource: sleep.id })
     }
 
@@ -276,7 +277,7 @@ impl AsyncOpDecoder {
         let resource = self.resources.get(resource.id);
         let kind = resource.map_or(AwaitKind::Other, |resource| resource.kind);
         let location = resource.and_then(|resource| resource.location.clone());
-        let site = AwaitSite { kind, source: interner.intern(&async_op.source, NAME_BYTES_MAX), location };
+        let site = AwaitSite { kind, source: interner.intern(&async_op.source, NAME_BYTES_MAX), location, chain: None };
         let resource = resource.and_then(|resource| resource.id);
         let operation = AsyncOpEntry {
             site,
@@ -332,7 +333,7 @@ impl AsyncOpDecoder {
             let next_site = SiteId::from_index(self.sites.len());
             let mut described = operation.site.clone();
             if self.sites.len() >= SITES_MAX && !self.sites.contains_key(&described) {
-                described = AwaitSite { kind: AwaitKind::Other, source: "".into(), location: None };
+                described = AwaitSite { kind: AwaitKind::Other, source: "".into(), location: None, chain: None };
             }
             let site = *self.sites.entry(described.clone()).or_insert(next_site);
             if site == next_site {

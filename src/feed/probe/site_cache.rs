@@ -64,7 +64,7 @@ mod tests {
     fn finds_sites_by_string_address() {
         let mut cache = SiteCache::default();
         let at = |line| Some(Location { file: "a.lua".into(), line });
-        let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: at(3) };
+        let site = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: at(3), chain: None };
         cache.insert(&site, SiteId::from_index(7));
         assert_eq!(cache.get(&site.clone()), Some(SiteId::from_index(7)));
         assert_eq!(cache.get(&AwaitSite { kind: AwaitKind::Io, ..site.clone() }), None);

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::sanitize::{sanitize, strip_escapes};
+use crate::sanitize::visible_line;
 
 /// Maximum size of one line in bytes. Longer lines are split.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -64,11 +64,9 @@ fn discard_overwritten(line: &mut Vec<u8>) {
     }
 }
 
-/// Returns what a terminal shows of a line: the text after the last carriage return, without escape sequences.
+/// Returns what a terminal shows of a line.
 fn visible_text(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let text = strip_escapes(text.trim_end_matches(['\n', '\r']));
-    sanitize(text.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default())
+    visible_line(&String::from_utf8_lossy(line))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::super::task_meta::{TaskMeta, TaskOutcome};
 use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::ArchiveCursor;
-use super::workers::WorkerRecord;
+use super::workers::DeltaExtension;
 
 /// What was added since the last delta.
 #[derive(Default, Serialize, Deserialize)]
@@ -66,12 +66,12 @@ impl Trace {
             output: self.history.output.since(cursor.lines).map(Cow::Borrowed).collect(),
             ..ArchiveDelta::default()
         };
-        let workers = self.worker_records(cursor.workers);
+        let (workers, chains) = (self.worker_records(cursor.workers), self.site_chains(cursor.sites));
         cursor.workers = self.workers().len();
         cursor.tasks = self.history.tasks.len();
         cursor.sites = self.history.sites.len();
         cursor.lines = self.history.output.total_lines();
-        delta.encoded(&workers)
+        delta.encoded(&DeltaExtension { workers, chains })
     }
 
     /// Serializes ends of tasks, and of awaits in sealed blocks, since `cursor`, and advances it. Returns `None` if
@@ -95,14 +95,14 @@ impl Trace {
         };
         cursor.ends = self.retention.sealed_count();
         cursor.late = self.history.awaits.late_end_count();
-        delta.encoded(&[])
+        delta.encoded(&DeltaExtension::default())
     }
 }
 
 impl ArchiveDelta<'_> {
-    /// Encodes the delta and the new workers, or returns `None` if there are none.
-    fn encoded(&self, workers: &[WorkerRecord]) -> Option<Vec<u8>> {
-        let is_empty = workers.is_empty()
+    /// Encodes the delta and what follows it, or returns `None` if there is nothing.
+    fn encoded(&self, extension: &DeltaExtension) -> Option<Vec<u8>> {
+        let is_empty = extension.is_empty()
             && self.tasks.is_empty()
             && self.sites.is_empty()
             && self.output.is_empty()
@@ -110,9 +110,7 @@ impl ArchiveDelta<'_> {
             && self.late_awaits.is_empty();
         (!is_empty).then(|| {
             let mut bytes = pack::to_postcard(self);
-            if !workers.is_empty() {
-                bytes.extend(pack::to_postcard(&workers));
-            }
+            extension.encode(&mut bytes);
             bytes
         })
     }

@@ -10,7 +10,7 @@ use super::super::time::Nanos;
 use super::super::{Trace, pack};
 use super::blocks::read_owner;
 use super::delta::ArchiveDelta;
-use super::workers::WorkerRecord;
+use super::workers::{DeltaExtension, decode_delta_extension};
 
 /// Error in a piece of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,8 +57,8 @@ impl TraceLoader {
     /// # Errors
     /// Returns an error if it cannot be decoded or does not continue the deltas before it.
     pub fn add_delta(&mut self, bytes: &[u8]) -> Result<(), TraceLoadError> {
-        let (delta, workers): (ArchiveDelta, Vec<WorkerRecord>) =
-            pack::from_postcard_pair(bytes).ok_or(TraceLoadError::Malformed)?;
+        let (delta, rest): (ArchiveDelta, _) = pack::split_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
+        let DeltaExtension { workers, chains } = decode_delta_extension(rest).ok_or(TraceLoadError::Malformed)?;
         let trace = &mut self.trace;
         if delta.tasks_before != trace.history.tasks.len() || delta.sites_before != trace.history.sites.len() {
             return Err(TraceLoadError::Mismatch);
@@ -67,7 +67,11 @@ impl TraceLoader {
             trace.add_task(record.meta.into_owned(), record.at, record.step);
         }
         trace.add_workers(workers, self.sanitize).ok_or(TraceLoadError::Malformed)?;
-        trace.history.sites.extend(delta.sites.into_owned());
+        let mut sites = delta.sites.into_owned();
+        for (index, chain) in chains {
+            sites.get_mut(index).ok_or(TraceLoadError::Malformed)?.chain = Some(chain);
+        }
+        trace.history.sites.extend(sites);
         for line in delta.output {
             let mut line = line.into_owned();
             line.text = (self.sanitize)(&line.text).into();

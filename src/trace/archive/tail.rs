@@ -198,7 +198,7 @@ impl Trace {
     /// Returns an error if it cannot be decoded or does not match this trace.
     pub(super) fn restore_tail(&mut self, bytes: &[u8], sanitize: SanitizeFn) -> Result<(), TraceLoadError> {
         let (mut tail, rest): (ArchiveTail, _) = pack::split_postcard(bytes).ok_or(TraceLoadError::Malformed)?;
-        let (workers, facts) = workers::decode_tail_extension(rest).ok_or(TraceLoadError::Malformed)?;
+        let (workers, facts, notices) = workers::decode_tail_extension(rest).ok_or(TraceLoadError::Malformed)?;
         tail.pauses.to_mut().sanitize(sanitize);
         let is_in_order = tail.rows.is_sorted_by(|a, b| a.id < b.id);
         let is_defined = tail.rows.last().is_none_or(|last| last.id.index() < self.history.tasks.len());
@@ -227,7 +227,7 @@ impl Trace {
         self.feed_check.multi_threaded_since = tail.multi_threaded_since;
         self.feed_check.recording_stats = tail.recording_stats;
         self.feed_check.console_complete_until = tail.console_complete_until;
-        self.history.pauses = tail.pauses.into_owned();
+        (self.history.pauses, self.history.notices) = (tail.pauses.into_owned(), notices);
         // Blocks that were evicted during the recording are in the file, so their gaps do not apply. Exceptions are
         // blocks that were evicted before they were written, and task rows.
         let lost = tail.lost_interval.map(|(from, to)| Gap { from, to, dropped: 0, is_disconnected: false });

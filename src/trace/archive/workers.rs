@@ -1,13 +1,16 @@
-//! Serialization of workers, and of what a program with the probe reports. Version 3 of the archive has none of it: it
-//! follows the delta and the tail, which are as before.
+//! Serialization of what only programs with the probe have: workers, chains of awaits, and what the program reports.
+//! Version 3 of the archive has none of it: it follows the delta and the tail, which are as before.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::id::WorkerId;
 use super::super::lane::LaneTail;
+use super::super::notices::Notices;
 use super::super::reported_facts::ReportedFacts;
+use super::super::stack_frame::StackFrame;
 use super::super::time::Nanos;
 use super::super::worker::WORKERS_MAX;
 use super::super::{Trace, pack};
@@ -27,12 +30,58 @@ pub(super) struct WorkerRow {
     parks: u64,
 }
 
-/// Decodes what follows the tail: the workers, and what the program reports. `None` if it is malformed.
-pub(super) fn decode_tail_extension(bytes: &[u8]) -> Option<(Vec<WorkerRow>, Option<ReportedFacts>)> {
-    if bytes.is_empty() { Some(Default::default()) } else { pack::from_postcard_pair(bytes) }
+/// What follows the tail: the workers, what the program can report, and what it has noticed.
+pub(super) type TailExtension = (Vec<WorkerRow>, Option<ReportedFacts>, Notices);
+
+/// Decodes what follows the tail. `None` if it is malformed.
+pub(super) fn decode_tail_extension(bytes: &[u8]) -> Option<TailExtension> {
+    let (rows, rest) = pack::take_optional(bytes)?;
+    let (facts, rest) = pack::take_optional(rest)?;
+    let (notices, rest) = pack::take_optional::<Notices>(rest)?;
+    (rest.is_empty() && notices.is_valid()).then_some((rows, facts, notices))
+}
+
+/// Chains of awaits of sites: the position of each among the sites of its delta, and the functions.
+pub(super) type SiteChains = Vec<(usize, Arc<[StackFrame]>)>;
+
+/// What follows a delta.
+#[derive(Default)]
+pub(super) struct DeltaExtension<'a> {
+    pub workers: Vec<WorkerRecord<'a>>,
+    pub chains: SiteChains,
+}
+
+impl DeltaExtension<'_> {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.workers.is_empty() && self.chains.is_empty()
+    }
+
+    /// Appends it to an encoded delta.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        if !self.is_empty() {
+            bytes.extend(pack::to_postcard(&self.workers));
+        }
+        if !self.chains.is_empty() {
+            bytes.extend(pack::to_postcard(&self.chains));
+        }
+    }
+}
+
+/// Decodes what follows a delta. `None` if it is malformed.
+pub(super) fn decode_delta_extension(bytes: &[u8]) -> Option<DeltaExtension<'_>> {
+    let (workers, rest) = pack::take_optional(bytes)?;
+    let (chains, rest) = pack::take_optional(rest)?;
+    rest.is_empty().then_some(DeltaExtension { workers, chains })
 }
 
 impl Trace {
+    /// Returns the chains of the sites after the first `count`.
+    pub(super) fn site_chains(&self, count: usize) -> SiteChains {
+        let sites = self.history.sites.get(count..).unwrap_or_default().iter().enumerate();
+        sites.filter_map(|(index, site)| Some((index, site.chain.clone()?))).collect()
+    }
+
     /// Returns the workers after the first `count`.
     pub(super) fn worker_records(&self, count: usize) -> Vec<WorkerRecord<'_>> {
         let workers = self.workers().get(count..).unwrap_or_default().iter();
@@ -58,10 +107,12 @@ impl Trace {
         let rows = self.workers().iter();
         let rows = rows.map(|worker| WorkerRow { lane: worker.lane.tail(), polls: worker.polls, parks: worker.parks });
         let rows: Vec<WorkerRow> = rows.collect();
-        match self.reported_facts() {
-            None if rows.is_empty() => Vec::new(),
-            None => pack::to_postcard(&rows),
-            facts => pack::to_postcard(&(rows, facts)),
+        let facts = self.reported_facts();
+        match &self.history.notices {
+            notices if !notices.is_empty() => pack::to_postcard(&(rows, facts, notices)),
+            _ if facts.is_some() => pack::to_postcard(&(rows, facts)),
+            _ if rows.is_empty() => Vec::new(),
+            _ => pack::to_postcard(&rows),
         }
     }
 

@@ -226,7 +226,7 @@ impl ScriptHost {
 
     /// Returns the await site for a line of the script.
     pub fn site(&self, kind: AwaitKind, name: &Arc<str>, line: Option<u32>) -> AwaitSite {
-        AwaitSite { kind, source: Arc::clone(name), location: line.map(|line| self.source.location(line)) }
+        AwaitSite { kind, source: Arc::clone(name), location: line.map(|line| self.source.location(line)), chain: None }
     }
 
     /// Returns the next numbered name, for a task or resource that has none: `count-1`, `count-2`.

@@ -1,9 +1,13 @@
 //! Spawns and ends of tasks, holds, and numbers of wakers.
 
 use super::StreamReplay;
+use super::polls::PANICKED;
 use crate::feed::app_probe::thread_context::{LastExit, ThreadContext};
 use crate::feed::app_probe::timed_record::TimedRecord;
 use crate::trace::{Event, Nanos, TaskKind, TaskMeta, TaskOutcome};
+
+/// Message of a task that ended with an exception that was not stated.
+const UNKNOWN_EXCEPTION: &str = "exception: unknown";
 
 impl StreamReplay {
     /// Spawns a task on a thread in this context.
@@ -13,8 +17,8 @@ impl StreamReplay {
         if let Some(task) = self.tasks.spawn(number, meta.kind, at) {
             let kind = meta.kind;
             events.push(Event::Spawn { task, at, meta: Box::new(TaskMeta { parent, ..meta }) });
-            if kind == TaskKind::Worker {
-                // It runs until the runtime ends, and its thread is what counts.
+            if matches!(kind, TaskKind::Worker | TaskKind::Callback) {
+                // A worker runs until the runtime ends, and its thread is what counts. Callbacks need no wake.
                 events.push(Event::ObservedFrom { task, at });
             }
         }
@@ -25,7 +29,11 @@ impl StreamReplay {
         let outcome = match outcome {
             0 => TaskOutcome::Completed,
             1 => TaskOutcome::Cancelled,
-            2 => TaskOutcome::Failed("panicked".into()),
+            2 => {
+                let without_text = if self.definitions.states_kinds { UNKNOWN_EXCEPTION } else { PANICKED };
+                let error = self.definitions.take_error(number);
+                TaskOutcome::Failed(error.unwrap_or_else(|| without_text.into()))
+            }
             _ => TaskOutcome::Unknown,
         };
         match self.tasks.get_mut(number) {
@@ -57,8 +65,12 @@ impl StreamReplay {
 
     /// Ends a task.
     pub(super) fn end_task(&mut self, number: u64, outcome: TaskOutcome, at: Nanos, events: &mut Vec<Event>) {
+        let gaps = self.tasks.gaps;
         let Some(task) = self.tasks.end(number) else { return };
         let at = at.max(task.last_at);
+        if let Some(suspension) = task.suspension {
+            suspension.finish(at, Some(&outcome), gaps, events);
+        }
         if let Some((clones, drops)) = task.wakers.filter(|_| task.has_new_wakers) {
             events.push(Event::WakerCounts { task: task.id, clones, drops });
         }

@@ -6,7 +6,7 @@ use crate::feed::app_probe::timed_record::TimedRecord;
 use crate::trace::{Event, Nanos, TaskKind, TaskMeta, TaskOutcome, WakeSource};
 
 /// Message of a task that panicked. Its own message is in the program's output.
-const PANICKED: &str = "panicked";
+pub(super) const PANICKED: &str = "panicked";
 
 impl StreamReplay {
     /// Starts a poll of the task `number` on a thread.
@@ -30,6 +30,7 @@ impl StreamReplay {
                 events.push(Event::PollEnd { task: task.id, at });
             }
             task.is_woken = false;
+            task.suspension.iter_mut().for_each(|suspension| suspension.polled_at = Some(at));
             let task = task.id;
             let worker = self.workers.worker(self.contexts[thread].id, at, events);
             events.push(Event::PollStart { task, at });
