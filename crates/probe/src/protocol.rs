@@ -44,6 +44,10 @@ pub enum FrameKind {
     Output = 7,
     /// Everything that lived when recording began has been sent. Empty.
     SnapshotEnd = 8,
+    /// Records of one thread in another form: its id (4 bytes), then words of 8 bytes. Each record is a head (its kind in
+    /// the lowest 8 bits, the number of its arguments in the next 8), its time, its subject and its arguments. All times
+    /// are nanoseconds of the monotonic clock. Only for streams with 1,000,000,000 ticks per second.
+    Words = 9,
 }
 
 impl FrameKind {
@@ -58,6 +62,7 @@ impl FrameKind {
             6 => Self::Bye,
             7 => Self::Output,
             8 => Self::SnapshotEnd,
+            9 => Self::Words,
             _ => return None,
         })
     }

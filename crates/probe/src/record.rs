@@ -136,8 +136,14 @@ record_kinds! {
     /// How the await ended for which the task waited: in the poll of the task under way, or before it. Argument: 1 it was
     /// cancelled, 2 it raised an exception. Without this record, it was ready when that poll started.
     AwaitEnded = 42,
-    /// A sample of the stack of this thread, which polls the task. Argument: a site with frames.
+    /// A sample of the stack of this thread, which polls the task. Arguments: a site with frames, and the start of the
+    /// poll, if the poll may not have been recorded yet, or 0.
     Sampled = 43,
+    /// A whole poll, written at its end: the task waits for a new await. It stands for [`Self::PollStart`], for
+    /// [`Self::Wake`] if the task has woken itself, for [`Self::Suspended`] without a resource, and for
+    /// [`Self::PollEnd`]. Arguments: the time of that wake or 0, the end, and the site of the await. The number of the
+    /// await is the time of the end.
+    Polled = 44,
 }
 
 impl Record {

@@ -34,7 +34,9 @@ impl Causality<'_> {
         let Some(record) = queue.records.front() else { return ready };
         let wait = |dependency| RecordVerdict::Wait(dependency, EnterRole::Poll);
         match record.kind {
+            RecordKind::PollStart if self.is_sampled(queue, record) => ready,
             RecordKind::PollStart | RecordKind::BlockingStart => self.judge_hooked(queue, record),
+            RecordKind::Sampled if self.starts_poll(queue, record) => self.judge_hooked(queue, record),
             RecordKind::Enter => self.judge_enter(queue, record),
             RecordKind::TaskEnded | RecordKind::TaskClosed if self.is_polled_elsewhere(queue, record.subject) => {
                 wait(Dependency::Task(record.subject))
@@ -85,6 +87,18 @@ impl Causality<'_> {
         queue.waiting_since_ticks.is_some_and(|ticks| ticks < record.ticks)
             && self.tasks.get(record.subject).is_some_and(|task| task.is_woken)
             && self.is_polled_elsewhere(queue, record.subject)
+    }
+
+    /// Whether a sample has shown the poll that a record starts.
+    fn is_sampled(&self, queue: &ThreadQueue, record: &TimedRecord) -> bool {
+        let context = self.contexts.get(queue.index);
+        context.is_some_and(|context| context.sampled == Some((record.subject, record.ticks)))
+    }
+
+    /// Whether a sample shows a poll of which the start is not recorded yet.
+    fn starts_poll(&self, queue: &ThreadQueue, record: &TimedRecord) -> bool {
+        let is_idle = self.contexts.get(queue.index).is_none_or(|context| context.polled().is_none());
+        record.arguments[1] > 0 && is_idle
     }
 
     /// Judges what a hook announced as a poll. Of a cancelled task it is the drop of the future.

@@ -5,11 +5,14 @@ use loopscope_probe::protocol::{
 };
 use serde::de::DeserializeOwned;
 
-use super::timed_record::{TimedRecord, parse_records};
+use super::timed_record::{TimedRecord, parse_records, parse_words};
 use crate::sanitize::{sanitize, truncate};
 
 /// Longest part of a malformed message that an error shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 200;
+
+/// Ticks per second of a stream whose ticks are nanoseconds.
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// Why a stream cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +71,8 @@ pub struct FrameReader {
     /// Bytes of the buffer that are parsed.
     parsed: usize,
     has_hello: bool,
+    /// The monotonic clock at the base of the stream, in nanoseconds, if a tick is a nanosecond.
+    base_ns: Option<u64>,
     /// A file begins with its magic bytes, a connection does not.
     is_file: bool,
     skipped_frames: u64,
@@ -130,16 +135,18 @@ impl FrameReader {
                 Ok(None) => return Ok(None),
                 Err(length) => return Err(ProbeError::FrameLength(length)),
             };
-            let frame = match FrameKind::from_number(kind) {
-                Some(FrameKind::Records) => match payload.split_first_chunk::<4>() {
-                    Some((thread, records)) => {
-                        let (records, skipped) = parse_records(records);
-                        self.skipped_records += skipped;
-                        Some(ProbeFrame::Records { thread: u32::from_le_bytes(*thread), records })
-                    }
-                    None => None,
-                },
-                kind => parse_rare(kind, payload),
+            let frame = match (FrameKind::from_number(kind), payload.split_first_chunk::<4>()) {
+                (Some(FrameKind::Records), Some((thread, records))) => {
+                    let (records, skipped) = parse_records(records);
+                    self.skipped_records += skipped;
+                    Some(ProbeFrame::Records { thread: u32::from_le_bytes(*thread), records })
+                }
+                (Some(FrameKind::Words), Some((thread, words))) => self.base_ns.map(|base_ns| {
+                    let (records, skipped) = parse_words(words, base_ns);
+                    self.skipped_records += skipped;
+                    ProbeFrame::Records { thread: u32::from_le_bytes(*thread), records }
+                }),
+                (kind, _) => parse_rare(kind, payload),
             };
             if !self.has_hello {
                 let Some(ProbeFrame::Hello(hello)) = &frame else { return Err(first_frame_error(payload)) };
@@ -147,6 +154,7 @@ impl FrameReader {
                     return Err(ProbeError::Version(hello.protocol));
                 }
                 self.has_hello = true;
+                self.base_ns = (hello.ticks_per_second == NANOSECONDS).then_some(hello.base_monotonic_ns);
             }
             self.parsed = self.buffer.len() - left;
             match frame {
@@ -198,7 +206,7 @@ fn first_frame_error(bytes: &[u8]) -> ProbeError {
 /// Parses a frame without records. Returns `None` if it is unknown or malformed.
 fn parse_rare(kind: Option<FrameKind>, payload: &[u8]) -> Option<ProbeFrame> {
     Some(match kind? {
-        FrameKind::Records => return None,
+        FrameKind::Records | FrameKind::Words => return None,
         FrameKind::Hello => ProbeFrame::Hello(json(payload)?),
         FrameKind::Definition => ProbeFrame::Definition(json(payload)?),
         FrameKind::Round => {

@@ -203,6 +203,7 @@ impl StreamReplay {
             self.counts.doubtful += 1;
         }
         match record.kind {
+            RecordKind::PollStart if self.contexts[thread].sampled == Some((number, record.ticks)) => {}
             RecordKind::PollStart | RecordKind::BlockingStart | RecordKind::Enter => {
                 self.enter(thread, number, (verdict, at), last_exit, events);
             }
@@ -217,7 +218,7 @@ impl StreamReplay {
             RecordKind::WokenBy => self.wake_by(&record, at, events),
             RecordKind::Suspended => self.suspend(&record, at, events),
             RecordKind::AwaitEnded => self.await_ended(&record),
-            RecordKind::Sampled => self.sampled(&record, at, events),
+            RecordKind::Sampled => self.sampled(thread, &record, at, events),
             RecordKind::WakerCloned => self.count_wakers(number, (1, 0)),
             RecordKind::WakerDropped => {
                 // A waker that is dropped after a poll does not separate it from the drop of the future.
@@ -255,7 +256,8 @@ impl StreamReplay {
                 self.clock.resume(record.ticks);
                 self.is_paused = false;
             }
-            RecordKind::Argument => {}
+            // Whole polls were taken apart.
+            RecordKind::Argument | RecordKind::Polled => {}
         }
         if !was_doubtful && self.counts.doubtful > 0 {
             events.push(Event::OrderDoubtful);

@@ -70,6 +70,8 @@ pub struct ThreadContext {
     pub is_unknown: bool,
     /// The poll that ended with its last record.
     pub last_exit: Option<LastExit>,
+    /// A poll that a sample has shown before its start was recorded: the task and the start in ticks.
+    pub sampled: Option<(u64, u64)>,
 }
 
 impl ThreadContext {

@@ -2,6 +2,7 @@
 
 use super::StreamReplay;
 use crate::feed::app_probe::suspension::Suspension;
+use crate::feed::app_probe::thread_context::EnterRole;
 use crate::feed::app_probe::timed_record::TimedRecord;
 use crate::feed::asyncio_names;
 use crate::trace::{Event, Nanos, Notice};
@@ -35,9 +36,17 @@ impl StreamReplay {
         }
     }
 
-    /// Handles a sample of the stack of a thread that polls a task.
-    pub(super) fn sampled(&mut self, record: &TimedRecord, at: Nanos, events: &mut Vec<Event>) {
+    /// Handles a sample of the stack of a thread that polls a task. The start of the poll may not be recorded yet.
+    pub(super) fn sampled(&mut self, thread: usize, record: &TimedRecord, at: Nanos, events: &mut Vec<Event>) {
         let gaps = self.tasks.gaps;
+        let start = record.arguments[1];
+        let started_at = self.clock.loop_time(start);
+        let is_idle = self.contexts[thread].polled().is_none();
+        let live = self.tasks.get(record.subject);
+        if start > 0 && is_idle && live.is_some_and(|live| live.polled_by.is_none() && live.last_at <= started_at) {
+            self.start_poll(thread, record.subject, (EnterRole::Poll, started_at), events);
+            self.contexts[thread].sampled = Some((record.subject, start));
+        }
         let live = self.tasks.get_mut(record.subject).filter(|live| live.polled_by.is_some());
         let stack = self.definitions.site(record.arguments[0]).and_then(|site| site.frames.as_ref());
         let (Some(live), Some(frame)) = (live, stack.and_then(|stack| asyncio_names::own_frame(stack))) else { return };
