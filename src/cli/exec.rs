@@ -15,7 +15,7 @@ use super::screen;
 use super::terminal_check::ensure_terminal;
 use crate::control::{FeedChoice, RunOutcome, SourceKind, duration, measured_cost};
 use crate::report::RunSource;
-use crate::session::{self, AppStdin, ExecSession, wait_for_stopping_apps};
+use crate::session::{self, AppStdin, ExecSession, PythonCommand, wait_for_stopping_apps};
 use crate::settings::Settings;
 use crate::terminal;
 
@@ -98,6 +98,9 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     };
     let mut archive_files = args.record.file_series();
     let file = archive_files.next()?;
+    if let Some(problem) = PythonCommand::of(&args.command).and_then(PythonCommand::problem).filter(|_| args.headless) {
+        print_error(&format!("{name}: {problem}"));
+    }
     let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
     let started = ExecSession::start(&args.command, stdin, settings.memory_bytes);
     let mut session = started.context(OperationError(format!("cannot start observing `{name}`")))?;
