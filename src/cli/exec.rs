@@ -98,7 +98,8 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     };
     let mut archive_files = args.record.file_series();
     let file = archive_files.next()?;
-    if let Some(problem) = PythonCommand::of(&args.command).and_then(PythonCommand::problem).filter(|_| args.headless) {
+    let python = PythonCommand::of(&args.command);
+    if let Some(problem) = python.and_then(PythonCommand::problem).filter(|_| args.headless) {
         print_error(&format!("{name}: {problem}"));
     }
     let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
@@ -116,7 +117,12 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let (report_args, thresholds) = (&args.report_args, &settings.thresholds);
     let (exit, status) = headless::archive_and_report(file, session, args.r#for, &source, thresholds, report_args)?;
     let way = if status.feed == FeedChoice::Probe { "its probe" } else { "its console and recording" };
-    if !matches!(status.outcome, Some(RunOutcome::Failed(_))) {
+    // The cost was measured for tokio.
+    if python.is_some() {
+        if status.feed == FeedChoice::Probe {
+            print_error(&format!("{}: observed through loopscope's module for Python", source.name));
+        }
+    } else if !matches!(status.outcome, Some(RunOutcome::Failed(_))) {
         print_error(&format!("{}: observed through {way}: {}", source.name, measured_cost(status.feed)));
     }
     if let Some(note) = status.connection.map(|connection| connection.note).filter(|note| !note.is_empty()) {
