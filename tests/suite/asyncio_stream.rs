@@ -368,9 +368,16 @@ fn archive_keeps_chains_and_notices() {
         .records(1, records)
         .round(1_000)
         .decode();
-    let opened = read_archive(&crate::archive::write_at_once(&decoded.trace)[..], usize::MAX).expect("an archive");
-    assert_eq!(opened.notes, Vec::<String>::new());
-    for (number, trace) in [&decoded.trace, &opened.trace].into_iter().enumerate() {
+    let written = crate::archive::write_at_once(&decoded.trace);
+    // A seed for fuzzing, which later versions must read. `UPDATE_SNAPSHOTS=1` writes it if it is missing.
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/seeds/archive/await-chains");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() && !path.exists() {
+        std::fs::write(&path, &written).expect("a writable file");
+    }
+    let seed = std::fs::read(&path).expect("the seed is in the repository");
+    let opened = [written, seed].map(|bytes| read_archive(&bytes[..], usize::MAX).expect("an archive"));
+    assert!(opened.iter().all(|opened| opened.notes.is_empty()));
+    for (number, trace) in [&decoded.trace, &opened[0].trace, &opened[1].trace].into_iter().enumerate() {
         let sites: Vec<_> = trace.awaits().iter().filter_map(|(_, found)| trace.site(found.site)).collect();
         let lengths: Vec<_> = sites.iter().map(|site| site.chain.as_ref().map(|chain| chain.len())).collect();
         assert_eq!(lengths, [Some(1), Some(2)], "trace {number}");
