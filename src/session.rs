@@ -40,7 +40,7 @@ pub use app_probe::{
 pub use archive::{ArchiveOpenError, ArchiveSession, archive_head};
 pub use archiving::{ArchiveFile, ArchivingSession};
 pub use attach::AttachSession;
-pub use exec::{AppStdin, ExecSession, wait_for_stopping_apps};
+pub use exec::{AppStdin, ExecSession, PythonCommand, wait_for_stopping_apps};
 pub use interface::{LaunchRequest, Launcher, RunningApp, Session};
 pub use lab::LabSession;
 pub use recording::{ReadUntil, RecordingSession};

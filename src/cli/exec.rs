@@ -15,7 +15,7 @@ use super::screen;
 use super::terminal_check::ensure_terminal;
 use crate::control::{FeedChoice, RunOutcome, SourceKind, duration, measured_cost};
 use crate::report::RunSource;
-use crate::session::{self, AppStdin, ExecSession, wait_for_stopping_apps};
+use crate::session::{self, AppStdin, ExecSession, PythonCommand, wait_for_stopping_apps};
 use crate::settings::Settings;
 use crate::terminal;
 
@@ -98,6 +98,10 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     };
     let mut archive_files = args.record.file_series();
     let file = archive_files.next()?;
+    let python = PythonCommand::of(&args.command);
+    if let Some(problem) = python.and_then(PythonCommand::problem).filter(|_| args.headless) {
+        print_error(&format!("{name}: {problem}"));
+    }
     let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
     let started = ExecSession::start(&args.command, stdin, settings.memory_bytes);
     let mut session = started.context(OperationError(format!("cannot start observing `{name}`")))?;
@@ -113,7 +117,12 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let (report_args, thresholds) = (&args.report_args, &settings.thresholds);
     let (exit, status) = headless::archive_and_report(file, session, args.r#for, &source, thresholds, report_args)?;
     let way = if status.feed == FeedChoice::Probe { "its probe" } else { "its console and recording" };
-    if !matches!(status.outcome, Some(RunOutcome::Failed(_))) {
+    // The cost was measured for tokio.
+    if python.is_some() {
+        if status.feed == FeedChoice::Probe {
+            print_error(&format!("{}: observed through loopscope's module for Python", source.name));
+        }
+    } else if !matches!(status.outcome, Some(RunOutcome::Failed(_))) {
         print_error(&format!("{}: observed through {way}: {}", source.name, measured_cost(status.feed)));
     }
     if let Some(note) = status.connection.map(|connection| connection.note).filter(|note| !note.is_empty()) {

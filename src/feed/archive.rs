@@ -9,8 +9,8 @@
 //! everything that still changes; the next one overwrites it. A `FEED` chunk corrects the feed of the header.
 //!
 //! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
-//! it lacks its newest end, a few seconds at most. The format version is 4. Version 3, which has no workers, is read as
-//! well; earlier ones were never released.
+//! it lacks its newest end, a few seconds at most. The format version is 4. Version 3, which has no workers and no chains
+//! of awaits, is read as well; earlier ones were never released.
 //!
 //! ```
 //! use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, read_archive};
@@ -46,7 +46,7 @@ use crate::control::RunOutcome;
 /// First bytes of a file.
 const MAGIC: &[u8; 10] = b"loopscope\0";
 
-/// Format version that is written. Version 3 differs only in that it has no workers.
+/// Format version that is written. Version 3 differs only in that it has no workers and no chains of awaits.
 const VERSION: u16 = 4;
 
 /// Oldest format version that is read.

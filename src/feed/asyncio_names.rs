@@ -20,7 +20,7 @@ const GROUP_TRACEBACK: (&str, &str) = ("  + Exception Group Traceback (most rece
 const TRACEBACK_BYTES_MAX: usize = 8 << 10;
 
 /// Longest name of an exception with its message, in bytes.
-const EXCEPTION_BYTES_MAX: usize = 1 << 10;
+const EXCEPTION_BYTES_MAX: usize = 512;
 
 /// Folders of Python packages that were installed, and what the path of the standard library contains.
 const LIBRARY_FOLDERS: [&str; 3] = ["/site-packages/", "/dist-packages/", "/lib/python3"];
@@ -53,10 +53,9 @@ fn is_library_file(file: &str) -> bool {
 }
 
 /// Returns the message of a task that ended with an exception, from the text that Python prints of it: the exception first,
-/// then the whole text.
-pub fn task_error(text: &str) -> String {
-    let exception = exception_of(text);
-    let rest = if text.trim_end() == exception { "" } else { text };
+/// then the whole text if `with_traceback` is set.
+pub fn task_error(text: &str, with_traceback: bool) -> String {
+    let rest = if text.trim_end() == exception_of(text) || !with_traceback { "" } else { text };
     let mut start = rest.len().saturating_sub(TRACEBACK_BYTES_MAX);
     while !rest.is_char_boundary(start) {
         start += 1;
@@ -108,9 +107,10 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(exception_text(text), expected, "{text:?}");
         }
-        assert_eq!(task_error("OSError: x\n"), "exception: OSError: x");
-        assert_eq!(task_error(plain).lines().nth(1), Some(TRACEBACK));
-        assert!(task_error(&"é\n".repeat(20_000)).len() < 2 * TRACEBACK_BYTES_MAX);
+        assert_eq!(task_error("OSError: x\n", true), "exception: OSError: x");
+        assert_eq!(task_error(plain, true).lines().nth(1), Some(TRACEBACK));
+        assert_eq!(task_error(plain, false), "exception: ValueError: no");
+        assert!(task_error(&"é\n".repeat(20_000), true).len() < 2 * TRACEBACK_BYTES_MAX);
     }
 
     #[test]

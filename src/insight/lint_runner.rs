@@ -15,7 +15,7 @@ use super::thresholds::Thresholds;
 use crate::trace::{Task, Trace};
 
 /// Cost of finishing a lint, in visited awaits.
-const FINISH_COST: usize = 5_000;
+const FINISH_COST: usize = 4_000;
 
 /// Cost of visiting a task and of each of its polls, in visited awaits.
 const TASK_COST: usize = 8;

@@ -119,6 +119,7 @@ lints! {
     lost_wake,
     lost_waker,
     never_awaited,
+    never_retrieved,
     never_yields,
     no_progress,
     overlapping_work,

@@ -214,6 +214,7 @@ fn task_json<'a>(trace: &'a Trace, task: &'a Task) -> TaskJson<'a> {
             _ => None,
         },
         open_awaits: open_awaits_json(trace, task, state),
+        await_chain: trace.await_chain(task.id).iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Sessions that start an app. If the app has the probe, it connects, and its probe is the only feed. Otherwise its live
-//! recording, its console and its output are correlated.
+//! recording, its console and its output are correlated. A Python program has the probe if it runs asyncio.
 
 mod app_console;
 mod app_end;
@@ -8,17 +8,20 @@ mod correlator;
 mod freeze;
 mod output;
 mod output_events;
+mod output_matcher;
 mod output_reader;
 mod pipe;
 mod probe_listener;
 mod probed_app;
 mod process;
+mod python;
 mod recorded_app;
 mod reserved_port;
 mod time_queue;
 mod waker_backlog;
 
 pub use process::{AppStdin, wait_for_stopping_apps};
+pub use python::PythonCommand;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,6 +32,7 @@ use super::interface::Session;
 use crate::control::{BreakpointHit, SessionCommand, SessionStatus};
 use crate::insight::Thresholds;
 use crate::trace::Trace;
+use app_parts::AppLabel;
 use probe_listener::ProbeListener;
 use probed_app::ProbedApp;
 use recorded_app::RecordedApp;
@@ -60,7 +64,8 @@ impl ExecSession {
     /// Returns an error if a pipe, a port, a socket or a thread cannot be created.
     pub fn start(command: &[OsString], stdin: AppStdin, memory_bytes: usize) -> std::io::Result<Self> {
         let name = session_name(command);
-        let started = RecordedApp::start((command, name.clone()), stdin, memory_bytes, ProbeListener::open);
+        let label = AppLabel { name: name.clone(), python: PythonCommand::of(command) };
+        let started = RecordedApp::start((command, label), stdin, memory_bytes, ProbeListener::open);
         let (app, listener) = started?;
         let app = AppSession::Recorded(Box::new(app));
         Ok(Self { name, app, listener, memory_bytes, thresholds: Thresholds::default() })
@@ -101,8 +106,8 @@ impl ExecSession {
         }
     }
 
-    /// Observes the app through its probe from now on, if it has connected. It waits in its set-up until then, so nothing
-    /// was recorded before.
+    /// Observes the app through its probe from now on, if it has connected. It waits for that, so nothing was recorded
+    /// before. What it has printed before is kept.
     fn accept_probe(&mut self) {
         let Some(stream) = self.listener.accept() else { return };
         if let AppSession::Recorded(app) = &mut self.app

@@ -1,6 +1,6 @@
 //! Source files that locations refer to, read from the local disk to show source lines.
 //!
-//! Locations come from an untrusted program. Only regular Rust files are read, up to limits of count and size. A
+//! Locations come from an untrusted program. Only regular Rust and Python files are read, up to limits of count and size. A
 //! relative path is resolved in the directory where the program was built, and must not leave it. If that directory is
 //! unknown, relative paths are not read: a file of another project could be shown by mistake.
 
@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::trace::{Event, Location};
+use crate::trace::{Event, Location, Notice, StackFrame};
+
+/// Extensions of the files that are read.
+const SOURCE_EXTENSIONS: [&str; 2] = ["rs", "py"];
 
 /// Maximum number of files per session.
 const FILES_MAX: usize = 256;
@@ -65,16 +68,23 @@ impl SourceReader {
     pub fn read(&mut self, events: &[Event]) -> Vec<(Arc<str>, String)> {
         let mut found = Vec::new();
         for event in events {
-            let Some(Location { file, .. }) = location_of(event) else { continue };
-            if self.seen.len() >= FILES_MAX || self.bytes >= TOTAL_BYTES_MAX || self.seen.contains(file) {
-                continue;
+            found.extend(location_of(event).and_then(|location| self.read_file(&location.file)));
+            for location in frames_of(event).iter().filter_map(|frame| frame.location.as_ref()) {
+                found.extend(self.read_file(&location.file));
             }
-            self.seen.insert(Arc::clone(file));
-            let Some(text) = self.resolve(file).and_then(|path| read_source(&path)) else { continue };
-            self.bytes += text.len();
-            found.push((Arc::clone(file), text));
         }
         found
+    }
+
+    /// Reads a file that was not read before.
+    fn read_file(&mut self, file: &Arc<str>) -> Option<(Arc<str>, String)> {
+        if self.seen.len() >= FILES_MAX || self.bytes >= TOTAL_BYTES_MAX || self.seen.contains(file) {
+            return None;
+        }
+        self.seen.insert(Arc::clone(file));
+        let text = self.resolve(file).and_then(|path| read_source(&path))?;
+        self.bytes += text.len();
+        Some((Arc::clone(file), text))
     }
 
     fn resolve(&self, file: &str) -> Option<PathBuf> {
@@ -90,10 +100,11 @@ impl SourceReader {
 
 /// Guesses the directory in which the program of `command`, started in the directory `here`, was built.
 ///
-/// For `cargo` that is `here`. For a binary below a `target` directory it is the parent of `target`. For any other
+/// For `cargo` and Python that is `here`. For a binary below a `target` directory it is the parent of `target`. For any other
 /// binary below `here` it is `here`. Otherwise returns `None`.
 pub fn guess_build_folder(command: &OsStr, here: &Path) -> Option<PathBuf> {
-    if Path::new(command).file_name() == Some(OsStr::new("cargo")) {
+    let name = Path::new(command).file_name().unwrap_or_default();
+    if name == "cargo" || name.as_encoded_bytes().starts_with(b"python") {
         return Some(here.to_owned());
     }
     // A bare name is looked up in `PATH` and implies no directory.
@@ -115,11 +126,23 @@ fn location_of(event: &Event) -> Option<&Location> {
     }
 }
 
-/// Reads a regular Rust file. Returns `None` for other files and on errors.
+/// Returns the functions in an event, if it has some.
+fn frames_of(event: &Event) -> &[StackFrame] {
+    match event {
+        Event::NewAwaitSite { site, .. } => site.chain.as_deref().unwrap_or_default(),
+        Event::Notice(notice) => match &**notice {
+            Notice::Sampled { frame, .. } => std::slice::from_ref(frame),
+            Notice::NeverRetrieved { .. } => &[],
+        },
+        _ => &[],
+    }
+}
+
+/// Reads a regular Rust or Python file. Returns `None` for other files and on errors.
 fn read_source(path: &Path) -> Option<String> {
-    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    let is_source = path.extension().is_some_and(|extension| SOURCE_EXTENSIONS.iter().any(|known| extension == *known));
     // Check before opening: opening a named pipe blocks until it has a writer.
-    if !is_rust || !path.metadata().ok()?.is_file() {
+    if !is_source || !path.metadata().ok()?.is_file() {
         return None;
     }
     let mut text = String::new();
@@ -210,13 +233,17 @@ mod tests {
         assert_eq!(built(&root.join("one/target/debug/app").display().to_string(), "two"), one);
         assert_eq!(built("bin/tool", "two"), two);
         assert_eq!((built("../tool", "two"), built("tool", "two"), built("./nothing", "two")), (None, None, None));
-        assert_eq!((built("cargo", "two"), built("/usr/bin/cargo", "two")), (two.clone(), two));
+        for command in ["cargo", "/usr/bin/cargo", "python3", "venv/bin/python3.11"] {
+            assert_eq!(built(command, "two"), two, "{command}");
+        }
     }
 
     #[test]
-    fn only_regular_rust_files_are_read() {
+    fn only_regular_source_files_are_read() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join(file!());
         assert!(read_source(&here).is_some_and(|text| text.starts_with("//! Source files")));
+        let python = tempfile::Builder::new().suffix(".py").tempfile().expect("create a temporary file");
+        assert_eq!(read_source(python.path()).as_deref(), Some(""));
         for other in ["Cargo.toml", "src", "nowhere.rs", "/dev/zero"] {
             assert_eq!(read_source(&Path::new(env!("CARGO_MANIFEST_DIR")).join(other)), None, "{other}");
         }

@@ -78,6 +78,11 @@ impl TaskKind {
         matches!(self, Self::Task | Self::Local)
     }
 
+    /// Returns whether it belongs to the runtime, which creates it and keeps it until the end.
+    pub fn is_runtime(self) -> bool {
+        matches!(self, Self::Worker | Self::Callback)
+    }
+
     /// Returns whether it occupies a thread other than the loop's: a closure on the blocking pool or a worker.
     pub fn is_off_loop(self) -> bool {
         matches!(self, Self::Blocking | Self::Worker)

@@ -5,6 +5,7 @@ use super::awaits::Await;
 use super::history::History;
 use super::id::{AwaitId, TaskId};
 use super::lane::Cycle;
+use super::stack_frame::StackFrame;
 use super::stats::TaskActivity;
 use super::task::{Task, TaskPhase};
 use super::task_meta::TaskOutcome;
@@ -119,6 +120,18 @@ impl History {
             return Some(TaskState::Held);
         }
         Some(self.state_of(task, Nanos::MAX))
+    }
+
+    /// Returns the functions that await each other in the current wait of task `id`, or in its last one, from the outermost
+    /// one. Empty if they are not known.
+    pub fn await_chain(&self, id: TaskId) -> &[StackFrame] {
+        let Some(task) = self.task(id) else { return &[] };
+        let found = match self.state(id) {
+            Some(TaskState::Waiting(current, _)) => current,
+            _ => task.awaits.iter_until(Nanos::MAX, &self.awaits).next(),
+        };
+        let site = found.and_then(|id| self.sites.get(self.awaits.get(id)?.site.index()));
+        site.and_then(|site| site.chain.as_deref()).unwrap_or_default()
     }
 
     /// Returns a blocking call of `id` that overlaps `from` up to, not including, `to`.

@@ -14,10 +14,13 @@ use super::theme::Role;
 use crate::app::task_names::{describe_waker_with_id, task_name_with_id};
 use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
-use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, Task, TaskKind, TaskOutcome, TaskState};
+use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, StackFrame, Task, TaskKind, TaskOutcome, TaskState};
 
 /// Maximum number of nested awaits listed, the outermost first.
 const NESTED_AWAITS_MAX: usize = 16;
+
+/// Maximum number of functions listed that await each other: the outermost one and the innermost ones.
+const CHAIN_FRAMES_MAX: usize = 12;
 
 /// A space at which lines are not wrapped.
 const NO_BREAK_SPACE: &str = "\u{a0}";
@@ -116,7 +119,8 @@ impl DetailsPane<'_> {
             TaskState::Completed | TaskState::Cancelled | TaskState::Failed | TaskState::Ended => {
                 let ended = task.lane.ended_at().unwrap_or_default();
                 text.push_str(&format!(" at {}", time::duration(ended)));
-                if state == TaskState::Completed && trace.is_external() && trace.recording_stats().is_none() {
+                let is_from_console = trace.recording_stats().is_none() && trace.reported_facts().is_none();
+                if state == TaskState::Completed && trace.is_external() && is_from_console {
                     // The console reports a task that panicked like one that returned.
                     text.push_str(" (or panicked: not reported)");
                 }
@@ -141,6 +145,9 @@ impl DetailsPane<'_> {
                     .into_iter()
                     .map(|line| Line::from(span(theme, Role::Error, format!("   {line}")))),
             );
+        }
+        if state == TaskState::Running {
+            self.push_sample(lines, task);
         }
         if let Some(id) = awaited {
             self.push_await(lines, id);
@@ -173,12 +180,50 @@ impl DetailsPane<'_> {
     fn push_await(&self, lines: &mut Vec<Line<'static>>, id: AwaitId) {
         let trace = self.scene.session.trace();
         let Some(site) = trace.awaits().get(id).and_then(|found| trace.site(found.site)) else { return };
-        let Some(location) = &site.location else {
-            lines.push(self.entry("awaits", &site.source));
-            return;
-        };
         lines.push(self.entry("awaits", &site.source));
-        lines.push(self.entry("at", &text::short_location(location)));
+        if let Some(chain) = site.chain.as_deref().filter(|chain| !chain.is_empty()) {
+            return self.push_chain(lines, chain);
+        }
+        if let Some(location) = &site.location {
+            lines.push(self.entry("at", &text::short_location(location)));
+            self.push_source(lines, location);
+        }
+    }
+
+    /// The functions that await each other, the outermost first, each with its line of source.
+    fn push_chain(&self, lines: &mut Vec<Line<'static>>, chain: &[StackFrame]) {
+        let hidden = chain.len().saturating_sub(CHAIN_FRAMES_MAX);
+        for (index, frame) in chain.iter().enumerate() {
+            match index {
+                1 if hidden > 0 => lines.push(self.entry("", &format!("({hidden} more)"))),
+                _ if (1..=hidden).contains(&index) => {}
+                _ => self.push_frame(lines, if index == 0 { "chain" } else { "" }, frame, index + 1 == chain.len()),
+            }
+        }
+    }
+
+    /// A function with its line of source, or with the lines around that.
+    fn push_frame(&self, lines: &mut Vec<Line<'static>>, label: &str, frame: &StackFrame, with_lines_around: bool) {
+        let text = text::truncate_middle(&frame.to_string(), self.width.saturating_sub(12));
+        lines.push(self.entry(label, &text));
+        match &frame.location {
+            Some(location) if with_lines_around => self.push_source(lines, location),
+            Some(location) => lines.extend(self.source_line(location)),
+            None => {}
+        }
+    }
+
+    /// What the poll at the viewed time executes, where that was sampled.
+    fn push_sample(&self, lines: &mut Vec<Line<'static>>, task: &Task) {
+        let Some(poll) = task.lane.cycle_at(self.now()) else { return };
+        let until = poll.end().unwrap_or(Nanos::MAX);
+        if let Some(sample) = self.scene.session.trace().notices().sample(task.id, poll.start, until) {
+            self.push_frame(lines, "sampled", &sample.frame, true);
+        }
+    }
+
+    /// The lines of source around `location`, if the file is readable.
+    fn push_source(&self, lines: &mut Vec<Line<'static>>, location: &Location) {
         let Some(source) = self.scene.session.source(&location.file) else { return };
         let number = location.line as usize;
         let around = || source.lines().enumerate().skip(number.saturating_sub(2)).take(3);

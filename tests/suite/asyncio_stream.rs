@@ -1,7 +1,10 @@
 //! Streams of Python programs with asyncio, written by hand: awaits and wakes that the program states, with their chains.
 
+use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
 use loopscope::feed::app_probe::AppProbeDecoder;
 use loopscope::feed::archive::read_archive;
+use loopscope::insight::{Thresholds, run_lints};
+use loopscope::report::{JsonReport, ReportInput, RunSource};
 use loopscope::trace::{
     AwaitKind, AwaitOutcome, Event, ResourceKind, TaskId, TaskKind, TaskOutcome, TaskState, Trace, WakeSource,
 };
@@ -365,9 +368,16 @@ fn archive_keeps_chains_and_notices() {
         .records(1, records)
         .round(1_000)
         .decode();
-    let opened = read_archive(&crate::archive::write_at_once(&decoded.trace)[..], usize::MAX).expect("an archive");
-    assert_eq!(opened.notes, Vec::<String>::new());
-    for (number, trace) in [&decoded.trace, &opened.trace].into_iter().enumerate() {
+    let written = crate::archive::write_at_once(&decoded.trace);
+    // A seed for fuzzing, which later versions must read. `UPDATE_SNAPSHOTS=1` writes it if it is missing.
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/seeds/archive/await-chains");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() && !path.exists() {
+        std::fs::write(&path, &written).expect("a writable file");
+    }
+    let seed = std::fs::read(&path).expect("the seed is in the repository");
+    let opened = [written, seed].map(|bytes| read_archive(&bytes[..], usize::MAX).expect("an archive"));
+    assert!(opened.iter().all(|opened| opened.notes.is_empty()));
+    for (number, trace) in [&decoded.trace, &opened[0].trace, &opened[1].trace].into_iter().enumerate() {
         let sites: Vec<_> = trace.awaits().iter().filter_map(|(_, found)| trace.site(found.site)).collect();
         let lengths: Vec<_> = sites.iter().map(|site| site.chain.as_ref().map(|chain| chain.len())).collect();
         assert_eq!(lengths, [Some(1), Some(2)], "trace {number}");
@@ -375,4 +385,95 @@ fn archive_keeps_chains_and_notices() {
         assert!(trace.notices().sample(task(1), 20, 30).is_some() && trace.notices().unretrieved().len() == 1);
         assert_eq!(trace.task(task(2)).map(|task| task.meta.kind), Some(TaskKind::Callback));
     }
+}
+
+/// Returns the findings of a stream by lint: message and evidence.
+fn findings(decoded: &Decoded) -> Vec<(&'static str, String)> {
+    let found = run_lints(&decoded.trace, &Thresholds::default()).listed;
+    found.into_iter().map(|found| (found.name, format!("{}; {}", found.message, found.evidence))).collect()
+}
+
+/// A task blocks the loop while another one is woken, and ends with an exception that nothing retrieves.
+#[test]
+fn findings_name_what_python_reports() {
+    const LONG: u64 = 300_000_000;
+    let unretrieved = Notice {
+        ticks: LONG + 50,
+        task: 1,
+        kind: "never_retrieved".to_owned(),
+        text: TRACEBACK.to_owned(),
+        ..Notice::default()
+    };
+    let records: ThreadRecords = &[
+        (Spawn, 10, 1, &[1]),
+        (Spawn, 11, 2, &[1]),
+        (PollStart, 20, 1, NONE),
+        (Sampled, LONG / 2, 1, &[2]),
+        (TaskEnded, LONG, 1, &[2]),
+        (PollEnd, LONG + 1, 1, NONE),
+        (PollStart, LONG + 10, 2, NONE),
+        (TaskEnded, LONG + 20, 2, &[0]),
+        (PollEnd, LONG + 21, 2, NONE),
+    ];
+    let decoded = python()
+        .define(&Definition::TaskName { task: 1, name: "parser".to_owned() })
+        .define(&Definition::TaskError { task: 1, text: TRACEBACK.to_owned() })
+        .define(&Definition::Notice(unretrieved))
+        .records(1, records)
+        .round(2 * LONG)
+        .decode();
+    let found = findings(&decoded);
+    let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["blocked-loop", "failed-task", "never-retrieved"], "{found:?}");
+    let text = |name: &str| found.iter().find(|(found, _)| *found == name).map_or("", |(_, text)| text.as_str());
+    assert!(text("blocked-loop").contains("sampled at /home/me/app.py:7 in nap"), "{found:?}");
+    assert!(text("failed-task").contains("parser ended with an exception"), "{found:?}");
+    assert!(text("failed-task").contains("ValueError: no"), "{found:?}");
+    assert!(text("never-retrieved").contains("the exception of parser was never retrieved"), "{found:?}");
+}
+
+/// One task stands for all callbacks. It blocks the loop like others, but it neither leaks nor spins.
+#[test]
+fn callbacks_only_block_the_loop() {
+    const LONG: u64 = 300_000_000;
+    let mut stream = python().python_site(4, ("callback", "callbacks"), &[]).records(1, &[(Spawn, 10, 9, &[4])]);
+    for number in 0..20_000 {
+        let at = 100 + 20 * number;
+        stream = stream.records(1, &[(PollStart, at, 9, NONE), (PollEnd, at + 10, 9, NONE)]);
+    }
+    let decoded = stream
+        .records(1, &[(PollStart, LONG, 9, NONE), (Sampled, LONG + 5, 9, &[2]), (PollEnd, 2 * LONG, 9, NONE)])
+        .round(3 * LONG)
+        .decode();
+    let found = findings(&decoded);
+    assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["blocked-loop"], "{found:?}");
+}
+
+/// The chain of the current wait, or of the last one.
+#[test]
+fn report_has_the_await_chain() {
+    let decoded = python()
+        .records(1, &[(Spawn, 10, 1, &[1]), (Spawn, 11, 2, &[1]), (Spawn, 12, 3, &[1])])
+        .records(1, &[(PollStart, 20, 1, NONE), (Suspended, 21, 1, &[2, 0, 1]), (PollEnd, 22, 1, NONE)])
+        .records(1, &[(PollStart, 30, 2, NONE), (Suspended, 31, 2, &[3, 0, 2]), (PollEnd, 32, 2, NONE)])
+        .records(1, &[(WokenBy, 40, 2, &[0, 0]), (PollStart, 41, 2, NONE), (TaskEnded, 42, 2, &[0])])
+        .records(1, &[(PollEnd, 43, 2, NONE)])
+        .round(1_000)
+        .decode();
+    let source = RunSource::external(SourceKind::Attach, "app".to_owned());
+    let found = run_lints(&decoded.trace, &Thresholds::default());
+    let input = ReportInput {
+        source: &source,
+        trace: &decoded.trace,
+        outcome: &RunOutcome::Detached,
+        feed: FeedChoice::Probe,
+        findings: &found,
+        full: true,
+    };
+    let report = JsonReport::new(&input).value();
+    assert_eq!(crate::report_docs::schema_errors(&report), [""; 0]);
+    let chain = |index: usize| report["tasks"][index]["await_chain"].clone();
+    assert_eq!(chain(0), serde_json::json!(["main (app.py:12)", "nap (app.py:7)"]));
+    assert_eq!(chain(1), serde_json::json!(["main (app.py:14)"]), "its last wait");
+    assert_eq!(chain(2), serde_json::json!([]));
 }

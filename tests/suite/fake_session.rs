@@ -10,8 +10,8 @@ use loopscope::control::{
 };
 use loopscope::session::{LaunchRequest, Launcher, Session};
 use loopscope::trace::{
-    AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, PauseReason, SiteId, TaskId, TaskMeta, TaskOutcome, Trace,
-    WakeSource, WorkerId,
+    AwaitId, AwaitKind, AwaitSite, Event, Location, Nanos, PauseReason, SiteId, StackFrame, TaskId, TaskMeta,
+    TaskOutcome, Trace, WakeSource, WorkerId,
 };
 use loopscope::workload::manifest::{Expectations, Manifest, Param, ParamKind, ParamValue};
 
@@ -269,6 +269,23 @@ pub fn failed_run() -> FakeSession {
                  what to do: nothing, this is a test\nline five\nline six\nline seven\nline eight\nline nine";
     session.status.outcome = Some(RunOutcome::Failed(error.into()));
     session
+}
+
+/// A run of one task that waits for a sleep, with this chain of functions in the script.
+pub fn waiting_in(chain: &[(&str, u32)]) -> FakeSession {
+    let frame = |(function, line): &(&str, u32)| StackFrame { function: (*function).into(), location: location(*line) };
+    let chain = Some(chain.iter().map(frame).collect());
+    let described = AwaitSite { kind: AwaitKind::Timer, source: "sleep".into(), location: None, chain };
+    let site = SiteId::from_index(0);
+    let events = vec![
+        Event::NewAwaitSite { id: site, site: Box::new(described) },
+        spawn(task(1), "main", None, 0),
+        Event::PollStart { task: task(1), at: 0 },
+        Event::AwaitStart { id: AwaitId::from_index(0), task: task(1), at: MS, site },
+        Event::PollEnd { task: task(1), at: MS },
+        Event::Advance { at: S },
+    ];
+    session_from(events, RunPhase::Paused)
 }
 
 /// A run of an app with this many workers, of 800 ms. `busy` occupies worker 1 from 200 ms on; the other tasks are

@@ -10,6 +10,7 @@ use super::frame_reader::{FrameReader, ProbeError, ProbeFrame};
 use super::replay::{ReplayCounts, StreamReplay};
 use super::thread_merger::ThreadMerger;
 use super::timed_record::TimedRecord;
+use crate::feed::asyncio_names;
 use crate::trace::{Event, Nanos, TaskId, WorkerId};
 
 /// Records of the snapshot, and records of threads that precede its end. Further ones are skipped.
@@ -82,6 +83,11 @@ impl AppProbeDecoder {
     /// Returns what the program records, once it has described itself.
     pub fn facts(&self) -> Option<Facts> {
         self.hello.as_ref().map(|_| self.replay.facts())
+    }
+
+    /// Whether the program reports what it prints.
+    pub fn reports_output(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.runtime == asyncio_names::RUNTIME)
     }
 
     /// Whether the program has announced its end.

@@ -25,6 +25,9 @@ const FRAMES_MAX: usize = 1 << 20;
 /// Size of the exceptions of tasks that have not ended yet. Later ones are unknown.
 const ERROR_BYTES_MAX: usize = 32 << 20;
 
+/// Size of all exceptions after which tracebacks are left out, because ended tasks keep them.
+const TRACEBACK_BYTES_MAX: usize = 32 << 20;
+
 /// Names of tasks that were not spawned yet.
 const TASK_NAMES_MAX: usize = 1 << 20;
 
@@ -92,6 +95,8 @@ pub struct Definitions {
     /// Exceptions of tasks that have not ended yet, and their size in bytes.
     errors: FxHashMap<u64, Box<str>>,
     error_bytes: usize,
+    /// Size of all exceptions so far.
+    traceback_bytes: usize,
     /// Number of frames of all sites.
     frames: usize,
     /// Sites have the kinds of awaits and resources by our names.
@@ -118,8 +123,9 @@ impl Definitions {
                 self.attributes.insert(*id, (name, change));
             }
             Definition::TaskError { task, text } if self.error_bytes < ERROR_BYTES_MAX => {
-                let error = asyncio_names::task_error(text);
+                let error = asyncio_names::task_error(text, self.traceback_bytes < TRACEBACK_BYTES_MAX);
                 self.error_bytes += error.len();
+                self.traceback_bytes += error.len();
                 if let Some(replaced) = self.errors.insert(*task, error.into()) {
                     self.error_bytes -= replaced.len();
                 }

@@ -8,6 +8,7 @@
 //! because another thread continues the worker's tasks. The time for which an app may have waited for a processor is
 //! subtracted: the machine was busy. If that is a notable part of the poll, and the blocking call is not known, the finding
 //! is uncertain.
+//! Where the program samples its stack during a long poll, as Python does, the last sample says where it was.
 //! *Problem*: no other task on the loop runs meanwhile, although the thread is idle. On a multi-threaded runtime the
 //! other workers go on, but the timers and sockets of all of them may wait for the blocked one. So do the tasks in its
 //! queue that no other worker takes: where the worker of each poll is known, those that it polled next.
@@ -19,7 +20,7 @@ use std::collections::BTreeSet;
 use super::super::long_poll::LongPoll;
 use super::super::units::{human_ns, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
-use crate::trace::{Cycle, Fidelity, Nanos, Task, TaskId, TaskKind, TaskState, WakeSource};
+use crate::trace::{Cycle, Fidelity, Nanos, StackFrame, StackSample, Task, TaskId, TaskKind, TaskState, WakeSource};
 
 pub const LINT: Lint = Lint {
     name: "blocked-loop",
@@ -107,6 +108,7 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let problem = format!("{} blocked {what} for {} in one poll", task.name(), human_ns(poll.blocked_ns()));
     let which = if cx.workers() > 1 && poll.worker.is_none() { "; which worker is not reported" } else { "" };
     let delayed = describe_delayed(cx, poll, &delayed);
+    let sample = cx.trace.notices().sample(task.id, poll.from, poll.to);
     let not_counted = not_counted(poll);
     let evidence = format!(
         "{} longer than {}, first at {}, {} in total; {}{not_counted}{delayed}{which}",
@@ -114,12 +116,22 @@ fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
         human_ns(cx.thresholds.blocked_loop_ns),
         human_ns(first),
         human_ns(total_ns),
-        call.unwrap_or_else(|| "blocking call unknown".to_owned()),
+        call.unwrap_or_else(|| describe_sample(sample)),
     );
     let called_at = poll.longest_call.and_then(|call| cx.location_of(&call));
+    let called_at = called_at.or_else(|| sample?.frame.location.as_ref());
     let diagnostic =
         Diagnostic::new(Some(task.id), first, problem, evidence).at(called_at.or(task.meta.location.as_ref()));
     Some(diagnostic.grouped(cx.cause_of(task, ""), poll.blocked_ns()).doubted(doubt))
+}
+
+/// Describes where the program was during a poll of which the blocking call is unknown.
+fn describe_sample(sample: Option<&StackSample>) -> String {
+    let Some(StackFrame { function, location }) = sample.map(|sample| &sample.frame) else {
+        return "blocking call unknown".to_owned();
+    };
+    let at = location.as_ref().map_or_else(String::new, |location| format!(" at {location}"));
+    format!("sampled{at} in {function}")
 }
 
 /// Returns whether another thread took over the worker of a poll before the limit: the poll called `block_in_place`.

@@ -14,7 +14,7 @@
 
 use super::super::units::{human_ns, human_number, pluralize};
 use super::{Diagnostic, Lint, LintContext, Severity, per_task};
-use crate::trace::{AwaitKind, Cycle, Fidelity, Nanos, Task, TaskCounts, TaskKind, WakeSource};
+use crate::trace::{AwaitKind, Cycle, Fidelity, Nanos, Task, TaskCounts, WakeSource};
 
 pub const LINT: Lint = Lint {
     name: "busy-yield",
@@ -35,7 +35,7 @@ const RATE_NS_MIN: u64 = 1_000_000_000;
 
 fn check_task(cx: &LintContext, task: &Task) -> Option<Diagnostic> {
     let is_polled_often = task.counts.polls >= cx.thresholds.busy_yield_turns;
-    if !is_polled_often || task.is_off_loop() || task.meta.kind == TaskKind::BlockOn {
+    if !is_polled_often || !task.meta.kind.is_task() {
         return None;
     }
     if cx.trace.fidelity() == Fidelity::Sampled {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::units::{human_ns, human_number, pluralize};
 use super::{Diagnostic, Lint, LintContext, LintPass, Severity};
-use crate::trace::{Location, Nanos, Task, TaskId, TaskKind};
+use crate::trace::{Location, Nanos, Task, TaskId};
 
 pub const LINT: Lint = Lint {
     name: "leak",
@@ -57,7 +57,7 @@ struct LeakPass(BTreeMap<(Arc<str>, u32), LeakSite>);
 
 impl LintPass for LeakPass {
     fn visit_task(&mut self, cx: &LintContext, task: &Task) {
-        let Some(location) = task.meta.location.as_ref().filter(|_| task.meta.kind != TaskKind::Worker) else { return };
+        let Some(location) = task.meta.location.as_ref().filter(|_| !task.meta.kind.is_runtime()) else { return };
         let key = (Arc::clone(&location.file), location.line);
         let at = task.lane.spawned_at();
         let site = self.0.entry(key).or_insert(LeakSite {

@@ -1,7 +1,7 @@
 //! Lint `never-awaited`: a coroutine, or another awaitable such as a sleep, was created and never awaited.
 //!
-//! *Detects* awaitables that the workload's host reports after main has ended. Those of tasks that failed or were
-//! cancelled are left out: the task may have been about to await them.
+//! *Detects* awaitables that the workload's host reports after main has ended, and coroutines of which Python reports that
+//! they were deleted. Those of tasks that failed or were cancelled are left out: the task may have been about to await them.
 //! *Problem*: calling such a function does none of its body; the work is silently not done.
 //! *Fix*: await it, or spawn it as a task.
 

@@ -58,7 +58,7 @@ impl LintPass for NoProgressPass {
     }
 
     fn visit_task(&mut self, cx: &LintContext, task: &Task) {
-        if task.meta.kind == TaskKind::Worker || self.main_woken_at.is_some_and(|at| task.lane.spawned_at() >= at) {
+        if task.meta.kind.is_runtime() || self.main_woken_at.is_some_and(|at| task.lane.spawned_at() >= at) {
             return;
         }
         let is_main = task.meta.kind == TaskKind::BlockOn;

@@ -222,6 +222,8 @@ pub(super) struct TaskJson<'a> {
     pub(super) waiting_on: Option<SiteJson<'a>>,
     /// All await sites at which the task waits at the end, `waiting_on` first.
     pub(super) open_awaits: Vec<SiteJson<'a>>,
+    /// The functions that await each other in the current or last wait, from the outermost one.
+    pub(super) await_chain: Vec<String>,
 }
 
 /// What is awaited, and where.

@@ -43,10 +43,11 @@ pub struct ProbedProcess {
 }
 
 impl ProbedProcess {
-    /// Returns its name, without control characters.
+    /// Returns its name and the version of what runs it, if that is stated, without control characters.
     pub fn name(&self) -> String {
         match &self.hello {
-            Ok(hello) => truncate(&sanitize(&hello.name), NAME_BYTES_MAX),
+            Ok(hello) if hello.runtime_version.is_empty() => truncate(&sanitize(&hello.name), NAME_BYTES_MAX),
+            Ok(hello) => truncate(&sanitize(&format!("{} ({})", hello.name, hello.runtime_version)), NAME_BYTES_MAX),
             Err(_) => "?".to_owned(),
         }
     }

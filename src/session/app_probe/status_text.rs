@@ -7,6 +7,10 @@ use loopscope_probe::protocol::Facts;
 use super::stream::{ProbeStream, StreamEnd};
 use crate::control::RunPhase;
 use crate::feed::app_probe::AppProbeDecoder;
+use crate::sanitize::{sanitize, truncate};
+
+/// Longest version of what runs a program, in bytes.
+const VERSION_BYTES_MAX: usize = 64;
 
 /// Outcome of a program that has not described itself.
 pub const NO_ANSWER: &str = "no answer from the app's probe";
@@ -88,6 +92,8 @@ pub(in crate::session) fn stream_notes(stream: &ProbeStream) -> Vec<String> {
     let decoder = stream.decoder();
     let mut notes: Vec<String> =
         stream.gate.problem().map(|problem| format!("last command: {problem}")).into_iter().collect();
+    let version = decoder.hello().map(|hello| sanitize(&hello.runtime_version)).filter(|version| !version.is_empty());
+    notes.extend(version.map(|version| truncate(&version, VERSION_BYTES_MAX)));
     notes.extend(pause_note(stream));
     notes.extend(decoder.facts().into_iter().flat_map(missing_facts).map(|(cause, _)| cause.to_owned()));
     notes.extend(Some(decoder.caveats()).filter(|text| !text.is_empty()));

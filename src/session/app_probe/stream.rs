@@ -1,5 +1,6 @@
 //! One stream of a program with the probe, from a connection or a file, and its trace.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -13,13 +14,16 @@ use crate::feed::app_probe::AppProbeDecoder;
 use crate::insight::Thresholds;
 use crate::session::finding_watch::FindingWatch;
 use crate::session::sources::{SourceReader, SourceTexts};
-use crate::trace::{Event, ReportedFacts, Trace};
+use crate::trace::{ERROR_MARK, Event, ReportedFacts, Trace};
 
 /// Size of one read of a file in bytes.
 const READ_BYTES: usize = 64 << 10;
 
 /// Records that are decoded between two checks of the time budget.
 const RECORDS_PER_CHECK: usize = 1_024;
+
+/// Lines that are noted at most; of more, the newest are.
+const PRINTED_MAX: usize = 1 << 14;
 
 /// Where the bytes come from.
 #[derive(Debug)]
@@ -65,6 +69,8 @@ pub struct ProbeStream {
     source_reader: SourceReader,
     findings: FindingWatch,
     thresholds: Thresholds,
+    /// Lines that the program reports, which also arrive in its pipes: whether each is on standard error, and its text.
+    printed: Option<VecDeque<(bool, Box<str>)>>,
     end: Option<StreamEnd>,
 }
 
@@ -92,6 +98,7 @@ impl ProbeStream {
             source_reader,
             findings: FindingWatch::default(),
             thresholds: Thresholds::default(),
+            printed: None,
             end: None,
         }
     }
@@ -99,6 +106,16 @@ impl ProbeStream {
     /// Sets the thresholds for breakpoints on findings.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.thresholds = thresholds;
+    }
+
+    /// Notes the lines that the program reports from now on, for [`Self::take_printed`].
+    pub fn note_printed(&mut self) {
+        self.printed = Some(VecDeque::new());
+    }
+
+    /// Takes the lines that were noted.
+    pub fn take_printed(&mut self) -> impl Iterator<Item = (bool, Box<str>)> + '_ {
+        self.printed.iter_mut().flat_map(|printed| printed.drain(..))
     }
 
     /// Returns the decoder.
@@ -213,6 +230,14 @@ impl ProbeStream {
         trace.count_probe_events(self.decoder.record_count() - before);
         for (file, text) in self.source_reader.read(&self.events) {
             self.sources.push(file, text);
+        }
+        if let Some(printed) = &mut self.printed {
+            let lines = self.events.iter().filter_map(|event| match event {
+                Event::Output { text, .. } => Some((text.starts_with(ERROR_MARK), text.clone())),
+                _ => None,
+            });
+            printed.extend(lines);
+            printed.drain(..printed.len().saturating_sub(PRINTED_MAX));
         }
         self.events.drain(..).for_each(|event| trace.apply(event));
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use loopscope_probe::protocol::{SECRET_VARIABLE, SOCKET_VARIABLE};
 
 use super::process::ProbeVariables;
+use super::python;
 
 /// Length of the secret in random bytes.
 const SECRET_BYTES: usize = 16;
@@ -20,10 +21,11 @@ pub struct ProbeListener {
 }
 
 impl ProbeListener {
-    /// Creates a socket in a private folder. Also returns the variables by which the app finds it.
+    /// Creates a socket and the module for Python in a private folder. Also returns the variables by which the app finds
+    /// them.
     ///
     /// # Errors
-    /// Returns an error if the socket or the secret cannot be created.
+    /// Returns an error if the socket, the module or the secret cannot be created.
     pub fn open(folder: &Path) -> io::Result<(Self, ProbeVariables)> {
         let path = folder.join("probe");
         let listener = UnixListener::bind(&path)?;
@@ -31,7 +33,8 @@ impl ProbeListener {
         let mut random = [0; SECRET_BYTES];
         File::open("/dev/urandom")?.read_exact(&mut random)?;
         let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let variables = [(SOCKET_VARIABLE, path.into_os_string()), (SECRET_VARIABLE, secret.clone().into())];
+        let socket = (SOCKET_VARIABLE, path.into_os_string());
+        let variables = [socket, (SECRET_VARIABLE, secret.clone().into()), python::install(folder)?];
         Ok((Self { listener, secret }, variables))
     }
 

@@ -8,6 +8,7 @@ use super::app_end::AppEnd;
 use super::app_parts::AppParts;
 use super::freeze::FreezeState;
 use super::output::TimedOutput;
+use super::output_matcher::OutputMatcher;
 use super::process::outcome_of;
 use crate::control::{
     BreakpointHit, ClockKind, ConnectionState, ConnectionStatus, ControlLevel, FeedChoice, RunOutcome, RunPhase,
@@ -29,6 +30,7 @@ pub struct ProbedApp {
     stream: Option<ProbeStream>,
     freeze: FreezeState,
     app_end: AppEnd,
+    matcher: OutputMatcher,
     /// When something arrived last.
     last_data_at: Instant,
     outcome: Option<RunOutcome>,
@@ -48,6 +50,7 @@ impl ProbedApp {
             Ok(link) => {
                 let mut stream = ProbeStream::of_link(link, Some(secret), parts.source_reader.restarted());
                 stream.set_thresholds(thresholds);
+                stream.note_printed();
                 (Some(stream), None)
             }
             Err(error) => (None, Some(RunOutcome::Failed(format!("cannot create a thread: {error}")))),
@@ -59,6 +62,7 @@ impl ProbedApp {
             stream,
             freeze: FreezeState::default(),
             app_end: AppEnd::default(),
+            matcher: OutputMatcher::default(),
             last_data_at: Instant::now(),
             outcome,
         }
@@ -70,13 +74,24 @@ impl ProbedApp {
 
     /// Applies the app's output. Returns whether there was any.
     fn apply_output(&mut self) -> bool {
-        let Self { parts: Some(parts), stream: Some(stream), trace, .. } = self else { return false };
+        let Self { parts: Some(parts), stream: Some(stream), matcher, trace, .. } = self else { return false };
+        // Times of lines are known once the app has described itself.
+        let is_final = stream.end().is_some();
+        let has_hello = stream.decoder().hello().is_some();
+        if !has_hello && !is_final {
+            return false;
+        }
+        let now = Instant::now();
+        matcher.reports_lines = stream.decoder().reports_output();
+        stream.take_printed().for_each(|(is_error, text)| matcher.add_reported(is_error, &text, now));
+        let AppParts { earlier_output, output, .. } = parts;
+        let printed = std::iter::from_fn(|| earlier_output.pop_front().or_else(|| output.take()));
+        printed.take(LINES_PER_PUMP).for_each(|piece| matcher.add_piece(piece, now));
         let mut changed = false;
-        for _ in 0..LINES_PER_PUMP {
-            let Some(TimedOutput { arrived_at, is_error, is_pending, ends_pending, text }) = parts.output.take() else {
-                break;
-            };
-            let at = stream.decoder().loop_time_at(arrived_at);
+        while let Some(TimedOutput { arrived_at, is_error, is_pending, ends_pending, text }) =
+            matcher.take(now, is_final, |piece| stream.decoder().loop_time_at(piece.arrived_at) <= trace.now())
+        {
+            let at = if has_hello { stream.decoder().loop_time_at(arrived_at) } else { trace.now() };
             if ends_pending {
                 trace.apply(Event::OutputPending { at, is_error, text: "".into() });
             }
@@ -120,7 +135,7 @@ impl ProbedApp {
             self.freeze.clear();
         }
         let is_stream_read = self.stream.as_ref().is_none_or(|stream| stream.end().is_some());
-        let is_drained = is_stream_read && parts.output.is_finished();
+        let is_drained = is_stream_read && parts.output.is_finished() && self.matcher.is_empty();
         if !is_drained && !self.app_end.has_timed_out(self.last_data_at) {
             return false;
         }

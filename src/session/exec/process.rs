@@ -49,7 +49,7 @@ pub enum AppStdin {
 }
 
 /// Variables by which an app finds loopscope with its probe: names and values.
-pub type ProbeVariables = [(&'static str, OsString); 2];
+pub type ProbeVariables = [(&'static str, OsString); 3];
 
 /// The process of an app.
 ///

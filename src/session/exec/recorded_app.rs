@@ -4,6 +4,7 @@
 
 mod shutdown;
 mod status_text;
+mod takeover;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -15,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::app_console::AppConsole;
 use super::app_end::AppEnd;
-use super::app_parts::AppParts;
+use super::app_parts::AppLabel;
 use super::correlator::Correlator;
 use super::freeze::FreezeState;
 use super::output::AppOutput;
@@ -43,7 +44,7 @@ const LATENESS_NS: u64 = 20_000_000;
 
 /// A started app that is observed through its recording and its console.
 pub struct RecordedApp {
-    name: String,
+    label: AppLabel,
     trace: Trace,
     clock: EpochClock,
     /// `None` if the app could not be started, and after the session has ended.
@@ -77,13 +78,13 @@ pub struct RecordedApp {
 }
 
 impl RecordedApp {
-    /// Starts `command`, which is shown as `name`. If that fails, the session is created as ended, with the error as its
+    /// Starts `command`, which is shown as `label`. If that fails, the session is created as ended, with the error as its
     /// outcome. `probe` creates what the app needs to connect with its probe, in a private folder.
     ///
     /// # Errors
     /// Returns an error if a pipe, a port, a socket or a thread cannot be created.
     pub fn start<L>(
-        (command, name): (&[OsString], String),
+        (command, label): (&[OsString], AppLabel),
         stdin: AppStdin,
         memory_bytes: usize,
         probe: impl FnOnce(&Path) -> std::io::Result<(L, ProbeVariables)>,
@@ -98,7 +99,7 @@ impl RecordedApp {
         let recording = RecordingDecoder::new(RecordingClock::from_epoch_ns(clock.origin())).with_awaits();
         trace.set_recording_stats(recording.stats().clone());
         let mut session = Self {
-            name,
+            label,
             trace,
             clock,
             app: None,
@@ -143,24 +144,6 @@ impl RecordedApp {
     /// Sets the folder in which the app was built, which resolves relative source paths.
     pub fn set_source_folder(&mut self, folder: PathBuf) {
         self.source_reader = SourceReader::new(Some(folder));
-    }
-
-    /// Takes the parts of the app, which is observed in another way from now on. Its console is disconnected. `None` if it
-    /// has ended.
-    pub fn take_parts(&mut self) -> Option<AppParts> {
-        let (app, pipe, port) = (self.app.take()?, self.pipe.take()?, self.port.take()?);
-        self.console = None;
-        Some(AppParts {
-            name: self.name.clone(),
-            app,
-            pipe,
-            port,
-            output: std::mem::replace(&mut self.output, AppOutput::empty()),
-            source_reader: self.source_reader.restarted(),
-            wakeup: self.wakeup.clone(),
-            wakeup_sender: self.wakeup_sender.take()?,
-            process_check: ProcessCheck::of_new_process(self.clock),
-        })
     }
 
     fn has_ended(&self) -> bool {
@@ -325,7 +308,7 @@ impl Session for RecordedApp {
             (false, false) => ConnectionState::AwaitingData,
         };
         SessionStatus {
-            name: self.name.clone(),
+            name: self.label.name.clone(),
             source: SourceKind::Exec,
             control_level,
             connection: Some(ConnectionStatus { state, note: self.note() }),

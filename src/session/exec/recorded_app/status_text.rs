@@ -41,6 +41,9 @@ impl RecordedApp {
         }
         let is_recording =
             self.recording.stats().lines > 0 || self.pipe.as_ref().is_some_and(RecordingPipe::has_been_opened);
+        if let Some(python) = self.label.python.filter(|_| !is_recording) {
+            return Some(python.no_tasks_note(self.has_ended()));
+        }
         let reason = match (is_recording, self.correlator.updated_until().is_some(), self.has_ended()) {
             (false, false, true) => {
                 "no recording: the app ended too early, does not call console_subscriber::init(), or ignores the \
