@@ -45,9 +45,10 @@ fn start(mode: &str, workers: usize) -> WaitingApp {
     let ready = |trace: &Trace| trace.output().lines().iter().find(|line| &*line.text == "ready").map(|line| line.at);
     // Loop time follows the feeds: once it is well past, they have reported everything before. On a busy machine a feed
     // may come later, so both must have been silent for as long.
-    let last_event = Cell::new((0, 0));
+    let last_event = Cell::new(((0, 0), 0));
     until(&mut app.session, "the app to be ready", |trace, _| {
-        let events = trace.probe_feed_counts().0 + trace.console_feed_counts().0;
+        // Of the recording, and of the console.
+        let events = (trace.probe_feed_counts().0, trace.awaits().iter().count());
         if events != last_event.get().0 {
             last_event.set((events, trace.now()));
         }
