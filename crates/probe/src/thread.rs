@@ -213,7 +213,7 @@ impl ThreadState {
 
     #[cold]
     fn new_writer(&self) -> Writer {
-        let (writer, reader) = ring::new_ring();
+        let (writer, reader) = ring::thread_ring();
         let (worker, runtime) = self.worker.get();
         let id = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
         let name = std::thread::current().name().unwrap_or_default().to_owned();
