@@ -173,7 +173,7 @@ async fn deadlock() {
 }
 
 /// Blocks the only worker until a line arrives on standard input. Meanwhile 20 tasks wait that the worker has spawned,
-/// and 7 that another thread has spawned.
+/// and 7 that another thread has spawned. Then `main` spawns 5, blocks likewise and ends.
 async fn queues() {
     let blocker = spawn("blocker", async {
         for _ in 0..20 {
@@ -186,6 +186,11 @@ async fn queues() {
         std::io::stdin().read_line(&mut String::new()).expect("a line");
     });
     blocker.await.expect("the task that blocks");
+    for _ in 0..5 {
+        tokio::spawn(async {});
+    }
+    println!("blocked again");
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
 }
 
 /// Works a little, forever.

@@ -6,7 +6,7 @@ use loopscope::feed::archive::{ArchiveHeader, ArchiveWriter, encode_beginning, r
 use loopscope::insight::Findings;
 use loopscope::report::{JsonReport, ReportInput, RunSource, write_text};
 use loopscope::session::Session;
-use loopscope::trace::{Event, Nanos, QueueSample, Trace, WorkerId};
+use loopscope::trace::{Event, Nanos, QueueSample, TaskKind, TaskOutcome, Trace, WorkerId};
 use loopscope_probe::record::RecordKind::{self, *};
 use serde_json::{Value, json};
 
@@ -74,9 +74,20 @@ fn check_queues(workers: &str, hooks: &str, local: u32) {
     assert_eq!(depths(&opened.trace), full);
 
     app.write_line("go on");
+    if workers == "0" {
+        // `main` blocks the worker until the end, so that these are never polled.
+        app.until("the queue at the end", |session| depths(session.trace())[1] == Some((5, local)));
+    }
+    app.write_line("end");
     app.run_to_end();
     let trace = app.session.trace();
-    assert_eq!(depths(trace), [Some((0, 7)), Some((0, local))], "all of them were polled");
+    assert_eq!(depths(trace), [Some((0, 7)), Some((0, local))], "the queues are empty or gone");
+    if workers == "0" {
+        let main = trace.tasks().iter().find(|task| task.meta.kind == TaskKind::BlockOn).expect("`main`");
+        assert_eq!((main.counts.polls, &main.outcome), (2, &Some(TaskOutcome::Completed)));
+        let note = app.session.status().connection.expect("a connection").note;
+        assert!(!note.contains("doubtful"), "{note}");
+    }
     let blocked_at = trace.tasks().iter().find(|task| task.name() == "blocker").expect("the task").lane.spawned_at();
     let before = [None, worker(0)].map(|queue| trace.queue_depth_at(queue, blocked_at).unwrap_or(0));
     assert_eq!(before, [0, 0], "at an earlier time");

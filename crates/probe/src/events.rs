@@ -268,10 +268,12 @@ pub(crate) fn close(span: u64, entry: Option<&LiveEntry>) {
     let slot = number_of(span);
     match kind_of(span) {
         TASK..=WORKER => {
+            with_thread(|thread| tasks::close(thread, span, entry.is_some_and(|entry| entry.has_hooks)));
+            // The records of the last exit and of the close stay together.
             if matches!(kind_of(span), BLOCK_ON | WORKER) {
                 queues::release(span);
             }
-            return with_thread(|thread| tasks::close(thread, span, entry.is_some_and(|entry| entry.has_hooks)));
+            return;
         }
         RESOURCE if is_recording() => write(RecordKind::ResourceDropped, slots::id(slot)),
         OPERATION if is_recording() => {
