@@ -17,6 +17,7 @@ use super::marks::push_mark;
 use super::meta_interner::MetaInterner;
 use super::output::OutputLog;
 use super::pause::Pauses;
+use super::queue_depths::QueueDepths;
 use super::resource::{ResourceKind, Resources};
 use super::stats::StatsSnapshot;
 use super::storage::{ALLOCATION_BYTES, StorageDelta};
@@ -49,6 +50,8 @@ pub(super) struct History {
     pub loop_lane: Lane,
     /// The workers of the runtime, by id.
     pub workers: Vec<Worker>,
+    /// Sampled depths of the queues of the runtime.
+    pub queue_depths: QueueDepths,
     /// The newest lines that the program printed.
     pub output: OutputLog,
     /// The newest pauses.
@@ -73,8 +76,9 @@ pub(super) struct EndedPoll {
     pub is_off_loop: bool,
 }
 
-impl Default for History {
-    fn default() -> Self {
+impl History {
+    /// Creates an empty history of a trace with this memory budget.
+    pub fn new(budget_bytes: usize) -> Self {
         Self {
             tasks: Tasks::default(),
             meta_interner: MetaInterner::default(),
@@ -84,6 +88,7 @@ impl Default for History {
             lock_owners: LockOwners::default(),
             loop_lane: Lane::new(0),
             workers: Vec::new(),
+            queue_depths: QueueDepths::new(budget_bytes),
             output: OutputLog::default(),
             pauses: Pauses::default(),
             gaps: VecDeque::new(),
@@ -91,9 +96,7 @@ impl Default for History {
             pack_scratch: Vec::new(),
         }
     }
-}
 
-impl History {
     /// Adds the next task. Returns the bytes of its row.
     pub fn add_task(&mut self, meta: TaskMeta, at: Nanos, step: u32) -> usize {
         let id = TaskId::from_index(self.tasks.len());

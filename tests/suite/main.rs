@@ -48,6 +48,7 @@ mod probed_apps;
 mod processor_waits;
 mod property;
 mod pty;
+mod queue_depths;
 mod readme;
 mod recording;
 mod report;

@@ -68,6 +68,7 @@ mod operations;
 mod peer_stream;
 mod problems;
 pub mod protocol;
+mod queues;
 pub mod record;
 mod recorder;
 mod recording_file;

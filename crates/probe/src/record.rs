@@ -1,7 +1,8 @@
 //! Records: one event in 16 bytes, as threads write it into their rings and as the protocol transports it.
 //!
 //! A record is two 64-bit words. The first holds the kind in its lowest 8 bits and the time in the other 56 bits, in
-//! ticks since the base of the stream. The second holds the subject: the id of a task, resource or operation.
+//! ticks since the base of the stream. The second holds the subject: the id of a task, resource or operation, or the number
+//! of a runtime.
 //!
 //! A record that needs more than one subject is followed by records of the kind [`RecordKind::Argument`], each with one
 //! more value. They are written as one unit.
@@ -130,6 +131,12 @@ record_kinds! {
     /// future was dropped instead; or it is held. Follows in place of [`Self::PollEnd`], but after
     /// [`Self::BlockingEnd`].
     PollSkipped = 31,
+    /// A sample of the depth of a worker's local queue, which differs from the last one. Subject: its runtime. Arguments:
+    /// the index of the worker, and the number of tasks in the queue.
+    LocalQueueDepth = 32,
+    /// A sample of the depth of a runtime's global queue, which differs from the last one. Subject: the runtime. Argument:
+    /// the number of tasks in the queue.
+    GlobalQueueDepth = 33,
 }
 
 impl Record {

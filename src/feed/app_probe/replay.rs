@@ -255,6 +255,7 @@ impl StreamReplay {
                 self.clock.resume(record.ticks);
                 self.is_paused = false;
             }
+            RecordKind::LocalQueueDepth | RecordKind::GlobalQueueDepth => self.sample_queue(&record, at, events),
             RecordKind::Argument => {}
         }
         if !was_doubtful && self.counts.doubtful > 0 {
