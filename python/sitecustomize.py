@@ -18,4 +18,18 @@ def _run_shadowed(folder):
     spec.loader.exec_module(module)
 
 
-_run_shadowed(os.path.dirname(os.path.abspath(__file__)))
+def _start():
+    folder = os.path.dirname(os.path.abspath(__file__))
+    try:
+        import loopscope
+
+        loopscope.install_when_asyncio_is_imported()
+    except Exception as error:
+        # The program must run as it does without loopscope.
+        sys.stderr.write("loopscope: asyncio is not observed: {!r}\n".format(error))
+    # The program's own path is as it was. Child processes inherit the variable.
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != folder]
+    _run_shadowed(folder)
+
+
+_start()

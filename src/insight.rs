@@ -37,5 +37,5 @@ pub use lint_runner::{LintRunner, run_lints};
 pub use lints::{LINTS, Lint};
 pub use outside_wake::OutsideWake;
 pub use resource_usage::{ResourceUsage, TaskSample, UsageLimits};
-pub use summary::{RunSummary, WorkerSummary, busiest_tasks, most_woken_tasks};
+pub use summary::{QueueSummary, RunSummary, WorkerSummary, busiest_tasks, most_woken_tasks};
 pub use thresholds::{Threshold, ThresholdUnit, Thresholds};

@@ -45,7 +45,8 @@ mod output;
 mod pack;
 mod pause;
 mod processor_waits;
-mod ready_queue;
+mod queue_depths;
+mod queue_history;
 mod recording_stats;
 mod reported_facts;
 mod resource;
@@ -81,6 +82,7 @@ pub use loop_counts::{LoopCounts, TaskStateCounts};
 pub use notices::{Notice, Notices, StackSample, UnretrievedException};
 pub use output::{ERROR_MARK, OUTPUT_LINES_MAX, OutputLine, OutputLog, panic_place};
 pub use pause::{Pause, PauseReason};
+pub use queue_depths::QueueSample;
 pub use recording_stats::{MalformedLine, RecordingStats};
 pub use reported_facts::ReportedFacts;
 pub use resource::{
@@ -129,7 +131,7 @@ impl Trace {
     /// Creates an empty trace with a memory budget of about `budget_bytes`.
     pub fn with_budget(budget_bytes: usize) -> Self {
         Self {
-            history: History::default(),
+            history: History::new(budget_bytes),
             retention: Retention::new(budget_bytes),
             loop_state: LoopState::default(),
             feed_check: FeedCheck::default(),
@@ -359,7 +361,8 @@ impl Trace {
 
     /// Returns the approximate memory use in bytes, with allocator overhead.
     pub fn retained_bytes(&self) -> usize {
-        self.retention.retained_bytes(&self.history) + self.loop_state.retained_bytes()
+        let queue_bytes = self.loop_state.retained_bytes() + self.history.queue_depths.retained_bytes();
+        self.retention.retained_bytes(&self.history) + queue_bytes
     }
 
     /// Returns the maximum number of tasks that were ready at once, from `from` (inclusive) to `to` (exclusive).

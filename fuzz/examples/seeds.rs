@@ -14,7 +14,7 @@ use loopscope::control::RunOutcome;
 use loopscope::feed::archive::{ArchiveHeader, ArchivedParam, ArchiveWriter, encode_beginning};
 use loopscope::internals::feed::{ConsoleDecoder, PollSource};
 use loopscope::feed::wire::ConsoleMessage;
-use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, RecordingStats, TaskId, Trace, WorkerId};
+use loopscope::trace::{MalformedLine, WakeSource, TaskOutcome, Event, QueueSample, RecordingStats, TaskId, Trace, WorkerId};
 use prost::Message as _;
 use prost_types::Timestamp;
 
@@ -82,6 +82,8 @@ fn workers() -> Vec<u8> {
         trace.apply(Event::PollEnd { task, at: at + 4 });
         trace.apply(Event::WorkerPark { worker, at: at + 5 });
         trace.apply(Event::Wake { task, at: at + 8, source: WakeSource::Driver });
+        let (at, depth) = (round as u64 * 10_000_000, round as u32 % 20);
+        trace.apply(Event::QueueDepth(QueueSample { worker: Some(worker).filter(|_| round % 3 > 0), at, depth }));
     }
     writer.write_new_chunks(&trace, &mut bytes).expect("writing to memory cannot fail");
     writer.flush(&mut bytes).expect("writing to memory cannot fail");

@@ -6,7 +6,8 @@
 //! ```
 //! A `HEADER` chunk describes the run, and each `SOURCE_FILE` holds a file that locations refer to. `DELTA` and
 //! `SEALED_BLOCKS` are pieces of the trace in order of time; they are never rewritten. The `TAIL` after them is
-//! everything that still changes; the next one overwrites it. A `FEED` chunk corrects the feed of the header.
+//! everything that still changes; the next one overwrites it. A `QUEUE_DEPTHS` chunk may follow it, as a part of it. A
+//! `FEED` chunk corrects the feed of the header.
 //!
 //! Each chunk has its own checksum, so a file that is truncated or damaged is good up to that point. Without its `TAIL`
 //! it lacks its newest end, a few seconds at most. The format version is 4. Version 3, which has no workers and no chains
@@ -65,6 +66,8 @@ const TAIL: u8 = 4;
 const SOURCE_FILE: u8 = 5;
 /// The feed, if it turned out to be another one than the header says. The last one counts.
 const FEED: u8 = 6;
+/// Sampled depths of the runtime's queues. It follows the tail.
+const QUEUE_DEPTHS: u8 = 7;
 
 /// Most source files, and their total size in bytes.
 const SOURCE_FILES_MAX: usize = 256;

@@ -1,6 +1,6 @@
 //! The probe: records every event of the embedded loop, exactly and in order, into a bounded ring.
 //!
-//! The loop thread packs frequent events into eight bytes (`packed_event`) and pushes them into a ring of its own
+//! The loop thread writes frequent events as records of `loopscope-probe` (`event_records`) into a ring of its own
 //! (`writer`). Other threads only wake tasks occasionally; they share a channel. The `reader` merges both into one
 //! sequence.
 //!
@@ -8,7 +8,7 @@
 //! every event does, because blocking takes no loop time. On the real clock a poll or wake that finds the ring full is
 //! dropped and counted, and the interval is marked as a gap.
 
-mod packed_event;
+mod event_records;
 mod parker;
 mod reader;
 mod site_cache;
@@ -23,18 +23,19 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
-use rtrb::RingBuffer;
+use loopscope_probe::record::{Record, TICKS_MAX};
+use loopscope_probe::ring::fixed_ring;
 use rustc_hash::FxHashMap;
 
 use crate::trace::{AwaitId, AwaitSite, Event, Nanos, Resource, ResourceId, ResourceKind, SiteId, TaskId, WakeSource};
-use packed_event::{EventUnpacker, PackContext, PackedKind};
+use event_records::RecordDecoder;
 use parker::ParkerPair;
 use site_cache::SiteCache;
 
-/// Capacity of the loop thread's ring, in packed events: 2 MiB, enough for 10 ms of a loop that only yields.
-const RING_EVENTS: usize = 1 << 18;
+/// Capacity of the loop thread's ring, in records: 2 MiB, enough for 5 ms of a loop that only yields.
+const RING_RECORDS: usize = 1 << 17;
 
-/// Capacity of the loop thread's side queue, in events that do not fit into eight bytes.
+/// Capacity of the loop thread's side queue, in events that have no records.
 const SIDE_EVENTS: usize = 1 << 12;
 
 /// Capacity of the channel that all other threads share, in events.
@@ -43,7 +44,7 @@ const THREAD_EVENTS: usize = 1 << 12;
 /// The writing side, used by the loop thread and the threads of its blocking pool.
 #[derive(Debug)]
 pub struct Probe {
-    /// Events of threads that have no ring of their own, with their loop times.
+    /// Events of threads that have no ring of their own, with their loop times as far as a record can express them.
     thread_events: Sender<(Nanos, Event)>,
     parkers: Arc<ParkerPair>,
     is_lossless: bool,
@@ -65,8 +66,8 @@ impl Probe {
     /// `is_lossless`: block instead of dropping when the ring is full (for clocks on which blocking takes no loop
     /// time). With `records_polls` false, polls, wakes and awaits are left to console-subscriber.
     pub fn new(is_lossless: bool, records_polls: bool) -> (Self, LoopWriter, ProbeReader) {
-        let (record_writer, records) = RingBuffer::new(RING_EVENTS);
-        let (side_events_writer, side_events) = RingBuffer::new(SIDE_EVENTS);
+        let (record_writer, records) = fixed_ring(RING_RECORDS);
+        let (side_events_sender, side_events) = bounded(SIDE_EVENTS);
         let (thread_events_sender, thread_events) = bounded(THREAD_EVENTS);
         let parkers = Arc::<ParkerPair>::default();
         let probe = Self {
@@ -84,11 +85,10 @@ impl Probe {
         };
         let writer = LoopWriter {
             records: record_writer,
-            side_events: side_events_writer,
+            side_events: side_events_sender,
             parkers: parkers.clone(),
             is_lossless,
             last_ns: 0,
-            context: PackContext::default(),
             site_cache: SiteCache::default(),
             gap: None,
         };
@@ -100,7 +100,7 @@ impl Probe {
                 side_events,
                 thread_events,
                 next_thread_event: None,
-                unpacker: EventUnpacker::default(),
+                decoder: RecordDecoder::default(),
                 parkers,
             },
         )
@@ -185,35 +185,25 @@ impl Probe {
     /// Emits the start of a poll. Optimised: this happens often.
     #[inline]
     pub fn poll_start(&self, at: Nanos, task: TaskId) {
-        self.write_task_event(at, task, |_| Some(PackedKind::PollStart), || Event::PollStart { task, at });
+        self.write_task_event(at, event_records::poll_start(at, task), || Event::PollStart { task, at });
     }
 
     /// Emits the end of a poll.
     #[inline]
     pub fn poll_end(&self, at: Nanos, task: TaskId) {
-        self.write_task_event(at, task, |_| Some(PackedKind::PollEnd), || Event::PollEnd { task, at });
+        self.write_task_event(at, event_records::poll_end(at, task), || Event::PollEnd { task, at });
     }
 
     /// Emits a wake.
     #[inline]
     pub fn wake(&self, at: Nanos, task: TaskId, source: WakeSource) {
-        self.write_task_event(
-            at,
-            task,
-            |polled| PackedKind::of_wake(source, polled),
-            || Event::Wake { task, at, source },
-        );
+        self.write_task_event(at, event_records::wake(at, task, source), || Event::Wake { task, at, source });
     }
 
+    /// Writes the record of a poll or wake; emits the event if it has none or this thread has no ring.
     #[inline]
-    fn write_task_event(
-        &self,
-        at: Nanos,
-        task: TaskId,
-        kind: impl FnOnce(Option<TaskId>) -> Option<PackedKind>,
-        event: impl FnOnce() -> Event,
-    ) {
-        if self.records_polls && !writer::write_task_event(at, task, kind) {
+    fn write_task_event(&self, at: Nanos, record: Option<Record>, event: impl FnOnce() -> Event) {
+        if self.records_polls && !record.is_some_and(writer::write_record) {
             self.emit(at, event());
         }
     }
@@ -245,7 +235,7 @@ impl Probe {
     #[inline(never)]
     fn emit_from_other_thread(&self, at: Nanos, event: Event) {
         self.thread_event_count.fetch_add(1, Ordering::AcqRel);
-        match self.thread_events.try_send((at, event)) {
+        match self.thread_events.try_send((at.min(TICKS_MAX), event)) {
             Ok(()) => self.emit_gap(at),
             Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full((at, event))) if self.is_lossless || is_structural(&event) => {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::trace::{Cycle, Nanos, Task, TaskId, TaskState, Trace, Worker, WorkerTotals};
+use crate::trace::{Cycle, Nanos, Task, TaskId, TaskState, Trace, Worker, WorkerId, WorkerTotals};
 
 /// How the loop spent its time: the sum over its workers where they are known. A poll or park in progress counts up to
 /// the end of the trace, so that a loop that was cut off during a long poll is not reported as idle.
@@ -24,6 +24,24 @@ pub struct RunSummary {
     pub available_ns: Nanos,
 }
 
+/// Sampled depths of a queue of the runtime, up to the end of the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSummary {
+    /// Number of tasks in it at the last sample.
+    pub depth: u32,
+    /// Maximum number of tasks in it at any sample.
+    pub max_depth: u32,
+}
+
+impl QueueSummary {
+    /// Summarizes the local queue of `worker`, or else the global queues of all runtimes together. `None` if it was not
+    /// sampled.
+    pub fn of(trace: &Trace, worker: Option<WorkerId>) -> Option<Self> {
+        let (depth, max_depth) = (trace.queue_depth_at(worker, Nanos::MAX)?, trace.max_queue_depth(worker)?);
+        Some(Self { depth, max_depth })
+    }
+}
+
 /// What one worker did, up to the end of the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerSummary {
@@ -37,6 +55,8 @@ pub struct WorkerSummary {
     pub parked_ns: u64,
     /// Number of polls.
     pub polls: u64,
+    /// Its local queue, if that was sampled.
+    pub queue: Option<QueueSummary>,
 }
 
 impl WorkerSummary {
@@ -44,11 +64,12 @@ impl WorkerSummary {
     pub fn all(trace: &Trace) -> Vec<Self> {
         if trace.workers().is_empty() && !trace.is_external() {
             let RunSummary { busy_ns, parked_ns, polls, .. } = RunSummary::of(trace);
-            return vec![Self { index: 0, name: "loop".to_owned(), busy_ns, parked_ns, polls }];
+            return vec![Self { index: 0, name: "loop".to_owned(), busy_ns, parked_ns, polls, queue: None }];
         }
         let summarize = |worker: &Worker| {
             let WorkerTotals { busy_ns, parked_ns, polls, .. } = worker.totals_at(trace.now());
-            Self { index: worker.id.index(), name: worker.name().into_owned(), busy_ns, parked_ns, polls }
+            let queue = QueueSummary::of(trace, Some(worker.id));
+            Self { index: worker.id.index(), name: worker.name().into_owned(), busy_ns, parked_ns, polls, queue }
         };
         trace.workers().iter().map(summarize).collect()
     }

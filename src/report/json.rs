@@ -3,6 +3,7 @@
 //! Fields may be added; changing or removing one needs a new schema number. Reports of the same virtual run are
 //! identical to the byte, except for `feeds.console.updates`: every list has a defined order, and no map is unordered.
 
+mod queues;
 mod resources;
 mod schema;
 
@@ -19,7 +20,7 @@ use resources::resources_json;
 
 use super::{ReportInput, wakes};
 use crate::control::{FeedChoice, RunOutcome};
-use crate::insight::{Finding, OutsideWake, RunSummary, WorkerSummary};
+use crate::insight::{Finding, OutsideWake, QueueSummary, RunSummary, WorkerSummary};
 use crate::sanitize::is_unsafe_char;
 use crate::trace::{
     Await, AwaitId, AwaitOutcome, AwaitSite, Fidelity, Lane, RecordingStats, ReportedFacts, Task, TaskCounts,
@@ -68,6 +69,7 @@ impl<'a> JsonReport<'a> {
                 turns: counts.turns,
                 longest_poll_ns: (trace.fidelity() == Fidelity::Exact).then_some(summary.longest_poll_ns),
                 many_threads_ns: trace.multi_threaded_since(),
+                global_queue: QueueSummary::of(trace, None).map(Into::into),
             },
             workers: WorkerSummary::all(trace).into_iter().map(|worker| worker_json(trace, worker)).collect(),
             output: output_json(trace),
@@ -123,8 +125,9 @@ impl<'a> JsonReport<'a> {
 }
 
 fn worker_json(trace: &Trace, worker: WorkerSummary) -> WorkerJson {
-    let WorkerSummary { index, name, busy_ns, parked_ns, polls } = worker;
-    WorkerJson { id: index, name, busy_ns: sum_if_exact(trace, trace.loop_lane(), busy_ns), parked_ns, polls }
+    let WorkerSummary { index, name, busy_ns, parked_ns, polls, queue } = worker;
+    let (busy_ns, queue) = (sum_if_exact(trace, trace.loop_lane(), busy_ns), queue.map(Into::into));
+    WorkerJson { id: index, name, busy_ns, parked_ns, polls, queue }
 }
 
 fn source_json<'a>(input: &ReportInput<'a>) -> SourceJson<'a> {

@@ -7,7 +7,7 @@ use super::json::{site_of, sum_if_exact};
 use super::table::{self, ColumnAlign};
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::insight::units::{human_ns, human_number, human_share, pluralize};
-use crate::insight::{self, RunSummary, WorkerSummary};
+use crate::insight::{self, QueueSummary, RunSummary, WorkerSummary};
 use crate::sanitize::{sanitize, sanitize_cow, shorten_middle};
 use crate::trace::{Fidelity, RecordingStats, Task, TaskId, TaskState, Trace, Worker};
 
@@ -110,13 +110,18 @@ fn write_workers(summary: &RunSummary, input: &ReportInput, out: &mut impl Write
     writeln!(out, "  {}", counted.map(|(count, noun)| pluralize(count, noun)).join(", "))?;
     writeln!(out, "\nworkers ({})", human_number(workers.len() as u64))?;
     let mut rows = vec![["id", "name", "busy", "", "parked", "", "polls"].map(str::to_owned).to_vec()];
+    let global = QueueSummary::of(input.trace, None);
+    let has_queues = global.is_some() || workers.iter().any(|worker| worker.queue.is_some());
+    if has_queues {
+        rows[0].extend(["queue", "max"].map(str::to_owned));
+    }
     let shown = if input.full { workers.len() } else { WORKERS_SHOWN };
     let elapsed = |index: usize| {
         let since = input.trace.workers().get(index).map_or(0, Worker::known_since);
         summary.elapsed_ns.saturating_sub(since)
     };
     rows.extend(workers.iter().take(shown).map(|worker| {
-        vec![
+        let mut row = vec![
             worker.index.to_string(),
             shorten_middle(&sanitize(&worker.name), NAME_COLUMNS),
             human_ns(worker.busy_ns),
@@ -124,11 +129,22 @@ fn write_workers(summary: &RunSummary, input: &ReportInput, out: &mut impl Write
             human_ns(worker.parked_ns),
             share(worker.parked_ns, elapsed(worker.index)),
             human_number(worker.polls),
-        ]
+        ];
+        if has_queues {
+            let depths = worker.queue.map(|queue| [queue.depth, queue.max_depth].map(|depth| depth.to_string()));
+            row.extend(depths.unwrap_or_else(|| ["?", "?"].map(str::to_owned)));
+        }
+        row
     }));
     let (left, right) = (ColumnAlign::Left, ColumnAlign::Right);
-    write_table(out, &[right, left, right, right, right, right, right], &rows)?;
-    write_more(out, workers.len().saturating_sub(shown), "worker")
+    write_table(out, &[right, left, right, right, right, right, right, right, right][..rows[0].len()], &rows)?;
+    write_more(out, workers.len().saturating_sub(shown), "worker")?;
+    if has_queues {
+        let text = |QueueSummary { depth, max_depth }| format!("global queue {depth} (max {max_depth}); ");
+        let global = global.map_or_else(String::new, text);
+        writeln!(out, "  {global}queue depths are samples, not exact")?;
+    }
+    Ok(())
 }
 
 /// Writes the lines that the program printed.

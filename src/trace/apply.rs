@@ -127,6 +127,7 @@ impl Trace {
                 self.start_turn(at);
             }
             Event::NewWorker { id, at, name } => self.add_worker(id, at, name),
+            Event::QueueDepth(sample) => self.record_queue_depth(sample),
             Event::WorkerPark { worker, at } => self.park_worker(worker, at),
             Event::WorkerUnpark { worker, at } => self.unpark_worker(worker, at),
             Event::Output { task, at, text } => {
@@ -259,7 +260,7 @@ impl Trace {
     /// Evicts until the trace fits its budget.
     #[inline]
     pub(super) fn evict_to_budget(&mut self) {
-        let loop_bytes = self.loop_state.retained_bytes();
+        let loop_bytes = self.loop_state.retained_bytes() + self.history.queue_depths.retained_bytes();
         if self.retention.is_over_budget(&self.history, loop_bytes) {
             self.retention.evict(&mut self.history, &self.feed_check, loop_bytes);
         }

@@ -6,6 +6,8 @@
 //! - `Trace::encode_blocks` has newly sealed blocks, packed as they are in memory.
 //! - `Trace::encode_ends` lists tasks and awaits that ended.
 //! - `Trace::encode_tail` has everything that still changes: unsealed history, task rows and totals.
+//! - `Trace::encode_queue_depths` has what was sampled of the runtime's queues. It stands beside the tail, because earlier
+//!   versions do not know it.
 //!
 //! All pieces in order, with the last tail, restore the same trace: see [`TraceLoader`]. Without a tail the newest end
 //! is missing. Nothing here does I/O.

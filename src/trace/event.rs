@@ -1,10 +1,10 @@
-//! The events that feeds produce and a [`Trace`](super::Trace) stores. [`Event`] is the only way into the trace.
+//! The only way into a [`Trace`](super::Trace). All times are loop time: nanoseconds since the run began, without pauses.
 
 use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
-use super::stats::{TaskHistograms, TaskStats};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::{await_site::AwaitSite, location::Location, pause::PauseReason, time::Nanos, wake_source::WakeSource};
+use super::{await_site::AwaitSite, location::Location, pause::PauseReason, queue_depths::QueueSample};
+use super::{time::Nanos, wake_source::WakeSource};
 
 /// One event. `at` is loop time: nanoseconds since the run began, without pauses. Those of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
@@ -261,6 +261,8 @@ pub enum Event {
         /// End of the park.
         at: Nanos,
     },
+    /// The depth of one of the runtime's queues was sampled.
+    QueueDepth(QueueSample),
     /// The program printed a line.
     Output {
         /// The task that printed it, if known.
@@ -359,7 +361,7 @@ pub enum Event {
         /// Time up to which the statistics count.
         at: Nanos,
         /// Statistics since the spawn.
-        stats: Box<TaskStats>,
+        stats: Box<super::stats::TaskStats>,
     },
     /// Marks the end of an update: statistics of every task that changed have been reported up to `at`.
     StatsComplete {
@@ -371,7 +373,7 @@ pub enum Event {
         /// The task.
         task: TaskId,
         /// Distributions since its spawn.
-        histograms: Box<TaskHistograms>,
+        histograms: Box<super::stats::TaskHistograms>,
     },
     /// Sets the spawn location of a task, where it becomes known only after the spawn.
     SpawnLocation {

@@ -18,6 +18,7 @@ use super::meta_interner::MetaInterner;
 use super::notices::Notices;
 use super::output::OutputLog;
 use super::pause::Pauses;
+use super::queue_depths::QueueDepths;
 use super::resource::{ResourceKind, Resources};
 use super::stats::StatsSnapshot;
 use super::storage::{ALLOCATION_BYTES, StorageDelta};
@@ -52,6 +53,8 @@ pub(super) struct History {
     pub workers: Vec<Worker>,
     /// Samples of the stack, and exceptions that nothing retrieved.
     pub notices: Notices,
+    /// Sampled depths of the queues of the runtime.
+    pub queue_depths: QueueDepths,
     /// The newest lines that the program printed.
     pub output: OutputLog,
     /// The newest pauses.
@@ -76,8 +79,9 @@ pub(super) struct EndedPoll {
     pub is_off_loop: bool,
 }
 
-impl Default for History {
-    fn default() -> Self {
+impl History {
+    /// Creates an empty history of a trace with this memory budget.
+    pub fn new(budget_bytes: usize) -> Self {
         Self {
             tasks: Tasks::default(),
             meta_interner: MetaInterner::default(),
@@ -88,6 +92,7 @@ impl Default for History {
             loop_lane: Lane::new(0),
             workers: Vec::new(),
             notices: Notices::default(),
+            queue_depths: QueueDepths::new(budget_bytes),
             output: OutputLog::default(),
             pauses: Pauses::default(),
             gaps: VecDeque::new(),
@@ -95,9 +100,7 @@ impl Default for History {
             pack_scratch: Vec::new(),
         }
     }
-}
 
-impl History {
     /// Adds the next task. Returns the bytes of its row.
     pub fn add_task(&mut self, meta: TaskMeta, at: Nanos, step: u32) -> usize {
         let id = TaskId::from_index(self.tasks.len());

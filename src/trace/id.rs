@@ -22,7 +22,7 @@ macro_rules! dense_id {
             }
 
             /// Returns the id that is displayed as `number`, or `None` for 0, which is never used.
-            pub(super) fn from_number(number: u32) -> Option<Self> {
+            pub fn from_number(number: u32) -> Option<Self> {
                 NonZeroU32::new(number).map(Self)
             }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell_cache::CellCache;
 use super::loop_counts::{LoopCounts, TaskStateCounts};
-use super::ready_queue::ReadyQueueHistory;
+use super::queue_history::QueueHistory;
 use super::task::{PhaseChange, TaskPhase};
 use super::task_meta::{TaskKind, TaskOutcome};
 use super::time::Nanos;
@@ -56,7 +56,7 @@ pub(super) struct LoopState {
     pub other_roles: PhaseCounts,
     held: HeldCounts,
     /// Length of the ready queue over time.
-    pub ready_queue: ReadyQueueHistory,
+    pub ready_queue: QueueHistory,
     /// Cached lane cells, and peaks of the ready queue.
     pub cell_cache: CellCache,
 }
@@ -71,7 +71,7 @@ impl Default for LoopState {
             running_off_loop: 0,
             other_roles: PhaseCounts::default(),
             held: HeldCounts::default(),
-            ready_queue: ReadyQueueHistory::default(),
+            ready_queue: QueueHistory::default(),
             cell_cache: CellCache::default(),
         }
     }

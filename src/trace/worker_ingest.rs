@@ -3,6 +3,7 @@
 use super::Trace;
 use super::block_owner::BlockOwner;
 use super::id::{TaskId, WorkerId};
+use super::queue_depths::QueueSample;
 use super::time::Nanos;
 use super::worker::{WORKERS_MAX, Worker};
 
@@ -25,6 +26,13 @@ impl Trace {
             return;
         };
         self.record_storage(BlockOwner::Worker(worker), delta);
+    }
+
+    /// Records a sample of the depth of a queue.
+    pub(super) fn record_queue_depth(&mut self, sample: QueueSample) {
+        self.loop_state.advance(sample.at);
+        self.history.queue_depths.record(sample);
+        self.evict_to_budget();
     }
 
     pub(super) fn park_worker(&mut self, id: WorkerId, at: Nanos) {

@@ -14,6 +14,7 @@ use super::theme::Role;
 use crate::app::task_names::{describe_waker_with_id, task_name_with_id};
 use crate::app::{Pane, data_notes, time};
 use crate::control::ControlLevel;
+use crate::insight::units::pluralize;
 use crate::trace::{AwaitId, Axis, Fidelity, Location, Nanos, StackFrame, Task, TaskKind, TaskOutcome, TaskState};
 
 /// Maximum number of nested awaits listed, the outermost first.
@@ -298,6 +299,7 @@ impl DetailsPane<'_> {
         };
         lines.push(self.entry("polls", &totals.polls.to_string()));
         lines.extend(self.worker_line(task));
+        lines.extend(self.queue_line(task));
         if self.at.is_none() {
             lines.push(self.entry("wakes", &wakes));
             self.push_wakers(lines, task);
@@ -334,6 +336,13 @@ impl DetailsPane<'_> {
             None => "worker unknown".to_owned(),
         };
         Some(self.entry("polled by", &text))
+    }
+
+    /// The sampled depth of the local queue of the worker that ran the last poll up to the viewed time.
+    fn queue_line(&self, task: &Task) -> Option<Line<'static>> {
+        let worker = task.worker_at(self.now())?;
+        let depth = self.scene.session.trace().queue_depth_at(Some(worker), self.now())?;
+        Some(self.entry("its queue", &format!("{} (sampled)", pluralize(depth.into(), "task"))))
     }
 
     /// Number of live wakers of the task, with a warning if nothing can wake it.

@@ -12,7 +12,7 @@ use crate::app::time;
 use crate::control::{ClockKind, ConnectionState, ConnectionStatus, ControlLevel, RunPhase, Speed};
 use crate::insight::Severity;
 use crate::insight::units::{human_number, pluralize};
-use crate::trace::{Axis, Fidelity, Gap, Trace};
+use crate::trace::{Axis, Fidelity, Gap, Nanos, Trace};
 
 /// One unit of text in the header, shown whole or not at all.
 type Segment = Vec<Span<'static>>;
@@ -168,7 +168,7 @@ fn counts(scene: SessionScene<'_>, width: u16) -> Vec<Segment> {
     let counts = trace.counts();
     let losses = losses(theme, trace);
     let numbers = format!("{}, {}", pluralize(counts.polls, "poll"), pluralize(counts.wakes, "wake"));
-    vec![
+    let mut segments = vec![
         tasks(scene, width, &losses),
         losses,
         vec![span(
@@ -185,7 +185,12 @@ fn counts(scene: SessionScene<'_>, width: u16) -> Vec<Segment> {
                 Fidelity::Sampled => "sampled",
             },
         )],
-    ]
+    ];
+    if let Some(depth) = trace.queue_depth_at(None, Nanos::MAX) {
+        let text = format!("global queue {} (sampled)", human_number(depth.into()));
+        segments.push(vec![span(theme, Role::Text, text)]);
+    }
+    segments
 }
 
 /// Utilisation of the loop, without its name.

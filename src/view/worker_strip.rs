@@ -18,6 +18,13 @@ use crate::trace::{Axis, LaneCell, Nanos, Trace, Worker, WorkerActivity, column_
 /// Explains the marks, and the share beside the names.
 const LEGEND: &str = "▁▄█ share polling  · parked  ╴ between polls  % polling in view";
 
+/// The same where queues are known, from the longest to the shortest.
+const LEGENDS_WITH_QUEUES: [&str; 3] = [
+    "▁▄█ share polling  · parked  ╴ between polls  % polling in view  queue: sampled every 10 ms",
+    "▁▄█ share polling  · parked  ╴ between polls  queue: sampled",
+    "queue: sampled",
+];
+
 /// Width of the utilisation, including the space before it.
 const SHARE_COLUMNS: u16 = 5;
 /// Minimum width of labels that include the utilisation.
@@ -39,8 +46,8 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
     let (theme, state) = (scene.theme, &scene.model.dashboard);
     let context = scene.column_context();
     let workers = context.trace.workers();
-    let title = format!("workers {}", human_number(workers.len() as u64));
-    put_rule(buffer, theme, area, &title, LEGEND, false);
+    let (title, legend) = rule_texts(context.trace, context.now, area.width);
+    put_rule(buffer, theme, area, &title, legend, false);
     let shown = worker_rows(area, context.trace).height;
     let (labels, lanes) = (areas.labels(rows), Rect { height: shown, ..areas.lanes(rows) });
     // Without time on the axis, the utilisation is that up to now.
@@ -67,6 +74,24 @@ pub fn render(buffer: &mut Buffer, scene: SessionScene<'_>, area: Rect, areas: &
     }
 }
 
+/// Returns title and legend of the rule. The title has the depth of the global queue at `now` unless it is 0 or unknown.
+fn rule_texts(trace: &Trace, now: Nanos, width: u16) -> (String, &'static str) {
+    let mut title = format!("workers {}", human_number(trace.workers().len() as u64));
+    let global = trace.queue_depth_at(None, now);
+    if let Some(depth) = global.filter(|depth| *depth > 0) {
+        title.push_str(&format!(", global queue {}", human_number(depth.into())));
+    }
+    let has_queues = global.is_some() || trace.workers().iter().any(|worker| queue_depth(trace, worker, now).is_some());
+    let fits = |legend: &&&str| text::width(&title) + text::width(legend) + 8 <= width.into();
+    let legend = if has_queues { LEGENDS_WITH_QUEUES.iter().find(fits).copied().unwrap_or_default() } else { LEGEND };
+    (title, legend)
+}
+
+/// Returns the depth of the local queue of a worker at `now`, as it was sampled last.
+fn queue_depth(trace: &Trace, worker: &Worker, now: Nanos) -> Option<u32> {
+    trace.queue_depth_at(Some(worker.id), now)
+}
+
 /// Draws what a worker does at the viewed time, and its utilisation in the visible `range`.
 fn render_label(
     buffer: &mut Buffer,
@@ -87,12 +112,15 @@ fn render_label(
     let is_selected = is_polling
         && matches!(activity, Some(WorkerActivity::Polling(task)) if scene.model.dashboard.selected == Some(task));
     let has_share = area.width >= SHARE_FROM_COLUMNS;
+    let queue = queue_depth(context.trace, worker, context.now).filter(|depth| *depth > 0);
+    let queue = queue.map_or_else(String::new, |depth| format!(" queue {}", human_number(depth.into())));
+    let queue_columns = if has_share { u16::try_from(text::width(&queue)).unwrap_or(0) } else { 0 };
     let share_columns = if has_share { SHARE_COLUMNS } else { 0 };
     let number = worker.id.index().to_string();
     let left = usize::from(area.width.saturating_sub(3 + share_columns));
     put_text(buffer, area, (3, row), &text::truncate(&number, left), theme.style(Role::Text));
     let at = 4 + u16::try_from(number.len().max(2)).unwrap_or(u16::MAX - 4);
-    let width = usize::from(area.width.saturating_sub(at + share_columns));
+    let width = usize::from(area.width.saturating_sub(at + queue_columns + share_columns));
     let role_of_text = if is_polling { Role::Text } else { Role::Dim };
     put_text(buffer, area, (at, row), &text::truncate_middle(&what, width), theme.style(role_of_text));
     put_mark(buffer, area, (1, row), mark, theme.style(role));
@@ -102,6 +130,8 @@ fn render_label(
     if has_share {
         let share = busy_percent(worker, range).map_or_else(|| "?".to_owned(), |percent| format!("{percent}%"));
         put_text(buffer, area, (area.width - SHARE_COLUMNS, row), &format!("{share:>4}"), theme.style(Role::Text));
+        let at = area.width.saturating_sub(SHARE_COLUMNS + queue_columns);
+        put_text(buffer, area, (at, row), &queue, theme.style(Role::Scheduled));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A program with the probe, for the suite to observe. It counts what it does and prints the counts.
 //!
-//! Usage: `probed load|deadlock|serve WORKERS hooks|spans`, where 0 workers are a current-thread runtime.
+//! Usage: `probed load|deadlock|queues|serve WORKERS hooks|spans`, where 0 workers are a current-thread runtime.
 
 use std::future::{Future, poll_fn};
 use std::io::Write;
@@ -172,6 +172,27 @@ async fn deadlock() {
     std::future::pending::<()>().await;
 }
 
+/// Blocks the only worker until a line arrives on standard input. Meanwhile 20 tasks wait that the worker has spawned,
+/// and 7 that another thread has spawned. Then `main` spawns 5, blocks likewise and ends.
+async fn queues() {
+    let blocker = spawn("blocker", async {
+        for _ in 0..20 {
+            tokio::spawn(async {});
+        }
+        let handle = tokio::runtime::Handle::current();
+        let outside = std::thread::spawn(move || (0..7).for_each(|_| drop(handle.spawn(async {}))));
+        outside.join().expect("a thread that spawns");
+        println!("blocked");
+        std::io::stdin().read_line(&mut String::new()).expect("a line");
+    });
+    blocker.await.expect("the task that blocks");
+    for _ in 0..5 {
+        tokio::spawn(async {});
+    }
+    println!("blocked again");
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
+}
+
 /// Works a little, forever.
 async fn serve() {
     for number in 0..10 {
@@ -211,6 +232,7 @@ fn main() {
     match scenario.as_str() {
         "load" => runtime.block_on(load()),
         "deadlock" => runtime.block_on(deadlock()),
+        "queues" => runtime.block_on(queues()),
         "serve" => runtime.block_on(serve()),
         other => panic!("unknown scenario `{other}`"),
     }

@@ -155,6 +155,7 @@ pub fn query_everything(trace: &Trace) {
             trace.worker_window(worker.id, end / 3, end, 40, trace.now());
             worker.totals_at(end);
             worker.activity_at(end);
+            trace.queue_depth_at(Some(worker.id), end);
         }
     }
     trace.max_ready(0, u64::MAX);

@@ -121,7 +121,7 @@ fn generations(count: usize, has_ended: Arc<AtomicBool>) -> LoopProgram {
                     loop_handle.spawn(spec(&format!("task-{generation}-{number}")), async move {
                         sleep(&inner, 1).await;
                         // Many events for the probe and few for the console.
-                        for _ in 0..100 {
+                        for _ in 0..50 {
                             tokio::task::yield_now().await;
                         }
                         Ok(())

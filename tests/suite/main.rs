@@ -51,6 +51,7 @@ mod processor_waits;
 mod property;
 mod pty;
 mod python_exec;
+mod queue_depths;
 mod readme;
 mod recording;
 mod report;

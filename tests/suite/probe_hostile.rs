@@ -64,7 +64,7 @@ fn floods_of_messages_are_bounded() {
     let site = |number: u64| {
         Definition::Site(Site { id: number, kind: "task".to_owned(), name: text(number), ..Site::default() })
     };
-    let floods: [(&str, Box<Flood>); 6] = [
+    let floods: [(&str, Box<Flood>); 7] = [
         ("replies", Box::new(move |stream, number| stream.json(FrameKind::Reply, &reply(number)))),
         ("threads", Box::new(move |stream, number| stream.json(FrameKind::Definition, &thread(number)))),
         ("sites", Box::new(move |stream, number| stream.json(FrameKind::Definition, &site(number)))),
@@ -80,6 +80,15 @@ fn floods_of_messages_are_bounded() {
             Box::new(|stream, number| {
                 let line = Output { ticks: number, task: number, is_error: true, text: text(number) };
                 stream.json(FrameKind::Output, &line)
+            }),
+        ),
+        (
+            "queues",
+            Box::new(|stream, number| {
+                let index = number.wrapping_mul(7);
+                let local = (RecordKind::LocalQueueDepth, number << 20, number % 9, &[index, number << 30][..]);
+                let global = (RecordKind::GlobalQueueDepth, number << 20, index, &[u64::MAX][..]);
+                stream.records(1, &[local, global]).round(number << 20)
             }),
         ),
         (
@@ -135,6 +144,8 @@ fn impossible_records_are_survived() {
         BlockingStart,
         BlockingEnd,
         Dropped,
+        LocalQueueDepth,
+        GlobalQueueDepth,
     ];
     let mut stream = ProbeStreamBuilder::default().thread(1, Some(u32::MAX)).thread(2, None);
     for (number, kind) in kinds.iter().cycle().take(kinds.len() * extremes.len() * 2).enumerate() {

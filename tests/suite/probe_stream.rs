@@ -186,6 +186,7 @@ pub fn seed() -> ProbeStreamBuilder {
         .records(1, &[(TaskClosed, 493, 2, NONE), (ResourceDropped, 494, 100, NONE), (PollStart, 495, 1, NONE)])
         .records(1, &[(PollSkipped, 496, 1, NONE), (TaskEnded, 497, 1, &[1]), (PollStart, 498, 4, NONE)])
         .records(1, &[(PollPanicked, 499, 4, NONE)])
+        .records(2, &[(LocalQueueDepth, 500, 1, &[0, 19]), (GlobalQueueDepth, 500, 1, &[7])])
         .round(500)
         .python_site(5, ("timer", "sleep"), &[("main", 3), ("nap", 7)])
         .define(&Definition::TaskError { task: 5, text: "ValueError: no".to_owned() })

@@ -25,20 +25,21 @@ use crate::pty::PtyTerminal;
 const MEMORY_BYTES: usize = 256 << 20;
 
 /// A program that connects to a session of the test. It is killed on drop.
-struct ConnectedApp {
+pub struct ConnectedApp {
     child: KilledChild,
-    session: ProbeSession,
+    pub session: ProbeSession,
     _folder: TempFolder,
 }
 
 impl ConnectedApp {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         let folder = TempFolder::new(&format!("probed-{}", arguments.join("-")));
         let socket = folder.path_of("socket");
         let listener = UnixListener::bind(&socket).expect("a socket");
         let child = Command::new(example_path("probed"))
             .args(arguments)
             .env("LOOPSCOPE_PROBE_SOCKET", &socket)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -48,7 +49,12 @@ impl ConnectedApp {
         Self { child: KilledChild(child), session, _folder: folder }
     }
 
-    fn until(&mut self, what: &str, mut condition: impl FnMut(&ProbeSession) -> bool) {
+    /// Writes a line to its standard input.
+    pub fn write_line(&mut self, line: &str) {
+        writeln!(self.child.0.stdin.as_mut().expect("stdin is piped"), "{line}").expect("the app reads");
+    }
+
+    pub fn until(&mut self, what: &str, mut condition: impl FnMut(&ProbeSession) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(&self.session) {
             let now = Instant::now();
@@ -60,7 +66,7 @@ impl ConnectedApp {
     }
 
     /// Waits for the end of the app. Returns the lines that it printed.
-    fn run_to_end(&mut self) -> Vec<String> {
+    pub fn run_to_end(&mut self) -> Vec<String> {
         let output = BufReader::new(self.child.0.stdout.take().expect("stdout is piped"));
         let lines = std::thread::spawn(move || output.lines().map_while(Result::ok).collect());
         self.until("its end", |session| session.status().phase == RunPhase::Ended);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::process::Command as Process;
+use std::time::{Duration, Instant};
 
 use loopscope::control::{FeedChoice, RunOutcome, SourceKind};
 use loopscope::insight::{Thresholds, run_lints};
@@ -14,7 +15,7 @@ use loopscope::trace::{Await, Task, TaskOutcome, TaskState, Trace};
 use serde_json::{Value, json};
 
 use crate::attach::until;
-use crate::example_app::{TempFolder, example_path};
+use crate::example_app::{PATIENCE, TempFolder, example_path};
 use crate::report_docs::schema_errors;
 
 const MEMORY_BYTES: usize = 256 << 20;
@@ -45,9 +46,10 @@ fn start(mode: &str, workers: usize) -> WaitingApp {
     let ready = |trace: &Trace| trace.output().lines().iter().find(|line| &*line.text == "ready").map(|line| line.at);
     // Loop time follows the feeds: once it is well past, they have reported everything before. On a busy machine a feed
     // may come later, so both must have been silent for as long.
-    let last_event = Cell::new((0, 0));
+    let last_event = Cell::new(((0, 0), 0));
     until(&mut app.session, "the app to be ready", |trace, _| {
-        let events = trace.probe_feed_counts().0 + trace.console_feed_counts().0;
+        // Of the recording, and of the console.
+        let events = (trace.probe_feed_counts().0, trace.awaits().iter().count());
         if events != last_event.get().0 {
             last_event.set((events, trace.now()));
         }
@@ -63,6 +65,17 @@ impl WaitingApp {
 
     fn task(&self, name: &str) -> &Task {
         self.trace().tasks().iter().find(|task| task.name() == name).unwrap_or_else(|| panic!("no task {name}"))
+    }
+
+    /// Waits until a task waits on `source`. On a busy machine the console tells what it waits on later.
+    fn wait_until_on(&mut self, name: &str, source: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.waits_on(name) != Some(source) {
+            assert!(Instant::now() < deadline, "{name} waits on {:?}, not on {source}", self.waits_on(name));
+            if !self.session.pump(Duration::from_millis(5)) {
+                self.session.wait(Duration::from_millis(5));
+            }
+        }
     }
 
     /// Returns what a task waits on.
@@ -246,13 +259,13 @@ fn blocking_lock_is_an_await_of_its_closure() {
 #[test]
 fn lock_comes_before_its_timeout() {
     for workers in WORKERS {
-        let app = start("timeout-lock", workers);
-        assert_eq!(app.waits_on("patient"), Some("Mutex::lock"), "{workers} workers");
+        let mut app = start("timeout-lock", workers);
+        app.wait_until_on("patient", "Mutex::lock");
         let open = app.open_awaits("patient");
         let is_unknown = app.trace().unknown_counts().awaits > 0;
         assert!(open == ["Mutex::lock", "sleep"] || is_unknown || open == ["Mutex::lock"], "{workers}: {open:?}");
-        let app = start("join", workers);
-        assert_eq!(app.waits_on("joiner"), Some("Semaphore::acquire"), "{workers} workers");
+        let mut app = start("join", workers);
+        app.wait_until_on("joiner", "Semaphore::acquire");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use loopscope::control::RunPhase;
 use loopscope::internals::app::{Action, Motion, MouseInput, MouseKind};
-use loopscope::trace::{Event, TaskKind, TaskMeta};
+use loopscope::trace::{Event, QueueSample, TaskKind, TaskMeta, WorkerId};
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
@@ -106,6 +106,52 @@ fn table_and_details_name_the_worker() {
         let details = text(&screen(Some(&session), &ANSI, (200, 60), &[Action::Move(Motion::Last)]));
         assert!(details.contains(&format!("polled by  {expected}")), "{details}");
     }
+}
+
+/// A session with four workers whose queues are sampled from 10 ms on: 3 tasks in the global queue at 100 ms and 41 from
+/// 300 ms on, and 19 in that of worker 1 from 250 ms on.
+fn sampled_queues() -> FakeSession {
+    let mut session = workers(4);
+    let mut sample = |worker: Option<usize>, at: u64, depth: u32| {
+        let worker = worker.map(WorkerId::from_index);
+        session.trace.apply(Event::QueueDepth(QueueSample { worker, at, depth }));
+    };
+    (0..4).for_each(|worker| sample(Some(worker), 10 * MS, 0));
+    for (worker, at, depth) in [(None, 10, 0), (None, 100, 3), (None, 110, 0), (Some(1), 250, 19), (None, 300, 41)] {
+        sample(worker, at * MS, depth);
+    }
+    session
+}
+
+#[test]
+fn sampled_queues_at_every_size() {
+    let session = sampled_queues();
+    for (width, height) in [(80, 24), (120, 40)] {
+        let buffer = screen(Some(&session), &ANSI, (width, height), &[]);
+        assert_snapshot(&format!("worker-queues-{width}x{height}"), &buffer);
+        let (shown, rows) = (text(&buffer), strip(&buffer));
+        assert!(rows[1].contains("busy") && rows[1].contains(" queue 19 76%"), "{rows:?}");
+        assert!(!rows[0].contains("queue"), "nothing waits: {rows:?}");
+        let rule = shown.lines().find(|line| line.contains("─ workers ")).expect("the rule");
+        assert!(rule.contains("workers 4, global queue 41") && rule.contains("queue: sampled"), "{rule}");
+    }
+    for width in [24, 30, 40, 60, 72, 101] {
+        screen(Some(&session), &ANSI, (width, 24), &[]);
+    }
+}
+
+#[test]
+fn queue_depths_follow_the_time_cursor() {
+    let session = sampled_queues();
+    let at = |at: u64| text(&screen(Some(&session), &ANSI, (120, 40), &[Action::GoTo(at)]));
+    let rule = |shown: &str| shown.lines().find(|line| line.contains("─ workers ")).expect("the rule").to_owned();
+    let (start, earlier, later) = (at(5 * MS), at(105 * MS), at(260 * MS));
+    assert!(!rule(&start).contains("queue"), "not sampled yet: {start}");
+    assert!(rule(&earlier).contains("global queue 3") && !earlier.contains("queue 19"), "{earlier}");
+    assert!(!rule(&later).contains("global") && later.contains("queue 19"), "{later}");
+    let details = text(&screen(Some(&session), &ANSI, (200, 60), &[]));
+    assert!(details.contains("its queue  19 tasks (sampled)"), "{details}");
+    assert!(details.contains("global queue 41 (sampled)"), "the header has room: {details}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::record::RECORD_BYTES;
 use crate::ring::Reader;
 use crate::sites::KnownSites;
 use crate::snapshot::LiveRecords;
-use crate::{clock, events, gate, recorder};
+use crate::{clock, events, gate, queues, recorder};
 
 /// Records in one frame.
 const FRAME_RECORDS_MAX: usize = (FRAME_BYTES_MAX - 16) / RECORD_BYTES;
@@ -159,6 +159,7 @@ impl Collector {
     pub(crate) fn begin_peer(&mut self) {
         self.live = LiveRecords::gather();
         self.sites = KnownSites::default();
+        queues::forget_samples();
         self.threads.iter_mut().for_each(|entry| entry.is_defined = false);
     }
 
@@ -183,6 +184,7 @@ impl Collector {
 
     /// Passes on what all threads have recorded. Returns whether there was anything.
     pub(crate) fn round(&mut self, is_due: bool, sink: Sink<'_>) -> std::io::Result<bool> {
+        queues::sample();
         let (ticks, monotonic_ns) = (clock::ticks(), clock::monotonic_ns());
         let mut names = Vec::new();
         let mut has_any = false;

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::gate;
 use crate::live::{self, LiveEntry};
 use crate::operations;
+use crate::queues;
 use crate::record::{Record, RecordKind};
 use crate::sites;
 use crate::slots::{self, SlotEntry, slot_flags};
@@ -169,6 +170,9 @@ fn new_task(fields: &SpanFields) -> u64 {
         with_thread(|thread| thread.write([Record::new(RecordKind::Spawn, ticks, task), Record::argument(site)]));
     }
     live::insert(span, LiveEntry { references: 1, ticks, site, name, has_hooks: false, has_span: true });
+    if kind == WORKER {
+        queues::keep_for_worker(span);
+    }
     span
 }
 
@@ -224,7 +228,11 @@ pub(crate) fn write(kind: RecordKind, subject: u64) {
 #[inline]
 pub(crate) fn enter(span: u64) {
     match kind_of(span) {
-        TASK | BLOCK_ON => with_thread(|thread| tasks::enter(thread, span)),
+        TASK => with_thread(|thread| tasks::enter(thread, span)),
+        BLOCK_ON => with_thread(|thread| {
+            queues::keep_for_block_on(thread, span);
+            tasks::enter(thread, span);
+        }),
         BLOCKING => with_thread(|thread| tasks::enter_blocking(thread, span)),
         RESOURCE | OPERATION => with_thread(|thread| thread.enter(span, 0)),
         OPERATION_POLL => with_thread(|thread| {
@@ -250,6 +258,7 @@ pub(crate) fn exit(span: u64) {
                 operations::write_poll_of_slot(thread, number_of(span), entered.start_ticks, is_ready);
             }
         }),
+        WORKER => queues::release(span),
         _ => {}
     }
 }
@@ -259,7 +268,12 @@ pub(crate) fn close(span: u64, entry: Option<&LiveEntry>) {
     let slot = number_of(span);
     match kind_of(span) {
         TASK..=WORKER => {
-            return with_thread(|thread| tasks::close(thread, span, entry.is_some_and(|entry| entry.has_hooks)));
+            with_thread(|thread| tasks::close(thread, span, entry.is_some_and(|entry| entry.has_hooks)));
+            // The records of the last exit and of the close stay together.
+            if matches!(kind_of(span), BLOCK_ON | WORKER) {
+                queues::release(span);
+            }
+            return;
         }
         RESOURCE if is_recording() => write(RecordKind::ResourceDropped, slots::id(slot)),
         OPERATION if is_recording() => {

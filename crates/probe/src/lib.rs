@@ -68,11 +68,14 @@ mod operations;
 mod peer_stream;
 mod problems;
 pub mod protocol;
+mod queues;
 pub mod record;
 mod recorder;
 mod recording_file;
 mod references;
-mod ring;
+// Shared with the lab of loopscope. Not part of the stable interface.
+#[doc(hidden)]
+pub mod ring;
 mod setup;
 mod signal_dump;
 mod sites;

@@ -1,7 +1,8 @@
 //! Records: one event in 16 bytes, as threads write it into their rings and as the protocol transports it.
 //!
 //! A record is two 64-bit words. The first holds the kind in its lowest 8 bits and the time in the other 56 bits, in
-//! ticks since the base of the stream. The second holds the subject: the id of a task, resource or operation.
+//! ticks since the base of the stream. The second holds the subject: the id of a task, resource or operation, or the number
+//! of a runtime.
 //!
 //! A record that needs more than one subject is followed by records of the kind [`RecordKind::Argument`], each with one
 //! more value. They are written as one unit.
@@ -19,6 +20,10 @@ const KIND_BITS: u32 = 8;
 
 /// Latest time that a record can hold, in ticks: 278 days at 3 GHz.
 pub const TICKS_MAX: u64 = u64::MAX >> KIND_BITS;
+
+/// Least number of the kinds for private use, up to 255. The protocol does not use them, and no stream contains them. The
+/// lab of loopscope has some in its own ring.
+pub const PRIVATE_KIND_MIN: u8 = 192;
 
 /// Size of a record in bytes.
 pub const RECORD_BYTES: usize = 16;
@@ -126,6 +131,12 @@ record_kinds! {
     /// future was dropped instead; or it is held. Follows in place of [`Self::PollEnd`], but after
     /// [`Self::BlockingEnd`].
     PollSkipped = 31,
+    /// A sample of the depth of a worker's local queue, which differs from the last one. Subject: its runtime. Arguments:
+    /// the index of the worker, and the number of tasks in the queue.
+    LocalQueueDepth = 32,
+    /// A sample of the depth of a runtime's global queue, which differs from the last one. Subject: the runtime. Argument:
+    /// the number of tasks in the queue.
+    GlobalQueueDepth = 33,
     /// The task was woken by what the arguments name, whatever this thread does. Arguments: 0 a timer or I/O of the loop's
     /// driver, 1 another thread, 2 a task, 3 unknown; and the id of the task that woke it, or 0.
     WokenBy = 40,
@@ -150,8 +161,7 @@ impl Record {
     /// Creates a record. Times past [`TICKS_MAX`] are cut to it.
     #[inline]
     pub fn new(kind: RecordKind, ticks: u64, subject: u64) -> Self {
-        let ticks = if ticks > TICKS_MAX { TICKS_MAX } else { ticks };
-        Self { head: ticks << KIND_BITS | kind as u64, subject }
+        Self::private(kind as u8, ticks, subject)
     }
 
     /// Creates an argument of the record before it.
@@ -163,7 +173,13 @@ impl Record {
     /// Returns the kind; `None` if it is unknown, such as one of a later version.
     #[inline]
     pub fn kind(self) -> Option<RecordKind> {
-        RecordKind::from_number(self.head as u8)
+        RecordKind::from_number(self.kind_number())
+    }
+
+    /// Returns the number of the kind.
+    #[inline]
+    pub fn kind_number(self) -> u8 {
+        self.head as u8
     }
 
     /// Returns the time in ticks since the base of the stream.
@@ -176,6 +192,18 @@ impl Record {
     #[inline]
     pub fn subject(self) -> u64 {
         self.subject
+    }
+
+    /// Creates a record of a kind for private use, from [`PRIVATE_KIND_MIN`]. Times past [`TICKS_MAX`] are cut to it.
+    #[inline]
+    pub fn private(kind: u8, ticks: u64, subject: u64) -> Self {
+        Self { head: ticks.min(TICKS_MAX) << KIND_BITS | u64::from(kind), subject }
+    }
+
+    /// Returns the record with these words.
+    #[inline]
+    pub(crate) fn from_words(head: u64, subject: u64) -> Self {
+        Self { head, subject }
     }
 
     /// Returns both words.
@@ -209,6 +237,14 @@ mod tests {
             let read = Record::from_bytes(record.to_bytes());
             assert_eq!((read.kind(), read.ticks(), read.subject()), (Some(kind), TICKS_MAX, u64::MAX));
         }
+    }
+
+    #[test]
+    fn private_kinds_are_unknown() {
+        assert!(RecordKind::ALL.iter().all(|&kind| (kind as u8) < PRIVATE_KIND_MIN));
+        let record = Record::private(PRIVATE_KIND_MIN, 5, 7);
+        assert_eq!((record.kind(), record.kind_number()), (None, PRIVATE_KIND_MIN));
+        assert_eq!((record.ticks(), record.subject()), (5, 7));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::problems::print_problem;
 use crate::protocol::{Definition, FILE_MAGIC, FrameKind, Thread, write_frame};
 use crate::sites::KnownSites;
 use crate::snapshot::LiveRecords;
-use crate::{connection, hello, recording_file};
+use crate::{connection, hello, queues, recording_file};
 
 /// Segments in the kept time and in the kept bytes.
 const SEGMENTS: u32 = 4;
@@ -122,6 +122,8 @@ impl NextSegment {
         let mut snapshot = Vec::new();
         self.live.write(&mut snapshot);
         recorder.segments.push_back(Segment { start: Instant::now(), snapshot, rounds: Vec::new() });
+        // The segment may become the oldest one.
+        queues::forget_samples();
         recorder.remove_old();
     }
 }

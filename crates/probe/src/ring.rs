@@ -1,7 +1,8 @@
-//! A ring of records with one writer and one reader, and without a lock.
+//! A ring of records with one writer and one reader, and without a lock. The writer publishes all records of an event at
+//! once.
 //!
-//! A ring that is full is continued in a ring of four times its size, up to a limit: threads with few events need
-//! little memory. The writer publishes all records of an event at once.
+//! The ring of a thread grows: when it is full, it is continued in a ring of four times its size, up to a limit. Threads
+//! with few events need little memory. The lab of loopscope uses a ring of a fixed size.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -29,8 +30,10 @@ const LOOK_INTERVAL: usize = 1 << 10;
 static TOTAL_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Records of one thread.
-pub(crate) struct Ring {
+struct Ring {
     slots: Box<[[AtomicU64; 2]]>,
+    /// Records of the largest ring that may continue this one.
+    records_max: usize,
     written: AtomicUsize,
     read: AtomicUsize,
     /// A ring that can continue this one, made by the reader because that takes time.
@@ -44,21 +47,31 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    fn new(records: usize) -> Arc<Self> {
+    /// Creates a ring. The number of records is a power of two.
+    fn new(records: usize, records_max: usize) -> Arc<Self> {
         let slots: Box<[_]> = (0..records).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
         TOTAL_BYTES.fetch_add(size_of_val(&*slots), Ordering::Relaxed);
         let (written, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (prepared, next, last_gap) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Arc::new(Self { slots, written, read, prepared, next, last_gap, is_closed: AtomicBool::new(false) })
+        Arc::new(Self {
+            slots,
+            records_max,
+            written,
+            read,
+            prepared,
+            next,
+            last_gap,
+            is_closed: AtomicBool::new(false),
+        })
     }
 
     /// Creates a ring that can continue this one, if the limits permit.
     fn larger(&self) -> Option<Arc<Self>> {
         let records = self.slots.len() * 4;
         let bytes = records * size_of::<[AtomicU64; 2]>();
-        let is_permitted = records <= RECORDS_MAX
+        let is_permitted = records <= self.records_max
             && TOTAL_BYTES.load(Ordering::Relaxed) + bytes <= TOTAL_BYTES_MAX.load(Ordering::Relaxed);
-        is_permitted.then(|| Self::new(records))
+        is_permitted.then(|| Self::new(records, self.records_max))
     }
 
     fn mask(&self) -> usize {
@@ -72,15 +85,30 @@ impl Drop for Ring {
     }
 }
 
-/// Creates a ring: the end for the thread, and the end for the collector.
-pub(crate) fn new_ring() -> (Writer, Reader) {
-    let ring = Ring::new(FIRST_RECORDS);
-    let reader = Reader { ring: ring.clone() };
-    (Writer { ring, written: 0, read: 0, look_at: LOOK_INTERVAL, dropped: None }, reader)
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ring").field("records", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+/// Creates the ring of a thread: the end for the thread, and the end for the collector.
+pub(crate) fn thread_ring() -> (Writer, Reader) {
+    ends_of(Ring::new(FIRST_RECORDS, RECORDS_MAX))
+}
+
+/// Creates a ring that holds at least this many records and does not grow.
+pub fn fixed_ring(records: usize) -> (Writer, Reader) {
+    let records = records.next_power_of_two();
+    ends_of(Ring::new(records, records))
+}
+
+fn ends_of(ring: Arc<Ring>) -> (Writer, Reader) {
+    let (reader, limit) = (Reader { ring: ring.clone() }, ring.slots.len());
+    (Writer { ring, written: 0, limit, look_at: LOOK_INTERVAL, dropped: None }, reader)
 }
 
 /// Records that did not fit.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct DroppedRecords {
     records: u64,
     first_ticks: u64,
@@ -94,25 +122,37 @@ impl DroppedRecords {
 }
 
 /// Writing end.
-pub(crate) struct Writer {
+#[derive(Debug)]
+pub struct Writer {
     ring: Arc<Ring>,
     written: usize,
-    /// What the reader had read when the writer last looked.
-    read: usize,
+    /// Up to which position there was room when the writer last looked. While records are dropped, there is none.
+    limit: usize,
     look_at: usize,
     dropped: Option<DroppedRecords>,
 }
 
 impl Writer {
-    /// Returns whether this many records can be written by [`Self::push`].
+    /// Returns whether there was room for this many records when the writer last looked.
     #[inline]
-    pub(crate) fn has_room(&self, records: usize) -> bool {
-        self.dropped.is_none() && self.written - self.read + records <= self.ring.slots.len()
+    pub fn has_room(&self, records: usize) -> bool {
+        self.written + records <= self.limit
+    }
+
+    /// Looks for how many records there is room.
+    pub fn room(&mut self) -> usize {
+        self.limit = self.ring.read.load(Ordering::Acquire) + self.ring.slots.len();
+        self.limit - self.written
+    }
+
+    /// Returns whether the reader is gone.
+    pub fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.ring) < 2
     }
 
     /// Writes the records of one event, for which there is room. Returns whether the reader should be woken.
     #[inline]
-    pub(crate) fn push<const N: usize>(&mut self, records: [Record; N]) -> bool {
+    pub fn push<const N: usize>(&mut self, records: [Record; N]) -> bool {
         for (index, record) in records.into_iter().enumerate() {
             self.store(self.written + index, record);
         }
@@ -140,19 +180,18 @@ impl Writer {
     #[cold]
     fn look(&mut self) -> bool {
         self.look_at = self.written + LOOK_INTERVAL;
-        self.read = self.ring.read.load(Ordering::Acquire);
         let records = self.ring.slots.len();
-        records >= 16 * LOOK_INTERVAL && self.written - self.read >= records / 4
+        let used = records - self.room();
+        records >= 16 * LOOK_INTERVAL && used >= records / 4
     }
 
     /// Writes the records of one event, or none of them if there is no room. Returns whether the reader should be woken.
     #[cold]
     pub(crate) fn write(&mut self, records: &[Record]) -> bool {
-        self.read = self.ring.read.load(Ordering::Acquire);
         // `Dropped` and its argument come first.
         let needed = records.len() + 2 * usize::from(self.dropped.is_some());
-        let is_full = self.written - self.read + needed > self.ring.slots.len();
-        if is_full && !self.grow() {
+        if self.room() < needed && !self.grow() {
+            self.limit = self.written;
             let ticks = records.first().map_or(0, |record| record.ticks());
             let is_first = self.dropped.is_none();
             let dropped = self.dropped.get_or_insert(DroppedRecords { records: 0, first_ticks: ticks, last_ticks: 0 });
@@ -179,7 +218,8 @@ impl Writer {
         let Some(next) = self.ring.prepared.get().cloned().or_else(|| self.ring.larger()) else { return false };
         let _ = self.ring.next.set(next.clone());
         self.ring.is_closed.store(true, Ordering::Release);
-        (self.ring, self.written, self.read, self.look_at) = (next, 0, 0, LOOK_INTERVAL);
+        (self.limit, self.written, self.look_at) = (next.slots.len(), 0, LOOK_INTERVAL);
+        self.ring = next;
         true
     }
 }
@@ -194,17 +234,27 @@ impl Drop for Writer {
 }
 
 /// Reading end.
-pub(crate) struct Reader {
+#[derive(Debug)]
+pub struct Reader {
     ring: Arc<Ring>,
 }
 
 impl Reader {
+    /// Returns how many records can be read, of a ring that does not grow.
+    pub fn pending(&self) -> usize {
+        self.ring.written.load(Ordering::Acquire) - self.ring.read.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the writer is gone.
+    pub fn is_closed(&self) -> bool {
+        self.ring.is_closed.load(Ordering::Acquire)
+    }
+
     /// Returns how many records can be read from the current ring.
     pub(crate) fn available(&mut self) -> usize {
         loop {
             // Read before the number of records: what was written before the ring was closed is seen.
-            let is_closed = self.ring.is_closed.load(Ordering::Acquire);
-            let available = self.ring.written.load(Ordering::Acquire) - self.ring.read.load(Ordering::Relaxed);
+            let (is_closed, available) = (self.is_closed(), self.pending());
             match self.ring.next.get() {
                 Some(next) if is_closed && available == 0 => self.ring = next.clone(),
                 next => {
@@ -222,18 +272,25 @@ impl Reader {
         self.ring.next.get().is_some()
     }
 
-    /// Appends the next `records` records, which are available, to `out`.
-    pub(crate) fn read(&mut self, records: usize, out: &mut Vec<u8>) {
+    /// Passes the next `records` records, which can be read, to `take`. Then there is room for as many others.
+    #[inline]
+    pub fn take(&mut self, records: usize, mut take: impl FnMut(Record)) {
         let start = self.ring.read.load(Ordering::Relaxed);
         let (first, end) = (start & self.ring.mask(), (start + records) & self.ring.mask());
         let slots = &self.ring.slots;
         let (before, after) = if records > 0 && end <= first { (slots.len(), end) } else { (end, 0) };
-        out.reserve(records * RECORD_BYTES);
-        for [head, subject] in slots[first..before].iter().chain(&slots[..after]) {
-            let words = [head, subject].map(|word| word.load(Ordering::Relaxed).to_le_bytes());
-            out.extend_from_slice(words.as_flattened());
+        for part in [&slots[first..before], &slots[..after]] {
+            for [head, subject] in part {
+                take(Record::from_words(head.load(Ordering::Relaxed), subject.load(Ordering::Relaxed)));
+            }
         }
         self.ring.read.store(start + records, Ordering::Release);
+    }
+
+    /// Appends the next `records` records, which are available, to `out`.
+    pub(crate) fn read(&mut self, records: usize, out: &mut Vec<u8>) {
+        out.reserve(records * RECORD_BYTES);
+        self.take(records, |record| out.extend_from_slice(&record.to_bytes()));
     }
 
     /// Returns whether the record after `records` others is an argument.
@@ -252,10 +309,7 @@ impl Reader {
     /// Returns whether all records were read and no more will follow.
     pub(crate) fn is_finished(&mut self) -> bool {
         // The first call moves on to the newest ring; the second one sees what was written before that was closed.
-        self.available() == 0
-            && self.ring.is_closed.load(Ordering::Acquire)
-            && self.available() == 0
-            && self.ring.next.get().is_none()
+        self.available() == 0 && self.is_closed() && self.available() == 0 && self.ring.next.get().is_none()
     }
 
     /// Returns the records that report what did not fit when the thread ended. Only after the end is reached.
@@ -275,16 +329,13 @@ mod tests {
             if available == 0 {
                 return records;
             }
-            let mut bytes = Vec::new();
-            reader.read(available, &mut bytes);
-            let (chunks, _) = bytes.as_chunks();
-            records.extend(chunks.iter().map(|&chunk| Record::from_bytes(chunk)));
+            reader.take(available, |record| records.push(record));
         }
     }
 
     #[test]
     fn every_record_arrives_or_is_counted() {
-        let (mut writer, mut reader) = new_ring();
+        let (mut writer, mut reader) = thread_ring();
         let thread = std::thread::spawn(move || {
             for number in 1..=2_000_000 {
                 writer.write(&[Record::new(RecordKind::Spawn, number, number), Record::argument(number)]);
@@ -316,8 +367,22 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_ring_has_room_again_once_read() {
+        let (mut writer, mut reader) = fixed_ring(1_000);
+        for round in 0..3 {
+            while writer.room() > 0 {
+                writer.push([Record::new(RecordKind::Wake, 1, round)]);
+            }
+            assert_eq!((reader.pending(), writer.has_room(1)), (1_024, false), "round {round}");
+            reader.take(1_024, |record| assert_eq!(record.subject(), round));
+        }
+        drop(reader);
+        assert!(writer.is_abandoned());
+    }
+
+    #[test]
     fn a_full_ring_reports_the_times_of_its_gap() {
-        let (mut writer, mut reader) = new_ring();
+        let (mut writer, mut reader) = thread_ring();
         let records_max =
             (FIRST_RECORDS..=RECORDS_MAX).filter(|size| size.is_power_of_two() && size.trailing_zeros() % 2 == 0);
         let capacity: usize = records_max.sum();

@@ -127,6 +127,8 @@ pub(crate) struct ThreadState {
     pub(crate) closed_task: Cell<u64>,
     /// The closure of the blocking pool that ran last.
     pub(crate) blocking: Cell<BlockingRun>,
+    /// The span of the `block_on` that was entered last, or 0.
+    pub(crate) block_on: Cell<u64>,
     entered: RefCell<Vec<Entered>>,
     /// What the thread polls, for the gate.
     polling: OnceCell<Arc<AtomicU64>>,
@@ -152,6 +154,7 @@ thread_local! {
             suppressed_task: Cell::new(0),
             closed_task: Cell::new(0),
             blocking: Cell::new(BlockingRun::NONE),
+            block_on: Cell::new(0),
             entered: RefCell::new(Vec::new()),
             polling: OnceCell::new(),
             start_ticks: Cell::new(0),
@@ -213,7 +216,7 @@ impl ThreadState {
 
     #[cold]
     fn new_writer(&self) -> Writer {
-        let (writer, reader) = ring::new_ring();
+        let (writer, reader) = ring::thread_ring();
         let (worker, runtime) = self.worker.get();
         let id = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
         let name = std::thread::current().name().unwrap_or_default().to_owned();

@@ -256,6 +256,7 @@ impl StreamReplay {
                 self.clock.resume(record.ticks);
                 self.is_paused = false;
             }
+            RecordKind::LocalQueueDepth | RecordKind::GlobalQueueDepth => self.sample_queue(&record, at, events),
             // Whole polls were taken apart.
             RecordKind::Argument | RecordKind::Polled => {}
         }

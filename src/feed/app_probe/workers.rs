@@ -3,10 +3,13 @@
 use loopscope_probe::protocol::Thread;
 use rustc_hash::FxHashMap;
 
-use crate::trace::{Event, Nanos, WORKERS_MAX, WorkerId};
+use crate::trace::{Event, Nanos, QueueSample, WORKERS_MAX, WorkerId};
 
 /// Threads whose definitions are kept.
 const THREADS_MAX: usize = 1 << 14;
+
+/// Runtimes with tasks in their global queues that are followed.
+const RUNTIMES_MAX: usize = 1 << 10;
 
 /// A thread that is a worker.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub struct Workers {
     ids: FxHashMap<(u32, u32), WorkerId>,
     /// The thread in the system that each worker is; `None` where it has changed or is not known.
     system_threads: FxHashMap<(u32, u32), Option<u32>>,
+    /// Last sampled depths of the queues of workers that have not been seen yet.
+    early_depths: FxHashMap<(u32, u32), u32>,
+    /// Last sampled depths of the global queues that are not empty, by runtime.
+    global_depths: FxHashMap<u32, u32>,
 }
 
 impl Workers {
@@ -63,6 +70,29 @@ impl Workers {
         let id = WorkerId::from_index(next);
         self.ids.insert(*worker, id);
         events.push(Event::NewWorker { id, at, name: name.clone() });
+        let depth = self.early_depths.remove(worker);
+        events.extend(depth.map(|depth| Event::QueueDepth(QueueSample { worker: Some(id), at, depth })));
         Some(id)
+    }
+
+    /// Handles a sample of the depth of a worker's local queue. A worker that has not been seen yet gets it later.
+    pub fn sample_local(&mut self, worker: (u32, u32), at: Nanos, depth: u32, events: &mut Vec<Event>) {
+        match self.ids.get(&worker) {
+            Some(id) => events.push(Event::QueueDepth(QueueSample { worker: Some(*id), at, depth })),
+            None if self.early_depths.len() < WORKERS_MAX || self.early_depths.contains_key(&worker) => {
+                self.early_depths.insert(worker, depth);
+            }
+            None => {}
+        }
+    }
+
+    /// Handles a sample of the depth of a runtime's global queue. The trace has the sum over all runtimes.
+    pub fn sample_global(&mut self, runtime: u32, at: Nanos, depth: u32, events: &mut Vec<Event>) {
+        self.global_depths.remove(&runtime);
+        if depth > 0 && self.global_depths.len() < RUNTIMES_MAX {
+            self.global_depths.insert(runtime, depth);
+        }
+        let depth = self.global_depths.values().fold(0, |sum: u32, depth| sum.saturating_add(*depth));
+        events.push(Event::QueueDepth(QueueSample { worker: None, at, depth }));
     }
 }

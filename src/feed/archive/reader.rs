@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::writer::checksum;
 use super::{
     ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES, DELTA, FEED, HEADER, MAGIC, OLDEST_VERSION,
-    SEALED_BLOCKS, SOURCE_FILE, SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION, restore_outcome,
+    QUEUE_DEPTHS, SEALED_BLOCKS, SOURCE_FILE, SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION, restore_outcome,
 };
 use crate::control::{FeedChoice, RunOutcome, SourceKind};
 use crate::sanitize::sanitize_cow;
@@ -187,6 +187,7 @@ fn load_chunk(loader: &mut TraceLoader, kind: u8, payload: &[u8], extras: &mut A
             extras.status = postcard::from_bytes(status).ok();
             Ok(())
         }
+        QUEUE_DEPTHS => loader.add_queue_depths(payload).map_err(damaged),
         SOURCE_FILE => {
             let (file, text): (Arc<str>, String) =
                 postcard::from_bytes(payload).map_err(|_| ReadStop::Damaged("malformed payload"))?;

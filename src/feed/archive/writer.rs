@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{
-    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, DELTA, FEED, HEADER, MAGIC, SEALED_BLOCKS, SOURCE_FILE,
-    SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION,
+    ArchiveHeader, ArchivedStatus, CHUNK_BYTES_MAX, DELTA, FEED, HEADER, MAGIC, QUEUE_DEPTHS, SEALED_BLOCKS,
+    SOURCE_FILE, SOURCE_FILES_BYTES_MAX, SOURCE_FILES_MAX, TAIL, VERSION,
 };
 use crate::control::{FeedChoice, RunOutcome};
 use crate::trace::Trace;
@@ -121,8 +121,8 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    /// Encodes a chunk of everything that still changes, to be written after all other chunks and over the last one of
-    /// its kind. `note` holds the caveats for the user.
+    /// Encodes chunks of everything that still changes, to be written after all other chunks and over the last ones of
+    /// their kinds. `note` holds the caveats for the user.
     ///
     /// # Errors
     /// If it is too long for one chunk.
@@ -134,6 +134,9 @@ impl ArchiveWriter {
         payload.extend(trace.encode_tail(&self.cursor));
         let mut bytes = Vec::with_capacity(payload.len() + super::CHUNK_HEADER_BYTES);
         push_chunk(&mut bytes, TAIL, &payload)?;
+        if let Some(depths) = trace.encode_queue_depths() {
+            push_chunk(&mut bytes, QUEUE_DEPTHS, &depths)?;
+        }
         Ok(bytes)
     }
 }

@@ -31,7 +31,7 @@ pub struct Parker {
 
 impl Parker {
     /// Parks until `is_over` returns true, for at most `at_most`. Returns whether it did.
-    pub fn park_until(&self, mode: ParkDepth, at_most: Duration, is_over: impl Fn() -> bool) -> bool {
+    pub fn park_until(&self, mode: ParkDepth, at_most: Duration, mut is_over: impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + at_most;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
         loop {

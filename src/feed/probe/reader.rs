@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use rtrb::Consumer;
+use loopscope_probe::ring::Reader;
 
-use super::RING_EVENTS;
-use super::packed_event::{EventUnpacker, PackedEvent, UnpackStep};
+use super::RING_RECORDS;
+use super::event_records::{DecodedRecord, RecordDecoder};
 use super::parker::{ParkDepth, ParkerPair};
 use crate::trace::{Event, Nanos};
 
@@ -17,16 +17,16 @@ const BATCH_DELAY: Duration = Duration::from_millis(8);
 /// The reading end of the probe.
 #[derive(Debug)]
 pub struct ProbeReader {
-    /// Packed events of the loop thread.
-    pub(super) records: Consumer<PackedEvent>,
-    /// Events of the loop thread that could not be packed.
-    pub(super) side_events: Consumer<Event>,
+    /// Records of the loop thread.
+    pub(super) records: Reader,
+    /// Events of the loop thread that have no records.
+    pub(super) side_events: Receiver<Event>,
     /// Events of other threads, with their loop times.
     pub(super) thread_events: Receiver<(Nanos, Event)>,
     /// The next event of another thread, received but not delivered.
     pub(super) next_thread_event: Option<(Nanos, Event)>,
-    /// State of unpacking.
-    pub(super) unpacker: EventUnpacker,
+    /// Decodes the records.
+    pub(super) decoder: RecordDecoder,
     /// Parks this end, and wakes the writer.
     pub(super) parkers: Arc<ParkerPair>,
 }
@@ -34,12 +34,12 @@ pub struct ProbeReader {
 impl ProbeReader {
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.next_thread_event.is_none() && self.thread_events.is_empty()
+        self.records.pending() == 0 && self.next_thread_event.is_none() && self.thread_events.is_empty()
     }
 
-    /// Returns the number of packed events that can be read. Some of them yield no event.
+    /// Returns the number of records that can be read. Some events have two.
     pub fn pending_records(&self) -> usize {
-        self.records.slots()
+        self.records.pending()
     }
 
     /// Passes up to about `at_most` events to `emit`, in order, and returns their number.
@@ -47,7 +47,7 @@ impl ProbeReader {
     /// Events of other threads are merged by time. What another thread emitted before an event of the loop thread that
     /// depends on it is delivered no later than that event.
     pub fn drain(&mut self, at_most: usize, mut emit: impl FnMut(Event)) -> usize {
-        let ready = self.records.slots().min(at_most);
+        let ready = self.records.pending().min(at_most);
         let mut count = 0;
         if ready == 0 {
             while count < at_most
@@ -56,21 +56,20 @@ impl ProbeReader {
                 emit(event);
                 count += 1;
             }
-        } else if let Ok(chunk) = self.records.read_chunk(ready) {
-            let (first, second) = chunk.as_slices();
+        } else {
             self.next_thread_event = self.next_thread_event.take().or_else(|| self.thread_events.try_recv().ok());
-            for record in first.iter().chain(second) {
-                let event = match self.unpacker.unpack(*record) {
-                    UnpackStep::Event(event) => event,
+            self.records.take(ready, |record| {
+                let event = match self.decoder.decode(record) {
+                    Some(DecodedRecord::Event(event)) => event,
                     // Written before its marker, so it is available.
-                    UnpackStep::SideEvent => match self.side_events.pop() {
+                    Some(DecodedRecord::SideEvent) => match self.side_events.try_recv() {
                         Ok(event) => event,
-                        Err(_) => continue,
+                        Err(_) => return,
                     },
-                    UnpackStep::Nothing => continue,
+                    None => return,
                 };
                 while let Some((_, next_thread_event)) =
-                    self.next_thread_event.take_if(|(at, _)| *at <= self.unpacker.last_time())
+                    self.next_thread_event.take_if(|(at, _)| *at <= self.decoder.last_time())
                 {
                     emit(next_thread_event);
                     count += 1;
@@ -78,8 +77,7 @@ impl ProbeReader {
                 }
                 emit(event);
                 count += 1;
-            }
-            chunk.commit_all();
+            });
         }
         if count > 0 && self.parkers.writer.is_parked_lightly() {
             self.parkers.writer.notify();
@@ -95,11 +93,9 @@ impl ProbeReader {
         let batch_delay = BATCH_DELAY.min(at_most);
         let reader = &self.parkers.reader;
         // A writer that fills the ring or ends in the meantime unparks the reader.
-        let is_urgent = || self.records.slots() >= RING_EVENTS / 2 || self.records.is_abandoned();
+        let is_urgent = || self.records.pending() >= RING_RECORDS / 4 || self.records.is_closed();
         if !reader.park_until(ParkDepth::Deep, batch_delay, is_urgent) {
-            reader.park_until(ParkDepth::Light, at_most - batch_delay, || {
-                !self.is_empty() || self.records.is_abandoned()
-            });
+            reader.park_until(ParkDepth::Light, at_most - batch_delay, || !self.is_empty() || self.records.is_closed());
         }
     }
 }

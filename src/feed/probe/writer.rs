@@ -4,19 +4,18 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtrb::Producer;
+use crossbeam_channel::Sender;
+use loopscope_probe::record::Record;
+use loopscope_probe::ring::Writer;
 
-use super::packed_event::{PackContext, PackedEvent, PackedKind};
+use super::event_records::{self, EncodedEvent};
 use super::parker::{ParkDepth, ParkerPair};
 use super::site_cache::SiteCache;
-use super::{RING_EVENTS, is_structural};
+use super::{RING_RECORDS, is_structural};
 use crate::trace::{AwaitId, AwaitSite, Event, Nanos, SiteId, TaskId};
 
-/// Free slots required to close a gap. With fewer, a slightly slow reader would cause one gap after another.
-const GAP_CLOSE_SLOTS: usize = RING_EVENTS / 8;
-
-/// Packed events that one event may need: a time, and itself.
-const SLOTS_PER_EVENT: usize = 2;
+/// Free records required to close a gap. With fewer, a slightly slow reader would cause one gap after another.
+const GAP_CLOSE_RECORDS: usize = RING_RECORDS / 8;
 
 /// Longest park while waiting for free space before checking whether the reader is gone.
 const ABANDON_CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -29,18 +28,16 @@ thread_local! {
 /// The writing end of one thread.
 #[derive(Debug)]
 pub struct LoopWriter {
-    /// The ring of packed events.
-    pub(super) records: Producer<PackedEvent>,
-    /// Events that cannot be packed, in the order of their markers in `records`.
-    pub(super) side_events: Producer<Event>,
+    /// The ring of records.
+    pub(super) records: Writer,
+    /// Events that have no records, in the order of their markers in `records`.
+    pub(super) side_events: Sender<Event>,
     /// Parks this end, and wakes the reader.
     pub(super) parkers: Arc<ParkerPair>,
     /// Blocks instead of dropping, because blocking takes no loop time.
     pub(super) is_lossless: bool,
-    /// Loop time of the last packed event.
+    /// Loop time of the last record.
     pub(super) last_ns: Nanos,
-    /// Context for packing the next event.
-    pub(super) context: PackContext,
     /// Sites that this thread has awaited at.
     pub(super) site_cache: SiteCache,
     /// The gap that is open, if events are being dropped.
@@ -80,129 +77,95 @@ impl LoopWriter {
         // These carry no time.
         let is_timeless = matches!(event, Event::AwaitPoll { .. } | Event::AwaitResource { .. });
         let at = if is_timeless { self.last_ns } else { at };
-        match (PackedKind::classify(&event, self.context), &event) {
-            (Some(_), &Event::AwaitStart { id, site, .. }) => {
-                if !self.write_await_start(at, id, site) {
-                    self.write_side_event(at, event);
-                }
-            }
-            (Some((kind, index)), _) => {
-                if !self.write(at, kind, index, is_structural) {
-                    self.write_side_event(at, event);
-                } else if let Event::PollStart { task, .. } = event
-                    && self.gap.is_none()
-                {
-                    self.context.polled = Some(task);
-                }
-            }
-            (None, _) if self.may_drop(is_structural) && (self.gap.is_some() || self.side_events.slots() == 0) => {
-                self.count_drop(at);
-            }
-            (None, _) => self.write_side_event(at, event),
+        match event_records::encode(at, &event) {
+            Some(EncodedEvent::One(record)) => self.write([record], is_structural),
+            Some(EncodedEvent::Two(records)) => self.write(records, is_structural),
+            None => self.write_side_event(at, event),
         }
     }
 
-    /// Writes the site of an await and its start; both block for space. A site without its await is harmless.
+    /// Writes the records of an event, or drops the event if the ring is full and it is not structural.
     #[inline]
-    fn write_await_start(&mut self, at: Nanos, id: AwaitId, site: SiteId) -> bool {
-        let is_written = self.write(at, PackedKind::AwaitSite, site.index(), true)
-            && self.write(at, PackedKind::AwaitStart, id.index(), true);
-        if is_written {
-            self.context.started = Some(id);
+    fn write<const N: usize>(&mut self, records: [Record; N], is_structural: bool) {
+        if self.gap.is_none() && self.records.has_room(N) {
+            self.push(records);
+        } else {
+            self.write_slow(records, is_structural);
         }
-        is_written
     }
 
-    /// Writes a packed event, or drops it if the ring is full and it is not structural. Returns `false` if it cannot be
-    /// packed.
+    /// Writes records for which there is room.
     #[inline]
-    fn write(&mut self, at: Nanos, kind: PackedKind, index: usize, is_structural: bool) -> bool {
-        if self.gap.is_none()
-            && let Some(record) = PackedEvent::new(kind, at.wrapping_sub(self.last_ns), index)
-            && self.records.push(record).is_ok()
-        {
-            self.last_ns = at;
-            if self.parkers.reader.is_parked_lightly() {
-                self.parkers.reader.notify();
-            }
-            return true;
+    fn push<const N: usize>(&mut self, records: [Record; N]) {
+        if let Some(first) = records.first() {
+            self.last_ns = first.ticks();
         }
-        self.write_slow(at, kind, index, is_structural)
+        if self.records.push(records) {
+            self.parkers.reader.unpark();
+        } else if self.parkers.reader.is_parked_lightly() {
+            self.parkers.reader.notify();
+        }
     }
 
-    /// Slow path of `write`: much time has passed, the ring is full, or a gap is open.
+    /// Slow path of `write`: the ring was full when the writer last looked, or a gap is open.
     #[cold]
     #[inline(never)]
-    fn write_slow(&mut self, at: Nanos, kind: PackedKind, index: usize, is_structural: bool) -> bool {
-        if self.may_drop(is_structural) {
-            let free_slots = if self.gap.is_some() { GAP_CLOSE_SLOTS } else { SLOTS_PER_EVENT };
-            if self.records.slots() < free_slots {
+    fn write_slow<const N: usize>(&mut self, records: [Record; N], is_structural: bool) {
+        let at = records.first().map_or(0, |record| record.ticks());
+        if !self.is_lossless && !is_structural {
+            let needed = if self.gap.is_some() { GAP_CLOSE_RECORDS } else { N };
+            if self.records.room() < needed {
                 self.count_drop(at);
-                return true;
+                return;
             }
         }
-        let record = match PackedEvent::new(kind, at.wrapping_sub(self.last_ns), index) {
-            Some(record) => record,
-            None => {
-                let (Some(time), Some(record)) = (PackedEvent::time(at), PackedEvent::new(kind, 0, index)) else {
-                    return false;
-                };
-                self.push_blocking(time);
-                record
-            }
-        };
-        self.push_blocking(record);
-        self.last_ns = at;
+        self.push_blocking(records);
         if !is_structural {
             self.close_gap(at);
         }
-        true
-    }
-
-    fn may_drop(&self, is_structural: bool) -> bool {
-        !self.is_lossless && !is_structural
     }
 
     fn count_drop(&mut self, at: Nanos) {
         let gap = self.gap.get_or_insert(OpenGap { from: at, to: at, dropped: 0 });
-        gap.to = at;
+        gap.to = gap.to.max(at);
         gap.dropped += 1;
     }
 
     fn close_gap(&mut self, at: Nanos) {
         if let Some(OpenGap { from, dropped, .. }) = self.gap.take() {
-            self.write_side_event(at, Event::Gap { from, to: at, dropped });
+            self.push_blocking(event_records::gap(from, at, dropped));
+            self.last_ns = at;
         }
     }
 
     #[cold]
     #[inline(never)]
     fn write_side_event(&mut self, at: Nanos, event: Event) {
-        self.block_until(|writer| writer.side_events.slots() > 0);
+        let Self { side_events, records, parkers, .. } = self;
+        block_until(parkers, || !side_events.is_full() || records.is_abandoned());
         // Still no space means that the reader is gone, so the event is not missed.
-        if self.side_events.push(event).is_ok() {
-            let marker = PackedEvent::new(PackedKind::SideEvent, at.wrapping_sub(self.last_ns), 0);
-            if marker.is_some() {
-                self.last_ns = at;
-            }
-            // Long after the previous packed event the marker is due at once; the event carries its own time.
-            self.push_blocking(marker.unwrap_or(PackedEvent::SIDE_EVENT_NOW));
+        if self.side_events.try_send(event).is_ok() {
+            // An event without a time, or of an earlier one, is due at once.
+            self.push_blocking([event_records::side_event(at.max(self.last_ns))]);
         }
     }
 
-    fn push_blocking(&mut self, record: PackedEvent) {
-        self.block_until(|writer| writer.records.slots() > 0);
-        let _ = self.records.push(record);
-        self.parkers.reader.notify();
-    }
-
-    /// Blocks until `has_space` returns true or the reader is gone.
-    fn block_until(&self, has_space: impl Fn(&Self) -> bool) {
-        let is_over = || has_space(self) || self.records.is_abandoned();
-        if !is_over() {
-            self.parkers.reader.unpark();
-            while !self.parkers.writer.park_until(ParkDepth::Light, ABANDON_CHECK_INTERVAL, is_over) {}
+    /// Writes records as soon as there is room, or discards them if the reader is gone.
+    fn push_blocking<const N: usize>(&mut self, records: [Record; N]) {
+        let (ring, parkers) = (&mut self.records, &self.parkers);
+        block_until(parkers, || ring.room() >= N || ring.is_abandoned());
+        if self.records.has_room(N) {
+            self.push(records);
+            self.parkers.reader.notify();
         }
+    }
+}
+
+/// Blocks until `is_over` returns true, which the reader causes.
+fn block_until(parkers: &ParkerPair, mut is_over: impl FnMut() -> bool) {
+    if !is_over() {
+        parkers.reader.unpark();
+        while !parkers.writer.park_until(ParkDepth::Light, ABANDON_CHECK_INTERVAL, &mut is_over) {}
     }
 }
 
@@ -224,46 +187,51 @@ fn with_thread_writer(write: impl FnOnce(&mut LoopWriter) -> bool) -> bool {
         .unwrap_or(false)
 }
 
-/// Writes a poll or wake to this thread's ring. Returns `false` if there is none or the event cannot be packed.
+/// Writes a poll, a wake or another event that may be dropped to this thread's ring. Returns `false` if there is none.
 #[inline]
-pub fn write_task_event(at: Nanos, task: TaskId, kind: impl FnOnce(Option<TaskId>) -> Option<PackedKind>) -> bool {
+pub fn write_record(record: Record) -> bool {
     with_thread_writer(|writer| {
-        let Some(kind) = kind(writer.context.polled) else { return false };
-        if !writer.write(at, kind, task.index(), false) {
-            return false;
-        }
-        if kind == PackedKind::PollStart && writer.gap.is_none() {
-            writer.context.polled = Some(task);
-        }
+        writer.write([record], false);
         true
     })
 }
 
 /// Writes the start of an await at a cached site, and returns the id of the site. With `is_recorded` false it only
-/// looks the site up. Returns `None` if there is no ring, the site is not cached, or the event cannot be packed.
+/// looks the site up. Returns `None` if there is no ring, the site is not cached, or `at` is too late for a record.
 #[inline]
 pub fn write_await_start(at: Nanos, id: AwaitId, task: TaskId, site: &AwaitSite, is_recorded: bool) -> Option<SiteId> {
     let mut cached = None;
     let is_written = with_thread_writer(|writer| {
         cached = writer.site_cache.get(site);
-        cached.is_some_and(|site| {
-            !is_recorded || writer.context.polled == Some(task) && writer.write_await_start(at, id, site)
+        let Some(site) = cached.filter(|_| is_recorded) else { return cached.is_some() };
+        event_records::await_start(at, id, task, site).is_some_and(|records| {
+            writer.write(records, true);
+            true
         })
     });
     cached.filter(|_| is_written)
 }
 
-/// Writes a poll of an await, with the time of the previous packed event. Returns `false` if there is no ring.
+/// Writes a poll of an await, with the time of the previous record. Returns `false` if there is no ring.
 #[inline]
 pub fn write_await_poll(id: AwaitId, is_ready: bool) -> bool {
-    let kind = if is_ready { PackedKind::AwaitReady } else { PackedKind::AwaitPending };
-    with_thread_writer(|writer| writer.write(writer.last_ns, kind, id.index(), false))
+    with_thread_writer(|writer| {
+        event_records::await_poll(writer.last_ns, id, is_ready).is_some_and(|record| {
+            writer.write([record], false);
+            true
+        })
+    })
 }
 
-/// Writes the end of an await. Returns `false` if there is no ring or the event cannot be packed.
+/// Writes the end of an await. Returns `false` if there is no ring or `at` is too late for a record.
 #[inline]
 pub fn write_await_end(at: Nanos, id: AwaitId) -> bool {
-    with_thread_writer(|writer| writer.write(at, PackedKind::AwaitEnd, id.index(), true))
+    event_records::await_end(at, id).is_some_and(|record| {
+        with_thread_writer(|writer| {
+            writer.write([record], true);
+            true
+        })
+    })
 }
 
 /// Adds a site to this thread's cache.

@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::queues::QueueJson;
 use super::resources::ResourceJson;
 
 /// The JSON report of one run.
@@ -123,6 +124,9 @@ pub(super) struct LoopJson {
     /// Time since when several threads poll, so that some wake sources are unknown. Omitted if no such time is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) many_threads_ns: Option<u64>,
+    /// The global queue of the runtime. Omitted if it was not sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) global_queue: Option<QueueJson>,
 }
 
 /// A worker: a thread of the runtime that polls tasks.
@@ -138,6 +142,9 @@ pub(super) struct WorkerJson {
     pub(super) parked_ns: u64,
     /// Number of polls.
     pub(super) polls: u64,
+    /// Its local queue. Omitted if it was not sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) queue: Option<QueueJson>,
 }
 
 /// A printed line.

@@ -7,9 +7,29 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
+/// Returns the path and the text of each of these files of the module.
+macro_rules! files {
+    ($($name:literal,)*) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/python/", $name))),)*]
+    };
+}
+
 /// The files of the module and their texts.
-const FILES: &[(&str, &str)] =
-    &[("sitecustomize.py", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/python/sitecustomize.py")))];
+const FILES: &[(&str, &str)] = files![
+    "sitecustomize.py",
+    "loopscope/__init__.py",
+    "loopscope/_breakpoints.py",
+    "loopscope/_buffers.py",
+    "loopscope/_chains.py",
+    "loopscope/_clock.py",
+    "loopscope/_gate.py",
+    "loopscope/_hooks.py",
+    "loopscope/_output.py",
+    "loopscope/_records.py",
+    "loopscope/_resources.py",
+    "loopscope/_session.py",
+    "loopscope/_tasks.py",
+];
 
 /// Variable with the folders in which Python looks for modules first.
 const PATH_VARIABLE: &str = "PYTHONPATH";

@@ -161,6 +161,18 @@ impl TraceLoader {
         Ok(())
     }
 
+    /// Adds the sampled depths of queues, as [`Trace::encode_queue_depths`] writes them.
+    ///
+    /// # Errors
+    /// Returns an error if they are malformed.
+    pub fn add_queue_depths(&mut self, bytes: &[u8]) -> Result<(), TraceLoadError> {
+        if !self.trace.history.queue_depths.restore(bytes) {
+            return Err(TraceLoadError::Malformed);
+        }
+        self.trace.evict_to_budget();
+        Ok(())
+    }
+
     /// Returns the restored trace, and whether it is complete. Without a tail its newest end is missing.
     pub fn finish(self) -> (Trace, bool) {
         let Self { mut trace, has_tail, last_time, .. } = self;

@@ -18,7 +18,7 @@ use super::super::loop_state::PhaseCounts;
 use super::super::marks::push_mark;
 use super::super::pause::Pauses;
 use super::super::processor_waits::ProcessorWaits;
-use super::super::ready_queue::ReadyQueueHistory;
+use super::super::queue_history::QueueHistory;
 use super::super::recording_stats::RecordingStats;
 use super::super::resource::Resources;
 use super::super::stats::TaskHistograms;
@@ -54,7 +54,7 @@ pub(super) struct ArchiveTail<'a> {
     pub gaps: Cow<'a, VecDeque<Gap>>,
     /// Interval of loop time whose blocks were evicted before they were serialized.
     pub lost_interval: Option<(Nanos, Nanos)>,
-    pub ready: Cow<'a, ReadyQueueHistory>,
+    pub ready: Cow<'a, QueueHistory>,
     pub resources: Cow<'a, Resources>,
     pub awaits: AwaitsTail,
     pub loop_lane: LaneTail,

@@ -4,6 +4,7 @@ mod awaits;
 mod ends;
 mod flight;
 mod load;
+pub mod queues;
 pub mod serve;
 
 use crate::peer::APP_VARIABLE;
@@ -19,6 +20,7 @@ fn run() {
         ("ends", hooks) => ends::run(hooks),
         ("flight", arguments) => flight::run(arguments),
         ("load", arguments) => load::run(arguments),
+        ("queues", arguments) => queues::run(arguments),
         ("serve", arguments) => serve::run(arguments),
         _ => panic!("unknown program `{name}`"),
     }

@@ -9,4 +9,5 @@ mod counts;
 mod ends;
 mod flight;
 mod peer;
+mod queues;
 mod tcp;

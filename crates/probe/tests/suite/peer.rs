@@ -264,20 +264,33 @@ impl App {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("probe.sock");
         let listener = UnixListener::bind(&path).expect("socket");
-        let child = command(name).env(SOCKET_VARIABLE, &path).envs(variables.iter().copied()).spawn().expect("program");
+        let mut command = command(name);
+        command.env(SOCKET_VARIABLE, &path).envs(variables.iter().copied()).stdin(Stdio::piped());
+        let child = command.spawn().expect("program");
         let (socket, _) = listener.accept().expect("connection");
         Self { child, connection: Connection::new(socket), _folder: folder }
     }
 
+    /// Writes a line to the standard input of the program.
+    pub fn write_line(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().expect("input"), "{line}").expect("sent");
+    }
+
     /// Reads until the program ends. Returns its stream and what it printed.
-    pub fn finish(mut self) -> (Stream, String) {
+    pub fn finish(self) -> (Stream, String) {
         let mut stream = Stream::default();
-        self.connection.read_until(&mut stream, |_| false);
+        let output = self.finish_into(&mut stream);
+        (stream, output)
+    }
+
+    /// Reads into `stream` until the program ends. Returns what it printed.
+    pub fn finish_into(mut self, stream: &mut Stream) -> String {
+        self.connection.read_until(stream, |_| false);
         let mut output = String::new();
         self.child.stdout.take().expect("output").read_to_string(&mut output).expect("text");
         let status = self.child.wait().expect("status");
         assert!(status.success(), "{status}: {output}");
-        (stream, output)
+        output
     }
 }
 

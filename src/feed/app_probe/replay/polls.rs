@@ -1,5 +1,7 @@
 //! Polls, wakes and gaps.
 
+use loopscope_probe::record::RecordKind;
+
 use super::StreamReplay;
 use crate::feed::app_probe::thread_context::{EnterRole, EnteredTask, LastExit};
 use crate::feed::app_probe::timed_record::TimedRecord;
@@ -162,6 +164,20 @@ impl StreamReplay {
         let context = &mut self.contexts[thread];
         context.is_worker = true;
         context.is_unknown &= context.polled().is_some();
+    }
+
+    /// Handles a sample of the depth of a queue. Numbers that no program has are ignored, and depths are cut.
+    pub(super) fn sample_queue(&mut self, record: &TimedRecord, at: Nanos, events: &mut Vec<Event>) {
+        let Ok(runtime) = u32::try_from(record.subject) else { return };
+        let [first, second, _] = record.arguments;
+        let depth = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        match (record.kind, u32::try_from(first)) {
+            (RecordKind::LocalQueueDepth, Ok(worker)) => {
+                self.workers.sample_local((runtime, worker), at, depth(second), events);
+            }
+            (RecordKind::GlobalQueueDepth, _) => self.workers.sample_global(runtime, at, depth(first), events),
+            _ => {}
+        }
     }
 
     /// Handles a gap in the records of a thread.

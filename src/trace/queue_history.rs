@@ -1,4 +1,4 @@
-//! The length of the loop's ready queue over time.
+//! The length of a queue over time: that of the loop's ready queue, or the sampled depth of a runtime's queue.
 //!
 //! There is one entry per interval in which the length changed. Entries are grouped in blocks with maxima, so that the
 //! peak of any window is found without a scan of all entries. When the entries reach their limit, each pair of
@@ -15,11 +15,14 @@ const RESOLUTION_NS: Nanos = 100_000;
 const BLOCK_ENTRIES: usize = 32;
 
 /// Maximum number of entries, which take 4 MiB.
-const ENTRIES_MAX: usize = 1 << 18;
+pub(super) const ENTRIES_MAX: usize = 1 << 18;
+
+/// Size of an entry in bytes.
+pub(super) const ENTRY_BYTES: usize = size_of::<QueueEntry>();
 
 /// The queue length within one interval.
 #[derive(Clone, Copy, Debug)]
-struct ReadyEntry {
+struct QueueEntry {
     /// Loop time at which the interval starts.
     at: Nanos,
     /// The greatest length in the interval.
@@ -28,22 +31,22 @@ struct ReadyEntry {
     last: u32,
 }
 
-/// The history of the length of the ready queue.
+/// The history of the length of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "ReadyDeltas", into = "ReadyDeltas")]
-pub(super) struct ReadyQueueHistory {
+#[serde(from = "QueueDeltas", into = "QueueDeltas")]
+pub(super) struct QueueHistory {
     /// Length of an entry's interval.
     resolution_ns: Nanos,
     /// Entries in order of time.
-    entries: Vec<ReadyEntry>,
+    entries: Vec<QueueEntry>,
     /// Maxima of each full block of entries, and of each full block of blocks.
-    blocks: Vec<ReadyBlock>,
-    large_blocks: Vec<ReadyBlock>,
+    blocks: Vec<QueueBlock>,
+    large_blocks: Vec<QueueBlock>,
 }
 
 /// The start of a run of entries and the greatest length in it.
 #[derive(Clone, Copy, Debug)]
-struct ReadyBlock {
+struct QueueBlock {
     /// Loop time of the first entry.
     at: Nanos,
     /// The greatest length in the run.
@@ -51,22 +54,22 @@ struct ReadyBlock {
 }
 
 /// The encoded form: the resolution, and for each entry the time since the previous one, the peak and the last length.
-type ReadyDeltas = (Nanos, Vec<(Nanos, u32, u32)>);
+type QueueDeltas = (Nanos, Vec<(Nanos, u32, u32)>);
 
-impl From<ReadyDeltas> for ReadyQueueHistory {
-    fn from((resolution_ns, deltas): ReadyDeltas) -> Self {
+impl From<QueueDeltas> for QueueHistory {
+    fn from((resolution_ns, deltas): QueueDeltas) -> Self {
         let mut history = Self { resolution_ns: resolution_ns.max(RESOLUTION_NS), ..Self::default() };
         let mut at: Nanos = 0;
         for (after, peak, last) in deltas.into_iter().take(ENTRIES_MAX) {
             at = at.saturating_add(after);
-            history.push(ReadyEntry { at, peak, last });
+            history.push(QueueEntry { at, peak, last });
         }
         history
     }
 }
 
-impl From<ReadyQueueHistory> for ReadyDeltas {
-    fn from(history: ReadyQueueHistory) -> Self {
+impl From<QueueHistory> for QueueDeltas {
+    fn from(history: QueueHistory) -> Self {
         let previous_times = [0].into_iter().chain(history.entries.iter().map(|entry| entry.at));
         let deltas = history.entries.iter().zip(previous_times);
         let deltas = deltas.map(|(entry, previous)| (entry.at.saturating_sub(previous), entry.peak, entry.last));
@@ -74,30 +77,48 @@ impl From<ReadyQueueHistory> for ReadyDeltas {
     }
 }
 
-impl Default for ReadyQueueHistory {
+impl Default for QueueHistory {
     fn default() -> Self {
         Self { resolution_ns: RESOLUTION_NS, entries: Vec::new(), blocks: Vec::new(), large_blocks: Vec::new() }
     }
 }
 
-impl ReadyQueueHistory {
-    /// Records that `ready` tasks are ready from `at` on. Returns whether earlier entries were merged to a lower
+impl QueueHistory {
+    /// Records that the queue has this length from `at` on. Returns whether earlier entries were merged to a lower
     /// resolution.
     #[inline]
-    pub fn record(&mut self, at: Nanos, ready: u32) -> bool {
+    pub fn record(&mut self, at: Nanos, length: u32) -> bool {
+        self.record_within(at, length, ENTRIES_MAX)
+    }
+
+    /// Records that the queue has this length from `at` on, in at most `entries_max` entries, but at least one. Returns
+    /// whether earlier entries were merged to a lower resolution.
+    #[inline]
+    pub fn record_within(&mut self, at: Nanos, length: u32, entries_max: usize) -> bool {
         if let Some(entry) = self.entries.last_mut()
             && at < entry.at.saturating_add(self.resolution_ns)
         {
-            entry.last = ready;
-            entry.peak = entry.peak.max(ready);
+            entry.last = length;
+            entry.peak = entry.peak.max(length);
             return false;
         }
-        let is_full = self.entries.len() == ENTRIES_MAX;
-        if is_full {
+        let is_full = self.entries.len() >= entries_max;
+        self.restrict(entries_max.saturating_sub(1));
+        self.push(QueueEntry { at, peak: length, last: length });
+        is_full
+    }
+
+    /// Merges entries until there are at most `entries_max`, but at least one.
+    pub fn restrict(&mut self, entries_max: usize) {
+        while self.entries.len() > entries_max.max(1) {
             self.coarsen();
         }
-        self.push(ReadyEntry { at, peak: ready, last: ready });
-        is_full
+    }
+
+    /// Returns the length at `at`; `None` before the first entry. Within an interval it is that at its end.
+    pub fn length_at(&self, at: Nanos) -> Option<u32> {
+        let index = self.count_before(at.saturating_add(1)).checked_sub(1)?;
+        Some(self.entries[index].last)
     }
 
     /// Returns the start of the newest entry. The history before it no longer changes, except for a loss of resolution.
@@ -106,16 +127,16 @@ impl ReadyQueueHistory {
     }
 
     /// Appends an entry, and a block once enough entries precede it.
-    fn push(&mut self, entry: ReadyEntry) {
+    fn push(&mut self, entry: QueueEntry) {
         let is_full = |length: usize| length.is_multiple_of(BLOCK_ENTRIES) && length > 0;
         if is_full(self.entries.len()) {
             let block = &self.entries[self.entries.len() - BLOCK_ENTRIES..];
             let peak = block.iter().map(|entry| entry.peak).max().unwrap_or(0);
-            self.blocks.push(ReadyBlock { at: block[0].at, peak });
+            self.blocks.push(QueueBlock { at: block[0].at, peak });
             if is_full(self.blocks.len()) {
                 let large = &self.blocks[self.blocks.len() - BLOCK_ENTRIES..];
                 let peak = large.iter().map(|block| block.peak).max().unwrap_or(0);
-                self.large_blocks.push(ReadyBlock { at: large[0].at, peak });
+                self.large_blocks.push(QueueBlock { at: large[0].at, peak });
             }
         }
         self.entries.push(entry);
@@ -125,13 +146,13 @@ impl ReadyQueueHistory {
     #[cold]
     fn coarsen(&mut self) {
         self.resolution_ns = self.resolution_ns.saturating_mul(2);
-        let merged = |pair: &[ReadyEntry]| ReadyEntry {
+        let merged = |pair: &[QueueEntry]| QueueEntry {
             at: pair[0].at,
             peak: pair.iter().map(|entry| entry.peak).max().unwrap_or(0),
             last: pair.last().map_or(0, |entry| entry.last),
         };
         let old = std::mem::take(&mut self.entries);
-        self.entries = Vec::with_capacity(old.capacity());
+        self.entries = Vec::with_capacity(old.len());
         self.blocks.clear();
         self.large_blocks.clear();
         old.chunks(2).for_each(|pair| self.push(merged(pair)));
@@ -144,7 +165,7 @@ impl ReadyQueueHistory {
         let mut peak = first.checked_sub(1).map_or(0, |index| self.entries[index].last);
         let mut index = first;
         while index < end {
-            let whole_block = |blocks: &[ReadyBlock], entries: usize| {
+            let whole_block = |blocks: &[QueueBlock], entries: usize| {
                 let is_whole = index.is_multiple_of(entries) && index + entries <= end;
                 blocks.get(index / entries).filter(|_| is_whole).map(|block| (block.peak, entries))
             };
@@ -164,7 +185,7 @@ impl ReadyQueueHistory {
             let first = count.saturating_sub(1) * BLOCK_ENTRIES;
             first..of.min(first + 2 * BLOCK_ENTRIES)
         };
-        let is_before = |block: &ReadyBlock| block.at < at;
+        let is_before = |block: &QueueBlock| block.at < at;
         let blocks = search_range(self.large_blocks.partition_point(is_before), self.blocks.len());
         let count = blocks.start + self.blocks[blocks].partition_point(is_before);
         let entries = search_range(count, self.entries.len());
@@ -173,8 +194,8 @@ impl ReadyQueueHistory {
 
     /// Returns the bytes of memory behind this struct.
     pub fn retained_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<ReadyEntry>()
-            + (self.blocks.capacity() + self.large_blocks.capacity()) * size_of::<ReadyBlock>()
+        self.entries.capacity() * size_of::<QueueEntry>()
+            + (self.blocks.capacity() + self.large_blocks.capacity()) * size_of::<QueueBlock>()
     }
 }
 
@@ -184,7 +205,7 @@ mod tests {
 
     #[test]
     fn peak_equals_linear_scan() {
-        let mut history = ReadyQueueHistory::default();
+        let mut history = QueueHistory::default();
         let mut recorded = vec![];
         let mut state = 7_u64;
         for index in 0..9_000_u64 {
@@ -205,7 +226,7 @@ mod tests {
 
     #[test]
     fn changes_at_one_instant_keep_peak() {
-        let mut history = ReadyQueueHistory::default();
+        let mut history = QueueHistory::default();
         for value in [1, 9, 2] {
             history.record(50, value);
         }
@@ -214,7 +235,7 @@ mod tests {
 
     #[test]
     fn long_run_loses_resolution() {
-        let mut history = ReadyQueueHistory::default();
+        let mut history = QueueHistory::default();
         for index in 0..=ENTRIES_MAX as u64 {
             history.record(index * RESOLUTION_NS, if index == 1_001 { 77 } else { 3 });
         }
