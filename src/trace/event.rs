@@ -1,10 +1,11 @@
-//! The only way into a [`Trace`](super::Trace). All times are loop time: nanoseconds since the run began, without pauses.
+//! The only way into a [`Trace`](super::Trace).
 
 use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
 use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::{await_site::AwaitSite, location::Location, pause::PauseReason, queue_depths::QueueSample};
-use super::{time::Nanos, wake_source::WakeSource};
+use super::{
+    await_site::AwaitSite, location::Location, queue_depths::QueueSample, time::Nanos, wake_source::WakeSource,
+};
 
 /// One event. `at` is loop time: nanoseconds since the run began, without pauses. Those of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,7 +287,7 @@ pub enum Event {
         /// Loop time at which the loop was paused.
         at: Nanos,
         /// Why it was paused.
-        reason: PauseReason,
+        reason: super::pause::PauseReason,
     },
     /// Events were dropped in an interval.
     Gap {

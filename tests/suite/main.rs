@@ -5,6 +5,7 @@ mod app_picker;
 mod app_probe;
 mod archive;
 mod archiving;
+mod asyncio_programs;
 mod asyncio_stream;
 mod attach;
 mod attach_faults;

@@ -59,7 +59,8 @@ fn every_script_of_the_folder_is_registered() {
         catalog::built_in_workloads().into_iter().map(|manifest| manifest.name).collect();
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/workloads")).expect("readable folder");
     let files = folder.map(|entry| entry.expect("readable folder").path());
-    let names: BTreeSet<String> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    let scripts = files.filter(|path| path.extension().is_some_and(|extension| extension == "lua"));
+    let names: BTreeSet<String> = scripts.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     assert_eq!(registered, names);
 }
 

@@ -56,7 +56,7 @@ impl Stream {
             FrameKind::Reply => self.replies.push(serde_json::from_slice(payload).expect("reply")),
             FrameKind::SnapshotEnd => self.has_snapshot = true,
             FrameKind::Bye => self.has_bye = true,
-            FrameKind::Hello | FrameKind::Output => panic!("unexpected frame {kind}"),
+            FrameKind::Hello | FrameKind::Output | FrameKind::Words => panic!("unexpected frame {kind}"),
         }
     }
 
