@@ -382,11 +382,6 @@ impl Trace {
         self.history.state(id)
     }
 
-    /// Returns the functions that await each other in the current or last wait of task `id`; see [`History::await_chain`].
-    pub fn await_chain(&self, id: TaskId) -> &[StackFrame] {
-        self.history.await_chain(id)
-    }
-
     /// Returns a blocking call of `id` that overlaps `from` up to, not including, `to`.
     pub fn blocking_call(&self, id: TaskId, from: Nanos, to: Nanos) -> Option<AwaitId> {
         self.history.blocking_call(id, from, to)

@@ -1,11 +1,8 @@
 //! The only way into a [`Trace`](super::Trace).
 
 use super::id::{AwaitId, ResourceId, SiteId, TaskId, WorkerId};
-use super::resource::{Resource, ResourceAttribute, UnawaitedCoroutine};
 use super::task_meta::{TaskCounts, TaskMeta, TaskOutcome};
-use super::{
-    await_site::AwaitSite, location::Location, queue_depths::QueueSample, time::Nanos, wake_source::WakeSource,
-};
+use super::{await_site::AwaitSite, location::Location, time::Nanos, wake_source::WakeSource};
 
 /// One event. `at` is loop time: nanoseconds since the run began, without pauses. Those of one task come in time order.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,14 +167,14 @@ pub enum Event {
         /// Time of its creation.
         at: Nanos,
         /// Description of the resource.
-        resource: Box<Resource>,
+        resource: Box<super::resource::Resource>,
     },
     /// Sets an attribute of a resource. Replaces the previous attribute of the same name.
     ResourceAttribute {
         /// The resource.
         resource: ResourceId,
         /// Name and new value.
-        attribute: Box<ResourceAttribute>,
+        attribute: Box<super::resource::ResourceAttribute>,
     },
     /// A resource was dropped.
     ResourceEnd {
@@ -227,7 +224,7 @@ pub enum Event {
         /// Time of its creation.
         at: Nanos,
         /// Name and location of the coroutine.
-        coroutine: Box<UnawaitedCoroutine>,
+        coroutine: Box<super::resource::UnawaitedCoroutine>,
     },
     /// No task is ready: the loop parks until a timer, I/O or another thread unparks it.
     Park {
@@ -263,7 +260,7 @@ pub enum Event {
         at: Nanos,
     },
     /// The depth of one of the runtime's queues was sampled.
-    QueueDepth(QueueSample),
+    QueueDepth(super::queue_depths::QueueSample),
     /// The program printed a line.
     Output {
         /// The task that printed it, if known.

@@ -25,3 +25,10 @@ impl fmt::Display for StackFrame {
         }
     }
 }
+
+impl super::Trace {
+    /// Returns the functions that await each other in the current or last wait of task `id`, the outermost first.
+    pub fn await_chain(&self, id: super::TaskId) -> &[StackFrame] {
+        self.history.await_chain(id)
+    }
+}
