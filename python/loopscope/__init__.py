@@ -85,12 +85,15 @@ def _connect(path):
         if _path is not None:
             return
         _path = path
-        import atexit
+        try:
+            import atexit
 
-        from ._session import Session
+            from ._session import Session
 
-        session = Session()
-        if session.connect(path):
-            _current = session
-            atexit.register(session.finish)
-            os.register_at_fork(after_in_child=session.abandon)
+            session = Session()
+            if session.connect(path):
+                _current = session
+                atexit.register(session.finish)
+                os.register_at_fork(after_in_child=session.abandon)
+        except Exception as error:
+            sys.stderr.write("loopscope: asyncio is not observed: {!r}\n".format(error))

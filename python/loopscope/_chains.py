@@ -31,7 +31,6 @@ _OPERATIONS = (
     ("taskgroups", "TaskGroup._aexit", "task", "TaskGroup", True),
     ("threads", "to_thread", "block", "to_thread", True),
     ("locks", "Lock.acquire", "sync", "Lock.acquire", True),
-    ("locks", "_ContextManagerMixin.__aenter__", "sync", "acquire", False),
     ("locks", "Event.wait", "sync", "Event.wait", True),
     ("locks", "Condition.wait", "sync", "Condition.wait", True),
     ("locks", "Condition.wait_for", "sync", "Condition.wait_for", False),
@@ -63,7 +62,7 @@ _OPERATIONS = (
 )
 
 #: Operations of a resource of asyncio, which is `self` there.
-_OF_RESOURCES = ("Lock.", "Event.", "Condition.", "Semaphore.", "Barrier.", "Queue.", "acquire")
+_OF_RESOURCES = ("Lock.", "Event.", "Condition.", "Semaphore.", "Barrier.", "Queue.")
 
 # Role of each code object by its id, and the code objects, so that their ids stay theirs.
 _roles = {}

@@ -9,6 +9,7 @@ import struct
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread
 from asyncio import events
+from hmac import compare_digest
 
 from . import _chains, _clock, _records
 from ._buffers import CONTROL, Buffer, Definitions
@@ -222,7 +223,7 @@ class Session:
         if kind != START or start.get("protocol") != PROTOCOL or start.get("dump"):
             connection.close()
             return False
-        self.may_control = bool(self.secret) and start.get("secret") == self.secret
+        self.may_control = bool(self.secret) and _is_equal(start.get("secret"), self.secret)
         connection.settimeout(None)
         self.socket = connection
         self.is_recording = True
@@ -379,6 +380,10 @@ class Session:
             self.resources.uninstall()
             self.output.uninstall()
             self.socket.close()
+
+
+def _is_equal(given, secret):
+    return compare_digest(str(given).encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogateescape"))
 
 
 def _frame(kind, payload):

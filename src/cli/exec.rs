@@ -25,12 +25,13 @@ Examples:
   loopscope exec --headless --for 10s -- ./my-app
   loopscope exec --record app.loop -- ./my-app
   loopscope exec --headless --json -- ./my-app < input > report.json
+  loopscope exec -- python3 app.py
 
-The app must call loopscope_probe::init() or console_subscriber::init(), and must be built with tokio's feature \
-`tracing` and with RUSTFLAGS=\"--cfg tokio_unstable\". An app with the probe connects to a socket of loopscope, and can be \
-paused and stepped. Of any other app, loopscope sets the console to a free port and the recording to a pipe. Measured by \
-the bench `outside_probe_over_console`: the probe adds 63 ns to a poll that yields, and console-subscriber's layer \
-487 ns, without the recording.
+A Python program with asyncio is observed as it is (docs/asyncio.md). A tokio app must call loopscope_probe::init() or \
+console_subscriber::init(), and must be built with tokio's feature `tracing` and with RUSTFLAGS=\"--cfg tokio_unstable\". \
+An app with the probe connects to a socket of loopscope, and can be paused and stepped. Of any other app, loopscope sets \
+the console to a free port and the recording to a pipe. Measured by the bench `outside_probe_over_console`: the probe adds \
+63 ns to a poll that yields, and console-subscriber's layer 487 ns, without the recording.
 
 When loopscope exits, it terminates the app and its process group. Exception: with --headless and a terminal as \
 standard input, the app shares loopscope's process group, and its child processes are not terminated.";

@@ -115,6 +115,11 @@ impl AppProbeDecoder {
         self.replay.tasks.count()
     }
 
+    /// Whether timers of the program stand still while it is paused, as asyncio's do.
+    pub fn stops_timers(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.runtime == asyncio_names::RUNTIME)
+    }
+
     /// Returns the program's id of a live task, for commands.
     pub fn number_of(&self, task: TaskId) -> Option<u64> {
         self.replay.number_of(task)

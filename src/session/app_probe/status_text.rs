@@ -103,14 +103,19 @@ pub(in crate::session) fn stream_notes(stream: &ProbeStream) -> Vec<String> {
 /// Returns what a pause does not stop, or what pauses have cut out.
 fn pause_note(stream: &ProbeStream) -> Option<String> {
     let paused_ns = stream.decoder().paused_ns();
+    let stops_timers = stream.decoder().stops_timers();
     match stream.gate.phase() {
         _ if stream.end().is_some() => None,
         RunPhase::Pausing => Some("pausing: a poll that began before has not ended yet".to_owned()),
+        RunPhase::Paused if stops_timers => {
+            Some("sockets and threads go on; the time of the loops stands still".to_owned())
+        }
         RunPhase::Paused => Some("sockets, timers and closures of the blocking pool go on".to_owned()),
         _ if paused_ns == 0 => None,
         _ => {
             let paused = humantime::format_duration(Duration::from_millis(paused_ns.div_ceil(1_000_000)));
-            Some(format!("{paused} of pauses are cut out; deadlines may have passed meanwhile"))
+            let deadlines = if stops_timers { "" } else { "; deadlines may have passed meanwhile" };
+            Some(format!("{paused} of pauses are cut out{deadlines}"))
         }
     }
 }

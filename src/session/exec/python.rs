@@ -86,7 +86,8 @@ impl PythonCommand {
     /// Returns why nothing of asyncio is shown yet, or was shown until the end of the program.
     pub fn no_tasks_note(self, has_ended: bool) -> String {
         self.problem().unwrap_or_else(|| match has_ended {
-            true => "no asyncio: the program ran no event loop, or has another PYTHONPATH".to_owned(),
+            true => "no asyncio: the program ran no event loop (uvloop is not observed), or has another PYTHONPATH"
+                .to_owned(),
             false => "no asyncio yet: the program has not run an event loop".to_owned(),
         })
     }
@@ -125,6 +126,12 @@ mod tests {
 
     fn command(text: &str) -> Option<PythonCommand> {
         PythonCommand::of(&text.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn module_has_the_version_of_the_program() {
+        let version = format!("PROBE_VERSION = \"{}\"", env!("CARGO_PKG_VERSION"));
+        assert!(FILES.iter().any(|(name, text)| name.ends_with("_session.py") && text.contains(&version)));
     }
 
     #[test]
