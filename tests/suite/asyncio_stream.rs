@@ -272,7 +272,7 @@ fn messages_find_their_tasks() {
     };
     let output = |ticks, task, is_error, text: &str| Output { ticks, task, is_error, text: text.to_owned() };
     let decoded = python()
-        .json(FrameKind::Output, &output(22, 1, false, "\u{1b}[31mone\u{1b}[0m"))
+        .json(FrameKind::Output, &output(22, 1, false, "\u{1b}[31m one\u{1b}[0m"))
         .json(FrameKind::Output, &output(60, 9, true, "two"))
         .define(&notice(23, "never_awaited", "work", ""))
         .define(&notice(70, "never_retrieved", "", TRACEBACK))
@@ -282,7 +282,7 @@ fn messages_find_their_tasks() {
         .decode();
     let trace = &decoded.trace;
     let lines: Vec<_> = trace.output().lines().iter().map(|line| (line.at, line.task, &*line.text)).collect();
-    assert_eq!(lines, [(22, Some(task(1)), "one"), (60, None, "! two")]);
+    assert_eq!(lines, [(22, Some(task(1)), " one"), (60, None, "! two")]);
     let (by, at, coroutine) = &trace.resources().unawaited_coroutines()[0];
     assert_eq!((*by, *at, &*coroutine.name), (Some(task(1)), 23, "work"));
     assert_eq!(coroutine.location.as_ref().map(ToString::to_string).as_deref(), Some("/home/me/app.py:8"));
