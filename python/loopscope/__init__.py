@@ -26,6 +26,10 @@ def install_when_asyncio_is_imported():
         return
     if sys.version_info < _PYTHON_MIN:
         raise RuntimeError("Python {}.{} or later is needed".format(*_PYTHON_MIN))
+    from . import _clock
+
+    if _clock.IS_VIRTUAL:
+        _clock.replace_time()
     if "asyncio" in sys.modules:
         _prepare(path)
     else:
@@ -93,6 +97,10 @@ def _connect(path):
             session = Session()
             if session.connect(path):
                 _current = session
+                if session.is_clock_virtual:
+                    from . import _virtual
+
+                    _virtual.watch(session.finish)
                 atexit.register(session.finish)
                 os.register_at_fork(after_in_child=session.abandon)
         except Exception as error:

@@ -53,6 +53,7 @@ class Session:
         self.hooks = Hooks(self)
         self.output = Output(self)
         self.is_recording = False
+        self.is_clock_virtual = _clock.IS_VIRTUAL
         self.control_buffer = Buffer(CONTROL)
         self.buffers = [self.control_buffer]
         self.threads = {}
@@ -148,6 +149,20 @@ class Session:
         write = state.write
         gate = self.gate
 
+        def wait_virtually(timeout=None):
+            if gate.is_active:
+                gate.wait_in_select(state)
+            found = original(0)
+            if found or (timeout is not None and timeout <= 0) or gate.closed_at is not None:
+                return found
+            if timeout is None:
+                return wait(timeout)
+            write((_records.PARK, monotonic_ns(), 0))
+            due = loop._scheduled[0]._when if loop._scheduled else loop.time() + timeout
+            _clock.advance_to(round(due * 1e9) + gate.paused_ns)
+            write((_records.UNPARK, monotonic_ns(), 0))
+            return found
+
         def wait(timeout=None):
             if timeout is not None and timeout <= 0:
                 return original(timeout)
@@ -160,7 +175,7 @@ class Session:
                 gate.wait_in_select(state)
             return found
 
-        selector.select = wait
+        selector.select = wait_virtually if _clock.IS_VIRTUAL else wait
 
     def control(self, kind, now_ns, task, argument):
         """Adds a record about the whole program."""
@@ -230,6 +245,7 @@ class Session:
         self.hooks.install()
         self.resources.install()
         self.output.install()
+        _clock.before_block = self.guarded(self.sample_block)
         self.frames.append((SNAPSHOT_END, b""))
         self.reply(self.gate.status())
         start_new_thread(self._read_commands, ())
@@ -252,6 +268,7 @@ class Session:
             "base_monotonic_ns": BASE_NS,
             "ticks_per_second": _clock.TICKS_PER_SECOND,
             "boot_id": _boot_id(),
+            "is_clock_virtual": _clock.IS_VIRTUAL,
             "tasks": len(self.tasks.live),
             "facts": {"polls": True, "wakes": True, "resources": True, "hooks": True},
             "allows_control": False,
@@ -337,6 +354,17 @@ class Session:
                 name, file, line = frames[-1] if frames else ("", "", 0)
                 site = self.definitions.site("other", name, file, line, frames)
                 loop.write((_records.SAMPLED, monotonic_ns(), state.number, site, started))
+
+    def sample_block(self):
+        """Samples the stack of this thread, which is about to block while it runs a task."""
+        state = getattr(events._get_running_loop(), "_loopscope", None)
+        if state is not None and state.current is not None and self.is_recording:
+            state.flush()
+            frames = _chains.stack(sys._getframe(1), self.hooks.outermost_code)
+            if frames:
+                name, file, line = frames[-1]
+                site = self.definitions.site("other", name, file, line, frames)
+                state.write((_records.SAMPLED, monotonic_ns(), state.current.number, site, 0))
 
     def close(self):
         """Ends the recording: the program goes on as it does without loopscope."""

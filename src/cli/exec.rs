@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{CliExit, OperationError, print_error};
 use super::external_app::source_folder;
 use super::headless;
 use super::record::{self, RecordArgs};
 use super::report_args::ReportArgs;
+use super::run::parse_clock;
 use super::screen;
 use super::terminal_check::ensure_terminal;
-use crate::control::{FeedChoice, RunOutcome, SourceKind, duration, measured_cost};
+use crate::control::{ClockKind, FeedChoice, RunOutcome, SourceKind, duration, measured_cost};
 use crate::report::RunSource;
 use crate::session::{self, AppStdin, ExecSession, PythonCommand, wait_for_stopping_apps};
 use crate::settings::Settings;
@@ -26,6 +28,7 @@ Examples:
   loopscope exec --record app.loop -- ./my-app
   loopscope exec --headless --json -- ./my-app < input > report.json
   loopscope exec -- python3 app.py
+  loopscope exec --clock virtual -- python3 app.py
 
 A Python program with asyncio is observed as it is (docs/asyncio.md). A tokio app must call loopscope_probe::init() or \
 console_subscriber::init(), and must be built with tokio's feature `tracing` and with RUSTFLAGS=\"--cfg tokio_unstable\". \
@@ -58,6 +61,12 @@ pub(super) struct ExecArgs {
     /// The locations that the app reports are relative to this folder. By default it is guessed from the app's path.
     #[arg(long, value_name = "FOLDER")]
     source: Option<PathBuf>,
+    /// Set the clock of a Python program
+    ///
+    /// On a virtual clock, waiting takes no time: whenever nothing is ready, time advances to the next timer. Only for
+    /// programs with asyncio that sleep and compute.
+    #[arg(long, value_parser = PossibleValuesParser::new(["real", "virtual"]).map(|name| parse_clock(&name)))]
+    clock: Option<ClockKind>,
     #[command(flatten)]
     record: RecordArgs,
     #[command(flatten)]
@@ -104,13 +113,14 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
         print_error(&format!("{name}: {problem}"));
     }
     let stdin = if args.headless { AppStdin::Inherit } else { AppStdin::Null };
-    let started = ExecSession::start(&args.command, stdin, settings.memory_bytes);
+    let clock = args.clock.unwrap_or(ClockKind::Real);
+    let started = ExecSession::start_with_clock(&args.command, stdin, settings.memory_bytes, clock);
     let mut session = started.context(OperationError(format!("cannot start observing `{name}`")))?;
     session = session.with_thresholds(settings.thresholds);
     if let Some(folder) = folder {
         session = session.with_source_folder(folder);
     }
-    let source = RunSource::external(SourceKind::Exec, session.name().to_owned());
+    let source = RunSource { clock, ..RunSource::external(SourceKind::Exec, session.name().to_owned()) };
     if !args.headless {
         let session = record::archive_session(file, session, session::archive_head(&source, FeedChoice::Both))?;
         return screen::watch(vec![session], archive_files, settings);
@@ -118,6 +128,10 @@ fn watch(args: &ExecArgs, settings: &Settings) -> anyhow::Result<CliExit> {
     let (report_args, thresholds) = (&args.report_args, &settings.thresholds);
     let (exit, status) = headless::archive_and_report(file, session, args.r#for, &source, thresholds, report_args)?;
     let way = if status.feed == FeedChoice::Probe { "its probe" } else { "its console and recording" };
+    if clock == ClockKind::Virtual && status.clock == ClockKind::Real {
+        let problem = "the clock was real: only Python programs with asyncio have a virtual clock";
+        return Err(OperationError(format!("{name}: {problem}")).into());
+    }
     // The cost was measured for tokio.
     if python.is_some() {
         if status.feed == FeedChoice::Probe {

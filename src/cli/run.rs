@@ -188,7 +188,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
-fn parse_clock(name: &str) -> ClockKind {
+pub(super) fn parse_clock(name: &str) -> ClockKind {
     if name == "real" { ClockKind::Real } else { ClockKind::Virtual }
 }
 

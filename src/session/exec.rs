@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::interface::Session;
-use crate::control::{BreakpointHit, SessionCommand, SessionStatus};
+use crate::control::{BreakpointHit, ClockKind, SessionCommand, SessionStatus};
 use crate::insight::Thresholds;
 use crate::trace::Trace;
 use app_parts::AppLabel;
@@ -63,9 +63,24 @@ impl ExecSession {
     /// # Errors
     /// Returns an error if a pipe, a port, a socket or a thread cannot be created.
     pub fn start(command: &[OsString], stdin: AppStdin, memory_bytes: usize) -> std::io::Result<Self> {
+        Self::start_with_clock(command, stdin, memory_bytes, ClockKind::Real)
+    }
+
+    /// Starts `command`, which is asked for this clock. If that fails, the session is created as ended, with the error as its
+    /// outcome. Whether the app has such a clock is known once it has connected.
+    ///
+    /// # Errors
+    /// Returns an error if a pipe, a port, a socket or a thread cannot be created.
+    pub fn start_with_clock(
+        command: &[OsString],
+        stdin: AppStdin,
+        memory_bytes: usize,
+        clock: ClockKind,
+    ) -> std::io::Result<Self> {
         let name = session_name(command);
         let label = AppLabel { name: name.clone(), python: PythonCommand::of(command) };
-        let started = RecordedApp::start((command, label), stdin, memory_bytes, ProbeListener::open);
+        let started =
+            RecordedApp::start((command, label), stdin, memory_bytes, |folder| ProbeListener::open(folder, clock));
         let (app, listener) = started?;
         let app = AppSession::Recorded(Box::new(app));
         Ok(Self { name, app, listener, memory_bytes, thresholds: Thresholds::default() })

@@ -12,7 +12,7 @@ use loopscope::trace::{Task, TaskOutcome, Trace};
 use serde_json::Value;
 
 use crate::attach::until;
-use crate::cli::loopscope_with_env;
+use crate::cli::{loopscope, loopscope_with_env};
 use crate::example_app::TempFolder;
 
 const MEMORY_BYTES: usize = 64 << 20;
@@ -163,6 +163,57 @@ fn rules_are_broken_and_explained() {
         let warning = format!("{program}:56: RuntimeWarning: coroutine 'forgotten' was never awaited");
         assert!(lines.iter().any(|(_, line)| line.contains(&warning)), "{python}: as without loopscope: {lines:?}");
     }
+}
+
+/// Runs a program of the notes on a virtual clock and returns its report.
+fn virtual_report(python: &str, name: &str) -> Value {
+    let program = workload(name);
+    let ran = loopscope(&["exec", "--clock", "virtual", "--headless", "--json", "--full", "--", python, &program]);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{program}: {}", ran.stderr))
+}
+
+#[test]
+fn virtual_clock_makes_the_notes_exact() {
+    let cases = [
+        ("countasync.py", 1, "Two"),
+        ("countsync.py", 3, "Two"),
+        ("gather.py", 10, "[[1, 2, 3], [0, 5, 10]]"),
+        ("generator.py", 3, "page 3"),
+        ("chess_async.py", 3_655, "every game is over after 3655 s"),
+        ("chess_sync.py", 43_200, "game 24 is over after 43200 s"),
+    ];
+    for python in pythons() {
+        for (name, seconds, last) in cases {
+            let report = virtual_report(&python, name);
+            let line = output_of(&report).last().map_or("", |(_, text)| *text).to_owned();
+            let elapsed = report["elapsed_ns"].as_u64().expect("a number");
+            assert_eq!((elapsed, line.as_str()), (seconds * 1_000_000_000, last), "{python} {name}");
+            assert_eq!((&report["source"]["clock"], &report["outcome"]), (&"virtual".into(), &"completed".into()));
+        }
+        let report = virtual_report(&python, "countsync.py");
+        let [finding] = list(&report, "findings") else { panic!("{python}: {}", report["findings"]) };
+        let location = format!("{}:9", workload("countsync.py"));
+        // The last one delays nothing.
+        assert_eq!((&finding["count"], &finding["location"]), (&2.into(), &location.into()), "{python}");
+    }
+}
+
+#[test]
+fn virtual_clock_is_refused() {
+    let waits =
+        "import asyncio\nasync def main():\n    await asyncio.open_connection('127.0.0.1', 1)\nasyncio.run(main())";
+    let starts = "import asyncio, time\nasync def main():\n    await asyncio.to_thread(time.time)\nasyncio.run(main())";
+    let exec = ["exec", "--clock", "virtual", "--headless", "--"];
+    for python in pythons() {
+        for (program, problem) in [(waits, "<string>:3 opens a socket"), (starts, "<string>:3 starts a thread")] {
+            let ran = loopscope(&[&exec[..], &[&python, "-c", program]].concat());
+            assert_eq!(ran.exit_code, Some(1), "{python}");
+            let reason = "a virtual clock is for programs that only sleep and compute";
+            assert!(ran.stdout.contains(reason) && ran.stdout.contains(problem), "{python}: {}", ran.stdout);
+        }
+    }
+    let ran = loopscope(&[&exec[..], &["true"]].concat());
+    assert!(ran.exit_code == Some(1) && ran.stderr.contains("only Python programs with asyncio"), "{}", ran.stderr);
 }
 
 /// A program that runs until it is ended.

@@ -21,6 +21,7 @@ pub fn hello() -> Hello {
         name: "app".to_owned(),
         runtime: "tokio".to_owned(),
         runtime_version: String::new(),
+        is_clock_virtual: false,
         probe: "0.2.0".to_owned(),
         started_unix_ns: 1_700_000_000_000_000_000,
         base_unix_ns: 1_700_000_000_000_000_000,

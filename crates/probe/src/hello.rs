@@ -50,6 +50,7 @@ pub(crate) fn hello() -> Hello {
         name,
         runtime: "tokio".to_owned(),
         runtime_version: String::new(),
+        is_clock_virtual: false,
         probe: env!("CARGO_PKG_VERSION").to_owned(),
         // The probe is initialized first in `main`.
         started_unix_ns: base_unix_ns,

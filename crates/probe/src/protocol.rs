@@ -20,6 +20,9 @@ pub const SOCKET_VARIABLE: &str = "LOOPSCOPE_PROBE_SOCKET";
 /// Environment variable with the secret that permits control.
 pub const SECRET_VARIABLE: &str = "LOOPSCOPE_PROBE_SECRET";
 
+/// Environment variable that asks a program for a virtual clock, by the value `virtual`. Programs with tokio ignore it.
+pub const CLOCK_VARIABLE: &str = "LOOPSCOPE_CLOCK";
+
 /// First bytes of a file that holds frames of a program.
 pub const FILE_MAGIC: &[u8; 8] = b"LSPROBE\x01";
 
@@ -105,6 +108,9 @@ pub struct Hello {
     pub runtime_version: String,
     /// Version of the probe.
     pub probe: String,
+    /// Time is virtual: it advances only to the next timer.
+    #[serde(default)]
+    pub is_clock_virtual: bool,
     /// Start of the process, in nanoseconds since 1970.
     pub started_unix_ns: u64,
     /// Time of the base of the stream (ticks 0), in nanoseconds since 1970.

@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use loopscope_probe::protocol::{SECRET_VARIABLE, SOCKET_VARIABLE};
+use loopscope_probe::protocol::{CLOCK_VARIABLE, SECRET_VARIABLE, SOCKET_VARIABLE};
 
 use super::process::ProbeVariables;
 use super::python;
+use crate::control::ClockKind;
 
 /// Length of the secret in random bytes.
 const SECRET_BYTES: usize = 16;
@@ -26,7 +27,7 @@ impl ProbeListener {
     ///
     /// # Errors
     /// Returns an error if the socket, the module or the secret cannot be created.
-    pub fn open(folder: &Path) -> io::Result<(Self, ProbeVariables)> {
+    pub fn open(folder: &Path, clock: ClockKind) -> io::Result<(Self, ProbeVariables)> {
         let path = folder.join("probe");
         let listener = UnixListener::bind(&path)?;
         listener.set_nonblocking(true)?;
@@ -34,7 +35,8 @@ impl ProbeListener {
         File::open("/dev/urandom")?.read_exact(&mut random)?;
         let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let socket = (SOCKET_VARIABLE, path.into_os_string());
-        let variables = [socket, (SECRET_VARIABLE, secret.clone().into()), python::install(folder)?];
+        let mut variables = vec![socket, (SECRET_VARIABLE, secret.clone().into()), python::install(folder)?];
+        variables.extend((clock == ClockKind::Virtual).then(|| (CLOCK_VARIABLE, clock.name().into())));
         Ok((Self { listener, secret }, variables))
     }
 

@@ -109,8 +109,16 @@ impl ProbedApp {
         changed | (dropped > 0)
     }
 
-    /// Applies what the system reports of the app's process.
+    fn is_clock_virtual(&self) -> bool {
+        let hello = self.stream.as_ref().and_then(|stream| stream.decoder().hello());
+        hello.is_some_and(|hello| hello.is_clock_virtual)
+    }
+
+    /// Applies what the system reports of the app's process. On a virtual clock, nothing there takes time.
     fn check_process(&mut self) {
+        if self.is_clock_virtual() {
+            return;
+        }
         let Self { parts: Some(parts), stream: Some(stream), trace, .. } = self else { return };
         let Some(pid) = parts.app.pid().filter(|_| !self.app_end.has_ended()) else { return };
         let (decoder, port) = (stream.decoder(), Some(parts.port.number()));
@@ -183,7 +191,7 @@ impl Session for ProbedApp {
             source: SourceKind::Exec,
             control_level,
             connection: Some(ConnectionStatus { state, note: notes.join("; ") }),
-            clock: ClockKind::Real,
+            clock: if self.is_clock_virtual() { ClockKind::Virtual } else { ClockKind::Real },
             speed: Speed::Factor(1.0),
             phase,
             now: self.trace.now(),

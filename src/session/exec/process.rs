@@ -49,7 +49,7 @@ pub enum AppStdin {
 }
 
 /// Variables by which an app finds loopscope with its probe: names and values.
-pub type ProbeVariables = [(&'static str, OsString); 3];
+pub type ProbeVariables = Vec<(&'static str, OsString)>;
 
 /// The process of an app.
 ///
@@ -76,7 +76,7 @@ impl AppProcess {
         command: &[OsString],
         port: u16,
         recording: &Path,
-        probe: &ProbeVariables,
+        probe: &[(&'static str, OsString)],
         stdin: AppStdin,
     ) -> Result<Self, String> {
         let (program, arguments) = command.split_first().ok_or("no command given")?;

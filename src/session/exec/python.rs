@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = files![
     "loopscope/_resources.py",
     "loopscope/_session.py",
     "loopscope/_tasks.py",
+    "loopscope/_virtual.py",
 ];
 
 /// Variable with the folders in which Python looks for modules first.
