@@ -92,9 +92,27 @@ fn counts(lines: &[String], role: &str) -> BTreeMap<String, (u64, u64)> {
     lines.iter().filter_map(parse).collect()
 }
 
+/// Runs the load to its end. Returns what it printed too. Without hooks, a thread that a busy machine keeps from running
+/// while it drops a future leaves a doubt, which is stated. Not every run has one.
+fn run_load(workers: &str, hooks: &str) -> (ConnectedApp, Vec<String>) {
+    let run = || {
+        let mut app = ConnectedApp::start(&["load", workers, hooks]);
+        let lines = app.run_to_end();
+        let note = app.session.status().connection.expect("a connection").note;
+        ((app, lines), note.contains("doubtful"))
+    };
+    let is_exact = hooks == "hooks";
+    for _ in 0..3 {
+        let (found, is_doubtful) = run();
+        if is_exact || !is_doubtful {
+            return found;
+        }
+    }
+    run().0
+}
+
 fn check_load(workers: &str, hooks: &str) {
-    let mut app = ConnectedApp::start(&["load", workers, hooks]);
-    let lines = app.run_to_end();
+    let (app, lines) = run_load(workers, hooks);
     let trace = app.session.trace();
     let status = app.session.status();
     assert_eq!((status.source, status.outcome), (SourceKind::Attach, Some(RunOutcome::Detached)));
