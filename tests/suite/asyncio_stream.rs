@@ -40,6 +40,12 @@ fn awaits(trace: &Trace) -> Vec<(&str, u64, Option<u64>, u32, AwaitOutcome)> {
     trace.awaits().iter().map(describe).collect()
 }
 
+/// Returns the notice that nothing retrieved the exception of task 1.
+fn unretrieved_exception(ticks: u64) -> Notice {
+    let (kind, text) = ("never_retrieved".to_owned(), TRACEBACK.to_owned());
+    Notice { ticks, task: 1, kind, text, ..Notice::default() }
+}
+
 type ThreadRecords<'a> = &'a [(RecordKind, u64, u64, &'a [u64])];
 
 fn decode(records: ThreadRecords) -> Decoded {
@@ -346,13 +352,7 @@ fn new_fields_may_be_absent() {
 
 #[test]
 fn archive_keeps_chains_and_notices() {
-    let notice = Notice {
-        ticks: 70,
-        task: 1,
-        kind: "never_retrieved".to_owned(),
-        text: TRACEBACK.to_owned(),
-        ..Notice::default()
-    };
+    let notice = unretrieved_exception(70);
     let records: ThreadRecords = &[
         (Spawn, 10, 1, &[1]),
         (Spawn, 11, 2, &[4]),
@@ -397,13 +397,7 @@ fn findings(decoded: &Decoded) -> Vec<(&'static str, String)> {
 #[test]
 fn findings_name_what_python_reports() {
     const LONG: u64 = 300_000_000;
-    let unretrieved = Notice {
-        ticks: LONG + 50,
-        task: 1,
-        kind: "never_retrieved".to_owned(),
-        text: TRACEBACK.to_owned(),
-        ..Notice::default()
-    };
+    let unretrieved = unretrieved_exception(LONG + 50);
     let records: ThreadRecords = &[
         (Spawn, 10, 1, &[1]),
         (Spawn, 11, 2, &[1]),
