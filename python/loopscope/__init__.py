@@ -92,12 +92,13 @@ def _connect(path):
         try:
             import atexit
 
+            from . import _clock
             from ._session import Session
 
             session = Session()
             if session.connect(path):
                 _current = session
-                if session.is_clock_virtual:
+                if _clock.IS_VIRTUAL:
                     from . import _virtual
 
                     _virtual.watch(session.finish)

@@ -13,8 +13,8 @@ from ._records import DROPPED, split
 #: Words that a buffer holds at most.
 WORDS_MAX = 1 << 19
 
-#: Thread id of the records of the snapshot, and of those about the whole program.
-SNAPSHOT, CONTROL = 0, 1
+#: Thread id of the records about the whole program.
+CONTROL = 1
 
 
 class Buffer:
@@ -63,20 +63,10 @@ class Definitions:
         self.frames = []
         self.sites = {}
         self.attributes = {}
-        self.sites_sent = []
-
-    def restart(self):
-        """Prepares for a new connection: everything is to be defined again."""
-        self.frames = list(self.sites_sent)
 
     def add(self, kind, value):
-        """Adds a definition for this connection."""
+        """Adds a definition."""
         self.frames.append(json.dumps({kind: value}).encode())
-
-    def _add_lasting(self, kind, value):
-        frame = json.dumps({kind: value}).encode()
-        self.sites_sent.append(frame)
-        self.frames.append(frame)
 
     def site(self, kind, name, file, line, frames=()):
         """Returns the id of a site. `frames` are tuples of function, file and line, outermost first."""
@@ -85,7 +75,7 @@ class Definitions:
         if number is None:
             number = len(self.sites) + 1
             # The definition precedes the id: another thread may take it at once.
-            self._add_lasting(
+            self.add(
                 "site",
                 {
                     "id": number,
@@ -108,7 +98,7 @@ class Definitions:
         number = self.attributes.get(name)
         if number is None:
             number = len(self.attributes) + 1
-            self._add_lasting("attribute_name", {"id": number, "name": name})
+            self.add("attribute_name", {"id": number, "name": name})
             self.attributes[name] = number
         return number
 

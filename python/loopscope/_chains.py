@@ -208,7 +208,7 @@ def stack(frame, outermost_code):
     found = []
     while frame is not None and frame.f_code is not outermost_code and len(found) < FRAMES_MAX:
         code = frame.f_code
-        if not code.co_filename.startswith(ASYNCIO_FOLDER) and not code.co_filename.startswith(OWN_FOLDER):
+        if not code.co_filename.startswith((ASYNCIO_FOLDER, OWN_FOLDER)):
             name = getattr(code, "co_qualname", code.co_name)
             found.append((short(name), code.co_filename, frame.f_lineno or code.co_firstlineno))
         frame = frame.f_back
@@ -223,7 +223,7 @@ def caller(frame):
     """Returns file and line of the innermost frame of the program; an empty file and 0 if there is none."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(ASYNCIO_FOLDER) and not file.startswith(OWN_FOLDER) and not file.startswith("<frozen"):
+        if not file.startswith((ASYNCIO_FOLDER, OWN_FOLDER, "<frozen")):
             return file, frame.f_lineno or 0
         frame = frame.f_back
     return "", 0

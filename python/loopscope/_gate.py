@@ -43,8 +43,7 @@ class Gate:
         """Waits until the task may be polled. Returns False if it is held: its handle is kept until it is released."""
         with self.changed:
             if self.mode == OPEN or self.mode == STEP_TO_TASK:
-                if self._check_breakpoints(task, "poll", 0):
-                    pass
+                self._check_breakpoints(task, "poll", 0)
             while True:
                 waiting = self.held.get(task.number)
                 if waiting is not None:
@@ -105,14 +104,13 @@ class Gate:
 
     def _check_breakpoints(self, task, event, duration_ns):
         if self.mode == CLOSED:
-            return False
+            return
         for breakpoint in self.breakpoints:
             if breakpoint.is_met(event, task.name, task.number, duration_ns):
                 self.hit = breakpoint.text
                 self.poll_ns = duration_ns
                 self._pause(task.number, _records.BY_BREAKPOINT)
-                return True
-        return False
+                return
 
     def _pause(self, task, cause):
         self.mode = CLOSED

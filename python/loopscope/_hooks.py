@@ -15,8 +15,6 @@ from ._buffers import WORDS_MAX
 from ._clock import monotonic_ns as now
 from ._tasks import Creation
 
-
-
 #: Names of the methods of a task that a handle runs: a step, and a step after a wake by a future.
 _STEP_NAMES = ("task_wakeup", "TaskWakeupMethWrapper", "__wakeup", "__step")
 
@@ -184,10 +182,7 @@ class Hooks:
             )
 
         def run_callback(handle, callback):
-            try:
-                loop_state = handle._loop._loopscope
-            except AttributeError:
-                loop_state = loop_state_of(handle._loop)
+            loop_state = loop_state_of(handle._loop)
             cause = getattr(handle, "loopscope_cause", None)
             if cause is None:
                 is_from_thread = handle.__class__.__name__ == "_ThreadSafeHandle"

@@ -11,11 +11,19 @@ import weakref
 from . import _chains, _records
 from ._clock import monotonic_ns
 
-#: Class, attribute, name of the attribute in loopscope, kind of resource.
+#: Class, attribute, and name of the attribute in loopscope.
 _STATES = (
-    (asyncio.Lock, "_locked", "locked", "lock"),
-    (asyncio.Semaphore, "_value", "permits", "semaphore"),
-    (asyncio.Event, "_value", "is_set", "signal"),
+    (asyncio.Lock, "_locked", "locked"),
+    (asyncio.Semaphore, "_value", "permits"),
+    (asyncio.Event, "_value", "is_set"),
+)
+
+#: Class, and kind of resource.
+_KINDS = (
+    (asyncio.Lock, "lock"),
+    (asyncio.Semaphore, "semaphore"),
+    (asyncio.Event, "signal"),
+    (asyncio.Queue, "channel"),
 )
 
 #: Methods after which the length of a queue may have changed.
@@ -42,10 +50,7 @@ class Resources:
             return 0
 
     def _define(self, resource):
-        names = {asyncio.Lock: "lock", asyncio.Semaphore: "semaphore", asyncio.Event: "signal"}
-        kind = next((kind for cls, kind in names.items() if isinstance(resource, cls)), None)
-        if kind is None:
-            kind = "channel" if isinstance(resource, asyncio.Queue) else "other"
+        kind = next((kind for cls, kind in _KINDS if isinstance(resource, cls)), "other")
         self.count += 1
         number = self.count
         resource.__dict__["_loopscope"] = number
@@ -70,7 +75,7 @@ class Resources:
 
     def install(self):
         """Begins to observe the resources of asyncio."""
-        for cls, attribute, name, _ in _STATES:
+        for cls, attribute, name in _STATES:
             setattr(cls, attribute, self._descriptor(attribute, name))
         queue = asyncio.Queue
         for method in _QUEUE_METHODS:
@@ -79,7 +84,7 @@ class Resources:
 
     def uninstall(self):
         """Ends that."""
-        for cls, attribute, _, _ in _STATES:
+        for cls, attribute, _ in _STATES:
             if attribute in cls.__dict__:
                 delattr(cls, attribute)
         for method, original in self.originals.items():

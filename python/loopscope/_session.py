@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -39,8 +38,6 @@ LAST_ROUND_SECONDS = 2.0
 #: The stack of a poll is sampled after it took this long, in nanoseconds, and once more.
 SAMPLE_NS = (10_000_000, 100_000_000)
 
-_select = select.select
-
 
 class Session:
     """One connection to loopscope, and what is recorded for it."""
@@ -53,7 +50,6 @@ class Session:
         self.hooks = Hooks(self)
         self.output = Output(self)
         self.is_recording = False
-        self.is_clock_virtual = _clock.IS_VIRTUAL
         self.control_buffer = Buffer(CONTROL)
         self.buffers = [self.control_buffer]
         self.threads = {}
@@ -90,9 +86,19 @@ class Session:
             where = "{}:{}".format(os.path.basename(place.filename), place.lineno)
             sys.stderr.write("loopscope: recording ended by an error of its own: {!r} ({})\n".format(error, where))
 
+    def _running(self):
+        """Returns the state of the loop of this thread, and what it runs now. Each is None if there is none."""
+        state = getattr(events._get_running_loop(), "_loopscope", None)
+        return state, state.current if state is not None else None
+
+    def _running_number(self):
+        """Returns the number of the task that this thread runs, or 0."""
+        _, task = self._running()
+        return task.number if task is not None else 0
+
     def write(self, words):
         """Adds records of the thread that calls this."""
-        state = getattr(events._get_running_loop(), "_loopscope", None)
+        state, _ = self._running()
         if state is not None:
             state.flush()
             state.write(words)
@@ -192,8 +198,7 @@ class Session:
 
     def printed(self, ticks, text, is_error):
         """Adds a line that the program printed."""
-        state = getattr(events._get_running_loop(), "_loopscope", None)
-        task = state.current.number if state is not None and state.current is not None else 0
+        task = self._running_number()
         self._add_frame(OUTPUT, {"ticks": ticks, "task": task, "is_error": is_error, "text": text})
 
     def notice(self, kind, future, context):
@@ -209,9 +214,8 @@ class Session:
 
     def never_awaited(self, coroutine, file, line):
         """Adds a coroutine that was created and never awaited, with where it was lost."""
-        state = getattr(events._get_running_loop(), "_loopscope", None)
-        task = state.current.number if state is not None and state.current is not None else 0
-        self._add_notice("never_awaited", task, _chains.short(coroutine.__qualname__), file, line, "")
+        name = _chains.short(coroutine.__qualname__)
+        self._add_notice("never_awaited", self._running_number(), name, file, line, "")
 
     def _add_notice(self, kind, task, name, file, line, text):
         if self.is_recording:
@@ -351,20 +355,21 @@ class Session:
             del frame
             if loop.current is state and abs(loop.started_ns) == started:
                 loop.sampled_ns = now
-                name, file, line = frames[-1] if frames else ("", "", 0)
-                site = self.definitions.site("other", name, file, line, frames)
-                loop.write((_records.SAMPLED, monotonic_ns(), state.number, site, started))
+                self._write_sample(loop, state, frames, started)
 
     def sample_block(self):
         """Samples the stack of this thread, which is about to block while it runs a task."""
-        state = getattr(events._get_running_loop(), "_loopscope", None)
-        if state is not None and state.current is not None and self.is_recording:
-            state.flush()
+        loop, task = self._running()
+        if task is not None and self.is_recording:
+            loop.flush()
             frames = _chains.stack(sys._getframe(1), self.hooks.outermost_code)
             if frames:
-                name, file, line = frames[-1]
-                site = self.definitions.site("other", name, file, line, frames)
-                state.write((_records.SAMPLED, monotonic_ns(), state.current.number, site, 0))
+                self._write_sample(loop, task, frames, 0)
+
+    def _write_sample(self, loop, task, frames, started_ns):
+        name, file, line = frames[-1] if frames else ("", "", 0)
+        site = self.definitions.site("other", name, file, line, frames)
+        loop.write((_records.SAMPLED, monotonic_ns(), task.number, site, started_ns))
 
     def close(self):
         """Ends the recording: the program goes on as it does without loopscope."""
