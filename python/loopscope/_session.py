@@ -377,10 +377,11 @@ class Session:
             if not self.is_recording:
                 return
             self.is_recording = False
+        # A pause under way ends here, so that the time of the loops is known to have stood still.
+        self.gate.reset()
         self.hooks.uninstall()
         self.resources.uninstall()
         self.output.uninstall()
-        self.gate.reset()
         for loop in self.loops:
             selector = getattr(loop.loop(), "_selector", None)
             if selector is not None:
