@@ -3,12 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use loopscope::control::{ControlLevel, RunPhase, SessionCommand};
+use loopscope::feed::app_probe::AppProbeDecoder;
 use loopscope::session::{AppStdin, ExecSession, Session};
 use loopscope::trace::{Task, TaskOutcome, Trace};
+use loopscope_probe::protocol::{
+    Command as ProbeCommand, CommandKind, SECRET_VARIABLE, SOCKET_VARIABLE, VERSION, write_frame,
+};
 use serde_json::Value;
 
 use crate::attach::until;
@@ -284,5 +291,59 @@ fn program_is_paused_and_stepped() {
         assert_eq!(hit.task, task(session.trace(), "work-2").map(|task| task.id), "{python}");
         session.command(SessionCommand::Quit);
         until(&mut session, "the end", |_, status| status.phase == RunPhase::Ended);
+    }
+}
+
+/// A program that waits for two seconds of its loop, and prints by how much more the system's time has advanced.
+const SLEEPING: &str = "
+import asyncio, time
+async def main():
+    loop = asyncio.get_running_loop()
+    start = time.monotonic() - loop.time()
+    await asyncio.sleep(2)
+    print(time.monotonic() - loop.time() - start)
+asyncio.run(main())
+";
+
+#[test]
+fn pause_counts_when_loopscope_is_lost() {
+    let folder = TempFolder::new("asyncio-lost");
+    let path = folder.path_of("probe");
+    for python in pythons() {
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let child = Command::new(&python)
+            .args(["-c", SLEEPING])
+            .env("PYTHONPATH", repository().join("python"))
+            .env(SOCKET_VARIABLE, &path)
+            .env(SECRET_VARIABLE, "secret")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python starts");
+        let (mut stream, _) = listener.accept().expect("the program connects");
+        let mut frames = Vec::new();
+        let start = serde_json::json!({ "protocol": VERSION, "secret": "secret", "dump": false });
+        write_frame(CommandKind::Start as u8, start.to_string().as_bytes(), &mut frames);
+        let pause = serde_json::to_vec(&ProbeCommand::Pause).expect("JSON");
+        write_frame(CommandKind::Command as u8, &pause, &mut frames);
+        stream.write_all(&frames).expect("the program reads");
+        let mut decoder = AppProbeDecoder::of_connection();
+        let mut bytes = [0; 1 << 16];
+        // The pause lasts until rounds have come for half a second.
+        let mut paused_since = None;
+        while paused_since.is_none_or(|since: Instant| since.elapsed() < Duration::from_millis(500)) {
+            let count = stream.read(&mut bytes).expect("the program sends rounds");
+            assert!(count > 0, "{python}: the program closed the connection");
+            decoder.push(&bytes[..count]).expect("a stream");
+            while let Some(reply) = decoder.take_reply() {
+                assert_eq!(reply.error, None, "{python}");
+                paused_since = paused_since.or(reply.is_paused.then(Instant::now));
+            }
+        }
+        drop(stream);
+        let output = child.wait_with_output().expect("the program ends");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let cut_out: f64 = text.trim().parse().unwrap_or_else(|_| panic!("{python}: a number, not `{text}`"));
+        assert!(output.status.success() && cut_out >= 0.5, "{python}: {cut_out}");
     }
 }
