@@ -62,6 +62,8 @@ pub struct Correlator {
     updated_until: Option<u64>,
     /// Time up to which the counts are complete, in nanoseconds since 1970: that of the update before the last.
     counted_until: Option<u64>,
+    /// Loop time after which waker counts that wait for the recording have changed.
+    wakers_wait_since: Option<Nanos>,
 }
 
 impl Correlator {
@@ -79,6 +81,7 @@ impl Correlator {
             pending_ends: Vec::new(),
             updated_until: None,
             counted_until: None,
+            wakers_wait_since: None,
         }
     }
 
@@ -98,6 +101,12 @@ impl Correlator {
     /// included.
     pub fn counted_until(&self) -> Option<u64> {
         self.counted_until
+    }
+
+    /// Returns the loop time after which the waker counts of the trace may be out of date, because newer ones wait for the
+    /// recording; `None` if none wait.
+    pub fn wakers_wait_since(&self) -> Option<Nanos> {
+        self.wakers_wait_since
     }
 
     /// Returns the interval in which every poll of an await is reported, in nanoseconds since 1970.
@@ -159,6 +168,7 @@ impl Correlator {
     fn sort_events(&mut self, events: Vec<Event>, time: impl Fn(Nanos) -> Nanos) -> Vec<Event> {
         let mut emitted = Vec::new();
         let update_at = time(self.decoder.clock().now());
+        let updated_before = self.updated_until.map_or(0, |epoch_ns| time(epoch_ns.saturating_sub(self.origin)));
         for event in events {
             match event {
                 Event::Spawn { task, at, meta: spawned } => {
@@ -185,7 +195,7 @@ impl Correlator {
                 }
                 Event::WakerCounts { task, clones, drops } => {
                     update_task(&mut self.tasks, &mut self.pending, task, |emitted| {
-                        emitted.wakers.push(update_at, (clones, drops));
+                        emitted.wakers.push(updated_before, update_at, (clones, drops));
                     });
                 }
                 Event::NewResource { id: resource, at, resource: described } => {
@@ -206,7 +216,7 @@ impl Correlator {
     pub fn catch_up(&mut self, recording: &mut RecordingDecoder, trace: &Trace) -> Vec<Event> {
         let mut emitted = std::mem::take(&mut self.pending_ends);
         let (tasks, last) = (&mut self.tasks, self.origin.saturating_add(recording.last_time()));
-        let ahead = &mut self.ahead;
+        let (ahead, mut wakers_wait_since) = (&mut self.ahead, None::<Nanos>);
         self.pending.retain(|console_id| {
             let Some(pending) = tasks.get_mut(console_id) else { return false };
             pending.trace_id =
@@ -228,9 +238,12 @@ impl Correlator {
             }
             let wakers = pending.wakers.take_until(trace.now());
             emitted.extend(wakers.map(|(clones, drops)| Event::WakerCounts { task, clones, drops }));
-            pending.is_pending = !pending.wakers.is_empty();
+            let waiting_since = pending.wakers.waiting_since();
+            wakers_wait_since = [wakers_wait_since, waiting_since].into_iter().flatten().min();
+            pending.is_pending = waiting_since.is_some();
             pending.is_pending
         });
+        self.wakers_wait_since = wakers_wait_since;
         self.correct_drops(trace, &mut emitted);
         emitted
     }
@@ -293,6 +306,39 @@ mod tests {
             emitted.push((correlator.updated_until(), correlator.counted_until()));
         }
         assert_eq!(emitted, [(Some(1_500), None), (Some(1_700), Some(1_500)), (Some(1_900), Some(1_700))]);
+    }
+
+    #[test]
+    fn waiting_waker_counts_limit_what_is_known() {
+        let (mut correlator, mut trace) = (Correlator::new(0), Trace::default());
+        let mut recording = RecordingDecoder::new(RecordingClock::from_epoch_ns(0)).with_awaits();
+        let stamp = |nanos| Some(Timestamp { seconds: 0, nanos });
+        let line =
+            "{\"v\":1}\n{\"Spawn\":{\"id\":7,\"at\":{\"secs_since_epoch\":0,\"nanos_since_epoch\":5},\"fields\":[]}}\n";
+        let mut known = Vec::new();
+        for (now, clones, read_until) in [(100, 1, 100), (200, 1, 200), (300, 2, 200), (400, 2, 250), (500, 2, 500)] {
+            let mut update = TaskUpdate::default();
+            update.new_tasks.extend((now == 100).then(|| Task { id: Some(Id { id: 7 }), ..Task::default() }));
+            // An update has only the tasks that changed.
+            if [100, 300].contains(&now) {
+                let counts = Stats { created_at: stamp(5), waker_clones: clones, waker_drops: 1, ..Stats::default() };
+                update.stats_update.insert(7, counts);
+            }
+            let update = Update { now: stamp(now), task_update: Some(update), ..Update::default() };
+            let message = ConsoleMessage::parse(update.encode_to_vec().into()).expect("decode the encoded message");
+            correlator.ingest(message, |at| at, |_| ());
+            if now == 100 {
+                let taken = recording.decode(line.as_bytes(), correlator.span_names(), &mut |event| trace.apply(event));
+                assert_eq!(taken.expect("parse the recording"), b"");
+                recording.flush_idle(u64::MAX, &mut |event| trace.apply(event));
+            }
+            trace.apply(Event::Advance { at: read_until });
+            correlator.catch_up(&mut recording, &trace).into_iter().for_each(|event| trace.apply(event));
+            let task = trace.tasks().first().expect("the task is known");
+            known.push((task.waker_counts(), correlator.wakers_wait_since()));
+        }
+        let (old, new) = (Some((1, 1)), Some((2, 1)));
+        assert_eq!(known, [(old, None), (old, None), (old, Some(200)), (old, Some(200)), (new, None)]);
     }
 
     #[test]

@@ -266,7 +266,8 @@ impl RecordedApp {
         }
         if let Some(counted) = self.correlator.counted_until() {
             let counted = self.recording.clock_mut().loop_time(counted).min(self.trace.now());
-            self.trace.set_console_complete_until(counted);
+            let waiting_since = self.correlator.wakers_wait_since().unwrap_or(u64::MAX);
+            self.trace.set_console_complete_until(counted.min(waiting_since));
         }
     }
 

@@ -8,34 +8,45 @@ use crate::trace::Nanos;
 /// Numbers of created and dropped clones of a waker.
 type CloneCounts = (u64, u64);
 
+/// Counts that wait.
+#[derive(Clone, Copy, Debug)]
+struct WaitingCounts {
+    /// Time after which the counts, or superseded ones before them, may have changed.
+    since: Nanos,
+    /// Time by which they were counted.
+    at: Nanos,
+    counts: CloneCounts,
+}
+
 /// The oldest counts that wait, and the newest. Counts in between are superseded.
 #[derive(Debug, Default)]
 pub struct WakerBacklog {
-    oldest: Option<(Nanos, CloneCounts)>,
-    newest: Option<(Nanos, CloneCounts)>,
+    oldest: Option<WaitingCounts>,
+    newest: Option<WaitingCounts>,
 }
 
 impl WakerBacklog {
-    /// Adds counts that were taken by the time `at`, not before those added earlier.
-    pub fn push(&mut self, at: Nanos, counts: CloneCounts) {
+    /// Adds counts that changed after `since` and were taken by the time `at`, not before those added earlier.
+    pub fn push(&mut self, since: Nanos, at: Nanos, counts: CloneCounts) {
         let slot = if self.oldest.is_none() { &mut self.oldest } else { &mut self.newest };
-        *slot = Some((at, counts));
+        let since = slot.map_or(since, |superseded| superseded.since);
+        *slot = Some(WaitingCounts { since, at, counts });
     }
 
     /// Removes and returns the newest counts that were taken by `now`.
     pub fn take_until(&mut self, now: Nanos) -> Option<CloneCounts> {
-        if let Some((_, counts)) = self.newest.take_if(|(at, _)| *at <= now) {
+        if let Some(newest) = self.newest.take_if(|newest| newest.at <= now) {
             self.oldest = None;
-            return Some(counts);
+            return Some(newest.counts);
         }
-        let (_, counts) = self.oldest.take_if(|(at, _)| *at <= now)?;
+        let oldest = self.oldest.take_if(|oldest| oldest.at <= now)?;
         self.oldest = self.newest.take();
-        Some(counts)
+        Some(oldest.counts)
     }
 
-    /// Whether no counts wait.
-    pub fn is_empty(&self) -> bool {
-        self.oldest.is_none()
+    /// Returns the time after which counts that were taken from here may be out of date; `None` if none wait.
+    pub fn waiting_since(&self) -> Option<Nanos> {
+        self.oldest.map(|oldest| oldest.since)
     }
 }
 
@@ -46,18 +57,18 @@ mod tests {
     #[test]
     fn counts_wait_for_their_time() {
         let mut backlog = WakerBacklog::default();
-        for (at, clones) in [(10, 1), (20, 2), (30, 3)] {
-            backlog.push(at, (clones, 0));
+        for (since, at, clones) in [(5, 10, 1), (10, 20, 2), (20, 30, 3)] {
+            backlog.push(since, at, (clones, 0));
         }
-        assert_eq!(backlog.take_until(9), None);
+        assert_eq!((backlog.take_until(9), backlog.waiting_since()), (None, Some(5)));
         assert_eq!(backlog.take_until(29), Some((1, 0)), "the newest is not due");
-        backlog.push(40, (4, 4));
+        assert_eq!(backlog.waiting_since(), Some(10), "those taken at 20 are superseded, and not applied");
+        backlog.push(35, 40, (4, 4));
         assert_eq!(backlog.take_until(39), Some((3, 0)));
-        assert_eq!(backlog.take_until(50), Some((4, 4)));
-        assert!(backlog.is_empty());
-        backlog.push(60, (5, 5));
-        backlog.push(70, (6, 6));
+        assert_eq!((backlog.take_until(50), backlog.waiting_since()), (Some((4, 4)), None));
+        backlog.push(50, 60, (5, 5));
+        backlog.push(60, 70, (6, 6));
         assert_eq!(backlog.take_until(80), Some((6, 6)), "older counts are superseded");
-        assert!(backlog.is_empty());
+        assert_eq!(backlog.waiting_since(), None);
     }
 }
