@@ -835,6 +835,33 @@ fn lost_waker_reports_tasks_without_a_waker() {
     assert_eq!(counted_until(SECOND / 2), NO_FINDINGS, "later wakers are not counted yet");
 }
 
+/// Where two threads clone their first wakers at the same moment, the console may miss one.
+#[test]
+fn lost_waker_doubts_the_first_wakers() {
+    let found = |stuck_is_first: bool, awaits_lock: bool| {
+        let mut builder = TraceBuilder::default();
+        builder.trace.set_external();
+        let [other, stuck] = ["other", "stuck"].map(|name| builder.spawn(name));
+        let order = if stuck_is_first { [stuck, other] } else { [other, stuck] };
+        for task in order {
+            builder.start_poll(task);
+            if awaits_lock && task == stuck {
+                builder.start_await(task, AwaitKind::Sync, "Mutex::lock", None);
+            }
+            builder.advance_to(builder.now + MILLISECOND);
+            builder.end_poll(task);
+        }
+        for (task, clones) in [(other, 2), (stuck, 1)] {
+            builder.apply(Event::WakerCounts { task, clones, drops: 1 });
+        }
+        builder.advance_to(2 * SECOND);
+        builder.findings().iter().map(|found| (found.name, found.is_certain)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(false, false), [("lost-waker", true)]);
+    assert_eq!(found(true, false), [("lost-waker", false)]);
+    assert_eq!(found(false, true), [], "the lock keeps the waker");
+}
+
 #[test]
 fn no_progress_never_reports_an_idle_service() {
     let found = |outside_input: Option<bool>, has_timer: bool, waited_ns: u64| {
