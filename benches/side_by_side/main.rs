@@ -11,6 +11,7 @@
 
 mod absolute;
 mod archive;
+mod asyncio;
 mod attach;
 mod frame;
 mod loops;
@@ -82,6 +83,9 @@ const CLAIMS: &[Claim] = &[
     Claim { name: "archive_load_over_read", limit: Some(10.0), measure: archive::load_over_read },
     Claim { name: "recording_load_over_serde", limit: Some(1.2), measure: recording::load_over_serde },
     Claim { name: "attach_cpu_over_console", limit: Some(0.5), measure: attach::cpu_over_console },
+    Claim { name: "asyncio_steps_over_bare", limit: Some(2.0), measure: asyncio::steps_over_bare },
+    Claim { name: "asyncio_echo_over_bare", limit: Some(1.1), measure: asyncio::echo_over_bare },
+    Claim { name: "asyncio_unattached_over_bare", limit: Some(1.05), measure: asyncio::unattached_over_bare },
     Claim { name: "absolute", limit: None, measure: absolute::numbers },
 ];
 
