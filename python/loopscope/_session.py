@@ -35,6 +35,9 @@ ROUND_SECONDS = 0.01
 IDLE_SECONDS = 0.05
 LAST_ROUND_SECONDS = 2.0
 
+#: Seconds that a loop on a virtual clock waits at once for something from outside.
+OUTSIDE_SECONDS = 0.05
+
 #: The stack of a poll is sampled after it took this long, in nanoseconds, and once more.
 SAMPLE_NS = (10_000_000, 100_000_000)
 
@@ -161,9 +164,14 @@ class Session:
             found = original(0)
             if found or (timeout is not None and timeout <= 0) or gate.closed_at is not None:
                 return found
-            if timeout is None:
-                return wait(timeout)
             write((_records.PARK, monotonic_ns(), 0))
+            if timeout is None:
+                # Only something from outside can wake the program, so time passes as it does there.
+                begun = _clock.real_monotonic_ns()
+                found = original(OUTSIDE_SECONDS)
+                _clock.advance_to(monotonic_ns() + _clock.real_monotonic_ns() - begun)
+                write((_records.UNPARK, monotonic_ns(), 0))
+                return found
             due = loop._scheduled[0]._when if loop._scheduled else loop.time() + timeout
             _clock.advance_to(round(due * 1e9) + gate.paused_ns)
             write((_records.UNPARK, monotonic_ns(), 0))

@@ -39,7 +39,7 @@ fn version_of(python: &str) -> Option<String> {
 }
 
 /// Returns each Python that is found, one of each version. Says so if there is none.
-fn pythons() -> Vec<String> {
+pub fn pythons() -> Vec<String> {
     let fetched = std::fs::read_dir(repository().join("target/pythons")).into_iter().flatten().flatten();
     let fetched = fetched.map(|entry| entry.path().join("python3").display().to_string());
     let mut versions = BTreeSet::new();

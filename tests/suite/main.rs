@@ -52,6 +52,7 @@ mod processor_waits;
 mod property;
 mod pty;
 mod python_exec;
+mod python_findings;
 mod queue_depths;
 mod readme;
 mod recording;
