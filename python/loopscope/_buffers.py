@@ -1,59 +1,80 @@
 """Records and definitions on their way to loopscope. Threads of the program append, and one thread of ours takes them.
 
-Appending to a list and taking a slice of it are atomic, so there are no locks.
+Appending to a `bytearray` and taking a slice of it are atomic, so there is no lock, but for what takes records away.
 """
 
 import json
-import sys
-from array import array
+from _thread import allocate_lock
+from struct import Struct
 
 from . import _clock
-from ._records import DROPPED, split
+from ._records import DROPPED, WORD_BYTES, boundaries
 
-#: Words that a buffer holds at most.
-WORDS_MAX = 1 << 19
+#: Bytes that a buffer holds at most, and what may be added between two checks.
+BYTES_MAX = 1 << 22
 
 #: Thread id of the records about the whole program.
 CONTROL = 1
+
+#: Packs so many words.
+PACKERS = tuple(Struct("<{}Q".format(words)).pack for words in range(16))
 
 
 class Buffer:
     """The records of one loop, or of one other thread, in their order."""
 
-    __slots__ = ("id", "words", "write", "dropped", "first_dropped", "last_dropped")
+    __slots__ = ("id", "records", "extend", "taking", "dropped", "first_dropped", "last_dropped")
 
     def __init__(self, number):
         self.id = number
-        self.words = []
-        #: Adds one or more records, as a tuple of words.
-        self.write = self.words.extend
+        self.records = bytearray()
+        #: Adds packed records.
+        self.extend = self.records.extend
+        #: Held by whoever takes records away.
+        self.taking = allocate_lock()
         self.dropped = self.first_dropped = self.last_dropped = 0
 
-    def check(self):
-        """Drops what does not fit. Only the thread that writes calls this."""
-        end, _ = split(self.words, WORDS_MAX)
-        extra = self.words[end:]
-        del self.words[end:]
-        if extra:
-            if not self.dropped:
-                self.first_dropped = extra[1]
-            self.dropped += split(extra, len(extra))[1]
-            self.last_dropped = _clock.monotonic_ns()
+    def write(self, *words):
+        """Adds one or more records."""
+        self.extend(PACKERS[len(words)](*words))
 
-    def take(self, words_max):
-        """Takes the oldest records, as bytes of at most this many words."""
-        words = self.words
-        taken = words[: len(words)]
-        if len(taken) > words_max:
-            taken = taken[: split(taken, words_max)[0]]
-        del words[: len(taken)]
-        if self.dropped and not words:
-            dropped, self.dropped = self.dropped, 0
-            taken.extend((DROPPED, self.first_dropped, dropped, self.last_dropped))
-        packed = array("Q", taken)
-        if sys.byteorder == "big":
-            packed.byteswap()
-        return packed.tobytes()
+    def check(self):
+        """Drops what waits if it is too much. Called by the thread that writes, which never waits for this."""
+        if len(self.records) <= BYTES_MAX or not self.taking.acquire(False):
+            return
+        try:
+            lost = self._take()
+            if not self.dropped:
+                self.first_dropped = int.from_bytes(lost[WORD_BYTES : 2 * WORD_BYTES], "little")
+            self.dropped += sum(1 for _ in boundaries(lost))
+            self.last_dropped = _clock.monotonic_ns()
+        finally:
+            self.taking.release()
+
+    def take(self, bytes_max):
+        """Takes all records, as parts of whole records, of at most this many bytes each."""
+        parts = []
+        with self.taking:
+            taken = self._take()
+            if self.dropped:
+                # What was dropped came before what waits.
+                parts.append(PACKERS[4](DROPPED, self.first_dropped, self.dropped, self.last_dropped))
+                self.dropped = 0
+        begin = end = 0
+        if len(taken) > bytes_max:
+            for following in boundaries(taken):
+                if following - begin > bytes_max:
+                    parts.append(taken[begin:end])
+                    begin = end
+                end = following
+        parts.append(taken[begin:])
+        return parts
+
+    def _take(self):
+        # Others may append at any time.
+        taken = bytes(self.records)
+        del self.records[: len(taken)]
+        return taken
 
 
 class Definitions:

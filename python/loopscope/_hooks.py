@@ -11,7 +11,7 @@ from asyncio.events import Handle
 from types import BuiltinMethodType, MethodType
 
 from . import _chains, _records
-from ._buffers import WORDS_MAX
+from ._buffers import PACKERS
 from ._clock import monotonic_ns as now
 from ._tasks import Creation
 
@@ -56,8 +56,7 @@ class Hooks:
 
         # Everything that a step needs is a local name: this runs at every step.
         step_type = None
-        words_max = WORDS_MAX
-        POLLED = _records.POLLED
+        POLLED, pack = _records.POLLED, PACKERS[6]
 
         def task_of(callback):
             nonlocal step_type
@@ -68,7 +67,7 @@ class Hooks:
 
         def run(handle):
             callback = handle._callback
-            if callback.__class__ is step_type:
+            if type(callback) is step_type:
                 task = callback.__self__
             else:
                 task = task_of(callback)
@@ -89,17 +88,18 @@ class Hooks:
             loop_state.woken_ns = 0
             loop_state.current = state
             loop_state.started_ns = started = now()
-            if args:
-                note_result(loop_state, state, args[0])
             try:
-                handle._context.run(callback, *args)
+                if args:
+                    note_result(loop_state, state, args[0])
+                    handle._context.run(callback, *args)
+                else:
+                    handle._context.run(callback)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:
                 _report(handle, error)
             finally:
                 ended = now()
-                write = loop_state.write
                 try:
                     inner = state.inner
                     awaited = inner.cr_await
@@ -110,12 +110,11 @@ class Hooks:
                         and (waiter is None) is state.is_yield
                         and awaited is not state.awaited
                         and loop_state.started_ns > 0
-                        and not state.has_resource
                     ):
                         # It is at the same place as before, and nothing else was recorded meanwhile.
                         state.awaited = awaited
                         state.await_number = ended
-                        write((POLLED, started, state.number, loop_state.woken_ns, ended, state.site))
+                        loop_state.extend(pack(POLLED, started, state.number, loop_state.woken_ns, ended, state.site))
                     else:
                         end_poll(loop_state, state, task, ended)
                 except AttributeError:
@@ -123,9 +122,6 @@ class Hooks:
                 loop_state.current = None
                 if gate.is_active:
                     gate.after_poll(state, ended - started)
-                if len(loop_state.words) > words_max:
-                    loop_state.buffer.check()
-
         @guarded
         def spawn(loop, task):
             return tasks.spawn(loop_state_of(loop), task)
@@ -151,7 +147,7 @@ class Hooks:
             else:
                 return
             loop_state.flush()
-            loop_state.write((_records.AWAIT_ENDED, now(), state.number, outcome))
+            loop_state.write(_records.AWAIT_ENDED, now(), state.number, outcome)
 
         @guarded
         def end_poll(loop_state, state, task, ended):
@@ -168,17 +164,15 @@ class Hooks:
             resource = tasks.resource_of(operation) if state.has_resource else 0
             number = state.number
             loop_state.write(
-                (
-                    _records.SUSPENDED,
-                    ended,
-                    number,
-                    state.site,
-                    resource,
-                    state.await_number,
-                    _records.POLL_END,
-                    ended,
-                    number,
-                )
+                _records.SUSPENDED,
+                ended,
+                number,
+                state.site,
+                resource,
+                state.await_number,
+                _records.POLL_END,
+                ended,
+                number,
             )
 
         def run_callback(handle, callback):
@@ -198,8 +192,8 @@ class Hooks:
             started = now()
             number = state.number
             write = loop_state.write
-            write((_records.WOKEN_BY, started, number, cause[0], cause[1], _records.POLL_START, started, number))
-            write((_records.SAMPLED, started, number, callback_site(callback) or 0, started))
+            write(_records.WOKEN_BY, started, number, cause[0], cause[1], _records.POLL_START, started, number)
+            write(_records.SAMPLED, started, number, callback_site(callback) or 0, started)
             loop_state.sampled_ns = started
             loop_state.started_ns = -started
             loop_state.current = state
@@ -207,9 +201,7 @@ class Hooks:
                 original_run(handle)
             finally:
                 loop_state.current = None
-                write((_records.POLL_END, now(), number))
-                if len(loop_state.words) > words_max:
-                    loop_state.buffer.check()
+                write(_records.POLL_END, now(), number)
 
         @guarded
         def callback_site(callback):
@@ -220,7 +212,7 @@ class Hooks:
             return session.definitions.site("other", name, file, line, ((name, file, line),))
 
         def call_soon(loop, callback, args, context):
-            if callback.__class__ is step_type:
+            if type(callback) is step_type:
                 task = callback.__self__
             else:
                 task = task_of(callback)
@@ -284,10 +276,10 @@ class Hooks:
         def wake(loop_state, state):
             if loop_state.current is not None:
                 loop_state.flush()
-                loop_state.write((_records.WAKE, now(), state.number))
+                loop_state.write(_records.WAKE, now(), state.number)
             else:
                 cause, waker = loop_state.cause
-                loop_state.write((_records.WOKEN_BY, now(), state.number, cause, waker))
+                loop_state.write(_records.WOKEN_BY, now(), state.number, cause, waker)
 
         def loop_time(loop):
             return gate.loop_ns() / 1e9

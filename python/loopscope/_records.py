@@ -46,13 +46,14 @@ BY_DRIVER, BY_THREAD, BY_TASK, BY_UNKNOWN = 0, 1, 2, 3
 BY_USER, BY_STEP, BY_BREAKPOINT = 0, 1, 2
 
 
-def split(words, words_max):
-    """Returns how many words hold whole records, at most this many, and the number of these records."""
-    found = index = 0
-    while index < len(words):
-        following = index + 3 + (words[index] >> 8)
-        if following > words_max:
-            break
-        index = following
-        found += 1
-    return index, found
+#: Bytes of a word.
+WORD_BYTES = 8
+
+
+def boundaries(records):
+    """Yields the index behind each of the packed records."""
+    index, count = 0, len(records)
+    while index < count:
+        # The number of arguments is in the second byte of the head.
+        index += WORD_BYTES * (3 + records[index + 1])
+        yield index

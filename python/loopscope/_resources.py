@@ -56,12 +56,12 @@ class Resources:
         resource.__dict__["_loopscope"] = number
         file, line = _chains.caller(sys._getframe(1))
         site = self.session.definitions.site(kind, type(resource).__name__, file, line)
-        self.session.write((_records.RESOURCE_CREATED, monotonic_ns(), number, site, 0))
+        self.session.write(_records.RESOURCE_CREATED, monotonic_ns(), number, site, 0)
 
         def end(_, number=number):
             self.references.pop(number, None)
             if self.session.is_recording:
-                self.session.write((_records.RESOURCE_DROPPED, monotonic_ns(), number))
+                self.session.write(_records.RESOURCE_DROPPED, monotonic_ns(), number)
 
         self.references[number] = weakref.ref(resource, end)
         return number
@@ -71,7 +71,7 @@ class Resources:
         number = self.number(resource)
         if number:
             name = self.session.definitions.attribute(attribute)
-            self.session.write((_records.RESOURCE_ATTRIBUTE, monotonic_ns(), number, name, int(value)))
+            self.session.write(_records.RESOURCE_ATTRIBUTE, monotonic_ns(), number, name, max(0, int(value)))
 
     def install(self):
         """Begins to observe the resources of asyncio."""

@@ -25,15 +25,21 @@ PROBE_VERSION = "0.2.0"
 HELLO, _, DEFINITION, ROUND, REPLY, BYE, OUTPUT, SNAPSHOT_END, WORDS = range(1, 10)
 START, COMMAND = 1, 2
 
-#: Longest frame from loopscope in bytes, and words of records in one frame to it: 1 MiB at most.
+#: Longest frame from loopscope in bytes, and records in one frame to it: 1 MiB at most.
 COMMAND_BYTES_MAX = 1 << 16
-WORDS_PER_FRAME = (1 << 17) - 16
+RECORD_BYTES_PER_FRAME = (1 << 20) - 128
 
 #: Seconds that the handshake may take, between two rounds, and for the last round at the end.
 HANDSHAKE_SECONDS = 10.0
 ROUND_SECONDS = 0.01
 IDLE_SECONDS = 0.05
 LAST_ROUND_SECONDS = 2.0
+
+#: Bytes of records that wait, from which on a loop leaves the interpreter to the thread that sends, for so many seconds,
+#: and the nanoseconds before it does so again.
+RELIEF_BYTES = 1 << 19
+RELIEF_SECONDS = 0.001
+RELIEF_PAUSE_NS = 5_000_000
 
 #: Seconds that a loop on a virtual clock waits at once for something from outside.
 OUTSIDE_SECONDS = 0.05
@@ -58,6 +64,7 @@ class Session:
         self.threads = {}
         self.loops = []
         self.frames = []
+        self.relief_due_ns = 0
         self.lock = allocate_lock()
         self.sending = allocate_lock()
         self.socket = None
@@ -99,14 +106,16 @@ class Session:
         _, task = self._running()
         return task.number if task is not None else 0
 
-    def write(self, words):
+    def write(self, *words):
         """Adds records of the thread that calls this."""
         state, _ = self._running()
         if state is not None:
             state.flush()
-            state.write(words)
+            state.write(*words)
         else:
-            self._thread_buffer().write(words)
+            buffer = self._thread_buffer()
+            buffer.write(*words)
+            buffer.check()
 
     def _thread_buffer(self):
         ident = get_ident()
@@ -158,33 +167,44 @@ class Session:
         write = state.write
         gate = self.gate
 
+        buffer, records = state.buffer, state.buffer.records
+
+        @self.guarded
+        def relieve():
+            self.let_send()
+            buffer.check()
+
         def wait_virtually(timeout=None):
+            if len(records) > RELIEF_BYTES:
+                relieve()
             if gate.is_active:
                 gate.wait_in_select(state)
             found = original(0)
             if found or (timeout is not None and timeout <= 0) or gate.closed_at is not None:
                 return found
-            write((_records.PARK, monotonic_ns(), 0))
+            write(_records.PARK, monotonic_ns(), 0)
             if timeout is None:
                 # Only something from outside can wake the program, so time passes as it does there.
                 begun = _clock.real_monotonic_ns()
                 found = original(OUTSIDE_SECONDS)
                 _clock.advance_to(monotonic_ns() + _clock.real_monotonic_ns() - begun)
-                write((_records.UNPARK, monotonic_ns(), 0))
+                write(_records.UNPARK, monotonic_ns(), 0)
                 return found
             due = loop._scheduled[0]._when if loop._scheduled else loop.time() + timeout
             _clock.advance_to(round(due * 1e9) + gate.paused_ns)
-            write((_records.UNPARK, monotonic_ns(), 0))
+            write(_records.UNPARK, monotonic_ns(), 0)
             return found
 
         def wait(timeout=None):
+            if len(records) > RELIEF_BYTES:
+                relieve()
             if timeout is not None and timeout <= 0:
                 return original(timeout)
-            write((_records.PARK, monotonic_ns(), 0))
+            write(_records.PARK, monotonic_ns(), 0)
             try:
                 found = original(timeout)
             finally:
-                write((_records.UNPARK, monotonic_ns(), 0))
+                write(_records.UNPARK, monotonic_ns(), 0)
             if gate.is_active and not found:
                 gate.wait_in_select(state)
             return found
@@ -193,11 +213,11 @@ class Session:
 
     def control(self, kind, now_ns, task, argument):
         """Adds a record about the whole program."""
-        self.control_buffer.write((kind, now_ns, task) if argument is None else (kind, now_ns, task, argument))
+        self.control_buffer.write(kind, now_ns, task, *(() if argument is None else (argument,)))
 
     def task_record(self, kind, task):
         """Adds a record about a task on behalf of the user."""
-        self.control_buffer.write((kind, monotonic_ns(), task.number))
+        self.control_buffer.write(kind, monotonic_ns(), task.number)
 
     def reply(self, status):
         """Adds a reply."""
@@ -329,11 +349,9 @@ class Session:
                 buffers = list(self.buffers)
             records = []
             for buffer in buffers:
-                while buffer.words:
-                    payload = buffer.take(WORDS_PER_FRAME)
-                    records.append(_frame(WORDS, struct.pack("<I", buffer.id) + payload))
-                    if len(records) >= 64:
-                        break
+                if buffer.records or buffer.dropped:
+                    head = struct.pack("<I", buffer.id)
+                    records.extend(_frame(WORDS, head + part) for part in buffer.take(RECORD_BYTES_PER_FRAME))
             # Definitions are made before the records that use them, so they are taken after those.
             parts.extend(_frame(DEFINITION, payload) for payload in self.definitions.take())
             parts.extend(records)
@@ -341,6 +359,14 @@ class Session:
             parts.append(_frame(ROUND, struct.pack("<2Q", now - BASE_NS, now)))
             self.socket.sendall(b"".join(parts))
             return has_any
+
+    def let_send(self):
+        """Leaves the interpreter to the thread that sends, for a moment. A loop that is always ready gives it back so
+        often, and takes it again so soon, that the other thread hardly gets it."""
+        now = _clock.real_monotonic_ns()
+        if now >= self.relief_due_ns:
+            _clock.sleep(RELIEF_SECONDS)
+            self.relief_due_ns = _clock.real_monotonic_ns() + RELIEF_PAUSE_NS
 
     def _take_frames(self):
         taken = self.frames[:]
@@ -377,7 +403,7 @@ class Session:
     def _write_sample(self, loop, task, frames, started_ns):
         name, file, line = frames[-1] if frames else ("", "", 0)
         site = self.definitions.site("other", name, file, line, frames)
-        loop.write((_records.SAMPLED, monotonic_ns(), task.number, site, started_ns))
+        loop.write(_records.SAMPLED, monotonic_ns(), task.number, site, started_ns)
 
     def close(self):
         """Ends the recording: the program goes on as it does without loopscope."""

@@ -65,7 +65,7 @@ class LoopState:
         "loop",
         "buffer",
         "write",
-        "words",
+        "extend",
         "current",
         "started_ns",
         "woken_ns",
@@ -82,7 +82,7 @@ class LoopState:
         self.loop = weakref.ref(loop)
         self.buffer = buffer
         self.write = buffer.write
-        self.words = buffer.words
+        self.extend = buffer.extend
         #: The task or callback that runs now.
         self.current = None
         #: Start of its poll, negative once that was recorded; and when it has woken itself, which was not recorded yet, or 0.
@@ -110,9 +110,9 @@ class LoopState:
         if started > 0 and self.current is not None:
             self.started_ns = -started
             number = self.current.number
-            self.write((_records.POLL_START, started, number))
+            self.write(_records.POLL_START, started, number)
             if self.woken_ns:
-                self.write((_records.WAKE, self.woken_ns, number))
+                self.write(_records.WAKE, self.woken_ns, number)
                 self.woken_ns = 0
 
 
@@ -214,7 +214,7 @@ class Tasks:
         definitions.add("task_name", {"task": state.number, "name": state.name})
         function = _chains.short(getattr(coroutine, "__qualname__", "")) if coroutine is not None else ""
         site = definitions.site(kind, function, *location)
-        write((_records.SPAWN, at or monotonic_ns(), state.number, site))
+        write(_records.SPAWN, at or monotonic_ns(), state.number, site)
 
     def callbacks_of(self, loop_state):
         """Returns the state that stands for the plain callbacks of a loop."""
@@ -239,7 +239,7 @@ class Tasks:
                 if found is not None:
                     state.site, state.has_resource = found
                     state.position = position
-                    state.operation_code = code
+                    state.operation_code = None if state.has_resource else code
                     state.is_yield = waiter is None
                     return awaited, awaited
         key, frames, awaited, operation = _chains.walk(state.coroutine)
@@ -263,6 +263,9 @@ class Tasks:
         if found is None:
             found = self.await_sites[key] = self._new_site(frames, operation, waiter)
         state.site, state.has_resource = found
+        if state.has_resource:
+            # It may be another resource the next time.
+            state.operation_code = None
         return awaited, operation
 
     def resource_of(self, operation):
@@ -294,8 +297,8 @@ class Tasks:
             text = error_text(task._exception)
             self.session.definitions.add("task_error", {"task": state.number, "text": text})
         number = state.number
-        loop_state.write((_records.TASK_ENDED, now, number, outcome))
-        loop_state.write((_records.POLL_END, now, number, _records.TASK_CLOSED, now, number))
+        loop_state.write(_records.TASK_ENDED, now, number, outcome)
+        loop_state.write(_records.POLL_END, now, number, _records.TASK_CLOSED, now, number)
 
 
 #: Stands for a task that is not known yet.

@@ -53,6 +53,25 @@ fn ignored_module_is_explained() {
     }
 }
 
+/// A loop may write faster than its records are sent, while another thread takes them.
+#[test]
+fn records_are_whole_or_counted_as_dropped() {
+    if has_python() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let ran = std::process::Command::new("python3")
+            .arg(root.join("tests/python/buffers.py"))
+            .env("PYTHONPATH", root.join("python"))
+            .output()
+            .expect("run python3");
+        assert_eq!(
+            String::from_utf8_lossy(&ran.stdout),
+            "all some dropped\n",
+            "{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
+}
+
 #[test]
 fn path_of_the_user_follows_the_module() {
     let command = ["exec", "--headless", "--json", "--", "sh", "-c", "echo \"$PYTHONPATH\""];
