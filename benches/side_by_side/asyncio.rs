@@ -15,7 +15,7 @@ enum Observation {
     Bare,
     /// By `loopscope exec`, with everything recorded.
     Exec,
-    /// By itself, with `loopscope.install()`, and nobody attached.
+    /// By itself, with `loopscope.install()`, and nothing attached.
     Installed,
 }
 
@@ -100,8 +100,8 @@ pub fn echo_over_bare(effort: Effort) -> ClaimResult {
     ratio("echo.py", Observation::Exec, effort.rounds(24), pairing)
 }
 
-/// Steps that do nothing, with the module installed and nobody attached, over the bare program.
+/// Steps that do nothing, with the module installed and nothing attached, over the bare program.
 pub fn unattached_over_bare(effort: Effort) -> ClaimResult {
-    let pairing = "1,000 Python tasks that each yield 300 times, with `loopscope.install()` and nobody attached";
+    let pairing = "1,000 Python tasks that each yield 300 times, with `loopscope.install()` and nothing attached";
     ratio("steps.py", Observation::Installed, effort.rounds(24), pairing)
 }

@@ -38,17 +38,18 @@ def advance_to(at_ns):
     _virtual_ns = max(_virtual_ns, at_ns)
 
 
-#: Called before the virtual clock advances because a function blocks.
-before_block = None
+#: Called with the time of its start after a function has blocked, which has advanced the virtual clock.
+after_block = None
 
 
 def _virtual_sleep(seconds):
     """Advances the virtual clock, in place of a wait of the thread."""
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
-    if before_block is not None:
-        before_block()
-    advance_to(_virtual_ns + round(seconds * TICKS_PER_SECOND))
+    started_ns = _virtual_ns
+    advance_to(started_ns + round(seconds * TICKS_PER_SECOND))
+    if after_block is not None:
+        after_block(started_ns)
 
 
 def _since_1970_ns():

@@ -35,6 +35,8 @@ AWAIT_ENDED = _head(42, 1)
 SAMPLED = _head(43, 2)
 #: A whole poll that ends suspended on a new await: the time of its wake by itself or 0, its end, site.
 POLLED = _head(44, 3)
+#: Site, start of the call.
+BLOCKED = _head(45, 2)
 
 #: How a task or an await ended.
 COMPLETED, CANCELLED, FAILED = 0, 1, 2

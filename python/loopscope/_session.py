@@ -277,7 +277,7 @@ class Session:
         self.hooks.install()
         self.resources.install()
         self.output.install()
-        _clock.before_block = self.guarded(self.sample_block)
+        _clock.after_block = self.guarded(self.blocked)
         self.frames.append((SNAPSHOT_END, b""))
         self.reply(self.gate.status())
         start_new_thread(self._read_commands, ())
@@ -374,7 +374,9 @@ class Session:
         return taken
 
     def _sample(self):
-        """Samples the stacks of loops whose step takes long."""
+        """Samples the stacks of loops whose step takes long. On a virtual clock, only a call that blocks takes time."""
+        if _clock.IS_VIRTUAL:
+            return
         now = monotonic_ns()
         for loop in self.loops:
             state, started = loop.current, abs(loop.started_ns)
@@ -391,14 +393,15 @@ class Session:
                 loop.sampled_ns = now
                 self._write_sample(loop, state, frames, started)
 
-    def sample_block(self):
-        """Samples the stack of this thread, which is about to block while it runs a task."""
+    def blocked(self, started_ns):
+        """Records that the task that this thread runs has blocked in `time.sleep` since then."""
         loop, task = self._running()
         if task is not None and self.is_recording:
             loop.flush()
             frames = _chains.stack(sys._getframe(1), self.hooks.outermost_code)
-            if frames:
-                self._write_sample(loop, task, frames, 0)
+            _, file, line = frames[-1] if frames else ("", "", 0)
+            site = self.definitions.site("block", "time.sleep", file, line, frames)
+            loop.write(_records.BLOCKED, monotonic_ns(), task.number, site, started_ns)
 
     def _write_sample(self, loop, task, frames, started_ns):
         name, file, line = frames[-1] if frames else ("", "", 0)

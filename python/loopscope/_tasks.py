@@ -311,7 +311,7 @@ _KINDS = {
     _TASK: ("task", "Task"),
     _GATHER: ("task", "gather"),
     _SHIELD: ("task", "shield"),
-    _EXECUTOR: ("block", "run_in_executor"),
+    _EXECUTOR: ("task", "run_in_executor"),
     _FUTURE: ("other", "Future"),
 }
 

@@ -197,11 +197,18 @@ fn virtual_clock_makes_the_notes_exact() {
             assert_eq!((elapsed, line.as_str()), (seconds * 1_000_000_000, last), "{python} {name}");
             assert_eq!((&report["source"]["clock"], &report["outcome"]), (&"virtual".into(), &"completed".into()));
         }
-        let report = virtual_report(&python, "countsync.py");
-        let [finding] = list(&report, "findings") else { panic!("{python}: {}", report["findings"]) };
-        let location = format!("{}:9", workload("countsync.py"));
-        // The last one delays nothing.
-        assert_eq!((&finding["count"], &finding["location"]), (&2.into(), &location.into()), "{python}");
+        // As for their twins.
+        for (name, line, count, evidence) in [
+            ("countsync.py", 9, 3, "1 blocking call, the longest 1 s: time.sleep at "),
+            ("chess_sync.py", 19, 1, "1,440 blocking calls, the longest 55 s: time.sleep at "),
+        ] {
+            let report = virtual_report(&python, name);
+            let [finding] = list(&report, "findings") else { panic!("{python}: {}", report["findings"]) };
+            let location = format!("{}:{line}", workload(name));
+            assert_eq!((&finding["count"], &finding["location"]), (&count.into(), &location.into()), "{python}");
+            assert_eq!((&finding["name"], &finding["certain"]), (&"blocked-loop".into(), &true.into()), "{python}");
+            assert!(finding["evidence"].as_str().is_some_and(|text| text.contains(evidence)), "{python}: {finding}");
+        }
     }
 }
 

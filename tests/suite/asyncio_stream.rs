@@ -312,6 +312,29 @@ fn last_sample_of_a_poll_counts() {
     assert_eq!(notices.sample(task(1), 29, 100), None);
 }
 
+/// A call that blocked its thread lies inside the poll, which goes on afterwards. Its start comes from the program.
+#[test]
+fn blocking_calls_are_awaits_inside_a_poll() {
+    let decoded = python()
+        .python_site(4, ("block", "time.sleep"), &[("main", 30), ("rest", 31)])
+        .records(
+            1,
+            &[(Blocked, 5, 1, &[4, 1]), (Spawn, 10, 1, &[1]), (Blocked, 15, 1, &[4, 12]), (PollStart, 20, 1, NONE)],
+        )
+        .records(1, &[(Blocked, 28, 1, &[4, 22]), (Blocked, 30, 1, &[4, 0]), (Blocked, 33, 1, &[4, 99])])
+        .records(1, &[(Suspended, 40, 1, &[99, 0, 1]), (PollEnd, 40, 1, NONE), (Blocked, 45, 1, &[4, 41])])
+        .round(1_000)
+        .decode();
+    let calls = awaits(&decoded.trace).into_iter().filter(|found| found.0 == "time.sleep").collect::<Vec<_>>();
+    let call = |start, end| ("time.sleep", start, Some(end), 1, AwaitOutcome::Ready);
+    // A start that cannot be is that of what is known before.
+    assert_eq!(calls, [call(22, 28), call(28, 30), call(33, 33)]);
+    let site = decoded.trace.awaits().iter().find_map(|(_, found)| decoded.trace.site(found.site));
+    let site = site.expect("a site");
+    assert_eq!(site.kind, AwaitKind::BlockingCall);
+    assert_eq!(site.location.as_ref().map(ToString::to_string).as_deref(), Some("/home/me/app.py:31"));
+}
+
 /// Frames, texts and the numbers of awaits come from the program and are bounded.
 #[test]
 fn chains_are_bounded() {

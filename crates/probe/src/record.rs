@@ -155,6 +155,9 @@ record_kinds! {
     /// [`Self::PollEnd`]. Arguments: the time of that wake or 0, the end, and the site of the await. The number of the
     /// await is the time of the end.
     Polled = 44,
+    /// The task has blocked its thread, with a call that is known, in the poll that this thread makes. Written when the
+    /// call returns. Arguments: a site, and the start of the call.
+    Blocked = 45,
 }
 
 impl Record {

@@ -54,6 +54,7 @@ impl Causality<'_> {
             | RecordKind::WokenBy
             | RecordKind::Suspended
             | RecordKind::Sampled
+            | RecordKind::Blocked
             | RecordKind::WakerCloned
             | RecordKind::WakerDropped
             | RecordKind::TaskEnded

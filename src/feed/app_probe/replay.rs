@@ -219,6 +219,7 @@ impl StreamReplay {
             RecordKind::Suspended => self.suspend(&record, at, events),
             RecordKind::AwaitEnded => self.await_ended(&record),
             RecordKind::Sampled => self.sampled(thread, &record, at, events),
+            RecordKind::Blocked => self.blocked(&record, at, events),
             RecordKind::WakerCloned => self.count_wakers(number, (1, 0)),
             RecordKind::WakerDropped => {
                 // A waker that is dropped after a poll does not separate it from the drop of the future.

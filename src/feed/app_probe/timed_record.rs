@@ -81,7 +81,7 @@ pub fn parse_words(bytes: &[u8], base_ns: u64) -> (Vec<TimedRecord>, u64) {
         }
         let times: &[usize] = match kind {
             RecordKind::Dropped => &[0],
-            RecordKind::Sampled => &[1],
+            RecordKind::Sampled | RecordKind::Blocked => &[1],
             RecordKind::Polled => &[0, 1],
             _ => &[],
         };

@@ -1,4 +1,5 @@
-//! Awaits that the program states: what each task waits for when it returns from a poll. And samples of stacks.
+//! Awaits that the program states: what each task waits for when it returns from a poll. And samples of stacks, and calls
+//! that blocked.
 
 use super::StreamReplay;
 use crate::feed::app_probe::suspension::Suspension;
@@ -52,5 +53,18 @@ impl StreamReplay {
         let (Some(live), Some(frame)) = (live, stack.and_then(|stack| asyncio_names::own_frame(stack))) else { return };
         let (task, at, frame) = (live.id, live.advance(at, gaps), frame.clone());
         events.push(Event::Notice(Box::new(Notice::Sampled { task, at, frame })));
+    }
+
+    /// Handles a call in which a task has blocked its thread, which is an await inside the poll.
+    pub(super) fn blocked(&mut self, record: &TimedRecord, at: Nanos, events: &mut Vec<Event>) {
+        let gaps = self.tasks.gaps;
+        let [site, start, _] = record.arguments;
+        let started_at = self.clock.loop_time(start);
+        let Some(live) = self.tasks.get_mut(record.subject).filter(|live| live.polled_by.is_some()) else { return };
+        let (task, from) = (live.id, live.advance(started_at.min(at), gaps));
+        let to = live.advance(at, gaps);
+        let known = (&mut self.definitions, &self.resources);
+        let Some(id) = self.operations.start_await((site, 0), (task, from), known, events) else { return };
+        events.extend([Event::AwaitPoll { id, is_ready: true }, Event::AwaitEnd { id, at: to }]);
     }
 }
